@@ -1,0 +1,106 @@
+//! Many inputs, one engine: runs the streams, a bounded number at once, shows how far they are, and tells the result.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::config::{Config, Job};
+use crate::display::Display;
+use crate::error::{Error, Result};
+use crate::inference::engine::Engine;
+use crate::inference::model::Model;
+use crate::media;
+use crate::stream::{self, Context, Progress, Shutdown};
+use crate::summary;
+
+/// How a run ended as a whole.
+pub struct Report {
+    /// Of the inputs that failed: while running before unusable ones, which exit differently.
+    pub exit_code: u8,
+    pub interrupted: bool,
+}
+
+/// Analyses every input of `config`. Failures of single inputs are reported on stderr as they happen.
+///
+/// # Errors
+/// What keeps the whole run from starting: the model, the device, a label that the model does not know, files that
+/// exist already.
+pub fn run(config: &Config, shutdown: &Shutdown) -> Result<Report> {
+    media::init()?;
+    let path = match &config.model {
+        Some(path) => path.clone(),
+        None => Model::default_path()?,
+    };
+    let model = Model::read(&path)?;
+    check_action(config, &model)?;
+    if !config.force {
+        config.jobs.iter().try_for_each(stream::check_absent)?;
+    }
+    let engine = Engine::start(&model, config.device, config.batch)?;
+    let display = Display::new(config.quiet);
+    let next = AtomicUsize::new(0);
+    let worst = Mutex::new(0_u8);
+    std::thread::scope(|scope| {
+        let work = || {
+            while let Some(job) = config.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if shutdown.requested() {
+                    return;
+                }
+                let code = one(config, job, &model, &engine, &display, shutdown);
+                // Something that broke while running weighs more than an input that could not be used.
+                let mut worst = worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                *worst = match (*worst, code) {
+                    (1, _) | (_, 1) => 1,
+                    (before, now) => before.max(now),
+                };
+            }
+        };
+        let others = config.parallel.min(config.jobs.len()).saturating_sub(1);
+        for number in 0..others {
+            // With fewer threads the others take over the rest of the inputs.
+            let started = std::thread::Builder::new().name(format!("stream-{number}")).spawn_scoped(scope, work);
+            if let Err(cause) = started {
+                tracing::warn!("fewer inputs are worked on at once: {cause}");
+            }
+        }
+        work();
+    });
+    let exit_code = *worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(Report { exit_code, interrupted: shutdown.requested() })
+}
+
+/// Analyses one input; returns its exit code.
+fn one(
+    config: &Config,
+    job: &Job,
+    model: &Model,
+    engine: &Engine,
+    display: &Display,
+    shutdown: &Shutdown,
+) -> u8 {
+    let progress = Progress::default();
+    let context = Context { job, labelling: &config.labelling, model, engine, progress: &progress, shutdown };
+    let result = display.watch(&job.name, &progress, || stream::run(&context));
+    match result {
+        Err(error) => {
+            display.error(&error);
+            error.exit_code()
+        }
+        Ok(outcome) => {
+            if let Some(error) = &outcome.error {
+                display.error(error);
+            }
+            display.print(&summary::text(&context, &outcome));
+            outcome.error.as_ref().map_or(0, |_| 1)
+        }
+    }
+}
+
+fn check_action(config: &Config, model: &Model) -> Result<()> {
+    match &config.labelling.action {
+        Some(action) if !model.labels.contains(action) => {
+            Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
+                .remedy(format!("take one of {}", model.labels.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}

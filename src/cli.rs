@@ -1,0 +1,198 @@
+//! Arguments and help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Kind, Settings};
+use crate::frames::Layout;
+use crate::inference::device::Choice;
+use crate::labels::stride::Stride;
+use crate::onnx::graph::Precision;
+
+/// Labels what people do in video.
+///
+/// Every frame goes through a ResNet50, the last 128 predictions are averaged so that the label does not flicker, and
+/// the label is drawn on the picture and written down with its times.
+#[derive(Debug, Parser)]
+#[command(name = "livelabel", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// How messages are written to stderr
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Analyse clips: labelled video, timeline, plot and subtitles
+    Run(Box<RunArgs>),
+    /// Take single pictures out of videos, to train with
+    Frames(FramesArgs),
+    /// Look at, build or check a model file
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Show what can run the network here, and what `auto` would take
+    Devices {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Clips to analyse; several are worked on at once with one network
+    #[arg(value_name = "INPUT")]
+    input: Vec<PathBuf>,
+    /// The label to look for; without it every label is shown
+    #[arg(long, value_name = "LABEL")]
+    action: Option<String>,
+    /// Number of predictions to average [default: the model's, 128]
+    #[arg(long, value_name = "N")]
+    window: Option<usize>,
+    /// Confidence below which "computing..." is shown [default: the model's, 0.0]
+    #[arg(long, value_name = "SHARE")]
+    threshold: Option<f64>,
+    /// How far another label must lead, or confidence fall below the threshold, before the label changes [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    hysteresis: Option<f64>,
+    /// Labelled video, .avi or .mkv (both MJPG); with several inputs a folder
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Times and confidences as JSON; with several inputs a folder
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
+    /// Confidence over time, .png or .svg; with several inputs a folder
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Intervals as WebVTT; with several inputs a folder
+    #[arg(long, value_name = "FILE")]
+    subtitles: Option<PathBuf>,
+    /// Folder for files that are not named [default: the current one]
+    #[arg(long, value_name = "FOLDER")]
+    output_dir: Option<PathBuf>,
+    /// Write only these kinds of file, and those that are named
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    only: Option<Vec<Kind>>,
+    /// Model file [default: models/drinking-cooking.fp32.onnx]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// What runs the network: auto, cpu, cuda, cuda:N, openvino [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<Choice>,
+    /// Pictures that are run at once, at most [default: 8]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Analyse every N-th frame, or as few as measured safe with `auto` [default: 1]
+    #[arg(long, value_name = "N|auto")]
+    stride: Option<Stride>,
+    /// Inputs that are worked on at once [default: the number of cores]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Take settings from a .toml file or a shipped pipeline (file, timeline); flags win
+    #[arg(long, value_name = "NAME|FILE")]
+    pub pipeline: Option<String>,
+    /// Write over files that exist
+    #[arg(long)]
+    force: bool,
+    /// No progress and no summary
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl RunArgs {
+    pub fn settings(self) -> Settings {
+        Settings {
+            input: self.input,
+            action: self.action,
+            window: self.window,
+            threshold: self.threshold,
+            hysteresis: self.hysteresis,
+            output: self.output,
+            timeline: self.timeline,
+            plot: self.plot,
+            subtitles: self.subtitles,
+            output_dir: self.output_dir,
+            only: self.only,
+            model: self.model,
+            device: self.device,
+            batch: self.batch,
+            stride: self.stride,
+            jobs: self.jobs,
+            force: self.force.then_some(true),
+            quiet: self.quiet.then_some(true),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct FramesArgs {
+    /// Videos, or folders of them; the output folder comes last
+    #[arg(required = true, value_name = "VIDEOS")]
+    pub videos: Vec<PathBuf>,
+    /// Folder for the pictures
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Time between pictures, like 1s, 500ms, 2m; `frame` takes every frame
+    #[arg(long, default_value = "1s", value_name = "TIME")]
+    pub every: crate::frames::Every,
+    /// One folder for all, or one for each video
+    #[arg(long, value_enum, default_value = "flat")]
+    pub layout: Layout,
+    /// No progress and no summary
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Print what a model file says of itself
+    Show {
+        /// [default: models/drinking-cooking.fp32.onnx]
+        model: Option<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a model file from ResNet50's weights and a head
+    Build {
+        /// Backbone: a folder with a TensorFlow.js model.json, or .safetensors under Keras' names
+        #[arg(long, value_name = "PATH")]
+        backbone: PathBuf,
+        /// Head (.safetensors), or `imagenet` for the backbone's own 1000 classes
+        #[arg(long, value_name = "FILE|imagenet")]
+        head: PathBuf,
+        /// Names of ImageNet's classes [default: labels.json beside the backbone]
+        #[arg(long, value_name = "FILE")]
+        labels: Option<PathBuf>,
+        #[arg(long, value_enum, default_value = "fp32")]
+        precision: Precision,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Write over a file that exists
+        #[arg(long)]
+        force: bool,
+    },
+    /// Load a model, run it and check its answers; with pictures, print what it sees in them
+    Verify {
+        /// [default: models/drinking-cooking.fp32.onnx]
+        model: Option<PathBuf>,
+        /// Pictures to classify
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        pictures: Vec<PathBuf>,
+        #[arg(long, default_value = "auto", value_name = "DEVICE")]
+        device: Choice,
+        /// As JSON, with all logits
+        #[arg(long)]
+        json: bool,
+    },
+}

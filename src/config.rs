@@ -1,0 +1,413 @@
+//! What a run shall do: flags and a pipeline file resolved into one [`Config`] that holds no contradictions.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::inference::device::Choice;
+use crate::labels::stride::Stride;
+use crate::media::recorder::Container;
+
+/// Pictures that are run at once where the user names no number.
+const DEFAULT_BATCH: usize = 8;
+const LARGEST_BATCH: usize = 256;
+
+/// Settings as the user writes them, each left open where it is not written. Flags and files share it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    #[serde(default)]
+    pub input: Vec<PathBuf>,
+    pub action: Option<String>,
+    pub window: Option<usize>,
+    pub threshold: Option<f64>,
+    pub hysteresis: Option<f64>,
+    pub output: Option<PathBuf>,
+    pub timeline: Option<PathBuf>,
+    pub plot: Option<PathBuf>,
+    pub subtitles: Option<PathBuf>,
+    pub output_dir: Option<PathBuf>,
+    pub only: Option<Vec<Kind>>,
+    pub model: Option<PathBuf>,
+    pub device: Option<Choice>,
+    pub batch: Option<usize>,
+    #[serde(default, deserialize_with = "stride")]
+    pub stride: Option<Stride>,
+    pub jobs: Option<usize>,
+    pub force: Option<bool>,
+    pub quiet: Option<bool>,
+}
+
+/// A stride is a number or "auto".
+fn stride<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Stride>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u64),
+        Word(String),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Number(number) => number.to_string(),
+        Written::Word(word) => word,
+    };
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+/// The kinds of file a run can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Video,
+    Timeline,
+    Plot,
+    Subtitles,
+}
+
+impl Settings {
+    /// Reads a pipeline file, or one of the shipped ones by its name.
+    ///
+    /// # Errors
+    /// A usage error that names the key and the line.
+    pub fn read(pipeline: &str) -> Result<Self> {
+        let path = Path::new(pipeline);
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(path).map_err(|cause| {
+                Error::usage(format!("pipeline {pipeline}: cannot be read")).because(cause).remedy("check the name")
+            })?;
+            return Self::parse(&text, pipeline);
+        }
+        let shipped = SHIPPED.iter().find(|(name, _)| *name == pipeline).ok_or_else(|| {
+            let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
+            Error::usage(format!("pipeline {pipeline:?} is not shipped"))
+                .remedy(format!("name one of {}, or a .toml file", names.join(", ")))
+        })?;
+        Self::parse(shipped.1, pipeline)
+    }
+
+    fn parse(text: &str, origin: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|cause| {
+            let line = cause.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            Error::usage(format!("pipeline {origin}, line {line}: {}", cause.message()))
+                .remedy("see `livelabel run --help` for the keys: they are the flags' names with _ for -")
+        })
+    }
+
+    /// These settings, with `file`'s where they leave something open.
+    #[must_use]
+    pub fn over(self, file: Settings) -> Settings {
+        Settings {
+            input: if self.input.is_empty() { file.input } else { self.input },
+            action: self.action.or(file.action),
+            window: self.window.or(file.window),
+            threshold: self.threshold.or(file.threshold),
+            hysteresis: self.hysteresis.or(file.hysteresis),
+            output: self.output.or(file.output),
+            timeline: self.timeline.or(file.timeline),
+            plot: self.plot.or(file.plot),
+            subtitles: self.subtitles.or(file.subtitles),
+            output_dir: self.output_dir.or(file.output_dir),
+            only: self.only.or(file.only),
+            model: self.model.or(file.model),
+            device: self.device.or(file.device),
+            batch: self.batch.or(file.batch),
+            stride: self.stride.or(file.stride),
+            jobs: self.jobs.or(file.jobs),
+            force: self.force.or(file.force),
+            quiet: self.quiet.or(file.quiet),
+        }
+    }
+}
+
+/// Pipelines that are part of the program.
+const SHIPPED: [(&str, &str); 2] =
+    [("file", include_str!("../pipelines/file.toml")), ("timeline", include_str!("../pipelines/timeline.toml"))];
+
+/// How frames are turned into labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelling {
+    pub action: Option<String>,
+    /// `None` leaves it to the model.
+    pub window: Option<usize>,
+    pub threshold: Option<f64>,
+    pub hysteresis: f64,
+    pub stride: Stride,
+}
+
+/// One input with the files that come of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub input: PathBuf,
+    /// Short and different for each job: the input's file name, numbered where two are alike.
+    pub name: String,
+    pub outputs: Outputs,
+}
+
+/// Where an input's results go; `None` is not written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    pub video: Option<(PathBuf, Container)>,
+    pub timeline: Option<PathBuf>,
+    pub plot: Option<PathBuf>,
+    pub subtitles: Option<PathBuf>,
+    /// Kept while the run goes, and after it where it could not be completed.
+    pub journal: PathBuf,
+}
+
+impl Outputs {
+    /// The files that remain after a complete run.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let video = self.video.as_ref().map(|(path, _)| path);
+        [video, self.timeline.as_ref(), self.plot.as_ref(), self.subtitles.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
+    }
+}
+
+/// Everything a run needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub jobs: Vec<Job>,
+    pub labelling: Labelling,
+    /// `None` is the shipped one.
+    pub model: Option<PathBuf>,
+    pub device: Choice,
+    pub batch: usize,
+    /// Inputs that are worked on at once.
+    pub parallel: usize,
+    pub force: bool,
+    pub quiet: bool,
+}
+
+impl Config {
+    /// # Errors
+    /// A usage error for what contradicts itself or is out of range.
+    pub fn resolve(settings: Settings) -> Result<Self> {
+        check_ranges(&settings)?;
+        if settings.input.is_empty() {
+            return Err(Error::usage("no input is given").remedy("name a clip: livelabel run CLIP"));
+        }
+        let jobs = jobs(&settings)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            jobs,
+            labelling: Labelling {
+                action: settings.action,
+                window: settings.window,
+                threshold: settings.threshold,
+                hysteresis: settings.hysteresis.unwrap_or(0.0),
+                stride: settings.stride.unwrap_or(Stride::Every(1)),
+            },
+            model: settings.model,
+            device: settings.device.unwrap_or_default(),
+            batch: settings.batch.unwrap_or(DEFAULT_BATCH),
+            parallel: settings.jobs.unwrap_or(cores),
+            force: settings.force.unwrap_or(false),
+            quiet: settings.quiet.unwrap_or(false),
+        })
+    }
+}
+
+fn check_ranges(settings: &Settings) -> Result<()> {
+    let share = |name: &str, value: Option<f64>| match value {
+        Some(value) if !(0.0..=1.0).contains(&value) => {
+            Err(Error::usage(format!("{name} {value} is not between 0 and 1")).remedy("give a share such as 0.6"))
+        }
+        _ => Ok(()),
+    };
+    let count = |name: &str, value: Option<usize>, most: usize| match value {
+        Some(value) if value == 0 || value > most => Err(Error::usage(format!("{name} {value} is out of range"))
+            .remedy(format!("give a number from 1 to {most}"))),
+        _ => Ok(()),
+    };
+    share("threshold", settings.threshold)?;
+    share("hysteresis", settings.hysteresis)?;
+    count("window", settings.window, 1_000_000)?;
+    count("batch", settings.batch, LARGEST_BATCH)?;
+    count("jobs", settings.jobs, 1024)
+}
+
+fn jobs(settings: &Settings) -> Result<Vec<Job>> {
+    let several = settings.input.len() > 1;
+    let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
+    let mut names = HashSet::new();
+    let mut jobs = Vec::new();
+    for input in &settings.input {
+        check_is_file_name(input)?;
+        let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let numbered = (2..).map(|number| format!("{stem}-{number}"));
+        let stem = std::iter::once(stem.clone())
+            .chain(numbered)
+            .find(|candidate| names.insert(candidate.clone()))
+            .unwrap_or_default();
+        let place = |kind: Kind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
+            let file = format!("{stem}{suffix}");
+            match named {
+                Some(folder) if several => Some(folder.join(file)),
+                Some(path) => Some(path.clone()),
+                None if wanted(kind) => Some(settings.output_dir.clone().unwrap_or_default().join(file)),
+                None => None,
+            }
+        };
+        let video = place(Kind::Video, &settings.output, ".labelled.avi");
+        let timeline = place(Kind::Timeline, &settings.timeline, ".timeline.json");
+        let plot = place(Kind::Plot, &settings.plot, ".plot.png");
+        let subtitles = place(Kind::Subtitles, &settings.subtitles, ".vtt");
+        let journal = timeline.as_ref().map_or_else(
+            || settings.output_dir.clone().unwrap_or_default().join(format!("{stem}.timeline.jsonl")),
+            |path| path.with_extension("jsonl"),
+        );
+        let video = video.map(container).transpose()?;
+        check_extension(plot.as_deref(), &["png", "svg"], "plot")?;
+        check_extension(subtitles.as_deref(), &["vtt"], "subtitles")?;
+        check_extension(timeline.as_deref(), &["json"], "timeline")?;
+        let outputs = Outputs { video, timeline, plot, subtitles, journal };
+        let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
+        jobs.push(Job { input: input.clone(), name, outputs });
+    }
+    check_apart(&jobs)?;
+    Ok(jobs)
+}
+
+/// Cameras are told apart from files by how they are written.
+fn check_is_file_name(input: &Path) -> Result<()> {
+    let text = input.to_string_lossy();
+    if text.contains("://") || text.starts_with("/dev/video") {
+        return Err(Error::usage("live inputs (URLs, /dev/video*) cannot be analysed by this version")
+            .remedy("record the stream to a file and give that"));
+    }
+    Ok(())
+}
+
+fn container(path: PathBuf) -> Result<(PathBuf, Container)> {
+    match Container::of(&path) {
+        Some(container) => Ok((path, container)),
+        None => Err(Error::usage(format!("output {}: cannot tell the format", path.display()))
+            .remedy("end its name in .avi or .mkv")),
+    }
+}
+
+fn check_extension(path: Option<&Path>, allowed: &[&str], what: &str) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if allowed.iter().any(|allowed| extension.eq_ignore_ascii_case(allowed)) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("{what} {}: cannot tell the format", path.display()))
+        .remedy(format!("end its name in .{}", allowed.join(" or ."))))
+}
+
+/// No file may be written twice, nor an input be written over.
+fn check_apart(jobs: &[Job]) -> Result<()> {
+    let inputs: HashSet<PathBuf> = jobs.iter().map(|job| real(&job.input)).collect();
+    let mut outputs = HashSet::new();
+    for job in jobs {
+        for path in job.outputs.files().chain([job.outputs.journal.as_path()]) {
+            let path = real(path);
+            if inputs.contains(&path) {
+                return Err(Error::usage(format!("{} is an input and an output", path.display()))
+                    .remedy("write to another name"));
+            }
+            if !outputs.insert(path.clone()) {
+                return Err(Error::usage(format!("{} would be written twice", path.display()))
+                    .remedy("give each output its own name"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The file meant by a path, whether it exists or not.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(inputs: &[&str]) -> Settings {
+        Settings { input: inputs.iter().map(PathBuf::from).collect(), ..Default::default() }
+    }
+
+    fn refusal(settings: Settings) -> String {
+        let error = Config::resolve(settings).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        error.to_string()
+    }
+
+    #[test]
+    fn by_default_four_files_go_to_the_current_folder() {
+        let config = Config::resolve(settings(&["/data/clip.mp4"])).unwrap();
+        let files: Vec<&Path> = config.jobs[0].outputs.files().collect();
+        let expected = ["clip.labelled.avi", "clip.timeline.json", "clip.plot.png", "clip.vtt"];
+        assert_eq!(files, expected.map(Path::new));
+        assert_eq!(config.jobs[0].outputs.journal, Path::new("clip.timeline.jsonl"));
+    }
+
+    #[test]
+    fn inputs_of_one_name_get_numbers() {
+        let config = Config::resolve(settings(&["a/clip.mp4", "b/clip.mkv", "clip-2.avi"])).unwrap();
+        let names: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
+        assert_eq!(names, ["clip.mp4", "clip-2.mkv", "clip-2-2.avi"]);
+    }
+
+    #[test]
+    fn with_several_inputs_an_output_is_a_folder() {
+        let several = Settings { output: Some("out".into()), ..settings(&["a.mp4", "b.mp4"]) };
+        let config = Config::resolve(several).unwrap();
+        assert_eq!(config.jobs[1].outputs.video, Some(("out/b.labelled.avi".into(), Container::Avi)));
+    }
+
+    #[test]
+    fn only_the_kinds_that_are_asked_for_are_written() {
+        let only = Settings { only: Some(vec![Kind::Timeline]), plot: Some("p.svg".into()), ..settings(&["a.mp4"]) };
+        let config = Config::resolve(only).unwrap();
+        let files: Vec<&Path> = config.jobs[0].outputs.files().collect();
+        assert_eq!(files, ["a.timeline.json", "p.svg"].map(Path::new));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = Settings::parse("window = 64\naction = \"cooking\"\nstride = \"auto\"", "p.toml").unwrap();
+        let flags = Settings { window: Some(16), ..settings(&["a.mp4"]) };
+        let config = Config::resolve(flags.over(file)).unwrap();
+        assert_eq!(config.labelling.window, Some(16));
+        assert_eq!(config.labelling.action.as_deref(), Some("cooking"));
+        assert_eq!(config.labelling.stride, Stride::Auto);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = Settings::parse("window = 64\nwidnow = 3\n", "p.toml").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("p.toml, line 2") && text.contains("widnow"), "{text}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_with_its_line() {
+        let text = Settings::parse("\n\nwindow = \"many\"\n", "p.toml").unwrap_err().to_string();
+        assert!(text.contains("line 3"), "{text}");
+    }
+
+    #[test]
+    fn every_shipped_pipeline_can_be_read() {
+        for (name, _) in SHIPPED {
+            Settings::read(name).unwrap();
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(refusal(settings(&[])).contains("no input"));
+        assert!(refusal(Settings { threshold: Some(1.5), ..settings(&["a.mp4"]) }).contains("threshold 1.5"));
+        assert!(refusal(Settings { window: Some(0), ..settings(&["a.mp4"]) }).contains("window 0"));
+        assert!(refusal(Settings { output: Some("a.mov".into()), ..settings(&["a.mp4"]) }).contains(".avi or .mkv"));
+        assert!(refusal(Settings { output: Some("a.avi".into()), ..settings(&["a.avi"]) }).contains("input and an output"));
+        assert!(refusal(Settings { plot: Some("p.jpg".into()), ..settings(&["a.mp4"]) }).contains(".png or .svg"));
+        assert!(refusal(settings(&["rtsp://user:secret@camera/1"])).starts_with("live inputs"));
+    }
+}

@@ -1,0 +1,118 @@
+//! What the terminal shows while a run goes: a bar a stream, or plain lines where there is no terminal.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::Error;
+use crate::stream::Progress;
+
+const REFRESH: Duration = Duration::from_millis(200);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Shows progress and prints results without one disturbing the other.
+pub struct Display {
+    quiet: bool,
+    bars: Option<MultiProgress>,
+}
+
+impl Display {
+    pub fn new(quiet: bool) -> Self {
+        let bars = (!quiet && std::io::stderr().is_terminal())
+            .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
+        Self { quiet, bars }
+    }
+
+    /// Runs `work` and shows `progress` meanwhile.
+    pub fn watch<T: Send>(&self, name: &str, progress: &Progress, work: impl FnOnce() -> T + Send) -> T {
+        if self.quiet {
+            return work();
+        }
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| self.show(name, progress, &done));
+            let result = work();
+            done.store(true, Ordering::Relaxed);
+            watcher.thread().unpark();
+            result
+        })
+    }
+
+    /// A result on stdout.
+    pub fn print(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
+        self.apart(|| {
+            // A closed pipe is the reader's choice.
+            let _ = writeln!(std::io::stdout(), "{text}");
+        });
+    }
+
+    /// A failure on stderr, in the log's format.
+    pub fn error(&self, error: &Error) {
+        self.apart(|| tracing::error!("{error}"));
+    }
+
+    fn apart(&self, write: impl FnOnce()) {
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn show(&self, name: &str, progress: &Progress, done: &AtomicBool) {
+        let bar = self.bars.as_ref().map(|bars| bars.add(bar(name)));
+        let (began, mut told) = (Instant::now(), Instant::now());
+        while !done.load(Ordering::Relaxed) {
+            std::thread::park_timeout(REFRESH);
+            let state = State::of(progress, began.elapsed());
+            if let Some(bar) = &bar {
+                bar.set_position((state.share.unwrap_or(0.0) * 1000.0) as u64);
+                bar.set_message(state.text());
+            } else if told.elapsed() >= LINE_INTERVAL {
+                told = Instant::now();
+                let percent = state.share.map_or(String::new(), |share| format!("{:.0} %, ", 100.0 * share));
+                tracing::info!("{name}: {percent}{}", state.text());
+            }
+        }
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar(name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {bar:30} {percent:>3} %  {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(1000).with_style(style).with_prefix(name.to_string())
+}
+
+/// How far a stream is, in numbers for people.
+struct State {
+    frames: u64,
+    rate: f64,
+    /// Of the clip, where its duration is known.
+    share: Option<f64>,
+    left: Option<Duration>,
+}
+
+impl State {
+    fn of(progress: &Progress, elapsed: Duration) -> Self {
+        let frames = progress.analysed.get() + progress.held.get();
+        let (position, duration) = (progress.position.get() as f64, progress.duration.get() as f64);
+        let share = (duration > 0.0).then(|| (position / duration).min(1.0));
+        let left = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));
+        Self { frames, rate: frames as f64 / elapsed.as_secs_f64().max(1e-9), share, left }
+    }
+
+    fn text(&self) -> String {
+        let left = match self.left {
+            Some(left) => format!(", {}:{:02} left", left.as_secs() / 60, left.as_secs() % 60),
+            None => String::new(),
+        };
+        format!("{} frames, {:.1} frames/s{left}", self.frames, self.rate)
+    }
+}

@@ -1,0 +1,125 @@
+//! The one error type: what failed, of which kind, and what the user can do about it.
+//!
+//! An [`Error`] is written for the person at the terminal: [`fmt::Display`] gives a single line,
+//! message first, remedy after it, whatever line breaks the cause held.
+
+use std::fmt;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Whose fault it is, which decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line or a pipeline file asks for something that makes no sense.
+    Usage,
+    /// A file that was given cannot be used: missing, not a video, not a model.
+    Input,
+    /// Something the machine should offer is not there: a library, a device, room on a disk.
+    Unavailable,
+    /// The work had begun and could not be completed.
+    Failed,
+    /// A fault of this program.
+    Internal,
+}
+
+/// A failure, told to the user.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    remedy: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), remedy: None, source: None }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::new(Kind::Input, message)
+    }
+
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable, message)
+    }
+
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
+    /// What the user can do about it: an imperative clause without a full stop.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The error underneath, shown in parentheses after the message.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// 2 for usage and input, 1 for everything that fails later.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Usage | Kind::Input => 2,
+            Kind::Unavailable | Kind::Failed | Kind::Internal => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = self.message.clone();
+        if let Some(source) = &self.source {
+            line.push_str(&format!(" ({source})"));
+        }
+        if let Some(remedy) = &self.remedy {
+            line.push_str("; ");
+            line.push_str(remedy);
+        }
+        f.write_str(&line.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_one_line_with_cause_and_remedy() {
+        let error = Error::input("clip.mp4: cannot be opened")
+            .because(std::io::Error::other("first\nsecond"))
+            .remedy("check the name");
+        assert_eq!(error.to_string(), "clip.mp4: cannot be opened (first second); check the name");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn failures_while_running_exit_with_one() {
+        for kind in [Kind::Unavailable, Kind::Failed, Kind::Internal] {
+            assert_eq!(Error::new(kind, "x").exit_code(), 1);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What can run a network here, and which of it `auto` takes.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::inference::runtime;
+
+/// What the user asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Choice {
+    #[default]
+    Auto,
+    Exactly(Device),
+}
+
+/// What runs the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    Cpu,
+    /// The CPU through the OpenVINO plugin.
+    OpenVino,
+    /// An NVIDIA GPU by its number.
+    Cuda(u32),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::OpenVino => f.write_str("openvino"),
+            Device::Cuda(0) => f.write_str("cuda"),
+            Device::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let device = match text.split_once(':') {
+            None if text == "auto" => return Ok(Choice::Auto),
+            None if text == "cpu" => Device::Cpu,
+            None if text == "openvino" => Device::OpenVino,
+            None if text == "cuda" => Device::Cuda(0),
+            Some(("cuda", number)) => {
+                Device::Cuda(number.parse().map_err(|_| format!("{number:?} is not the number of a GPU"))?)
+            }
+            _ => return Err(format!("{text:?} is none of auto, cpu, cuda, cuda:N, openvino")),
+        };
+        Ok(Choice::Exactly(device))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Choice {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Whether a device's parts are here, told before any session is made.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Presence {
+    pub device: String,
+    pub usable: bool,
+    /// What was found, or what is missing and how to get it.
+    pub reason: String,
+}
+
+/// Every device with what was found of it. Touches files only: no library is loaded.
+pub fn survey() -> Vec<Presence> {
+    let presence = |device: Device, found: Result<String, String>| Presence {
+        device: device.to_string(),
+        usable: found.is_ok(),
+        reason: found.unwrap_or_else(|missing| missing),
+    };
+    vec![
+        presence(Device::Cuda(0), cuda()),
+        presence(Device::OpenVino, openvino()),
+        presence(Device::Cpu, cpu()),
+    ]
+}
+
+/// The devices that `auto` tries, best first. The CPU, which always works, is the last.
+pub fn candidates() -> Vec<Device> {
+    let gpu = cuda().is_ok().then_some(Device::Cuda(0));
+    gpu.into_iter().chain([Device::Cpu]).collect()
+}
+
+fn cpu() -> Result<String, String> {
+    let library = runtime::library().ok_or("ONNX Runtime is not installed: run scripts/setup")?;
+    Ok(format!("{} threads, {}", threads(), library.display()))
+}
+
+fn openvino() -> Result<String, String> {
+    let plugin = runtime::openvino_plugin().ok_or("the plugin is not installed: run scripts/setup --openvino")?;
+    Ok(plugin.display().to_string())
+}
+
+fn cuda() -> Result<String, String> {
+    let library = runtime::library().ok_or("ONNX Runtime is not installed: run scripts/setup")?;
+    let folder = library.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default();
+    let provider = folder.join("libonnxruntime_providers_cuda.so");
+    if !provider.exists() {
+        return Err("ONNX Runtime here is the CPU build: install onnxruntime-gpu and point ORT_DYLIB_PATH at it".into());
+    }
+    // The driver's own sign of life; its library alone may be there without a GPU.
+    if !Path::new("/dev/nvidiactl").exists() {
+        return Err("no NVIDIA driver is loaded (/dev/nvidiactl is not there)".into());
+    }
+    Ok(provider.display().to_string())
+}
+
+/// Threads for one session: the cores this process may run on.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,8 @@
+//! Everything ONNX Runtime: the library, the model file, preprocessing, and the engine that all streams share.
+
+pub mod device;
+pub mod engine;
+pub mod model;
+pub mod preprocess;
+pub mod runtime;
+pub mod session;

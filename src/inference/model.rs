@@ -1,0 +1,243 @@
+//! The model file: what it says of itself, and what is refused before it ever runs.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use prost::bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::locate;
+use crate::onnx::build::{METADATA_VERSION, PROBABILITIES};
+use crate::onnx::proto::{EXTERNAL, ModelProto, TensorProto, ValueInfoProto};
+
+/// The model that is used where none is named.
+pub const DEFAULT: &str = "models/drinking-cooking.fp32.onnx";
+/// Operator sets that ONNX Runtime carries itself.
+const KNOWN_DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
+
+/// Order of the input's colour channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Channels {
+    Rgb,
+    Bgr,
+}
+
+/// What the input tensor must hold: `(channel − mean) · scale`, `[batch, 3, size, size]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InputSpec {
+    pub name: String,
+    pub size: usize,
+    pub channels: Channels,
+    /// In the order of `channels`, of 0–255.
+    pub mean: [f32; 3],
+    pub scale: f32,
+}
+
+impl InputSpec {
+    /// Numbers in the tensor of one picture.
+    pub fn len(&self) -> usize {
+        3 * self.size * self.size
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+}
+
+/// A model file that has passed every check that does not need to run it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Model {
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// The file's name without folders.
+    pub name: String,
+    /// Of the whole file, in hexadecimal.
+    pub sha256: String,
+    pub labels: Vec<String>,
+    pub input: InputSpec,
+    /// Number of predictions to average, where the user names none.
+    pub window: usize,
+    /// Bound below which no label is shown, where the user names none.
+    pub threshold: f64,
+    pub precision: String,
+    pub backbone: String,
+    pub trained_on: String,
+    pub metrics: String,
+}
+
+impl Model {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// An input error that says which of these does not hold: it is an ONNX file, whole, with no weights outside, no
+    /// operators of others, all metadata, and inputs and outputs that fit the metadata.
+    pub fn read(path: &Path) -> Result<Self> {
+        let origin = path.display().to_string();
+        let bytes = Bytes::from(fs::read(path).map_err(|cause| {
+            Error::input(format!("model {origin}: cannot be read"))
+                .because(cause)
+                .remedy("run scripts/setup to build the shipped model, or name another with --model")
+        })?);
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let proto = ModelProto::decode(bytes).map_err(|cause| not_onnx(&origin).because(cause))?;
+        check_self_contained(&proto, &origin)?;
+        let metadata = Metadata::of(&proto, &origin)?;
+        let labels: Vec<String> = metadata.json("labels")?;
+        let size: usize = metadata.json("input.size")?;
+        let channels = metadata.one_of("input.channels", &[("BGR", Channels::Bgr), ("RGB", Channels::Rgb)])?;
+        metadata.one_of("input.layout", &[("NCHW", ())])?;
+        let input = check_shapes(&proto, size, labels.len(), &origin)?;
+        let window: usize = metadata.json("window")?;
+        if window == 0 || size == 0 || labels.is_empty() {
+            return Err(metadata.wrong("window, input.size or labels", "empty"));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            sha256,
+            labels,
+            input: InputSpec {
+                name: input,
+                size,
+                channels,
+                mean: metadata.json("input.mean")?,
+                scale: metadata.json("input.scale")?,
+            },
+            window,
+            threshold: metadata.json("threshold")?,
+            precision: metadata.text("precision"),
+            backbone: metadata.text("backbone"),
+            trained_on: metadata.text("trained_on"),
+            metrics: metadata.text("metrics"),
+        })
+    }
+
+    /// The shipped model's file.
+    ///
+    /// # Errors
+    /// Unavailable, where set-up has not built it.
+    pub fn default_path() -> Result<PathBuf> {
+        locate::find(DEFAULT).ok_or_else(|| {
+            Error::unavailable(format!("the shipped model {DEFAULT} has not been built"))
+                .remedy("run scripts/setup, or name a model with --model")
+        })
+    }
+}
+
+fn not_onnx(origin: &str) -> Error {
+    Error::input(format!("model {origin}: not an ONNX model")).remedy("name a file that `livelabel model build` wrote")
+}
+
+fn check_self_contained(proto: &ModelProto, origin: &str) -> Result<()> {
+    let graph = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(|| not_onnx(origin))?;
+    let of_nodes = graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
+    let outside = |tensor: &&TensorProto| tensor.data_location == EXTERNAL;
+    if let Some(tensor) = graph.initializer.iter().chain(of_nodes).find(outside) {
+        return Err(Error::input(format!("model {origin}: its tensor {} is in another file", tensor.name))
+            .remedy("save the model as one file, without external data"));
+    }
+    if let Some(node) = graph.node.iter().find(|node| !KNOWN_DOMAINS.contains(&node.domain.as_str())) {
+        return Err(Error::input(format!("model {origin}: needs the custom operator {}::{}", node.domain, node.op_type))
+            .remedy("export it with standard ONNX operators"));
+    }
+    Ok(())
+}
+
+/// Checks input and output against the metadata; returns the input's name.
+fn check_shapes(proto: &ModelProto, size: usize, classes: usize, origin: &str) -> Result<String> {
+    let graph = proto.graph.as_ref().ok_or_else(|| not_onnx(origin))?;
+    let weights: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let mut inputs = graph.input.iter().filter(|input| !weights.contains(&input.name.as_str()));
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        return Err(Error::input(format!("model {origin}: has not exactly one input"))
+            .remedy("export it with the pictures as its only input"));
+    };
+    let size = size as i64;
+    check_shape(input, &[3, size, size], origin)?;
+    let output = graph.output.iter().find(|output| output.name == PROBABILITIES).ok_or_else(|| {
+        Error::input(format!("model {origin}: has no output named {PROBABILITIES}"))
+            .remedy("name the softmax output so, or build the model with `livelabel model build`")
+    })?;
+    check_shape(output, &[classes as i64], origin)?;
+    Ok(input.name.clone())
+}
+
+/// The shape after the batch must be `dims`.
+fn check_shape(value: &ValueInfoProto, dims: &[i64], origin: &str) -> Result<()> {
+    let shape = value.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()).and_then(|tensor| tensor.shape.as_ref());
+    let found: Vec<i64> =
+        shape.map(|shape| shape.dim.iter().map(|dim| dim.dim_value.unwrap_or(-1)).collect()).unwrap_or_default();
+    if found.get(1..) == Some(dims) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "model {origin}: {} has shape {found:?}, where its metadata asks for [batch, {}]",
+        value.name,
+        dims.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+    ))
+    .remedy("correct the metadata, or export the model again"))
+}
+
+/// The file's key-value pairs, each checked when it is asked for.
+struct Metadata<'a> {
+    entries: HashMap<&'a str, &'a str>,
+    origin: &'a str,
+}
+
+const REQUIRED: [&str; 13] = [
+    "livelabel.version",
+    "labels",
+    "input.size",
+    "input.layout",
+    "input.channels",
+    "input.mean",
+    "input.scale",
+    "window",
+    "threshold",
+    "precision",
+    "backbone",
+    "trained_on",
+    "metrics",
+];
+
+impl<'a> Metadata<'a> {
+    fn of(proto: &'a ModelProto, origin: &'a str) -> Result<Self> {
+        let entries: HashMap<_, _> =
+            proto.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str())).collect();
+        let missing: Vec<&str> = REQUIRED.into_iter().filter(|key| !entries.contains_key(key)).collect();
+        if !missing.is_empty() {
+            return Err(Error::input(format!("model {origin}: its metadata lacks {}", missing.join(", ")))
+                .remedy("build it with `livelabel model build`, or add the keys"));
+        }
+        let metadata = Self { entries, origin };
+        metadata.one_of("livelabel.version", &[(METADATA_VERSION, ())])?;
+        Ok(metadata)
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.entries.get(key).copied().unwrap_or_default().to_string()
+    }
+
+    fn json<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
+        let text = self.text(key);
+        serde_json::from_str(&text).map_err(|cause| self.wrong(key, &text).because(cause))
+    }
+
+    fn one_of<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T> {
+        let text = self.text(key);
+        choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+            self.wrong(key, &text).remedy(format!("this version understands {}", names.join(", ")))
+        })
+    }
+
+    fn wrong(&self, key: &str, value: &str) -> Error {
+        Error::input(format!("model {}: its metadata {key} is {value:?}", self.origin)).remedy("build it again")
+    }
+}

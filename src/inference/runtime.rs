@@ -1,0 +1,54 @@
+//! Finds and loads ONNX Runtime's shared library, once for the process.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use ort::environment::Environment;
+
+use crate::error::{Error, Result};
+use crate::locate;
+
+/// Where `scripts/setup` puts the library, and the OpenVINO plugin for it.
+const LIBRARY: &str = ".deps/onnxruntime/libonnxruntime.so";
+const OPENVINO_PLUGIN: &str = ".deps/openvino/libonnxruntime_providers_openvino_plugin.so";
+/// Overrides [`LIBRARY`].
+const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// The process's ONNX Runtime environment. The library is loaded by the first call.
+///
+/// # Errors
+/// Unavailable, where the library is missing or of an unfit version.
+pub fn environment() -> Result<&'static Environment> {
+    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+    if let Some(environment) = ENVIRONMENT.get() {
+        return Ok(environment);
+    }
+    let environment = load()?;
+    Ok(ENVIRONMENT.get_or_init(|| environment))
+}
+
+/// The library's file, if there is one.
+pub fn library() -> Option<PathBuf> {
+    std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from).or_else(|| locate::find(LIBRARY))
+}
+
+/// The OpenVINO plugin's file, if it is installed.
+pub fn openvino_plugin() -> Option<PathBuf> {
+    locate::find(OPENVINO_PLUGIN)
+}
+
+fn load() -> Result<Environment> {
+    let library = library().ok_or_else(|| {
+        Error::unavailable("ONNX Runtime is not installed").remedy("run scripts/setup")
+    })?;
+    let unusable = |cause: Box<dyn std::error::Error + Send + Sync>| {
+        Error::unavailable(format!("{}: ONNX Runtime cannot be loaded", library.display()))
+            .because(cause)
+            .remedy(format!("run scripts/setup, or point {LIBRARY_VARIABLE} at ONNX Runtime 1.31"))
+    };
+    ort::init_from(&library)
+        .map_err(|cause| unusable(cause.to_string().into()))?
+        .with_name("livelabel")
+        .build()
+        .map_err(|cause| unusable(cause.to_string().into()))
+}

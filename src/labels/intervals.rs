@@ -1,0 +1,112 @@
+//! Runs of frames that show the same label, with their edges in time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::labels::verdict::Verdict;
+
+/// A stretch in which one label was shown on every frame. Times in nanoseconds of the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    pub class: usize,
+    /// When the first frame appeared.
+    pub start: u64,
+    /// When the last frame gave way to the next.
+    pub end: u64,
+    /// Mean and highest smoothed probability of its frames.
+    pub mean: f64,
+    pub peak: f64,
+}
+
+/// Joins verdicts to intervals as they come; holds only the one that is open.
+#[derive(Debug, Default)]
+pub struct Intervals {
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    class: usize,
+    start: u64,
+    /// End of the last frame so far.
+    end: u64,
+    sum: f64,
+    frames: u64,
+    peak: f64,
+}
+
+impl Intervals {
+    /// Takes the verdict of the frame shown from `pts` to `end`. Returns the interval that this frame has closed.
+    pub fn push(&mut self, verdict: Verdict, pts: u64, end: u64) -> Option<Interval> {
+        let continues = self.open.as_ref().is_some_and(|open| verdict.shown && open.class == verdict.class);
+        let closed = if continues { None } else { self.close(pts) };
+        if !verdict.shown {
+            return closed;
+        }
+        let open = self.open.get_or_insert(Open {
+            class: verdict.class,
+            start: pts,
+            end,
+            sum: 0.0,
+            frames: 0,
+            peak: 0.0,
+        });
+        open.sum += verdict.confidence;
+        open.frames += 1;
+        open.peak = open.peak.max(verdict.confidence);
+        open.end = end;
+        closed
+    }
+
+    /// Closes the open interval at the end of the stream or before a gap.
+    pub fn finish(&mut self) -> Option<Interval> {
+        self.close(u64::MAX)
+    }
+
+    /// Closes the open interval where its last frame ended, or at `next` if the next frame came earlier.
+    fn close(&mut self, next: u64) -> Option<Interval> {
+        let open = self.open.take()?;
+        Some(Interval {
+            class: open.class,
+            start: open.start,
+            end: open.end.min(next).max(open.start),
+            mean: open.sum / open.frames as f64,
+            peak: open.peak,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(class: usize, confidence: f64) -> Verdict {
+        Verdict { class, confidence, shown: true }
+    }
+
+    #[test]
+    fn runs_of_one_label_become_intervals() {
+        let hidden = Verdict { class: 0, confidence: 0.9, shown: false };
+        let frames = [hidden, shown(1, 0.5), shown(1, 0.7), shown(2, 0.9), hidden, shown(2, 0.4)];
+        let mut intervals = Intervals::default();
+        let mut found: Vec<Interval> = frames
+            .iter()
+            .zip(0..)
+            .filter_map(|(&verdict, i)| intervals.push(verdict, 10 * i, 10 * i + 10))
+            .collect();
+        found.extend(intervals.finish());
+        let interval = |class, start, end, mean, peak| Interval { class, start, end, mean, peak };
+        assert_eq!(
+            found,
+            [interval(1, 10, 30, 0.6, 0.7), interval(2, 30, 40, 0.9, 0.9), interval(2, 50, 60, 0.4, 0.4)]
+        );
+        assert_eq!(intervals.finish(), None);
+    }
+
+    #[test]
+    fn an_interval_never_reaches_into_the_next_frame() {
+        let mut intervals = Intervals::default();
+        assert_eq!(intervals.push(shown(0, 1.0), 0, 100), None);
+        let closed = intervals.push(shown(1, 1.0), 40, 80).unwrap();
+        assert_eq!((closed.start, closed.end), (0, 40));
+    }
+}

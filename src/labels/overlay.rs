@@ -1,0 +1,170 @@
+//! Draws the label on a picture: green `activity: drinking`, or red `computing...`.
+//!
+//! The text is rendered once, as a mask of coverages, and kept until another text or picture size comes. Drawing a
+//! frame then means blending one colour into the few rows of the three planes that the mask covers.
+
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Point, Scalar};
+use opencv::imgproc;
+
+use crate::error::{Error, Result};
+use crate::picture::{PictureMut, PlaneMut, chroma};
+
+/// What the picture says while no label is shown.
+pub const COMPUTING: &str = "computing...";
+
+/// The original's look on a picture 480 lines high: Hershey Simplex 0.6, 2 thick, baseline at (10, 25).
+const REFERENCE_HEIGHT: f64 = 480.0;
+const FONT: i32 = imgproc::FONT_HERSHEY_SIMPLEX;
+const FONT_SCALE: f64 = 0.6;
+const THICKNESS: f64 = 2.0;
+const ORIGIN: (f64, f64) = (10.0, 25.0);
+/// Text is never smaller than this part of the original's, to stay readable on small pictures.
+const SMALLEST: f64 = 0.6;
+
+/// Full-range BT.601 numbers of pure green and pure red.
+const GREEN: [u8; 3] = [150, 44, 21];
+const RED: [u8; 3] = [76, 85, 255];
+
+/// Draws labels on pictures in JPEG's colorimetry.
+#[derive(Default)]
+pub struct Overlay {
+    mask: Option<Mask>,
+}
+
+impl Overlay {
+    /// Draws the label, or "computing..." for none.
+    ///
+    /// # Errors
+    /// Internal, where OpenCV cannot render the text.
+    pub fn draw(&mut self, picture: &mut PictureMut, label: Option<&str>) -> Result<()> {
+        let size = (picture.planes[0].width, picture.planes[0].height);
+        let (text, colour) = match label {
+            Some(label) => (format!("activity: {label}"), GREEN),
+            None => (COMPUTING.to_string(), RED),
+        };
+        if self.mask.as_ref().is_none_or(|mask| mask.text != text || mask.size != size) {
+            let mask = Mask::render(text, size)
+                .map_err(|cause| Error::internal("the label cannot be drawn").because(cause))?;
+            self.mask = Some(mask);
+        }
+        if let Some(mask) = &self.mask {
+            let [y, u, v] = &mut picture.planes;
+            mask.luma.blend(y, colour[0]);
+            mask.chroma.blend(u, colour[1]);
+            mask.chroma.blend(v, colour[2]);
+        }
+        Ok(())
+    }
+}
+
+/// How much of each pixel a text covers.
+struct Mask {
+    text: String,
+    size: (usize, usize),
+    luma: Coverage,
+    chroma: Coverage,
+}
+
+impl Mask {
+    fn render(text: String, (width, height): (usize, usize)) -> opencv::Result<Self> {
+        // OpenCV's fonts hold ASCII; other characters would each become several question marks.
+        let ascii: String = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
+        let mut scale = (height as f64 / REFERENCE_HEIGHT).max(SMALLEST);
+        let mut baseline = 0;
+        let natural = imgproc::get_text_size(&ascii, FONT, FONT_SCALE, THICKNESS as i32, &mut baseline)?;
+        let room = width as f64 / (f64::from(natural.width) + 2.0 * ORIGIN.0);
+        scale = scale.min(room);
+        let thickness = (THICKNESS * scale).round().max(1.0) as i32;
+        let origin = Point::new((ORIGIN.0 * scale).round() as i32, (ORIGIN.1 * scale).round() as i32);
+        let rows = ((ORIGIN.1 + f64::from(baseline)) * scale).ceil() as usize + thickness as usize;
+        let rows = (2 * rows.div_ceil(2)).min(height);
+        let mut mask = Mat::new_rows_cols_with_default(
+            rows as i32,
+            width as i32,
+            opencv::core::CV_8UC1,
+            Scalar::all(0.0),
+        )?;
+        let white = Scalar::all(255.0);
+        imgproc::put_text(&mut mask, &ascii, origin, FONT, FONT_SCALE * scale, white, thickness, imgproc::LINE_AA, false)?;
+        let luma = Coverage { width: mask.cols() as usize, values: mask.data_typed::<u8>()?.to_vec() };
+        let chroma = luma.halved(rows);
+        Ok(Self { text, size: (width, height), luma, chroma })
+    }
+}
+
+/// Coverages from 0 to 255, row by row from the top left corner of a plane.
+struct Coverage {
+    width: usize,
+    values: Vec<u8>,
+}
+
+impl Coverage {
+    /// The mean of each square of four, for planes of half the size.
+    fn halved(&self, rows: usize) -> Self {
+        let (width, height) = (chroma(self.width), chroma(rows));
+        let at = |x: usize, y: usize| {
+            u32::from(self.values[y.min(rows - 1) * self.width + x.min(self.width - 1)])
+        };
+        let mean = |x: usize, y: usize| (at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1) + 2) / 4;
+        let values = (0..height).flat_map(|y| (0..width).map(move |x| mean(2 * x, 2 * y) as u8)).collect();
+        Self { width, values }
+    }
+
+    fn blend(&self, plane: &mut PlaneMut, colour: u8) {
+        for (y, row) in self.values.chunks_exact(self.width).enumerate() {
+            for (pixel, &coverage) in plane.row_mut(y).iter_mut().zip(row) {
+                if coverage > 0 {
+                    let (pixel_part, colour_part) = (255 - u32::from(coverage), u32::from(coverage));
+                    *pixel = ((u32::from(*pixel) * pixel_part + u32::from(colour) * colour_part + 127) / 255) as u8;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Colorimetry, OwnedPicture};
+
+    fn grey(width: usize, height: usize) -> OwnedPicture {
+        let mut picture = OwnedPicture::new(width, height, Colorimetry::JPEG);
+        picture.view_mut().planes.into_iter().for_each(|plane| plane.data.fill(128));
+        picture
+    }
+
+    #[test]
+    fn draws_in_the_colour_of_the_verdict_and_nowhere_else() {
+        for (label, colour) in [(Some("drinking"), GREEN), (None, RED)] {
+            let mut picture = grey(640, 480);
+            Overlay::default().draw(&mut picture.view_mut(), label).unwrap();
+            let view = picture.view();
+            for (plane, colour) in view.planes.iter().zip(colour) {
+                assert!(plane.data.contains(&colour), "full coverage somewhere");
+                let below = 36 * plane.height / 480;
+                assert!(plane.data[below * plane.stride..].iter().all(|&value| value == 128), "below the text");
+            }
+        }
+    }
+
+    #[test]
+    fn fits_pictures_of_any_size() {
+        for (width, height) in [(1, 1), (2, 2), (16, 16), (641, 359), (1080, 1920)] {
+            let mut picture = grey(width, height);
+            let mut overlay = Overlay::default();
+            overlay.draw(&mut picture.view_mut(), Some("a label that is too long for a picture")).unwrap();
+            overlay.draw(&mut picture.view_mut(), None).unwrap();
+            let luma = picture.view().planes[0].row(0).len();
+            assert_eq!(luma, width);
+        }
+    }
+
+    #[test]
+    fn text_stays_left_of_the_right_edge() {
+        let mut picture = grey(320, 240);
+        Overlay::default().draw(&mut picture.view_mut(), Some("preparing vegetables on a wooden board")).unwrap();
+        let view = picture.view();
+        let last_drawn = (0..320).filter(|&x| (0..240).any(|y| view.planes[0].row(y)[x] != 128)).max().unwrap();
+        assert!((250..319).contains(&last_drawn), "{last_drawn}");
+    }
+}

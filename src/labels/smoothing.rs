@@ -1,0 +1,124 @@
+//! The mean of the last n predictions, which keeps the label from flickering.
+
+use std::collections::VecDeque;
+
+/// Bits behind the binary point of the running sums. A probability of at least 2⁻⁷⁶ is held without rounding
+/// (float32 has 24 bits), and 2²⁶ of them can be added up.
+const FRACTION: i32 = 100;
+
+/// A mean over a sliding window, at a cost that does not depend on the window's length.
+///
+/// Sums are kept in fixed point, so that taking the oldest prediction out undoes its addition exactly: however long
+/// a stream runs, the mean is that of the window and nothing else.
+#[derive(Clone, Debug)]
+pub struct Smoothing {
+    window: usize,
+    recent: VecDeque<Vec<f32>>,
+    sums: Vec<i128>,
+    mean: Vec<f64>,
+}
+
+impl Smoothing {
+    /// A mean of at most `window` predictions of `classes` numbers each.
+    ///
+    /// # Panics
+    /// Where `window` is 0.
+    pub fn new(window: usize, classes: usize) -> Self {
+        assert!(window > 0, "a window holds at least one prediction");
+        Self { window, recent: VecDeque::new(), sums: vec![0; classes], mean: vec![0.0; classes] }
+    }
+
+    /// Adds one prediction and returns the mean of the last `window` ones, or of all where there are fewer.
+    pub fn push(&mut self, probabilities: &[f32]) -> &[f64] {
+        let mut entry = Vec::new();
+        if self.recent.len() == self.window
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.sums.iter_mut().zip(&oldest).for_each(|(sum, &value)| *sum -= fixed(value));
+            entry = oldest;
+        }
+        entry.clear();
+        entry.extend_from_slice(probabilities);
+        self.sums.iter_mut().zip(probabilities).for_each(|(sum, &value)| *sum += fixed(value));
+        self.recent.push_back(entry);
+        let count = self.recent.len() as f64;
+        let unit = f64::from(FRACTION).exp2().recip();
+        for (mean, &sum) in self.mean.iter_mut().zip(&self.sums) {
+            *mean = sum as f64 * unit / count;
+        }
+        &self.mean
+    }
+
+    /// Forgets everything, as after a gap in a stream.
+    pub fn clear(&mut self) {
+        self.recent.clear();
+        self.sums.fill(0);
+    }
+}
+
+/// A network's broken output (not a number, infinite) saturates or counts as zero instead of spoiling the sums.
+fn fixed(value: f32) -> i128 {
+    (f64::from(value).clamp(-1e6, 1e6) * f64::from(FRACTION).exp2()) as i128
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that look like a network's output, the same in every run.
+    fn predictions(count: usize, classes: usize) -> Vec<Vec<f32>> {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1 << 24) as f32
+        };
+        (0..count).map(|_| (0..classes).map(|_| next().powi(8)).collect()).collect()
+    }
+
+    #[test]
+    fn equals_the_plain_mean_of_the_last_n() {
+        let all = predictions(1000, 3);
+        for window in [1, 2, 128, 5000] {
+            let mut smoothing = Smoothing::new(window, 3);
+            for (i, prediction) in all.iter().enumerate() {
+                let mean = smoothing.push(prediction);
+                let recent = &all[(i + 1).saturating_sub(window)..=i];
+                for class in 0..3 {
+                    let plain = recent.iter().map(|p| f64::from(p[class])).sum::<f64>() / recent.len() as f64;
+                    assert!((mean[class] - plain).abs() <= 1e-15, "frame {i}, window {window}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn does_not_drift() {
+        let mut smoothing = Smoothing::new(3, 1);
+        for prediction in predictions(100_000, 1) {
+            smoothing.push(&prediction);
+        }
+        smoothing.push(&[0.25]);
+        smoothing.push(&[0.25]);
+        assert_eq!(smoothing.push(&[0.25]), [0.25]);
+        assert_eq!(smoothing.sums, [3 * fixed(0.25)]);
+    }
+
+    #[test]
+    fn after_a_gap_the_mean_starts_anew() {
+        let mut smoothing = Smoothing::new(4, 2);
+        smoothing.push(&[1.0, 0.0]);
+        smoothing.clear();
+        assert_eq!(smoothing.push(&[0.0, 1.0]), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_broken_prediction_leaves_with_the_window() {
+        let mut smoothing = Smoothing::new(2, 1);
+        smoothing.push(&[f32::INFINITY]);
+        smoothing.push(&[f32::NAN]);
+        smoothing.push(&[0.5]);
+        assert_eq!(smoothing.push(&[0.5]), [0.5]);
+    }
+}

@@ -1,0 +1,119 @@
+//! Which frames are analysed: every n-th, with n fixed or found by measuring.
+//!
+//! A frame that is not analysed takes over the last prediction, which also enters the smoothing window in its place,
+//! so that the window covers the same time whatever the stride.
+
+use crate::labels::smoothing::Smoothing;
+use crate::labels::verdict::{Judge, Verdict};
+
+/// The strides that `auto` chooses from.
+pub const CANDIDATES: [u64; 4] = [2, 4, 8, 15];
+/// Share of frames that must show the same label as with every frame analysed.
+pub const AGREEMENT: f64 = 0.995;
+
+/// How the stride is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stride {
+    /// Every n-th frame.
+    Every(u64),
+    /// The largest candidate that agrees, measured on the first minute and again on a stretch now and then.
+    Auto,
+}
+
+impl std::str::FromStr for Stride {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Stride::Auto),
+            _ => match text.parse() {
+                Ok(stride) if stride > 0 => Ok(Stride::Every(stride)),
+                _ => Err(format!("{text:?} is neither auto nor a number from 1")),
+            },
+        }
+    }
+}
+
+/// Compares candidates with the full analysis while every frame is analysed.
+pub struct Trial {
+    shadows: Vec<Shadow>,
+    frames: u64,
+}
+
+/// What would have been shown with one stride.
+struct Shadow {
+    stride: u64,
+    smoothing: Smoothing,
+    judge: Judge,
+    held: Vec<f32>,
+    agreed: u64,
+}
+
+impl Trial {
+    pub fn new(smoothing: &Smoothing, judge: &Judge) -> Self {
+        let shadow = |stride| Shadow {
+            stride,
+            smoothing: smoothing.clone(),
+            judge: judge.clone(),
+            held: Vec::new(),
+            agreed: 0,
+        };
+        Self { shadows: CANDIDATES.map(shadow).into(), frames: 0 }
+    }
+
+    /// Takes a frame's prediction and what the full analysis made of it.
+    pub fn push(&mut self, probabilities: &[f32], full: Verdict) {
+        for shadow in &mut self.shadows {
+            if self.frames % shadow.stride == 0 {
+                shadow.held.clear();
+                shadow.held.extend_from_slice(probabilities);
+            }
+            let verdict = shadow.judge.judge(shadow.smoothing.push(&shadow.held));
+            let same = verdict.shown == full.shown && (!full.shown || verdict.class == full.class);
+            shadow.agreed += u64::from(same);
+        }
+        self.frames += 1;
+    }
+
+    /// The largest stride that has agreed often enough, with its share; 1 where none has.
+    pub fn outcome(&self) -> (u64, f64) {
+        let share = |shadow: &Shadow| shadow.agreed as f64 / self.frames.max(1) as f64;
+        self.shadows
+            .iter()
+            .rev()
+            .map(|shadow| (shadow.stride, share(shadow)))
+            .find(|&(_, share)| share >= AGREEMENT)
+            .unwrap_or((1, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(predictions: impl Iterator<Item = [f32; 2]>) -> (u64, f64) {
+        let (mut smoothing, mut judge) = (Smoothing::new(4, 2), Judge::new(None, 0.0, 0.0));
+        let mut trial = Trial::new(&smoothing, &judge);
+        for prediction in predictions {
+            let verdict = judge.judge(smoothing.push(&prediction));
+            trial.push(&prediction, verdict);
+        }
+        trial.outcome()
+    }
+
+    #[test]
+    fn a_still_scene_takes_the_largest_stride() {
+        assert_eq!(outcome((0..1000).map(|_| [0.9, 0.1])), (15, 1.0));
+    }
+
+    #[test]
+    fn a_restless_scene_takes_every_frame() {
+        assert_eq!(outcome((0..1000).map(|i| if i % 7 < 4 { [0.9, 0.1] } else { [0.1, 0.9] })), (1, 1.0));
+    }
+
+    #[test]
+    fn a_slow_scene_takes_a_stride_between() {
+        let (stride, share) = outcome((0..2000).map(|i| if i / 400 % 2 == 0 { [0.9, 0.1] } else { [0.2, 0.8] }));
+        assert!(stride > 1 && share >= AGREEMENT, "{stride} {share}");
+    }
+}

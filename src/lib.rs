@@ -1,0 +1,24 @@
+//! Labels what people do in video: every frame through a ResNet50, smoothed, drawn, and written down.
+//!
+//! The rooms, in the order a frame travels: [`media`] decodes, [`inference`] classifies, [`labels`] decides,
+//! [`report`] writes; [`stream`] joins them into one input's pipeline, [`analyzer`] runs many. [`onnx`] writes model
+//! files, [`picture`] is what the rooms hand each other.
+
+pub mod analyzer;
+pub mod cli;
+pub mod config;
+mod display;
+pub mod error;
+pub mod frames;
+pub mod inference;
+pub mod labels;
+pub mod locate;
+pub mod logging;
+pub mod media;
+pub mod models;
+pub mod onnx;
+pub mod picture;
+pub mod report;
+pub mod signals;
+pub mod stream;
+mod summary;

@@ -1,0 +1,42 @@
+//! Messages on stderr: one line each, as text or JSON.
+
+use std::fmt;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Overrides which messages are shown, in tracing's syntax.
+const VARIABLE: &str = "LIVELABEL_LOG";
+/// ONNX Runtime tells much of its inner life; its failures reach the user as errors.
+const DEFAULT: &str = "info,ort=error";
+
+/// Starts logging, once for the process.
+pub fn start(json: bool) {
+    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, as in a test, changes nothing.
+    let _ = if json { builder.json().try_init() } else { builder.event_format(Plain).try_init() };
+}
+
+/// `livelabel: error: message`, as people expect of a command.
+struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let kind = match *event.metadata().level() {
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            _ => "",
+        };
+        write!(writer, "livelabel: {kind}")?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}

@@ -1,0 +1,68 @@
+//! The analyzer's command line, nothing else.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use livelabel::cli::{Cli, Command, LogFormat, ModelCommand};
+use livelabel::config::{Config, Settings};
+use livelabel::error::Error;
+use livelabel::{analyzer, frames, logging, models, signals};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.log_format == LogFormat::Json);
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            let code = error.downcast_ref::<Error>().map_or(1, Error::exit_code);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => {
+            let pipeline = args.pipeline.as_deref().map(Settings::read).transpose()?;
+            let settings = args.settings().over(pipeline.unwrap_or_default());
+            let config = Config::resolve(settings)?;
+            let signals = signals::watch().context("signals cannot be watched")?;
+            let report = analyzer::run(&config, &signals.shutdown)?;
+            Ok(ExitCode::from(signals.exit_code().unwrap_or(report.exit_code)))
+        }
+        Command::Frames(args) => {
+            let signals = signals::watch().context("signals cannot be watched")?;
+            frames::extract(&args.videos, &args.out, args.every, args.layout, args.quiet, &signals.shutdown)?;
+            Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
+        }
+        Command::Model(command) => {
+            print(&model(command)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Devices { json } => {
+            print(&models::devices(json));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn model(command: ModelCommand) -> Result<String, Error> {
+    match command {
+        ModelCommand::Show { model, json } => Ok(models::show(&models::read(model.as_deref())?, json)),
+        ModelCommand::Build { backbone, head, labels, precision, output, force } => {
+            let model = models::build(&backbone, head, labels, precision, &output, force)?;
+            Ok(models::show(&model, false))
+        }
+        ModelCommand::Verify { model, pictures, device, json } => {
+            models::verify(&models::read(model.as_deref())?, &pictures, device, json)
+        }
+    }
+}
+
+/// To stdout; a reader that has gone is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

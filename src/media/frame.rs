@@ -1,0 +1,160 @@
+//! One decoded picture with its time, and the canvas on which its labelled copy is drawn.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
+
+use crate::picture::{Colorimetry, Matrix, Picture, PictureMut, Plane, PlaneMut, Range, chroma};
+
+/// A decoded I420 picture, mapped where the decoder left it. Times in nanoseconds of the stream.
+pub struct Frame {
+    video: gst_video::VideoFrame<gst_video::video_frame::Readable>,
+    pub pts: u64,
+    /// How long it is shown: until the next frame, as far as the container tells.
+    pub duration: u64,
+    /// Its place in the stream, from 0.
+    pub sequence: u64,
+    /// Whether the decoder says that it could decode only a part.
+    pub damaged: bool,
+    colorimetry: Colorimetry,
+}
+
+impl Frame {
+    /// Maps `buffer`; `None` where it does not hold what `info` says.
+    pub(super) fn map(
+        buffer: gstreamer::Buffer,
+        info: &gst_video::VideoInfo,
+        pts: u64,
+        duration: u64,
+        sequence: u64,
+    ) -> Option<Self> {
+        let damaged = buffer.flags().contains(gstreamer::BufferFlags::CORRUPTED);
+        let video = gst_video::VideoFrame::from_buffer_readable(buffer, info).ok()?;
+        Some(Self { video, pts, duration, sequence, damaged, colorimetry: colorimetry(info) })
+    }
+
+    /// When the next frame is due, in nanoseconds of the stream.
+    pub fn end(&self) -> u64 {
+        self.pts + self.duration
+    }
+
+    pub fn picture(&self) -> Picture<'_> {
+        let (width, height) = (self.video.width() as usize, self.video.height() as usize);
+        let plane = |index: usize, width, height| Plane {
+            // A plane of a mapped frame has data; an empty slice would be caught by the first row that is read.
+            data: self.video.plane_data(index as u32).unwrap_or_default(),
+            stride: self.video.plane_stride()[index].unsigned_abs() as usize,
+            width,
+            height,
+        };
+        let (half_width, half_height) = (chroma(width), chroma(height));
+        Picture {
+            planes: [plane(0, width, height), plane(1, half_width, half_height), plane(2, half_width, half_height)],
+            colorimetry: self.colorimetry,
+        }
+    }
+}
+
+/// What the caps say of the numbers' meaning. GStreamer has already filled in what the file leaves open, by size.
+fn colorimetry(info: &gst_video::VideoInfo) -> Colorimetry {
+    let stated = info.colorimetry();
+    let matrix = match stated.matrix() {
+        gst_video::VideoColorMatrix::Bt709 => Matrix::Bt709,
+        gst_video::VideoColorMatrix::Bt2020 => Matrix::Bt2020,
+        _ => Matrix::Bt601,
+    };
+    let range = match stated.range() {
+        gst_video::VideoColorRange::Range0_255 => Range::Full,
+        _ => Range::Limited,
+    };
+    Colorimetry { matrix, range }
+}
+
+/// The memory layout of I420 that GStreamer assumes where a buffer says nothing: rows padded to four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub width: usize,
+    pub height: usize,
+}
+
+impl Layout {
+    fn strides(self) -> [usize; 2] {
+        [self.width.next_multiple_of(4), chroma(self.width).next_multiple_of(4)]
+    }
+
+    fn plane_sizes(self) -> [usize; 2] {
+        let [luma, half] = self.strides();
+        [luma * self.height.next_multiple_of(2), half * chroma(self.height)]
+    }
+
+    fn bytes(self) -> usize {
+        let [luma, half] = self.plane_sizes();
+        luma + 2 * half
+    }
+}
+
+/// A picture to draw on, in JPEG's colorimetry. Its memory goes back to its [`Easel`] when it is dropped.
+pub struct Canvas {
+    layout: Layout,
+    bytes: Vec<u8>,
+    home: Sender<Vec<u8>>,
+}
+
+impl Canvas {
+    pub fn picture_mut(&mut self) -> PictureMut<'_> {
+        let Layout { width, height } = self.layout;
+        let ([luma, half], [luma_size, half_size]) = (self.layout.strides(), self.layout.plane_sizes());
+        let (y, rest) = self.bytes.split_at_mut(luma_size);
+        let (u, v) = rest.split_at_mut(half_size);
+        let plane = |data, stride, width, height| PlaneMut { data, stride, width, height };
+        let (half_width, half_height) = (chroma(width), chroma(height));
+        PictureMut {
+            planes: [
+                plane(y, luma, width, height),
+                plane(u, half, half_width, half_height),
+                plane(v, half, half_width, half_height),
+            ],
+        }
+    }
+
+    /// Hands the memory to GStreamer, which returns it when the picture is encoded.
+    pub(super) fn into_buffer(self) -> gstreamer::Buffer {
+        gstreamer::Buffer::from_slice(self)
+    }
+}
+
+impl AsRef<[u8]> for Canvas {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Canvas {
+    fn drop(&mut self) {
+        // Fails only after the easel itself is gone.
+        let _ = self.home.try_send(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// A fixed number of canvases, so that drawing allocates nothing and a slow encoder holds the drawing up.
+pub struct Easel {
+    layout: Layout,
+    home: Sender<Vec<u8>>,
+    free: Receiver<Vec<u8>>,
+}
+
+impl Easel {
+    pub fn new(layout: Layout, count: usize) -> Self {
+        let (home, free) = bounded(count);
+        for _ in 0..count {
+            let _ = home.try_send(vec![0; layout.bytes()]);
+        }
+        Self { layout, home, free }
+    }
+
+    /// A free canvas, or `None` where none came back within `patience`. It holds an earlier picture.
+    pub fn canvas(&self, patience: std::time::Duration) -> Option<Canvas> {
+        let bytes = self.free.recv_timeout(patience).ok()?;
+        Some(Canvas { layout: self.layout, bytes, home: self.home.clone() })
+    }
+}

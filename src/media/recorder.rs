@@ -1,0 +1,202 @@
+//! Labelled pictures to a video file: MJPG in AVI or Matroska.
+//!
+//! Encoding and writing happen on GStreamer's own thread. Canvases bound how far drawing may run ahead of it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use crate::error::{Error, Result};
+use crate::media::element;
+use crate::media::frame::{Canvas, Easel, Layout};
+
+/// JPEG quality, the encoder's usual one.
+const QUALITY: i32 = 85;
+/// Canvases: one being drawn, one being encoded, two between.
+const CANVASES: usize = 4;
+const POLL: Duration = Duration::from_millis(100);
+/// Longest wait for the encoder to take a picture, or to close the file.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Assumed for AVI, which needs a rate, where the clip tells none: that of a common camera.
+const DEFAULT_RATE: (i32, i32) = (25, 1);
+
+/// The kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// Constant frame rate: frames are repeated or left out where the input's rate varies.
+    Avi,
+    /// Each frame keeps its own time, to the millisecond.
+    Matroska,
+}
+
+impl Container {
+    /// By the file's extension.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "avi" => Some(Container::Avi),
+            "mkv" => Some(Container::Matroska),
+            _ => None,
+        }
+    }
+}
+
+/// What has been written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recorded {
+    /// Frames that were repeated, and left out, to keep AVI's constant rate.
+    pub repeated: u64,
+    pub left_out: u64,
+}
+
+/// A file being written. Dropping it without [`Recorder::finish`] leaves it unfinished.
+pub struct Recorder {
+    pipeline: gst::Pipeline,
+    input: gst_app::AppSrc,
+    rate: Option<gst::Element>,
+    easel: Easel,
+    failure: Receiver<Error>,
+    path: PathBuf,
+}
+
+impl Recorder {
+    /// Creates the file.
+    ///
+    /// # Errors
+    /// Unavailable, where it cannot be created.
+    pub fn create(path: &Path, container: Container, layout: Layout, frame_rate: Option<(i32, i32)>) -> Result<Self> {
+        let (numerator, denominator) = frame_rate.unwrap_or(DEFAULT_RATE);
+        let frame_rate = gst::Fraction::new(numerator, denominator);
+        let caps = gst::Caps::builder("video/x-raw")
+            .field("format", "I420")
+            .field("width", layout.width as i32)
+            .field("height", layout.height as i32)
+            .field("framerate", frame_rate)
+            .field("colorimetry", "1:4:0:0")
+            .build();
+        let input = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(0).max_bytes(0).build();
+        let encode = element("jpegenc")?;
+        encode.set_property("quality", QUALITY);
+        let file = element("filesink")?;
+        file.set_property("location", path);
+        file.set_property("sync", false);
+        let (rate, middle) = match container {
+            Container::Avi => {
+                let rate = element("videorate")?;
+                let constant = element("capsfilter")?;
+                constant.set_property("caps", gst::Caps::builder("image/jpeg").field("framerate", frame_rate).build());
+                (Some(rate.clone()), vec![rate, constant, element("avimux")?])
+            }
+            Container::Matroska => (None, vec![element("matroskamux")?]),
+        };
+        let chain: Vec<gst::Element> =
+            [input.clone().upcast(), encode].into_iter().chain(middle).chain([file]).collect();
+        let pipeline = gst::Pipeline::new();
+        let built = |cause: gst::glib::BoolError| Error::internal("the recording pipeline cannot be built").because(cause);
+        pipeline.add_many(&chain).map_err(built)?;
+        gst::Element::link_many(&chain).map_err(built)?;
+
+        let failure = failures(&pipeline, path)?;
+        let recorder = Self {
+            pipeline,
+            input,
+            rate,
+            easel: Easel::new(layout, CANVASES),
+            failure,
+            path: path.to_path_buf(),
+        };
+        recorder.pipeline.set_state(gst::State::Playing).map_err(|_| recorder.error())?;
+        Ok(recorder)
+    }
+
+    /// A canvas for the next picture; waits while the encoder has all of them.
+    ///
+    /// # Errors
+    /// The reason why the encoder or the disk has given up.
+    pub fn canvas(&self) -> Result<Canvas> {
+        let began = Instant::now();
+        loop {
+            if let Ok(error) = self.failure.try_recv() {
+                return Err(error);
+            }
+            match self.easel.canvas(POLL) {
+                Some(canvas) => return Ok(canvas),
+                None if began.elapsed() > PATIENCE => {
+                    return Err(Error::failed(format!("{}: the disk has not answered for a minute", self.path.display()))
+                        .remedy("write to another disk"));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Hands a drawn canvas to the encoder. Times in nanoseconds.
+    ///
+    /// # Errors
+    /// The reason why the encoder or the disk has given up.
+    pub fn write(&self, canvas: Canvas, pts: u64, duration: u64) -> Result<()> {
+        let mut buffer = canvas.into_buffer();
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(gst::ClockTime::from_nseconds(pts));
+            buffer.set_duration(gst::ClockTime::from_nseconds(duration));
+        }
+        self.input.push_buffer(buffer).map(drop).map_err(|_| self.error())
+    }
+
+    /// Encodes what is waiting, writes the index and closes the file.
+    ///
+    /// # Errors
+    /// The reason why the file could not be completed.
+    pub fn finish(self) -> Result<Recorded> {
+        let bus = self.pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
+        let _ = self.input.end_of_stream();
+        let ended = bus.timed_pop_filtered(
+            Some(gst::ClockTime::from_seconds(PATIENCE.as_secs())),
+            &[gst::MessageType::Eos, gst::MessageType::Error],
+        );
+        if !matches!(ended.as_ref().map(|message| message.view()), Some(gst::MessageView::Eos(_))) {
+            return Err(self.error());
+        }
+        let count = |property: &str| self.rate.as_ref().map_or(0, |rate| rate.property::<u64>(property));
+        Ok(Recorded { repeated: count("duplicate"), left_out: count("drop") })
+    }
+
+    fn error(&self) -> Error {
+        self.failure.try_recv().unwrap_or_else(|_| {
+            Error::failed(format!("{}: the video cannot be written", self.path.display()))
+                .remedy("check the folder and the room on its disk")
+        })
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// The first error of the pipeline, told as the user needs it. The message stays on the bus for [`Recorder::finish`].
+fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
+    let (sender, failure) = bounded(1);
+    let origin = path.display().to_string();
+    let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Error(error) = message.view() {
+            let cause = error.error();
+            let error = match cause.kind::<gst::ResourceError>() {
+                Some(gst::ResourceError::NoSpaceLeft) => {
+                    Error::failed(format!("{origin}: the disk is full")).remedy("free some room, or write elsewhere")
+                }
+                _ => Error::failed(format!("{origin}: the video cannot be written"))
+                    .because(cause.message().trim_end_matches('.').to_string())
+                    .remedy("check the folder and its permissions"),
+            };
+            let _ = sender.try_send(error);
+        }
+        gst::BusSyncReply::Pass
+    });
+    Ok(failure)
+}

@@ -1,0 +1,343 @@
+//! A recorded clip as frames, in order, with their times.
+//!
+//! GStreamer's threads decode and push into one bounded channel; they wait when it is full, so no frame is lost and
+//! memory does not grow. The stream's end or its failure comes through the same channel, behind the last frame.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use crate::error::{Error, Result};
+use crate::media::element;
+use crate::media::frame::{Frame, Layout};
+
+/// Decoded frames that may wait for the next stage.
+const CAPACITY: usize = 8;
+/// Longest wait for a file's first frame. Disks and decoders answer in far less; a hung network share does not.
+const OPEN_PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
+/// Assumed where neither container nor stream tells how long a frame is shown.
+const DEFAULT_DURATION: u64 = 40_000_000;
+
+/// What comes out of a source.
+pub enum Event {
+    Frame(Frame),
+    /// The clip has ended.
+    End,
+    /// The clip cannot be read on. Frames before this are whole.
+    Failed(Error),
+}
+
+/// What a clip says of itself before its frames are read.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub layout: Layout,
+    /// Frames a second as a fraction, where the container tells.
+    pub frame_rate: Option<(i32, i32)>,
+    /// In nanoseconds, where the container tells.
+    pub duration: Option<u64>,
+}
+
+/// Faults of the clip that the decoder got over.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Warnings of demuxer and decoder.
+    warnings: AtomicU64,
+}
+
+impl Faults {
+    pub fn warnings(&self) -> u64 {
+        self.warnings.load(Ordering::Relaxed)
+    }
+}
+
+/// An opened clip. Dropping it ends its threads.
+pub struct Source {
+    pipeline: gst::Pipeline,
+    events: Receiver<Event>,
+    facts: Facts,
+    faults: Arc<Faults>,
+    watch: Option<JoinHandle<()>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Source {
+    /// Opens a file and decodes its first frame. `interrupted` is asked now and then whether to give up.
+    ///
+    /// # Errors
+    /// An input error, where there is no such file, or it holds no video that can be decoded.
+    pub fn open(path: &Path, interrupted: &dyn Fn() -> bool) -> Result<Self> {
+        let origin = path.display().to_string();
+        check_file(path, &origin)?;
+        let (pipeline, sink) = build(path)?;
+        let (sender, events) = bounded(CAPACITY);
+        deliver(&sink, sender.clone());
+        let opened = Opening { pipeline: &pipeline, sink: &sink, origin: &origin, interrupted };
+        let facts = match opened.facts() {
+            Ok(facts) => facts,
+            Err(error) => {
+                let _ = pipeline.set_state(gst::State::Null);
+                return Err(error);
+            }
+        };
+        let faults = Arc::new(Faults::default());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let watch = {
+            let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
+            let (faults, stopping) = (Arc::clone(&faults), Arc::clone(&stopping));
+            std::thread::Builder::new()
+                .name("watch".into())
+                .spawn(move || watch(&bus, &origin, &sender, &faults, &stopping))
+                .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?
+        };
+        Ok(Self { pipeline, events, facts, faults, watch: Some(watch), stopping })
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub fn faults(&self) -> Arc<Faults> {
+        Arc::clone(&self.faults)
+    }
+
+    /// Lets the frames flow.
+    ///
+    /// # Errors
+    /// Failed, where GStreamer refuses.
+    pub fn play(&self) -> Result<()> {
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .map(drop)
+            .map_err(|cause| Error::failed("the clip cannot be played").because(cause))
+    }
+
+    /// The next frame, or how the stream ended; `None` where neither came within `patience`.
+    pub fn next(&self, patience: Duration) -> Option<Event> {
+        match self.events.recv_timeout(patience) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Event::End),
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        // A decoder thread may wait for room in the channel: with the receiver gone it gives up and the state can change.
+        self.events = crossbeam_channel::never();
+        let _ = self.pipeline.set_state(gst::State::Null);
+        if let Some(watch) = self.watch.take() {
+            let _ = watch.join();
+        }
+    }
+}
+
+fn check_file(path: &Path, origin: &str) -> Result<()> {
+    let metadata = std::fs::metadata(path).map_err(|cause| {
+        Error::input(format!("{origin}: cannot be opened")).because(cause).remedy("check the name and its permissions")
+    })?;
+    if metadata.is_dir() {
+        return Err(Error::input(format!("{origin}: is a folder")).remedy("give the clips in it, like FOLDER/*.mp4"));
+    }
+    if metadata.len() == 0 {
+        return Err(Error::input(format!("{origin}: is empty")).remedy("copy or record the clip again"));
+    }
+    std::fs::File::open(path).map(drop).map_err(|cause| {
+        Error::input(format!("{origin}: cannot be opened")).because(cause).remedy("check its permissions")
+    })
+}
+
+/// `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only pictures are decoded.
+fn build(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)> {
+    let pipeline = gst::Pipeline::new();
+    let file = element("filesrc")?;
+    file.set_property("location", path);
+    let decode = element("decodebin")?;
+    let convert = element("videoconvert")?;
+    let planar = element("capsfilter")?;
+    planar.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
+    let upright = element("videoflip")?;
+    upright.set_property_from_str("video-direction", "auto");
+    let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
+    let built = |cause: gst::glib::BoolError| Error::internal("the decoding pipeline cannot be built").because(cause);
+    let chain = [&convert, &planar, &upright, sink.upcast_ref()];
+    pipeline.add_many([&file, &decode]).map_err(built)?;
+    pipeline.add_many(chain).map_err(built)?;
+    file.link(&decode).map_err(built)?;
+    gst::Element::link_many(chain).map_err(built)?;
+    decode.connect("autoplug-continue", false, |arguments| {
+        let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        let kind = caps.as_ref().and_then(|caps| caps.structure(0)).map(|structure| structure.name().to_string());
+        let unwanted = kind.is_some_and(|kind| {
+            ["audio/", "text/", "subpicture/", "subtitle/"].iter().any(|prefix| kind.starts_with(prefix))
+        });
+        Some((!unwanted).to_value())
+    });
+    let entry = convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))?;
+    let linked = entry.clone();
+    decode.connect_pad_added(move |_, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let is_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
+        if is_video && !entry.is_linked() {
+            let _ = pad.link(&entry);
+        }
+    });
+    decode.connect_no_more_pads(move |decode| {
+        if !linked.is_linked() {
+            gst::element_error!(decode, gst::StreamError::WrongType, ["no video track"]);
+        }
+    });
+    Ok((pipeline, sink))
+}
+
+/// Sends every frame that reaches `sink`, and its end.
+fn deliver(sink: &gst_app::AppSink, events: Sender<Event>) {
+    let mut sequence = 0;
+    let mut last_end = 0;
+    let at_end = events.clone();
+    let callbacks = gst_app::AppSinkCallbacks::builder()
+        .new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let frame = frame(&sample, sequence, last_end).ok_or(gst::FlowError::Error)?;
+            sequence += 1;
+            last_end = frame.end();
+            events.send(Event::Frame(frame)).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Eos)
+        })
+        .eos(move |_| {
+            let _ = at_end.send(Event::End);
+        })
+        .build();
+    sink.set_callbacks(callbacks);
+}
+
+/// A sample as a frame. A frame without a time follows the one before it.
+fn frame(sample: &gst::Sample, sequence: u64, last_end: u64) -> Option<Frame> {
+    let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
+    let buffer = sample.buffer_owned()?;
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    let pts = buffer.pts().and_then(|pts| segment.to_stream_time(pts)).map_or(last_end, gst::ClockTime::nseconds);
+    let duration = buffer
+        .duration()
+        .map(gst::ClockTime::nseconds)
+        .filter(|&duration| duration > 0)
+        .or_else(|| frame_rate(&info).map(|(n, d)| 1_000_000_000 * d as u64 / n as u64))
+        .unwrap_or(DEFAULT_DURATION);
+    Frame::map(buffer, &info, pts, duration, sequence)
+}
+
+fn frame_rate(info: &gst_video::VideoInfo) -> Option<(i32, i32)> {
+    let rate = info.fps();
+    (rate.numer() > 0 && rate.denom() > 0).then(|| (rate.numer(), rate.denom()))
+}
+
+/// A pipeline on its way to its first frame.
+struct Opening<'a> {
+    pipeline: &'a gst::Pipeline,
+    sink: &'a gst_app::AppSink,
+    origin: &'a str,
+    interrupted: &'a dyn Fn() -> bool,
+}
+
+impl Opening<'_> {
+    fn facts(&self) -> Result<Facts> {
+        let refused = || {
+            Error::input(format!("{}: cannot be opened as video", self.origin))
+                .remedy("give a clip that ffprobe can read")
+        };
+        let bus = self.pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
+        // A failure to start is told on the bus in more words than here.
+        let started = self.pipeline.set_state(gst::State::Paused);
+        self.await_first(&bus)?;
+        started.map_err(|_| refused())?;
+        let info = self
+            .sink
+            .sink_pads()
+            .first()
+            .and_then(|pad| pad.current_caps())
+            .and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok())
+            .ok_or_else(|| {
+                Error::input(format!("{}: its video track holds no pictures", self.origin))
+                    .remedy("record or export the clip again")
+            })?;
+        Ok(Facts {
+            layout: Layout { width: info.width() as usize, height: info.height() as usize },
+            frame_rate: frame_rate(&info),
+            duration: self.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
+        })
+    }
+
+    fn await_first(&self, bus: &gst::Bus) -> Result<()> {
+        let began = Instant::now();
+        let kinds = [gst::MessageType::AsyncDone, gst::MessageType::Error, gst::MessageType::Eos];
+        loop {
+            let message = bus.timed_pop_filtered(Some(gst::ClockTime::from_mseconds(POLL.as_millis() as u64)), &kinds);
+            match message.as_ref().map(|message| message.view()) {
+                Some(gst::MessageView::Error(error)) => return Err(opening_error(self.origin, error)),
+                Some(_) => return Ok(()),
+                None if (self.interrupted)() => {
+                    return Err(Error::failed(format!("{}: interrupted before its first frame", self.origin)));
+                }
+                None if began.elapsed() > OPEN_PATIENCE => {
+                    return Err(Error::input(format!(
+                        "{}: no picture within {} s",
+                        self.origin,
+                        OPEN_PATIENCE.as_secs()
+                    ))
+                    .remedy("check that its disk answers and that ffprobe can read it"));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// What kept a clip from being opened, and what to do about it.
+fn opening_error(origin: &str, message: &gst::message::Error) -> Error {
+    let cause = message.error();
+    let (what, remedy) = match cause.kind::<gst::StreamError>() {
+        Some(gst::StreamError::WrongType) if cause.message() == "no video track" => {
+            ("has no video track", "give a clip with pictures")
+        }
+        Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {
+            ("is not a video", "give a clip that ffprobe can read")
+        }
+        Some(gst::StreamError::CodecNotFound) => {
+            ("needs a decoder that is not installed", "convert it to H.264, or install GStreamer's plugin for it")
+        }
+        _ => ("cannot be opened as video", "it may be damaged or cut short; copy or record it again"),
+    };
+    Error::input(format!("{origin}: {what}")).because(cause.message().trim_end_matches('.').to_string()).remedy(remedy)
+}
+
+/// Reads the bus until the end: counts warnings, and passes an error on behind the frames.
+fn watch(bus: &gst::Bus, origin: &str, events: &Sender<Event>, faults: &Faults, stopping: &AtomicBool) {
+    let kinds = [gst::MessageType::Warning, gst::MessageType::Error, gst::MessageType::Eos];
+    while !stopping.load(Ordering::Relaxed) {
+        let message = bus.timed_pop_filtered(Some(gst::ClockTime::from_mseconds(POLL.as_millis() as u64)), &kinds);
+        match message.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Warning(warning)) => {
+                faults.warnings.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!("{origin}: {}", warning.error());
+            }
+            Some(gst::MessageView::Error(error)) => {
+                let error = Error::failed(format!("{origin}: cannot be read on"))
+                    .because(error.error().message().trim_end_matches('.').to_string())
+                    .remedy("the clip is damaged or cut short; copy or record it again");
+                let _ = events.send(Event::Failed(error));
+                return;
+            }
+            Some(_) => return,
+            None => {}
+        }
+    }
+}

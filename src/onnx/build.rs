@@ -1,0 +1,97 @@
+//! `livelabel model build`: weights and a head in, one model file out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::onnx::graph::{GraphBuilder, Precision};
+use crate::onnx::head::Head;
+use crate::onnx::resnet::{self, INPUT_SIZE};
+use crate::onnx::weights::Weights;
+
+/// Version of the metadata's meaning, stored as `livelabel.version`.
+pub const METADATA_VERSION: &str = "1";
+/// Name of the input: BGR pixels minus [`MEAN`], `[batch, 3, 224, 224]`, float32.
+pub const INPUT: &str = "pixels";
+/// Name of the output that adds up to one, `[batch, classes]`, float32.
+pub const PROBABILITIES: &str = "probabilities";
+/// Name of the output before the softmax, `[batch, classes]`, float32.
+pub const LOGITS: &str = "logits";
+/// ImageNet's mean in BGR order, as Keras' `caffe` preprocessing subtracts it.
+pub const MEAN: [f32; 3] = [103.939, 116.779, 123.68];
+
+const DEFAULT_WINDOW: &str = "128";
+const DEFAULT_THRESHOLD: &str = "0.0";
+
+/// Where the classifier comes from.
+#[derive(Clone, Debug)]
+pub enum HeadSource {
+    /// A trained head.
+    File(PathBuf),
+    /// ImageNet's 1000 classes with the names in this file.
+    ImageNet { labels: PathBuf },
+}
+
+/// Builds the model and writes it to `output` beside and renamed, so that a reader never sees half a file.
+///
+/// # Errors
+/// Input errors for weights or a head that do not fit; unavailable where `output` cannot be written.
+pub fn build(backbone: &Path, head: &HeadSource, precision: Precision, output: &Path) -> Result<()> {
+    let weights = Weights::read(backbone)?;
+    let head = match head {
+        HeadSource::File(path) => Head::read(path)?,
+        HeadSource::ImageNet { labels } => Head::imagenet(&weights, labels)?,
+    };
+    let model = assemble(&weights, &head, precision)?;
+    let written = output.with_extension("onnx.part");
+    let unwritable = |cause| {
+        Error::unavailable(format!("{}: cannot be written", output.display()))
+            .because(cause)
+            .remedy("choose a folder that can be written to and has 110 MB of room")
+    };
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(unwritable)?;
+    }
+    fs::write(&written, model).and_then(|()| fs::rename(&written, output)).map_err(|cause| {
+        let _ = fs::remove_file(&written);
+        unwritable(cause)
+    })
+}
+
+fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<u8>> {
+    let size = INPUT_SIZE as i64;
+    let classes = head.labels.len() as i64;
+    let mut graph = GraphBuilder::new("livelabel", precision);
+    let input = graph.input(INPUT, &[3, size, size]);
+    let features = resnet::backbone(&mut graph, weights, &input)?;
+    let logits = head.add_to(&mut graph, &features);
+    let logits = graph.to_float(LOGITS, &logits);
+    graph.softmax(PROBABILITIES, &logits);
+    graph.output(PROBABILITIES, &[classes]);
+    graph.output(LOGITS, &[classes]);
+    Ok(graph.finish(&metadata(head, precision)).encode_to_vec())
+}
+
+fn metadata(head: &Head, precision: Precision) -> Vec<(String, String)> {
+    let or = |note: &Option<String>, default: &str| note.clone().unwrap_or_else(|| default.into());
+    [
+        ("livelabel.version", METADATA_VERSION.into()),
+        ("labels", json!(head.labels).to_string()),
+        ("input.size", INPUT_SIZE.to_string()),
+        ("input.layout", "NCHW".into()),
+        ("input.channels", "BGR".into()),
+        ("input.mean", "[103.939, 116.779, 123.68]".into()),
+        ("input.scale", "1.0".into()),
+        ("window", or(&head.notes.window, DEFAULT_WINDOW)),
+        ("threshold", or(&head.notes.threshold, DEFAULT_THRESHOLD)),
+        ("precision", precision.name().into()),
+        ("backbone", "keras-resnet50-imagenet".into()),
+        ("trained_on", or(&head.notes.trained_on, "not recorded")),
+        ("metrics", or(&head.notes.metrics, "not recorded")),
+    ]
+    .map(|(key, value): (&str, String)| (key.into(), value))
+    .into()
+}

@@ -1,0 +1,187 @@
+//! Builds an ONNX graph node by node: names, attributes and weights in the right places.
+
+use half::f16;
+use prost::bytes::Bytes;
+
+use super::proto::*;
+
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 17;
+
+/// How the weights are stored and computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    Fp32,
+    Fp16,
+}
+
+impl Precision {
+    /// The name used on the command line and in the metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::Fp32 => "fp32",
+            Precision::Fp16 => "fp16",
+        }
+    }
+}
+
+/// A graph under construction. Every method that adds a node returns the name of its output.
+pub struct GraphBuilder {
+    graph: GraphProto,
+    precision: Precision,
+}
+
+impl GraphBuilder {
+    pub fn new(name: &str, precision: Precision) -> Self {
+        Self { graph: GraphProto { name: name.into(), ..Default::default() }, precision }
+    }
+
+    /// A float32 input of shape `[batch, dims…]` with a dynamic batch.
+    pub fn input(&mut self, name: &str, dims: &[i64]) -> String {
+        self.graph.input.push(value_info(name, dims));
+        self.to_compute(name)
+    }
+
+    /// Declares the float32 tensor `name` of shape `[batch, dims…]` an output of the graph.
+    pub fn output(&mut self, name: &str, dims: &[i64]) {
+        self.graph.output.push(value_info(name, dims));
+    }
+
+    /// `from` in float32 under the name `name`, whatever the graph computes in.
+    pub fn to_float(&mut self, name: &str, from: &str) -> String {
+        match self.precision {
+            Precision::Fp32 => self.push("Identity", name, &[from], name, vec![]),
+            Precision::Fp16 => self.push("Cast", name, &[from], name, vec![int("to", FLOAT.into())]),
+        }
+        name.into()
+    }
+
+    /// A convolution; `weight` is `[out, in, kernel, kernel]`, padding is the same on every side.
+    pub fn conv(&mut self, name: &str, from: &str, weight: &Weight, bias: &Weight, stride: i64, pad: i64) -> String {
+        let (w, b) = (self.weight(&format!("{name}.weight"), weight), self.weight(&format!("{name}.bias"), bias));
+        let kernel = weight.shape[2] as i64;
+        let attributes = vec![
+            ints("kernel_shape", &[kernel, kernel]),
+            ints("strides", &[stride, stride]),
+            ints("pads", &[pad; 4]),
+        ];
+        self.push("Conv", name, &[from, &w, &b], name, attributes);
+        name.into()
+    }
+
+    pub fn relu(&mut self, name: &str, from: &str) -> String {
+        self.push("Relu", name, &[from], name, vec![]);
+        name.into()
+    }
+
+    pub fn add(&mut self, name: &str, left: &str, right: &str) -> String {
+        self.push("Add", name, &[left, right], name, vec![]);
+        name.into()
+    }
+
+    pub fn max_pool(&mut self, name: &str, from: &str, kernel: i64, stride: i64, pad: i64) -> String {
+        let attributes =
+            vec![ints("kernel_shape", &[kernel; 2]), ints("strides", &[stride; 2]), ints("pads", &[pad; 4])];
+        self.push("MaxPool", name, &[from], name, attributes);
+        name.into()
+    }
+
+    /// The mean over height and width, flattened to `[batch, channels]`.
+    pub fn global_mean(&mut self, name: &str, from: &str) -> String {
+        let pooled = format!("{name}.pooled");
+        self.push("GlobalAveragePool", &pooled, &[from], &pooled, vec![]);
+        self.push("Flatten", name, &[&pooled], name, vec![int("axis", 1)]);
+        name.into()
+    }
+
+    /// A fully connected layer; `weight` is `[out, in]`.
+    pub fn dense(&mut self, name: &str, from: &str, weight: &Weight, bias: &Weight) -> String {
+        let (w, b) = (self.weight(&format!("{name}.weight"), weight), self.weight(&format!("{name}.bias"), bias));
+        self.push("Gemm", name, &[from, &w, &b], name, vec![int("transB", 1)]);
+        name.into()
+    }
+
+    pub fn softmax(&mut self, name: &str, from: &str) -> String {
+        self.push("Softmax", name, &[from], name, vec![int("axis", -1)]);
+        name.into()
+    }
+
+    /// The finished model with its metadata.
+    pub fn finish(self, metadata: &[(String, String)]) -> ModelProto {
+        ModelProto {
+            ir_version: IR_VERSION,
+            producer_name: "livelabel".into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            graph: Some(self.graph),
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            metadata_props: metadata
+                .iter()
+                .map(|(key, value)| StringStringEntryProto { key: key.clone(), value: value.clone() })
+                .collect(),
+        }
+    }
+
+    fn to_compute(&mut self, name: &str) -> String {
+        match self.precision {
+            Precision::Fp32 => name.into(),
+            Precision::Fp16 => {
+                let half = format!("{name}.half");
+                self.push("Cast", &half, &[name], &half, vec![int("to", FLOAT16.into())]);
+                half
+            }
+        }
+    }
+
+    fn weight(&mut self, name: &str, weight: &Weight) -> String {
+        let (data_type, raw_data) = match self.precision {
+            Precision::Fp32 => {
+                (FLOAT, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+            }
+            Precision::Fp16 => {
+                (FLOAT16, weight.values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect())
+            }
+        };
+        self.graph.initializer.push(TensorProto {
+            dims: weight.shape.iter().map(|&dim| dim as i64).collect(),
+            data_type,
+            name: name.into(),
+            raw_data: Bytes::from(raw_data),
+            data_location: 0,
+        });
+        name.into()
+    }
+
+    fn push(&mut self, op: &str, name: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) {
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|&input| input.into()).collect(),
+            output: vec![output.into()],
+            name: name.into(),
+            op_type: op.into(),
+            attribute,
+            domain: String::new(),
+        });
+    }
+}
+
+/// A dense float32 tensor in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weight {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
+    let batch = DimensionProto { dim_value: None, dim_param: Some("batch".into()) };
+    let fixed = dims.iter().map(|&dim| DimensionProto { dim_value: Some(dim), dim_param: None });
+    let shape = TensorShapeProto { dim: std::iter::once(batch).chain(fixed).collect() };
+    let tensor_type = TensorTypeProto { elem_type: FLOAT, shape: Some(shape) };
+    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i, r#type: 2, ..Default::default() }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto { name: name.into(), ints: values.to_vec(), r#type: 7, ..Default::default() }
+}

@@ -1,0 +1,139 @@
+//! The classifier on top of the features: two dense layers trained by the user, or ImageNet's own single one.
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::onnx::graph::{GraphBuilder, Weight};
+use crate::onnx::resnet::FEATURES;
+use crate::onnx::weights::{Weights, safetensors};
+
+/// Units of the hidden layer, as in the original network.
+pub const HIDDEN: usize = 512;
+
+/// Dense layers with their labels. Weights are `[out, in]`.
+#[derive(Debug)]
+pub struct Head {
+    pub labels: Vec<String>,
+    hidden: Option<Layer>,
+    output: Layer,
+    /// What the file says of its training, for the model's metadata.
+    pub notes: Notes,
+}
+
+/// Free text about a head, from its file's metadata.
+#[derive(Debug, Default)]
+pub struct Notes {
+    pub window: Option<String>,
+    pub threshold: Option<String>,
+    pub trained_on: Option<String>,
+    pub metrics: Option<String>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    weight: Weight,
+    bias: Weight,
+}
+
+impl Head {
+    /// Reads a head: `dense1.weight` 512×2048, `dense1.bias`, `dense2.weight` classes×512, `dense2.bias`, and `labels`
+    /// as a JSON list in the metadata.
+    ///
+    /// # Errors
+    /// An input error that names the tensor or the metadata that is wrong.
+    pub fn read(path: &Path) -> Result<Self> {
+        let origin = path.display().to_string();
+        let bytes = fs::read(path).map_err(|cause| {
+            Error::input(format!("{origin}: cannot be read")).because(cause).remedy("give the head's .safetensors file")
+        })?;
+        let (metadata, mut tensors) = safetensors(&bytes, &origin)?;
+        let labels = metadata.get("labels").ok_or_else(|| {
+            Error::input(format!("{origin}: its metadata has no labels"))
+                .remedy("store the class names as a JSON list under `labels`")
+        })?;
+        let labels: Vec<String> = serde_json::from_str(labels).map_err(|cause| {
+            Error::input(format!("{origin}: its labels are not a JSON list of names"))
+                .because(cause)
+                .remedy("store them like [\"cooking\", \"drinking\"]")
+        })?;
+        check_labels(&labels, &origin)?;
+        let mut take = |name: &str, shape: &[usize]| {
+            let tensor = tensors.remove(name).ok_or_else(|| {
+                Error::input(format!("{origin}: has no tensor {name}"))
+                    .remedy("a head holds dense1 and dense2, each with weight and bias")
+            })?;
+            if tensor.shape != shape {
+                return Err(Error::input(format!("{origin}: {name} has shape {:?}, not {shape:?}", tensor.shape))
+                    .remedy("train the head on ResNet50's 2048 features with 512 hidden units, one output a label"));
+            }
+            Ok(tensor)
+        };
+        let classes = labels.len();
+        let hidden =
+            Layer { weight: take("dense1.weight", &[HIDDEN, FEATURES])?, bias: take("dense1.bias", &[HIDDEN])? };
+        let output =
+            Layer { weight: take("dense2.weight", &[classes, HIDDEN])?, bias: take("dense2.bias", &[classes])? };
+        let note = |key: &str| metadata.get(key).cloned();
+        let notes = Notes {
+            window: note("window"),
+            threshold: note("threshold"),
+            trained_on: note("trained_on"),
+            metrics: note("metrics"),
+        };
+        Ok(Self { labels, hidden: Some(hidden), output, notes })
+    }
+
+    /// The backbone's own 1000-class layer `fc1000`, with the names in `labels` (a JSON object from index to name).
+    pub fn imagenet(weights: &Weights, labels: &Path) -> Result<Self> {
+        let unreadable = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            Error::input(format!("{}: not a JSON object from index to name", labels.display()))
+                .because(cause)
+                .remedy("give the labels.json of the weights' package")
+        };
+        let text = fs::read(labels).map_err(|cause| unreadable(cause.into()))?;
+        let names: std::collections::HashMap<usize, String> =
+            serde_json::from_slice(&text).map_err(|cause| unreadable(cause.into()))?;
+        let labels = (0..names.len())
+            .map(|index| names.get(&index).map(|name| format!("{index} {name}")))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| unreadable("an index is missing".into()))?;
+        let classes = labels.len();
+        let kernel = weights.tensor("fc1000/kernel", &[FEATURES, classes])?;
+        let mut transposed = vec![0.0; kernel.values.len()];
+        for (i, row) in kernel.values.chunks_exact(classes).enumerate() {
+            for (o, &value) in row.iter().enumerate() {
+                transposed[o * FEATURES + i] = value;
+            }
+        }
+        let output = Layer {
+            weight: Weight { shape: vec![classes, FEATURES], values: transposed },
+            bias: weights.tensor("fc1000/bias", &[classes])?.clone(),
+        };
+        let notes = Notes { trained_on: Some("ImageNet, 1000 classes".into()), ..Default::default() };
+        Ok(Self { labels, hidden: None, output, notes })
+    }
+
+    /// Adds the head after `features`; returns the logits' name.
+    pub fn add_to(&self, graph: &mut GraphBuilder, features: &str) -> String {
+        let mut x = features.to_string();
+        if let Some(hidden) = &self.hidden {
+            let dense = graph.dense("dense1", &x, &hidden.weight, &hidden.bias);
+            x = graph.relu("dense1.relu", &dense);
+        }
+        graph.dense("dense2", &x, &self.output.weight, &self.output.bias)
+    }
+}
+
+fn check_labels(labels: &[String], origin: &str) -> Result<()> {
+    let problem = if labels.len() < 2 {
+        "there are fewer than two labels".to_string()
+    } else if let Some(label) = labels.iter().find(|label| label.trim().is_empty()) {
+        format!("a label is empty: {label:?}")
+    } else if let Some(label) = labels.iter().enumerate().find_map(|(i, l)| labels[..i].contains(l).then_some(l)) {
+        format!("label {label:?} stands twice")
+    } else {
+        return Ok(());
+    };
+    Err(Error::input(format!("{origin}: {problem}")).remedy("give each class one distinct name"))
+}

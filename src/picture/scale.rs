@@ -1,0 +1,37 @@
+//! Pictures of another size: bilinear, plane by plane, as `cv::resize` does it.
+
+use std::ffi::c_void;
+
+use opencv::core::{Mat, Size};
+use opencv::imgproc;
+
+use super::{Picture, PictureMut, Plane, PlaneMut};
+
+/// Scales `from` to the size of `to`, the aspect ratio aside. Colorimetry stays as it is.
+///
+/// # Errors
+/// OpenCV's, for a picture without pixels.
+pub fn scale(from: &Picture, to: &mut PictureMut) -> opencv::Result<()> {
+    for (source, target) in from.planes.iter().zip(&mut to.planes) {
+        scale_plane(source, target)?;
+    }
+    Ok(())
+}
+
+/// Scales one plane; see [`scale`].
+pub fn scale_plane(from: &Plane, to: &mut PlaneMut) -> opencv::Result<()> {
+    let size = Size::new(to.width as i32, to.height as i32);
+    // SAFETY: both matrices live within this call and describe memory that the planes borrow; `resize` only reads the
+    // first. Its output has the right size and type already, so OpenCV writes in place.
+    unsafe {
+        let source = mat(from.data.as_ptr().cast_mut().cast(), from.width, from.height, from.stride)?;
+        let mut target = mat(to.data.as_mut_ptr().cast(), to.width, to.height, to.stride)?;
+        imgproc::resize(&source, &mut target, size, 0.0, 0.0, imgproc::INTER_LINEAR)
+    }
+}
+
+unsafe fn mat(data: *mut c_void, width: usize, height: usize, stride: usize) -> opencv::Result<Mat> {
+    unsafe {
+        Mat::new_rows_cols_with_data_unsafe(height as i32, width as i32, opencv::core::CV_8UC1, data, stride)
+    }
+}

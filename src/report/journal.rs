@@ -1,0 +1,218 @@
+//! The run as it goes, a JSON object a line, on disk within a second: what a killed run leaves behind, and what the
+//! timeline, the plot and the subtitles are made from. Nothing is kept in memory.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::report::unwritable;
+
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a run was set up; the first line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    pub input: String,
+    /// RFC 3339, UTC.
+    pub started: String,
+    pub model: ModelName,
+    pub action: Option<String>,
+    pub window: usize,
+    pub threshold: f64,
+    pub hysteresis: f64,
+    /// A number, or "auto".
+    pub stride: serde_json::Value,
+    pub device: String,
+}
+
+/// Which model, beyond doubt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelName {
+    pub name: String,
+    pub sha256: String,
+    pub labels: Vec<String>,
+}
+
+/// What became of every frame: `decoded = analysed + held + the sum of dropped`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    pub decoded: u64,
+    /// Went through the network.
+    pub analysed: u64,
+    /// Took over the prediction of the frame before, because of the stride.
+    pub held: u64,
+    /// Reached no label, by reason.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// A stretch with one label. Times in milliseconds of the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelledInterval {
+    pub label: String,
+    pub start: f64,
+    pub end: f64,
+    pub mean: f64,
+    pub peak: f64,
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    Start(Header),
+    Frame {
+        ms: f64,
+        /// The label that is shown; none while the picture says "computing...".
+        label: Option<String>,
+        confidence: f64,
+        /// The smoothed probability of every label.
+        smoothed: Vec<f64>,
+    },
+    Interval(LabelledInterval),
+    /// A stretch of more than a second without a frame, in milliseconds.
+    Gap {
+        start: f64,
+        end: f64,
+    },
+    End {
+        frames: Balance,
+        wall_s: f64,
+        frames_per_second: f64,
+        reconnects: u64,
+        /// Whether the input was analysed to its end.
+        complete: bool,
+    },
+}
+
+/// Appends records.
+pub struct Journal {
+    file: BufWriter<File>,
+    path: PathBuf,
+    flushed: Instant,
+    bytes: u64,
+}
+
+impl Journal {
+    /// Creates the file and writes the first line.
+    ///
+    /// # Errors
+    /// Failed, where the file cannot be written.
+    pub fn create(path: &Path, header: Header) -> Result<Self> {
+        let file = File::create(path).map_err(|cause| unwritable(path, cause))?;
+        let mut journal =
+            Self { file: BufWriter::new(file), path: path.to_path_buf(), flushed: Instant::now(), bytes: 0 };
+        journal.append(&Record::Start(header))?;
+        journal.flush()?;
+        Ok(journal)
+    }
+
+    /// # Errors
+    /// Failed, where the disk is full or gone.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let mut line = serde_json::to_vec(record).map_err(|cause| Error::internal("a record").because(cause))?;
+        line.push(b'\n');
+        self.bytes += line.len() as u64;
+        self.file.write_all(&line).map_err(|cause| unwritable(&self.path, cause))?;
+        if self.flushed.elapsed() >= FLUSH_INTERVAL { self.flush() } else { Ok(()) }
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// # Errors
+    /// Failed, where the disk is full or gone.
+    pub fn flush(&mut self) -> Result<()> {
+        self.flushed = Instant::now();
+        self.file.flush().map_err(|cause| unwritable(&self.path, cause))
+    }
+}
+
+/// Reads a journal, record by record. A last line that was cut off by a kill is passed over.
+///
+/// # Errors
+/// Each item is an error where the file cannot be read on.
+pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
+    let origin = path.display().to_string();
+    let unreadable = move |cause: std::io::Error| Error::failed(format!("{origin}: cannot be read")).because(cause);
+    let file = File::open(path).map_err(&unreadable)?;
+    Ok(BufReader::new(file).lines().map_while(move |line| match line {
+        Ok(line) => serde_json::from_str(&line).ok().map(Ok),
+        Err(cause) => Some(Err(unreadable(cause))),
+    }))
+}
+
+#[cfg(test)]
+pub(super) fn sample() -> Vec<Record> {
+    let header = Header {
+        input: "clip.mp4".into(),
+        started: "2026-01-02T03:04:05Z".into(),
+        model: ModelName {
+            name: "m.onnx".into(),
+            sha256: "00".into(),
+            labels: vec!["cooking".into(), "drinking <tea>".into()],
+        },
+        action: None,
+        window: 128,
+        threshold: 0.5,
+        hysteresis: 0.0,
+        stride: 1.into(),
+        device: "cpu".into(),
+    };
+    let frame = |ms, label: Option<&str>, confidence, smoothed: [f64; 2]| Record::Frame {
+        ms,
+        label: label.map(Into::into),
+        confidence,
+        smoothed: smoothed.into(),
+    };
+    let interval = |label: &str, start, end, mean, peak| {
+        Record::Interval(LabelledInterval { label: label.into(), start, end, mean, peak })
+    };
+    vec![
+        Record::Start(header),
+        frame(0.0, Some("cooking"), 0.75, [0.75, 0.25]),
+        frame(33.366667, None, 0.5, [0.5, 0.5]),
+        interval("cooking", 0.0, 33.366667, 0.75, 0.75),
+        frame(3_723_004.0, Some("drinking <tea>"), 0.875, [0.125, 0.875]),
+        Record::Gap { start: 66.733334, end: 3_723_004.0 },
+        interval("drinking <tea>", 3_723_004.0, 3_723_044.0, 0.875, 0.875),
+        Record::End {
+            frames: Balance { decoded: 3, analysed: 3, ..Default::default() },
+            wall_s: 1.5,
+            frames_per_second: 2.0,
+            reconnects: 0,
+            complete: true,
+        },
+    ]
+}
+
+#[cfg(test)]
+pub(super) fn write_sample(path: &Path) {
+    let mut records = sample().into_iter();
+    let Some(Record::Start(header)) = records.next() else { unreachable!() };
+    let mut journal = Journal::create(path, header).unwrap();
+    records.for_each(|record| journal.append(&record).unwrap());
+    journal.flush().unwrap();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_even_behind_a_cut_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        write_sample(&path);
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"frame\":{\"ms\":12").unwrap();
+        let records: Vec<Record> = read(&path).unwrap().map(Result::unwrap).collect();
+        assert_eq!(records, sample());
+    }
+}

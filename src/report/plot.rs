@@ -1,0 +1,248 @@
+//! Confidence over time as a picture: a line for each label, the bound, and the intervals shaded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::FontStyle;
+
+use crate::error::{Error, Result};
+use crate::report::journal::{self, Header, LabelledInterval, Record};
+
+const SIZE: (u32, u32) = (1200, 500);
+/// Points of a line at most: two for each column of the picture.
+const POINTS: usize = 2400;
+/// Colours that differ in lightness too, for those who see hues alike (Okabe and Ito's palette).
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+];
+/// Lines beyond this number would hide each other: the labels with the highest peaks are drawn.
+const LINES: usize = COLOURS.len();
+
+/// Draws the journal to a `.png` or `.svg` file, beside its place and renamed.
+///
+/// # Errors
+/// Failed, where the journal cannot be read or the picture not be written.
+pub fn write(journal: &Path, output: &Path) -> Result<()> {
+    static FONT: Once = Once::new();
+    FONT.call_once(|| {
+        // The font is part of the program and whole, so registering it cannot fail.
+        let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
+    });
+    let curves = Curves::read(journal)?;
+    let failed = |cause: String| {
+        Error::failed(format!("{}: the plot cannot be written", output.display()))
+            .because(cause)
+            .remedy("check the folder and the room on its disk")
+    };
+    let written = unfinished(output);
+    let drawn = if output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
+        draw(&SVGBackend::new(&written, SIZE).into_drawing_area(), &curves)
+    } else {
+        draw(&BitMapBackend::new(&written, SIZE).into_drawing_area(), &curves)
+    };
+    drawn.map_err(failed)?;
+    std::fs::rename(&written, output).map_err(|cause| failed(cause.to_string()))
+}
+
+/// A name of the same kind: plotters tells the format by the extension.
+fn unfinished(output: &Path) -> PathBuf {
+    let extension = output.extension().unwrap_or_default().to_string_lossy();
+    output.with_extension(format!("part.{extension}"))
+}
+
+/// What is drawn, at most [`POINTS`] points a line however long the run was. Times in seconds.
+struct Curves {
+    header: Header,
+    end: f64,
+    /// For each bucket of time its middle and the labels' mean confidences.
+    points: Vec<(f64, Vec<f64>)>,
+    intervals: Vec<(f64, f64, usize)>,
+    /// The labels that are drawn, by their place.
+    drawn: Vec<usize>,
+}
+
+impl Curves {
+    fn read(path: &Path) -> Result<Self> {
+        let (mut header, mut frames, mut end) = (None, 0_u64, 0.0_f64);
+        for record in journal::read(path)? {
+            match record? {
+                Record::Start(start) => header = Some(start),
+                Record::Frame { ms, .. } => {
+                    frames += 1;
+                    end = end.max(ms);
+                }
+                Record::Interval(interval) => end = end.max(interval.end),
+                Record::Gap { .. } | Record::End { .. } => {}
+            }
+        }
+        let header: Header = header.ok_or_else(|| Error::internal(format!("{}: has no first line", path.display())))?;
+        let classes = header.model.labels.len();
+        let width = if frames as usize > POINTS { end / POINTS as f64 } else { 0.0 };
+        let mut points: Vec<(f64, Vec<f64>)> = Vec::new();
+        let (mut bucket, mut sums, mut count, mut time) = (0, vec![0.0; classes], 0.0, 0.0);
+        let mut peaks = vec![0.0_f64; classes];
+        let mut intervals = Intervals { list: Vec::new(), narrowest: end / 1000.0 / f64::from(SIZE.0) };
+        for record in journal::read(path)? {
+            match record? {
+                Record::Frame { ms, smoothed, .. } => {
+                    let of_frame = if width > 0.0 { (ms / width) as usize } else { points.len() + 1 };
+                    if of_frame != bucket && count > 0.0 {
+                        points.push((time / count, sums.iter().map(|sum| sum / count).collect()));
+                        (sums, count, time) = (vec![0.0; classes], 0.0, 0.0);
+                    }
+                    bucket = of_frame;
+                    count += 1.0;
+                    time += ms / 1000.0;
+                    for (class, value) in smoothed.into_iter().enumerate().take(classes) {
+                        sums[class] += value;
+                        peaks[class] = peaks[class].max(value);
+                    }
+                }
+                Record::Interval(interval) => intervals.push(&interval, &header.model.labels),
+                _ => {}
+            }
+        }
+        if count > 0.0 {
+            points.push((time / count, sums.iter().map(|sum| sum / count).collect()));
+        }
+        let mut drawn: Vec<usize> = (0..classes).collect();
+        drawn.sort_by(|&a, &b| peaks[b].total_cmp(&peaks[a]));
+        drawn.truncate(LINES);
+        drawn.sort_unstable();
+        Ok(Self { header, end: (end / 1000.0).max(0.001), points, intervals: intervals.list, drawn })
+    }
+
+    fn colour(&self, class: usize) -> Option<RGBColor> {
+        self.drawn.iter().position(|&drawn| drawn == class).map(|place| COLOURS[place])
+    }
+}
+
+/// Intervals to shade. One that would be narrower than a pixel joins a near neighbour of its label.
+struct Intervals {
+    list: Vec<(f64, f64, usize)>,
+    narrowest: f64,
+}
+
+impl Intervals {
+    fn push(&mut self, interval: &LabelledInterval, labels: &[String]) {
+        let Some(class) = labels.iter().position(|label| *label == interval.label) else { return };
+        let (start, end) = (interval.start / 1000.0, interval.end / 1000.0);
+        match self.list.last_mut() {
+            Some(last) if last.2 == class && start - last.1 < self.narrowest => last.1 = end,
+            _ => self.list.push((start, end, class)),
+        }
+    }
+}
+
+fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, curves: &Curves) -> Result<(), String> {
+    let told = |cause: DrawingAreaErrorKind<B::ErrorType>| cause.to_string();
+    area.fill(&WHITE).map_err(told)?;
+    let title = match &curves.header.action {
+        Some(action) => format!("{}: confidence of \"{action}\" and the other labels", curves.header.input),
+        None => format!("{}: confidence of each label", curves.header.input),
+    };
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 20))
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(56)
+        .build_cartesian_2d(0.0..curves.end, 0.0..1.0)
+        .map_err(told)?;
+    let shaded = curves.intervals.iter().filter_map(|&(start, end, class)| {
+        let colour = curves.colour(class)?;
+        Some(Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.16).filled()))
+    });
+    chart.draw_series(shaded).map_err(told)?;
+    chart
+        .configure_mesh()
+        .x_desc("time (s)")
+        .y_desc("confidence")
+        .label_style(("sans-serif", 15))
+        .axis_desc_style(("sans-serif", 16))
+        .light_line_style(BLACK.mix(0.04))
+        .bold_line_style(BLACK.mix(0.12))
+        .x_labels(12)
+        .y_labels(6)
+        .y_label_formatter(&|value| format!("{value:.1}"))
+        .draw()
+        .map_err(told)?;
+    for &class in &curves.drawn {
+        let colour = curves.colour(class).unwrap_or(BLACK);
+        let line = curves.points.iter().map(|(time, values)| (*time, values[class]));
+        let label = curves.header.model.labels[class].clone();
+        let style = colour.stroke_width(2);
+        chart
+            .draw_series(LineSeries::new(line, style))
+            .map_err(told)?
+            .label(label)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
+    }
+    if let [(time, values)] = curves.points.as_slice() {
+        let dots = curves.drawn.iter().filter_map(|&class| Some(Circle::new((*time, values[class]), 4, curves.colour(class)?.filled())));
+        chart.draw_series(dots).map_err(told)?;
+    }
+    let threshold = curves.header.threshold;
+    if threshold > 0.0 {
+        let style = BLACK.stroke_width(1);
+        chart
+            .draw_series(DashedLineSeries::new([(0.0, threshold), (curves.end, threshold)], 8, 6, style))
+            .map_err(told)?
+            .label(format!("threshold {threshold}"))
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::MiddleRight)
+        .label_font(("sans-serif", 15))
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.3))
+        .draw()
+        .map_err(told)?;
+    area.present().map_err(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_is_drawn_with_few_points() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.jsonl");
+        let mut records = journal::sample().into_iter();
+        let Some(Record::Start(header)) = records.next() else { unreachable!() };
+        let mut journal = journal::Journal::create(&path, header).unwrap();
+        for i in 0..20_000 {
+            let value = f64::from(i % 2);
+            let record =
+                Record::Frame { ms: f64::from(40 * i), label: None, confidence: value, smoothed: vec![value, 0.25] };
+            journal.append(&record).unwrap();
+        }
+        journal.flush().unwrap();
+        let curves = Curves::read(&path).unwrap();
+        assert!((POINTS - 1..=POINTS + 1).contains(&curves.points.len()), "{}", curves.points.len());
+        assert!(curves.points.iter().all(|(_, values)| (values[0] - 0.5).abs() < 0.07 && values[1] == 0.25));
+    }
+
+    #[test]
+    fn writes_png_and_svg() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("a.jsonl");
+        journal::write_sample(&journal);
+        let (png, svg) = (folder.path().join("a.png"), folder.path().join("a.svg"));
+        write(&journal, &png).unwrap();
+        write(&journal, &svg).unwrap();
+        let picture = opencv::imgcodecs::imread(&png.to_string_lossy(), opencv::imgcodecs::IMREAD_COLOR).unwrap();
+        use opencv::core::MatTraitConst;
+        assert_eq!((picture.cols(), picture.rows()), (1200, 500));
+        let text = std::fs::read_to_string(&svg).unwrap();
+        assert!(text.contains("threshold 0.5") && text.contains("drinking &lt;tea&gt;"), "{text}");
+    }
+}

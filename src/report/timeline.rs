@@ -1,0 +1,207 @@
+//! `timeline.json`: the run's results in one file, made from the journal in one pass for each list in it, so that its
+//! length costs no memory.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::report::journal::{self, Balance, Header, Record};
+use crate::report::{part, unwritable};
+
+pub const SCHEMA: &str = "livelabel.timeline";
+/// Raised when the meaning of a key changes or a key goes.
+pub const VERSION: u32 = 1;
+
+/// Keys of the timeline itself. A label of the same name is written as `label:NAME`.
+const RESERVED: [&str; 18] = [
+    "schema",
+    "version",
+    "input",
+    "started",
+    "model",
+    "action",
+    "window",
+    "threshold",
+    "hysteresis",
+    "stride",
+    "device",
+    "frames",
+    "speed",
+    "reconnects",
+    "complete",
+    "intervals",
+    "gaps",
+    "confidences",
+];
+
+/// The key under which a label's frames stand.
+pub fn key(label: &str) -> String {
+    if RESERVED.contains(&label) { format!("label:{label}") } else { label.to_string() }
+}
+
+/// Writes the timeline from the journal, beside its place and renamed.
+///
+/// # Errors
+/// Failed, where the journal cannot be read or the timeline not be written.
+pub fn write(journal: &Path, output: &Path) -> Result<()> {
+    let written = part(output);
+    let complete = File::create(&written)
+        .map_err(|cause| unwritable(&written, cause))
+        .and_then(|file| Writer { out: BufWriter::new(file), path: &written, first: true }.timeline(journal))
+        .and_then(|()| std::fs::rename(&written, output).map_err(|cause| unwritable(output, cause)));
+    if complete.is_err() {
+        let _ = std::fs::remove_file(&written);
+    }
+    complete
+}
+
+/// How a run ended; the counts of a run that was killed are not known.
+#[derive(Default)]
+struct Ending {
+    frames: Balance,
+    wall_s: f64,
+    frames_per_second: f64,
+    reconnects: u64,
+    complete: bool,
+}
+
+struct Writer<'a> {
+    out: BufWriter<File>,
+    path: &'a Path,
+    /// Whether the next item is the first of its list or object.
+    first: bool,
+}
+
+impl Writer<'_> {
+    fn timeline(mut self, journal: &Path) -> Result<()> {
+        let (header, ending) = summary(journal)?;
+        let labels = header.model.labels.clone();
+        self.raw("{")?;
+        self.entry("schema", &SCHEMA)?;
+        self.entry("version", &VERSION)?;
+        for (name, value) in fields(&header)? {
+            self.entry(&name, &value)?;
+        }
+        self.entry("frames", &ending.frames)?;
+        self.entry("speed", &json!({"wall_s": ending.wall_s, "frames_per_second": ending.frames_per_second}))?;
+        self.entry("reconnects", &ending.reconnects)?;
+        self.entry("complete", &ending.complete)?;
+        for label in labels.iter().filter(|&label| header.action.as_ref().is_none_or(|action| action == label)) {
+            self.list(&key(label), journal, |record| match record {
+                Record::Frame { ms, label: Some(shown), confidence, .. } if shown == label => {
+                    Some(json!([ms, confidence]))
+                }
+                _ => None,
+            })?;
+        }
+        self.list("intervals", journal, |record| match record {
+            Record::Interval(interval) => Some(json!(interval)),
+            _ => None,
+        })?;
+        self.list("gaps", journal, |record| match record {
+            Record::Gap { start, end } => Some(json!({"start": start, "end": end})),
+            _ => None,
+        })?;
+        self.name("confidences")?;
+        self.first = true;
+        self.raw("{")?;
+        self.entry("labels", &labels)?;
+        self.list("rows", journal, |record| match record {
+            Record::Frame { ms, smoothed, .. } => {
+                Some(std::iter::once(*ms).chain(smoothed.iter().copied()).collect::<Vec<f64>>().into())
+            }
+            _ => None,
+        })?;
+        self.raw("\n}\n}\n")?;
+        self.out.flush().map_err(|cause| unwritable(self.path, cause))
+    }
+
+    fn list(&mut self, name: &str, journal: &Path, item: impl Fn(&Record) -> Option<serde_json::Value>) -> Result<()> {
+        self.name(name)?;
+        self.raw("[")?;
+        let mut separator = "\n";
+        for record in journal::read(journal)? {
+            if let Some(value) = item(&record?) {
+                self.raw(separator)?;
+                self.raw(&value.to_string())?;
+                separator = ",\n";
+            }
+        }
+        self.raw("]")
+    }
+
+    fn entry(&mut self, name: &str, value: &impl Serialize) -> Result<()> {
+        self.name(name)?;
+        let text = serde_json::to_string(value).map_err(|cause| Error::internal("a timeline").because(cause))?;
+        self.raw(&text)
+    }
+
+    fn name(&mut self, name: &str) -> Result<()> {
+        let separator = if std::mem::take(&mut self.first) { "\n" } else { ",\n" };
+        self.raw(&format!("{separator}{}: ", json!(name)))
+    }
+
+    fn raw(&mut self, text: &str) -> Result<()> {
+        self.out.write_all(text.as_bytes()).map_err(|cause| unwritable(self.path, cause))
+    }
+}
+
+fn fields(header: &Header) -> Result<BTreeMap<String, serde_json::Value>> {
+    let value = serde_json::to_value(header).map_err(|cause| Error::internal("a timeline").because(cause))?;
+    Ok(value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// The first and the last record of the journal.
+fn summary(path: &Path) -> Result<(Header, Ending)> {
+    let mut header = None;
+    let mut ending = Ending::default();
+    for record in journal::read(path)? {
+        match record? {
+            Record::Start(start) => header = Some(start),
+            Record::End { frames, wall_s, frames_per_second, reconnects, complete } => {
+                ending = Ending { frames, wall_s, frames_per_second, reconnects, complete };
+            }
+            _ => {}
+        }
+    }
+    let header = header.ok_or_else(|| Error::internal(format!("{}: has no first line", path.display())))?;
+    Ok((header, ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_everything_the_journal_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, output) = (folder.path().join("a.jsonl"), folder.path().join("a.json"));
+        journal::write_sample(&journal);
+        write(&journal, &output).unwrap();
+        let timeline: serde_json::Value = serde_json::from_slice(&std::fs::read(&output).unwrap()).unwrap();
+        assert_eq!(timeline["schema"], SCHEMA);
+        assert_eq!(timeline["cooking"], json!([[0.0, 0.75]]));
+        assert_eq!(timeline["drinking <tea>"], json!([[3_723_004.0, 0.875]]));
+        assert_eq!(timeline["frames"], json!({"decoded": 3, "analysed": 3, "held": 0, "dropped": {}}));
+        assert_eq!(timeline["speed"], json!({"wall_s": 1.5, "frames_per_second": 2.0}));
+        assert_eq!(timeline["intervals"][1]["label"], "drinking <tea>");
+        assert_eq!(timeline["confidences"]["rows"][1], json!([33.366667, 0.5, 0.5]));
+        assert_eq!(timeline["complete"], true);
+        assert_eq!(timeline["gaps"], json!([{"start": 66.733334, "end": 3_723_004.0}]));
+        let expected: Vec<&str> = RESERVED.into_iter().chain(["cooking", "drinking <tea>"]).collect();
+        let keys: Vec<&String> = timeline.as_object().unwrap().keys().collect();
+        assert_eq!(keys.len(), expected.len());
+        assert!(keys.iter().all(|key| expected.contains(&key.as_str())), "{keys:?}");
+    }
+
+    #[test]
+    fn a_label_never_hides_a_key() {
+        assert_eq!(key("frames"), "label:frames");
+        assert_eq!(key("drinking"), "drinking");
+    }
+}

@@ -1,0 +1,49 @@
+//! Ctrl-C and SIGTERM: the first asks for a graceful end, the second ends the program at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::stream::Shutdown;
+
+/// What a shell expects of a program that a signal ended: 128 and the signal's number.
+const BASE: i32 = 128;
+
+/// Watches for signals until the process ends.
+pub struct Watch {
+    pub shutdown: Shutdown,
+    received: Arc<AtomicI32>,
+}
+
+impl Watch {
+    /// The exit code, where a signal has come.
+    pub fn exit_code(&self) -> Option<u8> {
+        let signal = self.received.load(Ordering::SeqCst);
+        (signal != 0).then(|| (BASE + signal) as u8)
+    }
+}
+
+/// Starts watching.
+///
+/// # Errors
+/// Where the system refuses the handlers.
+pub fn watch() -> std::io::Result<Watch> {
+    let shutdown = Shutdown::default();
+    let received = Arc::new(AtomicI32::new(0));
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let watch = Watch { shutdown: shutdown.clone(), received: Arc::clone(&received) };
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if shutdown.requested() {
+                // The user does not want to wait: no file is closed, as after a kill.
+                signal_hook::low_level::exit(BASE + signal);
+            }
+            received.store(signal, Ordering::SeqCst);
+            shutdown.request();
+            tracing::info!("stopping: closing the files; once more to leave at once");
+        }
+    })?;
+    Ok(watch)
+}

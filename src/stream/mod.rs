@@ -1,0 +1,171 @@
+//! One input from its first frame to its closed files.
+//!
+//! Two threads: `prepare` takes frames from the decoder and asks the engine; `present`, the caller's own, waits for
+//! the answers in order, decides, draws and writes. Between them is one bounded channel.
+
+mod outputs;
+mod pace;
+mod prepare;
+mod present;
+mod space;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+
+use crate::config::{Job, Labelling};
+use crate::error::{Error, Result};
+use crate::inference::engine::Engine;
+use crate::inference::model::Model;
+use crate::inference::preprocess::Preprocessor;
+use crate::labels::stride::Stride;
+use crate::media::recorder::Recorded;
+use crate::media::source::Source;
+use crate::report::journal::Balance;
+use outputs::Writers;
+pub use outputs::check_absent;
+use pace::Pace;
+use prepare::{End, Preparer};
+use present::Presenter;
+
+/// Frames that wait for their answers: two batches, one being filled while the other runs.
+const BATCHES_PENDING: usize = 2;
+
+/// The user's wish to stop, seen by every thread.
+#[derive(Clone, Default)]
+pub struct Shutdown(Arc<AtomicBool>);
+
+impl Shutdown {
+    pub fn request(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A number that one thread raises and others look at.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How far a stream is. At every moment `decoded = analysed + held + dropped + in flight`.
+#[derive(Default)]
+pub struct Progress {
+    pub decoded: Counter,
+    pub analysed: Counter,
+    pub held: Counter,
+    /// End of the last labelled frame, and of the clip where it is known, in nanoseconds.
+    pub position: Counter,
+    pub duration: Counter,
+}
+
+/// How a stream ended, with what it found. The files are closed either way.
+pub struct Outcome {
+    pub balance: Balance,
+    pub intervals: u64,
+    /// End of the last labelled frame, in nanoseconds.
+    pub position: u64,
+    pub wall: Duration,
+    /// How the rate was kept constant, where a video was written.
+    pub recorded: Recorded,
+    /// What `--stride auto` chose last, with the agreement it measured.
+    pub stride: Option<(u64, f64)>,
+    /// Set where the user stopped the run before the clip's end.
+    pub interrupted: bool,
+    /// Set where something went wrong on the way; what came before it is in the files.
+    pub error: Option<Error>,
+}
+
+impl Outcome {
+    /// Frames labelled in a second of real time.
+    pub fn frames_per_second(&self) -> f64 {
+        (self.balance.analysed + self.balance.held) as f64 / self.wall.as_secs_f64().max(1e-9)
+    }
+}
+
+/// What a stream needs from outside.
+pub struct Context<'a> {
+    pub job: &'a Job,
+    pub labelling: &'a Labelling,
+    pub model: &'a Model,
+    pub engine: &'a Engine,
+    pub progress: &'a Progress,
+    pub shutdown: &'a Shutdown,
+}
+
+/// Analyses one input. Blocks until its files are closed.
+///
+/// # Errors
+/// Where nothing could be started: the input cannot be opened or an output not be created. What goes wrong later is in
+/// the [`Outcome`].
+pub fn run(context: &Context) -> Result<Outcome> {
+    let Context { job, labelling, model, engine, progress, shutdown } = context;
+    let source = Source::open(&job.input, &|| shutdown.requested())?;
+    let facts = source.facts().clone();
+    let faults = source.faults();
+    progress.duration.set(facts.duration.unwrap_or(0));
+    let began = Instant::now();
+    let pace = Pace::new(labelling.stride);
+    let writers = Writers::create(context, &facts)?;
+    let mut presenter = Presenter::new(context, writers, &pace);
+    let preparer = Preparer {
+        source,
+        client: engine.client()?,
+        preprocessor: Preprocessor::new(&model.input),
+        pace: &pace,
+        progress,
+        shutdown,
+    };
+    let (sender, pending) = bounded(BATCHES_PENDING * engine.batch());
+    let (presented, end) = std::thread::scope(|scope| {
+        let prepare = std::thread::Builder::new()
+            .name("prepare".into())
+            .spawn_scoped(scope, move || preparer.run(sender))
+            .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause));
+        // With the receiver gone the other thread ends too, so this order cannot hang.
+        let presented = presenter.run(pending);
+        let end = match prepare {
+            Ok(thread) => thread.join().unwrap_or_else(|_| End::Failed(Error::internal("a thread panicked"))),
+            Err(error) => End::Failed(error),
+        };
+        (presented, end)
+    });
+    let interrupted = shutdown.requested() && matches!(end, End::Stopped);
+    let mut error = match (presented, end) {
+        (Err(error), _) | (Ok(()), End::Failed(error)) => Some(error),
+        (Ok(()), End::Complete) => presenter.damage(&job.name, facts.duration, faults.warnings()),
+        (Ok(()), End::Stopped) => None,
+    };
+    let complete = error.is_none() && !interrupted;
+    let stride = matches!(labelling.stride, Stride::Auto).then(|| presenter.stride()).flatten();
+    let balance = Balance {
+        decoded: progress.decoded.get(),
+        analysed: progress.analysed.get(),
+        held: progress.held.get(),
+        dropped: presenter.dropped(),
+    };
+    let wall = began.elapsed();
+    let (closed, intervals, recorded) = presenter.finish(&balance, wall, complete);
+    if let Err(closing) = closed {
+        error.get_or_insert(closing);
+    }
+    let position = progress.position.get();
+    Ok(Outcome { balance, intervals, position, wall, recorded, stride, interrupted, error })
+}

@@ -1,0 +1,198 @@
+//! The files of one stream: opened together, written frame by frame, closed together whatever happens.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::config::{Job, Outputs};
+use crate::error::{Error, Result};
+use crate::labels::intervals::Interval;
+use crate::labels::overlay::Overlay;
+use crate::labels::stride::Stride;
+use crate::labels::verdict::Verdict;
+use crate::media::frame::{Frame, Layout};
+use crate::media::recorder::{Recorded, Recorder};
+use crate::media::source::Facts;
+use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
+use crate::report::journal::{Balance, Header, Journal, LabelledInterval, ModelName, Record};
+use crate::report::{milliseconds, plot, rounded, subtitles, timeline};
+use crate::stream::Context;
+use crate::stream::space::Space;
+
+/// Everything that a stream writes to.
+pub struct Writers {
+    outputs: Outputs,
+    labels: Vec<String>,
+    journal: Journal,
+    video: Option<Video>,
+    space: Vec<Space>,
+    frames: u64,
+}
+
+impl Writers {
+    /// Creates the files. On an error those that were created are gone again.
+    pub fn create(context: &Context, facts: &Facts) -> Result<Self> {
+        let outputs = context.job.outputs.clone();
+        for path in outputs.files().chain([outputs.journal.as_path()]) {
+            make_folder(path)?;
+        }
+        let folders = outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent);
+        let pixels = facts.layout.width * facts.layout.height;
+        let mut space: Vec<Space> = Vec::new();
+        for folder in folders {
+            if space.iter().all(|space| !space.watches(folder)) {
+                space.push(Space::new(folder, pixels));
+            }
+        }
+        space.iter().try_for_each(|space| space.check(0, 0))?;
+        let journal = Journal::create(&outputs.journal, header(context))?;
+        let video = match &outputs.video {
+            None => Ok(None),
+            Some((path, container)) => Recorder::create(path, *container, facts.layout, facts.frame_rate)
+                .map(|recorder| Some(Video::new(recorder, facts.layout))),
+        };
+        let video = video.inspect_err(|_| {
+            let _ = fs::remove_file(&outputs.journal);
+        })?;
+        Ok(Self { outputs, labels: context.model.labels.clone(), journal, video, space, frames: 0 })
+    }
+
+    /// Writes one frame to every file.
+    pub fn frame(&mut self, frame: &Frame, verdict: Verdict, smoothed: &[f64]) -> Result<()> {
+        self.frames += 1;
+        self.space.iter().try_for_each(|space| space.check(self.frames, self.journal.bytes()))?;
+        let label = verdict.shown.then(|| self.labels[verdict.class].clone());
+        if let Some(video) = &mut self.video {
+            video.write(frame, label.as_deref())?;
+        }
+        self.journal.append(&Record::Frame {
+            ms: milliseconds(frame.pts),
+            label,
+            confidence: rounded(verdict.confidence),
+            smoothed: smoothed.iter().copied().map(rounded).collect(),
+        })
+    }
+
+    pub fn interval(&mut self, interval: &Interval) -> Result<()> {
+        self.journal.append(&Record::Interval(LabelledInterval {
+            label: self.labels[interval.class].clone(),
+            start: milliseconds(interval.start),
+            end: milliseconds(interval.end),
+            mean: rounded(interval.mean),
+            peak: rounded(interval.peak),
+        }))
+    }
+
+    /// A stretch without frames.
+    pub fn gap(&mut self, start: u64, end: u64) -> Result<()> {
+        self.journal.append(&Record::Gap { start: milliseconds(start), end: milliseconds(end) })
+    }
+
+    /// Closes every file, the ones after a failing one too; returns the first failure.
+    pub fn finish(mut self, balance: &Balance, wall: Duration, complete: bool) -> (Result<()>, Recorded) {
+        let (mut recorded, mut first) = (Recorded::default(), Ok(()));
+        let mut keep = |result: Result<()>| {
+            if first.is_ok() {
+                first = result;
+            }
+        };
+        if let Some(video) = self.video.take() {
+            keep(video.recorder.finish().map(|written| recorded = written));
+        }
+        let labelled = (balance.analysed + balance.held) as f64;
+        let end = Record::End {
+            frames: balance.clone(),
+            wall_s: wall.as_secs_f64(),
+            frames_per_second: labelled / wall.as_secs_f64().max(1e-9),
+            reconnects: 0,
+            complete,
+        };
+        keep(self.journal.append(&end).and_then(|()| self.journal.flush()));
+        let Outputs { timeline, plot, subtitles, journal, .. } = &self.outputs;
+        let mut reports = Vec::new();
+        reports.extend(timeline.as_ref().map(|path| timeline::write(journal, path)));
+        reports.extend(subtitles.as_ref().map(|path| subtitles::write(journal, path)));
+        reports.extend(plot.as_ref().map(|path| plot::write(journal, path)));
+        let all_written = reports.iter().all(Result::is_ok);
+        reports.into_iter().for_each(&mut keep);
+        if all_written {
+            // The timeline holds all of it. Left behind, the journal would only do no harm.
+            let _ = fs::remove_file(journal);
+        }
+        (first, recorded)
+    }
+}
+
+/// Refuses to write over what is there, unless the user says so.
+pub fn check_absent(job: &Job) -> Result<()> {
+    for path in job.outputs.files().chain([job.outputs.journal.as_path()]) {
+        if path.exists() {
+            return Err(Error::usage(format!("{}: exists already", path.display()))
+                .remedy("write over it with --force, or elsewhere with --output-dir"));
+        }
+    }
+    Ok(())
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(|cause| {
+        Error::input(format!("{}: the folder cannot be made", folder.display()))
+            .because(cause)
+            .remedy("choose a folder that can be written to")
+    })
+}
+
+fn header(context: &Context) -> Header {
+    let Context { job, labelling, model, engine, .. } = context;
+    Header {
+        input: job.input.display().to_string(),
+        started: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
+        action: labelling.action.clone(),
+        window: labelling.window.unwrap_or(model.window),
+        threshold: labelling.threshold.unwrap_or(model.threshold),
+        hysteresis: labelling.hysteresis,
+        stride: match labelling.stride {
+            Stride::Every(stride) => stride.into(),
+            Stride::Auto => "auto".into(),
+        },
+        device: engine.device().to_string(),
+    }
+}
+
+/// The labelled video: the decoder's picture is copied once, to JPEG's colours, and drawn on there.
+struct Video {
+    recorder: Recorder,
+    overlay: Overlay,
+    layout: Layout,
+    /// For frames of another size than the first, which the file cannot take.
+    scaled: Option<OwnedPicture>,
+}
+
+impl Video {
+    fn new(recorder: Recorder, layout: Layout) -> Self {
+        Self { recorder, overlay: Overlay::default(), layout, scaled: None }
+    }
+
+    fn write(&mut self, frame: &Frame, label: Option<&str>) -> Result<()> {
+        let mut canvas = self.recorder.canvas()?;
+        let mut target = canvas.picture_mut();
+        let picture = frame.picture();
+        if (picture.width(), picture.height()) == (self.layout.width, self.layout.height) {
+            convert(&picture, &mut target);
+        } else {
+            let Layout { width, height } = self.layout;
+            let scaled = self.scaled.get_or_insert_with(|| OwnedPicture::new(width, height, Colorimetry::JPEG));
+            scaled.colorimetry = picture.colorimetry;
+            scale(&picture, &mut scaled.view_mut())
+                .map_err(|cause| Error::internal("a picture cannot be resized").because(cause))?;
+            convert(&scaled.view(), &mut target);
+        }
+        self.overlay.draw(&mut target, label)?;
+        self.recorder.write(canvas, frame.pts, frame.duration)
+    }
+}
