@@ -69,14 +69,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<Report> {
 }
 
 /// Analyses one input; returns its exit code.
-fn one(
-    config: &Config,
-    job: &Job,
-    model: &Model,
-    engine: &Engine,
-    display: &Display,
-    shutdown: &Shutdown,
-) -> u8 {
+fn one(config: &Config, job: &Job, model: &Model, engine: &Engine, display: &Display, shutdown: &Shutdown) -> u8 {
     let progress = Progress::default();
     let context = Context { job, labelling: &config.labelling, model, engine, progress: &progress, shutdown };
     let result = display.watch(&job.name, &progress, || stream::run(&context));

@@ -217,11 +217,12 @@ fn check_ranges(settings: &Settings) -> Result<()> {
         }
         _ => Ok(()),
     };
-    let count = |name: &str, value: Option<usize>, most: usize| match value {
-        Some(value) if value == 0 || value > most => Err(Error::usage(format!("{name} {value} is out of range"))
-            .remedy(format!("give a number from 1 to {most}"))),
-        _ => Ok(()),
-    };
+    let count =
+        |name: &str, value: Option<usize>, most: usize| match value {
+            Some(value) if value == 0 || value > most => Err(Error::usage(format!("{name} {value} is out of range"))
+                .remedy(format!("give a number from 1 to {most}"))),
+            _ => Ok(()),
+        };
     share("threshold", settings.threshold)?;
     share("hysteresis", settings.hysteresis)?;
     count("window", settings.window, 1_000_000)?;
@@ -406,7 +407,9 @@ mod tests {
         assert!(refusal(Settings { threshold: Some(1.5), ..settings(&["a.mp4"]) }).contains("threshold 1.5"));
         assert!(refusal(Settings { window: Some(0), ..settings(&["a.mp4"]) }).contains("window 0"));
         assert!(refusal(Settings { output: Some("a.mov".into()), ..settings(&["a.mp4"]) }).contains(".avi or .mkv"));
-        assert!(refusal(Settings { output: Some("a.avi".into()), ..settings(&["a.avi"]) }).contains("input and an output"));
+        assert!(
+            refusal(Settings { output: Some("a.avi".into()), ..settings(&["a.avi"]) }).contains("input and an output")
+        );
         assert!(refusal(Settings { plot: Some("p.jpg".into()), ..settings(&["a.mp4"]) }).contains(".png or .svg"));
         assert!(refusal(settings(&["rtsp://user:secret@camera/1"])).starts_with("live inputs"));
     }

@@ -94,8 +94,10 @@ pub fn extract(
     ));
     match first_failure {
         None => Ok(()),
-        Some(error) => Err(Error::new(error.kind(), format!("{failures} of {} videos could not be read", videos.len()))
-            .remedy("see the lines above")),
+        Some(error) => {
+            Err(Error::new(error.kind(), format!("{failures} of {} videos could not be read", videos.len()))
+                .remedy("see the lines above"))
+        }
     }
 }
 
@@ -161,7 +163,8 @@ fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(path).map_err(|cause| {
             Error::input(format!("{}: cannot be read", path.display())).because(cause).remedy("check its permissions")
         })?;
-        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_video(path)).collect();
+        let mut found: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| is_video(path)).collect();
         found.sort();
         videos.extend(found);
     }

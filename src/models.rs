@@ -119,7 +119,8 @@ pub fn verify(model: &Model, pictures: &[PathBuf], choice: Choice, as_json: bool
 
 fn check_answers(model: &Model, session: &mut Session) -> Result<()> {
     let broken = |what: String| {
-        Error::input(format!("model {}: {what}", model.path.display())).remedy("export it again, with a softmax at its end")
+        Error::input(format!("model {}: {what}", model.path.display()))
+            .remedy("export it again, with a softmax at its end")
     };
     // Two different pictures of numbers such as a network sees.
     let each = model.input.len();

@@ -33,7 +33,10 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
         lines.push(format!("  video      {note}"));
     }
     if outcome.interrupted {
-        lines.push(format!("  stopped    at {:.1} s; every file is complete up to there", outcome.position as f64 / 1e9));
+        lines.push(format!(
+            "  stopped    at {:.1} s; every file is complete up to there",
+            outcome.position as f64 / 1e9
+        ));
     }
     let there: Vec<String> =
         job.outputs.files().filter(|path| path.exists()).map(|path: &Path| path.display().to_string()).collect();

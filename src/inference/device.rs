@@ -75,11 +75,7 @@ pub fn survey() -> Vec<Presence> {
         usable: found.is_ok(),
         reason: found.unwrap_or_else(|missing| missing),
     };
-    vec![
-        presence(Device::Cuda(0), cuda()),
-        presence(Device::OpenVino, openvino()),
-        presence(Device::Cpu, cpu()),
-    ]
+    vec![presence(Device::Cuda(0), cuda()), presence(Device::OpenVino, openvino()), presence(Device::Cpu, cpu())]
 }
 
 /// The devices that `auto` tries, best first. The CPU, which always works, is the last.

@@ -143,8 +143,11 @@ fn check_self_contained(proto: &ModelProto, origin: &str) -> Result<()> {
             .remedy("save the model as one file, without external data"));
     }
     if let Some(node) = graph.node.iter().find(|node| !KNOWN_DOMAINS.contains(&node.domain.as_str())) {
-        return Err(Error::input(format!("model {origin}: needs the custom operator {}::{}", node.domain, node.op_type))
-            .remedy("export it with standard ONNX operators"));
+        return Err(Error::input(format!(
+            "model {origin}: needs the custom operator {}::{}",
+            node.domain, node.op_type
+        ))
+        .remedy("export it with standard ONNX operators"));
     }
     Ok(())
 }

@@ -80,7 +80,8 @@ fn to_channels(spec: &InputSpec, colorimetry: Colorimetry, [y, u, v]: [&[u8]; 3]
 /// An input error, where it cannot be read or decoded.
 pub fn read_picture(path: &std::path::Path) -> Result<OwnedPicture> {
     let origin = path.display();
-    let unreadable = || Error::input(format!("{origin}: not a picture that can be decoded")).remedy("give a JPEG or PNG");
+    let unreadable =
+        || Error::input(format!("{origin}: not a picture that can be decoded")).remedy("give a JPEG or PNG");
     let bytes = std::fs::read(path)
         .map_err(|cause| Error::input(format!("{origin}: cannot be read")).because(cause).remedy("check the name"))?;
     let decoded = opencv::core::Vector::<u8>::from_slice(&bytes);

@@ -38,9 +38,8 @@ pub fn openvino_plugin() -> Option<PathBuf> {
 }
 
 fn load() -> Result<Environment> {
-    let library = library().ok_or_else(|| {
-        Error::unavailable("ONNX Runtime is not installed").remedy("run scripts/setup")
-    })?;
+    let library =
+        library().ok_or_else(|| Error::unavailable("ONNX Runtime is not installed").remedy("run scripts/setup"))?;
     let unusable = |cause: Box<dyn std::error::Error + Send + Sync>| {
         Error::unavailable(format!("{}: ONNX Runtime cannot be loaded", library.display()))
             .because(cause)

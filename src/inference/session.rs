@@ -64,10 +64,8 @@ impl Session {
             Device::OpenVino => openvino(builder, model)?,
             Device::Cuda(number) => cuda(builder, number),
         };
-        let session = builder
-            .map_err(|error| unusable(error.into()))?
-            .commit_from_file(&model.path)
-            .map_err(unusable)?;
+        let session =
+            builder.map_err(|error| unusable(error.into()))?.commit_from_file(&model.path).map_err(unusable)?;
         let mut session = Self {
             session,
             device,
@@ -166,9 +164,7 @@ fn openvino(builder: SessionBuilder, model: &Model) -> Result<BuilderResult> {
     };
     if !environment.devices().any(|device| of_openvino(&device)) {
         let plugin = runtime::openvino_plugin().ok_or_else(missing)?;
-        environment
-            .register_ep_library("openvino", plugin)
-            .map_err(|cause| missing().because(cause.to_string()))?;
+        environment.register_ep_library("openvino", plugin).map_err(|cause| missing().because(cause.to_string()))?;
     }
     let precision = if model.precision == "fp32" { "f32" } else { "bf16" };
     let options = format!(

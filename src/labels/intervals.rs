@@ -42,14 +42,8 @@ impl Intervals {
         if !verdict.shown {
             return closed;
         }
-        let open = self.open.get_or_insert(Open {
-            class: verdict.class,
-            start: pts,
-            end,
-            sum: 0.0,
-            frames: 0,
-            peak: 0.0,
-        });
+        let open =
+            self.open.get_or_insert(Open { class: verdict.class, start: pts, end, sum: 0.0, frames: 0, peak: 0.0 });
         open.sum += verdict.confidence;
         open.frames += 1;
         open.peak = open.peak.max(verdict.confidence);
@@ -88,11 +82,8 @@ mod tests {
         let hidden = Verdict { class: 0, confidence: 0.9, shown: false };
         let frames = [hidden, shown(1, 0.5), shown(1, 0.7), shown(2, 0.9), hidden, shown(2, 0.4)];
         let mut intervals = Intervals::default();
-        let mut found: Vec<Interval> = frames
-            .iter()
-            .zip(0..)
-            .filter_map(|(&verdict, i)| intervals.push(verdict, 10 * i, 10 * i + 10))
-            .collect();
+        let mut found: Vec<Interval> =
+            frames.iter().zip(0..).filter_map(|(&verdict, i)| intervals.push(verdict, 10 * i, 10 * i + 10)).collect();
         found.extend(intervals.finish());
         let interval = |class, start, end, mean, peak| Interval { class, start, end, mean, peak };
         assert_eq!(

@@ -3,7 +3,7 @@
 //! The text is rendered once, as a mask of coverages, and kept until another text or picture size comes. Drawing a
 //! frame then means blending one colour into the few rows of the three planes that the mask covers.
 
-use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Point, Scalar};
+use opencv::core::{Mat, MatTraitConstManual, Point, Scalar, Size};
 use opencv::imgproc;
 
 use crate::error::{Error, Result};
@@ -18,8 +18,8 @@ const FONT: i32 = imgproc::FONT_HERSHEY_SIMPLEX;
 const FONT_SCALE: f64 = 0.6;
 const THICKNESS: f64 = 2.0;
 const ORIGIN: (f64, f64) = (10.0, 25.0);
-/// Text is never smaller than this part of the original's, to stay readable on small pictures.
-const SMALLEST: f64 = 0.6;
+/// The text is drawn this much larger and averaged down, which gives strokes of the exact width with smooth edges.
+const OVERSAMPLING: f64 = 4.0;
 
 /// Full-range BT.601 numbers of pure green and pure red.
 const GREEN: [u8; 3] = [150, 44, 21];
@@ -69,24 +69,35 @@ impl Mask {
     fn render(text: String, (width, height): (usize, usize)) -> opencv::Result<Self> {
         // OpenCV's fonts hold ASCII; other characters would each become several question marks.
         let ascii: String = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
-        let mut scale = (height as f64 / REFERENCE_HEIGHT).max(SMALLEST);
-        let mut baseline = 0;
-        let natural = imgproc::get_text_size(&ascii, FONT, FONT_SCALE, THICKNESS as i32, &mut baseline)?;
-        let room = width as f64 / (f64::from(natural.width) + 2.0 * ORIGIN.0);
-        scale = scale.min(room);
-        let thickness = (THICKNESS * scale).round().max(1.0) as i32;
-        let origin = Point::new((ORIGIN.0 * scale).round() as i32, (ORIGIN.1 * scale).round() as i32);
-        let rows = ((ORIGIN.1 + f64::from(baseline)) * scale).ceil() as usize + thickness as usize;
-        let rows = (2 * rows.div_ceil(2)).min(height);
-        let mut mask = Mat::new_rows_cols_with_default(
-            rows as i32,
-            width as i32,
-            opencv::core::CV_8UC1,
-            Scalar::all(0.0),
-        )?;
+        let mut descent = 0;
+        let natural = imgproc::get_text_size(&ascii, FONT, FONT_SCALE, THICKNESS as i32, &mut descent)?;
+        // Larger pictures get larger text; smaller ones the original's, unless it would not fit.
+        let fitting = width as f64 / (f64::from(natural.width) + 2.0 * ORIGIN.0);
+        let scale = (height as f64 / REFERENCE_HEIGHT).max(1.0).min(fitting);
+        let rows = ((ORIGIN.1 + f64::from(descent) + THICKNESS) * scale).ceil() as usize;
+        let rows = rows.next_multiple_of(2).min(height);
+
+        let fine = scale * OVERSAMPLING;
+        let (fine_width, fine_rows) = ((width as f64 * OVERSAMPLING) as i32, (rows as f64 * OVERSAMPLING) as i32);
+        let mut drawn =
+            Mat::new_rows_cols_with_default(fine_rows, fine_width, opencv::core::CV_8UC1, Scalar::all(0.0))?;
+        let origin = Point::new((ORIGIN.0 * fine).round() as i32, (ORIGIN.1 * fine).round() as i32);
+        let thickness = (THICKNESS * fine).round().max(1.0) as i32;
         let white = Scalar::all(255.0);
-        imgproc::put_text(&mut mask, &ascii, origin, FONT, FONT_SCALE * scale, white, thickness, imgproc::LINE_AA, false)?;
-        let luma = Coverage { width: mask.cols() as usize, values: mask.data_typed::<u8>()?.to_vec() };
+        imgproc::put_text(
+            &mut drawn,
+            &ascii,
+            origin,
+            FONT,
+            FONT_SCALE * fine,
+            white,
+            thickness,
+            imgproc::LINE_8,
+            false,
+        )?;
+        let mut mask = Mat::default();
+        imgproc::resize(&drawn, &mut mask, Size::new(width as i32, rows as i32), 0.0, 0.0, imgproc::INTER_AREA)?;
+        let luma = Coverage { width, values: mask.data_typed::<u8>()?.to_vec() };
         let chroma = luma.halved(rows);
         Ok(Self { text, size: (width, height), luma, chroma })
     }
@@ -102,9 +113,7 @@ impl Coverage {
     /// The mean of each square of four, for planes of half the size.
     fn halved(&self, rows: usize) -> Self {
         let (width, height) = (chroma(self.width), chroma(rows));
-        let at = |x: usize, y: usize| {
-            u32::from(self.values[y.min(rows - 1) * self.width + x.min(self.width - 1)])
-        };
+        let at = |x: usize, y: usize| u32::from(self.values[y.min(rows - 1) * self.width + x.min(self.width - 1)]);
         let mean = |x: usize, y: usize| (at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1) + 2) / 4;
         let values = (0..height).flat_map(|y| (0..width).map(move |x| mean(2 * x, 2 * y) as u8)).collect();
         Self { width, values }

@@ -51,13 +51,8 @@ struct Shadow {
 
 impl Trial {
     pub fn new(smoothing: &Smoothing, judge: &Judge) -> Self {
-        let shadow = |stride| Shadow {
-            stride,
-            smoothing: smoothing.clone(),
-            judge: judge.clone(),
-            held: Vec::new(),
-            agreed: 0,
-        };
+        let shadow =
+            |stride| Shadow { stride, smoothing: smoothing.clone(), judge: judge.clone(), held: Vec::new(), agreed: 0 };
         Self { shadows: CANDIDATES.map(shadow).into(), frames: 0 }
     }
 

@@ -1,7 +1,10 @@
 //! Everything GStreamer: files to frames, frames to labelled video.
 
+pub mod faults;
 pub mod frame;
+pub mod length;
 pub mod recorder;
+mod rhythm;
 pub mod source;
 pub mod still;
 
@@ -12,9 +15,8 @@ use crate::error::{Error, Result};
 /// # Errors
 /// Unavailable, where GStreamer or a part of it that this program needs is not installed.
 pub fn init() -> Result<()> {
-    gstreamer::init().map_err(|cause| {
-        Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup")
-    })
+    gstreamer::init()
+        .map_err(|cause| Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup"))
 }
 
 /// Makes an element by its factory's name.

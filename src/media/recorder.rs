@@ -77,7 +77,8 @@ impl Recorder {
             .field("framerate", frame_rate)
             .field("colorimetry", "1:4:0:0")
             .build();
-        let input = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(0).max_bytes(0).build();
+        let input =
+            gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(0).max_bytes(0).build();
         let encode = element("jpegenc")?;
         encode.set_property("quality", QUALITY);
         let file = element("filesink")?;
@@ -95,19 +96,14 @@ impl Recorder {
         let chain: Vec<gst::Element> =
             [input.clone().upcast(), encode].into_iter().chain(middle).chain([file]).collect();
         let pipeline = gst::Pipeline::new();
-        let built = |cause: gst::glib::BoolError| Error::internal("the recording pipeline cannot be built").because(cause);
+        let built =
+            |cause: gst::glib::BoolError| Error::internal("the recording pipeline cannot be built").because(cause);
         pipeline.add_many(&chain).map_err(built)?;
         gst::Element::link_many(&chain).map_err(built)?;
 
         let failure = failures(&pipeline, path)?;
-        let recorder = Self {
-            pipeline,
-            input,
-            rate,
-            easel: Easel::new(layout, CANVASES),
-            failure,
-            path: path.to_path_buf(),
-        };
+        let recorder =
+            Self { pipeline, input, rate, easel: Easel::new(layout, CANVASES), failure, path: path.to_path_buf() };
         recorder.pipeline.set_state(gst::State::Playing).map_err(|_| recorder.error())?;
         Ok(recorder)
     }
@@ -125,8 +121,11 @@ impl Recorder {
             match self.easel.canvas(POLL) {
                 Some(canvas) => return Ok(canvas),
                 None if began.elapsed() > PATIENCE => {
-                    return Err(Error::failed(format!("{}: the disk has not answered for a minute", self.path.display()))
-                        .remedy("write to another disk"));
+                    return Err(Error::failed(format!(
+                        "{}: the disk has not answered for a minute",
+                        self.path.display()
+                    ))
+                    .remedy("write to another disk"));
                 }
                 None => {}
             }

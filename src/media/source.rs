@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,9 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
-use crate::media::element;
+use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
+use crate::media::{element, rhythm};
 
 /// Decoded frames that may wait for the next stage.
 const CAPACITY: usize = 8;
@@ -40,23 +41,10 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub layout: Layout,
-    /// Frames a second as a fraction, where the container tells.
+    /// Frames a second as a fraction, where it can be told; where they come irregularly, that of the fastest part.
     pub frame_rate: Option<(i32, i32)>,
     /// In nanoseconds, where the container tells.
     pub duration: Option<u64>,
-}
-
-/// Faults of the clip that the decoder got over.
-#[derive(Debug, Default)]
-pub struct Faults {
-    /// Warnings of demuxer and decoder.
-    warnings: AtomicU64,
-}
-
-impl Faults {
-    pub fn warnings(&self) -> u64 {
-        self.warnings.load(Ordering::Relaxed)
-    }
 }
 
 /// An opened clip. Dropping it ends its threads.
@@ -79,16 +67,17 @@ impl Source {
         check_file(path, &origin)?;
         let (pipeline, sink) = build(path)?;
         let (sender, events) = bounded(CAPACITY);
-        deliver(&sink, sender.clone());
-        let opened = Opening { pipeline: &pipeline, sink: &sink, origin: &origin, interrupted };
+        let faults = Faults::of(&pipeline);
+        deliver(&sink, sender.clone(), Arc::clone(&faults));
+        let opened = Opening { path, pipeline: &pipeline, sink: &sink, origin: &origin, interrupted };
         let facts = match opened.facts() {
             Ok(facts) => facts,
             Err(error) => {
                 let _ = pipeline.set_state(gst::State::Null);
+                faults.close();
                 return Err(error);
             }
         };
-        let faults = Arc::new(Faults::default());
         let stopping = Arc::new(AtomicBool::new(false));
         let watch = {
             let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
@@ -136,6 +125,7 @@ impl Drop for Source {
         // A decoder thread may wait for room in the channel: with the receiver gone it gives up and the state can change.
         self.events = crossbeam_channel::never();
         let _ = self.pipeline.set_state(gst::State::Null);
+        self.faults.close();
         if let Some(watch) = self.watch.take() {
             let _ = watch.join();
         }
@@ -194,14 +184,14 @@ fn build(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     });
     decode.connect_no_more_pads(move |decode| {
         if !linked.is_linked() {
-            gst::element_error!(decode, gst::StreamError::WrongType, ["no video track"]);
+            gst::element_error!(decode, gst::StreamError::WrongType, ("no video track"));
         }
     });
     Ok((pipeline, sink))
 }
 
 /// Sends every frame that reaches `sink`, and its end.
-fn deliver(sink: &gst_app::AppSink, events: Sender<Event>) {
+fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>) {
     let mut sequence = 0;
     let mut last_end = 0;
     let at_end = events.clone();
@@ -211,6 +201,7 @@ fn deliver(sink: &gst_app::AppSink, events: Sender<Event>) {
             let frame = frame(&sample, sequence, last_end).ok_or(gst::FlowError::Error)?;
             sequence += 1;
             last_end = frame.end();
+            faults.advance(last_end);
             events.send(Event::Frame(frame)).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Eos)
         })
         .eos(move |_| {
@@ -242,6 +233,7 @@ fn frame_rate(info: &gst_video::VideoInfo) -> Option<(i32, i32)> {
 
 /// A pipeline on its way to its first frame.
 struct Opening<'a> {
+    path: &'a Path,
     pipeline: &'a gst::Pipeline,
     sink: &'a gst_app::AppSink,
     origin: &'a str,
@@ -269,9 +261,10 @@ impl Opening<'_> {
                 Error::input(format!("{}: its video track holds no pictures", self.origin))
                     .remedy("record or export the clip again")
             })?;
+        let frame_rate = rhythm::constant_rate(self.path, frame_rate(&info));
         Ok(Facts {
             layout: Layout { width: info.width() as usize, height: info.height() as usize },
-            frame_rate: frame_rate(&info),
+            frame_rate,
             duration: self.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
         })
     }
@@ -326,7 +319,7 @@ fn watch(bus: &gst::Bus, origin: &str, events: &Sender<Event>, faults: &Faults, 
         let message = bus.timed_pop_filtered(Some(gst::ClockTime::from_mseconds(POLL.as_millis() as u64)), &kinds);
         match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Warning(warning)) => {
-                faults.warnings.fetch_add(1, Ordering::Relaxed);
+                faults.add();
                 tracing::debug!("{origin}: {}", warning.error());
             }
             Some(gst::MessageView::Error(error)) => {

@@ -60,11 +60,8 @@ impl GraphBuilder {
     pub fn conv(&mut self, name: &str, from: &str, weight: &Weight, bias: &Weight, stride: i64, pad: i64) -> String {
         let (w, b) = (self.weight(&format!("{name}.weight"), weight), self.weight(&format!("{name}.bias"), bias));
         let kernel = weight.shape[2] as i64;
-        let attributes = vec![
-            ints("kernel_shape", &[kernel, kernel]),
-            ints("strides", &[stride, stride]),
-            ints("pads", &[pad; 4]),
-        ];
+        let attributes =
+            vec![ints("kernel_shape", &[kernel, kernel]), ints("strides", &[stride, stride]), ints("pads", &[pad; 4])];
         self.push("Conv", name, &[from, &w, &b], name, attributes);
         name.into()
     }
@@ -134,9 +131,7 @@ impl GraphBuilder {
 
     fn weight(&mut self, name: &str, weight: &Weight) -> String {
         let (data_type, raw_data) = match self.precision {
-            Precision::Fp32 => {
-                (FLOAT, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
-            }
+            Precision::Fp32 => (FLOAT, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()),
             Precision::Fp16 => {
                 (FLOAT16, weight.values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect())
             }

@@ -11,8 +11,7 @@ pub const FEATURES: usize = 2048;
 pub const INPUT_SIZE: usize = 224;
 
 /// Stage name, number of blocks, inner channels, stride of the first block.
-const STAGES: [(&str, usize, usize, i64); 4] =
-    [("2", 3, 64, 1), ("3", 4, 128, 2), ("4", 6, 256, 2), ("5", 3, 512, 2)];
+const STAGES: [(&str, usize, usize, i64); 4] = [("2", 3, 64, 1), ("3", 4, 128, 2), ("4", 6, 256, 2), ("5", 3, 512, 2)];
 
 /// Adds the backbone after `input` (`[batch, 3, 224, 224]`); returns the features' name (`[batch, 2048]`).
 ///
@@ -49,7 +48,14 @@ fn bottleneck(
     project: bool,
 ) -> Result<String> {
     let branch = |branch: &str, kernel, from, to| {
-        Folded::read(weights, &format!("res{name}_branch{branch}"), &format!("bn{name}_branch{branch}"), kernel, from, to)
+        Folded::read(
+            weights,
+            &format!("res{name}_branch{branch}"),
+            &format!("bn{name}_branch{branch}"),
+            kernel,
+            from,
+            to,
+        )
     };
     let mut x = input.to_string();
     for (letter, kernel, from, to, stride) in

@@ -42,8 +42,7 @@ impl Weights {
     /// An input error that names the tensor, where it is missing or shaped otherwise.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<&Weight> {
         let tensor = self.tensors.get(name).ok_or_else(|| {
-            Error::input(format!("{}: has no tensor {name}", self.origin))
-                .remedy("give the weights of Keras' ResNet50")
+            Error::input(format!("{}: has no tensor {name}", self.origin)).remedy("give the weights of Keras' ResNet50")
         })?;
         if tensor.shape != shape {
             return Err(Error::input(format!(
@@ -122,8 +121,9 @@ pub fn safetensors(bytes: &[u8], origin: &str) -> Result<(HashMap<String, String
     let mut tensors = HashMap::new();
     for (name, view) in file.iter() {
         if view.dtype() != safetensors::Dtype::F32 {
-            return Err(Error::input(format!("{origin}: tensor {name} is {:?}", view.dtype()))
-                .remedy("store it as float32"));
+            return Err(
+                Error::input(format!("{origin}: tensor {name} is {:?}", view.dtype())).remedy("store it as float32")
+            );
         }
         tensors.insert(name.to_string(), Weight { shape: view.shape().to_vec(), values: floats(view.data()) });
     }

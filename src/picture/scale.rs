@@ -31,7 +31,5 @@ pub fn scale_plane(from: &Plane, to: &mut PlaneMut) -> opencv::Result<()> {
 }
 
 unsafe fn mat(data: *mut c_void, width: usize, height: usize, stride: usize) -> opencv::Result<Mat> {
-    unsafe {
-        Mat::new_rows_cols_with_data_unsafe(height as i32, width as i32, opencv::core::CV_8UC1, data, stride)
-    }
+    unsafe { Mat::new_rows_cols_with_data_unsafe(height as i32, width as i32, opencv::core::CV_8UC1, data, stride) }
 }

@@ -86,14 +86,15 @@ impl Curves {
         let classes = header.model.labels.len();
         let width = if frames as usize > POINTS { end / POINTS as f64 } else { 0.0 };
         let mut points: Vec<(f64, Vec<f64>)> = Vec::new();
-        let (mut bucket, mut sums, mut count, mut time) = (0, vec![0.0; classes], 0.0, 0.0);
+        let (mut bucket, mut sums, mut count, mut time) = (None, vec![0.0; classes], 0.0, 0.0);
         let mut peaks = vec![0.0_f64; classes];
         let mut intervals = Intervals { list: Vec::new(), narrowest: end / 1000.0 / f64::from(SIZE.0) };
         for record in journal::read(path)? {
             match record? {
                 Record::Frame { ms, smoothed, .. } => {
-                    let of_frame = if width > 0.0 { (ms / width) as usize } else { points.len() + 1 };
-                    if of_frame != bucket && count > 0.0 {
+                    // In a short run every frame is a point of its own.
+                    let of_frame = (width > 0.0).then(|| (ms / width) as u64);
+                    if count > 0.0 && (of_frame.is_none() || of_frame != bucket) {
                         points.push((time / count, sums.iter().map(|sum| sum / count).collect()));
                         (sums, count, time) = (vec![0.0; classes], 0.0, 0.0);
                     }
@@ -141,71 +142,103 @@ impl Intervals {
     }
 }
 
+/// The strip above the chart, which holds title and legend.
+const STRIP: i32 = 44;
+/// Room for the line before a legend's word, and after the word, in pixels.
+const LEGEND_LINE: i32 = 26;
+const LEGEND_SPACE: i32 = 22;
+
 fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, curves: &Curves) -> Result<(), String> {
     let told = |cause: DrawingAreaErrorKind<B::ErrorType>| cause.to_string();
     area.fill(&WHITE).map_err(told)?;
-    let title = match &curves.header.action {
-        Some(action) => format!("{}: confidence of \"{action}\" and the other labels", curves.header.input),
-        None => format!("{}: confidence of each label", curves.header.input),
+    let (strip, chart) = area.split_vertically(STRIP);
+    draw_strip(&strip, curves).map_err(told)?;
+    draw_chart(&chart, curves).map_err(told)?;
+    area.present().map_err(told)
+}
+
+/// Title on the left, legend on the right.
+fn draw_strip<B: DrawingBackend>(
+    strip: &DrawingArea<B, Shift>,
+    curves: &Curves,
+) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    let Curves { header, drawn, .. } = curves;
+    let name = Path::new(&header.input).file_name().unwrap_or_default().to_string_lossy();
+    let title = match &header.action {
+        Some(action) => format!("{name}: looking for \"{action}\""),
+        None => name.into_owned(),
     };
+    strip.draw(&Text::new(title, (16, 14), ("sans-serif", 20)))?;
+    let text = TextStyle::from(("sans-serif", 16)).color(&BLACK);
+    let mut entries: Vec<(String, Option<RGBColor>)> =
+        drawn.iter().map(|&class| (header.model.labels[class].clone(), curves.colour(class))).collect();
+    if header.threshold > 0.0 {
+        entries.push((format!("threshold {}", header.threshold), None));
+    }
+    let mut right = SIZE.0 as i32 - 8;
+    for (word, colour) in entries.into_iter().rev() {
+        let (width, _) = strip.estimate_text_size(&word, &text)?;
+        let left = right - LEGEND_SPACE - width as i32;
+        strip.draw(&Text::new(word, (left, 16), text.clone()))?;
+        let from = left - LEGEND_LINE - 6;
+        match colour {
+            Some(colour) => {
+                strip.draw(&PathElement::new([(from, 23), (from + LEGEND_LINE, 23)], colour.stroke_width(4)))?;
+            }
+            None => {
+                for dash in [from, from + 10, from + 20] {
+                    strip.draw(&PathElement::new([(dash, 23), (dash + 6, 23)], BLACK.stroke_width(2)))?;
+                }
+            }
+        }
+        right = from;
+    }
+    Ok(())
+}
+
+fn draw_chart<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    curves: &Curves,
+) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 20))
-        .margin(14)
+        .margin_left(12)
+        .margin_right(20)
+        .margin_bottom(8)
         .x_label_area_size(44)
-        .y_label_area_size(56)
-        .build_cartesian_2d(0.0..curves.end, 0.0..1.0)
-        .map_err(told)?;
-    let shaded = curves.intervals.iter().filter_map(|&(start, end, class)| {
+        .y_label_area_size(60)
+        .build_cartesian_2d(0.0..curves.end, 0.0..1.0)?;
+    chart.draw_series(curves.intervals.iter().filter_map(|&(start, end, class)| {
         let colour = curves.colour(class)?;
-        Some(Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.16).filled()))
-    });
-    chart.draw_series(shaded).map_err(told)?;
+        Some(Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.14).filled()))
+    }))?;
+    let digits = usize::from(curves.end < 20.0) + usize::from(curves.end < 2.0);
     chart
         .configure_mesh()
         .x_desc("time (s)")
         .y_desc("confidence")
         .label_style(("sans-serif", 15))
         .axis_desc_style(("sans-serif", 16))
-        .light_line_style(BLACK.mix(0.04))
+        .light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.12))
         .x_labels(12)
         .y_labels(6)
+        .x_label_formatter(&|value| format!("{value:.digits$}"))
         .y_label_formatter(&|value| format!("{value:.1}"))
-        .draw()
-        .map_err(told)?;
+        .draw()?;
     for &class in &curves.drawn {
-        let colour = curves.colour(class).unwrap_or(BLACK);
+        let Some(colour) = curves.colour(class) else { continue };
         let line = curves.points.iter().map(|(time, values)| (*time, values[class]));
-        let label = curves.header.model.labels[class].clone();
-        let style = colour.stroke_width(2);
-        chart
-            .draw_series(LineSeries::new(line, style))
-            .map_err(told)?
-            .label(label)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
-    }
-    if let [(time, values)] = curves.points.as_slice() {
-        let dots = curves.drawn.iter().filter_map(|&class| Some(Circle::new((*time, values[class]), 4, curves.colour(class)?.filled())));
-        chart.draw_series(dots).map_err(told)?;
+        chart.draw_series(LineSeries::new(line, colour.stroke_width(3)))?;
+        if let [(time, values)] = curves.points.as_slice() {
+            chart.draw_series([Circle::new((*time, values[class]), 4, colour.filled())])?;
+        }
     }
     let threshold = curves.header.threshold;
     if threshold > 0.0 {
-        let style = BLACK.stroke_width(1);
-        chart
-            .draw_series(DashedLineSeries::new([(0.0, threshold), (curves.end, threshold)], 8, 6, style))
-            .map_err(told)?
-            .label(format!("threshold {threshold}"))
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
+        let line = [(0.0, threshold), (curves.end, threshold)];
+        chart.draw_series(DashedLineSeries::new(line, 8, 6, BLACK.stroke_width(2)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleRight)
-        .label_font(("sans-serif", 15))
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .draw()
-        .map_err(told)?;
-    area.present().map_err(told)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let interrupted = shutdown.requested() && matches!(end, End::Stopped);
     let mut error = match (presented, end) {
         (Err(error), _) | (Ok(()), End::Failed(error)) => Some(error),
-        (Ok(()), End::Complete) => presenter.damage(&job.name, facts.duration, faults.warnings()),
+        (Ok(()), End::Complete) => presenter.damage(job, facts.duration, &faults),
         (Ok(()), End::Stopped) => None,
     };
     let complete = error.is_none() && !interrupted;

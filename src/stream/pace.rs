@@ -41,8 +41,13 @@ pub struct Tuner<'a> {
 enum Phase {
     /// Waits for the first frame that is analysed after every frame was asked for.
     Awaiting,
-    Measuring { trial: Trial, until: u64 },
-    Holding { until: u64 },
+    Measuring {
+        trial: Trial,
+        until: u64,
+    },
+    Holding {
+        until: u64,
+    },
 }
 
 impl<'a> Tuner<'a> {

@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
+use crate::config::Job;
 use crate::error::{Error, Result};
 use crate::labels::intervals::Intervals;
 use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
 use crate::labels::verdict::Judge;
+use crate::media::faults::Faults;
+use crate::media::length;
 use crate::media::recorder::Recorded;
 use crate::report::journal::Balance;
 use crate::stream::outputs::Writers;
 use crate::stream::pace::{Pace, Tuner};
 use crate::stream::prepare::Pending;
 use crate::stream::{Context, Progress};
+
+fn seconds(nanoseconds: u64) -> String {
+    format!("{:.1} s", nanoseconds as f64 / 1e9)
+}
 
 const SECOND: u64 = 1_000_000_000;
 /// A stretch without frames that is told in the timeline.
@@ -41,8 +48,7 @@ pub struct Presenter<'a> {
 impl<'a> Presenter<'a> {
     pub fn new(context: &Context<'a>, writers: Writers, pace: &'a Pace) -> Self {
         let Context { labelling, model, progress, .. } = context;
-        let action =
-            labelling.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action));
+        let action = labelling.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action));
         let threshold = labelling.threshold.unwrap_or(model.threshold);
         Self {
             writers,
@@ -100,23 +106,24 @@ impl<'a> Presenter<'a> {
     }
 
     /// What was wrong with a clip that was read to its end, if anything.
-    pub fn damage(&self, name: &str, duration: Option<u64>, warnings: u64) -> Option<Error> {
+    pub fn damage(&self, job: &Job, duration: Option<u64>, faults: &Faults) -> Option<Error> {
         let end = self.progress.position.get();
-        let at = |time: u64| format!("{:.1} s", time as f64 / 1e9);
-        let remedy = "copy or record it again; the files hold what could be read";
+        let failed = |what: String| {
+            Error::failed(format!("{}: {what}", job.input.display()))
+                .remedy("copy or record it again; the files hold what could be read")
+        };
+        if let Some((there, whole)) = length::missing(&job.input) {
+            return Some(failed(format!("is cut short at {}: {there} of its {whole} bytes are there", seconds(end))));
+        }
+        if let Some((faults, first)) = faults.found() {
+            return Some(failed(format!("is damaged near {}: {faults} parts could not be decoded", seconds(first))));
+        }
         if let Some((frames, first)) = self.damaged {
-            return Some(
-                Error::failed(format!("{name}: {frames} damaged pictures, the first at {}", at(first))).remedy(remedy),
-            );
+            return Some(failed(format!("is damaged at {}: {frames} pictures are incomplete", seconds(first))));
         }
-        if let Some(duration) = duration.filter(|&duration| duration > end + MISSING) {
-            return Some(
-                Error::failed(format!("{name}: ends at {} of {}", at(end), at(duration))).remedy(remedy),
-            );
-        }
-        (warnings > 0).then(|| {
-            Error::failed(format!("{name}: parts of it could not be decoded ({warnings} faults)")).remedy(remedy)
-        })
+        duration
+            .filter(|&duration| duration > end + MISSING)
+            .map(|duration| failed(format!("its pictures end at {} of {}", seconds(end), seconds(duration))))
     }
 
     /// What `--stride auto` chose last.

@@ -1,0 +1,89 @@
+//! Faults in a clip that its decoder gets over without a word: it drops the picture and goes on.
+//!
+//! GStreamer tells of them only in its log, so this listens there. A log line names the decoder, and each decoder
+//! is registered with the clip it works for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, Once, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+/// The category under which GStreamer's base class of video decoders logs.
+const CATEGORY: &str = "videodecoder";
+/// How such a line begins where a decoder could not use its input.
+const PREFIX: &str = "error: ";
+const NEVER: u64 = u64::MAX;
+
+static DECODERS: LazyLock<Mutex<HashMap<String, Arc<Faults>>>> = LazyLock::new(Mutex::default);
+
+/// Counts the faults of one clip.
+#[derive(Debug)]
+pub struct Faults {
+    count: AtomicU64,
+    /// End of the last frame that came out of the decoder, in nanoseconds.
+    position: AtomicU64,
+    /// The position at the first fault.
+    first: AtomicU64,
+}
+
+impl Faults {
+    /// Listens to every decoder that `pipeline` will come to use.
+    pub(super) fn of(pipeline: &gst::Pipeline) -> Arc<Self> {
+        static LISTENING: Once = Once::new();
+        LISTENING.call_once(listen);
+        let faults =
+            Arc::new(Self { count: AtomicU64::new(0), position: AtomicU64::new(0), first: AtomicU64::new(NEVER) });
+        let registered = Arc::clone(&faults);
+        pipeline.connect_deep_element_added(move |_, _, element| {
+            let decodes = element.factory().is_some_and(|factory| factory.has_type(gst::ElementFactoryType::DECODER));
+            if decodes {
+                decoders().insert(element.name().to_string(), Arc::clone(&registered));
+            }
+        });
+        faults
+    }
+
+    /// Number of faults and about where in the clip the first is, in nanoseconds; `None` where there is none.
+    pub fn found(&self) -> Option<(u64, u64)> {
+        let count = self.count.load(Ordering::Relaxed);
+        (count > 0).then(|| (count, self.first.load(Ordering::Relaxed)))
+    }
+
+    /// Tells how far the decoder is.
+    pub(super) fn advance(&self, position: u64) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self) {
+        let position = self.position.load(Ordering::Relaxed);
+        let _ = self.first.compare_exchange(NEVER, position, Ordering::Relaxed, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Forgets the clip's decoders.
+    pub(super) fn close(self: &Arc<Self>) {
+        decoders().retain(|_, faults| !Arc::ptr_eq(faults, self));
+    }
+}
+
+fn decoders() -> std::sync::MutexGuard<'static, HashMap<String, Arc<Faults>>> {
+    DECODERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listen() {
+    if std::env::var_os("GST_DEBUG").is_none() {
+        // Otherwise every fault would be printed as well.
+        gst::log::remove_default_log_function();
+    }
+    gst::log::set_threshold_for_name(CATEGORY, gst::DebugLevel::Warning);
+    gst::log::add_log_function(|category, _, _, _, _, object, message| {
+        let Some(object) = object.filter(|_| category.name() == CATEGORY) else { return };
+        let counts =
+            message.get().is_some_and(|text| text.starts_with(PREFIX) && !text.ends_with("Invalid input packet"));
+        if counts && let Some(faults) = decoders().get(&object.to_string()) {
+            faults.add();
+        }
+    });
+}

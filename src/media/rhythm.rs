@@ -1,0 +1,151 @@
+//! The rate at which a clip's pictures come, measured on its first packets where its container's word is an average.
+//!
+//! AVI needs one rate. For a clip whose pictures come irregularly, the container tells their mean; at that rate some
+//! would have to be left out wherever they come faster. So the rate is taken from the shortest usual distance.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use crate::media::element;
+
+/// Packets that are looked at.
+const PACKETS: usize = 300;
+/// Longest look, for slow disks.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Containers round times, Matroska and FLV to a millisecond; less than this is no irregularity.
+const ROUNDING: u64 = 1_500_000;
+/// Faster pictures than this would make a video that few players can show.
+const FASTEST: u64 = 1_000_000_000 / 120;
+/// Rates that cameras have, as fractions.
+const COMMON: [(i32, i32); 13] = [
+    (15, 1),
+    (24_000, 1001),
+    (24, 1),
+    (25, 1),
+    (30_000, 1001),
+    (30, 1),
+    (48, 1),
+    (50, 1),
+    (60_000, 1001),
+    (60, 1),
+    (90, 1),
+    (100, 1),
+    (120, 1),
+];
+
+/// The rate for a constant-rate copy of the clip: `stated`, unless its pictures come irregularly.
+pub fn constant_rate(path: &Path, stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
+    let times = presentation_times(path).unwrap_or_default();
+    irregular(&times, stated).or(stated)
+}
+
+/// The rate of the shortest usual distance, where distances differ or none is stated.
+fn irregular(times: &[u64], stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    // The last packets may still lack pictures that are shown between them.
+    let settled = &sorted[..sorted.len().saturating_sub(sorted.len().min(8) / 2)];
+    let mut distances: Vec<u64> = settled.windows(2).map(|pair| pair[1] - pair[0]).filter(|&d| d > 0).collect();
+    if distances.len() < 2 {
+        return None;
+    }
+    distances.sort_unstable();
+    let shortest = distances[distances.len() / 20];
+    let longest = distances[distances.len() - 1];
+    if longest - shortest <= 2 * ROUNDING && stated.is_some() {
+        return None;
+    }
+    // Several of the shortest distances together are known better than one.
+    let usual: Vec<u64> = distances.iter().copied().filter(|&d| d <= shortest + 2 * ROUNDING).collect();
+    let mean = usual.iter().sum::<u64>() as f64 / usual.len() as f64;
+    Some(snapped(1e9 / mean.max(FASTEST as f64)))
+}
+
+/// The common rate within two per cent, or the rate to a thousandth.
+fn snapped(rate: f64) -> (i32, i32) {
+    let off = |&(n, d): &(i32, i32)| (f64::from(n) / f64::from(d) / rate - 1.0).abs();
+    let nearest = COMMON.iter().min_by(|a, b| off(a).total_cmp(&off(b)));
+    match nearest {
+        Some(common) if off(common) < 0.02 => *common,
+        _ => ((rate * 1000.0).round().max(1.0) as i32, 1000),
+    }
+}
+
+/// The times at which the clip's first packets are shown, in the order of the file. Nothing is decoded.
+fn presentation_times(path: &Path) -> Option<Vec<u64>> {
+    let pipeline = gst::Pipeline::new();
+    let file = element("filesrc").ok()?;
+    file.set_property("location", path);
+    let parse = element("parsebin").ok()?;
+    let sink = gst_app::AppSink::builder().sync(false).max_buffers(8).build();
+    pipeline.add_many([&file, &parse, sink.upcast_ref()]).ok()?;
+    file.link(&parse).ok()?;
+    let entry = sink.static_pad("sink")?;
+    parse.connect_pad_added(move |_, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let is_video = caps.structure(0).is_some_and(|structure| structure.name().starts_with("video/"));
+        if is_video && !entry.is_linked() {
+            let _ = pad.link(&entry);
+        }
+    });
+    let mut times = Vec::with_capacity(PACKETS);
+    let began = Instant::now();
+    if pipeline.set_state(gst::State::Playing).is_ok() {
+        while times.len() < PACKETS && began.elapsed() < PATIENCE && !sink.is_eos() {
+            let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) else { continue };
+            times.extend(sample.buffer().and_then(gst::BufferRef::pts).map(gst::ClockTime::nseconds));
+        }
+    }
+    let _ = pipeline.set_state(gst::State::Null);
+    Some(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(distances: &[u64]) -> Vec<u64> {
+        let mut now = 0;
+        distances
+            .iter()
+            .cycle()
+            .take(100)
+            .map(|ms| {
+                now += ms * 1_000_000;
+                now
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_steady_clip_keeps_its_stated_rate() {
+        assert_eq!(irregular(&times(&[40]), Some((25, 1))), None);
+        assert_eq!(irregular(&times(&[33, 34, 33]), Some((30_000, 1001))), None);
+    }
+
+    #[test]
+    fn an_irregular_clip_takes_the_rate_of_its_fastest_part() {
+        assert_eq!(irregular(&times(&[40, 40, 200, 40]), Some((41, 2))), Some((25, 1)));
+        assert_eq!(irregular(&times(&[33, 34, 33, 33, 67]), Some((27, 1))), Some((30, 1)));
+        assert_eq!(irregular(&times(&[140, 140, 900]), None), Some((7143, 1000)));
+    }
+
+    #[test]
+    fn without_a_stated_rate_it_is_measured() {
+        assert_eq!(irregular(&times(&[40]), None), Some((25, 1)));
+        assert_eq!(irregular(&times(&[]), None), None);
+    }
+
+    #[test]
+    fn order_does_not_matter() {
+        let mut shuffled = times(&[40, 40, 80]);
+        for four in shuffled.chunks_mut(4) {
+            four.reverse();
+        }
+        assert_eq!(irregular(&shuffled, Some((18, 1))), Some((25, 1)));
+    }
+}
