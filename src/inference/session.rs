@@ -2,7 +2,7 @@
 
 use ort::ep;
 use ort::session::Session as OrtSession;
-use ort::session::builder::{BuilderResult, GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
 
 use crate::error::{Error, Result};
@@ -64,8 +64,7 @@ impl Session {
             Device::OpenVino => openvino(builder, model)?,
             Device::Cuda(number) => cuda(builder, number),
         };
-        let session =
-            builder.map_err(|error| unusable(error.into()))?.commit_from_file(&model.path).map_err(unusable)?;
+        let session = builder.map_err(unusable)?.commit_from_file(&model.path).map_err(unusable)?;
         let mut session = Self {
             session,
             device,
@@ -136,14 +135,15 @@ impl Session {
 }
 
 /// Threads do not spin while they wait: decoding and encoding need the cores.
-fn cpu(builder: SessionBuilder) -> BuilderResult {
-    builder
+fn cpu(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+    let builder = builder
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads())?
-        .with_intra_op_spinning(false)
+        .with_intra_op_spinning(false)?;
+    Ok(builder)
 }
 
-fn cuda(builder: SessionBuilder, number: u32) -> BuilderResult {
+fn cuda(builder: SessionBuilder, number: u32) -> ort::Result<SessionBuilder> {
     let provider = ep::CUDA::default()
         .with_device_id(number as i32)
         .with_memory_limit(GPU_MEMORY)
@@ -151,11 +151,11 @@ fn cuda(builder: SessionBuilder, number: u32) -> BuilderResult {
         .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
         .build()
         .error_on_failure();
-    builder.with_intra_threads(1)?.with_execution_providers([provider])
+    Ok(builder.with_intra_threads(1)?.with_execution_providers([provider])?)
 }
 
 /// The plugin chooses bf16 by itself where the CPU has it, so the precision is always stated.
-fn openvino(builder: SessionBuilder, model: &Model) -> Result<BuilderResult> {
+fn openvino(builder: SessionBuilder, model: &Model) -> Result<ort::Result<SessionBuilder>> {
     const PROVIDER: &str = "OpenVINOExecutionProvider";
     let environment = runtime::environment()?;
     let missing = || Error::unavailable("the OpenVINO plugin is not installed").remedy("run scripts/setup --openvino");
@@ -172,5 +172,5 @@ fn openvino(builder: SessionBuilder, model: &Model) -> Result<BuilderResult> {
         threads()
     );
     let options = [(format!("{PROVIDER}.load_config"), options)];
-    Ok(builder.with_devices(environment.devices().filter(of_openvino), Some(&options)))
+    Ok(builder.with_devices(environment.devices().filter(of_openvino), Some(&options)).map_err(ort::Error::from))
 }

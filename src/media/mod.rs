@@ -1,5 +1,6 @@
 //! Everything GStreamer: files to frames, frames to labelled video.
 
+mod caps;
 pub mod faults;
 pub mod frame;
 pub mod length;

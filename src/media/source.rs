@@ -18,7 +18,7 @@ use gstreamer_video as gst_video;
 use crate::error::{Error, Result};
 use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
-use crate::media::{element, rhythm};
+use crate::media::{caps, element, rhythm};
 
 /// Decoded frames that may wait for the next stage.
 const CAPACITY: usize = 8;
@@ -30,7 +30,7 @@ const DEFAULT_DURATION: u64 = 40_000_000;
 
 /// What comes out of a source.
 pub enum Event {
-    Frame(Frame),
+    Frame(Box<Frame>),
     /// The clip has ended.
     End,
     /// The clip cannot be read on. Frames before this are whole.
@@ -150,6 +150,7 @@ fn check_file(path: &Path, origin: &str) -> Result<()> {
 /// `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only pictures are decoded.
 fn build(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
+    caps::distrust_container_colours(&pipeline);
     let file = element("filesrc")?;
     file.set_property("location", path);
     let decode = element("decodebin")?;
@@ -202,7 +203,7 @@ fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>) 
             sequence += 1;
             last_end = frame.end();
             faults.advance(last_end);
-            events.send(Event::Frame(frame)).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Eos)
+            events.send(Event::Frame(Box::new(frame))).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Eos)
         })
         .eos(move |_| {
             let _ = at_end.send(Event::End);

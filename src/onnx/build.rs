@@ -68,7 +68,7 @@ fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<
     let input = graph.input(INPUT, &[3, size, size]);
     let features = resnet::backbone(&mut graph, weights, &input)?;
     let logits = head.add_to(&mut graph, &features);
-    let logits = graph.to_float(LOGITS, &logits);
+    let logits = graph.float_copy(LOGITS, &logits);
     graph.softmax(PROBABILITIES, &logits);
     graph.output(PROBABILITIES, &[classes]);
     graph.output(LOGITS, &[classes]);

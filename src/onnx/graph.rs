@@ -39,7 +39,7 @@ impl GraphBuilder {
     /// A float32 input of shape `[batch, dims…]` with a dynamic batch.
     pub fn input(&mut self, name: &str, dims: &[i64]) -> String {
         self.graph.input.push(value_info(name, dims));
-        self.to_compute(name)
+        self.compute_copy(name)
     }
 
     /// Declares the float32 tensor `name` of shape `[batch, dims…]` an output of the graph.
@@ -48,7 +48,7 @@ impl GraphBuilder {
     }
 
     /// `from` in float32 under the name `name`, whatever the graph computes in.
-    pub fn to_float(&mut self, name: &str, from: &str) -> String {
+    pub fn float_copy(&mut self, name: &str, from: &str) -> String {
         match self.precision {
             Precision::Fp32 => self.push("Identity", name, &[from], name, vec![]),
             Precision::Fp16 => self.push("Cast", name, &[from], name, vec![int("to", FLOAT.into())]),
@@ -118,7 +118,7 @@ impl GraphBuilder {
         }
     }
 
-    fn to_compute(&mut self, name: &str) -> String {
+    fn compute_copy(&mut self, name: &str) -> String {
         match self.precision {
             Precision::Fp32 => name.into(),
             Precision::Fp16 => {

@@ -93,7 +93,7 @@ impl Curves {
             match record? {
                 Record::Frame { ms, smoothed, .. } => {
                     // In a short run every frame is a point of its own.
-                    let of_frame = (width > 0.0).then(|| (ms / width) as u64);
+                    let of_frame = (width > 0.0).then(|| ((ms / width) as usize).min(POINTS - 1));
                     if count > 0.0 && (of_frame.is_none() || of_frame != bucket) {
                         points.push((time / count, sums.iter().map(|sum| sum / count).collect()));
                         (sums, count, time) = (vec![0.0; classes], 0.0, 0.0);
@@ -272,7 +272,7 @@ mod tests {
         let (png, svg) = (folder.path().join("a.png"), folder.path().join("a.svg"));
         write(&journal, &png).unwrap();
         write(&journal, &svg).unwrap();
-        let picture = opencv::imgcodecs::imread(&png.to_string_lossy(), opencv::imgcodecs::IMREAD_COLOR).unwrap();
+        let picture = opencv::imgcodecs::imread(&png, opencv::imgcodecs::IMREAD_COLOR).unwrap();
         use opencv::core::MatTraitConst;
         assert_eq!((picture.cols(), picture.rows()), (1200, 500));
         let text = std::fs::read_to_string(&svg).unwrap();

@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// A frame on its way to be labelled.
 pub struct Pending {
-    pub frame: Frame,
+    pub frame: Box<Frame>,
     /// Its answer to come; `None` where the last prediction is held.
     pub reply: Option<Reply>,
 }

@@ -1,0 +1,178 @@
+//! Labels and confidences are those of the plain definition, frame by frame.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use livelabel::inference::device::{Choice, Device};
+use livelabel::inference::model::Model;
+use livelabel::inference::preprocess::Preprocessor;
+use livelabel::inference::session::Session;
+use livelabel::picture::{Colorimetry, Matrix, OwnedPicture, Range};
+use serde_json::Value;
+
+use crate::footage::{colours, project, variant};
+use crate::program::{Program, ffmpeg, rgb, text};
+
+/// The clip's frames by ffmpeg, as the planes they are coded in.
+fn decoded(clip: &Path, width: usize, height: usize) -> Vec<OwnedPicture> {
+    let output = ffmpeg(&["-i", text(clip), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
+    let size = width * height * 3 / 2;
+    assert_eq!(output.stdout.len() % size, 0);
+    let limited = Colorimetry { matrix: Matrix::Bt601, range: Range::Limited };
+    let picture = |bytes: &[u8]| {
+        let mut picture = OwnedPicture::new(width, height, limited);
+        let mut rest = bytes;
+        for plane in picture.view_mut().planes {
+            let (this, others) = rest.split_at(plane.data.len());
+            plane.data.copy_from_slice(this);
+            rest = others;
+        }
+        picture
+    };
+    output.stdout.chunks_exact(size).map(picture).collect()
+}
+
+/// What the original does with each prediction: a queue, its mean, the largest.
+fn plain(predictions: &[Vec<f32>], window: usize) -> Vec<(usize, f64)> {
+    let mut queue: VecDeque<&Vec<f32>> = VecDeque::new();
+    predictions
+        .iter()
+        .map(|prediction| {
+            queue.push_back(prediction);
+            if queue.len() > window {
+                queue.pop_front();
+            }
+            let mean: Vec<f64> = (0..prediction.len())
+                .map(|class| queue.iter().map(|p| f64::from(p[class])).sum::<f64>() / queue.len() as f64)
+                .collect();
+            let best = (0..mean.len()).rev().max_by(|&a, &b| mean[a].total_cmp(&mean[b])).unwrap();
+            (best, mean[best])
+        })
+        .collect()
+}
+
+fn rounded(confidence: f64) -> f64 {
+    (confidence * 1e5).round() / 1e5
+}
+
+#[test]
+fn every_frame_is_labelled_as_the_definition_says() {
+    let program = Program::new();
+    // Traffic with a cup of coffee in it, so that the label changes.
+    let coffee = crate::footage::fetched("footage/coffee.png");
+    let clip = program.path("clip.mp4");
+    let bikes = crate::footage::bikes();
+    let filter = "[0:v]trim=end_frame=14,scale=320:240,fps=25,setsar=1[a];\
+                  [1:v]scale=320:240,fps=25,setsar=1[b];\
+                  [2:v]trim=end_frame=14,scale=320:240,fps=25,setsar=1[c];[a][b][c]concat=n=3,format=yuv420p";
+    let looped = ["-loop", "1", "-r", "25", "-t", "0.6", "-i", text(&coffee)];
+    let given = [&["-i", text(&bikes)], &looped[..], &["-i", text(&bikes), "-filter_complex", filter]].concat();
+    let encoded = ["-c:v", "libx264", "-colorspace", "smpte170m", "-color_range", "tv", text(&clip)];
+    let output = ffmpeg(&[&given[..], &encoded].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let model = Model::read(&project().join("models/drinking-cooking.fp32.onnx")).unwrap();
+    let mut session = Session::load(&model, Choice::Exactly(Device::Cpu), 1).unwrap();
+    let mut preprocessor = Preprocessor::new(&model.input);
+    let mut tensor = vec![0.0; model.input.len()];
+    let predictions: Vec<Vec<f32>> = decoded(&clip, 320, 240)
+        .iter()
+        .map(|picture| {
+            preprocessor.prepare(&picture.view(), &mut tensor).unwrap();
+            session.run(&tensor, 1).unwrap()
+        })
+        .collect();
+    assert_eq!(predictions.len(), 43);
+
+    for (batch, tolerance) in [("1", 0.0), ("8", 1.001e-5)] {
+        let arguments = ["run", text(&clip), "--window", "10", "--batch", batch, "--only", "timeline", "--force"];
+        program.start(&arguments).succeeded();
+        let timeline = program.json("clip.timeline.json");
+        let expected = plain(&predictions, 10);
+        let labels: Vec<usize> = expected.iter().map(|(label, _)| *label).collect();
+        assert!(labels.contains(&0) && labels.contains(&2), "the clip shows both cooking and other");
+        for (class, label) in model.labels.iter().enumerate() {
+            let found: Vec<(f64, f64)> = pairs(&timeline[label]);
+            let wanted: Vec<(f64, f64)> = (0..43)
+                .filter(|&i| expected[i].0 == class)
+                .map(|i| (40.0 * i as f64, rounded(expected[i].1)))
+                .collect();
+            assert_eq!(found.len(), wanted.len(), "batch {batch}, {label}");
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert_eq!(found.0, wanted.0);
+                assert!((found.1 - wanted.1).abs() <= tolerance, "batch {batch}, {label}: {found:?} for {wanted:?}");
+            }
+        }
+    }
+}
+
+fn pairs(list: &Value) -> Vec<(f64, f64)> {
+    let numbers = |pair: &Value| (pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap());
+    list.as_array().unwrap().iter().map(numbers).collect()
+}
+
+/// The share of pixels in the label's place that are of its colour.
+fn share(frame: &[u8], is_label: impl Fn(&[u8]) -> bool) -> f64 {
+    let corner = frame.chunks_exact(160 * 3).take(32).flat_map(|row| row.chunks_exact(3));
+    corner.filter(|pixel| is_label(pixel)).count() as f64 / (160.0 * 32.0)
+}
+
+#[test]
+fn the_action_is_green_and_everything_else_red() {
+    let program = Program::new();
+    let encoded = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", "10"];
+    let clip = colours(program.folder.path(), "clip.mp4", &["0x802020", "0x202080"], &encoded);
+    let arguments = ["--action", "red", "--window", "1", "--output", "out.avi"];
+    program.run(&clip, &arguments).succeeded();
+    let frames = rgb(&program.path("out.avi"));
+    for (i, frame) in frames.chunks_exact(160 * 120 * 3).enumerate() {
+        let green = share(frame, |p| p[1] > 160 && p[0] < 110 && p[2] < 110);
+        let red = share(frame, |p| p[0] > 180 && p[1] < 80 && p[2] < 90);
+        let (shown, other) = if i < 25 { (green, red) } else { (red, green) };
+        assert!(shown > 0.02 && other < 0.002, "frame {i}: green {green}, red {red}");
+    }
+    let timeline = program.json("clip.timeline.json");
+    assert_eq!(timeline["red"].as_array().unwrap().len(), 25);
+    assert_eq!(timeline.get("blue"), None, "only the action has a list");
+}
+
+#[test]
+fn below_the_threshold_no_label_is_shown() {
+    let program = Program::new();
+    let encoded = ["-pix_fmt", "yuv420p", "-c:v", "libx264"];
+    let clip = colours(program.folder.path(), "clip.mp4", &["0x808080", "0xC00000"], &encoded);
+    program.run(&clip, &["--threshold", "0.9", "--window", "1", "--only", "timeline"]).succeeded();
+    let timeline = program.json("clip.timeline.json");
+    let count = |label: &str| timeline[label].as_array().unwrap().len();
+    assert_eq!((count("red"), count("green"), count("blue")), (25, 0, 0));
+    let interval = &timeline["intervals"][0];
+    assert_eq!((&interval["start"], &interval["end"]), (&1000.0.into(), &2000.0.into()));
+}
+
+#[test]
+fn with_a_stride_the_label_is_held_between() {
+    let program = Program::new();
+    let clip = variant(program.folder.path(), "clip.mp4", 30, &["-vf", "scale=160:120", "-c:v", "libx264"]);
+    let finished = program.run(&clip, &["--stride", "4", "--output", "out.avi"]).succeeded();
+    assert!(finished.stdout.contains("30 frames decoded, 8 analysed, 22 held, 0 dropped"), "{}", finished.stdout);
+    let timeline = program.json("clip.timeline.json");
+    assert_eq!(timeline["frames"], serde_json::json!({"decoded": 30, "analysed": 8, "held": 22, "dropped": {}}));
+    assert_eq!(timeline["confidences"]["rows"].as_array().unwrap().len(), 30);
+}
+
+#[test]
+fn an_automatic_stride_measures_before_it_skips() {
+    let program = Program::new();
+    // 70 seconds of one colour: a minute is measured, the rest can be skipped.
+    let clip = program.path("still.mp4");
+    let input = "color=0x802020:size=64x48:rate=10:duration=70";
+    let output = ffmpeg(&["-f", "lavfi", "-i", input, "-pix_fmt", "yuv420p", "-c:v", "libx264", text(&clip)]);
+    assert!(output.status.success());
+    let finished = program.run(&clip, &["--stride", "auto", "--only", "timeline"]).succeeded();
+    assert!(finished.stdout.contains("auto took 15: 100.0 % of the labels agreed"), "{}", finished.stdout);
+    let frames = &program.json("still.timeline.json")["frames"];
+    let (analysed, held) = (frames["analysed"].as_u64().unwrap(), frames["held"].as_u64().unwrap());
+    assert_eq!(analysed + held, 700);
+    // The frames on their way when the choice was made were still analysed.
+    assert!((601..660).contains(&analysed), "{analysed}");
+}

@@ -1,0 +1,14 @@
+//! What the program promises its users, each promise kept by the real binary on real media.
+
+mod bad_input;
+mod footage;
+mod frames;
+mod labels;
+mod model;
+mod program;
+mod reports;
+mod several;
+mod shared;
+mod stops;
+mod tiny;
+mod video;

@@ -1,0 +1,157 @@
+//! Runs the binary, and the programs that check its work.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::tiny;
+
+/// The binary with a folder to work in.
+pub struct Program {
+    pub folder: TempDir,
+}
+
+/// What a finished program has left.
+pub struct Finished {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+        Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Finished {
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The one line on stderr that tells what failed.
+    pub fn refusal(&self, code: i32) -> &str {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        let mut errors = self.stderr.lines().filter(|line| line.starts_with("livelabel: error: "));
+        let error = errors.next().unwrap_or_else(|| panic!("no error line in: {}", self.stderr));
+        assert_eq!(errors.next(), None, "more than one error line");
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        error
+    }
+}
+
+impl Program {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A command of the binary in the folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_livelabel"));
+        command.current_dir(self.folder.path()).args(arguments);
+        command
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Finished {
+        self.command(arguments).output().expect("the binary starts").into()
+    }
+
+    /// `livelabel run` with a network that is small and knows red, green and blue.
+    pub fn run(&self, clip: &Path, arguments: &[&str]) -> Finished {
+        let model = tiny::model();
+        let given = ["run", text(clip), "--model", text(&model)];
+        self.start(&[&given[..], arguments].concat())
+    }
+
+    /// A JSON file in the folder.
+    pub fn json(&self, name: &str) -> Value {
+        let bytes = std::fs::read(self.path(name)).unwrap_or_else(|cause| panic!("{name}: {cause}"));
+        serde_json::from_slice(&bytes).unwrap_or_else(|cause| panic!("{name}: {cause}"))
+    }
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// What ffprobe says of a file's pictures.
+#[derive(Debug, PartialEq)]
+pub struct Probed {
+    pub codec: String,
+    pub width: u64,
+    pub height: u64,
+    pub frames: u64,
+    pub seconds: f64,
+}
+
+/// Counts the frames by decoding all of them.
+pub fn probe(path: &Path) -> Probed {
+    let entries = "stream=codec_name,width,height,nb_read_frames:format=duration";
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-select_streams", "v", "-show_entries", entries, "-of", "json"])
+        .arg(path)
+        .output()
+        .expect("ffprobe starts");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("ffprobe writes JSON");
+    let stream = &told["streams"][0];
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    Probed {
+        codec: stream["codec_name"].as_str().unwrap_or_default().into(),
+        width: stream["width"].as_u64().unwrap_or(0),
+        height: stream["height"].as_u64().unwrap_or(0),
+        frames: number(&stream["nb_read_frames"]) as u64,
+        seconds: number(&told["format"]["duration"]),
+    }
+}
+
+/// Decodes the file with ffmpeg, which must find no fault in it.
+pub fn decodes_cleanly(path: &Path) {
+    let output = ffmpeg(&["-xerror", "-i", text(path), "-f", "null", "-"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// All frames as packed RGB, upright, by ffmpeg.
+pub fn rgb(path: &Path) -> Vec<u8> {
+    let filter = "scale=in_color_matrix=auto:flags=accurate_rnd+full_chroma_int+bitexact";
+    let output = ffmpeg(&[
+        "-i",
+        text(path),
+        "-fps_mode",
+        "passthrough",
+        "-vf",
+        filter,
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The times of a file's frames in milliseconds, by ffprobe.
+pub fn times(path: &Path) -> Vec<f64> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0"])
+        .arg(path)
+        .output()
+        .expect("ffprobe starts");
+    let text = String::from_utf8(output.stdout).expect("ffprobe writes UTF-8");
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| 1000.0 * line.trim_matches(',').parse::<f64>().expect("a time"))
+        .collect()
+}
+
+pub fn ffmpeg(arguments: &[&str]) -> Output {
+    Command::new("ffmpeg").args(["-v", "error", "-nostdin", "-y"]).args(arguments).output().expect("ffmpeg starts")
+}

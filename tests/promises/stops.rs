@@ -1,0 +1,77 @@
+//! Ctrl-C closes every file, a second one leaves at once, and even a kill leaves what was found.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::footage::bikes;
+use crate::program::{Finished, Program, decodes_cleanly, probe, text};
+
+/// Starts a run with the real network, which takes its time, and waits until it has labelled some frames.
+fn running(program: &Program) -> Child {
+    let clip = bikes();
+    // Without progress lines nothing but the end is written.
+    let child = program
+        .command(&["run", text(&clip), "--batch", "2", "--window", "8"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let journal = program.path("bikes.timeline.jsonl");
+    let began = Instant::now();
+    while std::fs::read_to_string(&journal).unwrap_or_default().lines().count() < 12 {
+        assert!(began.elapsed() < Duration::from_secs(60), "no frame is labelled");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+}
+
+#[test]
+fn an_interrupt_closes_the_files_and_says_so() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let program = Program::new();
+        let child = running(&program);
+        signal(&child, name);
+        let finished = Finished::from(child.wait_with_output().unwrap());
+        assert_eq!(finished.code, code, "{}", finished.stderr);
+        assert!(finished.stderr.contains("stopping: closing the files"), "{}", finished.stderr);
+        assert!(finished.stdout.contains("every file is complete up to there"), "{}", finished.stdout);
+        let made = probe(&program.path("bikes.labelled.avi"));
+        assert!((11..250).contains(&made.frames), "{}", made.frames);
+        decodes_cleanly(&program.path("bikes.labelled.avi"));
+        let timeline = program.json("bikes.timeline.json");
+        assert_eq!((&timeline["complete"], &timeline["frames"]["decoded"]), (&false.into(), &made.frames.into()));
+        assert!(program.path("bikes.vtt").exists() && program.path("bikes.plot.png").exists());
+        assert!(!program.path("bikes.timeline.jsonl").exists());
+    }
+}
+
+#[test]
+fn a_second_interrupt_leaves_at_once() {
+    let program = Program::new();
+    let child = running(&program);
+    signal(&child, "INT");
+    // The two must not be merged into one by the system.
+    std::thread::sleep(Duration::from_millis(20));
+    signal(&child, "INT");
+    let finished = Finished::from(child.wait_with_output().unwrap());
+    assert_eq!(finished.code, 130);
+    assert!(!finished.stdout.contains("every file is complete"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_kill_leaves_the_journal() {
+    let program = Program::new();
+    let mut child = running(&program);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let journal = std::fs::read_to_string(program.path("bikes.timeline.jsonl")).unwrap();
+    let whole: Vec<serde_json::Value> = journal.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+    assert!(whole[0].get("start").is_some());
+    assert!(whole.len() >= 11 && whole[1..].iter().all(|record| record.get("frame").is_some()), "{journal}");
+    assert!(!program.path("bikes.timeline.json").exists());
+}
