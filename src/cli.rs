@@ -88,7 +88,7 @@ pub struct RunArgs {
     /// What runs the network: auto, cpu, cuda, cuda:N, openvino [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<Choice>,
-    /// Pictures that are run at once, at most [default: 8]
+    /// Pictures that are run at once, at most [default: 4]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Analyse every N-th frame, or as few as measured safe with `auto` [default: 1]

@@ -11,7 +11,7 @@ use crate::labels::stride::Stride;
 use crate::media::recorder::Container;
 
 /// Pictures that are run at once where the user names no number.
-const DEFAULT_BATCH: usize = 8;
+const DEFAULT_BATCH: usize = 4;
 const LARGEST_BATCH: usize = 256;
 
 /// Settings as the user writes them, each left open where it is not written. Flags and files share it.

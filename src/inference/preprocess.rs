@@ -115,3 +115,111 @@ fn from_bgr(bgr: &Mat) -> opencv::Result<OwnedPicture> {
     }
     Ok(picture)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Range;
+
+    fn spec(size: usize, channels: Channels) -> InputSpec {
+        InputSpec { name: "pixels".into(), size, channels, mean: [10.0, 20.0, 30.0], scale: 0.5 }
+    }
+
+    fn tensor(spec: &InputSpec, picture: &OwnedPicture) -> Vec<f32> {
+        let mut tensor = vec![0.0; spec.len()];
+        Preprocessor::new(spec).prepare(&picture.view(), &mut tensor).unwrap();
+        tensor
+    }
+
+    /// A picture whose planes are smooth but different.
+    fn smooth(width: usize, height: usize, colorimetry: Colorimetry) -> OwnedPicture {
+        let mut picture = OwnedPicture::new(width, height, colorimetry);
+        for (index, plane) in picture.view_mut().planes.into_iter().enumerate() {
+            for y in 0..plane.height {
+                for x in 0..plane.width {
+                    let (x, y) = (x as f64 / plane.width as f64, y as f64 / plane.height as f64);
+                    let value = 128.0 + [60.0, 30.0, -25.0][index] * (x + (index as f64 + 1.0) * y - 1.0);
+                    plane.data[(y * plane.height as f64).round() as usize * plane.stride
+                        + (x * plane.width as f64).round() as usize] = value as u8;
+                }
+            }
+        }
+        picture
+    }
+
+    /// The definition, in floating point: convert every pixel, then interpolate between pixel centres.
+    fn plain(spec: &InputSpec, picture: &OwnedPicture) -> Vec<f64> {
+        let view = picture.view();
+        let (kr, kb) = picture.colorimetry.matrix.weights();
+        let (black, luma, chroma) = picture.colorimetry.range.levels();
+        let at = |plane: usize, x: f64, y: f64| {
+            let plane = &view.planes[plane];
+            let clamp = |value: f64, most: usize| value.clamp(0.0, most as f64 - 1.0);
+            let (x, y) = (clamp(x, plane.width), clamp(y, plane.height));
+            let (left, top) = (x.floor() as usize, y.floor() as usize);
+            let (right, bottom) = ((left + 1).min(plane.width - 1), (top + 1).min(plane.height - 1));
+            let (fx, fy) = (x - x.floor(), y - y.floor());
+            let value = |x: usize, y: usize| f64::from(plane.row(y)[x]);
+            (value(left, top) * (1.0 - fx) + value(right, top) * fx) * (1.0 - fy)
+                + (value(left, bottom) * (1.0 - fx) + value(right, bottom) * fx) * fy
+        };
+        let mut channels = [Vec::new(), Vec::new(), Vec::new()];
+        for y in 0..spec.size {
+            for x in 0..spec.size {
+                let place = |size: usize, i: usize| (i as f64 + 0.5) * size as f64 / spec.size as f64 - 0.5;
+                let of =
+                    |plane: usize| at(plane, place(view.planes[plane].width, x), place(view.planes[plane].height, y));
+                let (y, u, v) = (
+                    (of(0) - black) * 255.0 / luma,
+                    (of(1) - 128.0) * 255.0 / chroma,
+                    (of(2) - 128.0) * 255.0 / chroma,
+                );
+                let (r, b) = (y + 2.0 * (1.0 - kr) * v, y + 2.0 * (1.0 - kb) * u);
+                let g = (y - kr * r - kb * b) / (1.0 - kr - kb);
+                for (channel, value) in [b, g, r].into_iter().enumerate() {
+                    channels[channel].push((value.clamp(0.0, 255.0) - f64::from(spec.mean[channel])) * 0.5);
+                }
+            }
+        }
+        channels.concat()
+    }
+
+    #[test]
+    fn equals_the_definition_to_a_rounding_of_each_plane() {
+        for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
+            for range in [Range::Limited, Range::Full] {
+                let picture = smooth(101, 67, Colorimetry { matrix, range });
+                let spec = spec(32, Channels::Bgr);
+                for (made, expected) in tensor(&spec, &picture).iter().zip(plain(&spec, &picture)) {
+                    // Half a level of luma and of chroma, the latter times two and more, at half scale.
+                    assert!((f64::from(*made) - expected).abs() < 1.3, "{matrix:?} {range:?}: {made} for {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_stand_in_the_order_the_network_wants() {
+        let picture = smooth(64, 48, Colorimetry::JPEG);
+        let bgr = tensor(&spec(16, Channels::Bgr), &picture);
+        let rgb = tensor(&spec(16, Channels::Rgb), &picture);
+        for i in 0..256 {
+            // The means stay with their places: 10 is the first channel's, 30 the last's.
+            assert!((bgr[i] + 5.0 - (rgb[512 + i] + 15.0)).abs() < 1e-4);
+            assert!((bgr[512 + i] + 15.0 - (rgb[i] + 5.0)).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn a_picture_file_and_a_frame_of_it_give_the_same_tensor() {
+        // JPEG holds what a full-range frame holds, so reading one back must change little.
+        let picture = smooth(128, 96, Colorimetry::JPEG);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("frame.jpg");
+        std::fs::write(&path, crate::media::still::jpeg(&picture.view()).unwrap()).unwrap();
+        let spec = spec(32, Channels::Bgr);
+        let (frame, file) = (tensor(&spec, &picture), tensor(&spec, &read_picture(&path).unwrap()));
+        let furthest = frame.iter().zip(&file).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(furthest < 3.0, "{furthest}");
+    }
+}

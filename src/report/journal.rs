@@ -1,18 +1,15 @@
-//! The run as it goes, a JSON object a line, on disk within a second: what a killed run leaves behind, and what the
+//! The run as it goes, a JSON object a line, each written at once: what a killed run leaves behind, and what the
 //! timeline, the plot and the subtitles are made from. Nothing is kept in memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::report::unwritable;
-
-const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a run was set up; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,9 +88,8 @@ pub enum Record {
 
 /// Appends records.
 pub struct Journal {
-    file: BufWriter<File>,
+    file: File,
     path: PathBuf,
-    flushed: Instant,
     bytes: u64,
 }
 
@@ -104,10 +100,8 @@ impl Journal {
     /// Failed, where the file cannot be written.
     pub fn create(path: &Path, header: Header) -> Result<Self> {
         let file = File::create(path).map_err(|cause| unwritable(path, cause))?;
-        let mut journal =
-            Self { file: BufWriter::new(file), path: path.to_path_buf(), flushed: Instant::now(), bytes: 0 };
+        let mut journal = Self { file, path: path.to_path_buf(), bytes: 0 };
         journal.append(&Record::Start(header))?;
-        journal.flush()?;
         Ok(journal)
     }
 
@@ -117,20 +111,12 @@ impl Journal {
         let mut line = serde_json::to_vec(record).map_err(|cause| Error::internal("a record").because(cause))?;
         line.push(b'\n');
         self.bytes += line.len() as u64;
-        self.file.write_all(&line).map_err(|cause| unwritable(&self.path, cause))?;
-        if self.flushed.elapsed() >= FLUSH_INTERVAL { self.flush() } else { Ok(()) }
+        self.file.write_all(&line).map_err(|cause| unwritable(&self.path, cause))
     }
 
     /// Bytes written so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    /// # Errors
-    /// Failed, where the disk is full or gone.
-    pub fn flush(&mut self) -> Result<()> {
-        self.flushed = Instant::now();
-        self.file.flush().map_err(|cause| unwritable(&self.path, cause))
     }
 }
 
@@ -198,7 +184,6 @@ pub(super) fn write_sample(path: &Path) {
     let Some(Record::Start(header)) = records.next() else { unreachable!() };
     let mut journal = Journal::create(path, header).unwrap();
     records.for_each(|record| journal.append(&record).unwrap());
-    journal.flush().unwrap();
 }
 
 #[cfg(test)]

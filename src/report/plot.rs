@@ -258,7 +258,6 @@ mod tests {
                 Record::Frame { ms: f64::from(40 * i), label: None, confidence: value, smoothed: vec![value, 0.25] };
             journal.append(&record).unwrap();
         }
-        journal.flush().unwrap();
         let curves = Curves::read(&path).unwrap();
         assert!((POINTS - 1..=POINTS + 1).contains(&curves.points.len()), "{}", curves.points.len());
         assert!(curves.points.iter().all(|(_, values)| (values[0] - 0.5).abs() < 0.07 && values[1] == 0.25));

@@ -110,7 +110,7 @@ impl Writers {
             reconnects: 0,
             complete,
         };
-        keep(self.journal.append(&end).and_then(|()| self.journal.flush()));
+        keep(self.journal.append(&end));
         let Outputs { timeline, plot, subtitles, journal, .. } = &self.outputs;
         let mut reports = Vec::new();
         reports.extend(timeline.as_ref().map(|path| timeline::write(journal, path)));
