@@ -12,19 +12,13 @@ use crate::media;
 use crate::stream::{self, Context, Progress, Shutdown};
 use crate::summary;
 
-/// How a run ended as a whole.
-pub struct Report {
-    /// Of the inputs that failed: while running before unusable ones, which exit differently.
-    pub exit_code: u8,
-    pub interrupted: bool,
-}
-
-/// Analyses every input of `config`. Failures of single inputs are reported on stderr as they happen.
+/// Analyses every input of `config`. Failures of single inputs are reported on stderr as they happen; returns the exit
+/// code for them, that of failures while running before that of unusable inputs.
 ///
 /// # Errors
 /// What keeps the whole run from starting: the model, the device, a label that the model does not know, files that
 /// exist already.
-pub fn run(config: &Config, shutdown: &Shutdown) -> Result<Report> {
+pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     media::init()?;
     let path = match &config.model {
         Some(path) => path.clone(),
@@ -41,10 +35,9 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<Report> {
     let worst = Mutex::new(0_u8);
     std::thread::scope(|scope| {
         let work = || {
-            while let Some(job) = config.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if shutdown.requested() {
-                    return;
-                }
+            while !shutdown.requested()
+                && let Some(job) = config.jobs.get(next.fetch_add(1, Ordering::Relaxed))
+            {
                 let code = one(config, job, &model, &engine, &display, shutdown);
                 // Something that broke while running weighs more than an input that could not be used.
                 let mut worst = worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -65,7 +58,11 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<Report> {
         work();
     });
     let exit_code = *worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Ok(Report { exit_code, interrupted: shutdown.requested() })
+    let left = config.jobs.len().saturating_sub(next.load(Ordering::Relaxed));
+    if left > 0 {
+        tracing::info!("{left} inputs were not begun");
+    }
+    Ok(exit_code)
 }
 
 /// Analyses one input; returns its exit code.

@@ -8,6 +8,7 @@ use crate::config::{Kind, Settings};
 use crate::frames::Layout;
 use crate::inference::device::Choice;
 use crate::labels::stride::Stride;
+use crate::media::recorder::Container;
 use crate::onnx::graph::Precision;
 
 /// Labels what people do in video.
@@ -79,6 +80,9 @@ pub struct RunArgs {
     /// Folder for files that are not named [default: the current one]
     #[arg(long, value_name = "FOLDER")]
     output_dir: Option<PathBuf>,
+    /// Kind of video where its file is not named [default: avi]
+    #[arg(long, value_name = "KIND", value_enum)]
+    format: Option<Container>,
     /// Write only these kinds of file, and those that are named
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     only: Option<Vec<Kind>>,
@@ -121,6 +125,7 @@ impl RunArgs {
             plot: self.plot,
             subtitles: self.subtitles,
             output_dir: self.output_dir,
+            format: self.format,
             only: self.only,
             model: self.model,
             device: self.device,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::inference::device::Choice;
+use crate::inference::model::LONGEST_WINDOW;
 use crate::labels::stride::Stride;
 use crate::media::recorder::Container;
 
@@ -29,6 +30,7 @@ pub struct Settings {
     pub plot: Option<PathBuf>,
     pub subtitles: Option<PathBuf>,
     pub output_dir: Option<PathBuf>,
+    pub format: Option<Container>,
     pub only: Option<Vec<Kind>>,
     pub model: Option<PathBuf>,
     pub device: Option<Choice>,
@@ -45,7 +47,7 @@ fn stride<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<St
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {
-        Number(u64),
+        Number(i64),
         Word(String),
     }
     let text = match Written::deserialize(deserializer)? {
@@ -108,6 +110,7 @@ impl Settings {
             plot: self.plot.or(file.plot),
             subtitles: self.subtitles.or(file.subtitles),
             output_dir: self.output_dir.or(file.output_dir),
+            format: self.format.or(file.format),
             only: self.only.or(file.only),
             model: self.model.or(file.model),
             device: self.device.or(file.device),
@@ -225,13 +228,17 @@ fn check_ranges(settings: &Settings) -> Result<()> {
         };
     share("threshold", settings.threshold)?;
     share("hysteresis", settings.hysteresis)?;
-    count("window", settings.window, 1_000_000)?;
+    count("window", settings.window, LONGEST_WINDOW)?;
     count("batch", settings.batch, LARGEST_BATCH)?;
     count("jobs", settings.jobs, 1024)
 }
 
 fn jobs(settings: &Settings) -> Result<Vec<Job>> {
     let several = settings.input.len() > 1;
+    if several {
+        let named = [&settings.output, &settings.timeline, &settings.plot, &settings.subtitles];
+        named.into_iter().flatten().try_for_each(|path| check_is_folder_name(path))?;
+    }
     let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
     let mut names = HashSet::new();
     let mut jobs = Vec::new();
@@ -252,7 +259,11 @@ fn jobs(settings: &Settings) -> Result<Vec<Job>> {
                 None => None,
             }
         };
-        let video = place(Kind::Video, &settings.output, ".labelled.avi");
+        let ending = match settings.format.unwrap_or(Container::Avi) {
+            Container::Avi => ".labelled.avi",
+            Container::Matroska => ".labelled.mkv",
+        };
+        let video = place(Kind::Video, &settings.output, ending);
         let timeline = place(Kind::Timeline, &settings.timeline, ".timeline.json");
         let plot = place(Kind::Plot, &settings.plot, ".plot.png");
         let subtitles = place(Kind::Subtitles, &settings.subtitles, ".vtt");
@@ -278,6 +289,17 @@ fn check_is_file_name(input: &Path) -> Result<()> {
     if text.contains("://") || text.starts_with("/dev/video") {
         return Err(Error::usage("live inputs (URLs, /dev/video*) cannot be analysed by this version")
             .remedy("record the stream to a file and give that"));
+    }
+    Ok(())
+}
+
+/// With several inputs an output is a folder; a file's name there is a mistake.
+fn check_is_folder_name(path: &Path) -> Result<()> {
+    let endings = ["avi", "mkv", "json", "png", "svg", "vtt"];
+    let is_file = path.extension().is_some_and(|ending| endings.iter().any(|file| ending.eq_ignore_ascii_case(file)));
+    if is_file && !path.is_dir() {
+        return Err(Error::usage(format!("{}: one file cannot hold several inputs' results", path.display()))
+            .remedy("name a folder; --format chooses the kind of video"));
     }
     Ok(())
 }

@@ -33,10 +33,12 @@ impl Display {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let watcher = scope.spawn(|| self.show(name, progress, &done));
-            let result = work();
-            done.store(true, Ordering::Relaxed);
-            watcher.thread().unpark();
-            result
+            // Even a panic must end the watcher, or the scope would wait for it for ever.
+            let _end = AtEnd(|| {
+                done.store(true, Ordering::Relaxed);
+                watcher.thread().unpark();
+            });
+            work()
         })
     }
 
@@ -81,6 +83,15 @@ impl Display {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Calls its function when it goes.
+struct AtEnd<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

@@ -94,10 +94,11 @@ pub fn extract(
     ));
     match first_failure {
         None => Ok(()),
-        Some(error) => {
-            Err(Error::new(error.kind(), format!("{failures} of {} videos could not be read", videos.len()))
-                .remedy("see the lines above"))
-        }
+        Some(error) => Err(Error::new(
+            error.kind(),
+            format!("{failures} of {} videos could not be read to their end", videos.len()),
+        )
+        .remedy("see the lines above")),
     }
 }
 
@@ -122,34 +123,38 @@ fn one(
     while !shutdown.requested() {
         match source.next(std::time::Duration::from_millis(100)) {
             None => {}
-            Some(Event::End) => break,
+            Some(Event::End) => return source.faults().verdict(video).map_or(Ok(()), Err),
             Some(Event::Failed(error)) => return Err(error),
             Some(Event::Frame(frame)) => {
                 progress.decoded.add(1);
                 progress.position.set(frame.end());
+                // A picture that the decoder could restore only in part is nothing to train with.
+                if frame.pts < due || frame.damaged {
+                    continue;
+                }
                 if let Every::Nanoseconds(interval) = every {
-                    if frame.pts < due {
-                        continue;
-                    }
                     due = (frame.pts / interval + 1) * interval;
                 }
                 let path = folder.join(format!("{name}_{:09}.jpg", frame.pts / 1_000_000));
-                let new = save(&path, &still::jpeg(&frame.picture())?)?;
-                if new { progress.analysed.add(1) } else { progress.held.add(1) }
+                if path.exists() {
+                    progress.held.add(1);
+                } else {
+                    save(&path, &still::jpeg(&frame.picture())?)?;
+                    progress.analysed.add(1);
+                }
             }
         }
     }
     Ok(())
 }
 
-/// Writes a file that is not there yet; returns whether it was written.
-fn save(path: &Path, jpeg: &[u8]) -> Result<bool> {
-    use std::io::Write;
-    match std::fs::File::create_new(path) {
-        Ok(mut file) => file.write_all(jpeg).map(|()| true).map_err(|cause| unwritable(path, cause)),
-        Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(cause) => Err(unwritable(path, cause)),
-    }
+/// Writes a file beside its place and renames it, so that a picture that is there is whole.
+fn save(path: &Path, jpeg: &[u8]) -> Result<()> {
+    let part = path.with_extension("jpg.part");
+    std::fs::write(&part, jpeg).and_then(|()| std::fs::rename(&part, path)).map_err(|cause| {
+        let _ = std::fs::remove_file(&part);
+        unwritable(path, cause)
+    })
 }
 
 /// The videos themselves, and those directly in the folders among them, by name.

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-/// Folders that a relative path is looked up in: the one named by `LIVELABEL_HOME`, those above the program's file,
-/// the current one.
+/// How far above the program's file the project's folder may be: `target/release/deps/` is three below it.
+const LEVELS: usize = 4;
+
+/// Folders that a relative path is looked up in: the one named by `LIVELABEL_HOME`, then those above the program's
+/// file. Never the current folder: libraries are loaded from what is found.
 fn roots() -> Vec<PathBuf> {
     let named = std::env::var_os("LIVELABEL_HOME").map(PathBuf::from);
     let program = std::env::current_exe().ok();
-    let above = program.iter().flat_map(|program| program.ancestors().skip(1)).map(Path::to_path_buf);
-    let current = std::env::current_dir().ok();
-    named.into_iter().chain(above).chain(current).collect()
+    let above = program.iter().flat_map(|program| program.ancestors().skip(1).take(LEVELS)).map(Path::to_path_buf);
+    named.into_iter().chain(above).collect()
 }
 
 /// The first existing `root/relative`.

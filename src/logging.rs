@@ -16,7 +16,8 @@ const DEFAULT: &str = "info,ort=error";
 /// Starts logging, once for the process.
 pub fn start(json: bool) {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // A second start, as in a test, changes nothing.
     let _ = if json { builder.json().try_init() } else { builder.event_format(Plain).try_init() };
 }

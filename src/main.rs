@@ -15,9 +15,12 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{error:#}");
-            let code = error.downcast_ref::<Error>().map_or(1, Error::exit_code);
-            ExitCode::from(code)
+            let told = error.downcast_ref::<Error>();
+            match told {
+                Some(error) => tracing::error!("{error}"),
+                None => tracing::error!("{error:#}"),
+            }
+            ExitCode::from(told.map_or(1, Error::exit_code))
         }
     }
 }
@@ -29,13 +32,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let settings = args.settings().over(pipeline.unwrap_or_default());
             let config = Config::resolve(settings)?;
             let signals = signals::watch().context("signals cannot be watched")?;
-            let report = analyzer::run(&config, &signals.shutdown)?;
-            Ok(ExitCode::from(signals.exit_code().unwrap_or(report.exit_code)))
+            let code = analyzer::run(&config, &signals.shutdown)?;
+            Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
         }
         Command::Frames(args) => {
             let signals = signals::watch().context("signals cannot be watched")?;
-            frames::extract(&args.videos, &args.out, args.every, args.layout, args.quiet, &signals.shutdown)?;
-            Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
+            let taken =
+                frames::extract(&args.videos, &args.out, args.every, args.layout, args.quiet, &signals.shutdown);
+            match signals.exit_code() {
+                Some(code) => Ok(ExitCode::from(code)),
+                None => taken.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+            }
         }
         Command::Model(command) => {
             print(&model(command)?);

@@ -1,8 +1,6 @@
 //! The few lines a run ends with.
 
-use std::path::Path;
-
-use crate::media::recorder::{Container, Recorded};
+use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
 use crate::stream::{Context, Outcome};
 
 /// What became of one input, for people.
@@ -16,7 +14,7 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
             "{}: {} frames decoded, {} analysed{held}, {dropped} dropped",
             job.name, balance.decoded, balance.analysed
         ),
-        format!("  intervals  {}", outcome.intervals),
+        format!("  intervals  {}", outcome.files.intervals),
         format!(
             "  speed      {:.1} frames/s: {:.1} s for {:.1} s of video",
             outcome.frames_per_second(),
@@ -26,32 +24,33 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
         format!("  device     {}, up to {} pictures at once", engine.device(), engine.batch()),
         format!("  model      {} ({})", model.name, model.precision),
     ];
-    if let Some((stride, agreement)) = outcome.stride {
+    if let Some((stride, agreement)) = outcome.files.stride {
         lines.push(format!("  stride     auto took {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
     }
-    if let Some(note) = rate_note(context, outcome.recorded) {
+    if let Some(note) = rate_note(context, outcome) {
         lines.push(format!("  video      {note}"));
     }
-    if outcome.interrupted {
+    if outcome.interrupted && outcome.error.is_none() {
         lines.push(format!(
             "  stopped    at {:.1} s; every file is complete up to there",
             outcome.position as f64 / 1e9
         ));
     }
-    let there: Vec<String> =
-        job.outputs.files().filter(|path| path.exists()).map(|path: &Path| path.display().to_string()).collect();
+    let there: Vec<String> = outcome.files.written.iter().map(|path| path.display().to_string()).collect();
     lines.push(format!("  files      {}", there.join(", ")));
     lines.join("\n")
 }
 
 /// What was done to keep AVI's constant rate; nothing where the input's rate was constant.
-fn rate_note(context: &Context, recorded: Recorded) -> Option<String> {
+fn rate_note(context: &Context, outcome: &Outcome) -> Option<String> {
     let (_, container) = context.job.outputs.video.as_ref()?;
-    let Recorded { repeated, left_out } = recorded;
-    if *container != Container::Avi || repeated + left_out == 0 {
+    let Recorded { repeated, left_out } = outcome.files.recorded;
+    if *container != Container::Avi || repeated + left_out + outcome.files.long_gaps == 0 {
         return None;
     }
-    Some(format!(
-        "variable frame rate: {repeated} frames repeated and {left_out} left out, as AVI's rate is constant; .mkv keeps each frame's time"
-    ))
+    let mut note = format!("AVI has one rate: {repeated} frames repeated and {left_out} left out to keep the times");
+    if outcome.files.long_gaps > 0 {
+        note.push_str(&format!(", {} gaps of over {} s closed", outcome.files.long_gaps, LONGEST_FILL / 1_000_000_000));
+    }
+    Some(note + "; .mkv keeps each frame's own")
 }

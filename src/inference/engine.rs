@@ -4,7 +4,6 @@
 //! network runs is held up there. A batch starts when it is full, or when its most urgent request can wait no longer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -44,28 +43,11 @@ struct Request {
     reply: Sender<Result<Probabilities, Arc<str>>>,
 }
 
-/// Counts of the engine's work, for the summary.
-#[derive(Default)]
-struct Counts {
-    batches: AtomicU64,
-    pictures: AtomicU64,
-    busy_ns: AtomicU64,
-}
-
-/// The engine's work so far.
-#[derive(Clone, Copy, Debug)]
-pub struct Work {
-    pub batches: u64,
-    pub pictures: u64,
-    pub busy: Duration,
-}
-
 /// Owns the thread that runs the network. Ends when it and every [`Client`] are dropped.
 pub struct Engine {
     requests: Option<Sender<Request>>,
     spare: Receiver<Vec<f32>>,
     thread: Option<JoinHandle<()>>,
-    counts: Arc<Counts>,
     device: Device,
     batch: usize,
     tensor_len: usize,
@@ -82,13 +64,11 @@ impl Engine {
         // Two batches: one is filled while the other runs.
         let (requests, incoming) = bounded(2 * batch);
         let (used, spare) = bounded(4 * batch);
-        let counts = Arc::new(Counts::default());
         let tensor_len = model.input.len();
         let mut worker = Worker {
             session,
             incoming,
             used,
-            counts: Arc::clone(&counts),
             batch,
             classes: model.labels.len(),
             tensors: Vec::with_capacity(batch * tensor_len),
@@ -97,7 +77,7 @@ impl Engine {
             .name("engine".into())
             .spawn(move || worker.serve())
             .map_err(|cause| Error::unavailable("the engine's thread cannot be started").because(cause))?;
-        Ok(Self { requests: Some(requests), spare, thread: Some(thread), counts, device, batch, tensor_len })
+        Ok(Self { requests: Some(requests), spare, thread: Some(thread), device, batch, tensor_len })
     }
 
     pub fn device(&self) -> Device {
@@ -109,18 +89,10 @@ impl Engine {
         self.batch
     }
 
-    /// A handle for one stream of recorded pictures, which rather fill batches than be answered at once.
+    /// A handle for one stream.
     pub fn client(&self) -> Result<Client> {
         let requests = self.requests.clone().ok_or_else(|| Error::internal("the inference engine has ended"))?;
-        Ok(Client { requests, spare: self.spare.clone(), patience: FILE_PATIENCE, tensor_len: self.tensor_len })
-    }
-
-    pub fn work(&self) -> Work {
-        Work {
-            batches: self.counts.batches.load(Ordering::Relaxed),
-            pictures: self.counts.pictures.load(Ordering::Relaxed),
-            busy: Duration::from_nanos(self.counts.busy_ns.load(Ordering::Relaxed)),
-        }
+        Ok(Client { requests, spare: self.spare.clone(), tensor_len: self.tensor_len })
     }
 }
 
@@ -137,7 +109,6 @@ impl Drop for Engine {
 pub struct Client {
     requests: Sender<Request>,
     spare: Receiver<Vec<f32>>,
-    patience: Duration,
     tensor_len: usize,
 }
 
@@ -147,13 +118,15 @@ impl Client {
         self.spare.try_recv().unwrap_or_else(|_| vec![0.0; self.tensor_len])
     }
 
-    /// Hands a tensor in; waits while the engine has two batches waiting.
+    /// Hands a tensor in; waits while the engine has two batches waiting. One that is `urgent` is run with what is
+    /// there instead of waiting for others.
     ///
     /// # Errors
     /// Internal, where the engine has ended.
-    pub fn submit(&self, tensor: Vec<f32>) -> Result<Reply> {
+    pub fn submit(&self, tensor: Vec<f32>, urgent: bool) -> Result<Reply> {
         let (reply, answer) = bounded(1);
-        let request = Request { tensor, start_by: Instant::now() + self.patience, reply };
+        let request =
+            Request { tensor, start_by: Instant::now() + if urgent { Duration::ZERO } else { FILE_PATIENCE }, reply };
         self.requests.send(request).map_err(|_| Error::internal("the inference engine has ended"))?;
         Ok(Reply(answer))
     }
@@ -164,7 +137,6 @@ struct Worker {
     session: Session,
     incoming: Receiver<Request>,
     used: Sender<Vec<f32>>,
-    counts: Arc<Counts>,
     batch: usize,
     classes: usize,
     tensors: Vec<f32>,
@@ -195,7 +167,6 @@ impl Worker {
     }
 
     fn answer(&mut self, requests: &mut Vec<Request>) {
-        let began = Instant::now();
         self.tensors.clear();
         for request in requests.iter_mut() {
             self.tensors.extend_from_slice(&request.tensor);
@@ -203,9 +174,6 @@ impl Worker {
             let _ = self.used.try_send(std::mem::take(&mut request.tensor));
         }
         let result = self.session.run(&self.tensors, requests.len());
-        self.counts.batches.fetch_add(1, Ordering::Relaxed);
-        self.counts.pictures.fetch_add(requests.len() as u64, Ordering::Relaxed);
-        self.counts.busy_ns.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
         // A stream that has ended does not wait for its answer any more, so a failed send is no error.
         match result {
             Ok(rows) => {

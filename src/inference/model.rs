@@ -13,10 +13,13 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::locate;
 use crate::onnx::build::{METADATA_VERSION, PROBABILITIES};
-use crate::onnx::proto::{EXTERNAL, ModelProto, TensorProto, ValueInfoProto};
+use crate::onnx::head::check_labels;
+use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, TensorProto, ValueInfoProto};
 
 /// The model that is used where none is named.
 pub const DEFAULT: &str = "models/drinking-cooking.fp32.onnx";
+/// Predictions to average, at most: they are kept in memory.
+pub const LONGEST_WINDOW: usize = 1_000_000;
 /// Operator sets that ONNX Runtime carries itself.
 const KNOWN_DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 
@@ -94,9 +97,15 @@ impl Model {
         metadata.one_of("input.layout", &[("NCHW", ())])?;
         let input = check_shapes(&proto, size, labels.len(), &origin)?;
         let window: usize = metadata.json("window")?;
-        if window == 0 || size == 0 || labels.is_empty() {
-            return Err(metadata.wrong("window, input.size or labels", "empty"));
+        let threshold: f64 = metadata.json("threshold")?;
+        if !(1..=LONGEST_WINDOW).contains(&window) {
+            return Err(metadata.wrong("window", &window.to_string()));
         }
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(metadata.wrong("threshold", &threshold.to_string()));
+        }
+        check_labels(&labels)
+            .map_err(|what| Error::input(format!("model {origin}: {what}")).remedy("build it again"))?;
         Ok(Self {
             path: path.to_path_buf(),
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -110,7 +119,7 @@ impl Model {
                 scale: metadata.json("input.scale")?,
             },
             window,
-            threshold: metadata.json("threshold")?,
+            threshold,
             precision: metadata.text("precision"),
             backbone: metadata.text("backbone"),
             trained_on: metadata.text("trained_on"),
@@ -171,12 +180,17 @@ fn check_shapes(proto: &ModelProto, size: usize, classes: usize, origin: &str) -
     Ok(input.name.clone())
 }
 
-/// The shape after the batch must be `dims`.
+/// It must be float32 of any batch, and the shape after that `dims`.
 fn check_shape(value: &ValueInfoProto, dims: &[i64], origin: &str) -> Result<()> {
-    let shape = value.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()).and_then(|tensor| tensor.shape.as_ref());
+    let tensor = value.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref());
+    if tensor.is_none_or(|tensor| tensor.elem_type != FLOAT) {
+        return Err(Error::input(format!("model {origin}: {} is not float32", value.name))
+            .remedy("export it with float32 inputs and outputs; its weights may be of any kind"));
+    }
+    let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
     let found: Vec<i64> =
         shape.map(|shape| shape.dim.iter().map(|dim| dim.dim_value.unwrap_or(-1)).collect()).unwrap_or_default();
-    if found.get(1..) == Some(dims) {
+    if found.get(1..) == Some(dims) && found[0] == -1 {
         return Ok(());
     }
     Err(Error::input(format!(

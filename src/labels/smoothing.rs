@@ -48,12 +48,6 @@ impl Smoothing {
         }
         &self.mean
     }
-
-    /// Forgets everything, as after a gap in a stream.
-    pub fn clear(&mut self) {
-        self.recent.clear();
-        self.sums.fill(0);
-    }
 }
 
 /// A network's broken output (not a number, infinite) saturates or counts as zero instead of spoiling the sums.
@@ -103,14 +97,6 @@ mod tests {
         smoothing.push(&[0.25]);
         assert_eq!(smoothing.push(&[0.25]), [0.25]);
         assert_eq!(smoothing.sums, [3 * fixed(0.25)]);
-    }
-
-    #[test]
-    fn after_a_gap_the_mean_starts_anew() {
-        let mut smoothing = Smoothing::new(4, 2);
-        smoothing.push(&[1.0, 0.0]);
-        smoothing.clear();
-        assert_eq!(smoothing.push(&[0.0, 1.0]), [0.0, 1.0]);
     }
 
     #[test]

@@ -46,11 +46,6 @@ impl Judge {
         self.current = (confidence >= bound).then_some(class);
         Verdict { class, confidence, shown }
     }
-
-    /// Forgets what was shown, as after a gap in a stream.
-    pub fn clear(&mut self) {
-        self.current = None;
-    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,15 @@
 //! is registered with the clip it works for.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, Once, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+
+use crate::error::Error;
+use crate::media::length;
 
 /// The category under which GStreamer's base class of video decoders logs.
 const CATEGORY: &str = "videodecoder";
@@ -45,10 +49,21 @@ impl Faults {
         faults
     }
 
-    /// Number of faults and about where in the clip the first is, in nanoseconds; `None` where there is none.
-    pub fn found(&self) -> Option<(u64, u64)> {
+    /// What is wrong with the clip at `path`, now that it was read to its end; `None` for a whole one.
+    pub fn verdict(&self, path: &Path) -> Option<Error> {
+        let seconds = |time: &AtomicU64| time.load(Ordering::Relaxed) as f64 / 1e9;
+        let failed = |what: String| {
+            Error::failed(format!("{}: {what}", path.display()))
+                .remedy("copy or record it again; what could be read was taken")
+        };
+        if let Some((there, whole)) = length::missing(path) {
+            let end = seconds(&self.position);
+            return Some(failed(format!("is cut short at {end:.1} s: {there} of its {whole} bytes are there")));
+        }
         let count = self.count.load(Ordering::Relaxed);
-        (count > 0).then(|| (count, self.first.load(Ordering::Relaxed)))
+        (count > 0).then(|| {
+            failed(format!("is damaged near {:.1} s: {count} parts could not be decoded", seconds(&self.first)))
+        })
     }
 
     /// Tells how far the decoder is.

@@ -41,7 +41,7 @@ impl Frame {
     pub fn picture(&self) -> Picture<'_> {
         let (width, height) = (self.video.width() as usize, self.video.height() as usize);
         let plane = |index: usize, width, height| Plane {
-            // A plane of a mapped frame has data; an empty slice would be caught by the first row that is read.
+            // A plane of a mapped frame has data; who reads an empty slice would say so.
             data: self.video.plane_data(index as u32).unwrap_or_default(),
             stride: self.video.plane_stride()[index].unsigned_abs() as usize,
             width,

@@ -21,15 +21,20 @@ const CANVASES: usize = 4;
 const POLL: Duration = Duration::from_millis(100);
 /// Longest wait for the encoder to take a picture, or to close the file.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Frames are repeated over a stretch without any up to this long; a longer one is left out of an AVI.
+pub const LONGEST_FILL: u64 = 10_000_000_000;
 /// Assumed for AVI, which needs a rate, where the clip tells none: that of a common camera.
 const DEFAULT_RATE: (i32, i32) = (25, 1);
 
 /// The kind of file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
 pub enum Container {
-    /// Constant frame rate: frames are repeated or left out where the input's rate varies.
+    /// Constant frame rate: frames are repeated or left out where the input's rate varies
+    #[serde(rename = "avi")]
     Avi,
-    /// Each frame keeps its own time, to the millisecond.
+    /// Each frame keeps its own time, to the millisecond
+    #[serde(rename = "mkv")]
+    #[value(name = "mkv")]
     Matroska,
 }
 
@@ -66,7 +71,7 @@ impl Recorder {
     /// Creates the file.
     ///
     /// # Errors
-    /// Unavailable, where it cannot be created.
+    /// Failed, where it cannot be created.
     pub fn create(path: &Path, container: Container, layout: Layout, frame_rate: Option<(i32, i32)>) -> Result<Self> {
         let (numerator, denominator) = frame_rate.unwrap_or(DEFAULT_RATE);
         let frame_rate = gst::Fraction::new(numerator, denominator);
@@ -87,6 +92,7 @@ impl Recorder {
         let (rate, middle) = match container {
             Container::Avi => {
                 let rate = element("videorate")?;
+                rate.set_property("max-duplication-time", LONGEST_FILL);
                 let constant = element("capsfilter")?;
                 constant.set_property("caps", gst::Caps::builder("image/jpeg").field("framerate", frame_rate).build());
                 (Some(rate.clone()), vec![rate, constant, element("avimux")?])

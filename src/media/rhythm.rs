@@ -18,8 +18,10 @@ const PACKETS: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Containers round times, Matroska and FLV to a millisecond; less than this is no irregularity.
 const ROUNDING: u64 = 1_500_000;
-/// Faster pictures than this would make a video that few players can show.
-const FASTEST: u64 = 1_000_000_000 / 120;
+/// The fastest rate that is believed against the container's word: broken times may be as near as they like.
+const FASTEST: f64 = 120.0;
+/// How near the measured rate must be to the stated one, as a share of it.
+const AS_STATED: f64 = 0.02;
 /// Rates that cameras have, as fractions.
 const COMMON: [(i32, i32); 13] = [
     (15, 1),
@@ -38,13 +40,13 @@ const COMMON: [(i32, i32); 13] = [
 ];
 
 /// The rate for a constant-rate copy of the clip: `stated`, unless its pictures come irregularly.
-pub fn constant_rate(path: &Path, stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
-    let times = presentation_times(path).unwrap_or_default();
-    irregular(&times, stated).or(stated)
+pub fn constant_rate(path: &Path, stated: Option<(i32, i32)>, interrupted: &dyn Fn() -> bool) -> Option<(i32, i32)> {
+    let times = presentation_times(path, interrupted).unwrap_or_default();
+    corrected(&times, stated).or(stated)
 }
 
-/// The rate of the shortest usual distance, where distances differ or none is stated.
-fn irregular(times: &[u64], stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
+/// The rate of the shortest usual distance, where distances differ, or are not as stated.
+fn corrected(times: &[u64], stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     // The last packets may still lack pictures that are shown between them.
@@ -56,13 +58,17 @@ fn irregular(times: &[u64], stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
     distances.sort_unstable();
     let shortest = distances[distances.len() / 20];
     let longest = distances[distances.len() - 1];
-    if longest - shortest <= 2 * ROUNDING && stated.is_some() {
+    let steady = longest - shortest <= 2 * ROUNDING;
+    let stated = stated.map(|(n, d)| f64::from(n) / f64::from(d));
+    let mean_rate = 1e9 * distances.len() as f64 / distances.iter().sum::<u64>() as f64;
+    if steady && stated.is_some_and(|stated| (mean_rate / stated - 1.0).abs() < AS_STATED) {
         return None;
     }
     // Several of the shortest distances together are known better than one.
     let usual: Vec<u64> = distances.iter().copied().filter(|&d| d <= shortest + 2 * ROUNDING).collect();
     let mean = usual.iter().sum::<u64>() as f64 / usual.len() as f64;
-    Some(snapped(1e9 / mean.max(FASTEST as f64)))
+    let fastest = stated.map_or(FASTEST, |stated| stated.max(FASTEST));
+    Some(snapped((1e9 / mean).min(fastest)))
 }
 
 /// The common rate within two per cent, or the rate to a thousandth.
@@ -76,7 +82,7 @@ fn snapped(rate: f64) -> (i32, i32) {
 }
 
 /// The times at which the clip's first packets are shown, in the order of the file. Nothing is decoded.
-fn presentation_times(path: &Path) -> Option<Vec<u64>> {
+fn presentation_times(path: &Path, interrupted: &dyn Fn() -> bool) -> Option<Vec<u64>> {
     let pipeline = gst::Pipeline::new();
     let file = element("filesrc").ok()?;
     file.set_property("location", path);
@@ -87,17 +93,28 @@ fn presentation_times(path: &Path) -> Option<Vec<u64>> {
     let entry = sink.static_pad("sink")?;
     parse.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let is_video = caps.structure(0).is_some_and(|structure| structure.name().starts_with("video/"));
+        let is_video = caps
+            .structure(0)
+            .is_some_and(|structure| structure.name().starts_with("video/") || structure.name().starts_with("image/"));
         if is_video && !entry.is_linked() {
             let _ = pad.link(&entry);
         }
     });
     let mut times = Vec::with_capacity(PACKETS);
     let began = Instant::now();
+    let bus = pipeline.bus()?;
     if pipeline.set_state(gst::State::Playing).is_ok() {
-        while times.len() < PACKETS && began.elapsed() < PATIENCE && !sink.is_eos() {
+        let goes_on = || began.elapsed() < PATIENCE && !interrupted() && !sink.is_eos();
+        while times.len() < PACKETS && goes_on() && bus.pop_filtered(&[gst::MessageType::Error]).is_none() {
             let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) else { continue };
-            times.extend(sample.buffer().and_then(gst::BufferRef::pts).map(gst::ClockTime::nseconds));
+            match sample.buffer().and_then(gst::BufferRef::pts) {
+                Some(pts) => times.push(pts.nseconds()),
+                // AVI tells the times of key frames only; those few are no rhythm.
+                None => {
+                    times.clear();
+                    break;
+                }
+            }
         }
     }
     let _ = pipeline.set_state(gst::State::Null);
@@ -123,21 +140,42 @@ mod tests {
 
     #[test]
     fn a_steady_clip_keeps_its_stated_rate() {
-        assert_eq!(irregular(&times(&[40]), Some((25, 1))), None);
-        assert_eq!(irregular(&times(&[33, 34, 33]), Some((30_000, 1001))), None);
+        assert_eq!(corrected(&times(&[40]), Some((25, 1))), None);
+        assert_eq!(corrected(&times(&[33, 34, 33]), Some((30_000, 1001))), None);
     }
 
     #[test]
     fn an_irregular_clip_takes_the_rate_of_its_fastest_part() {
-        assert_eq!(irregular(&times(&[40, 40, 200, 40]), Some((41, 2))), Some((25, 1)));
-        assert_eq!(irregular(&times(&[33, 34, 33, 33, 67]), Some((27, 1))), Some((30, 1)));
-        assert_eq!(irregular(&times(&[140, 140, 900]), None), Some((7143, 1000)));
+        assert_eq!(corrected(&times(&[40, 40, 200, 40]), Some((41, 2))), Some((25, 1)));
+        assert_eq!(corrected(&times(&[33, 34, 33, 33, 67]), Some((27, 1))), Some((30, 1)));
+        assert_eq!(corrected(&times(&[140, 140, 900]), None), Some((7143, 1000)));
+    }
+
+    #[test]
+    fn a_rate_that_is_stated_wrongly_is_corrected() {
+        assert_eq!(corrected(&times(&[40]), Some((50, 1))), Some((25, 1)));
+    }
+
+    #[test]
+    fn a_fast_clip_with_a_hole_stays_fast() {
+        let mut with_hole = vec![4_166_667; 60];
+        with_hole[30] *= 2;
+        let mut now = 0;
+        let times: Vec<u64> = with_hole
+            .iter()
+            .map(|d| {
+                now += d;
+                now
+            })
+            .collect();
+        let (n, d) = corrected(&times, Some((240, 1))).unwrap();
+        assert!((f64::from(n) / f64::from(d) - 240.0).abs() < 1.0, "{n}/{d}");
     }
 
     #[test]
     fn without_a_stated_rate_it_is_measured() {
-        assert_eq!(irregular(&times(&[40]), None), Some((25, 1)));
-        assert_eq!(irregular(&times(&[]), None), None);
+        assert_eq!(corrected(&times(&[40]), None), Some((25, 1)));
+        assert_eq!(corrected(&times(&[]), None), None);
     }
 
     #[test]
@@ -146,6 +184,6 @@ mod tests {
         for four in shuffled.chunks_mut(4) {
             four.reverse();
         }
-        assert_eq!(irregular(&shuffled, Some((18, 1))), Some((25, 1)));
+        assert_eq!(corrected(&shuffled, Some((18, 1))), Some((25, 1)));
     }
 }

@@ -18,7 +18,7 @@ use gstreamer_video as gst_video;
 use crate::error::{Error, Result};
 use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
-use crate::media::{caps, element, rhythm};
+use crate::media::{decoding, rhythm};
 
 /// Decoded frames that may wait for the next stage.
 const CAPACITY: usize = 8;
@@ -65,7 +65,7 @@ impl Source {
     pub fn open(path: &Path, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let origin = path.display().to_string();
         check_file(path, &origin)?;
-        let (pipeline, sink) = build(path)?;
+        let (pipeline, sink) = decoding::pipeline(path)?;
         let (sender, events) = bounded(CAPACITY);
         let faults = Faults::of(&pipeline);
         deliver(&sink, sender.clone(), Arc::clone(&faults));
@@ -94,6 +94,7 @@ impl Source {
         &self.facts
     }
 
+    /// What goes wrong while it is decoded, to be asked when it has ended.
     pub fn faults(&self) -> Arc<Faults> {
         Arc::clone(&self.faults)
     }
@@ -147,62 +148,18 @@ fn check_file(path: &Path, origin: &str) -> Result<()> {
     })
 }
 
-/// `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only pictures are decoded.
-fn build(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)> {
-    let pipeline = gst::Pipeline::new();
-    caps::distrust_container_colours(&pipeline);
-    let file = element("filesrc")?;
-    file.set_property("location", path);
-    let decode = element("decodebin")?;
-    let convert = element("videoconvert")?;
-    let planar = element("capsfilter")?;
-    planar.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
-    let upright = element("videoflip")?;
-    upright.set_property_from_str("video-direction", "auto");
-    let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
-    let built = |cause: gst::glib::BoolError| Error::internal("the decoding pipeline cannot be built").because(cause);
-    let chain = [&convert, &planar, &upright, sink.upcast_ref()];
-    pipeline.add_many([&file, &decode]).map_err(built)?;
-    pipeline.add_many(chain).map_err(built)?;
-    file.link(&decode).map_err(built)?;
-    gst::Element::link_many(chain).map_err(built)?;
-    decode.connect("autoplug-continue", false, |arguments| {
-        let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-        let kind = caps.as_ref().and_then(|caps| caps.structure(0)).map(|structure| structure.name().to_string());
-        let unwanted = kind.is_some_and(|kind| {
-            ["audio/", "text/", "subpicture/", "subtitle/"].iter().any(|prefix| kind.starts_with(prefix))
-        });
-        Some((!unwanted).to_value())
-    });
-    let entry = convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))?;
-    let linked = entry.clone();
-    decode.connect_pad_added(move |_, pad| {
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let is_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
-        if is_video && !entry.is_linked() {
-            let _ = pad.link(&entry);
-        }
-    });
-    decode.connect_no_more_pads(move |decode| {
-        if !linked.is_linked() {
-            gst::element_error!(decode, gst::StreamError::WrongType, ("no video track"));
-        }
-    });
-    Ok((pipeline, sink))
-}
-
 /// Sends every frame that reaches `sink`, and its end.
 fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>) {
-    let mut sequence = 0;
-    let mut last_end = 0;
+    let mut clock = Clock::default();
     let at_end = events.clone();
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            let frame = frame(&sample, sequence, last_end).ok_or(gst::FlowError::Error)?;
-            sequence += 1;
-            last_end = frame.end();
-            faults.advance(last_end);
+            let frame = clock.frame(&sample).ok_or(gst::FlowError::Error)?;
+            if frame.damaged {
+                faults.add();
+            }
+            faults.advance(frame.end());
             events.send(Event::Frame(Box::new(frame))).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Eos)
         })
         .eos(move |_| {
@@ -212,19 +169,36 @@ fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>) 
     sink.set_callbacks(callbacks);
 }
 
-/// A sample as a frame. A frame without a time follows the one before it.
-fn frame(sample: &gst::Sample, sequence: u64, last_end: u64) -> Option<Frame> {
-    let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
-    let buffer = sample.buffer_owned()?;
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    let pts = buffer.pts().and_then(|pts| segment.to_stream_time(pts)).map_or(last_end, gst::ClockTime::nseconds);
-    let duration = buffer
-        .duration()
-        .map(gst::ClockTime::nseconds)
-        .filter(|&duration| duration > 0)
-        .or_else(|| frame_rate(&info).map(|(n, d)| 1_000_000_000 * d as u64 / n as u64))
-        .unwrap_or(DEFAULT_DURATION);
-    Frame::map(buffer, &info, pts, duration, sequence)
+/// Tells frames their times.
+#[derive(Default)]
+struct Clock {
+    /// The first frame's time in the container. Time starts there: what stands before it, such as the start-up delay
+    /// of MPEG-TS or sound that begins earlier, is no part of the pictures.
+    origin: Option<u64>,
+    sequence: u64,
+    last_end: u64,
+}
+
+impl Clock {
+    /// A sample as a frame. A frame without a time follows the one before it.
+    fn frame(&mut self, sample: &gst::Sample) -> Option<Frame> {
+        let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
+        let buffer = sample.buffer_owned()?;
+        let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+        let told = buffer.pts().and_then(|pts| segment.to_stream_time(pts)).map(gst::ClockTime::nseconds);
+        let origin = *self.origin.get_or_insert(told.unwrap_or(0));
+        let pts = told.map_or(self.last_end, |told| told.saturating_sub(origin));
+        let duration = buffer
+            .duration()
+            .map(gst::ClockTime::nseconds)
+            .filter(|&duration| duration > 0)
+            .or_else(|| frame_rate(&info).map(|(n, d)| 1_000_000_000 * d as u64 / n as u64))
+            .unwrap_or(DEFAULT_DURATION);
+        let frame = Frame::map(buffer, &info, pts, duration, self.sequence)?;
+        self.sequence += 1;
+        self.last_end = frame.end();
+        Some(frame)
+    }
 }
 
 fn frame_rate(info: &gst_video::VideoInfo) -> Option<(i32, i32)> {
@@ -262,7 +236,7 @@ impl Opening<'_> {
                 Error::input(format!("{}: its video track holds no pictures", self.origin))
                     .remedy("record or export the clip again")
             })?;
-        let frame_rate = rhythm::constant_rate(self.path, frame_rate(&info));
+        let frame_rate = rhythm::constant_rate(self.path, frame_rate(&info), self.interrupted);
         Ok(Facts {
             layout: Layout { width: info.width() as usize, height: info.height() as usize },
             frame_rate,
@@ -299,7 +273,7 @@ impl Opening<'_> {
 fn opening_error(origin: &str, message: &gst::message::Error) -> Error {
     let cause = message.error();
     let (what, remedy) = match cause.kind::<gst::StreamError>() {
-        Some(gst::StreamError::WrongType) if cause.message() == "no video track" => {
+        Some(gst::StreamError::WrongType) if cause.message() == decoding::NO_VIDEO => {
             ("has no video track", "give a clip with pictures")
         }
         Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {

@@ -1,7 +1,9 @@
 //! The classifier on top of the features: two dense layers trained by the user, or ImageNet's own single one.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::onnx::graph::{GraphBuilder, Weight};
@@ -57,7 +59,8 @@ impl Head {
                 .because(cause)
                 .remedy("store them like [\"cooking\", \"drinking\"]")
         })?;
-        check_labels(&labels, &origin)?;
+        check_labels(&labels)
+            .map_err(|what| Error::input(format!("{origin}: {what}")).remedy("give each class one distinct name"))?;
         let mut take = |name: &str, shape: &[usize]| {
             let tensor = tensors.remove(name).ok_or_else(|| {
                 Error::input(format!("{origin}: has no tensor {name}"))
@@ -75,6 +78,8 @@ impl Head {
         let output =
             Layer { weight: take("dense2.weight", &[classes, HIDDEN])?, bias: take("dense2.bias", &[classes])? };
         let note = |key: &str| metadata.get(key).cloned();
+        check_number::<usize>(&metadata, "window", &origin)?;
+        check_number::<f64>(&metadata, "threshold", &origin)?;
         let notes = Notes {
             window: note("window"),
             threshold: note("threshold"),
@@ -92,8 +97,7 @@ impl Head {
                 .remedy("give the labels.json of the weights' package")
         };
         let text = fs::read(labels).map_err(|cause| unreadable(cause.into()))?;
-        let names: std::collections::HashMap<usize, String> =
-            serde_json::from_slice(&text).map_err(|cause| unreadable(cause.into()))?;
+        let names: HashMap<usize, String> = serde_json::from_slice(&text).map_err(|cause| unreadable(cause.into()))?;
         let labels = (0..names.len())
             .map(|index| names.get(&index).map(|name| format!("{index} {name}")))
             .collect::<Option<Vec<_>>>()
@@ -125,15 +129,31 @@ impl Head {
     }
 }
 
-fn check_labels(labels: &[String], origin: &str) -> Result<()> {
-    let problem = if labels.len() < 2 {
-        "there are fewer than two labels".to_string()
-    } else if let Some(label) = labels.iter().find(|label| label.trim().is_empty()) {
-        format!("a label is empty: {label:?}")
-    } else if let Some(label) = labels.iter().enumerate().find_map(|(i, l)| labels[..i].contains(l).then_some(l)) {
-        format!("label {label:?} stands twice")
-    } else {
-        return Ok(());
-    };
-    Err(Error::input(format!("{origin}: {problem}")).remedy("give each class one distinct name"))
+/// A number in the metadata must be one, or the model that takes it over could not be read.
+fn check_number<T: FromStr>(metadata: &HashMap<String, String>, key: &str, origin: &str) -> Result<()> {
+    match metadata.get(key) {
+        Some(text) if text.parse::<T>().is_err() => {
+            Err(Error::input(format!("{origin}: its metadata {key} is {text:?}")).remedy("write a number"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with a model's labels, if anything: each needs one distinct name, and one alone says nothing.
+///
+/// # Errors
+/// The fault in words.
+pub fn check_labels(labels: &[String]) -> std::result::Result<(), String> {
+    if labels.len() < 2 {
+        return Err("there are fewer than two labels".into());
+    }
+    for (place, label) in labels.iter().enumerate() {
+        if label.trim().is_empty() {
+            return Err(format!("a label is empty: {label:?}"));
+        }
+        if labels[..place].contains(label) {
+            return Err(format!("label {label:?} stands twice"));
+        }
+    }
+    Ok(())
 }

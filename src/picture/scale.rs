@@ -20,9 +20,14 @@ pub fn scale(from: &Picture, to: &mut PictureMut) -> opencv::Result<()> {
 
 /// Scales one plane; see [`scale`].
 pub fn scale_plane(from: &Plane, to: &mut PlaneMut) -> opencv::Result<()> {
+    let holds = |stride: usize, width: usize, height: usize, bytes: usize| {
+        stride >= width && height > 0 && stride * (height - 1) + width <= bytes
+    };
+    assert!(holds(from.stride, from.width, from.height, from.data.len()), "a plane is shorter than it says");
+    assert!(holds(to.stride, to.width, to.height, to.data.len()), "a plane is shorter than it says");
     let size = Size::new(to.width as i32, to.height as i32);
-    // SAFETY: both matrices live within this call and describe memory that the planes borrow; `resize` only reads the
-    // first. Its output has the right size and type already, so OpenCV writes in place.
+    // SAFETY: both matrices live within this call and describe memory that the planes borrow, as asserted above;
+    // `resize` only reads the first. Its output has the right size and type already, so OpenCV writes in place.
     unsafe {
         let source = mat(from.data.as_ptr().cast_mut().cast(), from.width, from.height, from.stride)?;
         let mut target = mat(to.data.as_mut_ptr().cast(), to.width, to.height, to.stride)?;

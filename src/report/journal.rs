@@ -47,6 +47,13 @@ pub struct Balance {
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// A stride that was found by measuring, and the share of frames on which it showed the same label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AutoStride {
+    pub stride: u64,
+    pub agreement: f64,
+}
+
 /// A stretch with one label. Times in milliseconds of the stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelledInterval {
@@ -81,6 +88,8 @@ pub enum Record {
         wall_s: f64,
         frames_per_second: f64,
         reconnects: u64,
+        /// What `--stride auto` chose last.
+        auto_stride: Option<AutoStride>,
         /// Whether the input was analysed to its end.
         complete: bool,
     },
@@ -173,6 +182,7 @@ pub(super) fn sample() -> Vec<Record> {
             wall_s: 1.5,
             frames_per_second: 2.0,
             reconnects: 0,
+            auto_stride: None,
             complete: true,
         },
     ]

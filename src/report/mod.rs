@@ -7,7 +7,7 @@ pub mod timeline;
 
 use std::path::Path;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// Milliseconds, as every file outside the program tells time.
 pub fn milliseconds(nanoseconds: u64) -> f64 {
@@ -25,9 +25,14 @@ fn unwritable(path: &Path, cause: std::io::Error) -> Error {
     Error::failed(format!("{}: cannot be written", path.display())).because(cause).remedy(remedy)
 }
 
-/// The name under which a file is written before it is complete.
-fn part(path: &Path) -> std::path::PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".part");
-    path.with_file_name(name)
+/// Has `write` write a file beside `path`, and renames it when it is complete; on a failure nothing is left of it.
+fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    // The extension stays in its place, as some writers tell the format by it.
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let part = path.with_extension(format!("part.{extension}"));
+    let written = write(&part).and_then(|()| std::fs::rename(&part, path).map_err(|cause| unwritable(path, cause)));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
 }

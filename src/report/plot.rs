@@ -1,6 +1,6 @@
 //! Confidence over time as a picture: a line for each label, the bound, and the intervals shaded.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Once;
 
 use plotters::coord::Shift;
@@ -9,6 +9,7 @@ use plotters::style::FontStyle;
 
 use crate::error::{Error, Result};
 use crate::report::journal::{self, Header, LabelledInterval, Record};
+use crate::report::replace;
 
 const SIZE: (u32, u32) = (1200, 500);
 /// Points of a line at most: two for each column of the picture.
@@ -41,20 +42,14 @@ pub fn write(journal: &Path, output: &Path) -> Result<()> {
             .because(cause)
             .remedy("check the folder and the room on its disk")
     };
-    let written = unfinished(output);
-    let drawn = if output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
-        draw(&SVGBackend::new(&written, SIZE).into_drawing_area(), &curves)
-    } else {
-        draw(&BitMapBackend::new(&written, SIZE).into_drawing_area(), &curves)
-    };
-    drawn.map_err(failed)?;
-    std::fs::rename(&written, output).map_err(|cause| failed(cause.to_string()))
-}
-
-/// A name of the same kind: plotters tells the format by the extension.
-fn unfinished(output: &Path) -> PathBuf {
-    let extension = output.extension().unwrap_or_default().to_string_lossy();
-    output.with_extension(format!("part.{extension}"))
+    replace(output, |part| {
+        let drawn = if part.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
+            draw(&SVGBackend::new(part, SIZE).into_drawing_area(), &curves)
+        } else {
+            draw(&BitMapBackend::new(part, SIZE).into_drawing_area(), &curves)
+        };
+        drawn.map_err(failed)
+    })
 }
 
 /// What is drawn, at most [`POINTS`] points a line however long the run was. Times in seconds.

@@ -6,26 +6,26 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::report::journal::{self, LabelledInterval, Record};
-use crate::report::{part, unwritable};
+use crate::report::{replace, unwritable};
 
 /// Writes a cue for each interval of the journal, beside its place and renamed.
 ///
 /// # Errors
 /// Failed, where the journal cannot be read or the subtitles not be written.
 pub fn write(journal: &Path, output: &Path) -> Result<()> {
-    let written = part(output);
-    let file = File::create(&written).map_err(|cause| unwritable(&written, cause))?;
-    let mut out = BufWriter::new(file);
-    let mut text = String::from("WEBVTT\n");
-    for record in journal::read(journal)? {
-        if let Record::Interval(interval) = record? {
-            text.push_str(&cue(&interval));
+    replace(output, |part| {
+        let file = File::create(part).map_err(|cause| unwritable(part, cause))?;
+        let mut out = BufWriter::new(file);
+        let mut text = String::from("WEBVTT\n");
+        for record in journal::read(journal)? {
+            if let Record::Interval(interval) = record? {
+                text.push_str(&cue(&interval));
+            }
+            out.write_all(text.as_bytes()).map_err(|cause| unwritable(part, cause))?;
+            text.clear();
         }
-        out.write_all(text.as_bytes()).map_err(|cause| unwritable(&written, cause))?;
-        text.clear();
-    }
-    out.flush().map_err(|cause| unwritable(&written, cause))?;
-    std::fs::rename(&written, output).map_err(|cause| unwritable(output, cause))
+        out.flush().map_err(|cause| unwritable(part, cause))
+    })
 }
 
 fn cue(interval: &LabelledInterval) -> String {

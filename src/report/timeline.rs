@@ -1,7 +1,7 @@
 //! `timeline.json`: the run's results in one file, made from the journal in one pass for each list in it, so that its
 //! length costs no memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -10,15 +10,15 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::report::journal::{self, Balance, Header, Record};
-use crate::report::{part, unwritable};
+use crate::report::journal::{self, AutoStride, Balance, Header, Record};
+use crate::report::{replace, unwritable};
 
 pub const SCHEMA: &str = "livelabel.timeline";
 /// Raised when the meaning of a key changes or a key goes.
 pub const VERSION: u32 = 1;
 
 /// Keys of the timeline itself. A label of the same name is written as `label:NAME`.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 19] = [
     "schema",
     "version",
     "input",
@@ -29,6 +29,7 @@ const RESERVED: [&str; 18] = [
     "threshold",
     "hysteresis",
     "stride",
+    "auto_stride",
     "device",
     "frames",
     "speed",
@@ -49,15 +50,10 @@ pub fn key(label: &str) -> String {
 /// # Errors
 /// Failed, where the journal cannot be read or the timeline not be written.
 pub fn write(journal: &Path, output: &Path) -> Result<()> {
-    let written = part(output);
-    let complete = File::create(&written)
-        .map_err(|cause| unwritable(&written, cause))
-        .and_then(|file| Writer { out: BufWriter::new(file), path: &written, first: true }.timeline(journal))
-        .and_then(|()| std::fs::rename(&written, output).map_err(|cause| unwritable(output, cause)));
-    if complete.is_err() {
-        let _ = std::fs::remove_file(&written);
-    }
-    complete
+    replace(output, |part| {
+        let file = File::create(part).map_err(|cause| unwritable(part, cause))?;
+        Writer { out: BufWriter::new(file), path: part, first: true }.timeline(journal)
+    })
 }
 
 /// How a run ended; the counts of a run that was killed are not known.
@@ -67,7 +63,10 @@ struct Ending {
     wall_s: f64,
     frames_per_second: f64,
     reconnects: u64,
+    auto_stride: Option<AutoStride>,
     complete: bool,
+    /// Labels that were shown at all.
+    shown: BTreeSet<String>,
 }
 
 struct Writer<'a> {
@@ -87,11 +86,17 @@ impl Writer<'_> {
         for (name, value) in fields(&header)? {
             self.entry(&name, &value)?;
         }
+        self.entry("auto_stride", &ending.auto_stride)?;
         self.entry("frames", &ending.frames)?;
         self.entry("speed", &json!({"wall_s": ending.wall_s, "frames_per_second": ending.frames_per_second}))?;
         self.entry("reconnects", &ending.reconnects)?;
         self.entry("complete", &ending.complete)?;
         for label in labels.iter().filter(|&label| header.action.as_ref().is_none_or(|action| action == label)) {
+            if !ending.shown.contains(label) {
+                // With a thousand labels, a pass for each would take longer than the analysis.
+                self.entry(&key(label), &json!([]))?;
+                continue;
+            }
             self.list(&key(label), journal, |record| match record {
                 Record::Frame { ms, label: Some(shown), confidence, .. } if shown == label => {
                     Some(json!([ms, confidence]))
@@ -159,17 +164,21 @@ fn fields(header: &Header) -> Result<BTreeMap<String, serde_json::Value>> {
 /// The first and the last record of the journal.
 fn summary(path: &Path) -> Result<(Header, Ending)> {
     let mut header = None;
-    let mut ending = Ending::default();
+    let (mut ending, mut shown) = (Ending::default(), BTreeSet::new());
     for record in journal::read(path)? {
         match record? {
             Record::Start(start) => header = Some(start),
-            Record::End { frames, wall_s, frames_per_second, reconnects, complete } => {
-                ending = Ending { frames, wall_s, frames_per_second, reconnects, complete };
+            Record::Frame { label: Some(label), .. } => {
+                shown.insert(label);
+            }
+            Record::End { frames, wall_s, frames_per_second, reconnects, auto_stride, complete } => {
+                ending = Ending { frames, wall_s, frames_per_second, reconnects, auto_stride, complete, ..ending };
             }
             _ => {}
         }
     }
     let header = header.ok_or_else(|| Error::internal(format!("{}: has no first line", path.display())))?;
+    ending.shown = shown;
     Ok((header, ending))
 }
 

@@ -20,15 +20,13 @@ use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
-use crate::labels::stride::Stride;
-use crate::media::recorder::Recorded;
 use crate::media::source::Source;
 use crate::report::journal::Balance;
 use outputs::Writers;
 pub use outputs::check_absent;
 use pace::Pace;
 use prepare::{End, Preparer};
-use present::Presenter;
+use present::{Closed, Presenter};
 
 /// Frames that wait for their answers: two batches, one being filled while the other runs.
 const BATCHES_PENDING: usize = 2;
@@ -79,14 +77,10 @@ pub struct Progress {
 /// How a stream ended, with what it found. The files are closed either way.
 pub struct Outcome {
     pub balance: Balance,
-    pub intervals: u64,
+    pub files: Closed,
     /// End of the last labelled frame, in nanoseconds.
     pub position: u64,
     pub wall: Duration,
-    /// How the rate was kept constant, where a video was written.
-    pub recorded: Recorded,
-    /// What `--stride auto` chose last, with the agreement it measured.
-    pub stride: Option<(u64, f64)>,
     /// Set where the user stopped the run before the clip's end.
     pub interrupted: bool,
     /// Set where something went wrong on the way; what came before it is in the files.
@@ -150,11 +144,10 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let interrupted = shutdown.requested() && matches!(end, End::Stopped);
     let mut error = match (presented, end) {
         (Err(error), _) | (Ok(()), End::Failed(error)) => Some(error),
-        (Ok(()), End::Complete) => presenter.damage(job, facts.duration, &faults),
+        (Ok(()), End::Complete) => faults.verdict(&job.input),
         (Ok(()), End::Stopped) => None,
     };
     let complete = error.is_none() && !interrupted;
-    let stride = matches!(labelling.stride, Stride::Auto).then(|| presenter.stride()).flatten();
     let balance = Balance {
         decoded: progress.decoded.get(),
         analysed: progress.analysed.get(),
@@ -162,10 +155,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
         dropped: presenter.dropped(),
     };
     let wall = began.elapsed();
-    let (closed, intervals, recorded) = presenter.finish(&balance, wall, complete);
-    if let Err(closing) = closed {
-        error.get_or_insert(closing);
-    }
-    let position = progress.position.get();
-    Ok(Outcome { balance, intervals, position, wall, recorded, stride, interrupted, error })
+    let mut files = presenter.finish(&balance, wall, complete);
+    error = error.or(std::mem::replace(&mut files.result, Ok(())).err());
+    Ok(Outcome { balance, files, position: progress.position.get(), wall, interrupted, error })
 }

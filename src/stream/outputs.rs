@@ -1,7 +1,7 @@
 //! The files of one stream: opened together, written frame by frame, closed together whatever happens.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -17,7 +17,7 @@ use crate::media::frame::{Frame, Layout};
 use crate::media::recorder::{Recorded, Recorder};
 use crate::media::source::Facts;
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
-use crate::report::journal::{Balance, Header, Journal, LabelledInterval, ModelName, Record};
+use crate::report::journal::{AutoStride, Balance, Header, Journal, LabelledInterval, ModelName, Record};
 use crate::report::{milliseconds, plot, rounded, subtitles, timeline};
 use crate::stream::Context;
 use crate::stream::space::Space;
@@ -38,6 +38,7 @@ impl Writers {
         let outputs = context.job.outputs.clone();
         for path in outputs.files().chain([outputs.journal.as_path()]) {
             make_folder(path)?;
+            check_writable(path)?;
         }
         let folders = outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent);
         let pixels = facts.layout.width * facts.layout.height;
@@ -91,16 +92,13 @@ impl Writers {
         self.journal.append(&Record::Gap { start: milliseconds(start), end: milliseconds(end) })
     }
 
-    /// Closes every file, the ones after a failing one too; returns the first failure.
-    pub fn finish(mut self, balance: &Balance, wall: Duration, complete: bool) -> (Result<()>, Recorded) {
-        let (mut recorded, mut first) = (Recorded::default(), Ok(()));
-        let mut keep = |result: Result<()>| {
-            if first.is_ok() {
-                first = result;
-            }
-        };
-        if let Some(video) = self.video.take() {
-            keep(video.recorder.finish().map(|written| recorded = written));
+    /// Closes every file, the ones after a failing one too.
+    pub fn finish(mut self, balance: &Balance, wall: Duration, stride: Option<(u64, f64)>, complete: bool) -> Files {
+        let mut files = Files { result: Ok(()), written: Vec::new(), recorded: Recorded::default() };
+        if let (Some(video), Some((path, _))) = (self.video.take(), &self.outputs.video) {
+            let finished = video.recorder.finish();
+            files.recorded = finished.as_ref().copied().unwrap_or_default();
+            files.keep(path, finished.map(drop));
         }
         let labelled = (balance.analysed + balance.held) as f64;
         let end = Record::End {
@@ -108,21 +106,49 @@ impl Writers {
             wall_s: wall.as_secs_f64(),
             frames_per_second: labelled / wall.as_secs_f64().max(1e-9),
             reconnects: 0,
+            auto_stride: stride.map(|(stride, agreement)| AutoStride { stride, agreement }),
             complete,
         };
-        keep(self.journal.append(&end));
+        let ended = self.journal.append(&end);
         let Outputs { timeline, plot, subtitles, journal, .. } = &self.outputs;
-        let mut reports = Vec::new();
-        reports.extend(timeline.as_ref().map(|path| timeline::write(journal, path)));
-        reports.extend(subtitles.as_ref().map(|path| subtitles::write(journal, path)));
-        reports.extend(plot.as_ref().map(|path| plot::write(journal, path)));
-        let all_written = reports.iter().all(Result::is_ok);
-        reports.into_iter().for_each(&mut keep);
+        type Report = fn(&Path, &Path) -> Result<()>;
+        let reports = [
+            (timeline, timeline::write as Report),
+            (subtitles, subtitles::write as Report),
+            (plot, plot::write as Report),
+        ];
+        let mut all_written = ended.is_ok();
+        for (path, write) in reports {
+            if let Some(path) = path {
+                let written = write(journal, path);
+                all_written &= written.is_ok();
+                files.keep(path, written);
+            }
+        }
+        files.result = ended.and(files.result);
         if all_written {
             // The timeline holds all of it. Left behind, the journal would only do no harm.
             let _ = fs::remove_file(journal);
         }
-        (first, recorded)
+        files
+    }
+}
+
+/// What has become of the files.
+pub struct Files {
+    /// The first failure.
+    pub result: Result<()>,
+    pub written: Vec<PathBuf>,
+    pub recorded: Recorded,
+}
+
+impl Files {
+    fn keep(&mut self, path: &Path, written: Result<()>) {
+        match written {
+            Ok(()) => self.written.push(path.to_path_buf()),
+            Err(error) if self.result.is_ok() => self.result = Err(error),
+            Err(_) => {}
+        }
     }
 }
 
@@ -137,10 +163,24 @@ pub fn check_absent(job: &Job) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a file that could not be written, before any work is done for it.
+fn check_writable(path: &Path) -> Result<()> {
+    let existed = path.exists();
+    fs::OpenOptions::new().append(true).create(true).open(path).map_err(|cause| {
+        Error::usage(format!("{}: cannot be written", path.display()))
+            .because(cause)
+            .remedy("choose a folder that can be written to")
+    })?;
+    if !existed {
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
+}
+
 fn make_folder(path: &Path) -> Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
     fs::create_dir_all(folder).map_err(|cause| {
-        Error::input(format!("{}: the folder cannot be made", folder.display()))
+        Error::usage(format!("{}: the folder cannot be made", folder.display()))
             .because(cause)
             .remedy("choose a folder that can be written to")
     })

@@ -74,6 +74,7 @@ impl Preparer<'_> {
     fn ask(&mut self, frame: &Frame) -> Result<Reply> {
         let mut tensor = self.client.tensor();
         self.preprocessor.prepare(&frame.picture(), &mut tensor)?;
-        self.client.submit(tensor)
+        // Frames that are held fill the channel to the presenter too, so too few are asked for to fill a batch.
+        self.client.submit(tensor, self.pace.stride() > 1)
     }
 }

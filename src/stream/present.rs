@@ -1,35 +1,26 @@
 //! The second of a stream's two threads: answers in order, smoothing, verdict, and the files.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use crate::config::Job;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::labels::intervals::Intervals;
 use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
 use crate::labels::verdict::Judge;
-use crate::media::faults::Faults;
-use crate::media::length;
-use crate::media::recorder::Recorded;
+use crate::media::recorder::{LONGEST_FILL, Recorded};
 use crate::report::journal::Balance;
 use crate::stream::outputs::Writers;
 use crate::stream::pace::{Pace, Tuner};
 use crate::stream::prepare::Pending;
 use crate::stream::{Context, Progress};
 
-fn seconds(nanoseconds: u64) -> String {
-    format!("{:.1} s", nanoseconds as f64 / 1e9)
-}
-
 const SECOND: u64 = 1_000_000_000;
 /// A stretch without frames that is told in the timeline.
 const GAP: u64 = SECOND;
-/// How much of a clip may be missing at its end before it counts as cut short: containers round, and sound may last
-/// longer than pictures.
-const MISSING: u64 = 2 * SECOND;
 
 /// Turns answers into labels and writes them.
 pub struct Presenter<'a> {
@@ -41,8 +32,8 @@ pub struct Presenter<'a> {
     tuner: Option<Tuner<'a>>,
     last: Vec<f32>,
     closed_intervals: u64,
-    /// Frames that the decoder could restore only in part, and the first one's time.
-    damaged: Option<(u64, u64)>,
+    /// Stretches that are too long to be filled in an AVI.
+    long_gaps: u64,
 }
 
 impl<'a> Presenter<'a> {
@@ -59,7 +50,7 @@ impl<'a> Presenter<'a> {
             tuner: matches!(labelling.stride, Stride::Auto).then(|| Tuner::new(pace)),
             last: Vec::new(),
             closed_intervals: 0,
-            damaged: None,
+            long_gaps: 0,
         }
     }
 
@@ -85,7 +76,13 @@ impl<'a> Presenter<'a> {
         let verdict = self.judge.judge(smoothed);
         let previous_end = self.progress.position.get();
         if frame.sequence > 0 && frame.pts > previous_end + GAP {
+            // Nothing was seen there, so nothing is claimed.
+            if let Some(interval) = self.intervals.finish() {
+                self.closed_intervals += 1;
+                self.writers.interval(&interval)?;
+            }
             self.writers.gap(previous_end, frame.pts)?;
+            self.long_gaps += u64::from(frame.pts > previous_end + LONGEST_FILL);
         }
         let closed = self.intervals.push(verdict, frame.pts, frame.end());
         if let Some(interval) = closed {
@@ -93,9 +90,6 @@ impl<'a> Presenter<'a> {
             self.writers.interval(&interval)?;
         }
         self.writers.frame(&frame, verdict, smoothed)?;
-        if frame.damaged {
-            self.damaged.get_or_insert((0, frame.pts)).0 += 1;
-        }
         let counter = if analysed { &self.progress.analysed } else { &self.progress.held };
         counter.add(1);
         self.progress.position.set(frame.end());
@@ -105,29 +99,7 @@ impl<'a> Presenter<'a> {
         Ok(())
     }
 
-    /// What was wrong with a clip that was read to its end, if anything.
-    pub fn damage(&self, job: &Job, duration: Option<u64>, faults: &Faults) -> Option<Error> {
-        let end = self.progress.position.get();
-        let failed = |what: String| {
-            Error::failed(format!("{}: {what}", job.input.display()))
-                .remedy("copy or record it again; the files hold what could be read")
-        };
-        if let Some((there, whole)) = length::missing(&job.input) {
-            return Some(failed(format!("is cut short at {}: {there} of its {whole} bytes are there", seconds(end))));
-        }
-        if let Some((faults, first)) = faults.found() {
-            return Some(failed(format!("is damaged near {}: {faults} parts could not be decoded", seconds(first))));
-        }
-        if let Some((frames, first)) = self.damaged {
-            return Some(failed(format!("is damaged at {}: {frames} pictures are incomplete", seconds(first))));
-        }
-        duration
-            .filter(|&duration| duration > end + MISSING)
-            .map(|duration| failed(format!("its pictures end at {} of {}", seconds(end), seconds(duration))))
-    }
-
-    /// What `--stride auto` chose last.
-    pub fn stride(&self) -> Option<(u64, f64)> {
+    fn stride(&self) -> Option<(u64, f64)> {
         self.tuner.as_ref().and_then(Tuner::chosen)
     }
 
@@ -138,8 +110,8 @@ impl<'a> Presenter<'a> {
         if lost > 0 { BTreeMap::from([("failure".to_string(), lost)]) } else { BTreeMap::new() }
     }
 
-    /// Closes the files. Returns the first failure, the number of intervals, and how the video was written.
-    pub fn finish(mut self, balance: &Balance, wall: Duration, complete: bool) -> (Result<()>, u64, Recorded) {
+    /// Closes the files.
+    pub fn finish(mut self, balance: &Balance, wall: Duration, complete: bool) -> Closed {
         let last = match self.intervals.finish() {
             Some(interval) => {
                 self.closed_intervals += 1;
@@ -147,7 +119,28 @@ impl<'a> Presenter<'a> {
             }
             None => Ok(()),
         };
-        let (closed, recorded) = self.writers.finish(balance, wall, complete);
-        (last.and(closed), self.closed_intervals, recorded)
+        let stride = self.stride();
+        let files = self.writers.finish(balance, wall, stride, complete);
+        Closed {
+            result: last.and(files.result),
+            written: files.written,
+            recorded: files.recorded,
+            intervals: self.closed_intervals,
+            long_gaps: self.long_gaps,
+            stride,
+        }
     }
+}
+
+/// What a presenter leaves.
+pub struct Closed {
+    /// The first failure of a file.
+    pub result: Result<()>,
+    pub written: Vec<PathBuf>,
+    pub recorded: Recorded,
+    pub intervals: u64,
+    /// Stretches that are too long to be filled in an AVI.
+    pub long_gaps: u64,
+    /// What `--stride auto` chose last, with the agreement it measured.
+    pub stride: Option<(u64, f64)>,
 }

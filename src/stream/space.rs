@@ -33,7 +33,7 @@ impl Space {
     /// Failed, where less is free than closing the files will take after `frames` frames and `journal` bytes of
     /// records. A disk that does not tell its room is taken to have it.
     pub fn check(&self, frames: u64, journal: u64) -> Result<()> {
-        let Ok(disk) = statvfs(&self.folder) else { return Ok(()) };
+        let Some(disk) = statvfs(&self.folder).ok().filter(|disk| disk.blocks() > 0) else { return Ok(()) };
         let free = disk.blocks_available() * disk.fragment_size();
         // The timeline repeats the journal's numbers, beside it until it is complete.
         let needed = MARGIN + PICTURES * self.picture_bytes + INDEX_BYTES * frames + 2 * journal;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use livelabel::onnx::proto::{EXTERNAL, ModelProto};
+use livelabel::onnx::proto::{DimensionProto, EXTERNAL, FLOAT16, ModelProto, TensorTypeProto};
 use prost::Message;
 
 use crate::footage::{project, small};
@@ -145,7 +145,7 @@ fn outputs_that_cannot_be_written() {
     assert!(finished.refusal(2).contains("file/below: the folder cannot be made"), "{}", finished.stderr);
     fs::create_dir(program.path("out.avi")).unwrap();
     let finished = program.run(&clip, &["--output", "out.avi", "--force"]);
-    assert!(finished.refusal(1).contains("out.avi: the video cannot be written"), "{}", finished.stderr);
+    assert!(finished.refusal(2).contains("out.avi: cannot be written"), "{}", finished.stderr);
     assert!(!program.path("clip.timeline.jsonl").exists());
 }
 
@@ -168,11 +168,21 @@ fn models_that_cannot_be_trusted() {
     );
     model_refused(|model| model.metadata_props.retain(|entry| entry.key != "input.mean"), &["lacks input.mean"]);
     model_refused(|model| set(model, "labels", "red, green"), &["metadata labels is \"red, green\""]);
-    model_refused(|model| set(model, "labels", "[\"red\"]"), &["probabilities has shape [-1, 3]", "[batch, 1]"]);
+    model_refused(
+        |model| set(model, "labels", "[\"red\", \"green\"]"),
+        &["probabilities has shape [-1, 3]", "[batch, 2]"],
+    );
     model_refused(|model| set(model, "input.size", "64"), &["pixels has shape", "[batch, 3, 64, 64]"]);
     model_refused(|model| set(model, "input.layout", "NHWC"), &["input.layout is \"NHWC\"", "NCHW"]);
     model_refused(|model| set(model, "livelabel.version", "9"), &["livelabel.version is \"9\""]);
     let graph = |model: &mut ModelProto| model.graph.take().unwrap();
+    model_refused(|model| set(model, "threshold", "7"), &["metadata threshold is"]);
+    model_refused(|model| set(model, "labels", "[\"a\", \"b\", \"a\"]"), &["label \"a\" stands twice"]);
+    model_refused(
+        |model| tensor(model).shape.as_mut().unwrap().dim[0] = DimensionProto { dim_value: Some(1), dim_param: None },
+        &["pixels has shape [1, 3, 32, 32]", "[batch, 3, 32, 32]"],
+    );
+    model_refused(|model| tensor(model).elem_type = FLOAT16, &["pixels is not float32"]);
     model_refused(
         |model| {
             let mut changed = graph(model);
@@ -197,6 +207,12 @@ fn models_that_cannot_be_trusted() {
         },
         &["ONNX Runtime refuses it", "NoSuchOperator"],
     );
+}
+
+/// The type of the small network's input.
+fn tensor(model: &mut ModelProto) -> &mut TensorTypeProto {
+    let graph = model.graph.as_mut().unwrap();
+    graph.input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap()
 }
 
 fn set(model: &mut ModelProto, key: &str, value: &str) {

@@ -71,7 +71,7 @@ fn an_unreadable_video_is_told_and_passed_over() {
     let finished = program.start(&["frames", "bad.mp4", text(&clip), "out"]);
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     assert!(finished.stderr.contains("bad.mp4: is not a video"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("1 of 2 videos could not be read"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("1 of 2 videos could not be read to their end"), "{}", finished.stderr);
     assert_eq!(files(&program.path("out")), ["good.mp4_000000000.jpg", "good.mp4_000001000.jpg"]);
 }
 

@@ -6,6 +6,7 @@ mod frames;
 mod labels;
 mod model;
 mod program;
+mod regression;
 mod reports;
 mod several;
 mod shared;

@@ -1,0 +1,85 @@
+//! The pipeline that turns a file into upright I420 pictures.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use crate::error::{Error, Result};
+use crate::media::{caps, element};
+
+/// The error message of a file that has only other tracks.
+pub(super) const NO_VIDEO: &str = "no video track";
+
+/// `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only pictures are decoded.
+pub(super) fn pipeline(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)> {
+    let pipeline = gst::Pipeline::new();
+    caps::distrust_container_colours(&pipeline);
+    let file = element("filesrc")?;
+    file.set_property("location", path);
+    let decode = element("decodebin")?;
+    let convert = element("videoconvert")?;
+    let planar = element("capsfilter")?;
+    planar.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
+    let upright = element("videoflip")?;
+    upright.set_property_from_str("video-direction", "auto");
+    let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
+    let built = |cause: gst::glib::BoolError| Error::internal("the decoding pipeline cannot be built").because(cause);
+    let chain = [&convert, &planar, &upright, sink.upcast_ref()];
+    pipeline.add_many([&file, &decode]).map_err(built)?;
+    pipeline.add_many(chain).map_err(built)?;
+    file.link(&decode).map_err(built)?;
+    gst::Element::link_many(chain).map_err(built)?;
+    let entry = convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))?;
+    only_pictures(&decode);
+    take_first_video(&decode, entry);
+    Ok((pipeline, sink))
+}
+
+/// Keeps sound and text from being decoded.
+fn only_pictures(decode: &gst::Element) {
+    decode.connect("autoplug-continue", false, |arguments| {
+        let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        let unwanted = caps.as_ref().and_then(kind).is_some_and(|kind| {
+            ["audio/", "text/", "subpicture/", "subtitle/"].iter().any(|prefix| kind.starts_with(prefix))
+        });
+        Some((!unwanted).to_value())
+    });
+}
+
+/// Links the first decoded video to `entry`, and fails the pipeline where there is none.
+fn take_first_video(decode: &gst::Element, entry: gst::Pad) {
+    let undecoded: Arc<Mutex<Option<String>>> = Arc::default();
+    let unknown = Arc::clone(&undecoded);
+    decode.connect("unknown-type", false, move |arguments| {
+        let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        let video = caps.as_ref().and_then(kind).filter(|kind| kind.starts_with("video/"));
+        if video.is_some() {
+            *unknown.lock().unwrap_or_else(PoisonError::into_inner) = video;
+        }
+        None
+    });
+    let linked = entry.clone();
+    decode.connect_pad_added(move |_, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        if kind(&caps).as_deref() == Some("video/x-raw") && !entry.is_linked() {
+            let _ = pad.link(&entry);
+        }
+    });
+    decode.connect_no_more_pads(move |decode| {
+        if linked.is_linked() {
+            return;
+        }
+        match undecoded.lock().unwrap_or_else(PoisonError::into_inner).as_deref() {
+            Some(kind) => gst::element_error!(decode, gst::StreamError::CodecNotFound, ("no decoder for {kind}")),
+            None => gst::element_error!(decode, gst::StreamError::WrongType, ("{NO_VIDEO}")),
+        }
+    });
+}
+
+/// The caps' media type, such as `video/x-h264`.
+fn kind(caps: &gst::Caps) -> Option<String> {
+    caps.structure(0).map(|structure| structure.name().to_string())
+}

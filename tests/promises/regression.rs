@@ -1,0 +1,161 @@
+//! A test for each fault that was found by use, named after it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::footage::{small, variant};
+use crate::program::{Program, decodes_cleanly, ffmpeg, probe, text, times};
+
+fn made(path: PathBuf, arguments: &[&str]) -> PathBuf {
+    let output = ffmpeg(&[arguments, &[text(&path)]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    path
+}
+
+/// The small clip with its last half shown `seconds` later.
+fn with_jump(program: &Program, seconds: u32) -> PathBuf {
+    let filter = format!("scale=160:120,setpts='PTS+gte(N,20)*{seconds}/TB'");
+    let encoded = ["-vf", &filter, "-fps_mode", "passthrough", "-c:v", "libx264", "-bf", "0"];
+    variant(program.folder.path(), "jump.mkv", 40, &encoded)
+}
+
+#[test]
+fn a_clip_that_starts_late_gets_no_frames_in_front() {
+    let program = Program::new();
+    let plain = small(program.folder.path(), "plain.mp4", 50);
+    let stream = made(program.path("stream.ts"), &["-i", text(&plain), "-c", "copy"]);
+    let late = ["-itsoffset", "1", "-i", text(&plain), "-f", "lavfi", "-i", "sine=duration=3", "-c:v", "copy"];
+    let late = made(program.path("late.mkv"), &[&late[..], &["-c:a", "aac", "-map", "0:v", "-map", "1:a"]].concat());
+    for clip in [stream, late] {
+        let finished = program.run(&clip, &["--output", "out.avi", "--timeline", "out.json", "--force"]).succeeded();
+        let video = probe(&program.path("out.avi"));
+        assert_eq!((video.frames, video.seconds), (50, 2.0), "{}", clip.display());
+        assert!(!finished.stdout.contains("repeated"), "{}", finished.stdout);
+        assert_eq!(program.json("out.json")["confidences"]["rows"][0][0], 0.0);
+    }
+}
+
+#[test]
+fn a_jump_in_time_is_a_gap_and_does_not_fill_the_disk() {
+    let program = Program::new();
+    let clip = with_jump(&program, 3600);
+    let finished = program.run(&clip, &["--output", "out.avi", "--window", "1"]).succeeded();
+    assert!(finished.stdout.contains("1 gaps of over 10 s closed"), "{}", finished.stdout);
+    let video = probe(&program.path("out.avi"));
+    assert!((39..42).contains(&video.frames), "{}", video.frames);
+    let timeline = program.json("jump.timeline.json");
+    let gap = &timeline["gaps"][0];
+    assert!((gap["start"].as_f64().unwrap() - 800.0).abs() < 2.0, "{gap}");
+    assert!((gap["end"].as_f64().unwrap() - 3_600_800.0).abs() < 2.0, "{gap}");
+    for interval in timeline["intervals"].as_array().unwrap() {
+        let (start, end) = (interval["start"].as_f64().unwrap(), interval["end"].as_f64().unwrap());
+        assert!(end <= 802.0 || start >= 3_600_798.0, "{interval} claims a label for the gap");
+    }
+}
+
+#[test]
+fn a_short_jump_is_filled_to_keep_the_duration() {
+    let program = Program::new();
+    let clip = with_jump(&program, 3);
+    program.run(&clip, &["--output", "out.avi"]).succeeded();
+    let video = probe(&program.path("out.avi"));
+    assert!((video.seconds - 4.6).abs() < 0.05, "{}", video.seconds);
+}
+
+#[test]
+fn sound_that_outlasts_the_pictures_is_no_damage() {
+    let program = Program::new();
+    let plain = small(program.folder.path(), "plain.mp4", 25);
+    let sound = ["-f", "lavfi", "-i", "sine=duration=4", "-c:v", "copy", "-c:a", "aac"];
+    let clip = made(program.path("long.mp4"), &[&["-i", text(&plain)], &sound[..]].concat());
+    program.run(&clip, &["--output", "out.avi"]).succeeded();
+    assert_eq!(program.json("long.timeline.json")["complete"], true);
+}
+
+#[test]
+fn a_wrongly_stated_rate_is_measured() {
+    let program = Program::new();
+    let fast = ["-vf", "scale=160:120,setpts=PTS/2", "-r", "50", "-c:v", "libx264", "-bf", "0"];
+    let plain = variant(program.folder.path(), "plain.ts", 50, &fast);
+    // The stream says 50 pictures a second, the container brings 25.
+    let clip = made(program.path("stated.ts"), &["-i", text(&plain), "-c", "copy", "-bsf:v", "setts=ts=2*TS"]);
+    assert_eq!(times(&clip).len(), 50);
+    program.run(&clip, &["--output", "out.avi"]).succeeded();
+    let video = probe(&program.path("out.avi"));
+    assert_eq!((video.frames, video.seconds), (50, 2.0));
+}
+
+#[test]
+fn motion_jpeg_is_an_input_too() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), "clip.mp4", 20);
+    program.run(&clip, &["--output", "first.avi", "--only", "video"]).succeeded();
+    program.run(&program.path("first.avi"), &["--output", "second.avi", "--only", "video"]).succeeded();
+    assert_eq!(probe(&program.path("second.avi")).frames, 20);
+    decodes_cleanly(&program.path("second.avi"));
+}
+
+#[test]
+fn frames_tells_of_a_cut_clip() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), "cut.mkv", 50);
+    let whole = fs::read(&clip).unwrap();
+    fs::write(&clip, &whole[..whole.len() * 7 / 10]).unwrap();
+    let finished = program.start(&["frames", text(&clip), "out"]);
+    assert_eq!(finished.code, 1, "{}", finished.stderr);
+    assert!(finished.stderr.contains("cut.mkv: is cut short at"), "{}", finished.stderr);
+    assert!(program.path("out/cut.mkv_000000000.jpg").exists());
+}
+
+#[test]
+fn a_missing_decoder_is_not_a_missing_track() {
+    let program = Program::new();
+    let plain = small(program.folder.path(), "plain.mp4", 5);
+    let sound = ["-f", "lavfi", "-i", "sine=duration=1", "-c:v", "copy", "-c:a", "aac"];
+    let clip = made(program.path("both.mp4"), &[&["-i", text(&plain)], &sound[..]].concat());
+    let model = crate::tiny::model();
+    let output = program
+        .command(&["run", text(&clip), "--model", text(&model)])
+        .env(
+            "GST_PLUGIN_FEATURE_RANK",
+            "avdec_h264:NONE,openh264dec:NONE,vaapih264dec:NONE,vah264dec:NONE,v4l2h264dec:NONE",
+        )
+        .output()
+        .unwrap();
+    let finished = crate::program::Finished::from(output);
+    assert!(finished.refusal(2).contains("needs a decoder that is not installed"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), "clip.mp4", 3);
+    let finished = program.start(&["run", text(&clip), "--model", "none.onnx"]);
+    assert_eq!(finished.refusal(2).matches("No such file").count(), 1, "{}", finished.stderr);
+}
+
+#[test]
+fn a_closed_terminal_does_not_change_the_exit_code() {
+    let program = Program::new();
+    let script = "\"$0\" frames missing.mp4 out 2>&1 | true; echo ${PIPESTATUS[0]}";
+    let output = std::process::Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_livelabel")])
+        .current_dir(program.folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "2");
+}
+
+#[test]
+fn several_inputs_cannot_share_a_file() {
+    let program = Program::new();
+    let clips = [small(program.folder.path(), "a.mp4", 3), small(program.folder.path(), "b.mp4", 3)];
+    let model = crate::tiny::model();
+    let run = |more: &[&str]| {
+        let given = ["run", text(&clips[0]), text(&clips[1]), "--model", text(&model)];
+        program.start(&[&given[..], more].concat())
+    };
+    assert!(run(&["--output", "one.mkv"]).refusal(2).contains("one file cannot hold several"));
+    run(&["--output-dir", "out", "--format", "mkv"]).succeeded();
+    assert!(Path::new(&program.path("out/b.labelled.mkv")).exists());
+}
