@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Kind, Settings};
 use crate::frames::Layout;
 use crate::inference::device::Choice;
 use crate::labels::stride::Stride;
 use crate::media::recorder::Container;
 use crate::onnx::graph::Precision;
+use crate::settings::{Kind, Settings};
 
 /// Labels what people do in video.
 ///

@@ -19,6 +19,7 @@ pub mod models;
 pub mod onnx;
 pub mod picture;
 pub mod report;
+pub mod settings;
 pub mod signals;
 pub mod stream;
 mod summary;

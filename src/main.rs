@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use livelabel::cli::{Cli, Command, LogFormat, ModelCommand};
-use livelabel::config::{Config, Settings};
+use livelabel::config::Config;
 use livelabel::error::Error;
+use livelabel::settings::Settings;
 use livelabel::{analyzer, frames, logging, models, signals};
 
 fn main() -> ExitCode {

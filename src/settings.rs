@@ -1,0 +1,157 @@
+//! What the user wrote: the same settings from flags and from a pipeline file, each left open where it is not written.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::inference::device::Choice;
+use crate::labels::stride::Stride;
+use crate::media::recorder::Container;
+
+/// Settings as they are written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    #[serde(default)]
+    pub input: Vec<PathBuf>,
+    pub action: Option<String>,
+    pub window: Option<usize>,
+    pub threshold: Option<f64>,
+    pub hysteresis: Option<f64>,
+    pub output: Option<PathBuf>,
+    pub timeline: Option<PathBuf>,
+    pub plot: Option<PathBuf>,
+    pub subtitles: Option<PathBuf>,
+    pub output_dir: Option<PathBuf>,
+    pub format: Option<Container>,
+    pub only: Option<Vec<Kind>>,
+    pub model: Option<PathBuf>,
+    pub device: Option<Choice>,
+    pub batch: Option<usize>,
+    #[serde(default, deserialize_with = "stride")]
+    pub stride: Option<Stride>,
+    pub jobs: Option<usize>,
+    pub force: Option<bool>,
+    pub quiet: Option<bool>,
+}
+
+/// A stride is a number or "auto".
+fn stride<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Stride>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(i64),
+        Word(String),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Number(number) => number.to_string(),
+        Written::Word(word) => word,
+    };
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+/// The kinds of file a run can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Video,
+    Timeline,
+    Plot,
+    Subtitles,
+}
+
+impl Settings {
+    /// Reads a pipeline file, or one of the shipped ones by its name.
+    ///
+    /// # Errors
+    /// A usage error that names the key and the line.
+    pub fn read(pipeline: &str) -> Result<Self> {
+        let path = Path::new(pipeline);
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(path).map_err(|cause| {
+                Error::usage(format!("pipeline {pipeline}: cannot be read")).because(cause).remedy("check the name")
+            })?;
+            return Self::parse(&text, pipeline);
+        }
+        let shipped = SHIPPED.iter().find(|(name, _)| *name == pipeline).ok_or_else(|| {
+            let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
+            Error::usage(format!("pipeline {pipeline:?} is not shipped"))
+                .remedy(format!("name one of {}, or a .toml file", names.join(", ")))
+        })?;
+        Self::parse(shipped.1, pipeline)
+    }
+
+    fn parse(text: &str, origin: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|cause| {
+            let line = cause.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            Error::usage(format!("pipeline {origin}, line {line}: {}", cause.message()))
+                .remedy("see `livelabel run --help` for the keys: they are the flags' names with _ for -")
+        })
+    }
+
+    /// These settings, with `file`'s where they leave something open.
+    #[must_use]
+    pub fn over(self, file: Settings) -> Settings {
+        Settings {
+            input: if self.input.is_empty() { file.input } else { self.input },
+            action: self.action.or(file.action),
+            window: self.window.or(file.window),
+            threshold: self.threshold.or(file.threshold),
+            hysteresis: self.hysteresis.or(file.hysteresis),
+            output: self.output.or(file.output),
+            timeline: self.timeline.or(file.timeline),
+            plot: self.plot.or(file.plot),
+            subtitles: self.subtitles.or(file.subtitles),
+            output_dir: self.output_dir.or(file.output_dir),
+            format: self.format.or(file.format),
+            only: self.only.or(file.only),
+            model: self.model.or(file.model),
+            device: self.device.or(file.device),
+            batch: self.batch.or(file.batch),
+            stride: self.stride.or(file.stride),
+            jobs: self.jobs.or(file.jobs),
+            force: self.force.or(file.force),
+            quiet: self.quiet.or(file.quiet),
+        }
+    }
+}
+
+/// Pipelines that are part of the program.
+const SHIPPED: [(&str, &str); 2] =
+    [("file", include_str!("../pipelines/file.toml")), ("timeline", include_str!("../pipelines/timeline.toml"))];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = Settings::parse("window = 64\naction = \"cooking\"\nstride = \"auto\"", "p.toml").unwrap();
+        let settings = Settings { window: Some(16), ..Default::default() }.over(file);
+        assert_eq!(settings.window, Some(16));
+        assert_eq!(settings.action.as_deref(), Some("cooking"));
+        assert_eq!(settings.stride, Some(Stride::Auto));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = Settings::parse("window = 64\nwidnow = 3\n", "p.toml").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("p.toml, line 2") && text.contains("widnow"), "{text}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_with_its_line() {
+        let text = Settings::parse("\n\nwindow = \"many\"\n", "p.toml").unwrap_err().to_string();
+        assert!(text.contains("line 3"), "{text}");
+    }
+
+    #[test]
+    fn every_shipped_pipeline_can_be_read() {
+        for (name, _) in SHIPPED {
+            Settings::read(name).unwrap();
+        }
+    }
+}
