@@ -12,8 +12,8 @@ use crate::media::still;
 use crate::stream::{Progress, Shutdown};
 
 /// Endings that are taken for videos when a folder is given.
-const VIDEO_ENDINGS: [&str; 14] =
-    ["3gp", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "webm", "wmv"];
+const VIDEO_ENDINGS: [&str; 13] =
+    ["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "webm", "wmv"];
 
 /// Where the pictures of several videos go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,7 +111,7 @@ fn one(
     progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let source = Source::open(video, &|| shutdown.requested())?;
+    let mut source = Source::open(video, &|| shutdown.requested())?;
     progress.duration.set(source.facts().duration.unwrap_or(0));
     let folder = match layout {
         Layout::Flat => out.to_path_buf(),

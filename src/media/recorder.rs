@@ -12,7 +12,8 @@ use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
 use crate::media::element;
-use crate::media::frame::{Canvas, Easel, Layout};
+use crate::media::frame::{Canvas, Easel};
+use crate::media::source::Facts;
 
 /// JPEG quality, the encoder's usual one.
 const QUALITY: i32 = 85;
@@ -23,6 +24,8 @@ const POLL: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Frames are repeated over a stretch without any up to this long; a longer one is left out of an AVI.
 pub const LONGEST_FILL: u64 = 10_000_000_000;
+/// Widths and heights that GStreamer's AVI writer takes.
+const AVI_SIDES: std::ops::RangeInclusive<usize> = 16..=4096;
 /// Assumed for AVI, which needs a rate, where the clip tells none: that of a common camera.
 const DEFAULT_RATE: (i32, i32) = (25, 1);
 
@@ -71,15 +74,28 @@ impl Recorder {
     /// Creates the file.
     ///
     /// # Errors
-    /// Failed, where it cannot be created.
-    pub fn create(path: &Path, container: Container, layout: Layout, frame_rate: Option<(i32, i32)>) -> Result<Self> {
-        let (numerator, denominator) = frame_rate.unwrap_or(DEFAULT_RATE);
+    /// Input, where the container cannot hold pictures of that size; failed, where it cannot be created.
+    pub fn create(path: &Path, container: Container, facts: &Facts) -> Result<Self> {
+        let layout = facts.layout;
+        if container == Container::Avi && ![layout.width, layout.height].iter().all(|side| AVI_SIDES.contains(side)) {
+            let (least, most) = (AVI_SIDES.start(), AVI_SIDES.end());
+            return Err(Error::input(format!(
+                "{}: an AVI cannot hold pictures of {}x{}, only {least} to {most} either way",
+                path.display(),
+                layout.width,
+                layout.height
+            ))
+            .remedy("write .mkv, or use --format mkv"));
+        }
+        let (numerator, denominator) = facts.frame_rate.unwrap_or(DEFAULT_RATE);
+        let (pixel_width, pixel_height) = facts.pixel_aspect;
         let frame_rate = gst::Fraction::new(numerator, denominator);
         let caps = gst::Caps::builder("video/x-raw")
             .field("format", "I420")
             .field("width", layout.width as i32)
             .field("height", layout.height as i32)
             .field("framerate", frame_rate)
+            .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
             .field("colorimetry", "1:4:0:0")
             .build();
         let input =

@@ -23,7 +23,8 @@ const FASTEST: f64 = 120.0;
 /// How near the measured rate must be to the stated one, as a share of it.
 const AS_STATED: f64 = 0.02;
 /// Rates that cameras have, as fractions.
-const COMMON: [(i32, i32); 13] = [
+const COMMON: [(i32, i32); 14] = [
+    (15_000, 1001),
     (15, 1),
     (24_000, 1001),
     (24, 1),
@@ -59,15 +60,25 @@ fn corrected(times: &[u64], stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
     let shortest = distances[distances.len() / 20];
     let longest = distances[distances.len() - 1];
     let steady = longest - shortest <= 2 * ROUNDING;
-    let stated = stated.map(|(n, d)| f64::from(n) / f64::from(d));
+    let stated_rate = stated.map(|(n, d)| f64::from(n) / f64::from(d));
     let mean_rate = 1e9 * distances.len() as f64 / distances.iter().sum::<u64>() as f64;
-    if steady && stated.is_some_and(|stated| (mean_rate / stated - 1.0).abs() < AS_STATED) {
+    if steady && stated_rate.is_some_and(|stated| (mean_rate / stated - 1.0).abs() < AS_STATED) {
         return None;
+    }
+    if let (true, Some((n, d)), Some(rate)) = (steady, stated, stated_rate) {
+        // Interlaced streams may state their fields, or the pictures of which they tell the fields.
+        let near = |factor: f64| (mean_rate / rate / factor - 1.0).abs() < AS_STATED;
+        if near(0.5) {
+            return Some((n, 2 * d));
+        }
+        if near(2.0) {
+            return Some((2 * n, d));
+        }
     }
     // Several of the shortest distances together are known better than one.
     let usual: Vec<u64> = distances.iter().copied().filter(|&d| d <= shortest + 2 * ROUNDING).collect();
     let mean = usual.iter().sum::<u64>() as f64 / usual.len() as f64;
-    let fastest = stated.map_or(FASTEST, |stated| stated.max(FASTEST));
+    let fastest = stated_rate.map_or(FASTEST, |stated| stated.max(FASTEST));
     Some(snapped((1e9 / mean).min(fastest)))
 }
 
@@ -153,7 +164,10 @@ mod tests {
 
     #[test]
     fn a_rate_that_is_stated_wrongly_is_corrected() {
-        assert_eq!(corrected(&times(&[40]), Some((50, 1))), Some((25, 1)));
+        assert_eq!(corrected(&times(&[40]), Some((50, 1))), Some((50, 2)));
+        assert_eq!(corrected(&times(&[66, 67, 67]), Some((30_000, 1001))), Some((30_000, 2002)));
+        assert_eq!(corrected(&times(&[40]), Some((25, 2))), Some((50, 2)));
+        assert_eq!(corrected(&times(&[40]), Some((90, 1))), Some((25, 1)));
     }
 
     #[test]

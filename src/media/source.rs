@@ -3,6 +3,7 @@
 //! GStreamer's threads decode and push into one bounded channel; they wait when it is full, so no frame is lost and
 //! memory does not grow. The stream's end or its failure comes through the same channel, behind the last frame.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,12 @@ use crate::media::{decoding, rhythm};
 const CAPACITY: usize = 8;
 /// Longest wait for a file's first frame. Disks and decoders answer in far less; a hung network share does not.
 const OPEN_PATIENCE: Duration = Duration::from_secs(30);
+/// A time that lies further back than this is that of a clock that was set back.
+const SET_BACK: u64 = 1_000_000_000;
+/// Longest wait for a further frame.
+const SILENCE: Duration = Duration::from_secs(30);
+/// JPEG encoders and scalers give up below this width or height.
+const SMALLEST: u32 = 8;
 const POLL: Duration = Duration::from_millis(100);
 /// Assumed where neither container nor stream tells how long a frame is shown.
 const DEFAULT_DURATION: u64 = 40_000_000;
@@ -43,6 +50,8 @@ pub struct Facts {
     pub layout: Layout,
     /// Frames a second as a fraction, where it can be told; where they come irregularly, that of the fastest part.
     pub frame_rate: Option<(i32, i32)>,
+    /// Width of a pixel over its height, as a fraction.
+    pub pixel_aspect: (i32, i32),
     /// In nanoseconds, where the container tells.
     pub duration: Option<u64>,
 }
@@ -55,6 +64,9 @@ pub struct Source {
     faults: Arc<Faults>,
     watch: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
+    origin: String,
+    /// Since when the decoder has brought nothing, though it was asked.
+    silent_since: Option<Instant>,
 }
 
 impl Source {
@@ -64,11 +76,11 @@ impl Source {
     /// An input error, where there is no such file, or it holds no video that can be decoded.
     pub fn open(path: &Path, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let origin = path.display().to_string();
-        check_file(path, &origin)?;
+        let start = check_file(path, &origin)?;
         let (pipeline, sink) = decoding::pipeline(path)?;
         let (sender, events) = bounded(CAPACITY);
         let faults = Faults::of(&pipeline);
-        deliver(&sink, sender.clone(), Arc::clone(&faults));
+        deliver(&sink, sender.clone(), Arc::clone(&faults), !(start.starts_with(b"RIFF") && start.ends_with(b"AVI ")));
         let opened = Opening { path, pipeline: &pipeline, sink: &sink, origin: &origin, interrupted };
         let facts = match opened.facts() {
             Ok(facts) => facts,
@@ -81,13 +93,13 @@ impl Source {
         let stopping = Arc::new(AtomicBool::new(false));
         let watch = {
             let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
-            let (faults, stopping) = (Arc::clone(&faults), Arc::clone(&stopping));
+            let (faults, stopping, origin) = (Arc::clone(&faults), Arc::clone(&stopping), origin.clone());
             std::thread::Builder::new()
                 .name("watch".into())
                 .spawn(move || watch(&bus, &origin, &sender, &faults, &stopping))
                 .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?
         };
-        Ok(Self { pipeline, events, facts, faults, watch: Some(watch), stopping })
+        Ok(Self { pipeline, events, facts, faults, watch: Some(watch), stopping, origin, silent_since: None })
     }
 
     pub fn facts(&self) -> &Facts {
@@ -110,13 +122,26 @@ impl Source {
             .map_err(|cause| Error::failed("the clip cannot be played").because(cause))
     }
 
-    /// The next frame, or how the stream ended; `None` where neither came within `patience`.
-    pub fn next(&self, patience: Duration) -> Option<Event> {
-        match self.events.recv_timeout(patience) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Event::End),
-        }
+    /// The next frame, or how the stream ended; `None` where neither came within `patience`. A decoder that is silent
+    /// for long counts as failed.
+    pub fn next(&mut self, patience: Duration) -> Option<Event> {
+        let event = match self.events.recv_timeout(patience) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Disconnected) => Event::End,
+            Err(RecvTimeoutError::Timeout) => {
+                let since = *self.silent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < SILENCE {
+                    return None;
+                }
+                let seconds = SILENCE.as_secs();
+                Event::Failed(
+                    Error::failed(format!("{}: no picture and no end for {seconds} s", self.origin))
+                        .remedy("check that its disk answers; if it does, convert the clip with ffmpeg"),
+                )
+            }
+        };
+        self.silent_since = None;
+        Some(event)
     }
 }
 
@@ -133,7 +158,8 @@ impl Drop for Source {
     }
 }
 
-fn check_file(path: &Path, origin: &str) -> Result<()> {
+/// Refuses what cannot be a clip; returns the file's first bytes, as far as it has them.
+fn check_file(path: &Path, origin: &str) -> Result<[u8; 12]> {
     let metadata = std::fs::metadata(path).map_err(|cause| {
         Error::input(format!("{origin}: cannot be opened")).because(cause).remedy("check the name and its permissions")
     })?;
@@ -143,14 +169,22 @@ fn check_file(path: &Path, origin: &str) -> Result<()> {
     if metadata.len() == 0 {
         return Err(Error::input(format!("{origin}: is empty")).remedy("copy or record the clip again"));
     }
-    std::fs::File::open(path).map(drop).map_err(|cause| {
+    let mut start = [0; 12];
+    let mut file = std::fs::File::open(path).map_err(|cause| {
         Error::input(format!("{origin}: cannot be opened")).because(cause).remedy("check its permissions")
-    })
+    })?;
+    let whole = file.read_exact(&mut start).is_ok();
+    if whole && start.starts_with(b"GIF8") {
+        // GStreamer's demuxer for it gives every picture the time 0 and then hangs.
+        return Err(Error::input(format!("{origin}: is a GIF, which cannot be read"))
+            .remedy("convert it: ffmpeg -i CLIP.gif CLIP.mp4"));
+    }
+    Ok(start)
 }
 
 /// Sends every frame that reaches `sink`, and its end.
-fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>) {
-    let mut clock = Clock::default();
+fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>, own_times: bool) {
+    let mut clock = Clock { own_times, ..Clock::default() };
     let at_end = events.clone();
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
@@ -172,22 +206,31 @@ fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>) 
 /// Tells frames their times.
 #[derive(Default)]
 struct Clock {
+    /// Whether the container has a time for each picture.
+    own_times: bool,
     /// The first frame's time in the container. Time starts there: what stands before it, such as the start-up delay
     /// of MPEG-TS or sound that begins earlier, is no part of the pictures.
     origin: Option<u64>,
     sequence: u64,
+    last_pts: u64,
     last_end: u64,
 }
 
 impl Clock {
-    /// A sample as a frame. A frame without a time follows the one before it.
+    /// A sample as a frame. A frame without a time, or with one that has passed, follows the one before it: B-frames in
+    /// AVI, which has no times of its own, or a clock that was set back.
     fn frame(&mut self, sample: &gst::Sample) -> Option<Frame> {
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
         let buffer = sample.buffer_owned()?;
         let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
         let told = buffer.pts().and_then(|pts| segment.to_stream_time(pts)).map(gst::ClockTime::nseconds);
         let origin = *self.origin.get_or_insert(told.unwrap_or(0));
-        let pts = told.map_or(self.last_end, |told| told.saturating_sub(origin));
+        let pts = match told.map(|told| told.saturating_sub(origin)) {
+            Some(pts) if self.sequence == 0 || pts > self.last_pts => pts,
+            // Around damage a decoder may tell one time twice. Pushing on what follows would lengthen the clip.
+            Some(pts) if self.own_times && pts + SET_BACK > self.last_pts => self.last_pts.midpoint(self.last_end),
+            _ => self.last_end,
+        };
         let duration = buffer
             .duration()
             .map(gst::ClockTime::nseconds)
@@ -196,6 +239,7 @@ impl Clock {
             .unwrap_or(DEFAULT_DURATION);
         let frame = Frame::map(buffer, &info, pts, duration, self.sequence)?;
         self.sequence += 1;
+        self.last_pts = pts;
         self.last_end = frame.end();
         Some(frame)
     }
@@ -236,10 +280,20 @@ impl Opening<'_> {
                 Error::input(format!("{}: its video track holds no pictures", self.origin))
                     .remedy("record or export the clip again")
             })?;
+        if info.width().min(info.height()) < SMALLEST {
+            return Err(Error::input(format!(
+                "{}: its pictures of {}x{} are too small",
+                self.origin,
+                info.width(),
+                info.height()
+            ))
+            .remedy(format!("give a clip of at least {SMALLEST}x{SMALLEST}")));
+        }
         let frame_rate = rhythm::constant_rate(self.path, frame_rate(&info), self.interrupted);
         Ok(Facts {
             layout: Layout { width: info.width() as usize, height: info.height() as usize },
             frame_rate,
+            pixel_aspect: (info.par().numer(), info.par().denom()),
             duration: self.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
         })
     }

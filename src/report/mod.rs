@@ -5,7 +5,7 @@ pub mod plot;
 pub mod subtitles;
 pub mod timeline;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -25,11 +25,16 @@ fn unwritable(path: &Path, cause: std::io::Error) -> Error {
     Error::failed(format!("{}: cannot be written", path.display())).because(cause).remedy(remedy)
 }
 
+/// The name under which a file is written before it is complete. The extension stays in its place, as some writers tell
+/// the format by it.
+pub fn part(path: &Path) -> PathBuf {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    path.with_extension(format!("part.{extension}"))
+}
+
 /// Has `write` write a file beside `path`, and renames it when it is complete; on a failure nothing is left of it.
 fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    // The extension stays in its place, as some writers tell the format by it.
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    let part = path.with_extension(format!("part.{extension}"));
+    let part = part(path);
     let written = write(&part).and_then(|()| std::fs::rename(&part, path).map_err(|cause| unwritable(path, cause)));
     if written.is_err() {
         let _ = std::fs::remove_file(&part);

@@ -206,7 +206,7 @@ fn draw_chart<B: DrawingBackend>(
         let colour = curves.colour(class)?;
         Some(Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.14).filled()))
     }))?;
-    let digits = usize::from(curves.end < 20.0) + usize::from(curves.end < 2.0);
+    let digits = [20.0, 2.0, 0.2].iter().filter(|&&limit| curves.end < limit).count();
     chart
         .configure_mesh()
         .x_desc("time (s)")

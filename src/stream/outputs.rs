@@ -18,7 +18,7 @@ use crate::media::recorder::{Recorded, Recorder};
 use crate::media::source::Facts;
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 use crate::report::journal::{AutoStride, Balance, Header, Journal, LabelledInterval, ModelName, Record};
-use crate::report::{milliseconds, plot, rounded, subtitles, timeline};
+use crate::report::{self, milliseconds, plot, rounded, subtitles, timeline};
 use crate::stream::Context;
 use crate::stream::space::Space;
 
@@ -39,6 +39,7 @@ impl Writers {
         for path in outputs.files().chain([outputs.journal.as_path()]) {
             make_folder(path)?;
             check_writable(path)?;
+            check_writable(&report::part(path))?;
         }
         let folders = outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent);
         let pixels = facts.layout.width * facts.layout.height;
@@ -52,8 +53,9 @@ impl Writers {
         let journal = Journal::create(&outputs.journal, header(context))?;
         let video = match &outputs.video {
             None => Ok(None),
-            Some((path, container)) => Recorder::create(path, *container, facts.layout, facts.frame_rate)
-                .map(|recorder| Some(Video::new(recorder, facts.layout))),
+            Some((path, container)) => {
+                Recorder::create(path, *container, facts).map(|recorder| Some(Video::new(recorder, facts.layout)))
+            }
         };
         let video = video.inspect_err(|_| {
             let _ = fs::remove_file(&outputs.journal);

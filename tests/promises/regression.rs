@@ -159,3 +159,62 @@ fn several_inputs_cannot_share_a_file() {
     run(&["--output-dir", "out", "--format", "mkv"]).succeeded();
     assert!(Path::new(&program.path("out/b.labelled.mkv")).exists());
 }
+
+#[test]
+fn b_frames_in_avi_keep_their_times() {
+    let program = Program::new();
+    let clip = variant(program.folder.path(), "b.avi", 60, &["-vf", "scale=160:120", "-c:v", "mpeg4", "-bf", "2"]);
+    program.run(&clip, &["--output", "out.avi"]).succeeded();
+    let video = probe(&program.path("out.avi"));
+    assert_eq!((video.frames, video.seconds), (60, 2.4));
+    let timeline = program.json("b.timeline.json");
+    let rows = timeline["confidences"]["rows"].as_array().unwrap();
+    assert!(rows.iter().zip(0..).all(|(row, i)| (row[0].as_f64().unwrap() - 40.0 * f64::from(i)).abs() < 0.01));
+}
+
+#[test]
+fn pixels_that_are_not_square_stay_so() {
+    let program = Program::new();
+    let encoded = ["-vf", "scale=352:288,setsar=12/11", "-c:v", "libx264"];
+    let clip = variant(program.folder.path(), "wide.mp4", 5, &encoded);
+    for output in ["out.avi", "out.mkv"] {
+        program.run(&clip, &["--output", output, "--only", "video"]).succeeded();
+        let told = std::process::Command::new("ffprobe")
+            .args(["-v", "error", "-show_entries", "stream=sample_aspect_ratio", "-of", "csv=p=0"])
+            .arg(program.path(output))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "12:11", "{output}");
+    }
+}
+
+#[test]
+fn a_gif_is_refused_instead_of_hanging() {
+    let program = Program::new();
+    let clip = variant(program.folder.path(), "clip.gif", 5, &["-vf", "scale=160:120"]);
+    let finished = program.run(&clip, &[]);
+    assert!(finished.refusal(2).contains("is a GIF, which cannot be read; convert it"), "{}", finished.stderr);
+}
+
+#[test]
+fn pictures_too_small_for_a_video_are_refused_before_the_work() {
+    let program = Program::new();
+    let tiny = variant(program.folder.path(), "tiny.mkv", 5, &["-vf", "scale=2:2", "-c:v", "ffv1"]);
+    assert!(program.run(&tiny, &[]).refusal(2).contains("pictures of 2x2 are too small"));
+    let small = variant(program.folder.path(), "small.mkv", 5, &["-vf", "scale=10:10", "-c:v", "ffv1"]);
+    let finished = program.run(&small, &[]);
+    assert!(finished.refusal(2).contains("an AVI cannot hold pictures of 10x10"), "{}", finished.stderr);
+    let left: Vec<_> = fs::read_dir(program.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "only the clips: {left:?}");
+    program.run(&small, &["--format", "mkv"]).succeeded();
+    assert_eq!(probe(&program.path("small.labelled.mkv")).frames, 5);
+}
+
+#[test]
+fn a_name_that_is_too_long_fails_before_the_work() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), &format!("{}.mp4", "x".repeat(240)), 3);
+    let finished = program.run(&clip, &["--only", "timeline"]);
+    assert!(finished.refusal(2).contains("File name too long"), "{}", finished.stderr);
+    program.run(&clip, &["--timeline", "short.json", "--only", "timeline"]).succeeded();
+}
