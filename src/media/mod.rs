@@ -1,6 +1,7 @@
 //! Everything GStreamer: files to frames, frames to labelled video.
 
 mod caps;
+mod clock;
 mod decoding;
 pub mod faults;
 pub mod frame;

@@ -17,6 +17,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
+use crate::media::clock::{Clock, frame_rate};
 use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
 use crate::media::{decoding, rhythm};
@@ -25,15 +26,11 @@ use crate::media::{decoding, rhythm};
 const CAPACITY: usize = 8;
 /// Longest wait for a file's first frame. Disks and decoders answer in far less; a hung network share does not.
 const OPEN_PATIENCE: Duration = Duration::from_secs(30);
-/// A time that lies further back than this is that of a clock that was set back.
-const SET_BACK: u64 = 1_000_000_000;
 /// Longest wait for a further frame.
 const SILENCE: Duration = Duration::from_secs(30);
 /// JPEG encoders and scalers give up below this width or height.
 const SMALLEST: u32 = 8;
 const POLL: Duration = Duration::from_millis(100);
-/// Assumed where neither container nor stream tells how long a frame is shown.
-const DEFAULT_DURATION: u64 = 40_000_000;
 
 /// What comes out of a source.
 pub enum Event {
@@ -184,7 +181,7 @@ fn check_file(path: &Path, origin: &str) -> Result<[u8; 12]> {
 
 /// Sends every frame that reaches `sink`, and its end.
 fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>, own_times: bool) {
-    let mut clock = Clock { own_times, ..Clock::default() };
+    let mut clock = Clock::new(own_times);
     let at_end = events.clone();
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
@@ -201,53 +198,6 @@ fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>, 
         })
         .build();
     sink.set_callbacks(callbacks);
-}
-
-/// Tells frames their times.
-#[derive(Default)]
-struct Clock {
-    /// Whether the container has a time for each picture.
-    own_times: bool,
-    /// The first frame's time in the container. Time starts there: what stands before it, such as the start-up delay
-    /// of MPEG-TS or sound that begins earlier, is no part of the pictures.
-    origin: Option<u64>,
-    sequence: u64,
-    last_pts: u64,
-    last_end: u64,
-}
-
-impl Clock {
-    /// A sample as a frame. A frame without a time, or with one that has passed, follows the one before it: B-frames in
-    /// AVI, which has no times of its own, or a clock that was set back.
-    fn frame(&mut self, sample: &gst::Sample) -> Option<Frame> {
-        let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
-        let buffer = sample.buffer_owned()?;
-        let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-        let told = buffer.pts().and_then(|pts| segment.to_stream_time(pts)).map(gst::ClockTime::nseconds);
-        let origin = *self.origin.get_or_insert(told.unwrap_or(0));
-        let pts = match told.map(|told| told.saturating_sub(origin)) {
-            Some(pts) if self.sequence == 0 || pts > self.last_pts => pts,
-            // Around damage a decoder may tell one time twice. Pushing on what follows would lengthen the clip.
-            Some(pts) if self.own_times && pts + SET_BACK > self.last_pts => self.last_pts.midpoint(self.last_end),
-            _ => self.last_end,
-        };
-        let duration = buffer
-            .duration()
-            .map(gst::ClockTime::nseconds)
-            .filter(|&duration| duration > 0)
-            .or_else(|| frame_rate(&info).map(|(n, d)| 1_000_000_000 * d as u64 / n as u64))
-            .unwrap_or(DEFAULT_DURATION);
-        let frame = Frame::map(buffer, &info, pts, duration, self.sequence)?;
-        self.sequence += 1;
-        self.last_pts = pts;
-        self.last_end = frame.end();
-        Some(frame)
-    }
-}
-
-fn frame_rate(info: &gst_video::VideoInfo) -> Option<(i32, i32)> {
-    let rate = info.fps();
-    (rate.numer() > 0 && rate.denom() > 0).then(|| (rate.numer(), rate.denom()))
 }
 
 /// A pipeline on its way to its first frame.
