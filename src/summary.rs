@@ -18,7 +18,7 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
         format!(
             "  speed      {:.1} frames/s: {:.1} s for {:.1} s of video",
             outcome.frames_per_second(),
-            outcome.wall.as_secs_f64(),
+            outcome.files.wall.as_secs_f64(),
             outcome.position as f64 / 1e9
         ),
         format!("  device     {}, up to {} pictures at once", engine.device(), engine.batch()),

@@ -59,7 +59,7 @@ impl Trial {
     /// Takes a frame's prediction and what the full analysis made of it.
     pub fn push(&mut self, probabilities: &[f32], full: Verdict) {
         for shadow in &mut self.shadows {
-            if self.frames % shadow.stride == 0 {
+            if self.frames.is_multiple_of(shadow.stride) {
                 shadow.held.clear();
                 shadow.held.extend_from_slice(probabilities);
             }

@@ -11,7 +11,7 @@ mod space;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::bounded;
 
@@ -80,7 +80,6 @@ pub struct Outcome {
     pub files: Closed,
     /// End of the last labelled frame, in nanoseconds.
     pub position: u64,
-    pub wall: Duration,
     /// Set where the user stopped the run before the clip's end.
     pub interrupted: bool,
     /// Set where something went wrong on the way; what came before it is in the files.
@@ -90,7 +89,7 @@ pub struct Outcome {
 impl Outcome {
     /// Frames labelled in a second of real time.
     pub fn frames_per_second(&self) -> f64 {
-        (self.balance.analysed + self.balance.held) as f64 / self.wall.as_secs_f64().max(1e-9)
+        (self.balance.analysed + self.balance.held) as f64 / self.files.wall.as_secs_f64().max(1e-9)
     }
 }
 
@@ -154,8 +153,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
         held: progress.held.get(),
         dropped: presenter.dropped(),
     };
-    let wall = began.elapsed();
-    let mut files = presenter.finish(&balance, wall, complete);
+    let mut files = presenter.finish(&balance, began, complete);
     error = error.or(std::mem::replace(&mut files.result, Ok(())).err());
-    Ok(Outcome { balance, files, position: progress.position.get(), wall, interrupted, error })
+    Ok(Outcome { balance, files, position: progress.position.get(), interrupted, error })
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -95,18 +95,21 @@ impl Writers {
     }
 
     /// Closes every file, the ones after a failing one too.
-    pub fn finish(mut self, balance: &Balance, wall: Duration, stride: Option<(u64, f64)>, complete: bool) -> Files {
-        let mut files = Files { result: Ok(()), written: Vec::new(), recorded: Recorded::default() };
+    pub fn finish(mut self, balance: &Balance, began: Instant, stride: Option<(u64, f64)>, complete: bool) -> Files {
+        let mut files =
+            Files { result: Ok(()), written: Vec::new(), recorded: Recorded::default(), wall: Duration::ZERO };
         if let (Some(video), Some((path, _))) = (self.video.take(), &self.outputs.video) {
             let finished = video.recorder.finish();
             files.recorded = finished.as_ref().copied().unwrap_or_default();
             files.keep(path, finished.map(drop));
         }
+        files.wall = began.elapsed();
+        let wall = files.wall.as_secs_f64();
         let labelled = (balance.analysed + balance.held) as f64;
         let end = Record::End {
             frames: balance.clone(),
-            wall_s: wall.as_secs_f64(),
-            frames_per_second: labelled / wall.as_secs_f64().max(1e-9),
+            wall_s: wall,
+            frames_per_second: labelled / wall.max(1e-9),
             reconnects: 0,
             auto_stride: stride.map(|(stride, agreement)| AutoStride { stride, agreement }),
             complete,
@@ -142,6 +145,8 @@ pub struct Files {
     pub result: Result<()>,
     pub written: Vec<PathBuf>,
     pub recorded: Recorded,
+    /// From the opened input to the closed video.
+    pub wall: Duration,
 }
 
 impl Files {

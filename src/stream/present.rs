@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
@@ -111,7 +111,7 @@ impl<'a> Presenter<'a> {
     }
 
     /// Closes the files.
-    pub fn finish(mut self, balance: &Balance, wall: Duration, complete: bool) -> Closed {
+    pub fn finish(mut self, balance: &Balance, began: Instant, complete: bool) -> Closed {
         let last = match self.intervals.finish() {
             Some(interval) => {
                 self.closed_intervals += 1;
@@ -120,11 +120,12 @@ impl<'a> Presenter<'a> {
             None => Ok(()),
         };
         let stride = self.stride();
-        let files = self.writers.finish(balance, wall, stride, complete);
+        let files = self.writers.finish(balance, began, stride, complete);
         Closed {
             result: last.and(files.result),
             written: files.written,
             recorded: files.recorded,
+            wall: files.wall,
             intervals: self.closed_intervals,
             long_gaps: self.long_gaps,
             stride,
@@ -138,6 +139,8 @@ pub struct Closed {
     pub result: Result<()>,
     pub written: Vec<PathBuf>,
     pub recorded: Recorded,
+    /// From the opened input to the closed video.
+    pub wall: Duration,
     pub intervals: u64,
     /// Stretches that are too long to be filled in an AVI.
     pub long_gaps: u64,

@@ -7,7 +7,7 @@ use livelabel::onnx::proto::{DimensionProto, EXTERNAL, FLOAT16, ModelProto, Tens
 use prost::Message;
 
 use crate::footage::{project, small};
-use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, probe, text};
+use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, left_out, probe, text};
 use crate::tiny;
 
 /// Runs with a clip made of `bytes`, which must be refused with a line that holds `words`, and leave nothing.
@@ -280,7 +280,7 @@ fn a_full_disk_closes_the_files() {
         .output()
         .unwrap();
     if output.status.code() == Some(77) || String::from_utf8_lossy(&output.stderr).contains("unshare") {
-        println!("left out: no disk can be mounted here");
+        left_out("no disk can be mounted here");
         return;
     }
     let finished = Finished::from(output);

@@ -11,7 +11,7 @@ use livelabel::onnx::weights::Weights;
 use serde_json::Value;
 
 use crate::footage::{fetched, project};
-use crate::program::{Program, text};
+use crate::program::{Program, left_out, text};
 
 const PHOTOGRAPHS: [(&str, &str, usize); 5] = [
     ("chelsea.png", "cat", 1),
@@ -151,7 +151,7 @@ fn a_device_that_is_not_there_is_never_replaced_in_silence() {
     let program = Program::new();
     let told: Value = serde_json::from_str(&program.start(&["devices", "--json"]).succeeded().stdout).unwrap();
     if told["devices"][0]["usable"] == true {
-        println!("left out: this machine has a GPU");
+        left_out("this machine has a GPU");
         return;
     }
     let clip = crate::footage::small(program.folder.path(), "clip.mp4", 3);

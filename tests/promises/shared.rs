@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use crate::footage::project;
-use crate::program::{Program, decodes_cleanly, probe, text};
+use crate::program::{Program, decodes_cleanly, left_out, probe, text};
 
 /// A clip of the folder `../shared/data/clips`; where that is not there the test is left out and says so.
 fn clip(name: &str) -> Option<PathBuf> {
     let path = project().join("../shared/data/clips").join(name);
     if !path.exists() {
-        println!("left out: {name} is not beside the project");
+        left_out(&format!("{name} is not beside the project"));
     }
     path.exists().then_some(path)
 }
