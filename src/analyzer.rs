@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::media;
+use crate::models;
 use crate::stream::{self, Context, Progress, Shutdown};
 use crate::summary;
 
@@ -20,11 +21,7 @@ use crate::summary;
 /// exist already.
 pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     media::init()?;
-    let path = match &config.model {
-        Some(path) => path.clone(),
-        None => Model::default_path()?,
-    };
-    let model = Model::read(&path)?;
+    let model = models::read(config.model.as_deref())?;
     check_action(config, &model)?;
     if !config.force {
         config.jobs.iter().try_for_each(stream::check_absent)?;

@@ -7,7 +7,7 @@ pub mod faults;
 pub mod frame;
 pub mod length;
 pub mod recorder;
-mod rhythm;
+pub mod rhythm;
 pub mod source;
 pub mod still;
 

@@ -71,11 +71,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the file.
+    /// Creates the file for pictures as `facts` says, at a rate for which AVI has to take one.
     ///
     /// # Errors
     /// Input, where the container cannot hold pictures of that size; failed, where it cannot be created.
-    pub fn create(path: &Path, container: Container, facts: &Facts) -> Result<Self> {
+    pub fn create(path: &Path, container: Container, facts: &Facts, frame_rate: Option<(i32, i32)>) -> Result<Self> {
         let layout = facts.layout;
         if container == Container::Avi && ![layout.width, layout.height].iter().all(|side| AVI_SIDES.contains(side)) {
             let (least, most) = (AVI_SIDES.start(), AVI_SIDES.end());
@@ -87,7 +87,7 @@ impl Recorder {
             ))
             .remedy("write .mkv, or use --format mkv"));
         }
-        let (numerator, denominator) = facts.frame_rate.unwrap_or(DEFAULT_RATE);
+        let (numerator, denominator) = frame_rate.unwrap_or(DEFAULT_RATE);
         let (pixel_width, pixel_height) = facts.pixel_aspect;
         let frame_rate = gst::Fraction::new(numerator, denominator);
         let caps = gst::Caps::builder("video/x-raw")

@@ -18,9 +18,9 @@ use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
 use crate::media::clock::{Clock, frame_rate};
+use crate::media::decoding;
 use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
-use crate::media::{decoding, rhythm};
 
 /// Decoded frames that may wait for the next stage.
 const CAPACITY: usize = 8;
@@ -45,7 +45,7 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub layout: Layout,
-    /// Frames a second as a fraction, where it can be told; where they come irregularly, that of the fastest part.
+    /// Frames a second as a fraction, where the container tells.
     pub frame_rate: Option<(i32, i32)>,
     /// Width of a pixel over its height, as a fraction.
     pub pixel_aspect: (i32, i32),
@@ -78,7 +78,7 @@ impl Source {
         let (sender, events) = bounded(CAPACITY);
         let faults = Faults::of(&pipeline);
         deliver(&sink, sender.clone(), Arc::clone(&faults), !(start.starts_with(b"RIFF") && start.ends_with(b"AVI ")));
-        let opened = Opening { path, pipeline: &pipeline, sink: &sink, origin: &origin, interrupted };
+        let opened = Opening { pipeline: &pipeline, sink: &sink, origin: &origin, interrupted };
         let facts = match opened.facts() {
             Ok(facts) => facts,
             Err(error) => {
@@ -202,7 +202,6 @@ fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>, 
 
 /// A pipeline on its way to its first frame.
 struct Opening<'a> {
-    path: &'a Path,
     pipeline: &'a gst::Pipeline,
     sink: &'a gst_app::AppSink,
     origin: &'a str,
@@ -239,10 +238,9 @@ impl Opening<'_> {
             ))
             .remedy(format!("give a clip of at least {SMALLEST}x{SMALLEST}")));
         }
-        let frame_rate = rhythm::constant_rate(self.path, frame_rate(&info), self.interrupted);
         Ok(Facts {
             layout: Layout { width: info.width() as usize, height: info.height() as usize },
-            frame_rate,
+            frame_rate: frame_rate(&info),
             pixel_aspect: (info.par().numer(), info.par().denom()),
             duration: self.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
         })

@@ -15,6 +15,7 @@ use crate::labels::stride::Stride;
 use crate::labels::verdict::Verdict;
 use crate::media::frame::{Frame, Layout};
 use crate::media::recorder::{Recorded, Recorder};
+use crate::media::rhythm::constant_rate;
 use crate::media::source::Facts;
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 use crate::report::journal::{AutoStride, Balance, Header, Journal, LabelledInterval, ModelName, Record};
@@ -30,6 +31,7 @@ pub struct Writers {
     video: Option<Video>,
     space: Vec<Space>,
     frames: u64,
+    intervals: u64,
 }
 
 impl Writers {
@@ -54,13 +56,15 @@ impl Writers {
         let video = match &outputs.video {
             None => Ok(None),
             Some((path, container)) => {
-                Recorder::create(path, *container, facts).map(|recorder| Some(Video::new(recorder, facts.layout)))
+                let Context { job, shutdown, .. } = context;
+                let rate = constant_rate(&job.input, facts.frame_rate, &|| shutdown.requested());
+                Recorder::create(path, *container, facts, rate).map(|recorder| Some(Video::new(recorder, facts.layout)))
             }
         };
         let video = video.inspect_err(|_| {
             let _ = fs::remove_file(&outputs.journal);
         })?;
-        Ok(Self { outputs, labels: context.model.labels.clone(), journal, video, space, frames: 0 })
+        Ok(Self { outputs, labels: context.model.labels.clone(), journal, video, space, frames: 0, intervals: 0 })
     }
 
     /// Writes one frame to every file.
@@ -79,7 +83,10 @@ impl Writers {
         })
     }
 
-    pub fn interval(&mut self, interval: &Interval) -> Result<()> {
+    /// Writes an interval, where one was closed.
+    pub fn interval(&mut self, closed: Option<Interval>) -> Result<()> {
+        let Some(interval) = closed else { return Ok(()) };
+        self.intervals += 1;
         self.journal.append(&Record::Interval(LabelledInterval {
             label: self.labels[interval.class].clone(),
             start: milliseconds(interval.start),
@@ -96,8 +103,13 @@ impl Writers {
 
     /// Closes every file, the ones after a failing one too.
     pub fn finish(mut self, balance: &Balance, began: Instant, stride: Option<(u64, f64)>, complete: bool) -> Files {
-        let mut files =
-            Files { result: Ok(()), written: Vec::new(), recorded: Recorded::default(), wall: Duration::ZERO };
+        let mut files = Files {
+            result: Ok(()),
+            written: Vec::new(),
+            recorded: Recorded::default(),
+            intervals: self.intervals,
+            wall: Duration::ZERO,
+        };
         if let (Some(video), Some((path, _))) = (self.video.take(), &self.outputs.video) {
             let finished = video.recorder.finish();
             files.recorded = finished.as_ref().copied().unwrap_or_default();
@@ -145,6 +157,7 @@ pub struct Files {
     pub result: Result<()>,
     pub written: Vec<PathBuf>,
     pub recorded: Recorded,
+    pub intervals: u64,
     /// From the opened input to the closed video.
     pub wall: Duration,
 }

@@ -31,7 +31,6 @@ pub struct Presenter<'a> {
     intervals: Intervals,
     tuner: Option<Tuner<'a>>,
     last: Vec<f32>,
-    closed_intervals: u64,
     /// Stretches that are too long to be filled in an AVI.
     long_gaps: u64,
 }
@@ -49,7 +48,6 @@ impl<'a> Presenter<'a> {
             intervals: Intervals::default(),
             tuner: matches!(labelling.stride, Stride::Auto).then(|| Tuner::new(pace)),
             last: Vec::new(),
-            closed_intervals: 0,
             long_gaps: 0,
         }
     }
@@ -77,18 +75,11 @@ impl<'a> Presenter<'a> {
         let previous_end = self.progress.position.get();
         if frame.sequence > 0 && frame.pts > previous_end + GAP {
             // Nothing was seen there, so nothing is claimed.
-            if let Some(interval) = self.intervals.finish() {
-                self.closed_intervals += 1;
-                self.writers.interval(&interval)?;
-            }
+            self.writers.interval(self.intervals.finish())?;
             self.writers.gap(previous_end, frame.pts)?;
             self.long_gaps += u64::from(frame.pts > previous_end + LONGEST_FILL);
         }
-        let closed = self.intervals.push(verdict, frame.pts, frame.end());
-        if let Some(interval) = closed {
-            self.closed_intervals += 1;
-            self.writers.interval(&interval)?;
-        }
+        self.writers.interval(self.intervals.push(verdict, frame.pts, frame.end()))?;
         self.writers.frame(&frame, verdict, smoothed)?;
         let counter = if analysed { &self.progress.analysed } else { &self.progress.held };
         counter.add(1);
@@ -112,13 +103,7 @@ impl<'a> Presenter<'a> {
 
     /// Closes the files.
     pub fn finish(mut self, balance: &Balance, began: Instant, complete: bool) -> Closed {
-        let last = match self.intervals.finish() {
-            Some(interval) => {
-                self.closed_intervals += 1;
-                self.writers.interval(&interval)
-            }
-            None => Ok(()),
-        };
+        let last = self.writers.interval(self.intervals.finish());
         let stride = self.stride();
         let files = self.writers.finish(balance, began, stride, complete);
         Closed {
@@ -126,7 +111,7 @@ impl<'a> Presenter<'a> {
             written: files.written,
             recorded: files.recorded,
             wall: files.wall,
-            intervals: self.closed_intervals,
+            intervals: files.intervals,
             long_gaps: self.long_gaps,
             stride,
         }
