@@ -1,0 +1,8 @@
+//! Tells the trainer's program where libtorch is, so that it starts without LD_LIBRARY_PATH.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+    }
+}
