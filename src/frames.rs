@@ -190,7 +190,8 @@ fn distinct_names(videos: &[PathBuf]) -> Vec<String> {
     videos.iter().map(name).collect()
 }
 
-fn is_video(path: &Path) -> bool {
+/// Whether `path` is a file that is named like a video.
+pub fn is_video(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     path.is_file() && ending.is_some_and(|ending| VIDEO_ENDINGS.contains(&ending.as_str()))
 }

@@ -23,3 +23,5 @@ pub mod settings;
 pub mod signals;
 pub mod stream;
 mod summary;
+#[cfg(feature = "train")]
+pub mod train;

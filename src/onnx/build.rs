@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::onnx::graph::{GraphBuilder, Precision};
-use crate::onnx::head::Head;
-use crate::onnx::resnet::{self, INPUT_SIZE};
+use crate::onnx::head::{Head, Pooling};
+use crate::onnx::resnet::{self, GraphLayers, INPUT_SIZE};
 use crate::onnx::weights::Weights;
 
 /// Version of the metadata's meaning, stored as `livelabel.version`.
@@ -66,7 +66,13 @@ fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<
     let classes = head.labels.len() as i64;
     let mut graph = GraphBuilder::new("livelabel", precision);
     let input = graph.input(INPUT, &[3, size, size]);
-    let features = resnet::backbone(&mut graph, weights, &input)?;
+    let mut layers = GraphLayers { graph: &mut graph, weights, trained: &head.backbone };
+    let trunk = resnet::trunk(&mut layers, &input)?;
+    let map = resnet::last_stage(&mut layers, trunk)?;
+    let features = match head.pooling {
+        Pooling::Mean => graph.global_mean("features", &map),
+        Pooling::Max => graph.global_max("features", &map),
+    };
     let logits = head.add_to(&mut graph, &features);
     let logits = graph.float_copy(LOGITS, &logits);
     graph.softmax(PROBABILITIES, &logits);

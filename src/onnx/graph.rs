@@ -85,8 +85,17 @@ impl GraphBuilder {
 
     /// The mean over height and width, flattened to `[batch, channels]`.
     pub fn global_mean(&mut self, name: &str, from: &str) -> String {
+        self.global_pool("GlobalAveragePool", name, from)
+    }
+
+    /// The maximum over height and width, flattened to `[batch, channels]`.
+    pub fn global_max(&mut self, name: &str, from: &str) -> String {
+        self.global_pool("GlobalMaxPool", name, from)
+    }
+
+    fn global_pool(&mut self, op: &str, name: &str, from: &str) -> String {
         let pooled = format!("{name}.pooled");
-        self.push("GlobalAveragePool", &pooled, &[from], &pooled, vec![]);
+        self.push(op, &pooled, &[from], &pooled, vec![]);
         self.push("Flatten", name, &[&pooled], name, vec![int("axis", 1)]);
         name.into()
     }

@@ -13,10 +13,24 @@ use crate::onnx::weights::{Weights, safetensors};
 /// Units of the hidden layer, as in the original network.
 pub const HIDDEN: usize = 512;
 
+/// How the last feature map `[batch, 2048, 7, 7]` becomes 2048 numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The mean over all places, as in the original
+    #[default]
+    Mean,
+    /// The largest value of any place
+    Max,
+}
+
 /// Dense layers with their labels. Weights are `[out, in]`.
 #[derive(Debug)]
 pub struct Head {
     pub labels: Vec<String>,
+    pub pooling: Pooling,
+    /// Convolutions of the backbone that were trained with the head, batch norm folded in: `NAME.weight`, `NAME.bias`.
+    pub backbone: HashMap<String, Weight>,
     hidden: Option<Layer>,
     output: Layer,
     /// What the file says of its training, for the model's metadata.
@@ -40,7 +54,8 @@ struct Layer {
 
 impl Head {
     /// Reads a head: `dense1.weight` 512×2048, `dense1.bias`, `dense2.weight` classes×512, `dense2.bias`, and `labels`
-    /// as a JSON list in the metadata.
+    /// as a JSON list in the metadata. Convolutions of the backbone that were trained too stand beside them, and
+    /// `pooling` in the metadata is `mean`, the default, or `max`.
     ///
     /// # Errors
     /// An input error that names the tensor or the metadata that is wrong.
@@ -86,7 +101,15 @@ impl Head {
             trained_on: note("trained_on"),
             metrics: note("metrics"),
         };
-        Ok(Self { labels, hidden: Some(hidden), output, notes })
+        let pooling = match metadata.get("pooling").map(String::as_str) {
+            None | Some("mean") => Pooling::Mean,
+            Some("max") => Pooling::Max,
+            Some(other) => {
+                return Err(Error::input(format!("{origin}: its metadata pooling is {other:?}"))
+                    .remedy("this version understands mean and max"));
+            }
+        };
+        Ok(Self { labels, pooling, backbone: tensors, hidden: Some(hidden), output, notes })
     }
 
     /// The backbone's own 1000-class layer `fc1000`, with the names in `labels` (a JSON object from index to name).
@@ -115,7 +138,7 @@ impl Head {
             bias: weights.tensor("fc1000/bias", &[classes])?.clone(),
         };
         let notes = Notes { trained_on: Some("ImageNet, 1000 classes".into()), ..Default::default() };
-        Ok(Self { labels, hidden: None, output, notes })
+        Ok(Self { labels, pooling: Pooling::Mean, backbone: HashMap::new(), hidden: None, output, notes })
     }
 
     /// Adds the head after `features`; returns the logits' name.

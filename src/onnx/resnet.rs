@@ -1,6 +1,8 @@
 //! ResNet50 as Keras builds it, version 1: each stage's stride is in its first 1×1 convolution, convolutions have
 //! biases, and every convolution is followed by a batch norm, which is folded into it here.
 
+use std::collections::HashMap;
+
 use crate::error::Result;
 use crate::onnx::graph::{GraphBuilder, Weight};
 use crate::onnx::weights::Weights;
@@ -12,84 +14,147 @@ pub const INPUT_SIZE: usize = 224;
 
 /// Stage name, number of blocks, inner channels, stride of the first block.
 const STAGES: [(&str, usize, usize, i64); 4] = [("2", 3, 64, 1), ("3", 4, 128, 2), ("4", 6, 256, 2), ("5", 3, 512, 2)];
+/// Channels of the map that the last stage takes.
+pub const BEFORE_LAST: usize = 1024;
 
-/// Adds the backbone after `input` (`[batch, 3, 224, 224]`); returns the features' name (`[batch, 2048]`).
-///
-/// # Errors
-/// An input error that names the first tensor that is missing or shaped otherwise.
-pub fn backbone(graph: &mut GraphBuilder, weights: &Weights, input: &str) -> Result<String> {
-    let conv1 = Folded::read(weights, "conv1", "bn_conv1", 7, 3, 64)?;
-    let conv1 = graph.conv("conv1", input, &conv1.weight, &conv1.bias, 2, 3);
-    let relu = graph.relu("conv1.relu", &conv1);
-    // Keras pads with zeros before pooling; after a ReLU that equals ONNX's padding, which never wins.
-    let mut x = graph.max_pool("pool1", &relu, 3, 2, 1);
-    let mut channels = 64;
-    for (stage, blocks, inner, first_stride) in STAGES {
-        for block in 0..blocks {
-            let letter = char::from(b'a' + block as u8);
-            let stride = if block == 0 { first_stride } else { 1 };
-            let name = format!("{stage}{letter}");
-            x = bottleneck(graph, weights, &name, &x, channels, inner, stride, block == 0)?;
-            channels = 4 * inner;
-        }
-    }
-    Ok(graph.global_mean("features", &x))
+/// A convolution of the network: its name and the shape of its weight.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    pub name: String,
+    pub kernel: usize,
+    pub from: usize,
+    pub to: usize,
 }
 
-#[allow(clippy::too_many_arguments)]
-fn bottleneck(
-    graph: &mut GraphBuilder,
-    weights: &Weights,
+/// What the network is made with: a graph's nodes, or tensors that are computed at once. Weights are found by name.
+pub trait Layers {
+    type Map;
+
+    fn conv(&mut self, conv: &Conv, input: &Self::Map, stride: i64) -> Result<Self::Map>;
+    fn relu(&mut self, name: &str, input: &Self::Map) -> Self::Map;
+    fn add(&mut self, name: &str, left: &Self::Map, right: &Self::Map) -> Self::Map;
+    fn max_pool(&mut self, name: &str, input: &Self::Map) -> Self::Map;
+}
+
+/// All but the last stage: `[batch, 3, 224, 224]` to `[batch, 1024, 14, 14]`.
+///
+/// # Errors
+/// Those of the layers.
+pub fn trunk<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
+    let conv1 = layers.conv(&Conv { name: "conv1".into(), kernel: 7, from: 3, to: 64 }, input, 2)?;
+    let relu = layers.relu("conv1.relu", &conv1);
+    let mut x = layers.max_pool("pool1", &relu);
+    let mut channels = 64;
+    for stage in &STAGES[..3] {
+        x = blocks(layers, stage, x, channels)?;
+        channels = 4 * stage.2;
+    }
+    Ok(x)
+}
+
+/// The last stage: `[batch, 1024, 14, 14]` to `[batch, 2048, 7, 7]`.
+///
+/// # Errors
+/// Those of the layers.
+pub fn last_stage<L: Layers>(layers: &mut L, input: L::Map) -> Result<L::Map> {
+    blocks(layers, &STAGES[3], input, BEFORE_LAST)
+}
+
+fn blocks<L: Layers>(
+    layers: &mut L,
+    &(stage, blocks, inner, first_stride): &(&str, usize, usize, i64),
+    mut x: L::Map,
+    mut channels: usize,
+) -> Result<L::Map> {
+    for block in 0..blocks {
+        let letter = char::from(b'a' + block as u8);
+        let stride = if block == 0 { first_stride } else { 1 };
+        x = bottleneck(layers, &format!("{stage}{letter}"), &x, channels, inner, stride)?;
+        channels = 4 * inner;
+    }
+    Ok(x)
+}
+
+/// Three convolutions and a shortcut, which is a convolution too where the shape changes.
+fn bottleneck<L: Layers>(
+    layers: &mut L,
     name: &str,
-    input: &str,
+    input: &L::Map,
     channels: usize,
     inner: usize,
     stride: i64,
-    project: bool,
-) -> Result<String> {
-    let branch = |branch: &str, kernel, from, to| {
-        Folded::read(
-            weights,
-            &format!("res{name}_branch{branch}"),
-            &format!("bn{name}_branch{branch}"),
-            kernel,
-            from,
-            to,
-        )
-    };
-    let mut x = input.to_string();
-    for (letter, kernel, from, to, stride) in
-        [("2a", 1, channels, inner, stride), ("2b", 3, inner, inner, 1), ("2c", 1, inner, 4 * inner, 1)]
-    {
-        let folded = branch(letter, kernel, from, to)?;
-        let conv = format!("res{name}_branch{letter}");
-        x = graph.conv(&conv, &x, &folded.weight, &folded.bias, stride, (kernel as i64 - 1) / 2);
-        if letter != "2c" {
-            x = graph.relu(&format!("{conv}.relu"), &x);
-        }
-    }
-    let shortcut = if project {
-        let folded = branch("1", 1, channels, 4 * inner)?;
-        graph.conv(&format!("res{name}_branch1"), input, &folded.weight, &folded.bias, stride, 0)
+) -> Result<L::Map> {
+    let conv = |branch: &str, kernel, from, to| Conv { name: format!("res{name}_branch{branch}"), kernel, from, to };
+    let a = layers.conv(&conv("2a", 1, channels, inner), input, stride)?;
+    let a = layers.relu(&format!("res{name}_branch2a.relu"), &a);
+    let b = layers.conv(&conv("2b", 3, inner, inner), &a, 1)?;
+    let b = layers.relu(&format!("res{name}_branch2b.relu"), &b);
+    let c = layers.conv(&conv("2c", 1, inner, 4 * inner), &b, 1)?;
+    let sum = if channels == 4 * inner {
+        layers.add(&format!("res{name}"), &c, input)
     } else {
-        input.to_string()
+        let shortcut = layers.conv(&conv("1", 1, channels, 4 * inner), input, stride)?;
+        layers.add(&format!("res{name}"), &c, &shortcut)
     };
-    let sum = graph.add(&format!("res{name}"), &x, &shortcut);
-    Ok(graph.relu(&format!("res{name}.relu"), &sum))
+    Ok(layers.relu(&format!("res{name}.relu"), &sum))
+}
+
+/// The network as nodes of a graph, with the batch norms folded in.
+pub struct GraphLayers<'a> {
+    pub graph: &'a mut GraphBuilder,
+    pub weights: &'a Weights,
+    /// Trained convolutions, `NAME.weight` and `NAME.bias`, which stand in for the folded ones.
+    pub trained: &'a HashMap<String, Weight>,
+}
+
+impl Layers for GraphLayers<'_> {
+    type Map = String;
+
+    fn conv(&mut self, conv: &Conv, input: &String, stride: i64) -> Result<String> {
+        let trained = |part: &str| self.trained.get(&format!("{}.{part}", conv.name));
+        let folded = match (trained("weight"), trained("bias")) {
+            (Some(weight), Some(bias)) => Folded { weight: weight.clone(), bias: bias.clone() },
+            _ => Folded::read(self.weights, conv)?,
+        };
+        let pad = (conv.kernel as i64 - 1) / 2;
+        Ok(self.graph.conv(&conv.name, input, &folded.weight, &folded.bias, stride, pad))
+    }
+
+    fn relu(&mut self, name: &str, input: &String) -> String {
+        self.graph.relu(name, input)
+    }
+
+    fn add(&mut self, name: &str, left: &String, right: &String) -> String {
+        self.graph.add(name, left, right)
+    }
+
+    fn max_pool(&mut self, name: &str, input: &String) -> String {
+        // Keras pads with zeros before pooling; after a ReLU that equals ONNX's padding, which never wins.
+        self.graph.max_pool(name, input, 3, 2, 1)
+    }
 }
 
 /// A convolution that includes its batch norm: `w·γ/√(σ²+ε)` and `(b−μ)·γ/√(σ²+ε)+β`, out-channel by out-channel.
-struct Folded {
-    weight: Weight,
-    bias: Weight,
+pub struct Folded {
+    pub weight: Weight,
+    pub bias: Weight,
 }
 
 impl Folded {
-    fn read(weights: &Weights, conv: &str, norm: &str, kernel: usize, from: usize, to: usize) -> Result<Self> {
+    /// Reads `conv` and its batch norm: `resXY` goes with `bnXY`, `conv1` with `bn_conv1`.
+    ///
+    /// # Errors
+    /// An input error that names the first tensor that is missing or shaped otherwise.
+    pub fn read(weights: &Weights, Conv { name, kernel, from, to }: &Conv) -> Result<Self> {
+        let (conv, kernel, from, to) = (name, *kernel, *from, *to);
+        let norm = match conv.strip_prefix("res") {
+            Some(block) => format!("bn{block}"),
+            None => format!("bn_{conv}"),
+        };
         let get = |layer: &str, part: &str| weights.tensor(&format!("{layer}/{part}"), &[to]).map(|w| &w.values);
         let hwio = weights.tensor(&format!("{conv}/kernel"), &[kernel, kernel, from, to])?;
-        let (bias, gamma, beta) = (get(conv, "bias")?, get(norm, "gamma")?, get(norm, "beta")?);
-        let (mean, variance) = (get(norm, "moving_mean")?, get(norm, "moving_variance")?);
+        let (bias, gamma, beta) = (get(conv, "bias")?, get(&norm, "gamma")?, get(&norm, "beta")?);
+        let (mean, variance) = (get(&norm, "moving_mean")?, get(&norm, "moving_variance")?);
 
         let epsilon = f64::from(weights.epsilon);
         let scale: Vec<f64> =

@@ -33,7 +33,7 @@ pub fn part(path: &Path) -> PathBuf {
 }
 
 /// Has `write` write a file beside `path`, and renames it when it is complete; on a failure nothing is left of it.
-fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let part = part(path);
     let written = write(&part).and_then(|()| std::fs::rename(&part, path).map_err(|cause| unwritable(path, cause)));
     if written.is_err() {

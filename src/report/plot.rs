@@ -15,7 +15,7 @@ const SIZE: (u32, u32) = (1200, 500);
 /// Points of a line at most: two for each column of the picture.
 const POINTS: usize = 2400;
 /// Colours that differ in lightness too, for those who see hues alike (Okabe and Ito's palette).
-const COLOURS: [RGBColor; 6] = [
+pub(crate) const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -26,16 +26,21 @@ const COLOURS: [RGBColor; 6] = [
 /// Lines beyond this number would hide each other: the labels with the highest peaks are drawn.
 const LINES: usize = COLOURS.len();
 
-/// Draws the journal to a `.png` or `.svg` file, beside its place and renamed.
-///
-/// # Errors
-/// Failed, where the journal cannot be read or the picture not be written.
-pub fn write(journal: &Path, output: &Path) -> Result<()> {
+/// Makes the program's own font known to plotters.
+pub(crate) fn register_font() {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         // The font is part of the program and whole, so registering it cannot fail.
         let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
     });
+}
+
+/// Draws the journal to a `.png` or `.svg` file, beside its place and renamed.
+///
+/// # Errors
+/// Failed, where the journal cannot be read or the picture not be written.
+pub fn write(journal: &Path, output: &Path) -> Result<()> {
+    register_font();
     let curves = Curves::read(journal)?;
     let failed = |cause: String| {
         Error::failed(format!("{}: the plot cannot be written", output.display()))

@@ -12,4 +12,6 @@ mod several;
 mod shared;
 mod stops;
 mod tiny;
+#[cfg(feature = "train")]
+mod trainer;
 mod video;

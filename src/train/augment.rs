@@ -1,0 +1,365 @@
+//! Variations of a picture, so that the network learns what matters and not what happens to be the same.
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// By how much pictures are varied. Everything is drawn evenly from its range.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Augmentation {
+    /// Degrees to either side.
+    pub rotation: f32,
+    /// Height and width are each magnified by a factor from `1 - zoom` to `1 + zoom`.
+    pub zoom: f32,
+    /// Share of height and width by which the picture moves, in either direction.
+    pub shift: f32,
+    /// Degrees to either side, as Keras' `shear_range`.
+    pub shear: f32,
+    /// Whether left and right are exchanged half of the time.
+    pub flip: bool,
+    /// Smallest share of the area that a random cut keeps, its sides up to 4:3 from the picture's; 1 cuts nothing.
+    pub crop: f32,
+    /// Half of the time detail is taken away by shrinking to this share of the size at least; 1 keeps all.
+    pub shrink: f32,
+    /// Factors from `1 - x` to `1 + x` for brightness, contrast and saturation.
+    pub jitter: f32,
+}
+
+/// How a picture is varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recipe {
+    /// Not at all
+    None,
+    /// The original's: rotation 30°, zoom 0.15, shifts 0.2, shear 0.15, flip
+    #[default]
+    Keras,
+    /// Random cuts, less detail, other colours, flip and a little rotation
+    Strong,
+}
+
+impl Recipe {
+    pub fn augmentation(self) -> Augmentation {
+        let none = Augmentation {
+            rotation: 0.0,
+            zoom: 0.0,
+            shift: 0.0,
+            shear: 0.0,
+            flip: false,
+            crop: 1.0,
+            shrink: 1.0,
+            jitter: 0.0,
+        };
+        match self {
+            Recipe::None => none,
+            Recipe::Keras => Augmentation { rotation: 30.0, zoom: 0.15, shift: 0.2, shear: 0.15, flip: true, ..none },
+            Recipe::Strong => {
+                Augmentation { rotation: 15.0, flip: true, crop: 0.25, shrink: 0.35, jitter: 0.3, ..none }
+            }
+        }
+    }
+}
+
+/// One variation: the numbers that were drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// Radians.
+    pub rotation: f64,
+    /// Rows and columns, as shares.
+    pub shift: [f64; 2],
+    /// Radians.
+    pub shear: f64,
+    pub zoom: [f64; 2],
+    pub flip: bool,
+    /// The part that is kept: top, left, height and width as shares of the picture.
+    pub crop: [f64; 4],
+    pub shrink: f64,
+    pub brightness: f32,
+    pub contrast: f32,
+    pub saturation: f32,
+}
+
+impl Augmentation {
+    pub fn draw(&self, rng: &mut impl Rng) -> View {
+        let mut within = |most: f32| f64::from(if most > 0.0 { rng.random_range(-most..=most) } else { 0.0 });
+        let rotation = within(self.rotation).to_radians();
+        let shift = [within(self.shift), within(self.shift)];
+        let shear = within(self.shear).to_radians();
+        let zoom = [1.0 + within(self.zoom), 1.0 + within(self.zoom)];
+        let [brightness, contrast, saturation] = [(); 3].map(|()| 1.0 + within(self.jitter) as f32);
+        let flip = self.flip && rng.random_bool(0.5);
+        let crop = if self.crop < 1.0 { cut(f64::from(self.crop), rng) } else { [0.0, 0.0, 1.0, 1.0] };
+        let shrinks = self.shrink < 1.0 && rng.random_bool(0.5);
+        let shrink = if shrinks { f64::from(rng.random_range(self.shrink..=1.0)) } else { 1.0 };
+        View { rotation, shift, shear, zoom, flip, crop, shrink, brightness, contrast, saturation }
+    }
+}
+
+/// A random part of at least this share of the area.
+fn cut(least: f64, rng: &mut impl Rng) -> [f64; 4] {
+    let area = rng.random_range(least..=1.0);
+    let aspect = rng.random_range((0.75f64).ln()..=(4.0f64 / 3.0).ln()).exp();
+    let (height, width) = ((area / aspect).sqrt().min(1.0), (area * aspect).sqrt().min(1.0));
+    [rng.random_range(0.0..=1.0 - height), rng.random_range(0.0..=1.0 - width), height, width]
+}
+
+impl View {
+    /// The picture as it is.
+    pub fn identity() -> Self {
+        View {
+            rotation: 0.0,
+            shift: [0.0; 2],
+            shear: 0.0,
+            zoom: [1.0; 2],
+            flip: false,
+            crop: [0.0, 0.0, 1.0, 1.0],
+            shrink: 1.0,
+            brightness: 1.0,
+            contrast: 1.0,
+            saturation: 1.0,
+        }
+    }
+
+    /// Writes the view, `[3, size, size]`, of a picture `[3, side, side]`; both blue, green, red from 0 to 255.
+    ///
+    /// # Panics
+    /// Where a slice has not that length.
+    pub fn apply(&self, picture: &[f32], side: usize, view: &mut [f32], size: usize) {
+        assert_eq!((picture.len(), view.len()), (3 * side * side, 3 * size * size));
+        let map = self.map(side, size);
+        for (from, to) in picture.chunks_exact(side * side).zip(view.chunks_exact_mut(size * size)) {
+            sample(&map, from, side, to, size);
+            if self.shrink < 1.0 {
+                lose_detail(to, size, self.shrink);
+            }
+        }
+        self.recolour(view, size * size);
+    }
+
+    /// From (row, column) of the view to that of the picture: a 2×3 matrix.
+    ///
+    /// Within a square of the view's size it is Keras' `apply_affine_transform`: rotation · shift · shear · zoom about the
+    /// centre, each from the place in the result to the place in the source; the flip comes last. The cut then takes the
+    /// square to a part of the picture.
+    fn map(&self, side: usize, size: usize) -> [[f64; 3]; 2] {
+        let (sin, cos) = self.rotation.sin_cos();
+        let rotation = [[cos, -sin, 0.0], [sin, cos, 0.0]];
+        let shift = [[1.0, 0.0, self.shift[0] * size as f64], [0.0, 1.0, self.shift[1] * size as f64]];
+        let shear = [[1.0, -self.shear.sin(), 0.0], [0.0, self.shear.cos(), 0.0]];
+        let zoom = [[self.zoom[0], 0.0, 0.0], [0.0, self.zoom[1], 0.0]];
+        let middle = (size as f64 - 1.0) / 2.0;
+        let centre = |to: f64| [[1.0, 0.0, to], [0.0, 1.0, to]];
+        let flip = if self.flip { [[1.0, 0.0, 0.0], [0.0, -1.0, size as f64 - 1.0]] } else { centre(0.0) };
+        let [top, left, height, width] = self.crop;
+        let scale = side as f64 / size as f64;
+        // Pixel centres: place p of the view is at p + ½ of its length.
+        let along = |from: f64, share: f64| (share * scale, from * side as f64 + 0.5 * share * scale - 0.5);
+        let ((rows, row), (columns, column)) = (along(top, height), along(left, width));
+        let part = [[rows, 0.0, row], [0.0, columns, column]];
+        [part, centre(middle), rotation, shift, shear, zoom, centre(-middle), flip]
+            .into_iter()
+            .reduce(compose)
+            .unwrap_or(part)
+    }
+
+    /// Brightness multiplies, contrast and saturation mix with the mean grey and with each pixel's own grey.
+    fn recolour(&self, view: &mut [f32], area: usize) {
+        if [self.brightness, self.contrast, self.saturation] == [1.0; 3] {
+            return;
+        }
+        let (blue, rest) = view.split_at_mut(area);
+        let (green, red) = rest.split_at_mut(area);
+        let grey = |b: f32, g: f32, r: f32| 0.114 * b + 0.587 * g + 0.299 * r;
+        let sum: f64 = (0..area).map(|i| f64::from(grey(blue[i], green[i], red[i]))).sum();
+        let mean = self.brightness * (sum / area as f64) as f32;
+        for i in 0..area {
+            let bright = [blue[i], green[i], red[i]].map(|value| self.brightness * value);
+            let contrasted = bright.map(|value| mean + self.contrast * (value - mean));
+            let own = grey(contrasted[0], contrasted[1], contrasted[2]);
+            [blue[i], green[i], red[i]] =
+                contrasted.map(|value| (own + self.saturation * (value - own)).clamp(0.0, 255.0));
+        }
+    }
+}
+
+/// `left` after `right`.
+fn compose(left: [[f64; 3]; 2], right: [[f64; 3]; 2]) -> [[f64; 3]; 2] {
+    left.map(|[a, b, c]| {
+        let column = |i: usize| a * right[0][i] + b * right[1][i];
+        [column(0), column(1), column(2) + c]
+    })
+}
+
+/// Bilinear; beyond the edges the nearest pixel counts.
+fn sample(map: &[[f64; 3]; 2], from: &[f32], side: usize, to: &mut [f32], size: usize) {
+    let last = side as f64 - 1.0;
+    for (row, line) in to.chunks_exact_mut(size).enumerate() {
+        for (column, value) in line.iter_mut().enumerate() {
+            let at = |[a, b, c]: [f64; 3]| (a * row as f64 + b * column as f64 + c).clamp(0.0, last);
+            let (y, x) = (at(map[0]), at(map[1]));
+            let (top, left) = (y as usize, x as usize);
+            let (bottom, right) = ((top + 1).min(side - 1), (left + 1).min(side - 1));
+            let (fy, fx) = ((y - top as f64) as f32, (x - left as f64) as f32);
+            let mix = |row: usize| from[row * side + left] * (1.0 - fx) + from[row * side + right] * fx;
+            *value = mix(top) * (1.0 - fy) + mix(bottom) * fy;
+        }
+    }
+}
+
+/// Shrinks to `share` of the size by averaging, and enlarges again.
+fn lose_detail(plane: &mut [f32], size: usize, share: f64) {
+    let small = ((size as f64 * share).round() as usize).clamp(1, size);
+    let ratio = size as f64 / small as f64;
+    let average = |from: &dyn Fn(usize) -> f32, place: usize| {
+        let (begin, end) = (place as f64 * ratio, (place + 1) as f64 * ratio);
+        let inner = (begin as usize..(end.ceil() as usize).min(size)).map(|i| {
+            let covered = (end.min(i as f64 + 1.0) - begin.max(i as f64)) as f32;
+            covered * from(i)
+        });
+        inner.sum::<f32>() / ratio as f32
+    };
+    let mut narrow = vec![0.0; size * small];
+    for row in 0..size {
+        for column in 0..small {
+            narrow[row * small + column] = average(&|i| plane[row * size + i], column);
+        }
+    }
+    let mut tiny = vec![0.0; small * small];
+    for row in 0..small {
+        for column in 0..small {
+            tiny[row * small + column] = average(&|i| narrow[i * small + column], row);
+        }
+    }
+    let back = 1.0 / ratio;
+    let enlarge = [[back, 0.0, 0.5 * back - 0.5], [0.0, back, 0.5 * back - 0.5]];
+    sample(&enlarge, &tiny, small, plane, size);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    const SIZE: usize = 16;
+
+    fn picture(side: usize) -> Vec<f32> {
+        (0..3 * side * side).map(|i| ((i * 7919) % 251) as f32).collect()
+    }
+
+    fn seen(view: &View, picture: &[f32], side: usize) -> Vec<f32> {
+        let mut seen = vec![0.0; 3 * SIZE * SIZE];
+        view.apply(picture, side, &mut seen, SIZE);
+        seen
+    }
+
+    /// Keras' definition for one transform at a time: where in the source the pixel (row, column) comes from.
+    fn check(view: View, source: impl Fn(f64, f64) -> (f64, f64)) {
+        let picture = picture(SIZE);
+        let seen = seen(&view, &picture, SIZE);
+        let last = SIZE as f64 - 1.0;
+        for channel in 0..3 {
+            let plane = &picture[channel * SIZE * SIZE..][..SIZE * SIZE];
+            for row in 0..SIZE {
+                for column in 0..SIZE {
+                    let (y, x) = source(row as f64, column as f64);
+                    let (y, x) = (y.clamp(0.0, last), x.clamp(0.0, last));
+                    let mut expected = 0.0;
+                    for (r, c) in (0..SIZE).flat_map(|r| (0..SIZE).map(move |c| (r, c))) {
+                        let weight = (1.0 - (y - r as f64).abs()).max(0.0) * (1.0 - (x - c as f64).abs()).max(0.0);
+                        expected += weight * f64::from(plane[r * SIZE + c]);
+                    }
+                    let found = f64::from(seen[(channel * SIZE + row) * SIZE + column]);
+                    assert!((found - expected).abs() < 1e-2, "{row} {column}: {found} for {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_transform_is_keras() {
+        let middle = 7.5;
+        check(View::identity(), |y, x| (y, x));
+        check(View { flip: true, ..View::identity() }, |y, x| (y, 15.0 - x));
+        check(View { shift: [0.1, -0.2], ..View::identity() }, |y, x| (y + 1.6, x - 3.2));
+        check(View { zoom: [0.9, 1.1], ..View::identity() }, |y, x| {
+            (0.9 * (y - middle) + middle, 1.1 * (x - middle) + middle)
+        });
+        let angle = 0.4f64;
+        check(View { rotation: angle, ..View::identity() }, |y, x| {
+            let (y, x) = (y - middle, x - middle);
+            (angle.cos() * y - angle.sin() * x + middle, angle.sin() * y + angle.cos() * x + middle)
+        });
+        check(View { shear: angle, ..View::identity() }, |y, x| {
+            let (y, x) = (y - middle, x - middle);
+            (y - angle.sin() * x + middle, angle.cos() * x + middle)
+        });
+    }
+
+    #[test]
+    fn they_compose_in_keras_order() {
+        let middle = 7.5;
+        let view =
+            View { rotation: 0.3, shift: [0.1, 0.05], shear: 0.2, zoom: [0.9, 1.2], flip: true, ..View::identity() };
+        check(view, |y, x| {
+            let (y, x) = (0.9 * (y - middle), 1.2 * (15.0 - x - middle));
+            let (y, x) = (y - 0.2f64.sin() * x, 0.2f64.cos() * x);
+            let (y, x) = (y + 1.6, x + 0.8);
+            (0.3f64.cos() * y - 0.3f64.sin() * x + middle, 0.3f64.sin() * y + 0.3f64.cos() * x + middle)
+        });
+    }
+
+    #[test]
+    fn a_cut_is_the_part_enlarged() {
+        // The lower right quarter of a picture twice the view's size needs no interpolation.
+        let picture = picture(2 * SIZE);
+        let seen = seen(&View { crop: [0.5, 0.5, 0.5, 0.5], ..View::identity() }, &picture, 2 * SIZE);
+        for (row, column) in [(0, 0), (3, 9), (15, 15)] {
+            assert_eq!(seen[row * SIZE + column], picture[(row + SIZE) * 2 * SIZE + column + SIZE]);
+        }
+    }
+
+    #[test]
+    fn colours_follow_their_definitions() {
+        let mut view = [100.0, 50.0, 20.0, 40.0, 60.0, 10.0];
+        View { brightness: 2.0, ..View::identity() }.recolour(&mut view, 2);
+        assert_eq!(view, [200.0, 100.0, 40.0, 80.0, 120.0, 20.0]);
+        let mut view = [100.0, 50.0, 200.0];
+        View { saturation: 0.0, ..View::identity() }.recolour(&mut view, 1);
+        let grey = 0.114 * 100.0 + 0.587 * 50.0 + 0.299 * 200.0;
+        assert!(view.iter().all(|value| (value - grey).abs() < 1e-4), "{view:?}");
+        let mut view = [0.0, 100.0, 0.0, 100.0, 0.0, 100.0];
+        View { contrast: 0.5, ..View::identity() }.recolour(&mut view, 2);
+        assert!(view.iter().zip([25.0, 75.0].repeat(3)).all(|(found, value)| (found - value).abs() < 1e-3), "{view:?}");
+    }
+
+    #[test]
+    fn lost_detail_leaves_the_mean() {
+        let mut plane: Vec<f32> =
+            (0..SIZE * SIZE).map(|i| if (i + i / SIZE).is_multiple_of(2) { 0.0 } else { 200.0 }).collect();
+        lose_detail(&mut plane, SIZE, 0.5);
+        assert!(plane.iter().all(|value| (value - 100.0).abs() < 1e-3));
+    }
+
+    #[test]
+    fn ranges_are_kept_and_used() {
+        let keras = Recipe::Keras.augmentation();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let views: Vec<View> = (0..2000).map(|_| keras.draw(&mut rng)).collect();
+        let most = |of: fn(&View) -> f64| views.iter().map(|view| of(view).abs()).fold(0.0, f64::max);
+        for (found, limit) in [
+            (most(|view| view.rotation.to_degrees()), 30.0),
+            (most(|view| view.shift[0]), 0.2),
+            (most(|view| view.zoom[1] - 1.0), 0.15),
+            (most(|view| view.shear.to_degrees()), 0.15),
+        ] {
+            assert!(found <= limit * 1.000001 && found > 0.98 * limit, "{found} of {limit}");
+        }
+        let flips = views.iter().filter(|view| view.flip).count();
+        assert!((900..1100).contains(&flips), "{flips}");
+        let strong = Recipe::Strong.augmentation();
+        for view in (0..2000).map(|_| strong.draw(&mut rng)) {
+            let [top, left, height, width] = view.crop;
+            assert!(top + height <= 1.000001 && left + width <= 1.000001 && height * width > 0.18, "{:?}", view.crop);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What happens after each epoch besides learning: small structs behind one trait.
+
+pub mod remote_monitor;
+pub mod tensorboard;
+
+use crate::error::Result;
+use crate::train::run::Run;
+use crate::train::training::EpochRecord;
+
+/// Is told of every epoch.
+pub trait Callback {
+    /// `history` ends with the epoch that is just done.
+    ///
+    /// # Errors
+    /// What makes it senseless to go on, such as a full disk.
+    fn epoch(&mut self, history: &[EpochRecord]) -> Result<()>;
+}
+
+/// Keeps `history.csv` and `history.json` of a run up to date.
+pub struct History<'a>(pub &'a Run);
+
+impl Callback for History<'_> {
+    fn epoch(&mut self, history: &[EpochRecord]) -> Result<()> {
+        self.0.write_history(history)
+    }
+}
+
+/// An epoch's figures under Keras' names.
+pub fn figures(record: &EpochRecord) -> [(&'static str, f64); 6] {
+    [
+        ("loss", record.loss),
+        ("accuracy", record.accuracy),
+        ("val_loss", record.val_loss),
+        ("val_accuracy", record.val_accuracy),
+        ("val_macro_f1", record.val_macro_f1),
+        ("lr", record.learning_rate),
+    ]
+}

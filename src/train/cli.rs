@@ -1,0 +1,106 @@
+//! The trainer's arguments and help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cli::LogFormat;
+use crate::inference::device::Choice;
+use crate::onnx::graph::Precision;
+use crate::train::augment::Recipe;
+use crate::train::options::FitOptions;
+
+/// Trains models for livelabel.
+///
+/// Give it a folder for each activity with pictures or clips of it; out comes a model file that `livelabel run --model`
+/// takes.
+#[derive(Debug, Parser)]
+#[command(name = "livelabel-train", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// How messages are written to stderr
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model
+    Fit(Box<FitArgs>),
+    /// Try batch sizes 32 to 128, dropout 0.1 to 0.5 and 10 to 50 epochs; print them, the best first
+    Sweep {
+        #[command(flatten)]
+        options: Box<FitOptions>,
+        /// Write the table to this file too
+        #[arg(long, value_name = "FILE.csv")]
+        csv: Option<PathBuf>,
+    },
+    /// Write a sheet of what the network gets to see: pictures, and views of them
+    Preview {
+        /// Class folders of pictures, or a .tsv table
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// How pictures are varied
+        #[arg(long, value_enum, default_value = "keras")]
+        augment: Recipe,
+        #[arg(long, default_value_t = 42, value_name = "N")]
+        seed: u64,
+        /// The file to write
+        #[arg(long, value_name = "FILE.png")]
+        output: PathBuf,
+    },
+    /// Tell how good a model is on labelled pictures, or what runs found on the pictures they kept
+    Evaluate(EvaluateArgs),
+    /// Write a run's model file
+    Export {
+        #[arg(long, value_name = "RUN")]
+        run: PathBuf,
+        /// The file to write
+        #[arg(long, value_name = "OUT.onnx")]
+        model: PathBuf,
+        #[arg(long, value_enum, default_value = "fp32")]
+        precision: Precision,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct FitArgs {
+    #[command(flatten)]
+    pub options: FitOptions,
+    /// Go on with a run that was interrupted
+    #[arg(long, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
+    /// Start anew where a run is there already
+    #[arg(long, conflicts_with = "resume")]
+    pub force: bool,
+    /// No progress and no report
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Model file
+    #[arg(long, value_name = "FILE", required_unless_present = "run")]
+    pub model: Option<PathBuf>,
+    /// Class folders of pictures, or a .tsv table
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Class folders of clips, or a .tsv table: frame by frame, with and without averaging
+    #[arg(long, value_name = "DIR", conflicts_with = "data")]
+    pub clips: Option<PathBuf>,
+    /// Runs whose validation pictures are taken together
+    #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with = "model")]
+    pub run: Vec<PathBuf>,
+    /// What runs the network: auto, cpu, cuda, cuda:N, openvino
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: Choice,
+}
+
+/// Options as they are when none is given.
+#[derive(Debug, Parser)]
+pub struct Defaults {
+    #[command(flatten)]
+    pub options: FitOptions,
+}

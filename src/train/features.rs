@@ -1,0 +1,361 @@
+//! The frozen part of the network over all pictures, once: each picture and its varied views become rows of a store.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use tch::{Device, Tensor, no_grad};
+
+use crate::error::{Error, Result};
+use crate::inference::model::{Channels, InputSpec};
+use crate::inference::preprocess::{Preprocessor, read_picture};
+use crate::media::source::{Event, Source};
+use crate::onnx::build::{INPUT, MEAN};
+use crate::onnx::head::Pooling;
+use crate::onnx::resnet::{BEFORE_LAST, FEATURES, INPUT_SIZE};
+use crate::onnx::weights::Weights;
+use crate::picture::Picture;
+use crate::stream::Shutdown;
+use crate::train::augment::Augmentation;
+use crate::train::dataset::{Dataset, Item};
+use crate::train::network::{Backbone, pool, values};
+use crate::train::store::{Entry, Kept, Store, row_bytes};
+
+/// Pictures that go through the network at once. The maps of more would be too large for malloc to keep, and the system
+/// would clear fresh memory for every layer.
+const BATCH: usize = 8;
+/// Pictures that are read at once, on all cores.
+const READ: usize = 16;
+/// Side of the pictures that views are cut from: room for a cut to keep some detail.
+const SIDE: usize = INPUT_SIZE * 9 / 7;
+/// Changes where the meaning of a row does.
+const VERSION: u32 = 1;
+
+/// Where the network is cut: what is before is frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// After pooling: a row is 2048 numbers.
+    Pooled(Pooling),
+    /// Before the last stage: a row is a map `[1024, 14, 14]`, in half precision.
+    LastStage,
+}
+
+impl Cut {
+    /// Numbers in a row, and how they are kept.
+    pub fn row(self) -> (usize, Kept) {
+        match self {
+            Cut::Pooled(_) => (FEATURES, Kept::Float),
+            Cut::LastStage => (BEFORE_LAST * (INPUT_SIZE / 16).pow(2), Kept::Half),
+        }
+    }
+
+    /// Rows to the tensor that the learning part takes.
+    pub fn tensor(self, values: &[f32], device: Device) -> Tensor {
+        let side = (INPUT_SIZE / 16) as i64;
+        let shape = match self {
+            Cut::Pooled(_) => vec![-1, FEATURES as i64],
+            Cut::LastStage => vec![-1, BEFORE_LAST as i64, side, side],
+        };
+        Tensor::from_slice(values).view(shape.as_slice()).to_device(device)
+    }
+
+    /// Pictures `[n, 3, 224, 224]` through the frozen part.
+    pub fn forward(self, backbone: &Backbone, pictures: &Tensor) -> Tensor {
+        no_grad(|| {
+            let map = backbone.trunk(pictures);
+            match self {
+                Cut::Pooled(pooling) => pool(&backbone.last_stage(&map), pooling),
+                Cut::LastStage => map,
+            }
+        })
+    }
+}
+
+/// How pictures become tensors: view 0 is the analyzer's own, the others are drawn from content, number and seed.
+#[derive(Clone, Debug)]
+pub struct Views {
+    pub augmentation: Augmentation,
+    pub seed: u64,
+}
+
+impl Views {
+    /// The tensor `[3, 224, 224]` of one view; `content` tells pictures apart.
+    ///
+    /// # Errors
+    /// Internal, where the picture cannot be resized.
+    pub fn tensor(&self, picture: &Picture, content: &[u8; 32], view: usize) -> Result<Vec<f32>> {
+        let mut tensor = vec![0.0; 3 * INPUT_SIZE * INPUT_SIZE];
+        if view == 0 {
+            Preprocessor::new(&input(INPUT_SIZE, MEAN)).prepare(picture, &mut tensor)?;
+            return Ok(tensor);
+        }
+        let mut large = vec![0.0; 3 * SIDE * SIDE];
+        Preprocessor::new(&input(SIDE, [0.0; 3])).prepare(picture, &mut large)?;
+        let mut seed = Sha256::new_with_prefix(content);
+        seed.update(self.seed.to_le_bytes());
+        seed.update((view as u64).to_le_bytes());
+        let mut rng = ChaCha8Rng::from_seed(seed.finalize().into());
+        self.augmentation.draw(&mut rng).apply(&large, SIDE, &mut tensor, INPUT_SIZE);
+        for (channel, mean) in tensor.chunks_exact_mut(INPUT_SIZE * INPUT_SIZE).zip(MEAN) {
+            channel.iter_mut().for_each(|value| *value -= mean);
+        }
+        Ok(tensor)
+    }
+}
+
+fn input(size: usize, mean: [f32; 3]) -> InputSpec {
+    InputSpec { name: INPUT.into(), size, channels: Channels::Bgr, mean, scale: 1.0 }
+}
+
+/// One picture or frame with its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Index of its item.
+    pub item: usize,
+    /// Milliseconds in a clip.
+    pub time: u64,
+    pub first_row: usize,
+    pub views: usize,
+}
+
+/// What is asked of a pass over the pictures.
+pub struct Pass<'a> {
+    pub data: &'a Dataset,
+    /// Views of each item.
+    pub views_of: &'a [usize],
+    pub views: &'a Views,
+    pub cut: Cut,
+    /// Milliseconds between the frames of a clip.
+    pub every: u64,
+}
+
+/// The folder of the store for this backbone, cut and these views.
+pub fn folder(cache: &Path, weights: &Weights, cut: Cut, views: &Views) -> PathBuf {
+    let mut hash = Sha256::new();
+    let mut names: Vec<_> = weights.iter().collect();
+    names.sort_by_key(|(name, _)| *name);
+    for (name, weight) in names {
+        hash.update(name);
+        for value in &weight.values {
+            hash.update(value.to_le_bytes());
+        }
+    }
+    hash.update(format!("{VERSION} {cut:?} {views:?} {SIDE} {}", weights.epsilon));
+    let name: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    cache.join(name)
+}
+
+/// Bytes that the rows which are not there yet will take, at most.
+pub fn needed(pass: &Pass, frames: usize) -> u64 {
+    let (length, kept) = pass.cut.row();
+    let rows: usize =
+        pass.data.items.iter().zip(pass.views_of).map(|(item, views)| views * if item.clip { frames } else { 1 }).sum();
+    (rows * row_bytes(length, kept)) as u64
+}
+
+/// What the reading threads hand to the network.
+enum Piece {
+    View(Vec<f32>),
+    Done { item: usize, key: String, times: Vec<u64> },
+    Failed { item: usize, error: Error },
+}
+
+/// Fills the store with what it lacks; returns the samples of all items, by item and time, and how many could not be read.
+///
+/// `progress` is told the pictures done and in all. Unreadable items are named in a warning and left out.
+///
+/// # Errors
+/// Failed, where the store cannot be written, or on a requested stop.
+pub fn compute(
+    pass: &Pass,
+    backbone: &Backbone,
+    device: Device,
+    store: &mut Store,
+    shutdown: &Shutdown,
+    progress: &dyn Fn(usize, usize),
+) -> Result<(Vec<Sample>, usize)> {
+    let keys: Vec<Option<[u8; 32]>> = pass.data.items.par_iter().map(|item| content(&item.path).ok()).collect();
+    let key = |index: usize| keys[index].map(|content| key_of(&content, pass, index));
+    let todo: Vec<usize> =
+        (0..pass.data.items.len()).filter(|&i| key(i).is_none_or(|key| store.entry(&key).is_none())).collect();
+    let (sender, pieces) = bounded(4 * BATCH);
+    let mut unreadable = 0;
+    std::thread::scope(|scope| -> Result<()> {
+        let (keys, todo) = (&keys, &todo);
+        let reader = scope.spawn(move || read(pass, keys, todo, &sender, shutdown));
+        let (mut waiting, mut done, mut finished) = (Vec::new(), Vec::new(), 0);
+        let mut row = store.count();
+        for piece in &pieces {
+            match piece {
+                Piece::View(tensor) => {
+                    waiting.push(tensor);
+                    if waiting.len() == BATCH {
+                        flush(&mut waiting, pass.cut, backbone, device, store)?;
+                    }
+                    row += 1;
+                }
+                Piece::Done { item, key, times } => {
+                    let rows = pass.views_of[item] * times.len();
+                    done.push((row, Entry { key, first_row: row - rows, views: pass.views_of[item], times }));
+                }
+                Piece::Failed { item, error } => {
+                    tracing::warn!("{error}; {} is left out", pass.data.items[item].name);
+                    unreadable += 1;
+                }
+            }
+            let there = store.count();
+            for (_, entry) in done.extract_if(.., |(end, _)| *end <= there) {
+                store.finish(entry)?;
+                finished += 1;
+                progress(finished, todo.len());
+            }
+        }
+        flush(&mut waiting, pass.cut, backbone, device, store)?;
+        for (_, entry) in done {
+            store.finish(entry)?;
+        }
+        drop(pieces);
+        reader.join().map_err(|_| Error::internal("a reading thread broke down"))
+    })?;
+    if shutdown.requested() {
+        return Err(Error::failed("stopped while features were computed")
+            .remedy("start the same command again; what is done is kept"));
+    }
+    let mut samples = Vec::new();
+    for item in 0..pass.data.items.len() {
+        let Some(entry) = key(item).and_then(|key| store.entry(&key).cloned()) else { continue };
+        for (place, &time) in entry.times.iter().enumerate() {
+            samples.push(Sample { item, time, first_row: entry.first_row + place * entry.views, views: entry.views });
+        }
+    }
+    Ok((samples, unreadable))
+}
+
+fn key_of(content: &[u8; 32], pass: &Pass, item: usize) -> String {
+    let hex: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
+    let every = if pass.data.items[item].clip { format!(" every {}", pass.every) } else { String::new() };
+    format!("{hex} {} views{every}", pass.views_of[item])
+}
+
+/// SHA-256 of a file.
+pub fn content(path: &Path) -> std::io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut File::open(path)?, &mut hash)?;
+    Ok(hash.finalize().into())
+}
+
+fn flush(waiting: &mut Vec<Vec<f32>>, cut: Cut, backbone: &Backbone, device: Device, store: &mut Store) -> Result<()> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let size = INPUT_SIZE as i64;
+    let pictures = Tensor::from_slice(&waiting.concat()).view([-1, 3, size, size]).to_device(device);
+    waiting.clear();
+    store.append(&values(&cut.forward(backbone, &pictures))?)
+}
+
+/// Reads the items in their order: pictures side by side, clips one after the other.
+fn read(pass: &Pass, keys: &[Option<[u8; 32]>], todo: &[usize], pieces: &Sender<Piece>, shutdown: &Shutdown) {
+    for chunk in todo.chunks(READ) {
+        let read: Vec<Option<Result<Vec<Vec<f32>>>>> = chunk
+            .par_iter()
+            .map(|&index| (!pass.data.items[index].clip).then(|| views_of_picture(pass, index)))
+            .collect();
+        for (&index, read) in chunk.iter().zip(read) {
+            if shutdown.requested() {
+                return;
+            }
+            let content = keys[index].unwrap_or_default();
+            let result = match read {
+                Some(views) => views.map(|views| {
+                    for view in views {
+                        let _ = pieces.send(Piece::View(view));
+                    }
+                    vec![0]
+                }),
+                None => clip(pass, index, &content, pieces, shutdown),
+            };
+            // The receiver goes first only when the store has failed; then nothing is left to do.
+            let sent = match result {
+                Ok(times) => pieces.send(Piece::Done { item: index, key: key_of(&content, pass, index), times }),
+                Err(error) => pieces.send(Piece::Failed { item: index, error }),
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn views_of_picture(pass: &Pass, index: usize) -> Result<Vec<Vec<f32>>> {
+    let path = &pass.data.items[index].path;
+    let picture = read_picture(path)?;
+    let content =
+        content(path).map_err(|cause| Error::input(format!("{}: cannot be read", path.display())).because(cause))?;
+    (0..pass.views_of[index]).map(|view| pass.views.tensor(&picture.view(), &content, view)).collect()
+}
+
+/// The tensor of one view of a picture file, for training without a store.
+///
+/// # Errors
+/// Input, where it cannot be read.
+pub fn view_of_file(item: &Item, views: &Views, view: usize) -> Result<Vec<f32>> {
+    let picture = read_picture(&item.path)?;
+    let content = content(&item.path)
+        .map_err(|cause| Error::input(format!("{}: cannot be read", item.path.display())).because(cause))?;
+    views.tensor(&picture.view(), &content, view)
+}
+
+/// Sends the views of a clip's frames, one frame an interval; returns their times. What comes before a fault counts.
+fn clip(
+    pass: &Pass,
+    index: usize,
+    content: &[u8; 32],
+    pieces: &Sender<Piece>,
+    shutdown: &Shutdown,
+) -> Result<Vec<u64>> {
+    let path = &pass.data.items[index].path;
+    let mut source = Source::open(path, &|| shutdown.requested())?;
+    source.play()?;
+    let (mut due, mut times) = (0, Vec::new());
+    loop {
+        if shutdown.requested() {
+            return Err(Error::failed(format!("{}: stopped", path.display())));
+        }
+        let frame = match source.next(Duration::from_millis(100)) {
+            None => continue,
+            Some(Event::End) => break,
+            Some(Event::Failed(error)) if times.is_empty() => return Err(error),
+            Some(Event::Failed(error)) => {
+                tracing::warn!("{error}; the {} frames before are used", times.len());
+                break;
+            }
+            Some(Event::Frame(frame)) => frame,
+        };
+        let time = frame.pts / 1_000_000;
+        if time < due || frame.damaged {
+            continue;
+        }
+        due = (time / pass.every + 1) * pass.every;
+        // A frame is told from others by its clip and its time.
+        let mut own = Sha256::new_with_prefix(content);
+        own.update(time.to_le_bytes());
+        let own = own.finalize().into();
+        let picture = frame.picture();
+        let views: Result<Vec<_>> =
+            (0..pass.views_of[index]).into_par_iter().map(|view| pass.views.tensor(&picture, &own, view)).collect();
+        for view in views? {
+            let _ = pieces.send(Piece::View(view));
+        }
+        times.push(time);
+    }
+    if times.is_empty() {
+        return Err(Error::input(format!("{}: has no whole frame", path.display())));
+    }
+    Ok(times)
+}

@@ -1,0 +1,291 @@
+//! `livelabel-train fit`: from a data folder to a model file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tch::{Cuda, Device};
+
+use crate::error::{Error, Result};
+use crate::locate;
+use crate::onnx::build::{self, HeadSource};
+use crate::onnx::graph::Precision;
+use crate::onnx::weights::Weights;
+use crate::stream::Shutdown;
+use crate::train::calibration::temperature;
+use crate::train::callbacks::remote_monitor::RemoteMonitor;
+use crate::train::callbacks::tensorboard::TensorBoard;
+use crate::train::callbacks::{Callback, History};
+use crate::train::dataset::Dataset;
+use crate::train::features::{self, Pass, Sample, Views};
+use crate::train::metrics::Metrics;
+use crate::train::network::{Backbone, Named};
+use crate::train::options::{FitOptions, Processor};
+use crate::train::plots;
+use crate::train::run::{HEAD, Run};
+use crate::train::split::{By, Split};
+use crate::train::store::{Store, make_room};
+use crate::train::training::{EpochRecord, Material, Rows, Training, cut};
+
+/// Where set-up puts the backbone's weights.
+const BACKBONE: &str = ".deps/resnet50";
+/// Frames that a clip is taken to have when room is made for its features.
+const FRAMES: usize = 600;
+const GIB: f64 = (1u64 << 30) as f64;
+
+/// Tells how far a training is.
+pub trait Reporter {
+    /// A line for people.
+    fn tell(&self, text: &str);
+    /// Items whose features are computed, of all that have to be.
+    fn features(&self, done: usize, all: usize);
+    /// Samples of an epoch done, of all, with the loss and accuracy so far.
+    fn samples(&self, done: usize, all: usize, loss: f64, accuracy: f64);
+    fn epoch(&self, record: &EpochRecord, epochs: usize);
+}
+
+/// What a training needs besides its options, made ready once.
+pub struct Prepared {
+    pub data: Dataset,
+    pub split: Split,
+    backbone_path: PathBuf,
+    backbone: Backbone,
+    views: Views,
+    store: Option<Store>,
+    learn: Vec<Sample>,
+    check: Vec<Sample>,
+    device: Device,
+}
+
+impl Prepared {
+    /// Reads the data, deals it, and computes the features that are not there yet.
+    ///
+    /// # Errors
+    /// Input, where the data cannot be learned from; failed, on a stop or where features cannot be kept.
+    pub fn new(options: &FitOptions, reporter: &dyn Reporter, shutdown: &Shutdown) -> Result<Self> {
+        let data = options
+            .data
+            .as_deref()
+            .ok_or_else(|| Error::usage("no data is named").remedy("give a folder with --data"))?;
+        let device = device(options.device)?;
+        let data = Dataset::read(data, &options.classes)?;
+        let split = Split::deal(&data, options.split, options.folds, options.fold, options.seed)?;
+        describe(&data, &split, reporter);
+
+        let backbone_path = backbone(options)?;
+        let weights = Weights::read(&backbone_path)?;
+        let backbone = Backbone::new(&weights, device)?;
+        let cut = cut(options.unfreeze, options.pooling);
+        let views = Views { augmentation: options.augment.augmentation(), seed: options.seed };
+        let kept = split.validates(&data);
+        let views_of: Vec<usize> = kept.iter().map(|&kept| if kept { 1 } else { options.views }).collect();
+        let (store, samples) = if options.no_cache {
+            (None, uncached(&data, &views_of)?)
+        } else {
+            let pass = Pass { data: &data, views_of: &views_of, views: &views, cut, every: options.every };
+            let cache = cache(options)?;
+            let folder = features::folder(&cache, &weights, cut, &views);
+            make_room(&cache, &folder, features::needed(&pass, FRAMES), (options.cache_limit * GIB) as u64)?;
+            let (length, kind) = cut.row();
+            let mut store = Store::open(&folder, length, kind)?;
+            let told = |done, all| reporter.features(done, all);
+            let (samples, unreadable) = features::compute(&pass, &backbone, device, &mut store, shutdown, &told)?;
+            if unreadable > 0 {
+                reporter
+                    .tell(&format!("{unreadable} of {} files could not be read and are left out", data.items.len()));
+            }
+            (Some(store), samples)
+        };
+        let (check, learn): (Vec<Sample>, Vec<Sample>) = samples.into_iter().partition(|sample| kept[sample.item]);
+        for (side, samples) in [("learn from", &learn), ("check on", &check)] {
+            let missing =
+                (0..data.labels.len()).find(|&class| samples.iter().all(|s| data.items[s.item].class != class));
+            if let Some(class) = missing {
+                return Err(Error::input(format!("class {} has no readable picture to {side}", data.labels[class]))
+                    .remedy("add pictures from other sources"));
+            }
+        }
+        Ok(Self { data, split, backbone_path, backbone, views, store, learn, check, device })
+    }
+
+    /// A network that has learned nothing yet.
+    pub fn training<'a>(&'a mut self, options: &'a FitOptions) -> Training<'a> {
+        let rows = match &mut self.store {
+            Some(store) => Rows::Stored(store),
+            None => Rows::Computed(&self.views),
+        };
+        let (learn, check) = (self.learn.clone(), self.check.clone());
+        let cut = cut(options.unfreeze, options.pooling);
+        let material = Material { data: &self.data, backbone: &self.backbone, rows, cut, learn, check };
+        Training::new(options, material, self.device)
+    }
+}
+
+/// Trains in `run`, going on from its checkpoint where there is one, and writes the model file.
+///
+/// # Errors
+/// Input, where the data cannot be learned from; failed, where training breaks off.
+pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &Shutdown) -> Result<Metrics> {
+    let mut callbacks = callbacks(options, run)?;
+    let mut prepared = Prepared::new(options, reporter, shutdown)?;
+    run.write_json("split.json", &prepared.split)?;
+    let (labels, files) = (prepared.data.labels.clone(), prepared.data.items.len());
+    let backbone_path = prepared.backbone_path.clone();
+    let mut training = prepared.training(options);
+    go_on(&mut training, options, run, &mut callbacks, reporter, shutdown)?;
+    plots::loss_accuracy(&training.state.history, &run.path("loss-accuracy.png"))?;
+    training.restore_best();
+
+    let temperature = temperature(&training.validation_logits()?, &training.validation_classes());
+    let before = Metrics::of(&labels, &training.predictions(1.0)?);
+    let predictions = training.predictions(temperature)?;
+    let metrics = Metrics::of(&labels, &predictions);
+    run.write_predictions(&labels, &predictions)?;
+    let calibration = format!(
+        "temperature {temperature:.3}: calibration error {:.3} before, {:.3} after; log loss {:.3} before, {:.3} after\n",
+        before.calibration_error, metrics.calibration_error, before.log_loss, metrics.log_loss
+    );
+    run.write("report.txt", format!("{}\n{calibration}", metrics.report()).as_bytes())?;
+    let best_epoch = training.state.best_epoch;
+    run.write_json("report.json", &json!({"metrics": metrics, "temperature": temperature, "best_epoch": best_epoch}))?;
+    plots::confusion(&metrics, &run.path("confusion.png"))?;
+    write_head(run, &labels, files, options, training.weights(), temperature, &metrics)?;
+    if let Some(model) = &options.model {
+        build::build(&backbone_path, &HeadSource::File(run.path(HEAD)), Precision::Fp32, model)?;
+    }
+    reporter.tell(&format!("{}\n{calibration}", metrics.report()));
+    Ok(metrics)
+}
+
+fn callbacks<'a>(options: &FitOptions, run: &'a Run) -> Result<Vec<Box<dyn Callback + 'a>>> {
+    let events = options.tensorboard.clone().unwrap_or_else(|| run.path("tensorboard"));
+    let mut callbacks: Vec<Box<dyn Callback>> = vec![Box::new(History(run)), Box::new(TensorBoard::create(&events)?)];
+    if let Some(url) = &options.remote_monitor {
+        callbacks.push(Box::new(RemoteMonitor::new(url)?));
+    }
+    Ok(callbacks)
+}
+
+fn go_on(
+    training: &mut Training,
+    options: &FitOptions,
+    run: &Run,
+    callbacks: &mut [Box<dyn Callback + '_>],
+    reporter: &dyn Reporter,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    if let Some((state, mut tensors)) = run.checkpoint()? {
+        reporter.tell(&format!("going on after epoch {}", state.epoch));
+        training.restore(state, |name| {
+            tensors.remove(name).ok_or_else(|| {
+                Error::input(format!("{}: its checkpoint lacks {name}", run.folder.display()))
+                    .remedy("start anew with --force")
+            })
+        })?;
+    }
+    while !training.state.ended(options) {
+        let all = training.samples();
+        let record =
+            training.epoch(shutdown, &mut |done, loss, accuracy| reporter.samples(done, all, loss, accuracy))?;
+        for callback in callbacks.iter_mut() {
+            callback.epoch(&training.state.history)?;
+        }
+        run.write_checkpoint(&training.tensors(), &training.state)?;
+        reporter.epoch(&record, options.epochs);
+    }
+    if training.state.epoch < options.epochs {
+        reporter.tell(&format!("ended early: nothing better since epoch {}", training.state.best_epoch));
+    }
+    Ok(())
+}
+
+fn describe(data: &Dataset, split: &Split, reporter: &dyn Reporter) {
+    reporter.tell(&format!("groups by {}\n{}", data.grouped_by, split.describe(data)));
+    if split.by == By::Frame {
+        tracing::warn!("split by picture: neighbours of one video stand on both sides, so the figures flatter");
+    } else if data.alone > 0 {
+        tracing::warn!(
+            "{} of {} files tell no group by their name (VIDEO_NUMBER) and count as their own; where several come from one \
+             source, the figures flatter",
+            data.alone,
+            data.items.len()
+        );
+    }
+}
+
+/// The trained weights as a head's file; the temperature is part of the last layer.
+fn write_head(
+    run: &Run,
+    labels: &[String],
+    files: usize,
+    options: &FitOptions,
+    weights: &Named,
+    temperature: f64,
+    metrics: &Metrics,
+) -> Result<()> {
+    let scaled = |(name, weight): &(String, tch::Tensor)| {
+        let weight = if name.starts_with("dense2") { weight / temperature } else { weight.shallow_clone() };
+        (name.clone(), weight)
+    };
+    let tensors: Named = weights.iter().map(scaled).collect();
+    let text = |value: serde_json::Value| value.to_string();
+    let (low, high) = metrics.accuracy_interval;
+    let source = options.data.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let pooling = text(json!(options.pooling)).trim_matches('"').to_string();
+    let metadata = HashMap::from([
+        ("labels".into(), text(json!(labels))),
+        ("pooling".into(), pooling),
+        ("trained_on".into(), format!("{files} files of {source} in {} classes", labels.len())),
+        (
+            "metrics".into(),
+            format!(
+                "on {} pictures of {} groups kept aside: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}",
+                metrics.pictures, metrics.groups, metrics.accuracy, metrics.macro_f1
+            ),
+        ),
+    ]);
+    run.write_tensors(HEAD, &tensors, metadata)
+}
+
+/// Samples that are computed when they are asked for.
+fn uncached(data: &Dataset, views_of: &[usize]) -> Result<Vec<Sample>> {
+    if let Some(clip) = data.items.iter().find(|item| item.clip) {
+        return Err(Error::usage(format!("{} is a clip, which --no-cache cannot take", clip.name))
+            .remedy("leave --no-cache out, or take its pictures with `livelabel frames`"));
+    }
+    let sample = |(item, &views): (usize, &usize)| Sample { item, time: 0, first_row: 0, views };
+    Ok(views_of.iter().enumerate().map(sample).collect())
+}
+
+fn device(asked: Processor) -> Result<Device> {
+    match (asked, Cuda::is_available()) {
+        (Processor::Cpu, _) | (Processor::Auto, false) => Ok(Device::Cpu),
+        (Processor::Cuda | Processor::Auto, true) => Ok(Device::Cuda(0)),
+        (Processor::Cuda, false) => Err(Error::unavailable("torch finds no CUDA device")
+            .remedy("take --device cpu, or preload libtorch_cuda.so of libtorch 2.11.0 on a machine with a GPU")),
+    }
+}
+
+/// The backbone's weights.
+///
+/// # Errors
+/// Unavailable, where set-up has not fetched them and none are named.
+pub fn backbone(options: &FitOptions) -> Result<PathBuf> {
+    match &options.backbone {
+        Some(path) => Ok(path.clone()),
+        None => locate::find(BACKBONE).ok_or_else(|| {
+            Error::unavailable("the backbone's weights are not here")
+                .remedy("run scripts/setup, or name them with --backbone")
+        }),
+    }
+}
+
+fn cache(options: &FitOptions) -> Result<PathBuf> {
+    if let Some(cache) = &options.cache {
+        return Ok(cache.clone());
+    }
+    let named = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
+    base.map(|base| base.join("livelabel/features"))
+        .ok_or_else(|| Error::usage("there is no home folder for features").remedy("name a folder with --cache"))
+}

@@ -1,0 +1,185 @@
+//! ResNet50 and the head on tch: the same layers by the same names as in the model file.
+
+use std::collections::HashMap;
+
+use tch::nn::Init;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::onnx::graph::Weight;
+use crate::onnx::head::{HIDDEN, Pooling};
+use crate::onnx::resnet::{self, Conv, FEATURES, Folded, Layers};
+use crate::onnx::weights::Weights;
+
+/// Named tensors, in a fixed order.
+pub type Named = Vec<(String, Tensor)>;
+
+/// The backbone with its batch norms folded in.
+pub struct Backbone {
+    convs: HashMap<String, (Tensor, Tensor)>,
+}
+
+impl Backbone {
+    /// Reads all weights, to `device`.
+    ///
+    /// # Errors
+    /// An input error, where the weights are not those of Keras' ResNet50.
+    pub fn new(weights: &Weights, device: Device) -> Result<Self> {
+        let mut reader = Reader { weights, convs: HashMap::new(), device };
+        resnet::trunk(&mut reader, &())?;
+        resnet::last_stage(&mut reader, ())?;
+        Ok(Self { convs: reader.convs })
+    }
+
+    /// Pictures `[n, 3, 224, 224]` to the map that the last stage takes, `[n, 1024, 14, 14]`.
+    pub fn trunk(&self, pictures: &Tensor) -> Tensor {
+        infallible(resnet::trunk(&mut Compute(self), &pictures.shallow_clone()))
+    }
+
+    /// `[n, 1024, 14, 14]` to `[n, 2048, 7, 7]`.
+    pub fn last_stage(&self, map: &Tensor) -> Tensor {
+        infallible(resnet::last_stage(&mut Compute(self), map.shallow_clone()))
+    }
+
+    /// The weights of the last stage by name, `NAME.weight` and `NAME.bias`, which share their storage with the network.
+    pub fn last_stage_weights(&self) -> Named {
+        let mut names: Vec<_> = self.convs.keys().filter(|name| name.starts_with("res5")).collect();
+        names.sort();
+        names
+            .into_iter()
+            .flat_map(|name| {
+                let (weight, bias) = &self.convs[name];
+                [(format!("{name}.weight"), weight.shallow_clone()), (format!("{name}.bias"), bias.shallow_clone())]
+            })
+            .collect()
+    }
+}
+
+/// Every convolution is read before any is computed, so that none can be missing.
+fn infallible(map: Result<Tensor>) -> Tensor {
+    map.unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// Walks through the layers and loads their weights.
+struct Reader<'a> {
+    weights: &'a Weights,
+    convs: HashMap<String, (Tensor, Tensor)>,
+    device: Device,
+}
+
+impl Layers for Reader<'_> {
+    type Map = ();
+
+    fn conv(&mut self, conv: &Conv, (): &(), _: i64) -> Result<()> {
+        let Folded { weight, bias } = Folded::read(self.weights, conv)?;
+        let load = |weight: &Weight| {
+            let shape: Vec<i64> = weight.shape.iter().map(|&dim| dim as i64).collect();
+            Tensor::from_slice(&weight.values).view(shape.as_slice()).to_device(self.device)
+        };
+        self.convs.insert(conv.name.clone(), (load(&weight), load(&bias)));
+        Ok(())
+    }
+
+    fn relu(&mut self, _: &str, (): &()) {}
+    fn add(&mut self, _: &str, (): &(), (): &()) {}
+    fn max_pool(&mut self, _: &str, (): &()) {}
+}
+
+/// Computes the layers at once.
+struct Compute<'a>(&'a Backbone);
+
+impl Layers for Compute<'_> {
+    type Map = Tensor;
+
+    fn conv(&mut self, conv: &Conv, input: &Tensor, stride: i64) -> Result<Tensor> {
+        let (weight, bias) =
+            self.0.convs.get(&conv.name).ok_or_else(|| Error::internal(format!("{} was not read", conv.name)))?;
+        let pad = (conv.kernel as i64 - 1) / 2;
+        Ok(input.conv2d(weight, Some(bias), [stride, stride], [pad, pad], [1, 1], 1))
+    }
+
+    fn relu(&mut self, _: &str, input: &Tensor) -> Tensor {
+        input.relu()
+    }
+
+    fn add(&mut self, _: &str, left: &Tensor, right: &Tensor) -> Tensor {
+        left + right
+    }
+
+    fn max_pool(&mut self, _: &str, input: &Tensor) -> Tensor {
+        input.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
+    }
+}
+
+/// `[n, 2048, 7, 7]` to `[n, 2048]`.
+pub fn pool(map: &Tensor, pooling: Pooling) -> Tensor {
+    match pooling {
+        Pooling::Mean => map.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
+        Pooling::Max => map.amax([2i64, 3].as_slice(), false),
+    }
+}
+
+/// Dense 2048→512, ReLU, dropout, dense 512→classes.
+pub struct Head {
+    pub dense1: Dense,
+    pub dense2: Dense,
+}
+
+/// `weight` is `[out, in]`.
+pub struct Dense {
+    pub weight: Tensor,
+    pub bias: Tensor,
+}
+
+impl Dense {
+    /// Keras' default: Glorot's uniform weights, biases of zero.
+    fn new(from: i64, to: i64, device: Device) -> Self {
+        let most = (6.0 / (from + to) as f64).sqrt();
+        let weight = tch::nn::init(Init::Uniform { lo: -most, up: most }, &[to, from], device);
+        Self { weight, bias: Tensor::zeros([to], (Kind::Float, device)) }
+    }
+
+    fn forward(&self, input: &Tensor) -> Tensor {
+        input.linear(&self.weight, Some(&self.bias))
+    }
+}
+
+impl Head {
+    /// Random weights out of torch's generator, which [`tch::manual_seed`] sets.
+    pub fn new(classes: usize, device: Device) -> Self {
+        Self {
+            dense1: Dense::new(FEATURES as i64, HIDDEN as i64, device),
+            dense2: Dense::new(HIDDEN as i64, classes as i64, device),
+        }
+    }
+
+    /// Features `[n, 2048]` to logits `[n, classes]`; `dropout` is the share of hidden units left out, zero outside
+    /// training.
+    pub fn forward(&self, features: &Tensor, dropout: f64) -> Tensor {
+        let hidden = self.dense1.forward(features).relu();
+        let hidden = if dropout > 0.0 { hidden.dropout(dropout, true) } else { hidden };
+        self.dense2.forward(&hidden)
+    }
+
+    /// The weights under the names of a head's file.
+    pub fn weights(&self) -> Named {
+        [("dense1", &self.dense1), ("dense2", &self.dense2)]
+            .into_iter()
+            .flat_map(|(name, dense)| {
+                [
+                    (format!("{name}.weight"), dense.weight.shallow_clone()),
+                    (format!("{name}.bias"), dense.bias.shallow_clone()),
+                ]
+            })
+            .collect()
+    }
+}
+
+/// The numbers of a tensor, row by row.
+///
+/// # Errors
+/// Internal, where torch cannot hand them out.
+pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
+    Vec::<f32>::try_from(&flat).map_err(|cause| Error::internal("a tensor cannot be read").because(cause.to_string()))
+}

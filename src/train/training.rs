@@ -1,0 +1,452 @@
+//! The learning itself: epochs over rows of features, checked on what is kept, with a state that can be saved after each.
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::error::{Error, Result};
+use crate::onnx::head::Pooling;
+use crate::stream::Shutdown;
+use crate::train::dataset::Dataset;
+use crate::train::features::{Cut, Sample, Views, view_of_file};
+use crate::train::metrics::{Metrics, Prediction};
+use crate::train::network::{Backbone, Head, Named, pool, values};
+use crate::train::optimizer::{Method, Optimizer, absolute_sum};
+use crate::train::options::{Balance, FitOptions, Unfreeze};
+use crate::train::store::Store;
+
+/// What the learning rate is multiplied with on a plateau, and the share of the first rate that it stays above.
+const REDUCTION: f64 = 0.2;
+const FLOOR: f64 = 1e-3;
+/// Rows that are checked at once.
+const CHECKED: usize = 64;
+
+/// An epoch in figures. Losses are mean cross-entropies; the training's includes no penalty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    pub epoch: usize,
+    pub loss: f64,
+    pub accuracy: f64,
+    pub val_loss: f64,
+    pub val_accuracy: f64,
+    pub val_macro_f1: f64,
+    pub learning_rate: f64,
+    pub seconds: f64,
+    pub images_per_second: f64,
+}
+
+/// Everything but the weights that decides how training goes on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// Epochs done.
+    pub epoch: usize,
+    pub steps: i64,
+    pub rate: f64,
+    pub best_epoch: usize,
+    pub best_loss: Option<f64>,
+    /// The best loss since the rate was last reduced, and how many epochs did not beat it.
+    pub plateau_loss: Option<f64>,
+    pub plateau: usize,
+    pub history: Vec<EpochRecord>,
+}
+
+impl State {
+    pub fn new(rate: f64) -> Self {
+        let (best_loss, plateau_loss) = (None, None);
+        Self { epoch: 0, steps: 0, rate, best_epoch: 0, best_loss, plateau_loss, plateau: 0, history: Vec::new() }
+    }
+
+    /// Takes note of an epoch; returns whether it is the best so far.
+    fn record(&mut self, record: EpochRecord, options: &FitOptions) -> bool {
+        let loss = record.val_loss;
+        self.epoch = record.epoch;
+        self.history.push(record);
+        if self.plateau_loss.is_none_or(|best| loss < best) {
+            (self.plateau_loss, self.plateau) = (Some(loss), 0);
+        } else {
+            self.plateau += 1;
+            if self.plateau >= options.reduce_after {
+                self.rate = (self.rate * REDUCTION).max(options.rate() * FLOOR);
+                self.plateau = 0;
+            }
+        }
+        let best = self.best_loss.is_none_or(|best| loss < best);
+        if best {
+            (self.best_loss, self.best_epoch) = (Some(loss), self.epoch);
+        }
+        best
+    }
+
+    /// Whether training is over.
+    pub fn ended(&self, options: &FitOptions) -> bool {
+        self.epoch >= options.epochs || self.epoch - self.best_epoch >= options.early_stopping
+    }
+}
+
+/// Where rows come from.
+pub enum Rows<'a> {
+    Stored(&'a mut Store),
+    /// From the pictures, every time anew.
+    Computed(&'a Views),
+}
+
+/// A network that learns.
+pub struct Training<'a> {
+    options: &'a FitOptions,
+    data: &'a Dataset,
+    backbone: &'a Backbone,
+    head: Head,
+    optimizer: Optimizer,
+    cut: Cut,
+    device: Device,
+    rows: Rows<'a>,
+    learn: Vec<Sample>,
+    check: Vec<Sample>,
+    /// Weight of each class in the loss.
+    class_weights: Vec<f64>,
+    /// Running sum of the chances of the samples in `learn`, where they are drawn.
+    chances: Option<Vec<f64>>,
+    pub state: State,
+    /// The weights after the best epoch.
+    best: Vec<(String, Tensor)>,
+}
+
+/// What learns, from what, and what it is checked on.
+pub struct Material<'a> {
+    pub data: &'a Dataset,
+    pub backbone: &'a Backbone,
+    pub rows: Rows<'a>,
+    pub cut: Cut,
+    pub learn: Vec<Sample>,
+    pub check: Vec<Sample>,
+}
+
+impl<'a> Training<'a> {
+    pub fn new(options: &'a FitOptions, material: Material<'a>, device: Device) -> Self {
+        let Material { data, backbone, rows, cut, learn, check } = material;
+        tch::manual_seed(options.seed as i64);
+        let head = Head::new(data.labels.len(), device);
+        let mut weights = head.weights();
+        let mut factors = vec![1.0; weights.len()];
+        if options.unfreeze == Unfreeze::Stage4 {
+            let stage = backbone.last_stage_weights();
+            factors.extend(vec![options.backbone_lr; stage.len()]);
+            weights.extend(stage);
+        }
+        let best = copies(&weights);
+        let optimizer = Optimizer::new(options.optimizer, weights, factors, options.weight_decay);
+        let mut counts = vec![0.0; data.labels.len()];
+        for sample in &learn {
+            counts[data.items[sample.item].class] += 1.0;
+        }
+        let even = learn.len() as f64 / counts.len() as f64;
+        let class_weights = match options.balance {
+            Balance::Class => counts.iter().map(|count| even / f64::max(*count, 1.0)).collect(),
+            Balance::None | Balance::Group => vec![1.0; counts.len()],
+        };
+        let chances = (options.balance == Balance::Group).then(|| chances(data, &learn));
+        let state = State::new(options.rate());
+        Self {
+            options,
+            data,
+            backbone,
+            head,
+            optimizer,
+            cut,
+            device,
+            rows,
+            learn,
+            check,
+            class_weights,
+            chances,
+            state,
+            best,
+        }
+    }
+
+    /// One pass over the training samples and a look at the validation samples. `progress` is told the samples done and
+    /// the mean loss and accuracy so far.
+    ///
+    /// # Errors
+    /// Failed, where the loss is no number any more, or on a requested stop; the state is then that of the last epoch.
+    pub fn epoch(&mut self, shutdown: &Shutdown, progress: &mut dyn FnMut(usize, f64, f64)) -> Result<EpochRecord> {
+        let began = std::time::Instant::now();
+        let epoch = self.state.epoch + 1;
+        // Every epoch has its own random numbers, so that a resumed run goes on as it would have.
+        let seed = self.options.seed.wrapping_mul(1_000_003).wrapping_add(epoch as u64);
+        tch::manual_seed(seed as i64);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let order = self.order(&mut rng);
+        let rate = self.state.rate;
+        let (mut loss_sum, mut right, mut done) = (0.0, 0.0, 0);
+        for (number, places) in order.chunks(self.options.batch_size).enumerate() {
+            if shutdown.requested() {
+                return Err(Error::failed(format!("stopped in epoch {epoch}")).remedy("go on with --resume RUN"));
+            }
+            let picks: Vec<(Sample, usize)> = places
+                .iter()
+                .map(|&place| (self.learn[place].clone(), rng.random_range(0..self.learn[place].views)))
+                .collect();
+            let classes = self.classes(picks.iter().map(|(sample, _)| sample));
+            let rows = self.rows(&picks)?;
+            let logits = self.forward(&rows, self.options.dropout);
+            let each = self.losses(&logits, &classes);
+            let loss = each.mean(Kind::Float);
+            let plain = loss.double_value(&[]);
+            if !plain.is_finite() {
+                return Err(Error::failed(format!("the loss is {plain} in batch {} of epoch {epoch}", number + 1))
+                    .remedy(format!(
+                        "lower --lr (it is {rate}); the checkpoint of epoch {} is kept",
+                        self.state.epoch
+                    )));
+            }
+            let total = if self.options.l1 > 0.0 {
+                &loss + absolute_sum(&self.head.dense1.weight) * self.options.l1
+            } else {
+                loss
+            };
+            self.optimizer.step(&total, self.decayed(rate));
+            let hits = logits.argmax(1, false).eq_tensor(&classes).sum(Kind::Int64).int64_value(&[]);
+            done += places.len();
+            loss_sum += plain * places.len() as f64;
+            right += hits as f64;
+            progress(done, loss_sum / done as f64, right / done as f64);
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let metrics = Metrics::of(&self.data.labels, &self.predictions(1.0)?);
+        let record = EpochRecord {
+            epoch,
+            loss: loss_sum / done as f64,
+            accuracy: right / done as f64,
+            val_loss: metrics.log_loss,
+            val_accuracy: metrics.accuracy,
+            val_macro_f1: metrics.macro_f1,
+            learning_rate: rate,
+            seconds,
+            images_per_second: done as f64 / seconds,
+        };
+        if self.state.record(record.clone(), self.options) {
+            self.best = copies(self.optimizer.weights());
+        }
+        self.state.steps = self.optimizer.steps();
+        Ok(record)
+    }
+
+    /// Samples of an epoch.
+    pub fn samples(&self) -> usize {
+        self.learn.len()
+    }
+
+    /// Keras' time-based decay for plain descent, as in the original: rate / epochs at every step.
+    fn decayed(&self, rate: f64) -> f64 {
+        match self.options.optimizer {
+            Method::Sgd => {
+                rate / (1.0 + self.options.rate() / self.options.epochs as f64 * self.optimizer.steps() as f64)
+            }
+            Method::Adam => rate,
+        }
+    }
+
+    /// The samples of an epoch: each once in random order, or as many drawn by their chances.
+    fn order(&self, rng: &mut ChaCha8Rng) -> Vec<usize> {
+        let count = self.learn.len();
+        match &self.chances {
+            Some(sums) => (0..count)
+                .map(|_| {
+                    let drawn = rng.random_range(0.0..1.0) * sums.last().unwrap_or(&1.0);
+                    sums.partition_point(|&sum| sum <= drawn).min(count - 1)
+                })
+                .collect(),
+            None => {
+                let mut order: Vec<usize> = (0..count).collect();
+                order.shuffle(rng);
+                order
+            }
+        }
+    }
+
+    fn classes<'s>(&self, samples: impl Iterator<Item = &'s Sample>) -> Tensor {
+        let classes: Vec<i64> = samples.map(|sample| self.data.items[sample.item].class as i64).collect();
+        Tensor::from_slice(&classes).to_device(self.device)
+    }
+
+    fn rows(&mut self, picks: &[(Sample, usize)]) -> Result<Tensor> {
+        match &mut self.rows {
+            Rows::Stored(store) => {
+                let rows: Vec<usize> = picks.iter().map(|(sample, view)| sample.first_row + view).collect();
+                Ok(self.cut.tensor(&store.read(&rows)?, self.device))
+            }
+            Rows::Computed(views) => {
+                let mut pictures = Vec::new();
+                for (sample, view) in picks {
+                    pictures.extend(view_of_file(&self.data.items[sample.item], views, *view)?);
+                }
+                let size = crate::onnx::resnet::INPUT_SIZE as i64;
+                let pictures = Tensor::from_slice(&pictures).view([-1, 3, size, size]).to_device(self.device);
+                Ok(self.cut.forward(self.backbone, &pictures))
+            }
+        }
+    }
+
+    /// Rows to logits.
+    fn forward(&self, rows: &Tensor, dropout: f64) -> Tensor {
+        match self.cut {
+            Cut::Pooled(_) => self.head.forward(rows, dropout),
+            Cut::LastStage => {
+                let map = self.backbone.last_stage(rows);
+                self.head.forward(&pool(&map, self.options.pooling), dropout)
+            }
+        }
+    }
+
+    /// Cross-entropy of each sample against its smoothed target, times its class' weight.
+    fn losses(&self, logits: &Tensor, classes: &Tensor) -> Tensor {
+        let log = logits.log_softmax(1, Kind::Float);
+        let smoothing = self.options.label_smoothing;
+        let own = log.gather(1, &classes.unsqueeze(1), false).squeeze_dim(1);
+        let each = -(own * (1.0 - smoothing) + log.mean_dim(1i64, false, Kind::Float) * smoothing);
+        let weights: Vec<f32> = self.class_weights.iter().map(|&weight| weight as f32).collect();
+        each * Tensor::from_slice(&weights).to_device(self.device).index_select(0, classes)
+    }
+
+    /// The logits of every validation sample.
+    ///
+    /// # Errors
+    /// Those of reading rows.
+    pub fn validation_logits(&mut self) -> Result<Vec<Vec<f32>>> {
+        let samples = self.check.clone();
+        let mut all = Vec::new();
+        for chunk in samples.chunks(CHECKED) {
+            let picks: Vec<_> = chunk.iter().map(|sample| (sample.clone(), 0)).collect();
+            let rows = self.rows(&picks)?;
+            let logits = values(&no_grad(|| self.forward(&rows, 0.0)))?;
+            all.extend(logits.chunks_exact(self.data.labels.len()).map(<[f32]>::to_vec));
+        }
+        Ok(all)
+    }
+
+    /// What the network says of the validation samples, its logits divided by `temperature`.
+    ///
+    /// # Errors
+    /// Those of reading rows.
+    pub fn predictions(&mut self, temperature: f64) -> Result<Vec<Prediction>> {
+        let logits = self.validation_logits()?;
+        let prediction = |(sample, logits): (&Sample, &Vec<f32>)| {
+            let item = &self.data.items[sample.item];
+            let name = if item.clip { format!("{}@{}", item.name, sample.time) } else { item.name.clone() };
+            let probabilities = super::calibration::softmax(logits, temperature);
+            Prediction { name, group: item.group.clone(), class: item.class, probabilities }
+        };
+        Ok(self.check.iter().zip(&logits).map(prediction).collect())
+    }
+
+    /// The classes of the validation samples.
+    pub fn validation_classes(&self) -> Vec<usize> {
+        self.check.iter().map(|sample| self.data.items[sample.item].class).collect()
+    }
+
+    /// Goes back to the weights of the best epoch.
+    pub fn restore_best(&mut self) {
+        for ((_, weight), (_, best)) in self.optimizer.weights().iter().zip(&self.best) {
+            no_grad(|| weight.shallow_clone().copy_(best));
+        }
+    }
+
+    /// All that learns, by name.
+    pub fn weights(&self) -> &Named {
+        self.optimizer.weights()
+    }
+
+    /// All tensors a later run needs to go on.
+    pub fn tensors(&self) -> Named {
+        let best = self.best.iter().map(|(name, tensor)| (format!("best.{name}"), tensor.shallow_clone()));
+        self.optimizer.state().into_iter().chain(best).collect()
+    }
+
+    /// Takes up a saved state.
+    ///
+    /// # Errors
+    /// Those of `saved`, which finds a tensor by name.
+    pub fn restore(&mut self, state: State, mut saved: impl FnMut(&str) -> Result<Tensor>) -> Result<()> {
+        self.optimizer.restore(&mut saved, state.steps)?;
+        for (name, best) in &mut self.best {
+            *best = saved(&format!("best.{name}"))?.to_device(self.device);
+        }
+        self.state = state;
+        Ok(())
+    }
+}
+
+fn copies(weights: &Named) -> Named {
+    weights.iter().map(|(name, weight)| (name.clone(), weight.detach().copy())).collect()
+}
+
+/// Running sums: classes alike, a group in its class by the root of its size, a sample as its group's others.
+fn chances(data: &Dataset, samples: &[Sample]) -> Vec<f64> {
+    let mut sizes = std::collections::HashMap::new();
+    let key = |sample: &Sample| (data.items[sample.item].class, data.items[sample.item].group.as_str());
+    for sample in samples {
+        *sizes.entry(key(sample)).or_insert(0.0) += 1.0;
+    }
+    let mut totals = vec![0.0; data.labels.len()];
+    for ((class, _), size) in &sizes {
+        totals[*class] += f64::sqrt(*size);
+    }
+    let chance = |sample: &Sample| 1.0 / f64::sqrt(sizes[&key(sample)]) / totals[key(sample).0];
+    samples
+        .iter()
+        .scan(0.0, |sum, sample| {
+            *sum += chance(sample);
+            Some(*sum)
+        })
+        .collect()
+}
+
+/// How the pooled features are called by the options.
+pub fn cut(unfreeze: Unfreeze, pooling: Pooling) -> Cut {
+    match unfreeze {
+        Unfreeze::None => Cut::Pooled(pooling),
+        Unfreeze::Stage4 => Cut::LastStage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: FitOptions,
+    }
+
+    fn record(epoch: usize, val_loss: f64) -> EpochRecord {
+        EpochRecord {
+            epoch,
+            loss: 0.0,
+            accuracy: 0.0,
+            val_loss,
+            val_accuracy: 0.0,
+            val_macro_f1: 0.0,
+            learning_rate: 0.0,
+            seconds: 0.0,
+            images_per_second: 0.0,
+        }
+    }
+
+    #[test]
+    fn the_rate_falls_on_a_plateau_and_training_ends_when_nothing_gets_better() {
+        let options = Line::parse_from(["fit", "--lr", "1", "--reduce-after", "2", "--early-stopping", "4"]).options;
+        let mut state = State::new(1.0);
+        assert!(state.record(record(1, 0.5), &options));
+        assert!(!state.record(record(2, 0.6), &options) && state.rate == 1.0);
+        assert!(!state.record(record(3, 0.5), &options) && state.rate == 0.2);
+        assert!(!state.ended(&options));
+        state.record(record(4, 0.7), &options);
+        state.record(record(5, 0.7), &options);
+        assert!((state.rate - 0.04).abs() < 1e-12 && state.ended(&options) && state.best_epoch == 1);
+    }
+}

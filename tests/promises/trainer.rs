@@ -1,0 +1,282 @@
+//! The trainer makes models that the analyzer runs, and says what is wrong with what it is given.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use livelabel::inference::device::{Choice, Device};
+use livelabel::inference::model::Model;
+use livelabel::inference::preprocess::{Preprocessor, read_picture};
+use livelabel::inference::session::Session;
+use livelabel::onnx::weights::safetensors;
+use serde_json::Value;
+
+use crate::footage::{bikes, fetched};
+use crate::program::{Finished, Program, ffmpeg, text};
+
+/// Runs the trainer with features in the program's folder.
+fn train(program: &Program, arguments: &[&str]) -> Finished {
+    command(program, arguments).output().expect("the trainer starts").into()
+}
+
+fn command(program: &Program, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_livelabel-train"));
+    command.current_dir(program.folder.path()).env("XDG_CACHE_HOME", program.path("cache")).args(arguments);
+    command
+}
+
+/// Pictures of two invented classes, each from three places of a real clip, four of each: `street` and `square`.
+fn pictures(program: &Program) -> PathBuf {
+    let data = program.path("data");
+    for (class, clip) in [("street", bikes()), ("square", fetched("footage/vtest.avi"))] {
+        std::fs::create_dir_all(data.join(class)).unwrap();
+        for place in ["left", "middle", "right"] {
+            let x = ["left", "middle", "right"].iter().position(|name| *name == place).unwrap() * 150;
+            let filter = format!("crop=240:240:{x}:0,fps=2");
+            let names = data.join(class).join(format!("{class}-{place}_%03d.jpg"));
+            let output = ffmpeg(&["-i", text(&clip), "-vf", &filter, "-frames:v", "4", text(&names)]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    data
+}
+
+fn tensors(path: &Path) -> std::collections::HashMap<String, Vec<f32>> {
+    let (_, tensors) = safetensors(&std::fs::read(path).unwrap(), "head").unwrap();
+    tensors.into_iter().map(|(name, weight)| (name, weight.values)).collect()
+}
+
+#[test]
+fn clips_in_two_folders_become_a_model_that_labels_others() {
+    let program = Program::new();
+    for (class, clip, starts) in [("street", bikes(), [0, 3, 6]), ("square", fetched("footage/vtest.avi"), [0, 20, 40])]
+    {
+        std::fs::create_dir_all(program.path("data").join(class)).unwrap();
+        for start in starts {
+            let path = program.path("data").join(class).join(format!("{start}.mp4"));
+            let start = start.to_string();
+            let output = ffmpeg(&["-ss", &start, "-i", text(&clip), "-t", "2", "-vf", "scale=320:240", text(&path)]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    let fitted = train(
+        &program,
+        &["fit", "--data", "data", "--model", "out/own.onnx", "--views", "2", "--epochs", "12", "--every", "500"],
+    )
+    .succeeded();
+    assert!(fitted.stdout.contains("street") && fitted.stdout.contains("accuracy"), "{}", fitted.stdout);
+    for file in ["config.json", "split.json", "history.csv", "history.json", "checkpoint.safetensors", "report.txt"] {
+        assert!(program.path("out/own.run").join(file).exists(), "{file}");
+    }
+    for picture in ["loss-accuracy.png", "confusion.png"] {
+        let bytes = std::fs::read(program.path("out/own.run").join(picture)).unwrap();
+        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5000, "{picture}");
+    }
+    let history = std::fs::read_to_string(program.path("out/own.run/history.csv")).unwrap();
+    assert!(history.starts_with("epoch,loss,accuracy,val_loss,val_accuracy,"), "{history}");
+
+    // A part of each clip that no training picture comes from.
+    for (class, clip, start) in [("street", bikes(), "8"), ("square", fetched("footage/vtest.avi"), "60")] {
+        let path = program.path(&format!("{class}.mp4"));
+        let cut = ["-ss", start, "-i", text(&clip), "-t", "1", "-vf", "scale=320:240", text(&path)];
+        assert!(ffmpeg(&cut).status.success());
+        program
+            .start(&["run", text(&path), "--model", "out/own.onnx", "--only", "timeline", "--window", "1"])
+            .succeeded();
+        let timeline = program.json(&format!("{class}.timeline.json"));
+        let longest = timeline["intervals"].as_array().unwrap().iter().max_by_key(|interval| {
+            let time = |key: &str| interval[key].as_f64().unwrap_or(0.0);
+            (time("end_ms") - time("start_ms")) as i64
+        });
+        assert_eq!(longest.unwrap()["label"], class, "{timeline}");
+    }
+    let report = train(&program, &["evaluate", "--model", "out/own.onnx", "--clips", "data"]).succeeded().stdout;
+    assert_eq!(report.lines().count(), 1 + 6 + 2 + 1, "{report}");
+}
+
+#[test]
+fn killed_and_resumed_it_ends_with_the_same_bits() {
+    let program = Program::new();
+    pictures(&program);
+    let options = ["--views", "3", "--epochs", "80", "--early-stopping", "80", "--reduce-after", "7"];
+    let fit = |model: &'static str| [&["fit", "--data", "data", "--model", model][..], &options].concat();
+    train(&program, &fit("whole.onnx")).succeeded();
+
+    let mut child = command(&program, &fit("killed.onnx")).spawn().unwrap();
+    let (checkpoint, began) = (program.path("killed.run/checkpoint.safetensors"), Instant::now());
+    while !checkpoint.exists() && began.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!program.path("killed.onnx").exists(), "it was killed too late");
+    let resumed = train(&program, &["fit", "--resume", "killed.run"]).succeeded();
+    assert!(resumed.stdout.contains("going on after epoch"), "{}", resumed.stdout);
+    let head = |run: &str| std::fs::read(program.path(run).join("head.safetensors")).unwrap();
+    assert!(
+        tensors(&program.path("whole.run/head.safetensors")) == tensors(&program.path("killed.run/head.safetensors"))
+    );
+    assert_eq!(head("whole.run").len(), head("killed.run").len());
+
+    let refused = train(&program, &["fit", "--resume", "killed.run", "--dropout", "0.2"]);
+    let line = refused.refusal(2);
+    assert!(line.contains("--dropout 0.2, the run has 0.5"), "{line}");
+    assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("holds a run already"));
+}
+
+#[test]
+fn features_from_the_cache_train_as_those_computed_anew() {
+    let program = Program::new();
+    pictures(&program);
+    let fit = |model: &'static str, more: &[&'static str]| {
+        let given = ["fit", "--data", "data", "--model", model, "--views", "2", "--epochs", "2", "--batch-size", "8"];
+        train(&program, &[&given[..], more].concat()).succeeded();
+        tensors(&program.path(model).with_extension("run").join("head.safetensors"))
+    };
+    let (cached, computed) = (fit("cached.onnx", &[]), fit("computed.onnx", &["--no-cache"]));
+    for (name, values) in &cached {
+        let furthest = values.iter().zip(&computed[name]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(furthest < 1e-4, "{name}: {furthest}");
+    }
+}
+
+/// What the trainer's network and the model file say of the same pictures.
+fn furthest_from_the_model_file(program: &Program, run: &str, model: &str) -> f64 {
+    let model = Model::read(&program.path(model)).unwrap();
+    let mut session = Session::load(&model, Choice::Exactly(Device::Cpu), 1).unwrap();
+    let mut preprocessor = Preprocessor::new(&model.input);
+    let predictions: Value = program.json(&format!("{run}/predictions.json"));
+    let mut furthest = 0.0f64;
+    for prediction in predictions[1].as_array().unwrap() {
+        let picture = read_picture(&program.path("data").join(prediction["name"].as_str().unwrap())).unwrap();
+        let mut tensor = vec![0.0; model.input.len()];
+        preprocessor.prepare(&picture.view(), &mut tensor).unwrap();
+        let found = session.run(&tensor, 1).unwrap();
+        for (found, expected) in found.iter().zip(prediction["probabilities"].as_array().unwrap()) {
+            furthest = furthest.max((f64::from(*found) - expected.as_f64().unwrap()).abs());
+        }
+    }
+    furthest
+}
+
+#[test]
+fn the_model_file_is_the_network_that_was_trained() {
+    let program = Program::new();
+    pictures(&program);
+    let fit = ["fit", "--data", "data", "--epochs", "3", "--views", "2"];
+    train(&program, &[&fit[..], &["--model", "head.onnx"]].concat()).succeeded();
+    let furthest = furthest_from_the_model_file(&program, "head.run", "head.onnx");
+    assert!(furthest < 1e-4, "{furthest}");
+    train(&program, &["export", "--run", "head.run", "--model", "half.onnx", "--precision", "fp16"]).succeeded();
+    let furthest = furthest_from_the_model_file(&program, "head.run", "half.onnx");
+    assert!(furthest < 0.02, "{furthest}");
+
+    // The last stage learns too; its input was kept in half precision.
+    let unfrozen = ["--unfreeze", "stage4", "--lr", "1e-3", "--pooling", "max", "--model", "stage.onnx"];
+    train(&program, &[&fit[..], &unfrozen].concat()).succeeded();
+    let furthest = furthest_from_the_model_file(&program, "stage.run", "stage.onnx");
+    assert!(furthest < 0.01, "{furthest}");
+    assert!(tensors(&program.path("stage.run/head.safetensors")).contains_key("res5c_branch2c.weight"));
+}
+
+#[test]
+fn a_remote_monitor_gets_each_epoch_in_keras_form() {
+    let program = Program::new();
+    pictures(&program);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut request = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            request.extend(&buffer[..count]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    // Nobody answers the second epoch, which only warns.
+    let fitted = train(
+        &program,
+        &["fit", "--data", "data", "--model", "m.onnx", "--views", "1", "--epochs", "2", "--remote-monitor", &url],
+    )
+    .succeeded();
+    assert!(fitted.stderr.contains("warning: the remote monitor does not take the epoch"), "{}", fitted.stderr);
+    let request = server.join().unwrap();
+    assert!(request.starts_with("POST /publish/epoch/end/ HTTP/1.1\r\n"), "{request}");
+    assert!(request.to_lowercase().contains("content-type: application/x-www-form-urlencoded"), "{request}");
+    let form = request.split("\r\n\r\n").nth(1).unwrap().strip_prefix("data=").unwrap();
+    let mut json = Vec::new();
+    let mut bytes = form.bytes();
+    while let Some(byte) = bytes.next() {
+        let mut digit = || char::from(bytes.next().unwrap()).to_digit(16).unwrap() as u8;
+        json.push(if byte == b'%' { 16 * digit() + digit() } else { byte });
+    }
+    let data: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(data["epoch"], 0);
+    assert!(data["val_loss"].is_number() && data["accuracy"].is_number(), "{data}");
+    let address = train(&program, &["fit", "--data", "data", "--model", "x.onnx", "--remote-monitor", "localhost"]);
+    assert!(address.refusal(2).contains("--remote-monitor is no address"));
+}
+
+#[test]
+fn a_sweep_ranks_all_settings() {
+    let program = Program::new();
+    pictures(&program);
+    let swept = train(&program, &["sweep", "--data", "data", "--views", "1", "--csv", "sweep.csv"]).succeeded();
+    let table = std::fs::read_to_string(program.path("sweep.csv")).unwrap();
+    let scores: Vec<f64> =
+        table.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(scores.len(), 3 * 5 * 5);
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{table}");
+    assert!(swept.stdout.contains("batch  dropout  epochs"), "{}", swept.stdout);
+    train(&program, &["preview", "--data", "data", "--augment", "strong", "--output", "sheet.png"]).succeeded();
+    let size = read_picture(&program.path("sheet.png")).unwrap();
+    assert_eq!((size.view().planes[0].width, size.view().planes[0].height), (6 * 228 - 4, 6 * 228 - 4));
+}
+
+#[test]
+fn what_cannot_be_learned_from_is_told_in_one_line() {
+    let program = Program::new();
+    let data = pictures(&program);
+    let fit = |arguments: &[&str]| train(&program, &[&["fit", "--model", "m.onnx", "--force"][..], arguments].concat());
+    std::fs::create_dir(program.path("empty")).unwrap();
+    let refused = [
+        (vec!["--data", "nowhere"], "nowhere: not found"),
+        (vec!["--data", "empty"], "no pictures or clips in class folders"),
+        (vec!["--data", "data", "--classes", "street"], "only the class street"),
+        (vec!["--data", "data", "--classes", "street,beach"], "no pictures or clips of class \"beach\""),
+        (vec!["--data", "data", "--dropout", "1"], "--dropout is 1"),
+        (vec!["--data", "data", "--folds", "1"], "--folds 1"),
+        (vec!["--data", "data", "--backbone", "empty"], "model.json: cannot be read"),
+    ];
+    for (arguments, expected) in refused {
+        let finished = fit(&arguments);
+        let line = finished.refusal(2);
+        assert!(line.contains(expected), "{line}");
+    }
+    assert_eq!(fit(&["--data", "data", "--optimizer", "magic"]).code, 2);
+    assert!(train(&program, &["fit", "--resume", "empty"]).refusal(2).contains("not the folder of a run"));
+    assert!(fit(&["--data", "data", "--cache-limit", "0.000001"]).refusal(1).contains("raise --cache-limit"));
+
+    let finished = fit(&["--data", "data", "--views", "1", "--optimizer", "sgd", "--lr", "1e30"]);
+    let line = finished.refusal(1);
+    assert!(line.contains("the loss is") && line.contains("of epoch") && line.contains("lower --lr"), "{line}");
+
+    // A broken picture is named and left out.
+    std::fs::write(data.join("street/street-left_002.jpg"), b"no picture").unwrap();
+    let fitted = fit(&["--data", "data", "--views", "1", "--epochs", "1"]).succeeded();
+    assert!(fitted.stderr.contains("street/street-left_002.jpg is left out"), "{}", fitted.stderr);
+    assert!(fitted.stdout.contains("1 of 24 files could not be read"), "{}", fitted.stdout);
+
+    // A class of which all comes from one place cannot be checked on anything new.
+    for place in ["left", "middle"] {
+        for number in 1..=4 {
+            std::fs::remove_file(data.join(format!("square/square-{place}_{number:03}.jpg"))).unwrap();
+        }
+    }
+    assert!(fit(&["--data", "data"]).refusal(2).contains("class square has only one group, square-right"));
+}
