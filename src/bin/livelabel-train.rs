@@ -8,15 +8,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use livelabel::cli::LogFormat;
 use livelabel::error::{Error, Result};
 use livelabel::inference::model::Model;
-use livelabel::onnx::build::{self, HeadSource};
 use livelabel::signals::{self, Watch};
 use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
 use livelabel::train::dataset::Dataset;
 use livelabel::train::features::Views;
 use livelabel::train::fit::{self, Reporter};
-use livelabel::train::run::{HEAD, Run, check_same};
+use livelabel::train::run::{Run, check_same};
 use livelabel::train::training::EpochRecord;
-use livelabel::train::{evaluate, preview, sweep};
+use livelabel::train::{evaluate, export, preview, sweep};
 use livelabel::{logging, media};
 
 fn main() -> ExitCode {
@@ -58,8 +57,9 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
             Ok(())
         }
         Command::Export { run, model, precision } => {
-            let (run, config) = Run::open(&run)?;
-            build::build(&fit::backbone(&config.options)?, &HeadSource::File(run.path(HEAD)), precision, &model)
+            media::init()?;
+            let (run, _) = Run::open(&run)?;
+            export::export(&run, &model, precision, &Terminal::new(false), &watch.shutdown)
         }
     }
 }

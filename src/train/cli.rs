@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::LogFormat;
 use crate::inference::device::Choice;
-use crate::onnx::graph::Precision;
 use crate::train::augment::Recipe;
+use crate::train::export::Precision;
 use crate::train::options::FitOptions;
 
 /// Trains models for livelabel.

@@ -320,20 +320,51 @@ fn clip(
     shutdown: &Shutdown,
 ) -> Result<Vec<u64>> {
     let path = &pass.data.items[index].path;
+    let mut times = Vec::new();
+    frames(path, pass.every, shutdown, &mut |time, picture| {
+        // A frame is told from others by its clip and its time.
+        let mut own = Sha256::new_with_prefix(content);
+        own.update(time.to_le_bytes());
+        let own = own.finalize().into();
+        let views: Result<Vec<_>> =
+            (0..pass.views_of[index]).into_par_iter().map(|view| pass.views.tensor(picture, &own, view)).collect();
+        for view in views? {
+            let _ = pieces.send(Piece::View(view));
+        }
+        times.push(time);
+        Ok(true)
+    })?;
+    if shutdown.requested() {
+        return Err(Error::failed(format!("{}: stopped", path.display())));
+    }
+    Ok(times)
+}
+
+/// Hands on a clip's frames with their times in milliseconds, one frame an interval of `every`, until `take` says no. A
+/// clip that breaks off is warned of.
+///
+/// # Errors
+/// Input, where the clip has no frame that can be read; those of `take`.
+pub fn frames(
+    path: &Path,
+    every: u64,
+    shutdown: &Shutdown,
+    take: &mut dyn FnMut(u64, &Picture) -> Result<bool>,
+) -> Result<()> {
     let mut source = Source::open(path, &|| shutdown.requested())?;
     source.play()?;
-    let (mut due, mut times) = (0, Vec::new());
-    loop {
-        if shutdown.requested() {
-            return Err(Error::failed(format!("{}: stopped", path.display())));
-        }
+    let (mut due, mut taken) = (0, 0);
+    while !shutdown.requested() {
         let frame = match source.next(Duration::from_millis(100)) {
             None => continue,
-            Some(Event::End) => break,
-            Some(Event::Failed(error)) if times.is_empty() => return Err(error),
+            Some(Event::End) if taken > 0 => return Ok(()),
+            Some(Event::End) => {
+                return Err(Error::input(format!("{}: has no whole frame", path.display())));
+            }
+            Some(Event::Failed(error)) if taken == 0 => return Err(error),
             Some(Event::Failed(error)) => {
-                tracing::warn!("{error}; the {} frames before are used", times.len());
-                break;
+                tracing::warn!("{error}; the {taken} frames before are used");
+                return Ok(());
             }
             Some(Event::Frame(frame)) => frame,
         };
@@ -341,21 +372,11 @@ fn clip(
         if time < due || frame.damaged {
             continue;
         }
-        due = (time / pass.every + 1) * pass.every;
-        // A frame is told from others by its clip and its time.
-        let mut own = Sha256::new_with_prefix(content);
-        own.update(time.to_le_bytes());
-        let own = own.finalize().into();
-        let picture = frame.picture();
-        let views: Result<Vec<_>> =
-            (0..pass.views_of[index]).into_par_iter().map(|view| pass.views.tensor(&picture, &own, view)).collect();
-        for view in views? {
-            let _ = pieces.send(Piece::View(view));
+        due = (time / every + 1) * every;
+        taken += 1;
+        if !take(time, &frame.picture())? {
+            return Ok(());
         }
-        times.push(time);
     }
-    if times.is_empty() {
-        return Err(Error::input(format!("{}: has no whole frame", path.display())));
-    }
-    Ok(times)
+    Ok(())
 }

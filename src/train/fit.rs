@@ -22,7 +22,7 @@ use crate::train::metrics::Metrics;
 use crate::train::network::{Backbone, Named};
 use crate::train::options::{FitOptions, Processor};
 use crate::train::plots;
-use crate::train::run::{HEAD, Run};
+use crate::train::run::{HEAD, Run, SPLIT};
 use crate::train::split::{By, Split};
 use crate::train::store::{Store, make_room};
 use crate::train::training::{EpochRecord, Material, Rows, Training, cut};
@@ -128,7 +128,7 @@ impl Prepared {
 pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &Shutdown) -> Result<Metrics> {
     let mut callbacks = callbacks(options, run)?;
     let mut prepared = Prepared::new(options, reporter, shutdown)?;
-    run.write_json("split.json", &prepared.split)?;
+    run.write_json(SPLIT, &prepared.split)?;
     let (labels, files) = (prepared.data.labels.clone(), prepared.data.items.len());
     let backbone_path = prepared.backbone_path.clone();
     let mut training = prepared.training(options);

@@ -10,6 +10,7 @@ pub mod callbacks;
 pub mod cli;
 pub mod dataset;
 pub mod evaluate;
+pub mod export;
 pub mod features;
 pub mod fit;
 pub mod metrics;

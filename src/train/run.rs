@@ -16,6 +16,7 @@ use crate::onnx::weights::safetensors as read_tensors;
 use crate::train::metrics::Prediction;
 use crate::train::network::{Named, values};
 use crate::train::options::FitOptions;
+use crate::train::split::Split;
 use crate::train::training::{EpochRecord, State};
 
 const CONFIG: &str = "config.json";
@@ -24,6 +25,8 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const STATE: &str = "state";
 /// The trained weights in the form that `livelabel model build` takes.
 pub const HEAD: &str = "head.safetensors";
+/// The split.
+pub const SPLIT: &str = "split.json";
 const PREDICTIONS: &str = "predictions.json";
 
 /// What `config.json` holds.
@@ -124,6 +127,14 @@ impl Run {
         let table = table.into_inner().map_err(|cause| Error::internal("the history").because(cause.to_string()))?;
         self.write("history.csv", &table)?;
         self.write_json("history.json", &history)
+    }
+
+    /// Which groups stood where.
+    ///
+    /// # Errors
+    /// Input, where the run has not got that far.
+    pub fn split(&self) -> Result<Split> {
+        self.read_json(SPLIT)
     }
 
     /// # Errors

@@ -74,6 +74,18 @@ fn clips_in_two_folders_become_a_model_that_labels_others() {
         let bytes = std::fs::read(program.path("out/own.run").join(picture)).unwrap();
         assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5000, "{picture}");
     }
+    let read = crate::footage::project().join("scripts/python/scalars.py");
+    let read = Command::new("python3").arg(read).arg(program.path("out/own.run/tensorboard")).output().unwrap();
+    let scalars: Value = serde_json::from_slice(&read.stdout)
+        .unwrap_or_else(|cause| panic!("{cause}: {}", String::from_utf8_lossy(&read.stderr)));
+    let epochs: Value =
+        serde_json::from_slice(&std::fs::read(program.path("out/own.run/history.json")).unwrap()).unwrap();
+    for name in ["loss", "val_accuracy"] {
+        let written =
+            epochs.as_array().unwrap().iter().map(|epoch| (&epoch["epoch"], epoch[name].as_f64().unwrap() as f32));
+        let shown = scalars[name].as_array().unwrap().iter().map(|pair| (&pair[0], pair[1].as_f64().unwrap() as f32));
+        assert!(written.eq(shown), "{scalars}");
+    }
     let history = std::fs::read_to_string(program.path("out/own.run/history.csv")).unwrap();
     assert!(history.starts_with("epoch,loss,accuracy,val_loss,val_accuracy,"), "{history}");
 
@@ -172,6 +184,15 @@ fn the_model_file_is_the_network_that_was_trained() {
     train(&program, &["export", "--run", "head.run", "--model", "half.onnx", "--precision", "fp16"]).succeeded();
     let furthest = furthest_from_the_model_file(&program, "head.run", "half.onnx");
     assert!(furthest < 0.02, "{furthest}");
+
+    let exported =
+        train(&program, &["export", "--run", "head.run", "--model", "int8.onnx", "--precision", "int8"]).succeeded();
+    assert!(exported.stdout.contains("on 8 validation pictures: accuracy"), "{}", exported.stdout);
+    assert!(furthest_from_the_model_file(&program, "head.run", "int8.onnx") < 0.25);
+    let first = std::fs::read(program.path("int8.onnx")).unwrap();
+    train(&program, &["export", "--run", "head.run", "--model", "int8.onnx", "--precision", "int8"]).succeeded();
+    assert!(first == std::fs::read(program.path("int8.onnx")).unwrap(), "it is not made the same way twice");
+    assert_eq!(Model::read(&program.path("int8.onnx")).unwrap().precision, "int8");
 
     // The last stage learns too; its input was kept in half precision.
     let unfrozen = ["--unfreeze", "stage4", "--lr", "1e-3", "--pooling", "max", "--model", "stage.onnx"];
