@@ -11,10 +11,10 @@ use livelabel::inference::model::Model;
 use livelabel::signals::{self, Watch};
 use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
 use livelabel::train::dataset::Dataset;
-use livelabel::train::features::Views;
 use livelabel::train::fit::{self, Reporter};
 use livelabel::train::run::{Run, check_same};
-use livelabel::train::training::EpochRecord;
+use livelabel::train::state::EpochRecord;
+use livelabel::train::views::Views;
 use livelabel::train::{evaluate, export, preview, sweep};
 use livelabel::{logging, media};
 

@@ -80,8 +80,8 @@ fn tensor(model: &Model, path: &Path) -> Result<Vec<f32>> {
     Ok(tensor)
 }
 
-/// How a model does on one clip: frames, and with each of [`WINDOWS`] how many have the right label and how often the
-/// label changes.
+/// How a model does on one clip: frames, and with a window of 1 and of 128 how many have the right label and how often
+/// the label changes.
 #[derive(Clone, Debug)]
 pub struct ClipScore {
     pub name: String,

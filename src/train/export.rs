@@ -18,10 +18,11 @@ use crate::onnx::graph;
 use crate::stream::Shutdown;
 use crate::train::augment::Recipe;
 use crate::train::dataset::{Dataset, Item};
-use crate::train::features::{Views, frames};
+use crate::train::features::frames;
 use crate::train::fit::{Reporter, backbone};
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::run::{HEAD, Run};
+use crate::train::views::Views;
 
 /// The script around ONNX Runtime's quantizer, under the project's folder.
 const QUANTIZER: &str = "scripts/python/quantize.py";

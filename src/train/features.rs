@@ -1,38 +1,31 @@
 //! The frozen part of the network over all pictures, once: each picture and its varied views become rows of a store.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use tch::{Device, Tensor, no_grad};
 
 use crate::error::{Error, Result};
-use crate::inference::model::{Channels, InputSpec};
-use crate::inference::preprocess::{Preprocessor, read_picture};
+use crate::inference::preprocess::read_picture;
 use crate::media::source::{Event, Source};
-use crate::onnx::build::{INPUT, MEAN};
 use crate::onnx::head::Pooling;
 use crate::onnx::resnet::{BEFORE_LAST, FEATURES, INPUT_SIZE};
 use crate::onnx::weights::Weights;
 use crate::picture::Picture;
 use crate::stream::Shutdown;
-use crate::train::augment::Augmentation;
-use crate::train::dataset::{Dataset, Item};
+use crate::train::dataset::Dataset;
 use crate::train::network::{Backbone, pool, values};
 use crate::train::store::{Entry, Kept, Store, row_bytes};
+use crate::train::views::{SIDE, Views, content};
 
 /// Pictures that go through the network at once. The maps of more would be too large for malloc to keep, and the system
 /// would clear fresh memory for every layer.
 const BATCH: usize = 8;
 /// Pictures that are read at once, on all cores.
 const READ: usize = 16;
-/// Side of the pictures that views are cut from: room for a cut to keep some detail.
-const SIDE: usize = INPUT_SIZE * 9 / 7;
 /// Changes where the meaning of a row does.
 const VERSION: u32 = 1;
 
@@ -74,42 +67,6 @@ impl Cut {
             }
         })
     }
-}
-
-/// How pictures become tensors: view 0 is the analyzer's own, the others are drawn from content, number and seed.
-#[derive(Clone, Debug)]
-pub struct Views {
-    pub augmentation: Augmentation,
-    pub seed: u64,
-}
-
-impl Views {
-    /// The tensor `[3, 224, 224]` of one view; `content` tells pictures apart.
-    ///
-    /// # Errors
-    /// Internal, where the picture cannot be resized.
-    pub fn tensor(&self, picture: &Picture, content: &[u8; 32], view: usize) -> Result<Vec<f32>> {
-        let mut tensor = vec![0.0; 3 * INPUT_SIZE * INPUT_SIZE];
-        if view == 0 {
-            Preprocessor::new(&input(INPUT_SIZE, MEAN)).prepare(picture, &mut tensor)?;
-            return Ok(tensor);
-        }
-        let mut large = vec![0.0; 3 * SIDE * SIDE];
-        Preprocessor::new(&input(SIDE, [0.0; 3])).prepare(picture, &mut large)?;
-        let mut seed = Sha256::new_with_prefix(content);
-        seed.update(self.seed.to_le_bytes());
-        seed.update((view as u64).to_le_bytes());
-        let mut rng = ChaCha8Rng::from_seed(seed.finalize().into());
-        self.augmentation.draw(&mut rng).apply(&large, SIDE, &mut tensor, INPUT_SIZE);
-        for (channel, mean) in tensor.chunks_exact_mut(INPUT_SIZE * INPUT_SIZE).zip(MEAN) {
-            channel.iter_mut().for_each(|value| *value -= mean);
-        }
-        Ok(tensor)
-    }
-}
-
-fn input(size: usize, mean: [f32; 3]) -> InputSpec {
-    InputSpec { name: INPUT.into(), size, channels: Channels::Bgr, mean, scale: 1.0 }
 }
 
 /// One picture or frame with its rows.
@@ -242,13 +199,6 @@ fn key_of(content: &[u8; 32], pass: &Pass, item: usize) -> String {
     format!("{hex} {} views{every}", pass.views_of[item])
 }
 
-/// SHA-256 of a file.
-pub fn content(path: &Path) -> std::io::Result<[u8; 32]> {
-    let mut hash = Sha256::new();
-    std::io::copy(&mut File::open(path)?, &mut hash)?;
-    Ok(hash.finalize().into())
-}
-
 fn flush(waiting: &mut Vec<Vec<f32>>, cut: Cut, backbone: &Backbone, device: Device, store: &mut Store) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
@@ -298,17 +248,6 @@ fn views_of_picture(pass: &Pass, index: usize) -> Result<Vec<Vec<f32>>> {
     let content =
         content(path).map_err(|cause| Error::input(format!("{}: cannot be read", path.display())).because(cause))?;
     (0..pass.views_of[index]).map(|view| pass.views.tensor(&picture.view(), &content, view)).collect()
-}
-
-/// The tensor of one view of a picture file, for training without a store.
-///
-/// # Errors
-/// Input, where it cannot be read.
-pub fn view_of_file(item: &Item, views: &Views, view: usize) -> Result<Vec<f32>> {
-    let picture = read_picture(&item.path)?;
-    let content = content(&item.path)
-        .map_err(|cause| Error::input(format!("{}: cannot be read", item.path.display())).because(cause))?;
-    views.tensor(&picture.view(), &content, view)
 }
 
 /// Sends the views of a clip's frames, one frame an interval; returns their times. What comes before a fault counts.

@@ -17,15 +17,17 @@ use crate::train::callbacks::remote_monitor::RemoteMonitor;
 use crate::train::callbacks::tensorboard::TensorBoard;
 use crate::train::callbacks::{Callback, History};
 use crate::train::dataset::Dataset;
-use crate::train::features::{self, Pass, Sample, Views};
+use crate::train::features::{self, Pass, Sample};
 use crate::train::metrics::Metrics;
 use crate::train::network::{Backbone, Named};
 use crate::train::options::{FitOptions, Processor};
 use crate::train::plots;
 use crate::train::run::{HEAD, Run, SPLIT};
 use crate::train::split::{By, Split};
+use crate::train::state::EpochRecord;
 use crate::train::store::{Store, make_room};
-use crate::train::training::{EpochRecord, Material, Rows, Training, cut};
+use crate::train::training::{Material, Rows, Training, cut};
+use crate::train::views::Views;
 
 /// Where set-up puts the backbone's weights.
 const BACKBONE: &str = ".deps/resnet50";

@@ -21,6 +21,8 @@ pub mod plots;
 pub mod preview;
 pub mod run;
 pub mod split;
+pub mod state;
 pub mod store;
 pub mod sweep;
 pub mod training;
+pub mod views;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::report::plot::{COLOURS, register_font};
 use crate::report::replace;
 use crate::train::metrics::Metrics;
-use crate::train::training::EpochRecord;
+use crate::train::state::EpochRecord;
 
 const SIZE: (u32, u32) = (1200, 480);
 /// Pixels of the matrix beside its cells, for names; and of a cell.

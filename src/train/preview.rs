@@ -11,7 +11,7 @@ use crate::onnx::build::MEAN;
 use crate::onnx::resnet::INPUT_SIZE;
 use crate::report::replace;
 use crate::train::dataset::{Dataset, Item};
-use crate::train::features::{Views, content};
+use crate::train::views::{Views, content};
 
 /// Pictures of each class, and views of each.
 const PICTURES: usize = 3;

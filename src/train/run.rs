@@ -17,7 +17,7 @@ use crate::train::metrics::Prediction;
 use crate::train::network::{Named, values};
 use crate::train::options::FitOptions;
 use crate::train::split::Split;
-use crate::train::training::{EpochRecord, State};
+use crate::train::state::{EpochRecord, State};
 
 const CONFIG: &str = "config.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";

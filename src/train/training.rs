@@ -3,87 +3,23 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
 use crate::onnx::head::Pooling;
 use crate::stream::Shutdown;
 use crate::train::dataset::Dataset;
-use crate::train::features::{Cut, Sample, Views, view_of_file};
+use crate::train::features::{Cut, Sample};
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Head, Named, pool, values};
 use crate::train::optimizer::{Method, Optimizer, absolute_sum};
 use crate::train::options::{Balance, FitOptions, Unfreeze};
+use crate::train::state::{EpochRecord, State};
 use crate::train::store::Store;
+use crate::train::views::{Views, view_of_file};
 
-/// What the learning rate is multiplied with on a plateau, and the share of the first rate that it stays above.
-const REDUCTION: f64 = 0.2;
-const FLOOR: f64 = 1e-3;
 /// Rows that are checked at once.
 const CHECKED: usize = 64;
-
-/// An epoch in figures. Losses are mean cross-entropies; the training's includes no penalty.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    pub epoch: usize,
-    pub loss: f64,
-    pub accuracy: f64,
-    pub val_loss: f64,
-    pub val_accuracy: f64,
-    pub val_macro_f1: f64,
-    pub learning_rate: f64,
-    pub seconds: f64,
-    pub images_per_second: f64,
-}
-
-/// Everything but the weights that decides how training goes on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct State {
-    /// Epochs done.
-    pub epoch: usize,
-    pub steps: i64,
-    pub rate: f64,
-    pub best_epoch: usize,
-    pub best_loss: Option<f64>,
-    /// The best loss since the rate was last reduced, and how many epochs did not beat it.
-    pub plateau_loss: Option<f64>,
-    pub plateau: usize,
-    pub history: Vec<EpochRecord>,
-}
-
-impl State {
-    pub fn new(rate: f64) -> Self {
-        let (best_loss, plateau_loss) = (None, None);
-        Self { epoch: 0, steps: 0, rate, best_epoch: 0, best_loss, plateau_loss, plateau: 0, history: Vec::new() }
-    }
-
-    /// Takes note of an epoch; returns whether it is the best so far.
-    fn record(&mut self, record: EpochRecord, options: &FitOptions) -> bool {
-        let loss = record.val_loss;
-        self.epoch = record.epoch;
-        self.history.push(record);
-        if self.plateau_loss.is_none_or(|best| loss < best) {
-            (self.plateau_loss, self.plateau) = (Some(loss), 0);
-        } else {
-            self.plateau += 1;
-            if self.plateau >= options.reduce_after {
-                self.rate = (self.rate * REDUCTION).max(options.rate() * FLOOR);
-                self.plateau = 0;
-            }
-        }
-        let best = self.best_loss.is_none_or(|best| loss < best);
-        if best {
-            (self.best_loss, self.best_epoch) = (Some(loss), self.epoch);
-        }
-        best
-    }
-
-    /// Whether training is over.
-    pub fn ended(&self, options: &FitOptions) -> bool {
-        self.epoch >= options.epochs || self.epoch - self.best_epoch >= options.early_stopping
-    }
-}
 
 /// Where rows come from.
 pub enum Rows<'a> {
@@ -409,44 +345,5 @@ pub fn cut(unfreeze: Unfreeze, pooling: Pooling) -> Cut {
     match unfreeze {
         Unfreeze::None => Cut::Pooled(pooling),
         Unfreeze::Stage4 => Cut::LastStage,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: FitOptions,
-    }
-
-    fn record(epoch: usize, val_loss: f64) -> EpochRecord {
-        EpochRecord {
-            epoch,
-            loss: 0.0,
-            accuracy: 0.0,
-            val_loss,
-            val_accuracy: 0.0,
-            val_macro_f1: 0.0,
-            learning_rate: 0.0,
-            seconds: 0.0,
-            images_per_second: 0.0,
-        }
-    }
-
-    #[test]
-    fn the_rate_falls_on_a_plateau_and_training_ends_when_nothing_gets_better() {
-        let options = Line::parse_from(["fit", "--lr", "1", "--reduce-after", "2", "--early-stopping", "4"]).options;
-        let mut state = State::new(1.0);
-        assert!(state.record(record(1, 0.5), &options));
-        assert!(!state.record(record(2, 0.6), &options) && state.rate == 1.0);
-        assert!(!state.record(record(3, 0.5), &options) && state.rate == 0.2);
-        assert!(!state.ended(&options));
-        state.record(record(4, 0.7), &options);
-        state.record(record(5, 0.7), &options);
-        assert!((state.rate - 0.04).abs() < 1e-12 && state.ended(&options) && state.best_epoch == 1);
     }
 }

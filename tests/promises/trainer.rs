@@ -61,11 +61,9 @@ fn clips_in_two_folders_become_a_model_that_labels_others() {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
     }
-    let fitted = train(
-        &program,
-        &["fit", "--data", "data", "--model", "out/own.onnx", "--views", "2", "--epochs", "12", "--every", "500"],
-    )
-    .succeeded();
+    let fitted =
+        train(&program, &["fit", "--data", "data", "--model", "out/own.onnx", "--views", "2", "--every", "500"])
+            .succeeded();
     assert!(fitted.stdout.contains("street") && fitted.stdout.contains("accuracy"), "{}", fitted.stdout);
     for file in ["config.json", "split.json", "history.csv", "history.json", "checkpoint.safetensors", "report.txt"] {
         assert!(program.path("out/own.run").join(file).exists(), "{file}");
@@ -195,7 +193,7 @@ fn the_model_file_is_the_network_that_was_trained() {
     assert_eq!(Model::read(&program.path("int8.onnx")).unwrap().precision, "int8");
 
     // The last stage learns too; its input was kept in half precision.
-    let unfrozen = ["--unfreeze", "stage4", "--lr", "1e-3", "--pooling", "max", "--model", "stage.onnx"];
+    let unfrozen = ["--unfreeze", "stage4", "--optimizer", "adam", "--pooling", "max", "--model", "stage.onnx"];
     train(&program, &[&fit[..], &unfrozen].concat()).succeeded();
     let furthest = furthest_from_the_model_file(&program, "stage.run", "stage.onnx");
     assert!(furthest < 0.01, "{furthest}");

@@ -5,7 +5,7 @@ pub mod tensorboard;
 
 use crate::error::Result;
 use crate::train::run::Run;
-use crate::train::training::EpochRecord;
+use crate::train::state::EpochRecord;
 
 /// Is told of every epoch.
 pub trait Callback {

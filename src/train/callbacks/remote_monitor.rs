@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::train::callbacks::{Callback, figures};
-use crate::train::training::EpochRecord;
+use crate::train::state::EpochRecord;
 
 /// Where Keras sends them.
 const PATH: &str = "/publish/epoch/end/";

@@ -9,7 +9,7 @@ use prost::Message;
 
 use crate::error::{Error, Result};
 use crate::train::callbacks::{Callback, figures};
-use crate::train::training::EpochRecord;
+use crate::train::state::EpochRecord;
 
 /// What TensorFlow adds to a checksum after turning it, so that checksums of checksums stay good.
 const MASK: u32 = 0xa282_ead8;
