@@ -69,6 +69,11 @@ fn fit(args: FitArgs, watch: &Watch) -> Result<()> {
     let (run, options) = match &args.resume {
         None => {
             args.options.check()?;
+            if let Some(model) = args.options.model.as_deref().filter(|model| model.exists() && !args.force) {
+                return Err(
+                    Error::usage(format!("{}: exists already", model.display())).remedy("write over it with --force")
+                );
+            }
             (Run::create(&args.options.run_folder()?, &args.options, args.force)?, args.options)
         }
         Some(folder) => {

@@ -18,7 +18,7 @@ use crate::picture::Picture;
 use crate::stream::Shutdown;
 use crate::train::dataset::Dataset;
 use crate::train::network::{Backbone, pool, values};
-use crate::train::store::{Entry, Kept, Store, row_bytes};
+use crate::train::store::{Entry, Kept, Store, check_limit, row_bytes};
 use crate::train::views::{SIDE, Views, content};
 
 /// Pictures that go through the network at once. The maps of more would be too large for malloc to keep, and the system
@@ -89,6 +89,8 @@ pub struct Pass<'a> {
     pub cut: Cut,
     /// Milliseconds between the frames of a clip.
     pub every: u64,
+    /// Bytes that the store may have.
+    pub limit: u64,
 }
 
 /// The folder of the store for this backbone, cut and these views.
@@ -107,11 +109,11 @@ pub fn folder(cache: &Path, weights: &Weights, cut: Cut, views: &Views) -> PathB
     cache.join(name)
 }
 
-/// Bytes that the rows which are not there yet will take, at most.
-pub fn needed(pass: &Pass, frames: usize) -> u64 {
+/// Bytes that the rows of all pictures take; how many frames a clip has shows only when it is read.
+pub fn needed(pass: &Pass) -> u64 {
     let (length, kept) = pass.cut.row();
-    let rows: usize =
-        pass.data.items.iter().zip(pass.views_of).map(|(item, views)| views * if item.clip { frames } else { 1 }).sum();
+    let pictures = pass.data.items.iter().zip(pass.views_of).filter(|(item, _)| !item.clip);
+    let rows: usize = pictures.map(|(_, views)| views).sum();
     (rows * row_bytes(length, kept)) as u64
 }
 
@@ -165,6 +167,7 @@ pub fn compute(
                     unreadable += 1;
                 }
             }
+            check_limit(store.bytes(), pass.limit)?;
             let there = store.count();
             for (_, entry) in done.extract_if(.., |(end, _)| *end <= there) {
                 store.finish(entry)?;

@@ -31,8 +31,6 @@ use crate::train::views::Views;
 
 /// Where set-up puts the backbone's weights.
 const BACKBONE: &str = ".deps/resnet50";
-/// Frames that a clip is taken to have when room is made for its features.
-const FRAMES: usize = 600;
 const GIB: f64 = (1u64 << 30) as f64;
 
 /// Tells how far a training is.
@@ -84,10 +82,11 @@ impl Prepared {
         let (store, samples) = if options.no_cache {
             (None, uncached(&data, &views_of)?)
         } else {
-            let pass = Pass { data: &data, views_of: &views_of, views: &views, cut, every: options.every };
+            let limit = (options.cache_limit * GIB) as u64;
+            let pass = Pass { data: &data, views_of: &views_of, views: &views, cut, every: options.every, limit };
             let cache = cache(options)?;
             let folder = features::folder(&cache, &weights, cut, &views);
-            make_room(&cache, &folder, features::needed(&pass, FRAMES), (options.cache_limit * GIB) as u64)?;
+            make_room(&cache, &folder, features::needed(&pass), limit)?;
             let (length, kind) = cut.row();
             let mut store = Store::open(&folder, length, kind)?;
             let told = |done, all| reporter.features(done, all);

@@ -48,7 +48,7 @@ impl Run {
     /// Usage, where it holds a run already and `force` is not given; failed, where it cannot be written.
     pub fn create(folder: &Path, options: &FitOptions, force: bool) -> Result<Self> {
         let run = Self { folder: folder.to_path_buf() };
-        if run.path(CONFIG).exists() && !force {
+        if run.path(CHECKPOINT).exists() && !force {
             return Err(Error::usage(format!("{}: holds a run already", folder.display()))
                 .remedy("go on with it by --resume, or start anew with --force"));
         }
@@ -231,4 +231,23 @@ fn unwritable(path: &Path, cause: std::io::Error) -> Error {
     Error::failed(format!("{}: cannot be written", path.display()))
         .because(cause)
         .remedy("choose a folder that can be written to and has room")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_leaves_the_file_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run { folder: folder.path().to_path_buf() };
+        run.write("checkpoint", b"good").unwrap();
+        // A device on which every write fails for lack of room.
+        std::os::unix::fs::symlink("/dev/full", run.path("checkpoint.part")).unwrap();
+        let error = run.write("checkpoint", b"better").unwrap_err();
+        assert!(error.to_string().contains("No space left") && error.exit_code() == 1, "{error}");
+        assert_eq!(fs::read(run.path("checkpoint")).unwrap(), b"good");
+        run.write("checkpoint", b"better").unwrap();
+        assert_eq!(fs::read(run.path("checkpoint")).unwrap(), b"better");
+    }
 }

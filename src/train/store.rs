@@ -89,6 +89,11 @@ impl Store {
         self.count
     }
 
+    /// Bytes of all rows.
+    pub fn bytes(&self) -> u64 {
+        (self.count * row_bytes(self.length, self.kept)) as u64
+    }
+
     /// Appends rows, which stand one after the other in `values`.
     ///
     /// # Errors
@@ -157,31 +162,24 @@ pub fn row_bytes(length: usize, kept: Kept) -> usize {
     }
 }
 
-/// Makes room for `needed` bytes more within `limit` bytes under `folder`, by removing the stores that were not used for
-/// longest, never `keep`.
+/// Makes room for the store `keep` to have `needed` bytes within `limit` bytes under `folder`, by removing the stores that
+/// were not used for longest.
 ///
 /// # Errors
-/// Unavailable, where `needed` alone is too much.
+/// Unavailable, where it alone would be too much.
 pub fn make_room(folder: &Path, keep: &Path, needed: u64, limit: u64) -> Result<()> {
     let size = |store: &Path| -> u64 {
         ["rows", "index.jsonl"].iter().filter_map(|name| fs::metadata(store.join(name)).ok()).map(|m| m.len()).sum()
     };
-    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
-    if needed + size(keep) > limit {
-        return Err(Error::unavailable(format!(
-            "the features need {:.1} GiB, the cache may have {:.1}",
-            gib(needed + size(keep)),
-            gib(limit)
-        ))
-        .remedy("take fewer --views, or raise --cache-limit"));
-    }
+    let needed = needed.max(size(keep));
+    check_limit(needed, limit)?;
     let stores = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut stores: Vec<_> = stores
         .filter(|path| path != keep && path.join("index.jsonl").is_file())
         .map(|path| (fs::metadata(path.join("index.jsonl")).and_then(|m| m.modified()).ok(), size(&path), path))
         .collect();
     stores.sort();
-    let mut total: u64 = size(keep) + needed + stores.iter().map(|(_, size, _)| size).sum::<u64>();
+    let mut total: u64 = needed + stores.iter().map(|(_, size, _)| size).sum::<u64>();
     for (_, size, path) in stores {
         if total <= limit {
             break;
@@ -193,6 +191,17 @@ pub fn make_room(folder: &Path, keep: &Path, needed: u64, limit: u64) -> Result<
         }
     }
     Ok(())
+}
+
+/// # Errors
+/// Unavailable, where a store of `bytes` is too large.
+pub fn check_limit(bytes: u64, limit: u64) -> Result<()> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
+    Err(Error::unavailable(format!("the features need {:.1} GiB, the cache may have {:.1}", gib(bytes), gib(limit)))
+        .remedy("take fewer --views, raise --cache-limit, or for clips raise --every"))
 }
 
 fn unwritable(folder: &Path, cause: std::io::Error) -> Error {
@@ -263,5 +272,7 @@ mod tests {
         make_room(folder.path(), &keep, 400, 1000).unwrap();
         assert!(!folder.path().join("old").exists() && folder.path().join("new").exists());
         assert!(make_room(folder.path(), &keep, 2000, 1000).is_err());
+        // What is there already counts once.
+        make_room(folder.path(), &folder.path().join("new"), 400, 500).unwrap();
     }
 }

@@ -12,7 +12,7 @@ use crate::train::dataset::Dataset;
 use crate::train::features::{Cut, Sample};
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Head, Named, pool, values};
-use crate::train::optimizer::{Method, Optimizer, absolute_sum};
+use crate::train::optimizer::{Manner, Method, Optimizer};
 use crate::train::options::{Balance, FitOptions, Unfreeze};
 use crate::train::state::{EpochRecord, State};
 use crate::train::store::Store;
@@ -65,14 +65,15 @@ impl<'a> Training<'a> {
         tch::manual_seed(options.seed as i64);
         let head = Head::new(data.labels.len(), device);
         let mut weights = head.weights();
-        let mut factors = vec![1.0; weights.len()];
+        let l1 = |name: &str| if name == "dense1.weight" { options.l1 } else { 0.0 };
+        let mut manners: Vec<Manner> = weights.iter().map(|(name, _)| Manner { factor: 1.0, l1: l1(name) }).collect();
         if options.unfreeze == Unfreeze::Stage4 {
             let stage = backbone.last_stage_weights();
-            factors.extend(vec![options.backbone_lr; stage.len()]);
+            manners.extend(vec![Manner { factor: options.backbone_lr, l1: 0.0 }; stage.len()]);
             weights.extend(stage);
         }
         let best = copies(&weights);
-        let optimizer = Optimizer::new(options.optimizer, weights, factors, options.weight_decay);
+        let optimizer = Optimizer::new(options.optimizer, weights, manners, options.weight_decay);
         let mut counts = vec![0.0; data.labels.len()];
         for sample in &learn {
             counts[data.items[sample.item].class] += 1.0;
@@ -138,12 +139,7 @@ impl<'a> Training<'a> {
                         self.state.epoch
                     )));
             }
-            let total = if self.options.l1 > 0.0 {
-                &loss + absolute_sum(&self.head.dense1.weight) * self.options.l1
-            } else {
-                loss
-            };
-            self.optimizer.step(&total, self.decayed(rate));
+            self.optimizer.step(&loss, self.decayed(rate));
             let hits = logits.argmax(1, false).eq_tensor(&classes).sum(Kind::Int64).int64_value(&[]);
             done += places.len();
             loss_sum += plain * places.len() as f64;

@@ -133,6 +133,8 @@ fn killed_and_resumed_it_ends_with_the_same_bits() {
     let refused = train(&program, &["fit", "--resume", "killed.run", "--dropout", "0.2"]);
     let line = refused.refusal(2);
     assert!(line.contains("--dropout 0.2, the run has 0.5"), "{line}");
+    assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("whole.onnx: exists already"));
+    std::fs::remove_file(program.path("whole.onnx")).unwrap();
     assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("holds a run already"));
 }
 
