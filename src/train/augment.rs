@@ -16,7 +16,8 @@ pub struct Augmentation {
     pub shear: f32,
     /// Whether left and right are exchanged half of the time.
     pub flip: bool,
-    /// Smallest share of the area that a random cut keeps, its sides up to 4:3 from the picture's; 1 cuts nothing.
+    /// Smallest share of the area that a random cut keeps, its sides up to 4:3 from the picture's; 1 cuts nothing. A side
+    /// that would reach beyond the picture ends there, so that near 1 a little less may be kept.
     pub crop: f32,
     /// Half of the time detail is taken away by shrinking to this share of the size at least; 1 keeps all.
     pub shrink: f32,
@@ -137,7 +138,8 @@ impl View {
 
     /// From (row, column) of the view to that of the picture: a 2×3 matrix.
     ///
-    /// Within a square of the view's size it is Keras' `apply_affine_transform`: rotation · shift · shear · zoom about the
+    /// Within a square of the view's size it is Keras' affine transform, rows first, about the middle of the pixels
+    /// (releases differ in both): rotation · shift · shear · zoom about the
     /// centre, each from the place in the result to the place in the source; the flip comes last. The cut then takes the
     /// square to a part of the picture.
     fn map(&self, side: usize, size: usize) -> [[f64; 3]; 2] {
@@ -306,6 +308,32 @@ mod tests {
             let (y, x) = (y + 1.6, x + 0.8);
             (0.3f64.cos() * y - 0.3f64.sin() * x + middle, 0.3f64.sin() * y + 0.3f64.cos() * x + middle)
         });
+    }
+
+    #[test]
+    fn scipy_samples_the_same() {
+        // scipy.ndimage.affine_transform(order=1, mode='nearest') with Keras' matrix about h/2 - 0.5, then the flip:
+        // channel, row, and every third pixel of it.
+        let expected = [
+            (0, 0, [21.034, 109.862, 124.961, 136.549, 122.812, 100.799]),
+            (1, 7, [149.161, 107.700, 109.557, 135.703, 170.338, 157.366]),
+            (2, 15, [106.903, 115.116, 95.781, 148.007, 173.060, 53.749]),
+        ];
+        let view = View {
+            rotation: 25f64.to_radians(),
+            shift: [0.15, -0.1],
+            shear: 12f64.to_radians(),
+            zoom: [0.9, 1.12],
+            flip: true,
+            ..View::identity()
+        };
+        let seen = seen(&view, &picture(SIZE), SIZE);
+        for (channel, row, values) in expected {
+            let found = seen[(channel * SIZE + row) * SIZE..][..SIZE].iter().step_by(3);
+            for (found, value) in found.zip(values) {
+                assert!((found - value).abs() < 2e-3, "channel {channel}, row {row}: {found} for {value}");
+            }
+        }
     }
 
     #[test]
