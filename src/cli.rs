@@ -86,7 +86,7 @@ pub struct RunArgs {
     /// Write only these kinds of file, and those that are named
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     only: Option<Vec<Kind>>,
-    /// Model file [default: models/drinking-cooking.fp32.onnx]
+    /// Model file [default: models/drinking-cooking.int8.onnx]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// What runs the network: auto, cpu, cuda, cuda:N, openvino [default: auto]
@@ -161,7 +161,7 @@ pub struct FramesArgs {
 pub enum ModelCommand {
     /// Print what a model file says of itself
     Show {
-        /// [default: models/drinking-cooking.fp32.onnx]
+        /// [default: models/drinking-cooking.int8.onnx]
         model: Option<PathBuf>,
         /// As JSON
         #[arg(long)]
@@ -189,7 +189,7 @@ pub enum ModelCommand {
     },
     /// Load a model, run it and check its answers; with pictures, print what it sees in them
     Verify {
-        /// [default: models/drinking-cooking.fp32.onnx]
+        /// [default: models/drinking-cooking.int8.onnx]
         model: Option<PathBuf>,
         /// Pictures to classify
         #[arg(long, value_name = "FILE", num_args = 1..)]

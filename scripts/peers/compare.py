@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "target/release/livelabel"
-MODEL = ROOT / "models/drinking-cooking.fp32.onnx"
+MODEL = ROOT / "models/drinking-cooking.int8.onnx"
 FOOTAGE = ROOT / ".deps/footage/vtest.avi"
 SIZES = [(640, 360), (1280, 720)]
 OURS = "livelabel"

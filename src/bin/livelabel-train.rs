@@ -1,180 +1,27 @@
-//! The trainer's command line, nothing else.
+//! Starts the trainer where libtorch is, and says how to get it where it is not: the dynamic loader's own message would
+//! come before any code of the trainer's runs.
 
-use std::io::IsTerminal;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 
-use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
-use livelabel::cli::LogFormat;
-use livelabel::error::{Error, Result};
-use livelabel::inference::model::Model;
-use livelabel::signals::{self, Watch};
-use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
-use livelabel::train::dataset::Dataset;
-use livelabel::train::fit::{self, Reporter};
-use livelabel::train::run::{Run, check_same};
-use livelabel::train::state::EpochRecord;
-use livelabel::train::views::Views;
-use livelabel::train::{evaluate, export, preview, sweep};
-use livelabel::{logging, media};
+/// The trainer itself, beside this program.
+const TRAINER: &str = "livelabel-train-torch";
+/// The smallest of the libraries that it is linked with.
+const LIBRARY: &str = "libc10.so";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    logging::start(cli.log_format == LogFormat::Json);
-    let watch = match signals::watch() {
-        Ok(watch) => watch,
-        Err(cause) => {
-            tracing::error!("signals cannot be watched ({cause})");
-            return ExitCode::FAILURE;
-        }
+    // SAFETY: the library's constructors set up its own registries and touch nothing of this program's.
+    if let Err(cause) = unsafe { libloading::Library::new(LIBRARY) } {
+        eprintln!(
+            "livelabel: error: libtorch 2.11.0 cannot be loaded ({cause}); run scripts/setup, which fetches it, or name \
+             its folder in LD_LIBRARY_PATH"
+        );
+        return ExitCode::from(2);
+    }
+    let cause = match std::env::current_exe() {
+        Ok(program) => Command::new(program.with_file_name(TRAINER)).args(std::env::args_os().skip(1)).exec(),
+        Err(cause) => cause,
     };
-    match run(cli.command, &watch) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::from(watch.exit_code().unwrap_or_else(|| error.exit_code()))
-        }
-    }
-}
-
-fn run(command: Command, watch: &Watch) -> Result<()> {
-    match command {
-        Command::Fit(args) => fit(*args, watch),
-        Command::Sweep { options, csv } => {
-            media::init()?;
-            options.check()?;
-            let terminal = Terminal::new(false);
-            let rows = sweep::sweep(&options, csv.as_deref(), &terminal, &watch.shutdown);
-            terminal.bar.finish_and_clear();
-            print(&sweep::table(&rows?));
-            Ok(())
-        }
-        Command::Preview { data, augment, seed, output } => {
-            preview::write(&Dataset::read(&data, &[])?, &Views { augmentation: augment.augmentation(), seed }, &output)
-        }
-        Command::Evaluate(args) => {
-            print(&evaluated(&args)?);
-            Ok(())
-        }
-        Command::Export { run, model, precision } => {
-            media::init()?;
-            let (run, _) = Run::open(&run)?;
-            export::export(&run, &model, precision, &Terminal::new(false), &watch.shutdown)
-        }
-    }
-}
-
-fn fit(args: FitArgs, watch: &Watch) -> Result<()> {
-    media::init()?;
-    let (run, options) = match &args.resume {
-        None => {
-            args.options.check()?;
-            if let Some(model) = args.options.model.as_deref().filter(|model| model.exists() && !args.force) {
-                return Err(
-                    Error::usage(format!("{}: exists already", model.display())).remedy("write over it with --force")
-                );
-            }
-            (Run::create(&args.options.run_folder()?, &args.options, args.force)?, args.options)
-        }
-        Some(folder) => {
-            let (run, config) = Run::open(folder)?;
-            let defaults = Defaults::parse_from(["fit"]).options;
-            check_same(&args.options, &defaults, &config.options)?;
-            (run, config.options)
-        }
-    };
-    let terminal = Terminal::new(args.quiet);
-    let fitted = fit::fit(&options, &run, &terminal, &watch.shutdown);
-    terminal.bar.finish_and_clear();
-    fitted?;
-    if let Some(model) = &options.model {
-        terminal.tell(&format!("model: {}, run: {}", model.display(), run.folder.display()));
-    }
-    Ok(())
-}
-
-fn evaluated(args: &EvaluateArgs) -> Result<String> {
-    media::init()?;
-    let model = args.model.as_deref().map(Model::read).transpose()?;
-    match (&model, &args.data, &args.clips) {
-        (Some(model), Some(data), _) => {
-            Ok(evaluate::report(&model.labels, &evaluate::pictures(model, data, args.device)?))
-        }
-        (Some(model), None, Some(clips)) => {
-            Ok(evaluate::clips_report(&model.labels, &evaluate::clips(model, clips, args.device)?))
-        }
-        (Some(_), None, None) => {
-            Err(Error::usage("nothing is named to evaluate on")
-                .remedy("give pictures with --data, or clips with --clips"))
-        }
-        _ => {
-            let (labels, predictions) = evaluate::runs(&args.run)?;
-            Ok(evaluate::report(&labels, &predictions))
-        }
-    }
-}
-
-/// Progress for people: a bar on a terminal, a line an epoch everywhere.
-struct Terminal {
-    quiet: bool,
-    bar: ProgressBar,
-    began: std::time::Instant,
-}
-
-impl Terminal {
-    fn new(quiet: bool) -> Self {
-        let shown = !quiet && std::io::stderr().is_terminal();
-        let bar = if shown { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{prefix:>9} {bar:30} {pos}/{len}  {msg}  {per_sec}  {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { quiet, bar, began: std::time::Instant::now() }
-    }
-
-    fn show(&self, what: &'static str, done: usize, all: usize) {
-        if self.bar.length() != Some(all as u64) || self.bar.prefix() != what {
-            self.bar.reset();
-            self.bar.set_length(all as u64);
-            self.bar.set_prefix(what);
-        }
-        self.bar.set_position(done as u64);
-    }
-}
-
-impl Reporter for Terminal {
-    fn tell(&self, text: &str) {
-        if !self.quiet {
-            self.bar.suspend(|| print(text));
-        }
-    }
-
-    fn features(&self, done: usize, all: usize) {
-        self.show("features", done, all);
-    }
-
-    fn samples(&self, done: usize, all: usize, loss: f64, accuracy: f64) {
-        self.show("epoch", done, all);
-        self.bar.set_message(format!("loss {loss:.3} accuracy {accuracy:.3}"));
-    }
-
-    fn epoch(&self, record: &EpochRecord, epochs: usize) {
-        let left = self.began.elapsed().as_secs_f64() / record.epoch as f64 * (epochs - record.epoch) as f64;
-        self.tell(&format!(
-            "epoch {:>3}/{epochs}  loss {:.4} accuracy {:.3}  val_loss {:.4} val_accuracy {:.3} val_macro_f1 {:.3}  \
-             {:.0} images/s  at most {:.0} s left",
-            record.epoch,
-            record.loss,
-            record.accuracy,
-            record.val_loss,
-            record.val_accuracy,
-            record.val_macro_f1,
-            record.images_per_second,
-            left
-        ));
-    }
-}
-
-/// To stdout; a reader that has gone is no error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{text}");
+    eprintln!("livelabel: error: {TRAINER} cannot be started ({cause}); run scripts/setup, which builds it");
+    ExitCode::from(2)
 }

@@ -17,7 +17,7 @@ use crate::onnx::head::check_labels;
 use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, TensorProto, ValueInfoProto};
 
 /// The model that is used where none is named.
-pub const DEFAULT: &str = "models/drinking-cooking.fp32.onnx";
+pub const DEFAULT: &str = "models/drinking-cooking.int8.onnx";
 /// Predictions to average, at most: they are kept in memory.
 pub const LONGEST_WINDOW: usize = 1_000_000;
 /// Operator sets that ONNX Runtime carries itself.

@@ -91,8 +91,17 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     pub clips: Option<PathBuf>,
     /// Runs whose validation pictures are taken together
-    #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with = "model")]
+    #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with_all = ["model", "data", "clips"])]
     pub run: Vec<PathBuf>,
+    /// Only groups whose names begin so; with ! in front, only the others
+    #[arg(long, value_name = "[!]START")]
+    pub groups: Option<String>,
+    /// Only the groups that this run kept to check on
+    #[arg(long, value_name = "RUN", requires = "model")]
+    pub kept_by: Option<PathBuf>,
+    /// Write figures and predictions to this file too
+    #[arg(long, value_name = "FILE.json")]
+    pub json: Option<PathBuf>,
     /// What runs the network: auto, cpu, cuda, cuda:N, openvino
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: Choice,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::inference::device::Choice;
@@ -15,6 +16,7 @@ use crate::media::source::{Event, Source};
 use crate::train::dataset::{Dataset, Item};
 use crate::train::metrics::{Metrics, Prediction, by_group};
 use crate::train::run::Run;
+use crate::train::split::Split;
 
 /// Pictures that go through the network at once.
 const BATCH: usize = 8;
@@ -25,7 +27,7 @@ const LISTED: usize = 20;
 ///
 /// # Errors
 /// Input, where the data has other classes than the model, or no picture can be read.
-pub fn pictures(model: &Model, data: &Path, choice: Choice) -> Result<Vec<Prediction>> {
+pub fn pictures(model: &Model, data: &Path, scope: &Scope, choice: Choice) -> Result<Vec<Prediction>> {
     let found = Dataset::read(data, &[])?;
     let classes: Vec<String> = model.labels.iter().filter(|label| found.labels.contains(label)).cloned().collect();
     if classes.len() < 2 {
@@ -39,7 +41,7 @@ pub fn pictures(model: &Model, data: &Path, choice: Choice) -> Result<Vec<Predic
     }
     let data = Dataset::read(data, &classes)?;
     let mut session = Session::load(model, choice, BATCH)?;
-    let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip).collect();
+    let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip && scope.has(&item.group)).collect();
     let mut predictions = Vec::new();
     for chunk in items.chunks(BATCH) {
         let read: Vec<(&Item, Result<Vec<f32>>)> =
@@ -82,9 +84,10 @@ fn tensor(model: &Model, path: &Path) -> Result<Vec<f32>> {
 
 /// How a model does on one clip: frames, and with a window of 1 and of 128 how many have the right label and how often
 /// the label changes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ClipScore {
     pub name: String,
+    pub group: String,
     pub class: usize,
     pub frames: usize,
     pub right: [usize; 2],
@@ -98,11 +101,11 @@ const WINDOWS: [usize; 2] = [1, 128];
 ///
 /// # Errors
 /// Input, where there is no clip of the model's labels, or none can be read.
-pub fn clips(model: &Model, data: &Path, choice: Choice) -> Result<Vec<ClipScore>> {
+pub fn clips(model: &Model, data: &Path, scope: &Scope, choice: Choice) -> Result<Vec<ClipScore>> {
     let data = Dataset::read(data, &[])?;
     let mut session = Session::load(model, choice, BATCH)?;
     let mut scores = Vec::new();
-    for item in data.items.iter().filter(|item| item.clip) {
+    for item in data.items.iter().filter(|item| item.clip && scope.has(&item.group)) {
         let Some(class) = model.labels.iter().position(|label| *label == data.labels[item.class]) else { continue };
         match clip(model, item, class, &mut session) {
             Ok(score) => scores.push(score),
@@ -121,7 +124,14 @@ fn clip(model: &Model, item: &Item, class: usize, session: &mut Session) -> Resu
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut source = Source::open(&item.path, &|| false)?;
     source.play()?;
-    let mut score = ClipScore { name: item.name.clone(), class, frames: 0, right: [0; 2], changes: [0; 2] };
+    let mut score = ClipScore {
+        name: item.name.clone(),
+        group: item.group.clone(),
+        class,
+        frames: 0,
+        right: [0; 2],
+        changes: [0; 2],
+    };
     let mut windows = WINDOWS.map(|window| (Smoothing::new(window, classes), None));
     let mut tensors: Vec<f32> = Vec::new();
     loop {
@@ -202,6 +212,43 @@ pub fn runs(folders: &[PathBuf]) -> Result<(Vec<String>, Vec<Prediction>)> {
         }
     }
     all.ok_or_else(|| Error::usage("no run is named").remedy("give one with --run"))
+}
+
+/// Temperature and predictions of runs that kept in turn what is learned from: the geometric mean, and all together.
+///
+/// # Errors
+/// Input, where a run is not complete or has other labels.
+pub fn checked(folders: &[PathBuf], labels: &[String]) -> Result<(f64, Vec<Prediction>)> {
+    let (known, predictions) = runs(folders)?;
+    if known != labels {
+        return Err(Error::input(format!("the runs know {}, the data {}", known.join(", "), labels.join(", ")))
+            .remedy("give runs on the same data"));
+    }
+    let mut logarithms = 0.0;
+    for folder in folders {
+        logarithms += Run::open(folder)?.0.report()?.temperature.ln();
+    }
+    Ok(((logarithms / folders.len() as f64).exp(), predictions))
+}
+
+/// Which groups are looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// How their names begin, or with `!` in front, do not.
+    pub begins: Option<String>,
+    /// Only those that this run kept to check on.
+    pub kept_by: Option<Split>,
+}
+
+impl Scope {
+    /// Whether a group is looked at.
+    pub fn has(&self, group: &str) -> bool {
+        let begins = self.begins.as_deref().is_none_or(|begins| match begins.strip_prefix('!') {
+            Some(not) => !group.starts_with(not),
+            None => group.starts_with(begins),
+        });
+        begins && self.kept_by.as_ref().is_none_or(|split| split.validation.contains(group))
+    }
 }
 
 /// The report with the groups that have most mistakes.

@@ -83,8 +83,10 @@ pub struct Sample {
 /// What is asked of a pass over the pictures.
 pub struct Pass<'a> {
     pub data: &'a Dataset,
-    /// Views of each item.
+    /// Views of each item, at least.
     pub views_of: &'a [usize],
+    /// Views of the items that have most: rows made for another split serve too.
+    pub most: usize,
     pub views: &'a Views,
     pub cut: Cut,
     /// Milliseconds between the frames of a clip.
@@ -139,9 +141,12 @@ pub fn compute(
     progress: &dyn Fn(usize, usize),
 ) -> Result<(Vec<Sample>, usize)> {
     let keys: Vec<Option<[u8; 32]>> = pass.data.items.par_iter().map(|item| content(&item.path).ok()).collect();
-    let key = |index: usize| keys[index].map(|content| key_of(&content, pass, index));
-    let todo: Vec<usize> =
-        (0..pass.data.items.len()).filter(|&i| key(i).is_none_or(|key| store.entry(&key).is_none())).collect();
+    let found = |store: &Store, index: usize| {
+        let content = keys[index]?;
+        let entry = |views| store.entry(&key_of(&content, pass, index, views)).cloned();
+        entry(pass.views_of[index]).or_else(|| entry(pass.most))
+    };
+    let todo: Vec<usize> = (0..pass.data.items.len()).filter(|&index| found(store, index).is_none()).collect();
     let (sender, pieces) = bounded(4 * BATCH);
     let mut unreadable = 0;
     std::thread::scope(|scope| -> Result<()> {
@@ -188,7 +193,7 @@ pub fn compute(
     }
     let mut samples = Vec::new();
     for item in 0..pass.data.items.len() {
-        let Some(entry) = key(item).and_then(|key| store.entry(&key).cloned()) else { continue };
+        let Some(entry) = found(store, item) else { continue };
         for (place, &time) in entry.times.iter().enumerate() {
             samples.push(Sample { item, time, first_row: entry.first_row + place * entry.views, views: entry.views });
         }
@@ -196,10 +201,10 @@ pub fn compute(
     Ok((samples, unreadable))
 }
 
-fn key_of(content: &[u8; 32], pass: &Pass, item: usize) -> String {
+fn key_of(content: &[u8; 32], pass: &Pass, item: usize, views: usize) -> String {
     let hex: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
     let every = if pass.data.items[item].clip { format!(" every {}", pass.every) } else { String::new() };
-    format!("{hex} {} views{every}", pass.views_of[item])
+    format!("{hex} {views} views{every}")
 }
 
 fn flush(waiting: &mut Vec<Vec<f32>>, cut: Cut, backbone: &Backbone, device: Device, store: &mut Store) -> Result<()> {
@@ -235,7 +240,10 @@ fn read(pass: &Pass, keys: &[Option<[u8; 32]>], todo: &[usize], pieces: &Sender<
             };
             // The receiver goes first only when the store has failed; then nothing is left to do.
             let sent = match result {
-                Ok(times) => pieces.send(Piece::Done { item: index, key: key_of(&content, pass, index), times }),
+                Ok(times) => {
+                    let key = key_of(&content, pass, index, pass.views_of[index]);
+                    pieces.send(Piece::Done { item: index, key, times })
+                }
                 Err(error) => pieces.send(Piece::Failed { item: index, error }),
             };
             if sent.is_err() {

@@ -17,12 +17,13 @@ use crate::train::callbacks::remote_monitor::RemoteMonitor;
 use crate::train::callbacks::tensorboard::TensorBoard;
 use crate::train::callbacks::{Callback, History};
 use crate::train::dataset::Dataset;
+use crate::train::evaluate;
 use crate::train::features::{self, Pass, Sample};
 use crate::train::metrics::Metrics;
 use crate::train::network::{Backbone, Named};
 use crate::train::options::{FitOptions, Processor};
 use crate::train::plots;
-use crate::train::run::{HEAD, Run, SPLIT};
+use crate::train::run::{HEAD, REPORT, Report, Run, SPLIT};
 use crate::train::split::{By, Split};
 use crate::train::state::EpochRecord;
 use crate::train::store::{Store, make_room};
@@ -83,7 +84,8 @@ impl Prepared {
             (None, uncached(&data, &views_of)?)
         } else {
             let limit = (options.cache_limit * GIB) as u64;
-            let pass = Pass { data: &data, views_of: &views_of, views: &views, cut, every: options.every, limit };
+            let (most, every) = (options.views, options.every);
+            let pass = Pass { data: &data, views_of: &views_of, most, views: &views, cut, every, limit };
             let cache = cache(options)?;
             let folder = features::folder(&cache, &weights, cut, &views);
             make_room(&cache, &folder, features::needed(&pass), limit)?;
@@ -97,7 +99,10 @@ impl Prepared {
             }
             (Some(store), samples)
         };
-        let (check, learn): (Vec<Sample>, Vec<Sample>) = samples.into_iter().partition(|sample| kept[sample.item]);
+        let (mut check, learn): (Vec<Sample>, Vec<Sample>) = samples.into_iter().partition(|sample| kept[sample.item]);
+        if split.by == By::None {
+            check.clone_from(&learn);
+        }
         for (side, samples) in [("learn from", &learn), ("check on", &check)] {
             let missing =
                 (0..data.labels.len()).find(|&class| samples.iter().all(|s| data.items[s.item].class != class));
@@ -137,25 +142,61 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     plots::loss_accuracy(&training.state.history, &run.path("loss-accuracy.png"))?;
     training.restore_best();
 
-    let temperature = temperature(&training.validation_logits()?, &training.validation_classes());
-    let before = Metrics::of(&labels, &training.predictions(1.0)?);
-    let predictions = training.predictions(temperature)?;
-    let metrics = Metrics::of(&labels, &predictions);
-    run.write_predictions(&labels, &predictions)?;
-    let calibration = format!(
-        "temperature {temperature:.3}: calibration error {:.3} before, {:.3} after; log loss {:.3} before, {:.3} after\n",
-        before.calibration_error, metrics.calibration_error, before.log_loss, metrics.log_loss
-    );
-    run.write("report.txt", format!("{}\n{calibration}", metrics.report()).as_bytes())?;
+    let Outcome { temperature, metrics, told, on } = outcome(&mut training, options, run, &labels)?;
+    run.write("report.txt", format!("{}\n{told}\n", metrics.report()).as_bytes())?;
     let best_epoch = training.state.best_epoch;
-    run.write_json("report.json", &json!({"metrics": metrics, "temperature": temperature, "best_epoch": best_epoch}))?;
+    let report = Report { metrics, temperature, best_epoch };
+    run.write_json(REPORT, &report)?;
+    let metrics = report.metrics;
     plots::confusion(&metrics, &run.path("confusion.png"))?;
-    write_head(run, &labels, files, options, training.weights(), temperature, &metrics)?;
+    let (low, high) = metrics.accuracy_interval;
+    let figures = format!(
+        "on {} pictures of {} groups {on}: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}",
+        metrics.pictures, metrics.groups, metrics.accuracy, metrics.macro_f1
+    );
+    write_head(run, &labels, files, options, training.weights(), temperature, figures)?;
     if let Some(model) = &options.model {
         build::build(&backbone_path, &HeadSource::File(run.path(HEAD)), Precision::Fp32, model)?;
     }
-    reporter.tell(&format!("{}\n{calibration}", metrics.report()));
+    reporter.tell(&format!("{}\n{told}", metrics.report()));
     Ok(metrics)
+}
+
+/// How good a trained network is, and by what its confidences are divided.
+struct Outcome {
+    temperature: f64,
+    metrics: Metrics,
+    /// A line for the report.
+    told: String,
+    /// Which pictures the figures are of.
+    on: &'static str,
+}
+
+fn outcome(training: &mut Training, options: &FitOptions, run: &Run, labels: &[String]) -> Result<Outcome> {
+    if options.split != By::None {
+        let temperature = temperature(&training.validation_logits()?, &training.validation_classes());
+        let before = Metrics::of(labels, &training.predictions(1.0)?);
+        let predictions = training.predictions(temperature)?;
+        let metrics = Metrics::of(labels, &predictions);
+        run.write_predictions(labels, &predictions)?;
+        let told = format!(
+            "temperature {temperature:.3}: calibration error {:.3} before, {:.3} after; log loss {:.3} before, {:.3} after",
+            before.calibration_error, metrics.calibration_error, before.log_loss, metrics.log_loss
+        );
+        return Ok(Outcome { temperature, metrics, told, on: "kept aside" });
+    }
+    if options.checked_by.is_empty() {
+        let metrics = Metrics::of(labels, &training.predictions(1.0)?);
+        let told = "these pictures were learned from: their figures say nothing about new ones".into();
+        return Ok(Outcome { temperature: 1.0, metrics, told, on: "learned from" });
+    }
+    let (temperature, predictions) = evaluate::checked(&options.checked_by, labels)?;
+    let metrics = Metrics::of(labels, &predictions);
+    let told = format!(
+        "figures and temperature ({temperature:.3}) of {} runs, each of which kept aside what it is checked on",
+        options.checked_by.len()
+    );
+    Ok(Outcome { temperature, metrics, told, on: "each kept aside once" })
 }
 
 fn callbacks<'a>(options: &FitOptions, run: &'a Run) -> Result<Vec<Box<dyn Callback + 'a>>> {
@@ -202,7 +243,9 @@ fn go_on(
 
 fn describe(data: &Dataset, split: &Split, reporter: &dyn Reporter) {
     reporter.tell(&format!("groups by {}\n{}", data.grouped_by, split.describe(data)));
-    if split.by == By::Frame {
+    if split.by == By::None {
+        tracing::warn!("nothing is kept to check on: the figures are of what is learned from");
+    } else if split.by == By::Frame {
         tracing::warn!("split by picture: neighbours of one video stand on both sides, so the figures flatter");
     } else if data.alone > 0 {
         tracing::warn!(
@@ -222,7 +265,7 @@ fn write_head(
     options: &FitOptions,
     weights: &Named,
     temperature: f64,
-    metrics: &Metrics,
+    figures: String,
 ) -> Result<()> {
     let scaled = |(name, weight): &(String, tch::Tensor)| {
         let weight = if name.starts_with("dense2") { weight / temperature } else { weight.shallow_clone() };
@@ -230,20 +273,13 @@ fn write_head(
     };
     let tensors: Named = weights.iter().map(scaled).collect();
     let text = |value: serde_json::Value| value.to_string();
-    let (low, high) = metrics.accuracy_interval;
     let source = options.data.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let pooling = text(json!(options.pooling)).trim_matches('"').to_string();
     let metadata = HashMap::from([
         ("labels".into(), text(json!(labels))),
         ("pooling".into(), pooling),
         ("trained_on".into(), format!("{files} files of {source} in {} classes", labels.len())),
-        (
-            "metrics".into(),
-            format!(
-                "on {} pictures of {} groups kept aside: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}",
-                metrics.pictures, metrics.groups, metrics.accuracy, metrics.macro_f1
-            ),
-        ),
+        ("metrics".into(), figures),
     ]);
     run.write_tensors(HEAD, &tensors, metadata)
 }

@@ -34,7 +34,7 @@ impl Prediction {
 /// Counts by truth and prediction: `confusion[truth][label]`.
 pub type Confusion = Vec<Vec<usize>>;
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClassMetrics {
     pub label: String,
     pub precision: f64,
@@ -44,7 +44,7 @@ pub struct ClassMetrics {
     pub support: usize,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Metrics {
     pub pictures: usize,
     pub groups: usize,

@@ -1,12 +1,15 @@
 //! Gradient descent whose whole state can be saved, which tch's own optimizers do not offer.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tch::{Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::train::network::Named;
 
 /// Share of the last step that the next one keeps, as in the original.
 const MOMENTUM: f64 = 0.9;
+/// Numbers that are not worth a further thread.
+const SMALLEST_PIECE: usize = 1 << 14;
 /// Kingma and Ba's constants (arXiv 1412.6980).
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -73,7 +76,16 @@ impl Optimizer {
         no_grad(|| {
             let states = self.weights.iter_mut().zip(&mut self.moments).zip(&self.manners);
             for ((((_, weight), moments), manner), mut gradient) in states.zip(gradients) {
+                let shape = weight.dim();
                 let rate = rate * manner.factor;
+                if let (Method::Sgd, [velocity]) = (self.method, moments.as_mut_slice())
+                    && let (Some(weight), Some(velocity), Some(gradient)) =
+                        (numbers(weight), numbers(velocity), numbers(&mut gradient))
+                {
+                    let decay = if shape > 1 { self.decay } else { 0.0 };
+                    descend(weight, velocity, gradient, rate, manner.l1, decay);
+                    continue;
+                }
                 if manner.l1 > 0.0 {
                     gradient += weight.sign().g_mul_scalar_(manner.l1);
                 }
@@ -133,10 +145,37 @@ impl Optimizer {
     }
 }
 
+/// The numbers of a tensor that lies in this machine's memory as one piece of float32.
+fn numbers(tensor: &mut Tensor) -> Option<&mut [f32]> {
+    let plain = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous();
+    // SAFETY: such a tensor owns `numel` floats in a row from its data pointer on, and stays borrowed as long as they do.
+    plain.then(|| unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) })
+}
+
+/// A step of plain descent in one pass over the memory, where torch's operators would take seven: that, and not the
+/// arithmetic, is what a head's step costs.
+fn descend(weight: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: f64, l1: f64, decay: f64) {
+    let (momentum, kept, rate, l1) = (MOMENTUM as f32, (1.0 - rate * decay) as f32, rate as f32, l1 as f32);
+    let piece = weight.len().div_ceil(rayon::current_num_threads()).max(SMALLEST_PIECE);
+    let pieces = weight.par_chunks_mut(piece).zip(velocity.par_chunks_mut(piece)).zip(gradient.par_chunks(piece));
+    pieces.for_each(|((weight, velocity), gradient)| {
+        for ((weight, velocity), gradient) in weight.iter_mut().zip(velocity).zip(gradient) {
+            let sign = if *weight > 0.0 {
+                l1
+            } else if *weight < 0.0 {
+                -l1
+            } else {
+                0.0
+            };
+            *velocity = momentum * *velocity - rate * (gradient + sign);
+            *weight = kept * *weight + *velocity;
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
 
     /// Steps down (w - 3)² + 0.3·|w| from 1, against the definition in plain numbers.
     fn check(method: Method, plain: impl Fn(f64, i32, &mut [f64; 2]) -> f64) {

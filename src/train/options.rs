@@ -30,8 +30,21 @@ pub enum Balance {
     /// A picture counts the more, the fewer its class has
     #[default]
     Class,
+    /// The same by the root of that: rare classes gain less, and common ones lose less
+    Root,
     /// Pictures are drawn: classes evenly, and large groups less than in proportion (by the root of their size)
     Group,
+}
+
+/// How the learning rate changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// It falls where the validation loss does; the best epoch's weights are taken
+    #[default]
+    Plateau,
+    /// It rises for 30 steps and falls along a cosine to nothing; the last epoch's weights are taken
+    Cosine,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -76,6 +89,8 @@ pub struct FitOptions {
     /// Learning rate [default: 0.001]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
+    #[arg(long, value_enum, default_value = "plateau")]
+    pub schedule: Schedule,
     /// Factor of the learning rate for an unfrozen stage
     #[arg(long, default_value_t = 0.1, value_name = "FACTOR")]
     pub backbone_lr: f64,
@@ -92,6 +107,9 @@ pub struct FitOptions {
     /// What stays together when a part is kept for validation
     #[arg(long, value_enum, default_value = "group")]
     pub split: By,
+    /// With --split none: runs that kept in turn what this one learns from; temperature and figures come from them
+    #[arg(long, value_name = "RUN", num_args = 1..)]
+    pub checked_by: Vec<PathBuf>,
     /// Parts the groups are dealt into; one is kept for validation
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub folds: usize,
@@ -188,6 +206,10 @@ impl FitOptions {
         if self.folds < 2 || self.fold >= self.folds {
             return Err(Error::usage(format!("--fold {} of --folds {}", self.fold, self.folds))
                 .remedy("take at least 2 folds, and a fold below their number"));
+        }
+        if self.split != By::None && !self.checked_by.is_empty() {
+            return Err(Error::usage("--checked-by is for a run that keeps nothing to check on")
+                .remedy("add --split none, or leave it out"));
         }
         if self.unfreeze != Unfreeze::None && self.no_cache {
             return Err(Error::usage("--unfreeze needs the cache").remedy("leave --no-cache out"));

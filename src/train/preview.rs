@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use opencv::core::{CV_8UC3, Mat, MatTrait, Vec3b, Vector};
-use opencv::imgcodecs;
+use opencv::core::{CV_8UC3, Mat, MatTrait, Point, Scalar, Vec3b, Vector};
+use opencv::{imgcodecs, imgproc};
 
 use crate::error::{Error, Result};
 use crate::inference::preprocess::read_picture;
@@ -19,17 +19,29 @@ const VIEWS: usize = 6;
 /// White between the views, in pixels.
 const GAP: usize = 4;
 
-/// Writes a PNG: a row for each of some pictures of every class, first itself, then varied views.
+/// A row of the sheet: a picture's views, the first of them itself, under its class' name.
+struct Row<'a> {
+    label: &'a str,
+    views: Vec<Vec<f32>>,
+}
+
+/// Writes a PNG or JPEG: a row for each of some pictures of every class, first itself, then varied views.
 ///
 /// # Errors
-/// Input, where a class has no readable picture; failed, where the sheet cannot be written.
+/// Usage, where the file's name ends otherwise; input, where a class has no readable picture; failed, where the sheet
+/// cannot be written.
 pub fn write(data: &Dataset, views: &Views, output: &Path) -> Result<()> {
-    let mut rows: Vec<Vec<Vec<f32>>> = Vec::new();
+    let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if !["png", "jpg", "jpeg"].contains(&ending.as_str()) {
+        return Err(Error::usage(format!("{}: cannot tell the format", output.display()))
+            .remedy("end its name in .png or .jpg"));
+    }
+    let mut rows: Vec<Row> = Vec::new();
     for (class, label) in data.labels.iter().enumerate() {
         let pictures: Vec<&Item> = data.items.iter().filter(|item| item.class == class && !item.clip).collect();
         let spread = pictures.iter().step_by((pictures.len() / PICTURES).max(1));
         let before = rows.len();
-        rows.extend(spread.filter_map(|item| row(item, views).ok()).take(PICTURES));
+        rows.extend(spread.filter_map(|item| Some(Row { label, views: row(item, views).ok()? })).take(PICTURES));
         if rows.len() == before {
             return Err(Error::input(format!("class {label} has no readable picture"))
                 .remedy("give pictures; `livelabel frames` takes them out of clips"));
@@ -49,12 +61,12 @@ fn row(item: &Item, views: &Views) -> Result<Vec<Vec<f32>>> {
     (0..VIEWS).map(|view| views.tensor(&picture.view(), &content, view)).collect()
 }
 
-fn sheet(rows: &[Vec<Vec<f32>>]) -> opencv::Result<Mat> {
+fn sheet(rows: &[Row]) -> opencv::Result<Mat> {
     let step = INPUT_SIZE + GAP;
     let (height, width) = (rows.len() * step - GAP, VIEWS * step - GAP);
-    let white = opencv::core::Scalar::all(255.0);
+    let white = Scalar::all(255.0);
     let mut sheet = Mat::new_rows_cols_with_default(height as i32, width as i32, CV_8UC3, white)?;
-    for (row, views) in rows.iter().enumerate() {
+    for (row, Row { label, views }) in rows.iter().enumerate() {
         for (column, view) in views.iter().enumerate() {
             for place in 0..INPUT_SIZE * INPUT_SIZE {
                 let (y, x) = (place / INPUT_SIZE, place % INPUT_SIZE);
@@ -64,6 +76,12 @@ fn sheet(rows: &[Vec<Vec<f32>>]) -> opencv::Result<Mat> {
                         (view[channel * INPUT_SIZE * INPUT_SIZE + place] + mean).round().clamp(0.0, 255.0) as u8;
                 }
             }
+        }
+        let origin = Point::new(4, (row * step + 16) as i32);
+        // Black behind white is readable on any picture.
+        for (colour, thickness) in [(Scalar::all(0.0), 4), (white, 1)] {
+            let font = imgproc::FONT_HERSHEY_SIMPLEX;
+            imgproc::put_text(&mut sheet, label, origin, font, 0.5, colour, thickness, imgproc::LINE_AA, false)?;
         }
     }
     Ok(sheet)

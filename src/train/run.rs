@@ -13,7 +13,7 @@ use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::onnx::weights::safetensors as read_tensors;
-use crate::train::metrics::Prediction;
+use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Named, values};
 use crate::train::options::FitOptions;
 use crate::train::split::Split;
@@ -27,6 +27,8 @@ const STATE: &str = "state";
 pub const HEAD: &str = "head.safetensors";
 /// The split.
 pub const SPLIT: &str = "split.json";
+/// How good the network is on what was kept.
+pub const REPORT: &str = "report.json";
 const PREDICTIONS: &str = "predictions.json";
 
 /// What `config.json` holds.
@@ -35,6 +37,15 @@ pub struct Config {
     pub livelabel: String,
     pub libtorch: String,
     pub options: FitOptions,
+}
+
+/// What `report.json` holds.
+#[derive(Serialize, Deserialize)]
+pub struct Report {
+    pub metrics: Metrics,
+    /// What the logits are divided by.
+    pub temperature: f64,
+    pub best_epoch: usize,
 }
 
 pub struct Run {
@@ -135,6 +146,12 @@ impl Run {
     /// Input, where the run has not got that far.
     pub fn split(&self) -> Result<Split> {
         self.read_json(SPLIT)
+    }
+
+    /// # Errors
+    /// Input, where the run is not complete.
+    pub fn report(&self) -> Result<Report> {
+        self.read_json(REPORT)
     }
 
     /// # Errors

@@ -19,6 +19,8 @@ pub enum By {
     Group,
     /// Single pictures, as in the original: neighbours of one video on both sides flatter the figures
     Frame,
+    /// Nothing is kept: all is learned from, and nothing tells how good the model is on what is new
+    None,
 }
 
 /// The names of the groups (of the pictures, for [`By::Frame`]) on either side.
@@ -36,12 +38,16 @@ impl Split {
     /// # Errors
     /// An input error, where a class has fewer than two groups: it could stand on one side only.
     pub fn deal(data: &Dataset, by: By, folds: usize, fold: usize, seed: u64) -> Result<Self> {
+        if by == By::None {
+            let train = data.items.iter().map(|item| item.group.clone()).collect();
+            return Ok(Self { by, train, validation: BTreeSet::new() });
+        }
         let classes = data.labels.len();
         let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for item in &data.items {
             let name = match by {
-                By::Group => &item.group,
                 By::Frame => &item.name,
+                By::Group | By::None => &item.group,
             };
             groups.entry(name).or_insert_with(|| vec![0; classes])[item.class] += 1;
         }
@@ -86,8 +92,8 @@ impl Split {
     /// Which items of `data` are kept for validation.
     pub fn validates(&self, data: &Dataset) -> Vec<bool> {
         let side = |item: &crate::train::dataset::Item| match self.by {
-            By::Group => self.validation.contains(&item.group),
             By::Frame => self.validation.contains(&item.name),
+            By::Group | By::None => self.validation.contains(&item.group),
         };
         data.items.iter().map(side).collect()
     }
@@ -191,6 +197,13 @@ mod tests {
                 assert!(side.contains("x") || side.contains("y"), "{split:?}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_kept_where_all_is_to_be_learned_from() {
+        let data = data(&[("v", 0, 9), ("w", 1, 3)]);
+        let split = Split::deal(&data, By::None, 4, 0, 42).unwrap();
+        assert!(split.train.len() == 2 && split.validates(&data).iter().all(|kept| !kept));
     }
 
     #[test]

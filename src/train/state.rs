@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::options::FitOptions;
+use crate::train::options::{FitOptions, Schedule};
 
 /// What the learning rate is multiplied with on a plateau, and the share of the first rate that it stays above.
 const REDUCTION: f64 = 0.2;
@@ -47,6 +47,10 @@ impl State {
         let loss = record.val_loss;
         self.epoch = record.epoch;
         self.history.push(record);
+        if options.schedule == Schedule::Cosine {
+            (self.best_loss, self.best_epoch) = (Some(loss), self.epoch);
+            return true;
+        }
         if self.plateau_loss.is_none_or(|best| loss < best) {
             (self.plateau_loss, self.plateau) = (Some(loss), 0);
         } else {
@@ -92,6 +96,17 @@ mod tests {
             seconds: 0.0,
             images_per_second: 0.0,
         }
+    }
+
+    #[test]
+    fn along_a_cosine_the_last_epoch_counts() {
+        let options =
+            Line::parse_from(["fit", "--schedule", "cosine", "--epochs", "3", "--early-stopping", "1"]).options;
+        let mut state = State::new(1.0);
+        for epoch in 1..=3 {
+            assert!(!state.ended(&options) && state.record(record(epoch, epoch as f64), &options));
+        }
+        assert!(state.ended(&options) && state.best_epoch == 3 && state.rate == 1.0);
     }
 
     #[test]

@@ -13,13 +13,16 @@ use crate::train::features::{Cut, Sample};
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Head, Named, pool, values};
 use crate::train::optimizer::{Manner, Method, Optimizer};
-use crate::train::options::{Balance, FitOptions, Unfreeze};
+use crate::train::options::{Balance, FitOptions, Schedule, Unfreeze};
 use crate::train::state::{EpochRecord, State};
 use crate::train::store::Store;
 use crate::train::views::{Views, view_of_file};
 
 /// Rows that are checked at once.
 const CHECKED: usize = 64;
+
+/// Steps over which the rate of a cosine rises.
+const WARM_UP: f64 = 30.0;
 
 /// Where rows come from.
 pub enum Rows<'a> {
@@ -81,6 +84,7 @@ impl<'a> Training<'a> {
         let even = learn.len() as f64 / counts.len() as f64;
         let class_weights = match options.balance {
             Balance::Class => counts.iter().map(|count| even / f64::max(*count, 1.0)).collect(),
+            Balance::Root => roots(&counts),
             Balance::None | Balance::Group => vec![1.0; counts.len()],
         };
         let chances = (options.balance == Balance::Group).then(|| chances(data, &learn));
@@ -116,7 +120,7 @@ impl<'a> Training<'a> {
         tch::manual_seed(seed as i64);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let order = self.order(&mut rng);
-        let rate = self.state.rate;
+        let rate = self.rate();
         let (mut loss_sum, mut right, mut done) = (0.0, 0.0, 0);
         for (number, places) in order.chunks(self.options.batch_size).enumerate() {
             if shutdown.requested() {
@@ -139,7 +143,7 @@ impl<'a> Training<'a> {
                         self.state.epoch
                     )));
             }
-            self.optimizer.step(&loss, self.decayed(rate));
+            self.optimizer.step(&loss, self.rate());
             let hits = logits.argmax(1, false).eq_tensor(&classes).sum(Kind::Int64).int64_value(&[]);
             done += places.len();
             loss_sum += plain * places.len() as f64;
@@ -171,13 +175,19 @@ impl<'a> Training<'a> {
         self.learn.len()
     }
 
-    /// Keras' time-based decay for plain descent, as in the original: rate / epochs at every step.
-    fn decayed(&self, rate: f64) -> f64 {
-        match self.options.optimizer {
-            Method::Sgd => {
-                rate / (1.0 + self.options.rate() / self.options.epochs as f64 * self.optimizer.steps() as f64)
+    /// The rate of the next step: along a cosine over all steps, or the state's, for plain descent with Keras' decay as in
+    /// the original, rate / epochs at every step.
+    fn rate(&self) -> f64 {
+        let (options, steps) = (self.options, self.optimizer.steps() as f64);
+        match (options.schedule, options.optimizer) {
+            (Schedule::Cosine, _) => {
+                let all = options.epochs * self.learn.len().div_ceil(options.batch_size);
+                cosine(options.rate(), steps, all as f64)
             }
-            Method::Adam => rate,
+            (Schedule::Plateau, Method::Sgd) => {
+                self.state.rate / (1.0 + options.rate() / options.epochs as f64 * steps)
+            }
+            (Schedule::Plateau, Method::Adam) => self.state.rate,
         }
     }
 
@@ -311,6 +321,19 @@ impl<'a> Training<'a> {
     }
 }
 
+/// Half a cosine from `rate` to nothing over `all` steps, after a rise over the first ones (Loshchilov and Hutter, arXiv
+/// 1608.03983).
+fn cosine(rate: f64, step: f64, all: f64) -> f64 {
+    rate * 0.5 * (1.0 + (std::f64::consts::PI * step / all).cos()) * ((step + 1.0) / WARM_UP).min(1.0)
+}
+
+/// Weights by the root of each class' rarity; over all pictures their mean is one.
+fn roots(counts: &[f64]) -> Vec<f64> {
+    let whole: f64 = counts.iter().sum();
+    let scale = whole / counts.iter().map(|count| count.sqrt()).sum::<f64>();
+    counts.iter().map(|count| scale / f64::max(*count, 1.0).sqrt()).collect()
+}
+
 fn copies(weights: &Named) -> Named {
     weights.iter().map(|(name, weight)| (name.clone(), weight.detach().copy())).collect()
 }
@@ -341,5 +364,49 @@ pub fn cut(unfreeze: Unfreeze, pooling: Pooling) -> Cut {
     match unfreeze {
         Unfreeze::None => Cut::Pooled(pooling),
         Unfreeze::Stage4 => Cut::LastStage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_drawn_alike_and_large_groups_less_than_in_proportion() {
+        // Class 0 has a group of 9 and one of 1, class 1 one of 4.
+        let groups = [("a", 0, 9), ("b", 0, 1), ("c", 1, 4)];
+        let items = groups.iter().flat_map(|&(group, class, count)| {
+            (0..count).map(move |i| crate::train::dataset::Item {
+                path: "".into(),
+                name: format!("{group}{i}"),
+                clip: false,
+                class,
+                group: group.into(),
+            })
+        });
+        let labels = vec!["x".into(), "y".into()];
+        let data = Dataset { labels, items: items.collect(), alone: 0, grouped_by: String::new() };
+        let samples: Vec<Sample> = (0..14).map(|item| Sample { item, time: 0, first_row: item, views: 1 }).collect();
+        let sums = chances(&data, &samples);
+        // Three to one within the class, as the roots of 9 and 1.
+        for (place, expected) in [(8, 0.75), (9, 1.0), (13, 2.0)] {
+            assert!((sums[place] - expected).abs() < 1e-12, "{sums:?}");
+        }
+    }
+
+    #[test]
+    fn a_cosine_rises_and_falls() {
+        assert!((cosine(0.3, 0.0, 1000.0) - 0.01).abs() < 1e-12);
+        assert!((cosine(0.3, 500.0, 1000.0) - 0.15).abs() < 1e-12);
+        assert!(cosine(0.3, 999.0, 1000.0) < 1e-6);
+    }
+
+    #[test]
+    fn roots_weigh_less_than_shares() {
+        let found = roots(&[1.0, 4.0, 25.0]);
+        // 30 / (1 + 2 + 5) times 1, 1/2, 1/5.
+        for (found, expected) in found.iter().zip([3.75, 1.875, 0.75]) {
+            assert!((found - expected).abs() < 1e-12);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use livelabel::inference::device::{Choice, Device};
-use livelabel::inference::model::Model;
+use livelabel::inference::model::{DEFAULT, Model};
 use livelabel::inference::preprocess::Preprocessor;
 use livelabel::inference::session::Session;
 use livelabel::picture::{Colorimetry, Matrix, OwnedPicture, Range};
@@ -71,7 +71,7 @@ fn every_frame_is_labelled_as_the_definition_says() {
     let output = ffmpeg(&[&given[..], &encoded].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    let model = Model::read(&project().join("models/drinking-cooking.fp32.onnx")).unwrap();
+    let model = Model::read(&project().join(DEFAULT)).unwrap();
     let mut session = Session::load(&model, Choice::Exactly(Device::Cpu), 1).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut tensor = vec![0.0; model.input.len()];

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::footage::{fetched, project};
 use crate::program::{Program, left_out, text};
+use crate::tiny::random_head;
 
 const PHOTOGRAPHS: [(&str, &str, usize); 5] = [
     ("chelsea.png", "cat", 1),
@@ -80,9 +81,10 @@ fn with_its_own_top_it_is_the_published_network() {
 #[test]
 fn half_precision_keeps_the_answers() {
     let program = Program::new();
-    let head = project().join("models/drinking-cooking.head.safetensors");
+    let head = random_head(&program);
     build(&program, text(&head), "half.onnx", &["--precision", "fp16"]);
-    let full = project().join("models/drinking-cooking.fp32.onnx");
+    build(&program, text(&head), "full.onnx", &[]);
+    let full = program.path("full.onnx");
     let size = |path: &Path| std::fs::metadata(path).unwrap().len() as f64;
     let ratio = size(&program.path("half.onnx")) / size(&full);
     assert!((0.49..0.52).contains(&ratio), "{ratio}");
@@ -116,7 +118,7 @@ fn weights_in_safetensors_make_the_same_file() {
     let metadata = std::collections::HashMap::from([("epsilon".to_string(), "0.001".to_string())]);
     let file = program.path("backbone.safetensors");
     safetensors::serialize_to_file(views, Some(metadata), &file).unwrap();
-    let head = project().join("models/drinking-cooking.head.safetensors");
+    let head = random_head(&program);
     let arguments = ["--backbone", text(&file), "--head", text(&head), "--output", "m.onnx"];
     program.start(&[&["model", "build"], &arguments[..]].concat()).succeeded();
     build(&program, text(&head), "n.onnx", &[]);
@@ -129,7 +131,7 @@ fn show_tells_what_the_file_says() {
     let shown: Value = serde_json::from_str(&program.start(&["model", "show", "--json"]).succeeded().stdout).unwrap();
     assert_eq!(shown["labels"], serde_json::json!(["cooking", "drinking", "other"]));
     assert_eq!(shown["input"]["channels"], "BGR");
-    assert_eq!((&shown["window"], &shown["precision"]), (&128.into(), &"fp32".into()));
+    assert_eq!((&shown["window"], &shown["precision"]), (&128.into(), &"int8".into()));
     let text = program.start(&["model", "show"]).succeeded().stdout;
     assert!(text.contains("cooking, drinking, other") && text.contains("keras-resnet50-imagenet"), "{text}");
 }

@@ -8,6 +8,8 @@ use livelabel::onnx::graph::{GraphBuilder, Precision, Weight};
 use livelabel::onnx::proto::ModelProto;
 use prost::Message;
 
+use crate::program::Program;
+
 /// Its file, made once for all tests.
 pub fn model() -> PathBuf {
     static FILE: OnceLock<tempfile::TempDir> = OnceLock::new();
@@ -17,6 +19,33 @@ pub fn model() -> PathBuf {
         folder
     });
     folder.path().join("tiny.onnx")
+}
+
+/// The file of a head with the labels of the shipped model and weights drawn at random, the same every time.
+pub fn random_head(program: &Program) -> PathBuf {
+    let shapes = [
+        ("dense1.weight", vec![512, 2048]),
+        ("dense1.bias", vec![512]),
+        ("dense2.weight", vec![3, 512]),
+        ("dense2.bias", vec![3]),
+    ];
+    let mut random = 1u32;
+    let tensors = shapes.map(|(name, shape)| {
+        let values = (0..shape.iter().product::<usize>()).flat_map(|_| {
+            // A linear congruence (Numerical Recipes' constants), between ±0.05.
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((random >> 8) as f32 / (1 << 24) as f32 * 0.1 - 0.05).to_le_bytes()
+        });
+        (name, shape, values.collect::<Vec<u8>>())
+    });
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (*name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).expect("a tensor"))
+    });
+    let labels = r#"["cooking", "drinking", "other"]"#;
+    let metadata = std::collections::HashMap::from([("labels".to_string(), labels.to_string())]);
+    let path = program.path("random.safetensors");
+    safetensors::serialize_to_file(views, Some(metadata), &path).expect("a file");
+    path
 }
 
 /// The network as a message, to be changed.

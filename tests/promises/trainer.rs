@@ -255,6 +255,8 @@ fn a_sweep_ranks_all_settings() {
     assert!(scores.is_sorted_by(|a, b| a >= b), "{table}");
     assert!(swept.stdout.contains("batch  dropout  epochs"), "{}", swept.stdout);
     train(&program, &["preview", "--data", "data", "--augment", "strong", "--output", "sheet.png"]).succeeded();
+    let finished = train(&program, &["preview", "--data", "data", "--output", "sheet"]);
+    assert!(finished.refusal(2).contains("end its name in .png or .jpg"), "{}", finished.stderr);
     let size = read_picture(&program.path("sheet.png")).unwrap();
     assert_eq!((size.view().planes[0].width, size.view().planes[0].height), (6 * 228 - 4, 6 * 228 - 4));
 }
@@ -300,4 +302,52 @@ fn what_cannot_be_learned_from_is_told_in_one_line() {
         }
     }
     assert!(fit(&["--data", "data"]).refusal(2).contains("class square has only one group, square-right"));
+}
+
+#[test]
+fn without_libtorch_it_says_how_to_get_it() {
+    let program = Program::new();
+    // The loader looks here first, and finds what is none.
+    std::fs::write(program.path("libc10.so"), "").unwrap();
+    let output = command(&program, &["fit"]).env("LD_LIBRARY_PATH", program.folder.path()).output().unwrap();
+    let finished = Finished::from(output);
+    assert!(finished.refusal(2).contains("libtorch 2.11.0 cannot be loaded"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("run scripts/setup"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_run_that_keeps_nothing_has_the_figures_of_those_that_kept_all_in_turn() {
+    let program = Program::new();
+    let data = pictures(&program);
+    let common = ["fit", "--data", text(&data), "--views", "1", "--epochs", "4", "--schedule", "cosine"];
+    let recipe = ["--balance", "root", "--label-smoothing", "0.1", "--weight-decay", "0.01", "--folds", "3"];
+    for fold in ["0", "1", "2"] {
+        let run = format!("fold{fold}.run");
+        let own = ["--fold", fold, "--run", &run, "--quiet"];
+        train(&program, &[&common[..], &recipe, &own].concat()).succeeded();
+    }
+    let own = ["--split", "none", "--checked-by", "fold0.run", "fold1.run", "fold2.run", "--model", "all.onnx"];
+    let finished = train(&program, &[&common[..], &recipe, &own].concat()).succeeded();
+    assert!(finished.stdout.contains("24 pictures in 6 groups"), "{}", finished.stdout);
+    let report = |run: &str| program.json(&format!("{run}/report.json"));
+    let mean = ["fold0.run", "fold1.run", "fold2.run"].map(|run| report(run)["temperature"].as_f64().unwrap().ln());
+    let found = report("all.run")["temperature"].as_f64().unwrap().ln();
+    assert!((found - mean.iter().sum::<f64>() / 3.0).abs() < 1e-9);
+    let model = Model::read(&program.path("all.onnx")).unwrap();
+    assert!(model.metrics.contains("24 pictures of 6 groups each kept aside once"), "{}", model.metrics);
+
+    // The same pictures, told by the runs and by a model on what one run kept.
+    let finished = train(&program, &["evaluate", "--run", "fold0.run", "fold1.run", "--json", "two.json"]).succeeded();
+    assert!(finished.stdout.contains("16 pictures in 4 groups"), "{}", finished.stdout);
+    assert_eq!(program.json("two.json")["predictions"].as_array().unwrap().len(), 16);
+    let model = ["evaluate", "--model", "all.onnx", "--data", text(&data)];
+    let finished = train(&program, &[&model[..], &["--kept-by", "fold2.run"]].concat()).succeeded();
+    assert!(finished.stdout.contains("8 pictures in 2 groups"), "{}", finished.stdout);
+    let finished = train(&program, &[&model[..], &["--groups", "!square"]].concat()).succeeded();
+    assert!(finished.stdout.contains("12 pictures in 3 groups"), "{}", finished.stdout);
+    let finished = train(&program, &[&model[..], &["--groups", "nobody"]].concat());
+    assert!(finished.refusal(2).contains("no picture"), "{}", finished.stderr);
+
+    let finished = train(&program, &[&common[..], &["--checked-by", "fold0.run", "--run", "x.run"]].concat());
+    assert!(finished.refusal(2).contains("--checked-by is for a run that keeps nothing"), "{}", finished.stderr);
 }
