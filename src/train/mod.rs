@@ -5,6 +5,7 @@
 //! trains on those, [`run`] is the folder that remembers all of it.
 
 pub mod augment;
+pub mod balance;
 pub mod calibration;
 pub mod callbacks;
 pub mod cli;

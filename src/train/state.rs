@@ -7,6 +7,9 @@ use crate::train::options::{FitOptions, Schedule};
 /// What the learning rate is multiplied with on a plateau, and the share of the first rate that it stays above.
 const REDUCTION: f64 = 0.2;
 const FLOOR: f64 = 1e-3;
+/// Steps over which the rate of a cosine rises.
+const WARM_UP: f64 = 30.0;
+
 /// An epoch in figures. Losses are mean cross-entropies; the training's includes no penalty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
@@ -73,6 +76,12 @@ impl State {
     }
 }
 
+/// Half a cosine from `rate` to nothing over `all` steps, after a rise over the first ones (Loshchilov and Hutter, arXiv
+/// 1608.03983).
+pub fn cosine(rate: f64, step: f64, all: f64) -> f64 {
+    rate * 0.5 * (1.0 + (std::f64::consts::PI * step / all).cos()) * ((step + 1.0) / WARM_UP).min(1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +105,13 @@ mod tests {
             seconds: 0.0,
             images_per_second: 0.0,
         }
+    }
+
+    #[test]
+    fn a_cosine_rises_and_falls() {
+        assert!((cosine(0.3, 0.0, 1000.0) - 0.01).abs() < 1e-12);
+        assert!((cosine(0.3, 500.0, 1000.0) - 0.15).abs() < 1e-12);
+        assert!(cosine(0.3, 999.0, 1000.0) < 1e-6);
     }
 
     #[test]
