@@ -22,7 +22,7 @@ use crate::summary;
 pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     media::init()?;
     let model = models::read(config.model.as_deref())?;
-    check_action(config, &model)?;
+    config.jobs.iter().try_for_each(|job| check_action(job, &model))?;
     if !config.force {
         config.jobs.iter().try_for_each(stream::check_absent)?;
     }
@@ -65,25 +65,35 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
 /// Analyses one input; returns its exit code.
 fn one(config: &Config, job: &Job, model: &Model, engine: &Engine, display: &Display, shutdown: &Shutdown) -> u8 {
     let progress = Progress::default();
-    let context = Context { job, labelling: &config.labelling, model, engine, progress: &progress, shutdown };
-    let result = display.watch(&job.name, &progress, || stream::run(&context));
-    match result {
+    let context = Context { job, labelling: &job.labelling, model, engine, progress: &progress, shutdown };
+    let told = match &job.live {
+        Some(live) => {
+            let interval = config.status_interval;
+            let ended = display.follow(&job.name, &progress, interval, || stream::live::run(&context, live));
+            ended.map(|ended| (summary::live(&context, &ended), ended.error))
+        }
+        None => {
+            let outcome = display.watch(&job.name, &progress, || stream::run(&context));
+            outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error))
+        }
+    };
+    match told {
         Err(error) => {
             display.error(&error);
             error.exit_code()
         }
-        Ok(outcome) => {
-            if let Some(error) = &outcome.error {
+        Ok((text, error)) => {
+            if let Some(error) = &error {
                 display.error(error);
             }
-            display.print(&summary::text(&context, &outcome));
-            outcome.error.as_ref().map_or(0, |_| 1)
+            display.print(&text);
+            error.map_or(0, |_| 1)
         }
     }
 }
 
-fn check_action(config: &Config, model: &Model) -> Result<()> {
-    match &config.labelling.action {
+fn check_action(job: &Job, model: &Model) -> Result<()> {
+    match &job.labelling.action {
         Some(action) if !model.labels.contains(action) => {
             Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
                 .remedy(format!("take one of {}", model.labels.join(", "))))

@@ -1,15 +1,17 @@
 //! Arguments and help.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::frames::Layout;
 use crate::inference::device::Choice;
 use crate::labels::stride::Stride;
+use crate::media::camera::Transport;
 use crate::media::recorder::Container;
 use crate::onnx::graph::Precision;
-use crate::settings::{Kind, Settings};
+use crate::settings::{Keep, Kind, Settings, parse_span};
 
 /// Labels what people do in video.
 ///
@@ -33,7 +35,7 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Analyse clips: labelled video, timeline, plot and subtitles
+    /// Analyse clips (labelled video, timeline, plot, subtitles) or watch cameras
     Run(Box<RunArgs>),
     /// Take single pictures out of videos, to train with
     Frames(FramesArgs),
@@ -50,7 +52,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Clips to analyse; several are worked on at once with one network
+    /// Clips, or cameras: rtsp://, http(s):// (MJPEG, HLS), /dev/videoN, test://; several at once with one network
     #[arg(value_name = "INPUT")]
     input: Vec<PathBuf>,
     /// The label to look for; without it every label is shown
@@ -95,13 +97,44 @@ pub struct RunArgs {
     /// Pictures that are run at once, at most [default: 4]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Analyse every N-th frame, or as few as measured safe with `auto` [default: 1]
+    /// Analyse every N-th frame, or as few as measured safe with `auto` [default: 1; cameras: auto, by the
+    /// load]
     #[arg(long, value_name = "N|auto")]
     stride: Option<Stride>,
     /// Inputs that are worked on at once [default: the number of cores]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Take settings from a .toml file or a shipped pipeline (file, timeline); flags win
+    /// Camera: name its stream and its files [default: after its address]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Camera: how RTSP travels [default: tcp]
+    #[arg(long, value_name = "KIND", value_enum)]
+    transport: Option<Transport>,
+    /// Camera: how long RTSP waits for late packets, in milliseconds [default: 150]
+    #[arg(long, value_name = "MS")]
+    latency: Option<u64>,
+    /// Camera: environment variable that holds the user's name
+    #[arg(long, value_name = "VARIABLE")]
+    user_env: Option<String>,
+    /// Camera: environment variable that holds the password
+    #[arg(long, value_name = "VARIABLE")]
+    password_env: Option<String>,
+    /// Camera: file that holds the password
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Show the labelled picture in a window: q quits, space pauses, s saves a picture
+    #[arg(long)]
+    display: bool,
+    /// Camera: record the labelled video in files of this length, like 10m
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    segment: Option<Duration>,
+    /// Camera: delete the oldest of its own files beyond this age or size, like 7d or 50G
+    #[arg(long, value_name = "AGE|SIZE")]
+    keep: Option<Keep>,
+    /// Camera: time between status lines where there is no terminal [default: 1m]
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    status_interval: Option<Duration>,
+    /// Take settings from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, many); flags win
     #[arg(long, value_name = "NAME|FILE")]
     pub pipeline: Option<String>,
     /// Write over files that exist
@@ -134,6 +167,17 @@ impl RunArgs {
             jobs: self.jobs,
             force: self.force.then_some(true),
             quiet: self.quiet.then_some(true),
+            name: self.name,
+            transport: self.transport,
+            latency: self.latency,
+            user_env: self.user_env,
+            password_env: self.password_env,
+            password_file: self.password_file,
+            display: self.display.then_some(true),
+            segment: self.segment,
+            keep: self.keep,
+            status_interval: self.status_interval,
+            stream: Vec::new(),
         }
     }
 }

@@ -2,17 +2,21 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::cameras::Live;
 use crate::error::{Error, Result};
 use crate::inference::device::Choice;
 use crate::inference::model::LONGEST_WINDOW;
 use crate::labels::stride::Stride;
+use crate::media::camera::Camera;
 use crate::media::recorder::Container;
 use crate::settings::{Kind, Settings};
 
 /// Pictures that are run at once where the user names no number.
 const DEFAULT_BATCH: usize = 4;
 const LARGEST_BATCH: usize = 256;
+const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How frames are turned into labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +36,9 @@ pub struct Job {
     /// Short and different for each job: the input's file name, numbered where two are alike.
     pub name: String,
     pub outputs: Outputs,
+    pub labelling: Labelling,
+    /// Set where the input is a camera; `input` is then its address without credentials, and `outputs` is empty.
+    pub live: Option<Box<Live>>,
 }
 
 /// Where an input's results go; `None` is not written.
@@ -60,7 +67,6 @@ impl Outputs {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub jobs: Vec<Job>,
-    pub labelling: Labelling,
     /// `None` is the shipped one.
     pub model: Option<PathBuf>,
     pub device: Choice,
@@ -69,6 +75,10 @@ pub struct Config {
     pub parallel: usize,
     pub force: bool,
     pub quiet: bool,
+    /// Show the pictures in a window each.
+    pub display: bool,
+    /// Time between status lines of live streams.
+    pub status_interval: Duration,
 }
 
 impl Config {
@@ -76,27 +86,36 @@ impl Config {
     /// A usage error for what contradicts itself or is out of range.
     pub fn resolve(settings: Settings) -> Result<Self> {
         check_ranges(&settings)?;
-        if settings.input.is_empty() {
-            return Err(Error::usage("no input is given").remedy("name a clip: livelabel run CLIP"));
-        }
         let jobs = jobs(&settings)?;
+        if jobs.is_empty() {
+            return Err(Error::usage("no input is given").remedy("name a clip or a camera: livelabel run CLIP"));
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // A camera never ends, so that whatever waits for it would wait for ever.
+        let live = jobs.iter().filter(|job| job.live.is_some()).count();
         Ok(Self {
             jobs,
-            labelling: Labelling {
-                action: settings.action,
-                window: settings.window,
-                threshold: settings.threshold,
-                hysteresis: settings.hysteresis.unwrap_or(0.0),
-                stride: settings.stride.unwrap_or(Stride::Every(1)),
-            },
             model: settings.model,
             device: settings.device.unwrap_or_default(),
             batch: settings.batch.unwrap_or(DEFAULT_BATCH),
-            parallel: settings.jobs.unwrap_or(cores),
+            parallel: live + settings.jobs.unwrap_or(cores),
             force: settings.force.unwrap_or(false),
             quiet: settings.quiet.unwrap_or(false),
+            display: settings.display.unwrap_or(false),
+            status_interval: settings.status_interval.unwrap_or(DEFAULT_STATUS_INTERVAL),
         })
+    }
+}
+
+impl Labelling {
+    fn of(settings: &Settings, live: bool) -> Self {
+        Self {
+            action: settings.action.clone(),
+            window: settings.window,
+            threshold: settings.threshold,
+            hysteresis: settings.hysteresis.unwrap_or(0.0),
+            stride: settings.stride.unwrap_or(if live { Stride::Auto } else { Stride::Every(1) }),
+        }
     }
 }
 
@@ -120,64 +139,113 @@ fn check_ranges(settings: &Settings) -> Result<()> {
     count("jobs", settings.jobs, 1024)
 }
 
+/// Every input with the settings that hold for it.
 fn jobs(settings: &Settings) -> Result<Vec<Job>> {
-    let several = settings.input.len() > 1;
-    if several {
-        let named = [&settings.output, &settings.timeline, &settings.plot, &settings.subtitles];
-        named.into_iter().flatten().try_for_each(|path| check_is_folder_name(path))?;
+    let mut inputs: Vec<(Settings, &PathBuf)> = Vec::new();
+    let shared = Settings { stream: Vec::new(), input: Vec::new(), ..settings.clone() };
+    for input in &settings.input {
+        inputs.push((shared.clone(), input));
     }
-    let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
+    for stream in &settings.stream {
+        check_stream(stream)?;
+        let own = Settings { input: Vec::new(), ..stream.clone() }.over(shared.clone());
+        check_ranges(&own)?;
+        inputs.extend(stream.input.iter().map(|input| (own.clone(), input)));
+    }
+    let several = inputs.len() > 1;
     let mut names = HashSet::new();
     let mut jobs = Vec::new();
-    for input in &settings.input {
-        check_is_file_name(input)?;
-        let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let numbered = (2..).map(|number| format!("{stem}-{number}"));
-        let stem = std::iter::once(stem.clone())
-            .chain(numbered)
-            .find(|candidate| names.insert(candidate.clone()))
-            .unwrap_or_default();
-        let place = |kind: Kind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
-            let file = format!("{stem}{suffix}");
-            match named {
-                Some(folder) if several => Some(folder.join(file)),
-                Some(path) => Some(path.clone()),
-                None if wanted(kind) => Some(settings.output_dir.clone().unwrap_or_default().join(file)),
-                None => None,
-            }
-        };
-        let ending = match settings.format.unwrap_or(Container::Avi) {
-            Container::Avi => ".labelled.avi",
-            Container::Matroska => ".labelled.mkv",
-        };
-        let video = place(Kind::Video, &settings.output, ending);
-        let timeline = place(Kind::Timeline, &settings.timeline, ".timeline.json");
-        let plot = place(Kind::Plot, &settings.plot, ".plot.png");
-        let subtitles = place(Kind::Subtitles, &settings.subtitles, ".vtt");
-        let journal = timeline.as_ref().map_or_else(
-            || settings.output_dir.clone().unwrap_or_default().join(format!("{stem}.timeline.jsonl")),
-            |path| path.with_extension("jsonl"),
-        );
-        let video = video.map(container).transpose()?;
-        check_extension(plot.as_deref(), &["png", "svg"], "plot")?;
-        check_extension(subtitles.as_deref(), &["vtt"], "subtitles")?;
-        check_extension(timeline.as_deref(), &["json"], "timeline")?;
-        let outputs = Outputs { video, timeline, plot, subtitles, journal };
-        let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
-        jobs.push(Job { input: input.clone(), name, outputs });
+    for (settings, input) in inputs {
+        let text = input.to_string_lossy();
+        jobs.push(if Camera::is_live(&text) {
+            live_job(&settings, &text, &mut names)?
+        } else {
+            file_job(&settings, input, several, &mut names)?
+        });
     }
     check_apart(&jobs)?;
     Ok(jobs)
 }
 
-/// Cameras are told apart from files by how they are written.
-fn check_is_file_name(input: &Path) -> Result<()> {
-    let text = input.to_string_lossy();
-    if text.contains("://") || text.starts_with("/dev/video") {
-        return Err(Error::usage("live inputs (URLs, /dev/video*) cannot be analysed by this version")
-            .remedy("record the stream to a file and give that"));
+/// What holds for the whole run cannot be said of one stream.
+fn check_stream(stream: &Settings) -> Result<()> {
+    let whole = [
+        ("model", stream.model.is_some()),
+        ("device", stream.device.is_some()),
+        ("batch", stream.batch.is_some()),
+        ("jobs", stream.jobs.is_some()),
+        ("force", stream.force.is_some()),
+        ("quiet", stream.quiet.is_some()),
+        ("display", stream.display.is_some()),
+        ("status_interval", stream.status_interval.is_some()),
+        ("stream", !stream.stream.is_empty()),
+    ];
+    if let Some((key, _)) = whole.into_iter().find(|(_, given)| *given) {
+        return Err(Error::usage(format!("{key} stands in a [[stream]], but holds for the whole run"))
+            .remedy("put it above the first [[stream]]"));
+    }
+    if stream.input.len() != 1 {
+        return Err(Error::usage("a [[stream]] has one input").remedy("write input = [\"rtsp://CAMERA/PATH\"]"));
     }
     Ok(())
+}
+
+/// `name`, numbered where it is taken.
+fn distinct(name: &str, names: &mut HashSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.to_string()).chain(numbered).find(|name| names.insert(name.clone())).unwrap_or_default()
+}
+
+fn live_job(settings: &Settings, input: &str, names: &mut HashSet<String>) -> Result<Job> {
+    let mut live = Live::resolve(settings, input)?;
+    live.record.stem = distinct(&live.record.stem, names);
+    Ok(Job {
+        input: live.camera.to_string().into(),
+        name: live.record.stem.clone(),
+        outputs: Outputs::default(),
+        labelling: Labelling::of(settings, true),
+        live: Some(Box::new(live)),
+    })
+}
+
+fn file_job(settings: &Settings, input: &Path, several: bool, names: &mut HashSet<String>) -> Result<Job> {
+    if settings.segment.is_some() || settings.keep.is_some() {
+        return Err(Error::usage(format!("{}: --segment and --keep are for cameras", input.display()))
+            .remedy("leave them out for a recorded clip"));
+    }
+    if several {
+        let named = [&settings.output, &settings.timeline, &settings.plot, &settings.subtitles];
+        named.into_iter().flatten().try_for_each(|path| check_is_folder_name(path))?;
+    }
+    let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
+    let stem = distinct(&input.file_stem().unwrap_or_default().to_string_lossy(), names);
+    let place = |kind: Kind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
+        let file = format!("{stem}{suffix}");
+        match named {
+            Some(folder) if several => Some(folder.join(file)),
+            Some(path) => Some(path.clone()),
+            None if wanted(kind) => Some(settings.output_dir.clone().unwrap_or_default().join(file)),
+            None => None,
+        }
+    };
+    let ending = match settings.format.unwrap_or(Container::Avi) {
+        Container::Avi => ".labelled.avi",
+        Container::Matroska => ".labelled.mkv",
+    };
+    let video = place(Kind::Video, &settings.output, ending).map(container).transpose()?;
+    let timeline = place(Kind::Timeline, &settings.timeline, ".timeline.json");
+    let plot = place(Kind::Plot, &settings.plot, ".plot.png");
+    let subtitles = place(Kind::Subtitles, &settings.subtitles, ".vtt");
+    let journal = timeline.as_ref().map_or_else(
+        || settings.output_dir.clone().unwrap_or_default().join(format!("{stem}.timeline.jsonl")),
+        |path| path.with_extension("jsonl"),
+    );
+    check_extension(plot.as_deref(), &["png", "svg"], "plot")?;
+    check_extension(subtitles.as_deref(), &["vtt"], "subtitles")?;
+    check_extension(timeline.as_deref(), &["json"], "timeline")?;
+    let outputs = Outputs { video, timeline, plot, subtitles, journal };
+    let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
+    Ok(Job { input: input.into(), name, outputs, labelling: Labelling::of(settings, false), live: None })
 }
 
 /// With several inputs an output is a folder; a file's name there is a mistake.
@@ -211,9 +279,16 @@ fn check_extension(path: Option<&Path>, allowed: &[&str], what: &str) -> Result<
 
 /// No file may be written twice, nor an input be written over.
 fn check_apart(jobs: &[Job]) -> Result<()> {
-    let inputs: HashSet<PathBuf> = jobs.iter().map(|job| real(&job.input)).collect();
+    let files = || jobs.iter().filter(|job| job.live.is_none());
+    let inputs: HashSet<PathBuf> = files().map(|job| real(&job.input)).collect();
     let mut outputs = HashSet::new();
-    for job in jobs {
+    for path in jobs.iter().filter_map(|job| job.live.as_ref()?.record.file.as_ref()) {
+        if !outputs.insert(real(path)) {
+            return Err(Error::usage(format!("{} would be written twice", path.display()))
+                .remedy("give each camera an output of its own, or use --segment"));
+        }
+    }
+    for job in files() {
         for path in job.outputs.files().chain([job.outputs.journal.as_path()]) {
             let path = real(path);
             if inputs.contains(&path) {
@@ -280,6 +355,26 @@ mod tests {
     }
 
     #[test]
+    fn cameras_run_all_at_once_and_have_names_of_their_own() {
+        let given = Settings { jobs: Some(1), segment: Some(Duration::from_secs(60)), ..settings(&["test://"; 20]) };
+        let config = Config::resolve(given).unwrap();
+        assert!(config.parallel >= 20);
+        assert_eq!((config.jobs[0].name.as_str(), config.jobs[19].name.as_str()), ("test", "test-20"));
+        assert_eq!(config.jobs[3].labelling.stride, Stride::Auto);
+    }
+
+    #[test]
+    fn a_streams_settings_go_before_those_of_the_run() {
+        let stream = Settings { name: Some("door".into()), window: Some(8), ..settings(&["test://"]) };
+        let given = Settings { window: Some(64), threshold: Some(0.5), stream: vec![stream], ..settings(&[]) };
+        let config = Config::resolve(given).unwrap();
+        let job = &config.jobs[0];
+        assert_eq!((job.labelling.window, job.labelling.threshold, job.name.as_str()), (Some(8), Some(0.5), "door"));
+        let wrong = Settings { model: Some("m".into()), ..settings(&["test://"]) };
+        assert!(refusal(Settings { stream: vec![wrong], ..settings(&[]) }).contains("model stands in a [[stream]]"));
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         assert!(refusal(settings(&[])).contains("no input"));
         assert!(refusal(Settings { threshold: Some(1.5), ..settings(&["a.mp4"]) }).contains("threshold 1.5"));
@@ -289,6 +384,7 @@ mod tests {
             refusal(Settings { output: Some("a.avi".into()), ..settings(&["a.avi"]) }).contains("input and an output")
         );
         assert!(refusal(Settings { plot: Some("p.jpg".into()), ..settings(&["a.mp4"]) }).contains(".png or .svg"));
-        assert!(refusal(settings(&["rtsp://user:secret@camera/1"])).starts_with("live inputs"));
+        assert!(refusal(Settings { plot: Some("p.png".into()), ..settings(&["test://"]) }).contains("--plot"));
+        assert!(refusal(settings(&["ftp://user:secret@camera/1"])).starts_with("live inputs"));
     }
 }

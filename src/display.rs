@@ -7,7 +7,11 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::Error;
+use crate::ledger::Counts;
+use crate::logging;
+use crate::media::supervisor;
 use crate::stream::Progress;
+use crate::stream::status::Status;
 
 const REFRESH: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -30,9 +34,35 @@ impl Display {
         if self.quiet {
             return work();
         }
+        let bar = self.bars.as_ref().map(|bars| bars.add(bar(name)));
+        let (began, mut told) = (Instant::now(), Instant::now());
+        let shown = self.beside(work, || {
+            let state = State::of(progress, began.elapsed());
+            if let Some(bar) = &bar {
+                bar.set_position((state.share.unwrap_or(0.0) * 1000.0) as u64);
+                bar.set_message(state.text());
+            } else if told.elapsed() >= LINE_INTERVAL {
+                told = Instant::now();
+                let percent = state.share.map_or(String::new(), |share| format!("{:.0} %, ", 100.0 * share));
+                tracing::info!("{name}: {percent}{}", state.text());
+            }
+        });
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        shown
+    }
+
+    /// Runs `work`, and `show` again and again beside it.
+    fn beside<T: Send>(&self, work: impl FnOnce() -> T + Send, mut show: impl FnMut() + Send) -> T {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| self.show(name, progress, &done));
+            let watcher = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(REFRESH);
+                    show();
+                }
+            });
             // Even a panic must end the watcher, or the scope would wait for it for ever.
             let _end = AtEnd(|| {
                 done.store(true, Ordering::Relaxed);
@@ -40,6 +70,34 @@ impl Display {
             });
             work()
         })
+    }
+
+    /// Runs `work` and shows how a live stream is meanwhile: a line that is rewritten on a terminal, else one now and
+    /// then.
+    pub fn follow<T: Send>(
+        &self,
+        name: &str,
+        progress: &Progress,
+        interval: Duration,
+        work: impl FnOnce() -> T + Send,
+    ) -> T {
+        if self.quiet {
+            return work();
+        }
+        let line = self.bars.as_ref().map(|bars| bars.add(status_line(name)));
+        let mut told = Instant::now();
+        let shown = self.beside(work, || match &line {
+            Some(line) => line.set_message(live_text(&progress.status(), &progress.ledger.counts())),
+            None if told.elapsed() >= interval => {
+                told = Instant::now();
+                tell_live(name, &progress.status(), &progress.ledger.counts());
+            }
+            None => {}
+        });
+        if let Some(line) = line {
+            line.finish_and_clear();
+        }
+        shown
     }
 
     /// A result on stdout.
@@ -64,26 +122,6 @@ impl Display {
             None => write(),
         }
     }
-
-    fn show(&self, name: &str, progress: &Progress, done: &AtomicBool) {
-        let bar = self.bars.as_ref().map(|bars| bars.add(bar(name)));
-        let (began, mut told) = (Instant::now(), Instant::now());
-        while !done.load(Ordering::Relaxed) {
-            std::thread::park_timeout(REFRESH);
-            let state = State::of(progress, began.elapsed());
-            if let Some(bar) = &bar {
-                bar.set_position((state.share.unwrap_or(0.0) * 1000.0) as u64);
-                bar.set_message(state.text());
-            } else if told.elapsed() >= LINE_INTERVAL {
-                told = Instant::now();
-                let percent = state.share.map_or(String::new(), |share| format!("{:.0} %, ", 100.0 * share));
-                tracing::info!("{name}: {percent}{}", state.text());
-            }
-        }
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 /// Calls its function when it goes.
@@ -101,6 +139,53 @@ fn bar(name: &str) -> ProgressBar {
     ProgressBar::new(1000).with_style(style).with_prefix(name.to_string())
 }
 
+fn status_line(name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix}: {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new_spinner().with_style(style).with_prefix(name.to_string())
+}
+
+/// How a live stream is, for people.
+fn live_text(status: &Status, counts: &Counts) -> String {
+    let state = status.state.map_or("connecting", supervisor::State::name);
+    let label =
+        status.label.as_ref().map_or("computing...".into(), |label| format!("{label} {:.2}", status.confidence));
+    let stride = if status.stride > 1 { format!(", every {}th analysed", status.stride) } else { String::new() };
+    format!(
+        "{state}, {label}, {:.1} frames/s{stride}, {:.0} ms, {} dropped, {} reconnects",
+        status.rate,
+        status.latency.p95,
+        counts.lost(),
+        status.reconnects
+    )
+}
+
+/// The same as a line of the log; as JSON with every number under its name.
+fn tell_live(name: &str, status: &Status, counts: &Counts) {
+    if !logging::is_json() {
+        return tracing::info!("{name}: {}", live_text(status, counts));
+    }
+    tracing::info!(
+        stream = name,
+        state = status.state.map_or("connecting", supervisor::State::name),
+        label = status.label.as_deref(),
+        confidence = status.confidence,
+        stride = status.stride,
+        frames_per_second = status.rate,
+        latency_p50_ms = status.latency.p50,
+        latency_p95_ms = status.latency.p95,
+        latency_p99_ms = status.latency.p99,
+        decoded = counts.decoded,
+        analysed = counts.analysed,
+        held = counts.held,
+        dropped = counts.lost(),
+        in_flight = counts.in_flight,
+        reconnects = status.reconnects,
+        stalls = status.stalls,
+        gaps = status.gaps,
+        "status"
+    );
+}
+
 /// How far a stream is, in numbers for people.
 struct State {
     frames: u64,
@@ -112,7 +197,7 @@ struct State {
 
 impl State {
     fn of(progress: &Progress, elapsed: Duration) -> Self {
-        let frames = progress.analysed.get() + progress.held.get();
+        let frames = progress.ledger.counts().labelled();
         let (position, duration) = (progress.position.get() as f64, progress.duration.get() as f64);
         let share = (duration > 0.0).then(|| (position / duration).min(1.0));
         let left = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));

@@ -76,8 +76,9 @@ pub fn extract(
         }
         let progress = Progress::default();
         let result = display.watch(&name, &progress, || one(video, &name, out, every, layout, &progress, shutdown));
-        taken += progress.analysed.get();
-        there += progress.held.get();
+        let counts = progress.ledger.counts();
+        taken += counts.analysed;
+        there += counts.held;
         if let Err(error) = result {
             display.error(&error);
             failures += 1;
@@ -126,7 +127,6 @@ fn one(
             Some(Event::End) => return source.faults().verdict(video).map_or(Ok(()), Err),
             Some(Event::Failed(error)) => return Err(error),
             Some(Event::Frame(frame)) => {
-                progress.decoded.add(1);
                 progress.position.set(frame.end());
                 // A picture that the decoder could restore only in part is nothing to train with.
                 if frame.pts < due || frame.damaged {
@@ -135,13 +135,13 @@ fn one(
                 if let Every::Nanoseconds(interval) = every {
                     due = (frame.pts / interval + 1) * interval;
                 }
+                progress.ledger.arrived();
                 let path = folder.join(format!("{name}_{:09}.jpg", frame.pts / 1_000_000));
-                if path.exists() {
-                    progress.held.add(1);
-                } else {
+                let is_new = !path.exists();
+                if is_new {
                     save(&path, &still::jpeg(&frame.picture())?)?;
-                    progress.analysed.add(1);
                 }
+                progress.ledger.labelled(is_new);
             }
         }
     }

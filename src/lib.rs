@@ -5,6 +5,7 @@
 //! files, [`picture`] is what the rooms hand each other.
 
 pub mod analyzer;
+pub mod cameras;
 pub mod cli;
 pub mod config;
 mod display;
@@ -12,6 +13,7 @@ pub mod error;
 pub mod frames;
 pub mod inference;
 pub mod labels;
+pub mod ledger;
 pub mod locate;
 pub mod logging;
 pub mod media;

@@ -1,6 +1,7 @@
 //! Messages on stderr: one line each, as text or JSON.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -13,8 +14,16 @@ const VARIABLE: &str = "LIVELABEL_LOG";
 /// ONNX Runtime tells much of its inner life; its failures reach the user as errors.
 const DEFAULT: &str = "info,ort=error";
 
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether messages are written as JSON, with fields.
+pub fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
 /// Starts logging, once for the process.
 pub fn start(json: bool) {
+    JSON.store(json, Ordering::Relaxed);
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);

@@ -1,12 +1,14 @@
 //! What the user wrote: the same settings from flags and from a pipeline file, each left open where it is not written.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::inference::device::Choice;
 use crate::labels::stride::Stride;
+use crate::media::camera::Transport;
 use crate::media::recorder::Container;
 
 /// Settings as they are written.
@@ -34,6 +36,63 @@ pub struct Settings {
     pub jobs: Option<usize>,
     pub force: Option<bool>,
     pub quiet: Option<bool>,
+    /// Of a stream; else it is named after its input.
+    pub name: Option<String>,
+    pub transport: Option<Transport>,
+    /// In milliseconds.
+    pub latency: Option<u64>,
+    pub user_env: Option<String>,
+    pub password_env: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub display: Option<bool>,
+    #[serde(default, deserialize_with = "span")]
+    pub segment: Option<Duration>,
+    pub keep: Option<Keep>,
+    #[serde(default, deserialize_with = "span")]
+    pub status_interval: Option<Duration>,
+    /// Inputs with settings of their own, `[[stream]]` in a pipeline file.
+    #[serde(default)]
+    pub stream: Vec<Settings>,
+}
+
+/// A length of time like `10m`.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|cause| format!("{cause}; write it like 30s, 10m or 7d"))?;
+    if span < Duration::from_secs(1) { Err("a second is the least".into()) } else { Ok(span) }
+}
+
+fn span<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_span(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// How much of its own files a recording keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Keep {
+    Age(Duration),
+    Bytes(u64),
+}
+
+impl std::str::FromStr for Keep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // What humantime takes for a month or a minute is never a size.
+        if text.ends_with(['G', 'M', 'T', 'B', 'K']) {
+            let size: bytesize::ByteSize = text.parse().map_err(|cause: String| cause)?;
+            return if size.as_u64() > 0 { Ok(Keep::Bytes(size.as_u64())) } else { Err("0 keeps nothing".into()) };
+        }
+        parse_span(text).map(Keep::Age).map_err(|_| format!("{text:?} is neither an age like 7d nor a size like 50G"))
+    }
+}
+
+impl TryFrom<String> for Keep {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// A stride is a number or "auto".
@@ -113,13 +172,30 @@ impl Settings {
             jobs: self.jobs.or(file.jobs),
             force: self.force.or(file.force),
             quiet: self.quiet.or(file.quiet),
+            name: self.name.or(file.name),
+            transport: self.transport.or(file.transport),
+            latency: self.latency.or(file.latency),
+            user_env: self.user_env.or(file.user_env),
+            password_env: self.password_env.or(file.password_env),
+            password_file: self.password_file.or(file.password_file),
+            display: self.display.or(file.display),
+            segment: self.segment.or(file.segment),
+            keep: self.keep.or(file.keep),
+            status_interval: self.status_interval.or(file.status_interval),
+            stream: if self.stream.is_empty() { file.stream } else { self.stream },
         }
     }
 }
 
 /// Pipelines that are part of the program.
-const SHIPPED: [(&str, &str); 2] =
-    [("file", include_str!("../pipelines/file.toml")), ("timeline", include_str!("../pipelines/timeline.toml"))];
+const SHIPPED: [(&str, &str); 6] = [
+    ("file", include_str!("../pipelines/file.toml")),
+    ("timeline", include_str!("../pipelines/timeline.toml")),
+    ("rtsp", include_str!("../pipelines/rtsp.toml")),
+    ("webcam", include_str!("../pipelines/webcam.toml")),
+    ("window", include_str!("../pipelines/window.toml")),
+    ("many", include_str!("../pipelines/many.toml")),
+];
 
 #[cfg(test)]
 mod tests {
@@ -146,6 +222,29 @@ mod tests {
     fn a_value_of_the_wrong_kind_is_named_with_its_line() {
         let text = Settings::parse("\n\nwindow = \"many\"\n", "p.toml").unwrap_err().to_string();
         assert!(text.contains("line 3"), "{text}");
+    }
+
+    #[test]
+    fn an_age_and_a_size_are_told_apart() {
+        assert_eq!("7d".parse(), Ok(Keep::Age(Duration::from_secs(7 * 86_400))));
+        assert_eq!("50G".parse(), Ok(Keep::Bytes(50_000_000_000)));
+        assert_eq!("30m".parse(), Ok(Keep::Age(Duration::from_secs(1_800))));
+        for nonsense in ["", "7", "0G", "-1d", "much"] {
+            assert!(nonsense.parse::<Keep>().is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_stream_has_settings_of_its_own() {
+        let file =
+            Settings::parse("window = 64\n[[stream]]\nname = \"door\"\ninput = [\"test://\"]\nwindow = 8", "p.toml");
+        let file = file.unwrap();
+        assert_eq!(
+            (file.window, file.stream[0].window, file.stream[0].name.as_deref()),
+            (Some(64), Some(8), Some("door"))
+        );
+        let text = Settings::parse("[[stream]]\nnmae = \"door\"", "p.toml").unwrap_err().to_string();
+        assert!(text.contains("line 2") && text.contains("nmae"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The few lines a run ends with.
 
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
+use crate::report::diary::Summary;
+use crate::stream::live::Ended;
 use crate::stream::{Context, Outcome};
 
 /// What became of one input, for people.
@@ -38,6 +40,40 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
     }
     let there: Vec<String> = outcome.files.written.iter().map(|path| path.display().to_string()).collect();
     lines.push(format!("  files      {}", there.join(", ")));
+    lines.join("\n")
+}
+
+/// What became of one camera, for people.
+pub fn live(context: &Context, ended: &Ended) -> String {
+    let Context { job, model, engine, .. } = context;
+    let Summary { frames, gaps, latency_ms, .. } = &ended.summary;
+    let dropped: u64 = frames.dropped.values().sum();
+    let summary = &ended.summary;
+    let mut lines = vec![
+        format!(
+            "{}: {} frames decoded, {} analysed, {} held, {dropped} dropped",
+            job.name, frames.decoded, frames.analysed, frames.held
+        ),
+        format!("  intervals  {}", summary.intervals),
+        format!(
+            "  camera     {} reconnects, {} stalls, {} gaps of {:.1} s in {:.1} s",
+            summary.reconnects,
+            summary.stalls,
+            gaps.count,
+            gaps.total / 1000.0,
+            summary.wall_s
+        ),
+        format!(
+            "  latency    {:.0} ms in the middle, 95 % under {:.0} ms, 99 % under {:.0} ms",
+            latency_ms.p50, latency_ms.p95, latency_ms.p99
+        ),
+        format!("  device     {}, up to {} pictures at once", engine.device(), engine.batch()),
+        format!("  model      {} ({})", model.name, model.precision),
+    ];
+    if summary.videos + summary.video_failures > 0 {
+        let (failures, skipped) = (summary.video_failures, summary.pictures_skipped);
+        lines.push(format!("  video      {} files, {failures} failures, {skipped} pictures left out", summary.videos));
+    }
     lines.join("\n")
 }
 

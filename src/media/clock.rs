@@ -43,18 +43,23 @@ impl Clock {
             Some(pts) if self.own_times && pts + SET_BACK > self.last_pts => self.last_pts.midpoint(self.last_end),
             _ => self.last_end,
         };
-        let duration = buffer
-            .duration()
-            .map(gst::ClockTime::nseconds)
-            .filter(|&duration| duration > 0)
-            .or_else(|| frame_rate(&info).map(|(n, d)| 1_000_000_000 * d as u64 / n as u64))
-            .unwrap_or(DEFAULT_DURATION);
+        let duration = frame_duration(&buffer, &info);
         let frame = Frame::map(buffer, &info, pts, duration, self.sequence)?;
         self.sequence += 1;
         self.last_pts = pts;
         self.last_end = frame.end();
         Some(frame)
     }
+}
+
+/// How long a frame is shown, as far as it or its stream tells.
+pub(super) fn frame_duration(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> u64 {
+    buffer
+        .duration()
+        .map(gst::ClockTime::nseconds)
+        .filter(|&duration| duration > 0)
+        .or_else(|| frame_rate(info).map(|(n, d)| 1_000_000_000 * d as u64 / n as u64))
+        .unwrap_or(DEFAULT_DURATION)
 }
 
 /// Frames a second as a fraction, where the caps tell.

@@ -19,23 +19,51 @@ pub(super) fn pipeline(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)>
     caps::distrust_container_colours(&pipeline);
     let file = element("filesrc")?;
     file.set_property("location", path);
+    let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
+    decoded(&pipeline, &file, &sink)?;
+    Ok((pipeline, sink))
+}
+
+/// Decodes what `source` brings, on pads that it has or will have, for `sink`.
+pub(super) fn decoded(pipeline: &gst::Pipeline, source: &gst::Element, sink: &gst_app::AppSink) -> Result<()> {
     let decode = element("decodebin")?;
+    pipeline.add_many([source, &decode]).map_err(unbuilt)?;
+    let entry = upright(pipeline, sink)?;
+    let encoded = decode.static_pad("sink").ok_or_else(|| Error::internal("decodebin has no sink"))?;
+    match source.static_pad("src") {
+        Some(pad) => pad
+            .link(&encoded)
+            .map(drop)
+            .map_err(|cause| Error::internal("the decoding pipeline cannot be built").because(cause))?,
+        None => {
+            source.connect_pad_added(move |_, pad| {
+                if !encoded.is_linked() {
+                    // Whatever does not fit is told on the bus as not linked.
+                    let _ = pad.link(&encoded);
+                }
+            });
+        }
+    }
+    only_pictures(&decode);
+    take_first_video(&decode, entry);
+    Ok(())
+}
+
+/// `videoconvert ! I420 ! videoflip ! sink`; returns the pad that it begins with.
+pub(super) fn upright(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<gst::Pad> {
     let convert = element("videoconvert")?;
     let planar = element("capsfilter")?;
     planar.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
     let upright = element("videoflip")?;
     upright.set_property_from_str("video-direction", "auto");
-    let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
-    let built = |cause: gst::glib::BoolError| Error::internal("the decoding pipeline cannot be built").because(cause);
     let chain = [&convert, &planar, &upright, sink.upcast_ref()];
-    pipeline.add_many([&file, &decode]).map_err(built)?;
-    pipeline.add_many(chain).map_err(built)?;
-    file.link(&decode).map_err(built)?;
-    gst::Element::link_many(chain).map_err(built)?;
-    let entry = convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))?;
-    only_pictures(&decode);
-    take_first_video(&decode, entry);
-    Ok((pipeline, sink))
+    pipeline.add_many(chain).map_err(unbuilt)?;
+    gst::Element::link_many(chain).map_err(unbuilt)?;
+    convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))
+}
+
+fn unbuilt(cause: gst::glib::BoolError) -> Error {
+    Error::internal("the decoding pipeline cannot be built").because(cause)
 }
 
 /// Keeps sound and text from being decoded.

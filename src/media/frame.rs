@@ -4,6 +4,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
+use crate::media::clock::frame_rate;
+use crate::media::source::Facts;
 use crate::picture::{Colorimetry, Matrix, Picture, PictureMut, Plane, PlaneMut, Range, chroma};
 
 /// A decoded I420 picture, mapped where the decoder left it. Times in nanoseconds of the stream.
@@ -16,6 +18,10 @@ pub struct Frame {
     pub sequence: u64,
     /// Whether the decoder says that it could decode only a part.
     pub damaged: bool,
+    /// When it came out of the decoder.
+    pub arrival: std::time::Instant,
+    /// Raised with each stretch of a live stream that is missing; frames of one epoch follow each other.
+    pub epoch: u64,
     colorimetry: Colorimetry,
 }
 
@@ -30,12 +36,24 @@ impl Frame {
     ) -> Option<Self> {
         let damaged = buffer.flags().contains(gstreamer::BufferFlags::CORRUPTED);
         let video = gst_video::VideoFrame::from_buffer_readable(buffer, info).ok()?;
-        Some(Self { video, pts, duration, sequence, damaged, colorimetry: colorimetry(info) })
+        let arrival = std::time::Instant::now();
+        Some(Self { video, pts, duration, sequence, damaged, arrival, epoch: 0, colorimetry: colorimetry(info) })
     }
 
     /// When the next frame is due, in nanoseconds of the stream.
     pub fn end(&self) -> u64 {
         self.pts + self.duration
+    }
+
+    /// What it says of its stream.
+    pub fn facts(&self) -> Facts {
+        let info = self.video.info();
+        Facts {
+            layout: Layout { width: info.width() as usize, height: info.height() as usize },
+            frame_rate: frame_rate(info),
+            pixel_aspect: (info.par().numer(), info.par().denom()),
+            duration: None,
+        }
     }
 
     pub fn picture(&self) -> Picture<'_> {
@@ -117,9 +135,25 @@ impl Canvas {
         }
     }
 
-    /// Hands the memory to GStreamer, which returns it when the picture is encoded.
-    pub(super) fn into_buffer(self) -> gstreamer::Buffer {
-        gstreamer::Buffer::from_slice(self)
+    /// Ends the drawing. The memory comes home when nobody shows or encodes the picture any more.
+    pub fn finish(self) -> Drawn {
+        Drawn(gstreamer::Buffer::from_slice(self))
+    }
+}
+
+/// A drawn picture, shared by all that show or keep it.
+#[derive(Clone)]
+pub struct Drawn(gstreamer::Buffer);
+
+impl Drawn {
+    /// For one of them, with the times that it goes by, in nanoseconds. No pixel is copied.
+    pub(super) fn timed(&self, pts: u64, duration: u64) -> gstreamer::Buffer {
+        let mut buffer = self.0.copy();
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(gstreamer::ClockTime::from_nseconds(pts));
+            buffer.set_duration(gstreamer::ClockTime::from_nseconds(duration));
+        }
+        buffer
     }
 }
 

@@ -1,15 +1,20 @@
-//! Everything GStreamer: files to frames, frames to labelled video.
+//! Everything GStreamer: files and cameras to frames, frames to labelled video.
 
+pub mod camera;
 mod caps;
 mod clock;
+mod connection;
 mod decoding;
 pub mod faults;
 pub mod frame;
 pub mod length;
+pub mod live;
 pub mod recorder;
 pub mod rhythm;
 pub mod source;
 pub mod still;
+pub mod supervisor;
+mod timekeeper;
 
 use crate::error::{Error, Result};
 

@@ -12,13 +12,11 @@ use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
 use crate::media::element;
-use crate::media::frame::{Canvas, Easel};
+use crate::media::frame::{Canvas, Drawn, Easel};
 use crate::media::source::Facts;
 
 /// JPEG quality, the encoder's usual one.
 const QUALITY: i32 = 85;
-/// Canvases: one being drawn, one being encoded, two between.
-const CANVASES: usize = 4;
 const POLL: Duration = Duration::from_millis(100);
 /// Longest wait for the encoder to take a picture, or to close the file.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +63,6 @@ pub struct Recorder {
     pipeline: gst::Pipeline,
     input: gst_app::AppSrc,
     rate: Option<gst::Element>,
-    easel: Easel,
     failure: Receiver<Error>,
     path: PathBuf,
 }
@@ -124,8 +121,7 @@ impl Recorder {
         gst::Element::link_many(&chain).map_err(built)?;
 
         let failure = failures(&pipeline, path)?;
-        let recorder =
-            Self { pipeline, input, rate, easel: Easel::new(layout, CANVASES), failure, path: path.to_path_buf() };
+        let recorder = Self { pipeline, input, rate, failure, path: path.to_path_buf() };
         recorder.pipeline.set_state(gst::State::Playing).map_err(|_| recorder.error())?;
         Ok(recorder)
     }
@@ -134,13 +130,13 @@ impl Recorder {
     ///
     /// # Errors
     /// The reason why the encoder or the disk has given up.
-    pub fn canvas(&self) -> Result<Canvas> {
+    pub fn canvas(&self, easel: &Easel) -> Result<Canvas> {
         let began = Instant::now();
         loop {
             if let Ok(error) = self.failure.try_recv() {
                 return Err(error);
             }
-            match self.easel.canvas(POLL) {
+            match easel.canvas(POLL) {
                 Some(canvas) => return Ok(canvas),
                 None if began.elapsed() > PATIENCE => {
                     return Err(Error::failed(format!(
@@ -154,17 +150,15 @@ impl Recorder {
         }
     }
 
-    /// Hands a drawn canvas to the encoder. Times in nanoseconds.
+    /// Hands a picture to the encoder. Times in nanoseconds.
     ///
     /// # Errors
     /// The reason why the encoder or the disk has given up.
-    pub fn write(&self, canvas: Canvas, pts: u64, duration: u64) -> Result<()> {
-        let mut buffer = canvas.into_buffer();
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(gst::ClockTime::from_nseconds(pts));
-            buffer.set_duration(gst::ClockTime::from_nseconds(duration));
+    pub fn write(&self, picture: &Drawn, pts: u64, duration: u64) -> Result<()> {
+        if let Ok(error) = self.failure.try_recv() {
+            return Err(error);
         }
-        self.input.push_buffer(buffer).map(drop).map_err(|_| self.error())
+        self.input.push_buffer(picture.timed(pts, duration)).map(drop).map_err(|_| self.error())
     }
 
     /// Encodes what is waiting, writes the index and closes the file.

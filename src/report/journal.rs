@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::ledger::Counts;
 use crate::report::unwritable;
 
 /// How a run was set up; the first line.
@@ -25,6 +26,11 @@ pub struct Header {
     /// A number, or "auto".
     pub stride: serde_json::Value,
     pub device: String,
+    /// Of a live stream's journals: when this one was begun, in UTC and in milliseconds of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_ms: Option<f64>,
 }
 
 /// Which model, beyond doubt.
@@ -45,6 +51,13 @@ pub struct Balance {
     pub held: u64,
     /// Reached no label, by reason.
     pub dropped: BTreeMap<String, u64>,
+}
+
+impl From<Counts> for Balance {
+    fn from(counts: Counts) -> Self {
+        let dropped = counts.dropped.into_iter().map(|(reason, count)| (reason.to_string(), count)).collect();
+        Self { decoded: counts.decoded, analysed: counts.analysed, held: counts.held, dropped }
+    }
 }
 
 /// A stride that was found by measuring, and the share of frames on which it showed the same label.
@@ -82,6 +95,14 @@ pub enum Record {
     Gap {
         start: f64,
         end: f64,
+        /// Of a live stream: why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A live stream's camera was lost; a gap follows when it is back.
+    Lost {
+        ms: f64,
+        reason: String,
     },
     End {
         frames: Balance,
@@ -159,6 +180,8 @@ pub(super) fn sample() -> Vec<Record> {
         hysteresis: 0.0,
         stride: 1.into(),
         device: "cpu".into(),
+        opened: None,
+        opened_ms: None,
     };
     let frame = |ms, label: Option<&str>, confidence, smoothed: [f64; 2]| Record::Frame {
         ms,
@@ -175,7 +198,7 @@ pub(super) fn sample() -> Vec<Record> {
         frame(33.366667, None, 0.5, [0.5, 0.5]),
         interval("cooking", 0.0, 33.366667, 0.75, 0.75),
         frame(3_723_004.0, Some("drinking <tea>"), 0.875, [0.125, 0.875]),
-        Record::Gap { start: 66.733334, end: 3_723_004.0 },
+        Record::Gap { start: 66.733334, end: 3_723_004.0, reason: None },
         interval("drinking <tea>", 3_723_004.0, 3_723_044.0, 0.875, 0.875),
         Record::End {
             frames: Balance { decoded: 3, analysed: 3, ..Default::default() },

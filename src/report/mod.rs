@@ -1,5 +1,6 @@
 //! What a run leaves to read: a journal while it goes, and from it the timeline, the plot and the subtitles.
 
+pub mod diary;
 pub mod journal;
 pub mod plot;
 pub mod subtitles;

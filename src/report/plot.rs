@@ -79,7 +79,7 @@ impl Curves {
                     end = end.max(ms);
                 }
                 Record::Interval(interval) => end = end.max(interval.end),
-                Record::Gap { .. } | Record::End { .. } => {}
+                Record::Gap { .. } | Record::Lost { .. } | Record::End { .. } => {}
             }
         }
         let header: Header = header.ok_or_else(|| Error::internal(format!("{}: has no first line", path.display())))?;

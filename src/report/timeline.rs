@@ -109,7 +109,7 @@ impl Writer<'_> {
             _ => None,
         })?;
         self.list("gaps", journal, |record| match record {
-            Record::Gap { start, end } => Some(json!({"start": start, "end": end})),
+            Record::Gap { start, end, .. } => Some(json!({"start": start, "end": end})),
             _ => None,
         })?;
         self.name("confidences")?;

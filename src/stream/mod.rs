@@ -3,14 +3,22 @@
 //! Two threads: `prepare` takes frames from the decoder and asks the engine; `present`, the caller's own, waits for
 //! the answers in order, decides, draws and writes. Between them is one bounded channel.
 
+mod keeping;
+pub mod live;
 mod outputs;
 mod pace;
+mod painter;
 mod prepare;
 mod present;
+mod recording;
+mod retention;
+mod segments;
 mod space;
+pub mod status;
+mod throttle;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
@@ -20,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
+use crate::ledger::Ledger;
 use crate::media::source::Source;
 use crate::report::journal::Balance;
 use outputs::Writers;
@@ -27,6 +36,7 @@ pub use outputs::check_absent;
 use pace::Pace;
 use prepare::{End, Preparer};
 use present::{Closed, Presenter};
+use status::Status;
 
 /// Frames that wait for their answers: two batches, one being filled while the other runs.
 const BATCHES_PENDING: usize = 2;
@@ -63,15 +73,15 @@ impl Counter {
     }
 }
 
-/// How far a stream is. At every moment `decoded = analysed + held + dropped + in flight`.
+/// How far a stream is.
 #[derive(Default)]
 pub struct Progress {
-    pub decoded: Counter,
-    pub analysed: Counter,
-    pub held: Counter,
+    pub ledger: Arc<Ledger>,
     /// End of the last labelled frame, and of the clip where it is known, in nanoseconds.
     pub position: Counter,
     pub duration: Counter,
+    /// Of a live stream.
+    status: Mutex<Status>,
 }
 
 /// How a stream ended, with what it found. The files are closed either way.
@@ -147,12 +157,7 @@ pub fn run(context: &Context) -> Result<Outcome> {
         (Ok(()), End::Stopped) => None,
     };
     let complete = error.is_none() && !interrupted;
-    let balance = Balance {
-        decoded: progress.decoded.get(),
-        analysed: progress.analysed.get(),
-        held: progress.held.get(),
-        dropped: presenter.dropped(),
-    };
+    let balance = Balance::from(progress.ledger.close());
     let mut files = presenter.finish(&balance, began, complete);
     error = error.or(std::mem::replace(&mut files.result, Ok(())).err());
     Ok(Outcome { balance, files, position: progress.position.get(), interrupted, error })

@@ -10,17 +10,16 @@ use time::format_description::well_known::Rfc3339;
 use crate::config::{Job, Outputs};
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
-use crate::labels::overlay::Overlay;
 use crate::labels::stride::Stride;
 use crate::labels::verdict::Verdict;
-use crate::media::frame::{Frame, Layout};
+use crate::media::frame::Frame;
 use crate::media::recorder::{Recorded, Recorder};
 use crate::media::rhythm::constant_rate;
 use crate::media::source::Facts;
-use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 use crate::report::journal::{AutoStride, Balance, Header, Journal, LabelledInterval, ModelName, Record};
 use crate::report::{self, milliseconds, plot, rounded, subtitles, timeline};
 use crate::stream::Context;
+use crate::stream::painter::Painter;
 use crate::stream::space::Space;
 
 /// Everything that a stream writes to.
@@ -28,7 +27,7 @@ pub struct Writers {
     outputs: Outputs,
     labels: Vec<String>,
     journal: Journal,
-    video: Option<Video>,
+    video: Option<(Recorder, Painter)>,
     space: Vec<Space>,
     frames: u64,
     intervals: u64,
@@ -58,7 +57,8 @@ impl Writers {
             Some((path, container)) => {
                 let Context { job, shutdown, .. } = context;
                 let rate = constant_rate(&job.input, facts.frame_rate, &|| shutdown.requested());
-                Recorder::create(path, *container, facts, rate).map(|recorder| Some(Video::new(recorder, facts.layout)))
+                Recorder::create(path, *container, facts, rate)
+                    .map(|recorder| Some((recorder, Painter::new(facts.layout))))
             }
         };
         let video = video.inspect_err(|_| {
@@ -72,8 +72,10 @@ impl Writers {
         self.frames += 1;
         self.space.iter().try_for_each(|space| space.check(self.frames, self.journal.bytes()))?;
         let label = verdict.shown.then(|| self.labels[verdict.class].clone());
-        if let Some(video) = &mut self.video {
-            video.write(frame, label.as_deref())?;
+        if let Some((recorder, painter)) = &mut self.video {
+            let canvas = recorder.canvas(painter.easel())?;
+            let picture = painter.paint(canvas, frame, label.as_deref())?;
+            recorder.write(&picture, frame.pts, frame.duration)?;
         }
         self.journal.append(&Record::Frame {
             ms: milliseconds(frame.pts),
@@ -98,7 +100,7 @@ impl Writers {
 
     /// A stretch without frames.
     pub fn gap(&mut self, start: u64, end: u64) -> Result<()> {
-        self.journal.append(&Record::Gap { start: milliseconds(start), end: milliseconds(end) })
+        self.journal.append(&Record::Gap { start: milliseconds(start), end: milliseconds(end), reason: None })
     }
 
     /// Closes every file, the ones after a failing one too.
@@ -110,8 +112,8 @@ impl Writers {
             intervals: self.intervals,
             wall: Duration::ZERO,
         };
-        if let (Some(video), Some((path, _))) = (self.video.take(), &self.outputs.video) {
-            let finished = video.recorder.finish();
+        if let (Some((recorder, _)), Some((path, _))) = (self.video.take(), &self.outputs.video) {
+            let finished = recorder.finish();
             files.recorded = finished.as_ref().copied().unwrap_or_default();
             files.keep(path, finished.map(drop));
         }
@@ -174,7 +176,9 @@ impl Files {
 
 /// Refuses to write over what is there, unless the user says so.
 pub fn check_absent(job: &Job) -> Result<()> {
-    for path in job.outputs.files().chain([job.outputs.journal.as_path()]) {
+    let recorded = job.live.as_ref().and_then(|live| live.record.file.as_deref());
+    let own = job.outputs.files().chain([job.outputs.journal.as_path()]);
+    for path in own.chain(recorded) {
         if path.exists() {
             return Err(Error::usage(format!("{}: exists already", path.display()))
                 .remedy("write over it with --force, or elsewhere with --output-dir"));
@@ -206,7 +210,8 @@ fn make_folder(path: &Path) -> Result<()> {
     })
 }
 
-fn header(context: &Context) -> Header {
+/// How the run is set up.
+pub(super) fn header(context: &Context) -> Header {
     let Context { job, labelling, model, engine, .. } = context;
     Header {
         input: job.input.display().to_string(),
@@ -221,38 +226,7 @@ fn header(context: &Context) -> Header {
             Stride::Auto => "auto".into(),
         },
         device: engine.device().to_string(),
-    }
-}
-
-/// The labelled video: the decoder's picture is copied once, to JPEG's colours, and drawn on there.
-struct Video {
-    recorder: Recorder,
-    overlay: Overlay,
-    layout: Layout,
-    /// For frames of another size than the first, which the file cannot take.
-    scaled: Option<OwnedPicture>,
-}
-
-impl Video {
-    fn new(recorder: Recorder, layout: Layout) -> Self {
-        Self { recorder, overlay: Overlay::default(), layout, scaled: None }
-    }
-
-    fn write(&mut self, frame: &Frame, label: Option<&str>) -> Result<()> {
-        let mut canvas = self.recorder.canvas()?;
-        let mut target = canvas.picture_mut();
-        let picture = frame.picture();
-        if (picture.width(), picture.height()) == (self.layout.width, self.layout.height) {
-            convert(&picture, &mut target);
-        } else {
-            let Layout { width, height } = self.layout;
-            let scaled = self.scaled.get_or_insert_with(|| OwnedPicture::new(width, height, Colorimetry::JPEG));
-            scaled.colorimetry = picture.colorimetry;
-            scale(&picture, &mut scaled.view_mut())
-                .map_err(|cause| Error::internal("a picture cannot be resized").because(cause))?;
-            convert(&scaled.view(), &mut target);
-        }
-        self.overlay.draw(&mut target, label)?;
-        self.recorder.write(canvas, frame.pts, frame.duration)
+        opened: None,
+        opened_ms: None,
     }
 }

@@ -58,7 +58,7 @@ impl Preparer<'_> {
                 Some(Event::End) => return End::Complete,
                 Some(Event::Failed(error)) => return End::Failed(error),
             };
-            self.progress.decoded.add(1);
+            self.progress.ledger.arrived();
             let analyse = held.saturating_add(1) >= self.pace.stride();
             held = if analyse { 0 } else { held + 1 };
             let reply = match analyse.then(|| self.ask(&frame)).transpose() {

@@ -1,6 +1,5 @@
 //! The second of a stream's two threads: answers in order, smoothing, verdict, and the files.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -81,8 +80,7 @@ impl<'a> Presenter<'a> {
         }
         self.writers.interval(self.intervals.push(verdict, frame.pts, frame.end()))?;
         self.writers.frame(&frame, verdict, smoothed)?;
-        let counter = if analysed { &self.progress.analysed } else { &self.progress.held };
-        counter.add(1);
+        self.progress.ledger.labelled(analysed);
         self.progress.position.set(frame.end());
         if let Some(tuner) = &mut self.tuner {
             tuner.frame(frame.pts, analysed.then_some(self.last.as_slice()), verdict, before);
@@ -92,13 +90,6 @@ impl<'a> Presenter<'a> {
 
     fn stride(&self) -> Option<(u64, f64)> {
         self.tuner.as_ref().and_then(Tuner::chosen)
-    }
-
-    /// Frames that reached no label, by reason.
-    pub fn dropped(&self) -> BTreeMap<String, u64> {
-        let labelled = self.progress.analysed.get() + self.progress.held.get();
-        let lost = self.progress.decoded.get() - labelled;
-        if lost > 0 { BTreeMap::from([("failure".to_string(), lost)]) } else { BTreeMap::new() }
     }
 
     /// Closes the files.

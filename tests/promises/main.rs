@@ -1,9 +1,11 @@
 //! What the program promises its users, each promise kept by the real binary on real media.
 
 mod bad_input;
+mod camera;
 mod footage;
 mod frames;
 mod labels;
+mod live;
 mod model;
 mod program;
 mod regression;

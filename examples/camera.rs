@@ -1,0 +1,115 @@
+//! A camera for trials: an RTSP server on the loopback that plays a clip, or a test picture, again and again.
+//!
+//! ```text
+//! camera PORT [CLIP | --size WxH] [--login USER:PASSWORD] [--resize-after SECONDS] [--end-after SECONDS]
+//!        [--jump-after SECONDS]
+//! ```
+//! Prints `ready rtsp://127.0.0.1:PORT/live` when it can be called. PORT 0 takes a free one.
+
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_rtsp_server as rtsp;
+use gstreamer_rtsp_server::prelude::*;
+
+#[derive(Default)]
+struct Options {
+    clip: Option<String>,
+    size: Option<String>,
+    login: Option<String>,
+    resize_after: Option<u64>,
+    end_after: Option<u64>,
+    jump_after: Option<u64>,
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let port = arguments.next().expect("a port");
+    let mut options = Options::default();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().expect("a value");
+        match argument.as_str() {
+            "--size" => options.size = Some(value()),
+            "--login" => options.login = Some(value()),
+            "--resize-after" => options.resize_after = Some(value().parse().expect("seconds")),
+            "--end-after" => options.end_after = Some(value().parse().expect("seconds")),
+            "--jump-after" => options.jump_after = Some(value().parse().expect("seconds")),
+            _ => options.clip = Some(argument),
+        }
+    }
+    gst::init().expect("GStreamer starts");
+    let server = rtsp::RTSPServer::new();
+    server.set_address("127.0.0.1");
+    server.set_service(&port);
+    let factory = rtsp::RTSPMediaFactory::new();
+    factory.set_shared(true);
+    factory.set_launch(&pipeline(&options));
+    if let Some(login) = &options.login {
+        protect(&server, &factory, login);
+    }
+    factory.connect_media_configure(move |_, media| configure(media, &options));
+    server.mount_points().expect("mount points").add_factory("/live", factory);
+    let context = gst::glib::MainLoop::new(None, false);
+    let _source = server.attach(None).expect("the port is free");
+    println!("ready rtsp://127.0.0.1:{}/live", server.bound_port());
+    context.run();
+}
+
+/// 25 pictures a second, H.264 with a key picture each second.
+fn pipeline(options: &Options) -> String {
+    let encode =
+        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=1500 ! rtph264pay name=pay0 pt=96";
+    match &options.clip {
+        // A clip that is over begins again: multifilesrc reads the raw stream in a loop.
+        Some(clip) => format!(
+            "( multifilesrc location=\"{clip}\" loop=true ! h264parse ! avdec_h264 ! videorate ! video/x-raw,framerate=25/1 \
+             ! identity sync=true ! videoconvert ! {encode} )"
+        ),
+        None => {
+            let size = options.size.as_deref().unwrap_or("320x240");
+            let (width, height) = size.split_once('x').expect("a size like 320x240");
+            format!(
+                "( videotestsrc is-live=true pattern=ball ! video/x-raw,framerate=25/1 ! videoscale \
+                 ! capsfilter name=size caps=video/x-raw,width={width},height={height} ! identity name=tap \
+                 ! videoconvert ! {encode} )"
+            )
+        }
+    }
+}
+
+fn protect(server: &rtsp::RTSPServer, factory: &rtsp::RTSPMediaFactory, login: &str) {
+    let (user, password) = login.split_once(':').expect("USER:PASSWORD");
+    let auth = rtsp::RTSPAuth::new();
+    let token = rtsp::RTSPToken::builder().field(rtsp::RTSP_TOKEN_MEDIA_FACTORY_ROLE, "user").build();
+    auth.add_basic(&rtsp::RTSPAuth::make_basic(user, password), &token);
+    server.set_auth(Some(&auth));
+    let role = gst::Structure::builder("user")
+        .field(rtsp::RTSP_PERM_MEDIA_FACTORY_ACCESS.as_str(), true)
+        .field(rtsp::RTSP_PERM_MEDIA_FACTORY_CONSTRUCT.as_str(), true)
+        .build();
+    factory.add_role_from_structure(&role);
+}
+
+/// Has the stream do, after a while, what cameras do.
+fn configure(media: &rtsp::RTSPMedia, options: &Options) {
+    let Ok(bin) = media.element().downcast::<gst::Bin>() else { return };
+    let later = |seconds: u64, act: Box<dyn FnOnce() + Send>| {
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(seconds));
+            act();
+        });
+    };
+    if let (Some(seconds), Some(size)) = (options.resize_after, bin.by_name("size")) {
+        let caps = gst::Caps::builder("video/x-raw").field("width", 480).field("height", 360).build();
+        later(seconds, Box::new(move || size.set_property("caps", caps)));
+    }
+    if let Some(seconds) = options.end_after {
+        let bin = bin.clone();
+        later(seconds, Box::new(move || assert!(bin.send_event(gst::event::Eos::new()))));
+    }
+    if let (Some(seconds), Some(tap)) = (options.jump_after, bin.by_name("tap")) {
+        let pad = tap.static_pad("src").expect("identity has a source");
+        later(seconds, Box::new(move || pad.set_offset(3_600_000_000_000)));
+    }
+}

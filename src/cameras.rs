@@ -1,0 +1,123 @@
+//! What a run shall do with a live input: its camera, its name, and what is kept of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::media::camera::{Camera, Login};
+use crate::media::recorder::Container;
+use crate::settings::{Keep, Settings};
+
+const DEFAULT_LATENCY: u64 = 150;
+/// Beyond this nothing is live any more.
+const LONGEST_LATENCY: u64 = 10_000;
+
+/// A live input with what is kept of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    pub camera: Camera,
+    pub record: Record,
+}
+
+/// What is written of a live stream. The timeline always is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub folder: PathBuf,
+    /// What the files' names begin with.
+    pub stem: String,
+    pub container: Container,
+    /// One video for the whole run.
+    pub file: Option<PathBuf>,
+    /// Videos of this length each.
+    pub segment: Option<Duration>,
+    pub keep: Option<Keep>,
+}
+
+impl Live {
+    /// Reads the settings of one live input.
+    ///
+    /// # Errors
+    /// Usage, where they contradict each other, or credentials cannot be read.
+    pub fn resolve(settings: &Settings, input: &str) -> Result<Self> {
+        let reports = [("timeline", &settings.timeline), ("plot", &settings.plot), ("subtitles", &settings.subtitles)];
+        if let Some((name, _)) = reports.into_iter().find(|(_, path)| path.is_some()) {
+            return Err(Error::usage(format!("--{name} is made of recorded clips, and {} never ends", "a camera"))
+                .remedy("its timeline is kept without being asked for; --segment records clips to analyse later"));
+        }
+        if settings.only.is_some() {
+            return Err(Error::usage("--only chooses among a recorded clip's files")
+                .remedy("a camera's video is written with --output or --segment only"));
+        }
+        if settings.output.is_some() && settings.segment.is_some() {
+            return Err(Error::usage("--output names one file and --segment asks for many")
+                .remedy("give one of them; --output-dir says where segments go"));
+        }
+        let latency = settings.latency.unwrap_or(DEFAULT_LATENCY);
+        if latency > LONGEST_LATENCY {
+            return Err(Error::usage(format!("latency {latency} is out of range"))
+                .remedy(format!("give milliseconds up to {LONGEST_LATENCY}")));
+        }
+        let camera = Camera::parse(
+            input,
+            login(settings)?,
+            settings.transport.unwrap_or_default(),
+            Duration::from_millis(latency),
+        )?;
+        let container = match &settings.output {
+            Some(path) => Container::of(path).ok_or_else(|| {
+                Error::usage(format!("output {}: cannot tell the format", path.display()))
+                    .remedy("end its name in .avi or .mkv")
+            })?,
+            // A Matroska file that is cut off by a kill can be played to its last second.
+            None => settings.format.unwrap_or(Container::Matroska),
+        };
+        let record = Record {
+            folder: settings.output_dir.clone().unwrap_or_default(),
+            stem: settings.name.clone().unwrap_or_else(|| camera.stem()),
+            container,
+            file: settings.output.clone(),
+            segment: settings.segment,
+            keep: settings.keep,
+        };
+        let safe = |c: char| !c.is_control() && c != '/';
+        if record.stem.is_empty() || record.stem.starts_with('.') || !record.stem.chars().all(safe) {
+            return Err(Error::usage(format!("name {:?} cannot be part of a file's name", record.stem))
+                .remedy("give letters, digits, - and _"));
+        }
+        Ok(Self { camera, record })
+    }
+}
+
+/// User and password from where the settings say that they are.
+fn login(settings: &Settings) -> Result<Option<Login>> {
+    let variable = |name: &Option<String>| {
+        let Some(name) = name else { return Ok(None) };
+        std::env::var(name).map(Some).map_err(|_| {
+            Error::usage(format!("the environment variable {name} is not set")).remedy("export it before the run")
+        })
+    };
+    let user = variable(&settings.user_env)?;
+    let password = match (&settings.password_file, variable(&settings.password_env)?) {
+        (Some(_), Some(_)) => {
+            return Err(Error::usage("--password-file and --password-env both name the password").remedy("give one"));
+        }
+        (Some(path), None) => Some(read_password(path)?),
+        (None, password) => password,
+    };
+    match (user, password) {
+        (None, None) => Ok(None),
+        (Some(user), password) => Ok(Some(Login { user, password: password.unwrap_or_default() })),
+        (None, Some(_)) => {
+            Err(Error::usage("a password is given, but no user").remedy("name the user's variable with --user-env"))
+        }
+    }
+}
+
+fn read_password(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|cause| {
+        Error::usage(format!("{}: the password cannot be read", path.display()))
+            .because(cause)
+            .remedy("check the file and its permissions")
+    })?;
+    Ok(text.trim_end_matches(['\n', '\r']).to_string())
+}

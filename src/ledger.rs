@@ -1,0 +1,134 @@
+//! What becomes of every frame, counted so that nothing is missing at any moment.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Why a frame reached no label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drop {
+    /// A newer one took its place, because the next stage was busy.
+    Overrun,
+    /// The run ended, or broke, while the frame was on its way.
+    Failure,
+}
+
+impl Drop {
+    fn name(self) -> &'static str {
+        match self {
+            Drop::Overrun => "overrun",
+            Drop::Failure => "failure",
+        }
+    }
+}
+
+/// Counts of one moment: `decoded = analysed + held + the sum of dropped + in_flight`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub decoded: u64,
+    /// Went through the network.
+    pub analysed: u64,
+    /// Took over the prediction of the frame before, because of the stride.
+    pub held: u64,
+    /// Reached no label, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    pub in_flight: u64,
+}
+
+impl Counts {
+    pub fn labelled(&self) -> u64 {
+        self.analysed + self.held
+    }
+
+    pub fn lost(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+}
+
+/// The counts of one stream. Every change moves a frame from one place to another under one lock.
+#[derive(Debug, Default)]
+pub struct Ledger(Mutex<Counts>);
+
+impl Ledger {
+    /// A frame has come out of the decoder.
+    pub fn arrived(&self) {
+        let mut counts = self.lock();
+        counts.decoded += 1;
+        counts.in_flight += 1;
+    }
+
+    /// A frame has got its label.
+    pub fn labelled(&self, analysed: bool) {
+        let mut counts = self.lock();
+        counts.in_flight -= 1;
+        if analysed {
+            counts.analysed += 1;
+        } else {
+            counts.held += 1;
+        }
+    }
+
+    /// A frame was given up.
+    pub fn dropped(&self, why: Drop) {
+        let mut counts = self.lock();
+        counts.in_flight -= 1;
+        *counts.dropped.entry(why.name()).or_default() += 1;
+    }
+
+    /// Nothing is on its way any more: what was is lost.
+    pub fn close(&self) -> Counts {
+        let mut counts = self.lock();
+        let left = std::mem::take(&mut counts.in_flight);
+        if left > 0 {
+            *counts.dropped.entry(Drop::Failure.name()).or_default() += left;
+        }
+        counts.clone()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_balance_holds_while_threads_move_frames() {
+        let ledger = Ledger::default();
+        let (sender, receiver) = crossbeam_channel::bounded::<u64>(4);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for i in 0..20_000 {
+                    ledger.arrived();
+                    if i % 3 == 0 {
+                        ledger.dropped(Drop::Overrun);
+                    } else {
+                        sender.send(i).unwrap();
+                    }
+                }
+                drop(sender);
+            });
+            scope.spawn(|| receiver.iter().for_each(|i| ledger.labelled(i % 2 == 0)));
+            for _ in 0..2_000 {
+                let counts = ledger.counts();
+                assert_eq!(counts.decoded, counts.labelled() + counts.lost() + counts.in_flight);
+            }
+        });
+        let counts = ledger.close();
+        assert_eq!((counts.decoded, counts.in_flight, counts.lost()), (20_000, 0, 6_667));
+    }
+
+    #[test]
+    fn what_is_on_its_way_at_the_end_is_told() {
+        let ledger = Ledger::default();
+        ledger.arrived();
+        ledger.arrived();
+        ledger.labelled(true);
+        assert_eq!(ledger.close().dropped, BTreeMap::from([("failure", 1)]));
+    }
+}

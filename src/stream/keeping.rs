@@ -1,0 +1,200 @@
+//! What is kept of a live stream: timeline, video, and in the end a summary.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::cameras::{Live, Record as Plan};
+use crate::error::{Error, Result};
+use crate::labels::intervals::Interval;
+use crate::labels::verdict::Verdict;
+use crate::ledger::Counts;
+use crate::media::frame::{Frame, Layout};
+use crate::report::diary::{self, Diary, Gaps, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
+use crate::report::journal::{Balance, Header, LabelledInterval, Record};
+use crate::report::{milliseconds, rounded};
+use crate::stream::live::now_ms;
+use crate::stream::outputs::header;
+use crate::stream::painter::Painter;
+use crate::stream::recording::Recording;
+use crate::stream::segments::{Segments, stamped};
+use crate::stream::status::{Latency, Status};
+use crate::stream::{Context, retention};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How often files beyond `--keep` are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Everything that a live stream writes to.
+pub struct Keeping {
+    plan: Plan,
+    header: Header,
+    diary: Diary,
+    recording: Recording,
+    painter: Option<(Layout, Painter)>,
+    /// Cuts the timeline, by the day or with the videos.
+    segments: Segments,
+    summary: PathBuf,
+    gaps: Gaps,
+    intervals: u64,
+    began: Instant,
+    swept: Instant,
+}
+
+impl Keeping {
+    /// Opens the timeline.
+    ///
+    /// # Errors
+    /// Usage, where its folder cannot be written to, or the one video file is there already.
+    pub fn create(context: &Context, live: &Live) -> Result<Self> {
+        let plan = live.record.clone();
+        if !plan.folder.as_os_str().is_empty() {
+            std::fs::create_dir_all(&plan.folder).map_err(|cause| {
+                Error::usage(format!("{}: the folder cannot be made", plan.folder.display()))
+                    .because(cause)
+                    .remedy("choose a folder that can be written to")
+            })?;
+        }
+        let now = OffsetDateTime::now_utc();
+        let header = header(context);
+        let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header.clone() };
+        let path = stamped(&plan.folder, &plan.stem, now, ".timeline.jsonl");
+        let mut segments = Segments::new(plan.segment.unwrap_or(DAY));
+        segments.due(now);
+        Ok(Self {
+            diary: Diary::create(path, opened)?,
+            header,
+            recording: Recording::new(&plan),
+            painter: None,
+            segments,
+            summary: stamped(&plan.folder, &plan.stem, now, ".summary.json"),
+            gaps: Gaps::default(),
+            intervals: 0,
+            began: Instant::now(),
+            swept: Instant::now(),
+            plan,
+        })
+    }
+
+    /// Takes a labelled frame.
+    ///
+    /// # Errors
+    /// Internal, where the label cannot be drawn. A file that fails is told and left out.
+    pub fn frame(&mut self, frame: &Frame, label: Option<&str>, verdict: Verdict, smoothed: &[f64]) -> Result<()> {
+        self.rotate();
+        if self.recording.wanted() {
+            let facts = frame.facts();
+            let (layout, painter) = self.painter.get_or_insert_with(|| (facts.layout, Painter::new(facts.layout)));
+            match painter.paint_if_free(frame, label)? {
+                Some(picture) => {
+                    // A camera that changes its size is scaled to the first, which the file was begun with.
+                    let facts = crate::media::source::Facts { layout: *layout, ..facts };
+                    self.recording.write(&picture, &facts, frame.pts, frame.duration);
+                }
+                None => self.recording.skip(),
+            }
+        }
+        self.diary.append(Record::Frame {
+            ms: milliseconds(frame.pts),
+            label: label.map(Into::into),
+            confidence: rounded(verdict.confidence),
+            smoothed: smoothed.iter().copied().map(rounded).collect(),
+        });
+        Ok(())
+    }
+
+    /// Takes an interval, where one was closed.
+    pub fn interval(&mut self, closed: Option<Interval>, labels: &[String]) {
+        let Some(interval) = closed else { return };
+        self.intervals += 1;
+        self.diary.append(Record::Interval(LabelledInterval {
+            label: labels[interval.class].clone(),
+            start: milliseconds(interval.start),
+            end: milliseconds(interval.end),
+            mean: rounded(interval.mean),
+            peak: rounded(interval.peak),
+        }));
+    }
+
+    /// The camera was lost.
+    pub fn lost(&mut self, reason: &'static str) {
+        self.recording.pause();
+        self.diary.append(Record::Lost { ms: now_ms(self.began), reason: reason.into() });
+    }
+
+    /// A stretch without frames, now that it is over.
+    pub fn gap(&mut self, start: u64, end: u64, reason: Option<&'static str>) {
+        let (start, end) = (milliseconds(start), milliseconds(end));
+        self.gaps.add((end - start).max(0.0));
+        self.diary.append(Record::Gap { start, end, reason: Some(reason.unwrap_or("clock jump").into()) });
+    }
+
+    pub fn gaps(&self) -> u64 {
+        self.gaps.count
+    }
+
+    /// Begins new files where it is time, and deletes what is beyond `--keep`.
+    fn rotate(&mut self) {
+        let now = OffsetDateTime::now_utc();
+        let recording = self.recording.rotate(now);
+        if self.segments.due(now) {
+            let path = stamped(&self.plan.folder, &self.plan.stem, now, ".timeline.jsonl");
+            self.diary.rotate(path, now.format(&Rfc3339).unwrap_or_default(), now_ms(self.began));
+        }
+        let Some(keep) = self.plan.keep else { return };
+        if recording || self.swept.elapsed() >= SWEEP {
+            self.swept = Instant::now();
+            let open: Vec<&Path> = [Some(self.diary.path()), self.recording.open()].into_iter().flatten().collect();
+            for path in retention::apply(&self.plan.folder, &self.plan.stem, keep, &open) {
+                tracing::debug!("{}: deleted", path.display());
+            }
+        }
+    }
+
+    /// Closes everything and writes the summary.
+    pub fn finish(
+        mut self,
+        last: Option<Interval>,
+        counts: Counts,
+        status: &Status,
+        latency_ms: Latency,
+        wall: Duration,
+    ) -> Summary<Latency> {
+        let labels = self.header.model.labels.clone();
+        self.interval(last, &labels);
+        let (videos, video_failures, pictures_skipped) = self.recording.finish();
+        let frames = Balance::from(counts);
+        let labelled = (frames.analysed + frames.held) as f64;
+        self.diary.append(Record::End {
+            frames: frames.clone(),
+            wall_s: wall.as_secs_f64(),
+            frames_per_second: labelled / wall.as_secs_f64().max(1e-9),
+            reconnects: status.reconnects,
+            auto_stride: None,
+            complete: true,
+        });
+        let summary = Summary {
+            schema: SUMMARY_SCHEMA,
+            version: SUMMARY_VERSION,
+            input: self.header.input,
+            started: self.header.started,
+            ended: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+            frames,
+            wall_s: wall.as_secs_f64(),
+            reconnects: status.reconnects,
+            stalls: status.stalls,
+            gaps: self.gaps,
+            intervals: self.intervals,
+            latency_ms,
+            videos,
+            video_failures,
+            pictures_skipped,
+        };
+        if let Err(error) = diary::summarise(&self.summary, &summary) {
+            tracing::error!("{error}");
+        }
+        summary
+    }
+}

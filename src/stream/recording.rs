@@ -1,0 +1,158 @@
+//! The video of a live stream: one file, or one after the other, each closed by itself. Whatever happens to it, watching
+//! goes on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use time::OffsetDateTime;
+
+use crate::cameras::Record;
+use crate::error::{Error, Result};
+use crate::media::frame::Drawn;
+use crate::media::recorder::Recorder;
+use crate::media::source::Facts;
+use crate::stream::segments::{Segments, stamped};
+use crate::stream::space::Space;
+
+/// Records, where something shall be recorded.
+pub struct Recording {
+    plan: Record,
+    segments: Option<Segments>,
+    current: Option<Current>,
+    /// Set after a failure, until the next segment.
+    failed: bool,
+    /// The last segment, which is being closed while the next one fills.
+    closing: Option<JoinHandle<Result<()>>>,
+    written: u64,
+    failures: u64,
+    /// Pictures that were left out because the disk was too slow.
+    skipped: u64,
+}
+
+struct Current {
+    recorder: Recorder,
+    path: PathBuf,
+    /// The stream's time at which it begins.
+    start: u64,
+    frames: u64,
+    space: Space,
+}
+
+impl Recording {
+    pub fn new(plan: &Record) -> Self {
+        Self {
+            plan: plan.clone(),
+            segments: plan.segment.map(Segments::new),
+            current: None,
+            failed: false,
+            closing: None,
+            written: 0,
+            failures: 0,
+            skipped: 0,
+        }
+    }
+
+    pub fn wanted(&self) -> bool {
+        (self.plan.file.is_some() || self.segments.is_some()) && !self.failed
+    }
+
+    /// Ends the segment where its time has come. Returns whether it was.
+    pub fn rotate(&mut self, now: OffsetDateTime) -> bool {
+        if !self.segments.as_mut().is_some_and(|segments| segments.due(now)) {
+            return false;
+        }
+        // A disk that was full may have room by now.
+        self.failed = false;
+        self.close();
+        true
+    }
+
+    /// Adds a picture; a failure is told once and ends the recording, or this segment of it.
+    pub fn write(&mut self, picture: &Drawn, facts: &Facts, pts: u64, duration: u64) {
+        if let Err(error) = self.add(picture, facts, pts, duration) {
+            let until = if self.segments.is_some() { "until the next segment" } else { "for the rest of the run" };
+            tracing::error!("{error}; {} is watched on, but not recorded {until}", self.plan.stem);
+            self.failed = true;
+            self.failures += 1;
+            self.close();
+        }
+    }
+
+    /// The camera was lost: a segment ends here, as nobody knows for how long.
+    pub fn pause(&mut self) {
+        if self.segments.is_some() {
+            self.close();
+        }
+    }
+
+    /// A picture could not be drawn in time.
+    pub fn skip(&mut self) {
+        self.skipped += 1;
+    }
+
+    /// The file that is being written.
+    pub fn open(&self) -> Option<&Path> {
+        self.current.as_ref().map(|current| current.path.as_path())
+    }
+
+    /// Closes what is open. Returns how many files were written, failures, and pictures that were left out.
+    pub fn finish(mut self) -> (u64, u64, u64) {
+        self.close();
+        self.join();
+        (self.written, self.failures, self.skipped)
+    }
+
+    fn add(&mut self, picture: &Drawn, facts: &Facts, pts: u64, duration: u64) -> Result<()> {
+        if self.current.is_none() {
+            self.current = Some(self.begin(facts, pts)?);
+        }
+        let Some(current) = &mut self.current else { return Ok(()) };
+        current.space.check(current.frames, 0)?;
+        current.frames += 1;
+        current.recorder.write(picture, pts.saturating_sub(current.start), duration)
+    }
+
+    fn begin(&self, facts: &Facts, pts: u64) -> Result<Current> {
+        let Record { folder, stem, container, file, .. } = &self.plan;
+        let ending = match container {
+            crate::media::recorder::Container::Avi => ".avi",
+            crate::media::recorder::Container::Matroska => ".mkv",
+        };
+        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, OffsetDateTime::now_utc(), ending));
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if !parent.as_os_str().is_empty() {
+            fs::create_dir_all(parent).map_err(|cause| {
+                Error::failed(format!("{}: the folder cannot be made", parent.display()))
+                    .because(cause)
+                    .remedy("choose a folder that can be written to")
+            })?;
+        }
+        let space = Space::new(parent, facts.layout.width * facts.layout.height);
+        space.check(0, 0)?;
+        let recorder = Recorder::create(&path, *container, facts, facts.frame_rate)?;
+        Ok(Current { recorder, path, start: pts, frames: 0, space })
+    }
+
+    /// Has the current file closed, on a thread of its own so that no picture waits for the disk.
+    fn close(&mut self) {
+        let Some(Current { recorder, frames, path, .. }) = self.current.take() else { return };
+        self.join();
+        self.written += 1;
+        tracing::debug!("{}: closing after {frames} pictures", path.display());
+        let closing = std::thread::Builder::new().name("close".into()).spawn(move || recorder.finish().map(drop));
+        match closing {
+            Ok(thread) => self.closing = Some(thread),
+            Err(cause) => tracing::error!("{}: cannot be closed ({cause})", path.display()),
+        }
+    }
+
+    fn join(&mut self) {
+        if let Some(Ok(Err(error))) = self.closing.take().map(JoinHandle::join)
+            && !self.failed
+        {
+            tracing::error!("{error}");
+            self.failures += 1;
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! When one file ends and the next begins, and what they are called: by the UTC time at which they begin.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+const STAMP: &[BorrowedFormatItem] = format_description!("[year][month][day]T[hour][minute][second]Z");
+
+/// Cuts time at multiples of a length, so that segments of ten minutes begin at ten past, twenty past, and so on.
+#[derive(Debug)]
+pub struct Segments {
+    length: i128,
+    current: Option<i128>,
+}
+
+impl Segments {
+    pub fn new(length: Duration) -> Self {
+        Self { length: length.as_nanos().max(1) as i128, current: None }
+    }
+
+    /// Whether a segment has ended at `now`. The first call only notes where time stands.
+    pub fn due(&mut self, now: OffsetDateTime) -> bool {
+        let index = now.unix_timestamp_nanos().div_euclid(self.length);
+        self.current.replace(index).is_some_and(|before| before != index)
+    }
+}
+
+/// A file's name that nobody has yet: `folder/stem-20260102T030405Z.ending`.
+pub fn stamped(folder: &Path, stem: &str, now: OffsetDateTime, ending: &str) -> PathBuf {
+    let stamp = now.format(STAMP).unwrap_or_default();
+    let first = folder.join(format!("{stem}-{stamp}{ending}"));
+    let numbered = (2..).map(|number| folder.join(format!("{stem}-{stamp}-{number}{ending}")));
+    std::iter::once(first.clone()).chain(numbered).find(|path| !path.exists()).unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn segments_end_on_the_clock() {
+        let mut segments = Segments::new(Duration::from_secs(600));
+        let ends = [
+            datetime!(2026-01-02 03:04:05 UTC),
+            datetime!(2026-01-02 03:09:59.9 UTC),
+            datetime!(2026-01-02 03:10:00 UTC),
+            datetime!(2026-01-02 03:19:00 UTC),
+            datetime!(2026-01-02 04:00:00 UTC),
+        ]
+        .map(|now| segments.due(now));
+        assert_eq!(ends, [false, false, true, false, true]);
+    }
+
+    #[test]
+    fn names_tell_the_time_and_never_collide() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = || stamped(folder.path(), "door", datetime!(2026-01-02 03:04:05 UTC), ".mkv");
+        assert_eq!(name(), folder.path().join("door-20260102T030405Z.mkv"));
+        std::fs::write(name(), "").unwrap();
+        assert_eq!(name(), folder.path().join("door-20260102T030405Z-2.mkv"));
+    }
+}

@@ -1,0 +1,143 @@
+//! A camera to be watched: the RTSP server of `examples/camera.rs`, which can be killed and frozen.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::program::{Finished, Program, text};
+use crate::tiny;
+
+/// The server, killed when it goes.
+pub struct Camera {
+    child: Child,
+    pub url: String,
+    pub port: u16,
+}
+
+impl Camera {
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::at(0, arguments)
+    }
+
+    /// At a port of one that has gone.
+    pub fn at(port: u16, arguments: &[&str]) -> Self {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_livelabel")).with_file_name("examples").join("camera");
+        let mut child = Command::new(program)
+            .arg(port.to_string())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the camera starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("the camera says where it is");
+        let url = line.trim().strip_prefix("ready ").expect("an address").to_string();
+        let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok()).expect("a port");
+        Self { child, url, port }
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn signal(process: u32, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().expect("kill starts").success());
+}
+
+/// A run that watches cameras and tells its state in JSON every second.
+pub struct Watch {
+    child: Child,
+    lines: BufReader<ChildStderr>,
+    pub log: Vec<Value>,
+}
+
+impl Watch {
+    pub fn start(program: &Program, inputs: &[&str], arguments: &[&str]) -> Self {
+        Self::command(program, &[inputs, arguments, &["--model", text(&tiny::model())]].concat())
+    }
+
+    pub fn command(program: &Program, arguments: &[&str]) -> Self {
+        let given = ["--log-format", "json", "run", "--status-interval", "1s"];
+        Self::spawn(program.command(&[&given[..], arguments].concat()))
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let lines = BufReader::new(child.stderr.take().expect("a pipe"));
+        Self { child, lines, log: Vec::new() }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Reads the log until a status of the stream is as wanted.
+    pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.line(what, |fields| fields["message"] == "status" && wanted(fields))
+    }
+
+    /// Reads the log until a line's fields are as wanted.
+    pub fn line(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(90), "not within 90 s: {what}; {:#?}", self.log.last());
+            let mut line = String::new();
+            assert!(self.lines.read_line(&mut line).expect("a line") > 0, "it ended before: {what}; {:#?}", self.log);
+            let fields = serde_json::from_str::<Value>(&line).expect("a line is JSON")["fields"].clone();
+            self.log.push(fields.clone());
+            if wanted(&fields) {
+                return fields;
+            }
+        }
+    }
+
+    /// Ends the run as a user does; returns what it printed, and how long it took to end.
+    pub fn stop(mut self, name: &str) -> (Finished, Duration) {
+        let began = Instant::now();
+        signal(self.child.id(), name);
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.lines, &mut rest).expect("the log is text");
+        let output = self.child.wait_with_output().expect("it ends");
+        let finished = Finished { stderr: rest, ..Finished::from(output) };
+        (finished, began.elapsed())
+    }
+}
+
+/// Whether a status says that pictures are being labelled.
+pub fn running(status: &Value) -> bool {
+    status["state"] == "running" && status["frames_per_second"].as_f64().is_some_and(|rate| rate > 1.0)
+}
+
+/// Files in the folder whose names end so, in the order of time.
+pub fn files(program: &Program, ending: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(program.folder.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| text(path).ends_with(ending))
+        .collect();
+    found.sort();
+    found
+}
+
+/// All records of all journals, in the order of time.
+pub fn records(program: &Program) -> Vec<Value> {
+    let journals = files(program, ".timeline.jsonl");
+    let text: String = journals.iter().map(|path| std::fs::read_to_string(path).expect("a journal")).collect();
+    text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+}
+
+/// The summary of a run with one camera.
+pub fn summary(program: &Program) -> Value {
+    let [path] = &files(program, ".summary.json")[..] else { panic!("not one summary") };
+    serde_json::from_slice(&std::fs::read(path).expect("a summary")).expect("JSON")
+}

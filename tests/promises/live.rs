@@ -1,0 +1,255 @@
+//! Cameras: watched in real time, and watched again after everything that happens to them.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::camera::{Camera, Watch, files, records, running, signal, summary};
+use crate::program::{Program, decodes_cleanly, probe};
+
+fn of<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    records.iter().filter_map(|record| record.get(kind)).collect()
+}
+
+/// The sum of a status' counts is what came in.
+fn balanced(status: &Value) -> bool {
+    let count = |name: &str| status[name].as_u64().unwrap_or_else(|| panic!("no {name} in {status}"));
+    count("decoded") == count("analysed") + count("held") + count("dropped") + count("in_flight")
+}
+
+#[test]
+fn a_test_picture_is_labelled_and_recorded_in_segments() {
+    let program = Program::new();
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &["--segment", "2s"]);
+    watch.until("running", running);
+    std::thread::sleep(Duration::from_secs(4));
+    let (finished, _) = watch.stop("INT");
+    assert_eq!(finished.code, 130, "{}", finished.stderr);
+    let videos = files(&program, ".mkv");
+    assert!(videos.len() >= 3, "{videos:?}");
+    let mut frames = 0;
+    for video in &videos {
+        decodes_cleanly(video);
+        let made = probe(video);
+        assert_eq!((made.codec.as_str(), made.width, made.height), ("mjpeg", 320, 240));
+        assert!(made.seconds < 2.2, "{made:?}");
+        frames += made.frames;
+    }
+    let summary = summary(&program);
+    let count = |name: &str| summary["frames"][name].as_u64().unwrap();
+    assert_eq!(frames + summary["pictures_skipped"].as_u64().unwrap(), count("analysed") + count("held"));
+    assert_eq!(summary["videos"], videos.len());
+    assert!(summary["latency_ms"]["p99"].as_f64().unwrap() < 2000.0, "{summary}");
+    assert!(finished.stdout.contains("latency"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_camera_that_is_killed_or_frozen_comes_back() {
+    let program = Program::new();
+    let camera = Camera::start(&[]);
+    let mut watch = Watch::start(&program, &[&camera.url], &[]);
+    watch.until("running", running);
+    let port = camera.port;
+    drop(camera);
+    watch.until("lost", |status| status["state"] == "reconnecting" && status["label"].is_null());
+    let camera = Camera::at(port, &[]);
+    watch.until("back", |status| running(status) && status["reconnects"] == 1);
+    camera.signal("STOP");
+    watch.until("stalled", |status| status["stalls"] == 1);
+    camera.signal("CONT");
+    watch.until("back again", |status| running(status) && status["reconnects"] == 2 && status["gaps"] == 2);
+    let (finished, _) = watch.stop("TERM");
+    assert_eq!(finished.code, 143);
+    let records = records(&program);
+    let gaps = of(&records, "gap");
+    assert_eq!((gaps.len(), &gaps[1]["reason"]), (2, &"stalled".into()));
+    let number = |value: &Value| value.as_f64().unwrap();
+    let inside = |time: f64| gaps.iter().any(|gap| number(&gap["start"]) < time && time < number(&gap["end"]));
+    for frame in of(&records, "frame") {
+        assert!(!inside(number(&frame["ms"])), "{frame} in {gaps:?}");
+    }
+    for interval in of(&records, "interval") {
+        assert!(!inside((number(&interval["start"]) + number(&interval["end"])) / 2.0), "{interval} over {gaps:?}");
+    }
+    let summary = summary(&program);
+    assert_eq!(
+        (&summary["reconnects"], &summary["stalls"], &summary["gaps"]["count"]),
+        (&2.into(), &1.into(), &2.into())
+    );
+}
+
+#[test]
+fn wrong_path_wrong_password_and_nobody_there_are_told_once() {
+    let open = Camera::start(&[]);
+    let locked = Camera::start(&["--login", "ann:s3cret-word"]);
+    let wrong_path = open.url.replace("/live", "/other");
+    let wrong_password = locked.url.replace("rtsp://", "rtsp://ann:w0ng-word@");
+    for (url, why) in [
+        (wrong_path.as_str(), "not found"),
+        (wrong_password.as_str(), "unauthorised"),
+        ("rtsp://127.0.0.1:9/live", "refused"),
+    ] {
+        let program = Program::new();
+        let mut watch = Watch::start(&program, &[url], &[]);
+        let told = watch.line(why, |fields| fields["message"].as_str().is_some_and(|text| text.contains("no camera")));
+        assert!(told["message"].as_str().unwrap().contains(why), "{told}");
+        for _ in 0..4 {
+            watch.until("still trying", |status| status["state"] == "connecting");
+        }
+        let log = format!("{:?}", watch.log);
+        assert_eq!(log.matches("no camera").count(), 1, "{log}");
+        let (finished, took) = watch.stop("TERM");
+        assert!(finished.code == 143 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
+        let kept = format!("{log}{}{}{}{:?}", finished.stdout, finished.stderr, summary(&program), records(&program));
+        assert!(!kept.contains("w0ng-word") && !kept.contains("ann"), "{kept}");
+    }
+}
+
+#[test]
+fn a_password_comes_from_a_file_and_is_never_seen() {
+    let camera = Camera::start(&["--login", "ann:s3cret-word"]);
+    let program = Program::new();
+    std::fs::write(program.path("password"), "s3cret-word\n").unwrap();
+    // The name of any variable will do that holds the user's name.
+    let given = [camera.url.as_str(), "--user-env", "LIVELABEL_TEST_USER", "--password-file", "password"];
+    let model = crate::tiny::model();
+    let arguments = [&["--log-format", "json", "run", "--status-interval", "1s"], &given[..]].concat();
+    let mut command = program.command(&arguments);
+    command.args(["--model", crate::program::text(&model)]).env("LIVELABEL_TEST_USER", "ann");
+    let mut watch = Watch::spawn(command);
+    watch.until("running", running);
+    let log = format!("{:?}", watch.log);
+    let (finished, _) = watch.stop("INT");
+    assert!(!format!("{log}{}{}", finished.stdout, finished.stderr).contains("s3cret-word"));
+}
+
+#[test]
+fn a_camera_that_ends_the_stream_or_changes_its_size_is_followed() {
+    let program = Program::new();
+    let camera = Camera::start(&["--end-after", "4"]);
+    let mut watch = Watch::start(&program, &[&camera.url], &[]);
+    watch.line("the end", |fields| fields["message"].as_str().is_some_and(|text| text.contains("end of stream")));
+    watch.until("back", |status| running(status) && status["reconnects"] == 1);
+    watch.stop("INT");
+
+    let program = Program::new();
+    let camera = Camera::start(&["--resize-after", "4"]);
+    let mut watch = Watch::start(&program, &[&camera.url], &["--output", "door.mkv"]);
+    watch.until("running", running);
+    std::thread::sleep(Duration::from_secs(6));
+    watch.until("running on", running);
+    watch.stop("INT");
+    let video = program.path("door.mkv");
+    decodes_cleanly(&video);
+    let made = probe(&video);
+    assert_eq!((made.width, made.height), (320, 240));
+    assert!(made.seconds > 6.0, "{made:?}");
+}
+
+#[test]
+fn a_clock_that_jumps_an_hour_bends_no_times() {
+    let program = Program::new();
+    let camera = Camera::start(&["--jump-after", "4"]);
+    let mut watch = Watch::start(&program, &[&camera.url], &[]);
+    watch.until("running", running);
+    std::thread::sleep(Duration::from_secs(6));
+    watch.until("running on", running);
+    watch.stop("INT");
+    let wall = 1000.0 * summary(&program)["wall_s"].as_f64().unwrap();
+    let times: Vec<f64> = of(&records(&program), "frame").iter().map(|frame| frame["ms"].as_f64().unwrap()).collect();
+    assert!(times.is_sorted() && times.last().is_some_and(|&last| last <= wall), "{times:?} in {wall}");
+}
+
+#[test]
+fn under_overload_the_balance_holds_and_latency_is_bounded() {
+    let program = Program::new();
+    // Four hundred frames a second through the real network, which takes a fraction of them.
+    let mut watch = Watch::command(&program, &["test://?size=640x480&rate=200", "test://?size=640x480&rate=200"]);
+    for _ in 0..30 {
+        let status = watch.until("a status", |_| true);
+        assert!(balanced(&status), "{status}");
+    }
+    let settled: Vec<Value> = watch.log.iter().filter(|fields| fields["message"] == "status").cloned().collect();
+    let last = &settled[settled.len() - 1];
+    assert!(last["stride"].as_u64().unwrap() > 1, "{last}");
+    assert!(last["in_flight"].as_u64().unwrap() <= 16, "{last}");
+    watch.stop("INT");
+}
+
+#[test]
+fn dead_cameras_disturb_no_living_one() {
+    let program = Program::new();
+    let living = ["test://?rate=5"; 5];
+    let dead = ["rtsp://127.0.0.1:9/a", "rtsp://127.0.0.1:9/b", "/dev/video97"];
+    let mut watch = Watch::start(&program, &[&living[..], &dead[..]].concat(), &[]);
+    for name in ["test", "test-2", "test-3", "test-4", "test-5"] {
+        watch.until(name, |status| status["stream"] == name && running(status));
+    }
+    watch.until("a dead one", |status| status["stream"] == "video97" && status["state"] == "connecting");
+    let (finished, took) = watch.stop("TERM");
+    assert!(finished.code == 143 && took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(files(&program, ".summary.json").len(), 8);
+}
+
+/// Threads, open files and resident memory (in MiB) of a process.
+fn resources(process: u32) -> (usize, usize, u64) {
+    let count = |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}")).unwrap().count();
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    (count("task"), count("fd"), resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024)
+}
+
+#[test]
+fn twenty_lost_cameras_leave_nothing_behind() {
+    let program = Program::new();
+    let mut camera = Camera::start(&[]);
+    let (url, port) = (camera.url.clone(), camera.port);
+    let mut watch = Watch::start(&program, &[&url], &[]);
+    watch.until("running", running);
+    let mut at_five = (0, 0, 0);
+    for cycle in 1..=20 {
+        drop(camera);
+        camera = Camera::at(port, &[]);
+        watch.until("back", |status| running(status) && status["reconnects"] == cycle);
+        if cycle == 5 {
+            at_five = resources(watch.id());
+        }
+    }
+    let (threads, files, resident) = resources(watch.id());
+    assert!(threads <= at_five.0 + 1 && files <= at_five.1 + 2, "{at_five:?} became {threads} {files}");
+    assert!(resident <= at_five.2 + 16, "{at_five:?} became {resident} MiB");
+    watch.stop("INT");
+}
+
+#[test]
+fn a_kill_leaves_a_video_that_plays() {
+    let program = Program::new();
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &["--segment", "1h"]);
+    watch.until("running", running);
+    std::thread::sleep(Duration::from_secs(4));
+    let status = watch.until("a status", |_| true);
+    signal(watch.id(), "KILL");
+    std::thread::sleep(Duration::from_millis(300));
+    let [video] = &files(&program, ".mkv")[..] else { panic!("not one video") };
+    let labelled = status["analysed"].as_u64().unwrap() + status["held"].as_u64().unwrap();
+    let kept = probe(video).frames;
+    assert!(kept + 50 >= labelled, "{kept} of {labelled}");
+}
+
+#[test]
+fn only_the_newest_files_are_kept() {
+    let program = Program::new();
+    std::fs::write(program.path("test-holiday.mkv"), [0; 100_000]).unwrap();
+    let given = ["--segment", "1s", "--keep", "300KB"];
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &given);
+    watch.until("running", running);
+    std::thread::sleep(Duration::from_secs(8));
+    watch.stop("INT");
+    let own: u64 = files(&program, "Z.mkv")
+        .iter()
+        .chain(&files(&program, "Z.timeline.jsonl"))
+        .map(|path| path.metadata().unwrap().len())
+        .sum();
+    assert!(own < 900_000, "{own}");
+    assert!(files(&program, "Z.mkv").len() < 7 && program.path("test-holiday.mkv").exists());
+}
