@@ -65,7 +65,15 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
 /// Analyses one input; returns its exit code.
 fn one(config: &Config, job: &Job, model: &Model, engine: &Engine, display: &Display, shutdown: &Shutdown) -> u8 {
     let progress = Progress::default();
-    let context = Context { job, labelling: &job.labelling, model, engine, progress: &progress, shutdown };
+    let context = Context {
+        job,
+        labelling: &job.labelling,
+        model,
+        engine,
+        progress: &progress,
+        shutdown,
+        display: config.display,
+    };
     let told = match &job.live {
         Some(live) => {
             let interval = config.status_interval;

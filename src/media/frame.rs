@@ -4,8 +4,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
+use crate::error::{Error, Result};
 use crate::media::clock::frame_rate;
 use crate::media::source::Facts;
+use crate::media::still;
 use crate::picture::{Colorimetry, Matrix, Picture, PictureMut, Plane, PlaneMut, Range, chroma};
 
 /// A decoded I420 picture, mapped where the decoder left it. Times in nanoseconds of the stream.
@@ -137,18 +139,44 @@ impl Canvas {
 
     /// Ends the drawing. The memory comes home when nobody shows or encodes the picture any more.
     pub fn finish(self) -> Drawn {
-        Drawn(gstreamer::Buffer::from_slice(self))
+        let layout = self.layout;
+        Drawn { buffer: gstreamer::Buffer::from_slice(self), layout }
     }
 }
 
 /// A drawn picture, shared by all that show or keep it.
 #[derive(Clone)]
-pub struct Drawn(gstreamer::Buffer);
+pub struct Drawn {
+    buffer: gstreamer::Buffer,
+    layout: Layout,
+}
 
 impl Drawn {
+    /// It as a JPEG file's bytes.
+    ///
+    /// # Errors
+    /// Internal, where it cannot be read or encoded.
+    pub fn jpeg(&self) -> Result<Vec<u8>> {
+        let bytes = self.buffer.map_readable().map_err(|cause| Error::internal("a picture").because(cause))?;
+        let Layout { width, height } = self.layout;
+        let ([luma, half], [luma_size, half_size]) = (self.layout.strides(), self.layout.plane_sizes());
+        let (y, rest) = bytes.split_at(luma_size);
+        let (u, v) = rest.split_at(half_size);
+        let plane = |data, stride, width, height| Plane { data, stride, width, height };
+        let (half_width, half_height) = (chroma(width), chroma(height));
+        still::jpeg(&Picture {
+            planes: [
+                plane(y, luma, width, height),
+                plane(u, half, half_width, half_height),
+                plane(v, half, half_width, half_height),
+            ],
+            colorimetry: Colorimetry::JPEG,
+        })
+    }
+
     /// For one of them, with the times that it goes by, in nanoseconds. No pixel is copied.
     pub(super) fn timed(&self, pts: u64, duration: u64) -> gstreamer::Buffer {
-        let mut buffer = self.0.copy();
+        let mut buffer = self.buffer.copy();
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(gstreamer::ClockTime::from_nseconds(pts));
             buffer.set_duration(gstreamer::ClockTime::from_nseconds(duration));

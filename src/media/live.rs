@@ -43,6 +43,8 @@ pub struct LiveSource {
     supervisor: Supervisor,
     connection: Option<Connection>,
     retiring: Option<JoinHandle<()>>,
+    /// A loss that has not been told yet.
+    lost: Option<Reason>,
     shared: Arc<Shared>,
 }
 
@@ -75,7 +77,14 @@ impl LiveSource {
     pub fn new(camera: Camera, ledger: Arc<Ledger>, began: Instant, seed: u64) -> Self {
         let (ring, frames) = bounded(CAPACITY);
         let shared = Shared { began, ring, frames, ledger, times: Mutex::default(), arrival: AtomicU64::new(0) };
-        Self { camera, supervisor: Supervisor::new(seed), connection: None, retiring: None, shared: Arc::new(shared) }
+        Self {
+            camera,
+            supervisor: Supervisor::new(seed),
+            connection: None,
+            retiring: None,
+            lost: None,
+            shared: Arc::new(shared),
+        }
     }
 
     /// The next frame, or that the connection was lost; `None` where neither came within `patience`.
@@ -84,9 +93,14 @@ impl LiveSource {
     /// Unavailable, where a part of GStreamer is not installed.
     pub fn next(&mut self, patience: Duration) -> Result<Option<Event>> {
         if let Some(reason) = self.attend()? {
-            return Ok(Some(Event::Lost(reason)));
+            self.lost = Some(reason);
         }
-        Ok(self.shared.frames.recv_timeout(patience).ok().map(Event::Frame))
+        // What came before the loss is told before it.
+        let patience = if self.lost.is_some() { Duration::ZERO } else { patience };
+        match self.shared.frames.recv_timeout(patience) {
+            Ok(frame) => Ok(Some(Event::Frame(frame))),
+            Err(_) => Ok(self.lost.take().map(Event::Lost)),
+        }
     }
 
     /// Frames that wait to be taken.

@@ -15,6 +15,7 @@ pub mod source;
 pub mod still;
 pub mod supervisor;
 mod timekeeper;
+pub mod window;
 
 use crate::error::{Error, Result};
 

@@ -6,6 +6,8 @@ const JUMP: u64 = 10_000_000_000;
 /// followed without a step that anyone could see.
 const FOLLOW: i64 = 512;
 const MOST: i64 = 500_000;
+/// The same share where a frame seems to come from the future.
+const HURRY: i64 = 8;
 
 /// Places frames. Times in nanoseconds.
 #[derive(Debug, Default)]
@@ -48,7 +50,9 @@ impl Timekeeper {
             }
             Some((offset, _)) => {
                 let drift = arrival as i64 - here(offset);
-                let offset = offset + (drift / FOLLOW).clamp(-MOST, MOST);
+                // A picture cannot come before it was taken: the anchor was late, and is corrected sooner.
+                let step = if drift < 0 { drift / HURRY } else { (drift / FOLLOW).min(MOST) };
+                let offset = offset + step;
                 (offset, self.later(here(offset).max(0) as u64), false)
             }
         };
@@ -85,6 +89,17 @@ mod tests {
             }
             before = Some(pts);
         }
+    }
+
+    #[test]
+    fn an_anchor_that_came_late_is_soon_corrected() {
+        let mut keeper = Timekeeper::default();
+        keeper.place(Some(0), 300 * MS, FRAME);
+        let ahead = |keeper: &mut Timekeeper, i: u64| {
+            keeper.place(Some(i * FRAME), i * FRAME, FRAME).pts as i64 - (i * FRAME) as i64
+        };
+        (1..50).for_each(|i| assert!(ahead(&mut keeper, i) >= 0));
+        assert!(ahead(&mut keeper, 50) < MS as i64);
     }
 
     #[test]

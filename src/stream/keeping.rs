@@ -11,16 +11,18 @@ use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
 use crate::labels::verdict::Verdict;
 use crate::ledger::Counts;
-use crate::media::frame::{Frame, Layout};
+use crate::media::frame::Frame;
+use crate::media::source::Facts;
 use crate::report::diary::{self, Diary, Gaps, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
 use crate::report::journal::{Balance, Header, LabelledInterval, Record};
 use crate::report::{milliseconds, rounded};
 use crate::stream::live::now_ms;
-use crate::stream::outputs::header;
+use crate::stream::outputs::{header, viewing};
 use crate::stream::painter::Painter;
 use crate::stream::recording::Recording;
 use crate::stream::segments::{Segments, stamped};
 use crate::stream::status::{Latency, Status};
+use crate::stream::viewing::Viewing;
 use crate::stream::{Context, retention};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -33,7 +35,10 @@ pub struct Keeping {
     header: Header,
     diary: Diary,
     recording: Recording,
-    painter: Option<(Layout, Painter)>,
+    painter: Option<(Facts, Painter)>,
+    viewing: Option<Viewing>,
+    /// The last picture, for a window to show while the camera is gone.
+    seen: Option<Box<Frame>>,
     /// Cuts the timeline, by the day or with the videos.
     segments: Segments,
     summary: PathBuf,
@@ -61,6 +66,7 @@ impl Keeping {
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header.clone() };
         let path = stamped(&plan.folder, &plan.stem, now, ".timeline.jsonl");
+        let recorded = plan.file.is_some() || plan.segment.is_some();
         let mut segments = Segments::new(plan.segment.unwrap_or(DAY));
         segments.due(now);
         Ok(Self {
@@ -68,6 +74,8 @@ impl Keeping {
             header,
             recording: Recording::new(&plan),
             painter: None,
+            viewing: viewing(context, recorded, Some(&plan.folder), false)?,
+            seen: None,
             segments,
             summary: stamped(&plan.folder, &plan.stem, now, ".summary.json"),
             gaps: Gaps::default(),
@@ -82,16 +90,23 @@ impl Keeping {
     ///
     /// # Errors
     /// Internal, where the label cannot be drawn. A file that fails is told and left out.
-    pub fn frame(&mut self, frame: &Frame, label: Option<&str>, verdict: Verdict, smoothed: &[f64]) -> Result<()> {
+    pub fn frame(&mut self, frame: Box<Frame>, label: Option<&str>, verdict: Verdict, smoothed: &[f64]) -> Result<()> {
         self.rotate();
-        if self.recording.wanted() {
-            let facts = frame.facts();
-            let (layout, painter) = self.painter.get_or_insert_with(|| (facts.layout, Painter::new(facts.layout)));
-            match painter.paint_if_free(frame, label)? {
+        let viewed = self.viewing.as_mut().is_some_and(Viewing::wants);
+        if self.recording.wanted() || viewed {
+            // A camera that changes its size is scaled to the first, which files and window were begun with.
+            let (facts, painter) = self.painter.get_or_insert_with(|| {
+                let facts = frame.facts();
+                (facts.clone(), Painter::new(facts.layout, self.viewing.is_some()))
+            });
+            match painter.paint_if_free(&frame, label)? {
                 Some(picture) => {
-                    // A camera that changes its size is scaled to the first, which the file was begun with.
-                    let facts = crate::media::source::Facts { layout: *layout, ..facts };
-                    self.recording.write(&picture, &facts, frame.pts, frame.duration);
+                    if self.recording.wanted() {
+                        self.recording.write(&picture, facts, frame.pts, frame.duration);
+                    }
+                    if let Some(viewing) = self.viewing.as_mut().filter(|_| viewed) {
+                        viewing.show(&picture, facts, frame.pts, frame.duration)?;
+                    }
                 }
                 None => self.recording.skip(),
             }
@@ -102,6 +117,7 @@ impl Keeping {
             confidence: rounded(verdict.confidence),
             smoothed: smoothed.iter().copied().map(rounded).collect(),
         });
+        self.seen = self.viewing.is_some().then_some(frame);
         Ok(())
     }
 
@@ -119,9 +135,26 @@ impl Keeping {
     }
 
     /// The camera was lost.
-    pub fn lost(&mut self, reason: &'static str) {
+    ///
+    /// # Errors
+    /// Internal, where the last picture cannot be drawn anew.
+    pub fn lost(&mut self, reason: &'static str) -> Result<()> {
         self.recording.pause();
         self.diary.append(Record::Lost { ms: now_ms(self.began), reason: reason.into() });
+        if let (Some(frame), Some((facts, painter)), Some(viewing)) = (&self.seen, &mut self.painter, &mut self.viewing)
+            && let Some(picture) = painter.paint_if_free(frame, None)?
+        {
+            viewing.show(&picture, facts, frame.end(), frame.duration)?;
+            viewing.show(&picture, facts, frame.pts, frame.duration)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the window's keys, which count while no picture comes too.
+    pub fn attend(&mut self) {
+        if let Some(viewing) = &mut self.viewing {
+            viewing.wants();
+        }
     }
 
     /// A stretch without frames, now that it is over.

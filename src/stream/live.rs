@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::cameras::Live;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub struct Ended {
 /// # Errors
 /// Where nothing could be started: the timeline cannot be written.
 pub fn run(context: &Context, live: &Live) -> Result<Ended> {
-    let Context { job, labelling, model, engine, progress, shutdown } = context;
+    let Context { job, labelling, model, engine, progress, shutdown, .. } = context;
     let began = Instant::now();
     let keeping = Keeping::create(context, live)?;
     let seed = job.name.bytes().fold(u64::from(std::process::id()), |seed, byte| seed * 31 + u64::from(byte));
@@ -213,16 +213,17 @@ struct Presenter<'a> {
 
 impl Presenter<'_> {
     fn run(&mut self, messages: Receiver<Message>) -> Result<()> {
-        for message in &messages {
-            match message {
-                Message::Frame { frame, reply } => self.present(&frame, reply)?,
-                Message::Lost(reason) => self.forget(reason)?,
+        loop {
+            match messages.recv_timeout(POLL) {
+                Ok(Message::Frame { frame, reply }) => self.present(frame, reply)?,
+                Ok(Message::Lost(reason)) => self.forget(reason)?,
+                Err(RecvTimeoutError::Timeout) => self.keeping.attend(),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
-        Ok(())
     }
 
-    fn present(&mut self, frame: &Frame, reply: Option<Reply>) -> Result<()> {
+    fn present(&mut self, frame: Box<Frame>, reply: Option<Reply>) -> Result<()> {
         let analysed = reply.is_some();
         if let Some((epoch, end)) = self.position
             && epoch != frame.epoch
@@ -245,18 +246,19 @@ impl Presenter<'_> {
         let verdict = self.judge.judge(smoothed);
         let label = verdict.shown.then(|| self.labels[verdict.class].clone());
         self.keeping.interval(self.intervals.push(verdict, frame.pts, frame.end()), self.labels);
-        self.keeping.frame(frame, label.as_deref(), verdict, smoothed)?;
         self.position = Some((frame.epoch, frame.end()));
         self.progress.position.set(frame.end());
+        let arrival = frame.arrival;
+        self.keeping.frame(frame, label.as_deref(), verdict, smoothed)?;
         self.progress.ledger.labelled(analysed);
-        self.measure(frame, label, verdict.confidence);
+        self.measure(arrival, label, verdict.confidence);
         Ok(())
     }
 
     fn forget(&mut self, reason: Reason) -> Result<()> {
         if self.lost.is_none() && self.position.is_some() {
             self.clear()?;
-            self.keeping.lost(reason.name());
+            self.keeping.lost(reason.name())?;
         }
         self.lost = Some(reason);
         let mut status = self.progress.status_mut();
@@ -273,8 +275,8 @@ impl Presenter<'_> {
         Ok(())
     }
 
-    fn measure(&mut self, frame: &Frame, label: Option<String>, confidence: f64) {
-        let delay = frame.arrival.elapsed();
+    fn measure(&mut self, arrival: Instant, label: Option<String>, confidence: f64) {
+        let delay = arrival.elapsed();
         self.delays.add(delay);
         self.recent.add(delay);
         let elapsed = self.told.elapsed();

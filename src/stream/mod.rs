@@ -16,6 +16,7 @@ mod segments;
 mod space;
 pub mod status;
 mod throttle;
+mod viewing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -111,6 +112,8 @@ pub struct Context<'a> {
     pub engine: &'a Engine,
     pub progress: &'a Progress,
     pub shutdown: &'a Shutdown,
+    /// Whether the pictures are shown in a window.
+    pub display: bool,
 }
 
 /// Analyses one input. Blocks until its files are closed.
@@ -119,7 +122,7 @@ pub struct Context<'a> {
 /// Where nothing could be started: the input cannot be opened or an output not be created. What goes wrong later is in
 /// the [`Outcome`].
 pub fn run(context: &Context) -> Result<Outcome> {
-    let Context { job, labelling, model, engine, progress, shutdown } = context;
+    let Context { job, labelling, model, engine, progress, shutdown, .. } = context;
     let source = Source::open(&job.input, &|| shutdown.requested())?;
     let facts = source.facts().clone();
     let faults = source.faults();

@@ -21,13 +21,17 @@ use crate::report::{self, milliseconds, plot, rounded, subtitles, timeline};
 use crate::stream::Context;
 use crate::stream::painter::Painter;
 use crate::stream::space::Space;
+use crate::stream::viewing::Viewing;
 
 /// Everything that a stream writes to.
 pub struct Writers {
     outputs: Outputs,
     labels: Vec<String>,
     journal: Journal,
-    video: Option<(Recorder, Painter)>,
+    painter: Option<Painter>,
+    recorder: Option<Recorder>,
+    viewing: Option<Viewing>,
+    facts: Facts,
     space: Vec<Space>,
     frames: u64,
     intervals: u64,
@@ -52,19 +56,31 @@ impl Writers {
         }
         space.iter().try_for_each(|space| space.check(0, 0))?;
         let journal = Journal::create(&outputs.journal, header(context))?;
-        let video = match &outputs.video {
+        let recorder = match &outputs.video {
             None => Ok(None),
             Some((path, container)) => {
                 let Context { job, shutdown, .. } = context;
                 let rate = constant_rate(&job.input, facts.frame_rate, &|| shutdown.requested());
-                Recorder::create(path, *container, facts, rate)
-                    .map(|recorder| Some((recorder, Painter::new(facts.layout))))
+                Recorder::create(path, *container, facts, rate).map(Some)
             }
         };
-        let video = video.inspect_err(|_| {
+        let recorder = recorder.inspect_err(|_| {
             let _ = fs::remove_file(&outputs.journal);
         })?;
-        Ok(Self { outputs, labels: context.model.labels.clone(), journal, video, space, frames: 0, intervals: 0 })
+        let viewing = viewing(context, outputs.files().next().is_some(), outputs.journal.parent(), true)?;
+        let drawn = recorder.is_some() || viewing.is_some();
+        Ok(Self {
+            labels: context.model.labels.clone(),
+            painter: drawn.then(|| Painter::new(facts.layout, viewing.is_some())),
+            recorder,
+            viewing,
+            facts: facts.clone(),
+            outputs,
+            journal,
+            space,
+            frames: 0,
+            intervals: 0,
+        })
     }
 
     /// Writes one frame to every file.
@@ -72,17 +88,33 @@ impl Writers {
         self.frames += 1;
         self.space.iter().try_for_each(|space| space.check(self.frames, self.journal.bytes()))?;
         let label = verdict.shown.then(|| self.labels[verdict.class].clone());
-        if let Some((recorder, painter)) = &mut self.video {
-            let canvas = recorder.canvas(painter.easel())?;
-            let picture = painter.paint(canvas, frame, label.as_deref())?;
-            recorder.write(&picture, frame.pts, frame.duration)?;
-        }
+        self.draw(frame, label.as_deref())?;
         self.journal.append(&Record::Frame {
             ms: milliseconds(frame.pts),
             label,
             confidence: rounded(verdict.confidence),
             smoothed: smoothed.iter().copied().map(rounded).collect(),
         })
+    }
+
+    fn draw(&mut self, frame: &Frame, label: Option<&str>) -> Result<()> {
+        let viewing = self.viewing.as_mut().and_then(|viewing| viewing.wants().then_some(viewing));
+        let Some(painter) = self.painter.as_mut().filter(|_| self.recorder.is_some() || viewing.is_some()) else {
+            return Ok(());
+        };
+        let picture = match &self.recorder {
+            Some(recorder) => {
+                let canvas = recorder.canvas(painter.easel())?;
+                let picture = painter.paint(canvas, frame, label)?;
+                recorder.write(&picture, frame.pts, frame.duration)?;
+                Some(picture)
+            }
+            None => painter.paint_if_free(frame, label)?,
+        };
+        match (viewing, picture) {
+            (Some(viewing), Some(picture)) => viewing.show(&picture, &self.facts, frame.pts, frame.duration),
+            _ => Ok(()),
+        }
     }
 
     /// Writes an interval, where one was closed.
@@ -112,7 +144,7 @@ impl Writers {
             intervals: self.intervals,
             wall: Duration::ZERO,
         };
-        if let (Some((recorder, _)), Some((path, _))) = (self.video.take(), &self.outputs.video) {
+        if let (Some(recorder), Some((path, _))) = (self.recorder.take(), &self.outputs.video) {
             let finished = recorder.finish();
             files.recorded = finished.as_ref().copied().unwrap_or_default();
             files.keep(path, finished.map(drop));
@@ -208,6 +240,22 @@ fn make_folder(path: &Path) -> Result<()> {
             .because(cause)
             .remedy("choose a folder that can be written to")
     })
+}
+
+/// The window, where one is asked for. Without a display a run goes on if something else comes of it.
+pub(super) fn viewing(context: &Context, others: bool, folder: Option<&Path>, paced: bool) -> Result<Option<Viewing>> {
+    if !context.display {
+        return Ok(None);
+    }
+    let folder = folder.unwrap_or(Path::new("")).to_path_buf();
+    match Viewing::new(&context.job.name, folder, context.shutdown, paced) {
+        Ok(viewing) => Ok(Some(viewing)),
+        Err(error) if others => {
+            tracing::warn!("{error}; the run goes on without it");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// How the run is set up.

@@ -7,8 +7,9 @@ use crate::labels::overlay::Overlay;
 use crate::media::frame::{Canvas, Drawn, Easel, Frame, Layout};
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 
-/// Canvases: one being drawn, one being encoded, two between.
+/// Canvases: one being drawn, one being encoded, two between; and as many for a window.
 const CANVASES: usize = 4;
+const CANVASES_IN_WINDOW: usize = 4;
 
 /// Draws frames of one stream on canvases that go round.
 pub struct Painter {
@@ -20,8 +21,9 @@ pub struct Painter {
 }
 
 impl Painter {
-    pub fn new(layout: Layout) -> Self {
-        Self { easel: Easel::new(layout, CANVASES), overlay: Overlay::default(), layout, scaled: None }
+    pub fn new(layout: Layout, in_window: bool) -> Self {
+        let canvases = CANVASES + if in_window { CANVASES_IN_WINDOW } else { 0 };
+        Self { easel: Easel::new(layout, canvases), overlay: Overlay::default(), layout, scaled: None }
     }
 
     pub fn easel(&self) -> &Easel {

@@ -102,9 +102,14 @@ impl Watch {
     }
 
     /// Ends the run as a user does; returns what it printed, and how long it took to end.
-    pub fn stop(mut self, name: &str) -> (Finished, Duration) {
-        let began = Instant::now();
+    pub fn stop(self, name: &str) -> (Finished, Duration) {
         signal(self.child.id(), name);
+        self.finish()
+    }
+
+    /// Waits for the run's end.
+    pub fn finish(mut self) -> (Finished, Duration) {
+        let began = Instant::now();
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut self.lines, &mut rest).expect("the log is text");
         let output = self.child.wait_with_output().expect("it ends");

@@ -17,3 +17,4 @@ mod tiny;
 #[cfg(feature = "train")]
 mod trainer;
 mod video;
+mod window;

@@ -1,0 +1,183 @@
+//! Labelled pictures in a window, and the keys that are pressed there.
+//!
+//! A window that is slower than the stream shows fewer pictures: it never holds anything up.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use crate::error::{Error, Result};
+use crate::media::element;
+use crate::media::frame::Drawn;
+use crate::media::source::Facts;
+
+/// Pictures that may wait to be shown.
+const WAITING: u64 = 2;
+/// Tries to connect, and the pause between them: a virtual X server starts anew when its last client goes, and does not
+/// answer meanwhile.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
+/// Key presses that may wait to be read.
+const KEYS: usize = 16;
+
+/// What the user wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// `q` or Escape, or the window was closed.
+    Quit,
+    /// The space bar.
+    Pause,
+    /// `s`.
+    Save,
+}
+
+impl Key {
+    /// By the name that X gives it.
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "q" | "Q" | "Escape" => Some(Key::Quit),
+            "space" | " " => Some(Key::Pause),
+            "s" | "S" => Some(Key::Save),
+            _ => None,
+        }
+    }
+}
+
+/// An open window. Dropping it closes it.
+pub struct Window {
+    pipeline: gst::Pipeline,
+    input: gst_app::AppSrc,
+    keys: Receiver<Key>,
+}
+
+impl Window {
+    /// Opens a window for pictures as `facts` says.
+    ///
+    /// # Errors
+    /// Unavailable, where the display has gone.
+    pub fn open(screen: Screen, title: &str, facts: &Facts) -> Result<Self> {
+        let sink = screen.0;
+        let (pixel_width, pixel_height) = facts.pixel_aspect;
+        let caps = gst::Caps::builder("video/x-raw")
+            .field("format", "I420")
+            .field("width", facts.layout.width as i32)
+            .field("height", facts.layout.height as i32)
+            .field("framerate", gst::Fraction::new(0, 1))
+            .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
+            .field("colorimetry", "1:4:0:0")
+            .build();
+        let input = gst_app::AppSrc::builder()
+            .caps(&caps)
+            .format(gst::Format::Time)
+            .is_live(true)
+            .max_buffers(WAITING)
+            .leaky_type(gst_app::AppLeakyType::Downstream)
+            .build();
+        let (convert, scale) = (element("videoconvert")?, element("videoscale")?);
+        // Squares stay squares: what does not fit the window's shape is black.
+        scale.set_property("add-borders", true);
+        let chain = [input.upcast_ref(), &convert, &scale, &sink];
+        let pipeline = gst::Pipeline::new();
+        let built =
+            |cause: gst::glib::BoolError| Error::internal("the window's pipeline cannot be built").because(cause);
+        pipeline.add_many(chain).map_err(built)?;
+        gst::Element::link_many(chain).map_err(built)?;
+        let (sender, keys) = bounded(KEYS);
+        let pad = convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))?;
+        read_keys(&pad, sender.clone());
+        report_closing(&pipeline, sender)?;
+        let started = pipeline.set_state(gst::State::Playing);
+        let window = Self { pipeline, input, keys };
+        started.map_err(|_| no_display())?;
+        let mut tags = gst::TagList::new();
+        if let Some(tags) = tags.get_mut() {
+            tags.add::<gst::tags::Title>(&title, gst::TagMergeMode::Replace);
+        }
+        let _ = window.input.send_event(gst::event::Tag::new(tags));
+        Ok(window)
+    }
+
+    /// Shows a picture, when the ones before it have been.
+    pub fn show(&self, picture: &Drawn, pts: u64, duration: u64) {
+        // A window that was closed says so by its key.
+        let _ = self.input.push_buffer(picture.timed(pts, duration));
+    }
+
+    /// The next key that was pressed.
+    pub fn pressed(&self) -> Option<Key> {
+        self.keys.try_recv().ok()
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// A display that answers.
+pub struct Screen(gst::Element);
+
+impl Screen {
+    /// Connects to the display. `autovideosink` is not asked: it tries the kernel's framebuffers too, and where an X
+    /// server does not answer one of the sinks that it tries crashes.
+    ///
+    /// # Errors
+    /// Unavailable, where there is none.
+    pub fn open() -> Result<Self> {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let x = is_set("DISPLAY").then_some(["xvimagesink", "ximagesink"]);
+        let wayland = is_set("WAYLAND_DISPLAY").then_some("waylandsink");
+        let candidates: Vec<&str> = x.into_iter().flatten().chain(wayland).collect();
+        for _ in 0..if candidates.is_empty() { 0 } else { TRIES } {
+            for name in &candidates {
+                // Not every desktop has all of them.
+                let Ok(sink) = gst::ElementFactory::make(name).build() else { continue };
+                if sink.set_state(gst::State::Ready).is_ok() {
+                    // Pictures come when they are due, so that none is late and to be left out.
+                    sink.set_property("sync", false);
+                    sink.set_property("qos", false);
+                    return Ok(Self(sink));
+                }
+                let _ = sink.set_state(gst::State::Null);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(no_display())
+    }
+}
+
+fn no_display() -> Error {
+    Error::unavailable("no window can be opened: there is no display")
+        .remedy("leave out --display, or run it where DISPLAY or WAYLAND_DISPLAY is set, or under xvfb-run")
+}
+
+/// Keys come up the pipeline as navigation events.
+fn read_keys(pad: &gst::Pad, keys: Sender<Key>) {
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && let Ok(gst_video::NavigationEvent::KeyPress { key, .. }) = gst_video::NavigationEvent::parse(event)
+            && let Some(key) = Key::of(&key)
+        {
+            let _ = keys.try_send(key);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// A window that was closed fails its pipeline, which means the same as `q`.
+fn report_closing(pipeline: &gst::Pipeline, keys: Sender<Key>) -> Result<()> {
+    let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Error(error) = message.view() {
+            tracing::debug!("window: {}", error.error());
+            let _ = keys.try_send(Key::Quit);
+        }
+        gst::BusSyncReply::Drop
+    });
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The live window, on a virtual screen with real keys.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::camera::{Camera, Watch, files, running};
+use crate::footage::colours;
+use crate::program::{Finished, Program, rgb, text};
+use crate::tiny;
+
+const SIZE: (usize, usize) = (640, 480);
+
+/// A virtual screen.
+struct Screen {
+    child: Child,
+    name: String,
+}
+
+impl Screen {
+    fn start() -> Self {
+        let (width, height) = SIZE;
+        let mut child = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Xvfb starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a number");
+        Self { child, name: format!(":{}", line.trim()) }
+    }
+
+    /// Without a window manager keys go where the pointer is.
+    fn press(&self, key: &str) {
+        let given = ["mousemove", "60", "60", "key", key];
+        assert!(Command::new("xdotool").env("DISPLAY", &self.name).args(given).status().unwrap().success());
+    }
+
+    /// The whole screen as packed RGB.
+    fn shot(&self, path: PathBuf) -> Vec<u8> {
+        let taken = Command::new("import").env("DISPLAY", &self.name).args(["-window", "root", text(&path)]).status();
+        assert!(taken.unwrap().success());
+        rgb(&path)
+    }
+
+    /// Takes pictures of the screen until one is as wanted.
+    fn until(&self, what: &str, program: &Program, wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let began = Instant::now();
+        loop {
+            let shot = self.shot(program.path("shot.png"));
+            if wanted(&shot) {
+                return shot;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "never seen: {what}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Pixels of about this colour.
+fn count(shot: &[u8], colour: [u8; 3]) -> usize {
+    shot.chunks_exact(3).filter(|pixel| pixel.iter().zip(colour).all(|(&is, should)| is.abs_diff(should) < 40)).count()
+}
+
+const GREEN: [u8; 3] = [0, 255, 0];
+const RED: [u8; 3] = [255, 0, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+fn in_window(program: &Program, screen: &Screen, arguments: &[&str]) -> Command {
+    let mut command = program.command(&[&["run", "--model", text(&tiny::model())], arguments].concat());
+    command.env("DISPLAY", &screen.name).env_remove("WAYLAND_DISPLAY");
+    command
+}
+
+#[test]
+fn a_clip_is_shown_at_its_own_pace_until_q() {
+    let (program, screen) = (Program::new(), Screen::start());
+    let clip = colours(program.folder.path(), "clip.mp4", &["blue"; 30], &["-c:v", "libx264"]);
+    let child = in_window(&program, &screen, &[text(&clip), "--display", "--only", "timeline"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The clip has 160x120 pixels, which are shown as they are, with a label on them.
+    let shot = screen.until("the picture", &program, |shot| count(shot, BLUE) > 10_000 && count(shot, GREEN) > 100);
+    assert!(count(&shot, BLUE) <= 160 * 120, "{}", count(&shot, BLUE));
+    std::thread::sleep(Duration::from_secs(2));
+    screen.press("q");
+    let finished = Finished::from(child.wait_with_output().unwrap()).succeeded();
+    assert!(finished.stdout.contains("stopped"), "{}", finished.stdout);
+    let timeline = program.json("clip.timeline.json");
+    let decoded = timeline["frames"]["decoded"].as_u64().unwrap();
+    assert!(timeline["complete"] == false && (50..600).contains(&decoded), "{decoded}");
+}
+
+#[test]
+fn keys_pause_save_and_quit_and_a_lost_camera_is_computing() {
+    let (program, screen) = (Program::new(), Screen::start());
+    let camera = Camera::start(&[]);
+    let mut command = program.command(&["--log-format", "json", "run", "--status-interval", "1s", "--name", "door"]);
+    command.args([&camera.url, "--model", text(&tiny::model()), "--display"]).env("DISPLAY", &screen.name);
+    let mut watch = Watch::spawn(command);
+    watch.until("running", running);
+    screen.until("a label", &program, |shot| count(shot, GREEN) > 100);
+    screen.press("s");
+    watch.line("saved", |fields| fields["message"].as_str().is_some_and(|text| text.starts_with("saved door-")));
+    let [saved] = &files(&program, ".jpg")[..] else { panic!("not one picture") };
+    assert_eq!(rgb(saved).len(), 3 * 320 * 240);
+    // A JPEG's colours are coarser than the screen's.
+    let greenish = |p: &&[u8]| p[1] > 100 && p[1] > p[0].saturating_add(60) && p[1] > p[2].saturating_add(60);
+    assert!(rgb(saved).chunks_exact(3).filter(greenish).count() > 100);
+
+    screen.press("space");
+    std::thread::sleep(Duration::from_millis(500));
+    let paused = screen.shot(program.path("shot.png"));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(screen.shot(program.path("shot.png")) == paused, "the picture moves while paused");
+    screen.press("space");
+    screen.until("movement", &program, |shot| shot != paused);
+
+    drop(camera);
+    screen.until("computing...", &program, |shot| count(shot, RED) > 100 && count(shot, GREEN) == 0);
+    let (finished, _) = {
+        screen.press("Escape");
+        watch.finish()
+    };
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+}
+
+#[test]
+fn without_a_display_a_run_says_so_and_goes_on_if_it_has_another_output() {
+    for display in [None, Some(":4095")] {
+        let program = Program::new();
+        let clip = colours(program.folder.path(), "clip.mp4", &["red"], &["-c:v", "libx264"]);
+        let run = |arguments: &[&str]| -> Finished {
+            let mut command =
+                program.command(&[&["run", "--model", text(&tiny::model()), "--display"], arguments].concat());
+            command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+            display.map(|display| command.env("DISPLAY", display));
+            command.output().unwrap().into()
+        };
+        let finished = run(&[text(&clip), "--only", "timeline"]).succeeded();
+        assert!(finished.stderr.contains("warning: no window can be opened"), "{}", finished.stderr);
+        assert_eq!(program.json("clip.timeline.json")["complete"], true);
+        assert!(run(&["test://"]).refusal(1).contains("no display"));
+    }
+}
