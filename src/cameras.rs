@@ -31,6 +31,8 @@ pub struct Record {
     /// Videos of this length each.
     pub segment: Option<Duration>,
     pub keep: Option<Keep>,
+    /// Record only while a label is shown, and a few seconds around.
+    pub only_active: bool,
 }
 
 impl Live {
@@ -51,6 +53,18 @@ impl Live {
         if settings.output.is_some() && settings.segment.is_some() {
             return Err(Error::usage("--output names one file and --segment asks for many")
                 .remedy("give one of them; --output-dir says where segments go"));
+        }
+        if settings.only_active == Some(true) {
+            if settings.output.is_none() && settings.segment.is_none() {
+                return Err(Error::usage("--only-active chooses what is recorded, but nothing is")
+                    .remedy("add --segment 10m, or --output FILE.mkv"));
+            }
+            if settings.action.is_none() && settings.threshold.is_none_or(|threshold| threshold <= 0.0) {
+                return Err(Error::usage(
+                    "--only-active records while a label is shown, and without a bound one always is",
+                )
+                .remedy("name a label with --action, or a bound with --threshold"));
+            }
         }
         let latency = settings.latency.unwrap_or(DEFAULT_LATENCY);
         if latency > LONGEST_LATENCY {
@@ -78,6 +92,7 @@ impl Live {
             file: settings.output.clone(),
             segment: settings.segment,
             keep: settings.keep,
+            only_active: settings.only_active.unwrap_or(false),
         };
         let safe = |c: char| !c.is_control() && c != '/';
         if record.stem.is_empty() || record.stem.starts_with('.') || !record.stem.chars().all(safe) {

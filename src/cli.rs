@@ -131,6 +131,9 @@ pub struct RunArgs {
     /// Camera: delete the oldest of its own files beyond this age or size, like 7d or 50G
     #[arg(long, value_name = "AGE|SIZE")]
     keep: Option<Keep>,
+    /// Camera: record only while a label is shown, and five seconds before and after
+    #[arg(long)]
+    only_active: bool,
     /// Camera: time between status lines where there is no terminal [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     status_interval: Option<Duration>,
@@ -176,6 +179,7 @@ impl RunArgs {
             display: self.display.then_some(true),
             segment: self.segment,
             keep: self.keep,
+            only_active: self.only_active.then_some(true),
             status_interval: self.status_interval,
             stream: Vec::new(),
         }

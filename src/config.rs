@@ -209,8 +209,8 @@ fn live_job(settings: &Settings, input: &str, names: &mut HashSet<String>) -> Re
 }
 
 fn file_job(settings: &Settings, input: &Path, several: bool, names: &mut HashSet<String>) -> Result<Job> {
-    if settings.segment.is_some() || settings.keep.is_some() {
-        return Err(Error::usage(format!("{}: --segment and --keep are for cameras", input.display()))
+    if settings.segment.is_some() || settings.keep.is_some() || settings.only_active == Some(true) {
+        return Err(Error::usage(format!("{}: --segment, --keep and --only-active are for cameras", input.display()))
             .remedy("leave them out for a recorded clip"));
     }
     if several {

@@ -48,6 +48,7 @@ pub struct Settings {
     #[serde(default, deserialize_with = "span")]
     pub segment: Option<Duration>,
     pub keep: Option<Keep>,
+    pub only_active: Option<bool>,
     #[serde(default, deserialize_with = "span")]
     pub status_interval: Option<Duration>,
     /// Inputs with settings of their own, `[[stream]]` in a pipeline file.
@@ -181,6 +182,7 @@ impl Settings {
             display: self.display.or(file.display),
             segment: self.segment.or(file.segment),
             keep: self.keep.or(file.keep),
+            only_active: self.only_active.or(file.only_active),
             status_interval: self.status_interval.or(file.status_interval),
             stream: if self.stream.is_empty() { file.stream } else { self.stream },
         }

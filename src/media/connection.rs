@@ -33,8 +33,18 @@ pub(super) fn pipeline(camera: &Camera) -> Result<(gst::Pipeline, gst_app::AppSi
         exit.link(&entry).map_err(|cause| Error::internal("the test picture cannot be linked").because(cause))?;
         return Ok((pipeline, sink));
     }
+    expect_one_stream(&pipeline);
     decoding::decoded(&pipeline, &source, &sink)?;
     Ok((pipeline, sink))
+}
+
+/// Keeps the demuxer of JPEG streams from waiting for more streams than the one that such a camera has.
+fn expect_one_stream(pipeline: &gst::Pipeline) {
+    pipeline.connect_deep_element_added(|_, _, element| {
+        if element.factory().is_some_and(|factory| factory.name() == "multipartdemux") {
+            element.set_property("single-stream", true);
+        }
+    });
 }
 
 fn source(camera: &Camera) -> Result<gst::Element> {

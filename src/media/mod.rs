@@ -5,6 +5,7 @@ mod caps;
 mod clock;
 mod connection;
 mod decoding;
+pub mod encoder;
 pub mod faults;
 pub mod frame;
 pub mod length;

@@ -12,11 +12,12 @@ use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
 use crate::media::element;
+use crate::media::encoder::Encoded;
 use crate::media::frame::{Canvas, Drawn, Easel};
 use crate::media::source::Facts;
 
 /// JPEG quality, the encoder's usual one.
-const QUALITY: i32 = 85;
+pub(super) const QUALITY: i32 = 85;
 const POLL: Duration = Duration::from_millis(100);
 /// Longest wait for the encoder to take a picture, or to close the file.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,6 +74,29 @@ impl Recorder {
     /// # Errors
     /// Input, where the container cannot hold pictures of that size; failed, where it cannot be created.
     pub fn create(path: &Path, container: Container, facts: &Facts, frame_rate: Option<(i32, i32)>) -> Result<Self> {
+        Self::of(path, container, facts, frame_rate, true)
+    }
+
+    /// The same for pictures that are encoded already.
+    ///
+    /// # Errors
+    /// Those of [`Recorder::create`].
+    pub fn for_encoded(
+        path: &Path,
+        container: Container,
+        facts: &Facts,
+        frame_rate: Option<(i32, i32)>,
+    ) -> Result<Self> {
+        Self::of(path, container, facts, frame_rate, false)
+    }
+
+    fn of(
+        path: &Path,
+        container: Container,
+        facts: &Facts,
+        frame_rate: Option<(i32, i32)>,
+        encodes: bool,
+    ) -> Result<Self> {
         let layout = facts.layout;
         if container == Container::Avi && ![layout.width, layout.height].iter().all(|side| AVI_SIDES.contains(side)) {
             let (least, most) = (AVI_SIDES.start(), AVI_SIDES.end());
@@ -85,20 +109,14 @@ impl Recorder {
             .remedy("write .mkv, or use --format mkv"));
         }
         let (numerator, denominator) = frame_rate.unwrap_or(DEFAULT_RATE);
-        let (pixel_width, pixel_height) = facts.pixel_aspect;
         let frame_rate = gst::Fraction::new(numerator, denominator);
-        let caps = gst::Caps::builder("video/x-raw")
-            .field("format", "I420")
-            .field("width", layout.width as i32)
-            .field("height", layout.height as i32)
-            .field("framerate", frame_rate)
-            .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
-            .field("colorimetry", "1:4:0:0")
-            .build();
+        let caps = if encodes { picture_caps } else { jpeg_caps }(facts, (numerator, denominator));
         let input =
             gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(0).max_bytes(0).build();
-        let encode = element("jpegenc")?;
-        encode.set_property("quality", QUALITY);
+        let encode = encodes.then(|| element("jpegenc")).transpose()?;
+        if let Some(encode) = &encode {
+            encode.set_property("quality", QUALITY);
+        }
         let file = element("filesink")?;
         file.set_property("location", path);
         file.set_property("sync", false);
@@ -113,7 +131,7 @@ impl Recorder {
             Container::Matroska => (None, vec![element("matroskamux")?]),
         };
         let chain: Vec<gst::Element> =
-            [input.clone().upcast(), encode].into_iter().chain(middle).chain([file]).collect();
+            std::iter::once(input.clone().upcast()).chain(encode).chain(middle).chain([file]).collect();
         let pipeline = gst::Pipeline::new();
         let built =
             |cause: gst::glib::BoolError| Error::internal("the recording pipeline cannot be built").because(cause);
@@ -161,6 +179,21 @@ impl Recorder {
         self.input.push_buffer(picture.timed(pts, duration)).map(drop).map_err(|_| self.error())
     }
 
+    /// Adds a picture that is encoded already, at `pts` of the file, in nanoseconds.
+    ///
+    /// # Errors
+    /// The reason why the disk has given up.
+    pub fn write_encoded(&self, picture: Encoded, pts: u64) -> Result<()> {
+        if let Ok(error) = self.failure.try_recv() {
+            return Err(error);
+        }
+        let mut buffer = picture.0;
+        let writable = buffer.make_mut();
+        writable.set_pts(gst::ClockTime::from_nseconds(pts));
+        writable.set_dts(gst::ClockTime::NONE);
+        self.input.push_buffer(buffer).map(drop).map_err(|_| self.error())
+    }
+
     /// Encodes what is waiting, writes the index and closes the file.
     ///
     /// # Errors
@@ -191,6 +224,30 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
+}
+
+/// Drawn pictures, as GStreamer describes them.
+pub(super) fn picture_caps(facts: &Facts, (numerator, denominator): (i32, i32)) -> gst::Caps {
+    let (pixel_width, pixel_height) = facts.pixel_aspect;
+    gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("width", facts.layout.width as i32)
+        .field("height", facts.layout.height as i32)
+        .field("framerate", gst::Fraction::new(numerator, denominator))
+        .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
+        .field("colorimetry", "1:4:0:0")
+        .build()
+}
+
+/// The same, encoded.
+fn jpeg_caps(facts: &Facts, (numerator, denominator): (i32, i32)) -> gst::Caps {
+    let (pixel_width, pixel_height) = facts.pixel_aspect;
+    gst::Caps::builder("image/jpeg")
+        .field("width", facts.layout.width as i32)
+        .field("height", facts.layout.height as i32)
+        .field("framerate", gst::Fraction::new(numerator, denominator))
+        .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
+        .build()
 }
 
 /// The first error of the pipeline, told as the user needs it. The message stays on the bus for [`Recorder::finish`].

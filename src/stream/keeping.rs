@@ -102,7 +102,7 @@ impl Keeping {
             match painter.paint_if_free(&frame, label)? {
                 Some(picture) => {
                     if self.recording.wanted() {
-                        self.recording.write(&picture, facts, frame.pts, frame.duration);
+                        self.recording.write(&picture, facts, frame.pts, frame.duration, label.is_some());
                     }
                     if let Some(viewing) = self.viewing.as_mut().filter(|_| viewed) {
                         viewing.show(&picture, facts, frame.pts, frame.duration)?;

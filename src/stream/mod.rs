@@ -3,6 +3,7 @@
 //! Two threads: `prepare` takes frames from the decoder and asks the engine; `present`, the caller's own, waits for
 //! the answers in order, decides, draws and writes. Between them is one bounded channel.
 
+mod activity;
 mod keeping;
 pub mod live;
 mod outputs;

@@ -9,9 +9,11 @@ use time::OffsetDateTime;
 
 use crate::cameras::Record;
 use crate::error::{Error, Result};
+use crate::media::encoder::{Encoded, Encoder};
 use crate::media::frame::Drawn;
-use crate::media::recorder::Recorder;
+use crate::media::recorder::{Container, Recorder};
 use crate::media::source::Facts;
+use crate::stream::activity::Activity;
 use crate::stream::segments::{Segments, stamped};
 use crate::stream::space::Space;
 
@@ -20,6 +22,8 @@ pub struct Recording {
     plan: Record,
     segments: Option<Segments>,
     current: Option<Current>,
+    /// Where only intervals are recorded.
+    selective: Option<Selective>,
     /// Set after a failure, until the next segment.
     failed: bool,
     /// The last segment, which is being closed while the next one fills.
@@ -39,12 +43,47 @@ struct Current {
     space: Space,
 }
 
+/// How a recorder is made, for pictures that it encodes or for encoded ones.
+type Create = fn(&Path, Container, &Facts, Option<(i32, i32)>) -> Result<Recorder>;
+
+/// Pictures that are encoded first and kept or not later.
+#[derive(Default)]
+struct Selective {
+    encoder: Option<(Facts, Encoder)>,
+    activity: Activity<Encoded>,
+}
+
+impl Selective {
+    fn put(&mut self, picture: &Drawn, facts: &Facts, pts: u64, duration: u64, active: bool) -> Result<()> {
+        self.activity.see(pts, active);
+        if self.encoder.is_none() {
+            self.encoder = Some((facts.clone(), Encoder::new(facts)?));
+        }
+        let Some((_, encoder)) = &self.encoder else { return Ok(()) };
+        encoder.put(picture, pts, duration)?;
+        while let Some(encoded) = encoder.take() {
+            self.activity.hold(encoded.pts(), encoded.bytes(), encoded);
+        }
+        Ok(())
+    }
+
+    /// Encodes the rest.
+    fn finish(&mut self) -> Option<Facts> {
+        let (facts, encoder) = self.encoder.take()?;
+        for encoded in encoder.finish() {
+            self.activity.hold(encoded.pts(), encoded.bytes(), encoded);
+        }
+        Some(facts)
+    }
+}
+
 impl Recording {
     pub fn new(plan: &Record) -> Self {
         Self {
             plan: plan.clone(),
             segments: plan.segment.map(Segments::new),
             current: None,
+            selective: plan.only_active.then(Selective::default),
             failed: false,
             closing: None,
             written: 0,
@@ -68,9 +107,17 @@ impl Recording {
         true
     }
 
-    /// Adds a picture; a failure is told once and ends the recording, or this segment of it.
-    pub fn write(&mut self, picture: &Drawn, facts: &Facts, pts: u64, duration: u64) {
-        if let Err(error) = self.add(picture, facts, pts, duration) {
+    /// Adds a picture, which is `active` where its frame belongs to an interval. A failure is told once and ends the
+    /// recording, or this segment of it.
+    pub fn write(&mut self, picture: &Drawn, facts: &Facts, pts: u64, duration: u64, active: bool) {
+        let added = match &mut self.selective {
+            None => self.add(picture, facts, pts, duration),
+            Some(selective) => {
+                let put = selective.put(picture, facts, pts, duration, active);
+                put.and_then(|()| self.add_selected(facts, pts))
+            }
+        };
+        if let Err(error) = added {
             let until = if self.segments.is_some() { "until the next segment" } else { "for the rest of the run" };
             tracing::error!("{error}; {} is watched on, but not recorded {until}", self.plan.stem);
             self.failed = true;
@@ -98,6 +145,12 @@ impl Recording {
 
     /// Closes what is open. Returns how many files were written, failures, and pictures that were left out.
     pub fn finish(mut self) -> (u64, u64, u64) {
+        if let Some(facts) = self.selective.as_mut().and_then(Selective::finish)
+            && let Err(error) = self.write_selected(&facts)
+        {
+            tracing::error!("{error}");
+            self.failures += 1;
+        }
         self.close();
         self.join();
         (self.written, self.failures, self.skipped)
@@ -105,7 +158,7 @@ impl Recording {
 
     fn add(&mut self, picture: &Drawn, facts: &Facts, pts: u64, duration: u64) -> Result<()> {
         if self.current.is_none() {
-            self.current = Some(self.begin(facts, pts)?);
+            self.current = Some(self.begin(facts, pts, Recorder::create)?);
         }
         let Some(current) = &mut self.current else { return Ok(()) };
         current.space.check(current.frames, 0)?;
@@ -113,11 +166,34 @@ impl Recording {
         current.recorder.write(picture, pts.saturating_sub(current.start), duration)
     }
 
-    fn begin(&self, facts: &Facts, pts: u64) -> Result<Current> {
+    /// Writes what belongs to an interval, and ends a segment where the interval's surroundings do.
+    fn add_selected(&mut self, facts: &Facts, pts: u64) -> Result<()> {
+        self.write_selected(facts)?;
+        if self.segments.is_some() && !self.selective.as_ref().is_some_and(|selective| selective.activity.keeps(pts)) {
+            self.close();
+        }
+        Ok(())
+    }
+
+    fn write_selected(&mut self, facts: &Facts) -> Result<()> {
+        while let Some(picture) = self.selective.as_mut().and_then(|selective| selective.activity.next()) {
+            let pts = picture.pts();
+            if self.current.is_none() {
+                self.current = Some(self.begin(facts, pts, Recorder::for_encoded)?);
+            }
+            let Some(current) = &mut self.current else { return Ok(()) };
+            current.space.check(current.frames, 0)?;
+            current.frames += 1;
+            current.recorder.write_encoded(picture, pts.saturating_sub(current.start))?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, facts: &Facts, pts: u64, create: Create) -> Result<Current> {
         let Record { folder, stem, container, file, .. } = &self.plan;
         let ending = match container {
-            crate::media::recorder::Container::Avi => ".avi",
-            crate::media::recorder::Container::Matroska => ".mkv",
+            Container::Avi => ".avi",
+            Container::Matroska => ".mkv",
         };
         let path = file.clone().unwrap_or_else(|| stamped(folder, stem, OffsetDateTime::now_utc(), ending));
         let parent = path.parent().unwrap_or(Path::new(""));
@@ -130,7 +206,7 @@ impl Recording {
         }
         let space = Space::new(parent, facts.layout.width * facts.layout.height);
         space.check(0, 0)?;
-        let recorder = Recorder::create(&path, *container, facts, facts.frame_rate)?;
+        let recorder = create(&path, *container, facts, facts.frame_rate)?;
         Ok(Current { recorder, path, start: pts, frames: 0, space })
     }
 

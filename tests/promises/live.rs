@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::camera::{Camera, Watch, files, records, running, signal, summary};
-use crate::program::{Program, decodes_cleanly, probe};
+use crate::footage::colours;
+use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, left_out, probe, rgb, text};
+use crate::tiny;
 
 fn of<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
     records.iter().filter_map(|record| record.get(kind)).collect()
@@ -112,10 +114,10 @@ fn a_password_comes_from_a_file_and_is_never_seen() {
     std::fs::write(program.path("password"), "s3cret-word\n").unwrap();
     // The name of any variable will do that holds the user's name.
     let given = [camera.url.as_str(), "--user-env", "LIVELABEL_TEST_USER", "--password-file", "password"];
-    let model = crate::tiny::model();
+    let model = tiny::model();
     let arguments = [&["--log-format", "json", "run", "--status-interval", "1s"], &given[..]].concat();
     let mut command = program.command(&arguments);
-    command.args(["--model", crate::program::text(&model)]).env("LIVELABEL_TEST_USER", "ann");
+    command.args(["--model", text(&model)]).env("LIVELABEL_TEST_USER", "ann");
     let mut watch = Watch::spawn(command);
     watch.until("running", running);
     let log = format!("{:?}", watch.log);
@@ -165,10 +167,17 @@ fn under_overload_the_balance_holds_and_latency_is_bounded() {
     let program = Program::new();
     // Four hundred frames a second through the real network, which takes a fraction of them.
     let mut watch = Watch::command(&program, &["test://?size=640x480&rate=200", "test://?size=640x480&rate=200"]);
-    for _ in 0..30 {
+    let mut early = (0, 0, 0);
+    // Two streams tell of themselves every second: a minute.
+    for i in 0..120 {
         let status = watch.until("a status", |_| true);
         assert!(balanced(&status), "{status}");
+        if i == 30 {
+            early = resources(watch.id());
+        }
     }
+    let late = resources(watch.id());
+    assert!(late.2 <= early.2 + 16 && late.0 <= early.0 + 1, "{early:?} became {late:?}");
     let settled: Vec<Value> = watch.log.iter().filter(|fields| fields["message"] == "status").cloned().collect();
     let last = &settled[settled.len() - 1];
     assert!(last["stride"].as_u64().unwrap() > 1, "{last}");
@@ -252,4 +261,102 @@ fn only_the_newest_files_are_kept() {
         .sum();
     assert!(own < 900_000, "{own}");
     assert!(files(&program, "Z.mkv").len() < 7 && program.path("test-holiday.mkv").exists());
+}
+
+#[test]
+fn only_intervals_are_recorded_with_what_surrounds_them() {
+    let program = Program::new();
+    let seconds: Vec<&str> = [vec!["red"; 10], vec!["blue"; 3], vec!["red"; 9]].concat();
+    let clip = colours(program.folder.path(), "clip.h264", &seconds, &["-c:v", "libx264", "-g", "25"]);
+    let camera = Camera::start(&[text(&clip)]);
+    let given = ["--segment", "1h", "--only-active", "--action", "blue", "--window", "3"];
+    let mut watch = Watch::start(&program, &[&camera.url], &given);
+    watch.until("blue", |status| status["label"] == "blue");
+    watch.until("not blue", |status| status["label"].is_null());
+    // Five seconds after it are kept, and the file is closed then.
+    std::thread::sleep(Duration::from_secs(7));
+    watch.stop("INT");
+    let [video] = &files(&program, ".mkv")[..] else { panic!("not one video") };
+    decodes_cleanly(video);
+    let made = probe(video);
+    assert!((11.0..14.5).contains(&made.seconds), "{made:?}");
+    let frame = 3 * 160 * 120;
+    let pixels = rgb(video);
+    // The picture's middle, which no label covers.
+    let colour = |at: f64| {
+        let start = (made.frames as f64 * at) as usize * frame + frame / 2 + 3 * 80;
+        pixels[start..start + 3].to_vec()
+    };
+    let (first, middle, last) = (colour(0.0), colour(0.5), colour(0.99));
+    assert!(first[0] > 200 && last[0] > 200 && middle[2] > 200, "{first:?} {middle:?} {last:?}");
+}
+
+#[test]
+fn an_http_camera_sends_jpegs() {
+    let program = Program::new();
+    let clip = colours(program.folder.path(), "clip.mp4", &["blue"], &["-c:v", "libx264"]);
+    let picture = program.path("blue.jpg");
+    assert!(ffmpeg(&["-i", text(&clip), "-frames:v", "1", text(&picture)]).status.success());
+    let jpeg = std::fs::read(picture).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://ann:w0rd@127.0.0.1:{}/video?key=geheim", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let jpeg = jpeg.clone();
+            std::thread::spawn(move || mjpeg(stream, &jpeg));
+        }
+    });
+    let mut watch = Watch::start(&program, &[&url], &["--output", "door.mkv"]);
+    watch.until("running", |status| running(status) && status["label"] == "blue");
+    // The server breaks the connection off after three seconds.
+    watch.until("back", |status| running(status) && status["reconnects"] == 1);
+    let log = format!("{:?}", watch.log);
+    let (finished, _) = watch.stop("INT");
+    let kept = format!("{log}{}{}{}{:?}", finished.stdout, finished.stderr, summary(&program), records(&program));
+    assert!(!kept.contains("w0rd") && !kept.contains("geheim"), "{kept}");
+    decodes_cleanly(&program.path("door.mkv"));
+}
+
+/// Answers as a network camera does, ten pictures a second for three seconds.
+fn mjpeg(mut stream: std::net::TcpStream, jpeg: &[u8]) {
+    use std::io::{Read, Write};
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request);
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n");
+    for _ in 0..30 {
+        let head = format!("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
+        let part = [head.as_bytes(), jpeg, b"\r\n"].concat();
+        if stream.write_all(&part).is_err() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_recording_and_not_the_watching() {
+    let program = Program::new();
+    std::fs::create_dir(program.path("disk")).unwrap();
+    let script = "mount -t tmpfs -o size=14m tmpfs disk || exit 77\n\
+                  exec timeout -s INT 20 \"$0\" --log-format json run 'test://?size=640x480&rate=100' --model \"$1\" \
+                  --status-interval 1s --stride 4 --output disk/door.mkv --output-dir disk";
+    let finished = std::process::Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_livelabel"), text(&tiny::model())])
+        .current_dir(program.folder.path())
+        .output()
+        .map(Finished::from)
+        .unwrap();
+    if finished.code == 77 || finished.stderr.contains("unshare failed") {
+        left_out("no disk can be mounted here");
+        return;
+    }
+    let lines: Vec<Value> = finished.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let full = |line: &Value| line["fields"]["message"].as_str().is_some_and(|text| text.contains("the disk is full"));
+    let at = lines.iter().position(full).unwrap_or_else(|| panic!("never full: {}", finished.stderr));
+    assert_eq!(lines.iter().filter(|line| full(line)).count(), 1, "{}", finished.stderr);
+    assert!(lines[at]["fields"]["message"].as_str().unwrap().contains("watched on"), "{}", lines[at]);
+    let decoded = |line: &Value| line["fields"]["decoded"].as_u64();
+    let (before, after) = (lines[..at].iter().filter_map(decoded).max(), lines[at..].iter().filter_map(decoded).max());
+    assert!(after > before.map(|count| count + 100), "{}", finished.stderr);
+    assert!(finished.stdout.contains("1 failures"), "{}", finished.stdout);
 }

@@ -1,0 +1,85 @@
+//! Pictures to JPEG, apart from any file: for those who decide later whether to keep them.
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use crate::error::{Error, Result};
+use crate::media::element;
+use crate::media::frame::Drawn;
+use crate::media::recorder::{QUALITY, picture_caps};
+use crate::media::source::Facts;
+
+/// Encoded pictures that may wait to be taken. Whoever hands pictures in takes them out as well, so few ever do.
+const WAITING: u32 = 64;
+
+/// An encoded picture with its times.
+pub struct Encoded(pub(super) gst::Buffer);
+
+impl Encoded {
+    /// In nanoseconds of the stream.
+    pub fn pts(&self) -> u64 {
+        self.0.pts().map_or(0, gst::ClockTime::nseconds)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.0.size()
+    }
+}
+
+/// Encodes on a thread of GStreamer's. Dropping it ends the thread.
+pub struct Encoder {
+    pipeline: gst::Pipeline,
+    input: gst_app::AppSrc,
+    output: gst_app::AppSink,
+}
+
+impl Encoder {
+    /// # Errors
+    /// Unavailable, where the encoder is not installed.
+    pub fn new(facts: &Facts) -> Result<Self> {
+        let caps = picture_caps(facts, facts.frame_rate.unwrap_or((0, 1)));
+        let input = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
+        let encode = element("jpegenc")?;
+        encode.set_property("quality", QUALITY);
+        let output = gst_app::AppSink::builder().sync(false).max_buffers(WAITING).build();
+        let pipeline = gst::Pipeline::new();
+        let built = |cause: gst::glib::BoolError| Error::internal("the encoder cannot be built").because(cause);
+        let chain = [input.upcast_ref(), &encode, output.upcast_ref()];
+        pipeline.add_many(chain).map_err(built)?;
+        gst::Element::link_many(chain).map_err(built)?;
+        let encoder = Self { pipeline, input, output };
+        encoder
+            .pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|cause| Error::internal("the encoder does not start").because(cause))?;
+        Ok(encoder)
+    }
+
+    /// Hands a picture in. Times in nanoseconds.
+    ///
+    /// # Errors
+    /// Failed, where the encoder has given up.
+    pub fn put(&self, picture: &Drawn, pts: u64, duration: u64) -> Result<()> {
+        let pushed = self.input.push_buffer(picture.timed(pts, duration));
+        pushed.map(drop).map_err(|cause| Error::failed("a picture cannot be encoded").because(cause))
+    }
+
+    /// The next picture that is encoded, or `None` where none is yet.
+    pub fn take(&self) -> Option<Encoded> {
+        self.output.try_pull_sample(gst::ClockTime::ZERO)?.buffer_owned().map(Encoded)
+    }
+
+    /// Encodes what is waiting, and hands out all of it.
+    pub fn finish(self) -> Vec<Encoded> {
+        let _ = self.input.end_of_stream();
+        let next = || self.output.try_pull_sample(gst::ClockTime::from_seconds(1))?.buffer_owned().map(Encoded);
+        std::iter::from_fn(next).collect()
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
