@@ -9,6 +9,9 @@ const MOST: i64 = 500_000;
 /// The same share where a frame seems to come from the future.
 const HURRY: i64 = 8;
 
+/// Frames that arrive at once are this far apart: what the files can tell.
+const LEAST: u64 = 1_000_000;
+
 /// Places frames. Times in nanoseconds.
 #[derive(Debug, Default)]
 pub(super) struct Timekeeper {
@@ -63,7 +66,7 @@ impl Timekeeper {
 
     /// `pts`, or just after the last frame where that would be later.
     fn later(&mut self, pts: u64) -> u64 {
-        let pts = self.last.map_or(pts, |last| pts.max(last + 1));
+        let pts = self.last.map_or(pts, |last| pts.max(last + LEAST));
         self.last = Some(pts);
         pts
     }
