@@ -70,8 +70,9 @@ fn pipeline(options: &Options) -> String {
             let size = options.size.as_deref().unwrap_or("320x240");
             let (width, height) = size.split_once('x').expect("a size like 320x240");
             format!(
-                "( videotestsrc is-live=true pattern=ball ! video/x-raw,framerate=25/1 ! videoscale \
-                 ! capsfilter name=size caps=video/x-raw,width={width},height={height} ! identity name=tap \
+                "( videotestsrc is-live=true pattern=ball ! video/x-raw,framerate=25/1 ! videoscale ! videorate \
+                 ! capsfilter name=size caps=video/x-raw,width={width},height={height},framerate=25/1 \
+                 ! identity name=tap \
                  ! videoconvert ! {encode} )"
             )
         }
@@ -101,7 +102,8 @@ fn configure(media: &rtsp::RTSPMedia, options: &Options) {
         });
     };
     if let (Some(seconds), Some(size)) = (options.resize_after, bin.by_name("size")) {
-        let caps = gst::Caps::builder("video/x-raw").field("width", 480).field("height", 360).build();
+        let caps = gst::Caps::builder("video/x-raw").field("width", 480).field("height", 360);
+        let caps = caps.field("framerate", gst::Fraction::new(10, 1)).build();
         later(seconds, Box::new(move || size.set_property("caps", caps)));
     }
     if let Some(seconds) = options.end_after {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 const SECOND: u64 = 1_000_000_000;
-/// What is kept before and after an interval, in nanoseconds.
+/// What is kept before and after an interval, in nanoseconds; before it one picture more.
 pub const BEFORE: u64 = 5 * SECOND;
 pub const AFTER: u64 = 5 * SECOND;
 /// Most that is held back, in bytes, whatever the size of the pictures.
@@ -83,12 +83,12 @@ mod tests {
 
     #[test]
     fn an_interval_is_kept_with_what_surrounds_it() {
-        assert_eq!(kept(60, &[(20, 30)]), (150..=349).collect::<Vec<_>>());
+        assert_eq!(kept(60, &[(20, 30)]), (149..=349).collect::<Vec<_>>());
     }
 
     #[test]
     fn neighbours_share_what_lies_between() {
-        assert_eq!(kept(60, &[(20, 21), (28, 29)]), (150..=339).collect::<Vec<_>>());
+        assert_eq!(kept(60, &[(20, 21), (28, 29)]), (149..=339).collect::<Vec<_>>());
     }
 
     #[test]
