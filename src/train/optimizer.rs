@@ -1,6 +1,5 @@
 //! Gradient descent whose whole state can be saved, which tch's own optimizers do not offer.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -8,8 +7,6 @@ use crate::train::network::Named;
 
 /// Share of the last step that the next one keeps, as in the original.
 const MOMENTUM: f64 = 0.9;
-/// Numbers that are not worth a further thread.
-const SMALLEST_PIECE: usize = 1 << 14;
 /// Kingma and Ba's constants (arXiv 1412.6980).
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -156,21 +153,17 @@ fn numbers(tensor: &mut Tensor) -> Option<&mut [f32]> {
 /// arithmetic, is what a head's step costs.
 fn descend(weight: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: f64, l1: f64, decay: f64) {
     let (momentum, kept, rate, l1) = (MOMENTUM as f32, (1.0 - rate * decay) as f32, rate as f32, l1 as f32);
-    let piece = weight.len().div_ceil(rayon::current_num_threads()).max(SMALLEST_PIECE);
-    let pieces = weight.par_chunks_mut(piece).zip(velocity.par_chunks_mut(piece)).zip(gradient.par_chunks(piece));
-    pieces.for_each(|((weight, velocity), gradient)| {
-        for ((weight, velocity), gradient) in weight.iter_mut().zip(velocity).zip(gradient) {
-            let sign = if *weight > 0.0 {
-                l1
-            } else if *weight < 0.0 {
-                -l1
-            } else {
-                0.0
-            };
-            *velocity = momentum * *velocity - rate * (gradient + sign);
-            *weight = kept * *weight + *velocity;
-        }
-    });
+    for ((weight, velocity), gradient) in weight.iter_mut().zip(velocity).zip(gradient) {
+        let sign = if *weight > 0.0 {
+            l1
+        } else if *weight < 0.0 {
+            -l1
+        } else {
+            0.0
+        };
+        *velocity = momentum * *velocity - rate * (gradient + sign);
+        *weight = kept * *weight + *velocity;
+    }
 }
 
 #[cfg(test)]
