@@ -26,7 +26,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     if !config.force {
         config.jobs.iter().try_for_each(stream::check_absent)?;
     }
-    let engine = Engine::start(&model, config.device, config.batch)?;
+    let engine = Engine::start(&model, config.network)?;
     let display = Display::new(config.quiet);
     let next = AtomicUsize::new(0);
     let worst = Mutex::new(0_u8);

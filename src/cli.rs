@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::frames::Layout;
 use crate::inference::device::Choice;
+use crate::inference::provider::Rounding;
+use crate::inference::session::Demand;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::recorder::Container;
@@ -42,6 +44,9 @@ pub enum Command {
     /// Look at, build or check a model file
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Measure what this machine makes of a clip, or of the network
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Show what can run the network here, and what `auto` would take
     Devices {
         /// As JSON
@@ -94,9 +99,12 @@ pub struct RunArgs {
     /// What runs the network: auto, cpu, cuda, cuda:N, openvino [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<Choice>,
-    /// Pictures that are run at once, at most [default: 4]
+    /// Pictures that are run at once, at most [default: 4; cuda: 64]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// How floating point numbers may be rounded on the way [default: auto]
+    #[arg(long, value_name = "KIND", value_enum)]
+    rounding: Option<Rounding>,
     /// Analyse every N-th frame, or as few as measured safe with `auto` [default: 1; cameras: auto, by the
     /// load]
     #[arg(long, value_name = "N|auto")]
@@ -166,6 +174,7 @@ impl RunArgs {
             model: self.model,
             device: self.device,
             batch: self.batch,
+            rounding: self.rounding,
             stride: self.stride,
             jobs: self.jobs,
             force: self.force.then_some(true),
@@ -203,6 +212,56 @@ pub struct FramesArgs {
     /// No progress and no summary
     #[arg(long)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Each stage of a clip's way alone, all of them together, and how near that comes to the limit
+    Clip {
+        clip: PathBuf,
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// Pictures that are run at once [default: 4; cuda: 64]
+        #[arg(long, value_name = "N")]
+        batch: Option<usize>,
+    },
+    /// The network alone: latency and pictures a second in batches of several sizes
+    Network {
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// Sizes of the batches
+        #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,8,32,64")]
+        batches: Vec<usize>,
+        /// Time for each measurement
+        #[arg(long, value_name = "TIME", value_parser = parse_span, default_value = "3s")]
+        time: Duration,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// Model file [default: models/drinking-cooking.int8.onnx]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// What runs the network
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: Choice,
+    /// How floating point numbers may be rounded on the way
+    #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
+    pub rounding: Rounding,
+    /// Threads for the network [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl NetworkArgs {
+    /// What it asks of a session.
+    pub fn demand(&self, batch: Option<usize>) -> Demand {
+        Demand { choice: self.device, batch, singles: false, rounding: self.rounding, threads: self.threads }
+    }
 }
 
 #[derive(Debug, Subcommand)]

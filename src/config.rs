@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use crate::cameras::Live;
 use crate::error::{Error, Result};
-use crate::inference::device::Choice;
 use crate::inference::model::LONGEST_WINDOW;
+use crate::inference::session::Demand;
 use crate::labels::stride::Stride;
 use crate::media::camera::Camera;
 use crate::media::recorder::Container;
 use crate::settings::{Kind, Settings};
 
-/// Pictures that are run at once where the user names no number.
-const DEFAULT_BATCH: usize = 4;
 const LARGEST_BATCH: usize = 256;
 const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -69,8 +67,8 @@ pub struct Config {
     pub jobs: Vec<Job>,
     /// `None` is the shipped one.
     pub model: Option<PathBuf>,
-    pub device: Choice,
-    pub batch: usize,
+    /// How the network shall be run.
+    pub network: Demand,
     /// Inputs that are worked on at once.
     pub parallel: usize,
     pub force: bool,
@@ -93,11 +91,18 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so that whatever waits for it would wait for ever.
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
+        // Frames between which others are held come one by one.
+        let singles = jobs.iter().any(|job| job.live.is_some() || job.labelling.stride != Stride::Every(1));
         Ok(Self {
             jobs,
             model: settings.model,
-            device: settings.device.unwrap_or_default(),
-            batch: settings.batch.unwrap_or(DEFAULT_BATCH),
+            network: Demand {
+                choice: settings.device.unwrap_or_default(),
+                batch: settings.batch,
+                singles,
+                rounding: settings.rounding.unwrap_or_default(),
+                threads: None,
+            },
             parallel: live + settings.jobs.unwrap_or(cores),
             force: settings.force.unwrap_or(false),
             quiet: settings.quiet.unwrap_or(false),
@@ -173,6 +178,7 @@ fn check_stream(stream: &Settings) -> Result<()> {
         ("model", stream.model.is_some()),
         ("device", stream.device.is_some()),
         ("batch", stream.batch.is_some()),
+        ("rounding", stream.rounding.is_some()),
         ("jobs", stream.jobs.is_some()),
         ("force", stream.force.is_some()),
         ("quiet", stream.quiet.is_some()),

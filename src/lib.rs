@@ -5,6 +5,7 @@
 //! files, [`picture`] is what the rooms hand each other.
 
 pub mod analyzer;
+pub mod bench;
 pub mod cameras;
 pub mod cli;
 pub mod config;

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use livelabel::cli::{Cli, Command, LogFormat, ModelCommand};
+use livelabel::cli::{BenchCommand, Cli, Command, LogFormat, ModelCommand};
 use livelabel::config::Config;
 use livelabel::error::Error;
 use livelabel::settings::Settings;
-use livelabel::{analyzer, frames, logging, models, signals};
+use livelabel::{analyzer, bench, frames, logging, models, signals};
 
 fn main() -> ExitCode {
+    return_large_memory();
     let cli = Cli::parse();
     logging::start(cli.log_format == LogFormat::Json);
     match run(cli.command) {
@@ -49,9 +50,29 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             print(&model(command)?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Bench(command) => {
+            print(&bench(command)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Devices { json } => {
             print(&models::devices(json));
             Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn bench(command: BenchCommand) -> Result<String, Error> {
+    let told = |json: bool, text: String, report: serde_json::Value| if json { report.to_string() } else { text };
+    match command {
+        BenchCommand::Clip { clip, network, batch } => {
+            let model = models::read(network.model.as_deref())?;
+            let report = bench::clip::measure(&clip, &model, network.demand(batch))?;
+            Ok(told(network.json, report.text(), serde_json::json!(report)))
+        }
+        BenchCommand::Network { network, batches, time } => {
+            let model = models::read(network.model.as_deref())?;
+            let report = bench::network::measure(&model, network.demand(None), &batches, time)?;
+            Ok(told(network.json, report.text(), serde_json::json!(report)))
         }
     }
 }
@@ -67,6 +88,14 @@ fn model(command: ModelCommand) -> Result<String, Error> {
             models::verify(&models::read(model.as_deref())?, &pictures, device, json)
         }
     }
+}
+
+/// Has memory of a picture's size and more given back as soon as it is freed. By default glibc keeps such blocks once a
+/// larger one was freed, and loading a network frees many.
+fn return_large_memory() {
+    const LARGE: libc::c_int = 1 << 20;
+    // SAFETY: a setting of the allocator, made before there is another thread.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
 }
 
 /// To stdout; a reader that has gone is no error.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::inference::device::{Choice, candidates, survey};
+use crate::inference::device::{Choice, Device, candidates, survey};
 use crate::inference::model::Model;
 use crate::inference::preprocess::{Preprocessor, read_picture};
-use crate::inference::session::Session;
+use crate::inference::session::{Demand, Session};
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
 
@@ -83,7 +83,7 @@ pub fn build(
 /// # Errors
 /// Where the model cannot be loaded, or its answers are no probabilities, or depend on the batch they are made in.
 pub fn verify(model: &Model, pictures: &[PathBuf], choice: Choice, as_json: bool) -> Result<String> {
-    let mut session = Session::load(model, choice, 2)?;
+    let mut session = Session::load(model, Demand { choice, batch: Some(2), singles: true, ..Demand::default() })?;
     let mut preprocessor = Preprocessor::new(&model.input);
     check_answers(model, &mut session)?;
     let mut results = Vec::new();
@@ -154,10 +154,10 @@ pub fn devices(as_json: bool) -> String {
             format!("{:<10}{state}  {}", presence.device, presence.reason)
         })
         .collect();
-    let why = if auto == "cpu" {
-        "no GPU is usable; openvino is taken only when asked for, as its speed-up needs lower precision"
-    } else {
-        "a GPU is the fastest"
+    let why = match candidates()[0] {
+        Device::Cuda(_) => "a GPU is the fastest",
+        Device::OpenVino => "no GPU is usable, and OpenVINO is the fastest on a CPU",
+        Device::Cpu => "no GPU is usable; scripts/setup --openvino makes a CPU faster",
     };
     lines.push(format!("auto takes {auto}: {why}"));
     lines.join("\n")

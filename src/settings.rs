@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::inference::device::Choice;
+use crate::inference::provider::Rounding;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::recorder::Container;
@@ -31,6 +32,7 @@ pub struct Settings {
     pub model: Option<PathBuf>,
     pub device: Option<Choice>,
     pub batch: Option<usize>,
+    pub rounding: Option<Rounding>,
     #[serde(default, deserialize_with = "stride")]
     pub stride: Option<Stride>,
     pub jobs: Option<usize>,
@@ -169,6 +171,7 @@ impl Settings {
             model: self.model.or(file.model),
             device: self.device.or(file.device),
             batch: self.batch.or(file.batch),
+            rounding: self.rounding.or(file.rounding),
             stride: self.stride.or(file.stride),
             jobs: self.jobs.or(file.jobs),
             force: self.force.or(file.force),

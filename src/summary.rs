@@ -23,7 +23,12 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
             outcome.files.wall.as_secs_f64(),
             outcome.position as f64 / 1e9
         ),
-        format!("  device     {}, up to {} pictures at once", engine.device(), engine.batch()),
+        format!(
+            "  device     {} in {}, up to {} pictures at once",
+            engine.device(),
+            engine.arithmetic(),
+            engine.batch()
+        ),
         format!("  model      {} ({})", model.name, model.precision),
     ];
     if let Some((stride, agreement)) = outcome.files.stride {
@@ -67,7 +72,12 @@ pub fn live(context: &Context, ended: &Ended) -> String {
             "  latency    {:.0} ms in the middle, 95 % under {:.0} ms, 99 % under {:.0} ms",
             latency_ms.p50, latency_ms.p95, latency_ms.p99
         ),
-        format!("  device     {}, up to {} pictures at once", engine.device(), engine.batch()),
+        format!(
+            "  device     {} in {}, up to {} pictures at once",
+            engine.device(),
+            engine.arithmetic(),
+            engine.batch()
+        ),
         format!("  model      {} ({})", model.name, model.precision),
     ];
     if summary.videos + summary.video_failures > 0 {

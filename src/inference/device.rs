@@ -24,6 +24,27 @@ pub enum Device {
     Cuda(u32),
 }
 
+impl Device {
+    /// The device without its number, for names of files.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Device::Cpu => "cpu",
+            Device::OpenVino => "openvino",
+            Device::Cuda(_) => "cuda",
+        }
+    }
+
+    /// Pictures that are run at once where the user names no number: more would be no faster, and keep more frames
+    /// waiting.
+    pub fn batch(self) -> usize {
+        match self {
+            Device::Cpu => 4,
+            Device::OpenVino => 4,
+            Device::Cuda(_) => 64,
+        }
+    }
+}
+
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,7 +102,15 @@ pub fn survey() -> Vec<Presence> {
 /// The devices that `auto` tries, best first. The CPU, which always works, is the last.
 pub fn candidates() -> Vec<Device> {
     let gpu = cuda().is_ok().then_some(Device::Cuda(0));
-    gpu.into_iter().chain([Device::Cpu]).collect()
+    let openvino = openvino().is_ok().then_some(Device::OpenVino);
+    gpu.into_iter().chain(openvino).chain([Device::Cpu]).collect()
+}
+
+/// Whether the CPU multiplies bf16 matrices in hardware. On one that does not, bf16 is slower than fp32.
+pub fn computes_in_bf16() -> bool {
+    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = told.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    flags.split_whitespace().any(|flag| flag == "amx_bf16" || flag == "avx512_bf16")
 }
 
 fn cpu() -> Result<String, String> {

@@ -1,19 +1,25 @@
 //! One network for all streams: collects what they have waiting into batches and answers each request.
 //!
-//! The engine is one thread. Requests wait in one bounded channel, so a stream that brings pictures faster than the
-//! network runs is held up there. A batch starts when it is full, or when its most urgent request can wait no longer.
+//! Requests wait in one bounded channel, so a stream that brings pictures faster than the network runs is held up there.
+//! A batch starts when it is full, or when its most urgent request can wait no longer. On a CPU there are several
+//! workers, each with some of the cores and a batch of its own: threads that share a batch wait for each other after
+//! every layer, and for long where decoding and encoding want the cores too.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::error::{Error, Result};
-use crate::inference::device::{Choice, Device};
+use crate::inference::device::{Choice, Device, threads};
 use crate::inference::model::Model;
-use crate::inference::session::Session;
+use crate::inference::session::{Demand, Session};
 
+/// Workers at most: each has its own copy of the network's weights.
+const MOST_WORKERS: usize = 4;
+/// Cores that one batch makes good use of.
+const CORES_A_WORKER: usize = 4;
 /// How long a picture of a file may wait for others to fill its batch.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -43,50 +49,74 @@ struct Request {
     reply: Sender<Result<Probabilities, Arc<str>>>,
 }
 
-/// Owns the thread that runs the network. Ends when it and every [`Client`] are dropped.
+/// Owns the threads that run the network. Ends when it and every [`Client`] are dropped.
 pub struct Engine {
     requests: Option<Sender<Request>>,
     spare: Receiver<Vec<f32>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     device: Device,
+    arithmetic: String,
     batch: usize,
     tensor_len: usize,
 }
 
 impl Engine {
-    /// Loads the network and starts the thread.
+    /// Loads the network and starts the threads.
     ///
     /// # Errors
     /// Those of [`Session::load`].
-    pub fn start(model: &Model, choice: Choice, batch: usize) -> Result<Self> {
-        let session = Session::load(model, choice, batch)?;
-        let device = session.device();
-        // Two batches: one is filled while the other runs.
-        let (requests, incoming) = bounded(2 * batch);
-        let (used, spare) = bounded(4 * batch);
-        let tensor_len = model.input.len();
-        let mut worker = Worker {
-            session,
-            incoming,
-            used,
+    pub fn start(model: &Model, demand: Demand) -> Result<Self> {
+        let sessions = load(model, demand)?;
+        let first = &sessions[0];
+        let (device, batch, arithmetic) = (first.device(), first.batch(), first.arithmetic().to_string());
+        // A batch for each worker, and one that is being filled.
+        let waiting = (sessions.len() + 1) * batch;
+        let (requests, incoming) = bounded(waiting);
+        let (used, spare) = bounded(waiting);
+        let incoming = Arc::new(Mutex::new(incoming));
+        let mut engine = Self {
+            requests: Some(requests),
+            spare,
+            threads: Vec::new(),
+            device,
+            arithmetic,
             batch,
-            classes: model.labels.len(),
-            tensors: Vec::with_capacity(batch * tensor_len),
+            tensor_len: model.input.len(),
         };
-        let thread = std::thread::Builder::new()
-            .name("engine".into())
-            .spawn(move || worker.serve())
-            .map_err(|cause| Error::unavailable("the engine's thread cannot be started").because(cause))?;
-        Ok(Self { requests: Some(requests), spare, thread: Some(thread), device, batch, tensor_len })
+        for (number, session) in sessions.into_iter().enumerate() {
+            let mut worker = Worker {
+                session,
+                incoming: Arc::clone(&incoming),
+                used: used.clone(),
+                batch,
+                classes: model.labels.len(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("engine-{number}"))
+                .spawn(move || worker.serve())
+                .map_err(|cause| Error::unavailable("the engine's thread cannot be started").because(cause))?;
+            engine.threads.push(thread);
+        }
+        Ok(engine)
     }
 
     pub fn device(&self) -> Device {
         self.device
     }
 
+    /// What numbers the network is computed in, for people.
+    pub fn arithmetic(&self) -> &str {
+        &self.arithmetic
+    }
+
     /// Most pictures that are run at once.
     pub fn batch(&self) -> usize {
         self.batch
+    }
+
+    /// Batches that are run at the same time.
+    pub fn workers(&self) -> usize {
+        self.threads.len()
     }
 
     /// A handle for one stream.
@@ -99,10 +129,30 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         drop(self.requests.take());
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
+}
+
+/// A session for each worker. All but the first find what it has compiled.
+fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
+    let cores = demand.threads.unwrap_or_else(threads);
+    let shared = |workers: usize| Demand { threads: Some(cores.div_ceil(workers)), ..demand };
+    let most = cores.div_ceil(CORES_A_WORKER).min(MOST_WORKERS);
+    let first = Session::load(model, shared(most))?;
+    if matches!(first.device(), Device::Cuda(_)) {
+        // One batch keeps all of a GPU busy.
+        return Ok(vec![first]);
+    }
+    // What the first fell back to is not tried again.
+    let again = Demand { choice: Choice::Exactly(first.device()), ..shared(most) };
+    let others = std::thread::scope(|scope| {
+        let loading: Vec<_> = (1..most).map(|_| scope.spawn(|| Session::load(model, again))).collect();
+        let panicked = |_| Err(Error::internal("a thread panicked"));
+        loading.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect::<Result<Vec<Session>>>()
+    })?;
+    Ok(std::iter::once(first).chain(others).collect())
 }
 
 /// One stream's way to the engine.
@@ -118,7 +168,7 @@ impl Client {
         self.spare.try_recv().unwrap_or_else(|_| vec![0.0; self.tensor_len])
     }
 
-    /// Hands a tensor in; waits while the engine has two batches waiting. One that is `urgent` is run with what is
+    /// Hands a tensor in; waits while the engine has enough of them. One that is `urgent` is run with what is
     /// there instead of waiting for others.
     ///
     /// # Errors
@@ -132,48 +182,50 @@ impl Client {
     }
 }
 
-/// What the engine's thread owns.
+/// What one of the engine's threads owns.
 struct Worker {
     session: Session,
-    incoming: Receiver<Request>,
+    /// Whoever holds it fills a batch, and the others wait: two half batches would cost as much as two whole ones.
+    incoming: Arc<Mutex<Receiver<Request>>>,
     used: Sender<Vec<f32>>,
     batch: usize,
     classes: usize,
-    tensors: Vec<f32>,
 }
 
 impl Worker {
     fn serve(&mut self) {
         let mut requests = Vec::with_capacity(self.batch);
-        while let Ok(first) = self.incoming.recv() {
-            requests.push(first);
-            self.fill(&mut requests);
+        while self.fill(&mut requests) {
             self.answer(&mut requests);
         }
     }
 
-    /// Adds requests until the batch is full, one of them may wait no longer, or no stream is left to bring more.
-    fn fill(&self, requests: &mut Vec<Request>) {
-        let mut start_by = requests[0].start_by;
+    /// Takes requests until the batch is full, one of them may wait no longer, or no stream is left to bring more.
+    /// Returns whether there are any.
+    fn fill(&self, requests: &mut Vec<Request>) -> bool {
+        let incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(first) = incoming.recv() else { return false };
+        let mut start_by = first.start_by;
+        requests.push(first);
         while requests.len() < self.batch {
-            match self.incoming.recv_deadline(start_by) {
+            match incoming.recv_deadline(start_by) {
                 Ok(request) => {
                     start_by = start_by.min(request.start_by);
                     requests.push(request);
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
+        true
     }
 
     fn answer(&mut self, requests: &mut Vec<Request>) {
-        self.tensors.clear();
+        let tensors: Vec<&[f32]> = requests.iter().map(|request| request.tensor.as_slice()).collect();
+        let result = self.session.run_each(&tensors);
         for request in requests.iter_mut() {
-            self.tensors.extend_from_slice(&request.tensor);
             // Where the pool is full the tensor is simply freed.
             let _ = self.used.try_send(std::mem::take(&mut request.tensor));
         }
-        let result = self.session.run(&self.tensors, requests.len());
         // A stream that has ended does not wait for its answer any more, so a failed send is no error.
         match result {
             Ok(rows) => {

@@ -1,78 +1,138 @@
 //! One network on one device: a batch of tensors in, a row of probabilities for each out.
 
-use ort::ep;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session as OrtSession;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::TensorRef;
+use ort::value::{Tensor, TensorRef};
 
 use crate::error::{Error, Result};
-use crate::inference::device::{Choice, Device, candidates, threads};
+use crate::inference::batches::{Piece, Sizes};
+use crate::inference::device::{Choice, Device, candidates};
 use crate::inference::model::Model;
-use crate::inference::runtime;
+use crate::inference::provider::{Provider, Rounding};
 use crate::onnx::build::{LOGITS, PROBABILITIES};
 
-/// Most of a GPU's memory that a session may take, in bytes: ResNet50 at batch 64 needs a quarter of it.
-const GPU_MEMORY: usize = 4 << 30;
+/// What a session shall be made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Demand {
+    pub choice: Choice,
+    /// The most pictures a call will bring; `None` leaves it to the device.
+    pub batch: Option<usize>,
+    /// Whether single pictures will come, and not only full batches.
+    pub singles: bool,
+    pub rounding: Rounding,
+    /// Threads for the network; `None` takes every core.
+    pub threads: Option<usize>,
+}
+
+impl Demand {
+    /// Batches of up to `batch` pictures.
+    pub fn of(choice: Choice, batch: usize) -> Self {
+        Self { choice, batch: Some(batch), ..Self::default() }
+    }
+}
 
 /// A loaded network.
 pub struct Session {
-    session: OrtSession,
+    /// For each size that has to be made ready, or one for all.
+    networks: Vec<Network>,
+    sizes: Sizes,
+    memory: Memory,
     device: Device,
+    batch: usize,
+    arithmetic: String,
     input: String,
     size: usize,
     classes: usize,
-    /// Set where a new batch size is costly: short batches are filled up with zeros.
-    fixed_batch: Option<usize>,
-    padding: Vec<f32>,
+    has_logits: bool,
+}
+
+struct Network {
+    session: OrtSession,
+    /// `None` runs any size.
+    size: Option<usize>,
+}
+
+/// Where the tensors of a batch are put for the network.
+enum Memory {
+    Plain(Vec<f32>),
+    /// Memory that a GPU reads by itself, without a copy on the CPU's side.
+    Pinned(Tensor<f32>),
+}
+
+impl Memory {
+    fn new(session: &OrtSession, device: Device, len: usize) -> Result<Self> {
+        let Device::Cuda(number) = device else { return Ok(Memory::Plain(vec![0.0; len])) };
+        let pinned = || {
+            let kind = AllocationDevice::CUDA_PINNED;
+            let info = MemoryInfo::new(kind, number as i32, AllocatorType::Device, MemoryType::CPUInput)?;
+            Tensor::new(&Allocator::new(session, info)?, [len])
+        };
+        let tensor = pinned().map_err(|cause: ort::Error| {
+            Error::unavailable(format!("device {device} has no memory for pictures"))
+                .because(cause.to_string())
+                .remedy("take a smaller --batch, or --device cpu")
+        })?;
+        Ok(Memory::Pinned(tensor))
+    }
+
+    fn places(&mut self) -> ort::Result<&mut [f32]> {
+        match self {
+            Memory::Plain(places) => Ok(places),
+            Memory::Pinned(tensor) => tensor.try_extract_tensor_mut::<f32>().map(|(_, places)| places),
+        }
+    }
 }
 
 impl Session {
-    /// Loads `model` on the chosen device; `batch` is the most pictures a call will bring.
+    /// Loads `model` as it is demanded.
     ///
     /// With [`Choice::Auto`] a device that fails to load is passed over with a warning that says why.
     ///
     /// # Errors
     /// Unavailable, where the library or the device is not there; input, where ONNX Runtime refuses the model.
-    pub fn load(model: &Model, choice: Choice, batch: usize) -> Result<Self> {
-        let devices = match choice {
+    pub fn load(model: &Model, demand: Demand) -> Result<Self> {
+        let devices = match demand.choice {
             Choice::Exactly(device) => vec![device],
             Choice::Auto => candidates(),
         };
         let (last, others) = devices.split_last().ok_or_else(|| Error::internal("no device to try"))?;
         for &device in others {
-            match Self::load_on(model, device, batch) {
+            match Self::load_on(model, device, demand) {
                 Ok(session) => return Ok(session),
                 Err(error) => tracing::warn!("{device} cannot be used, trying the next device: {error}"),
             }
         }
-        Self::load_on(model, *last, batch)
+        Self::load_on(model, *last, demand)
     }
 
-    fn load_on(model: &Model, device: Device, batch: usize) -> Result<Self> {
-        let unusable = |cause: ort::Error| match device {
-            Device::Cpu => Error::input(format!("model {}: ONNX Runtime refuses it", model.path.display()))
-                .because(cause.to_string())
-                .remedy("build it again with `livelabel model build`"),
-            _ => Error::unavailable(format!("device {device} cannot run {}", model.name))
-                .because(cause.to_string())
-                .remedy("see `livelabel devices`, or take --device cpu"),
+    fn load_on(model: &Model, device: Device, demand: Demand) -> Result<Self> {
+        let batch = demand.batch.unwrap_or(device.batch());
+        let sizes = match device {
+            Device::Cpu => Sizes::any(),
+            Device::OpenVino => Sizes::of_cpu(batch, demand.singles),
+            Device::Cuda(_) => Sizes::of_gpu(batch),
         };
-        let environment = runtime::environment()?;
-        let builder = OrtSession::builder(environment).map_err(unusable)?;
-        let builder = match device {
-            Device::Cpu => cpu(builder),
-            Device::OpenVino => openvino(builder, model)?,
-            Device::Cuda(number) => cuda(builder, number),
+        let provider = Provider::new(model, device, demand.rounding, demand.threads);
+        let compiled: Vec<Option<usize>> = match device {
+            Device::OpenVino => sizes.ready().iter().copied().map(Some).collect(),
+            Device::Cpu | Device::Cuda(_) => vec![None],
         };
-        let session = builder.map_err(unusable)?.commit_from_file(&model.path).map_err(unusable)?;
+        let load = |size| Ok(Network { session: provider.load(size)?, size });
+        let networks = compiled.into_iter().map(load).collect::<Result<Vec<Network>>>()?;
+        let memory = Memory::new(&networks[0].session, device, batch * model.input.len())?;
+        let outputs = networks[0].session.outputs();
+        let has_logits = outputs.iter().any(|output| output.name() == LOGITS);
         let mut session = Self {
-            session,
+            networks,
+            sizes,
+            memory,
             device,
+            batch,
+            arithmetic: provider.arithmetic(),
             input: model.input.name.clone(),
             size: model.input.size,
             classes: model.labels.len(),
-            fixed_batch: (device != Device::Cpu).then_some(batch),
-            padding: Vec::new(),
+            has_logits,
         };
         session.warm_up().map_err(|error| match device {
             Device::Cpu => error,
@@ -87,12 +147,39 @@ impl Session {
         self.device
     }
 
+    /// The most pictures that a call may bring.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// What numbers the network is computed in, for people: "int8", "int8 and bf16".
+    pub fn arithmetic(&self) -> &str {
+        &self.arithmetic
+    }
+
     /// Classifies `count` pictures whose tensors stand one after the other; returns `classes` numbers for each.
     ///
     /// # Errors
     /// Failed, with ONNX Runtime's reason.
     pub fn run(&mut self, tensors: &[f32], count: usize) -> Result<Vec<f32>> {
-        self.run_for(PROBABILITIES, tensors, count)
+        let each = self.each();
+        let tensors: Vec<&[f32]> = tensors.chunks_exact(each).take(count).collect();
+        self.run_each(&tensors)
+    }
+
+    /// The same for tensors that stand apart.
+    ///
+    /// # Errors
+    /// Failed, with ONNX Runtime's reason.
+    pub fn run_each(&mut self, tensors: &[&[f32]]) -> Result<Vec<f32>> {
+        let mut rows = Vec::with_capacity(tensors.len() * self.classes);
+        let mut rest = tensors;
+        for piece in self.sizes.pieces(tensors.len()) {
+            let (now, later) = rest.split_at(piece.count);
+            self.run_piece(PROBABILITIES, now, piece, &mut rows)?;
+            rest = later;
+        }
+        Ok(rows)
     }
 
     /// The numbers before the softmax for one picture; empty where the model does not give them.
@@ -100,77 +187,44 @@ impl Session {
     /// # Errors
     /// Failed, with ONNX Runtime's reason.
     pub fn logits(&mut self, tensor: &[f32]) -> Result<Vec<f32>> {
-        if self.session.outputs().iter().all(|output| output.name() != LOGITS) {
-            return Ok(Vec::new());
+        let mut logits = Vec::new();
+        if self.has_logits {
+            let piece = self.sizes.pieces(1)[0];
+            self.run_piece(LOGITS, &[tensor], piece, &mut logits)?;
         }
-        self.run_for(LOGITS, tensor, 1)
+        Ok(logits)
     }
 
-    fn run_for(&mut self, output: &str, tensors: &[f32], count: usize) -> Result<Vec<f32>> {
-        let each = 3 * self.size * self.size;
-        let shape = |batch: usize| [batch, 3, self.size, self.size];
+    /// Numbers in the tensor of one picture.
+    fn each(&self) -> usize {
+        3 * self.size * self.size
+    }
+
+    fn run_piece(&mut self, output: &str, tensors: &[&[f32]], piece: Piece, rows: &mut Vec<f32>) -> Result<()> {
         let failed = |cause: ort::Error| {
             Error::failed("the network could not be run").because(cause.to_string()).remedy("try --device cpu")
         };
-        let (tensors, batch) = match self.fixed_batch {
-            Some(batch) if count < batch => {
-                self.padding.clear();
-                self.padding.extend_from_slice(&tensors[..count * each]);
-                self.padding.resize(batch * each, 0.0);
-                (self.padding.as_slice(), batch)
-            }
-            _ => (&tensors[..count * each], count),
-        };
-        let input = TensorRef::from_array_view((shape(batch), tensors)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![self.input.as_str() => input]).map_err(failed)?;
-        let (_, rows) = outputs[output].try_extract_tensor::<f32>().map_err(failed)?;
-        Ok(rows[..count * self.classes].to_vec())
+        let (each, shape) = (self.each(), [piece.size, 3, self.size, self.size]);
+        let fits = |network: &&mut Network| network.size.is_none_or(|size| size == piece.size);
+        let network = self.networks.iter_mut().find(fits).ok_or_else(|| Error::internal("no network of that size"))?;
+        let places = self.memory.places().map_err(failed)?;
+        // What earlier pictures left in the places behind these belongs to nobody.
+        tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
+        let input = TensorRef::from_array_view((shape, &places[..piece.size * each])).map_err(failed)?;
+        let outputs = network.session.run(ort::inputs![self.input.as_str() => input]).map_err(failed)?;
+        let (_, values) = outputs[output].try_extract_tensor::<f32>().map_err(failed)?;
+        rows.extend_from_slice(&values[..piece.count * self.classes]);
+        Ok(())
     }
 
-    /// Runs once, so that the first picture of a stream does not pay for allocations.
+    /// Runs each size once, so that the first picture of a stream does not pay for what that allocates and tunes.
     fn warm_up(&mut self) -> Result<()> {
-        let count = self.fixed_batch.unwrap_or(1);
-        self.run(&vec![0.0; count * 3 * self.size * self.size], count).map(drop)
+        let zeros = vec![0.0; self.each()];
+        let sizes = if self.sizes.ready().is_empty() { vec![1] } else { self.sizes.ready().to_vec() };
+        for size in sizes {
+            let tensors = vec![zeros.as_slice(); size];
+            self.run_piece(PROBABILITIES, &tensors, Piece { count: size, size }, &mut Vec::new())?;
+        }
+        Ok(())
     }
-}
-
-/// Threads do not spin while they wait: decoding and encoding need the cores.
-fn cpu(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
-    let builder = builder
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads())?
-        .with_intra_op_spinning(false)?;
-    Ok(builder)
-}
-
-fn cuda(builder: SessionBuilder, number: u32) -> ort::Result<SessionBuilder> {
-    let provider = ep::CUDA::default()
-        .with_device_id(number as i32)
-        .with_memory_limit(GPU_MEMORY)
-        .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-        .build()
-        .error_on_failure();
-    Ok(builder.with_intra_threads(1)?.with_execution_providers([provider])?)
-}
-
-/// The plugin chooses bf16 by itself where the CPU has it, so the precision is always stated.
-fn openvino(builder: SessionBuilder, model: &Model) -> Result<ort::Result<SessionBuilder>> {
-    const PROVIDER: &str = "OpenVINOExecutionProvider";
-    let environment = runtime::environment()?;
-    let missing = || Error::unavailable("the OpenVINO plugin is not installed").remedy("run scripts/setup --openvino");
-    let of_openvino = |device: &ort::device::Device| {
-        device.ep().is_ok_and(|name| name == PROVIDER) && device.hardware_device().ty() == ort::memory::DeviceType::CPU
-    };
-    if !environment.devices().any(|device| of_openvino(&device)) {
-        let plugin = runtime::openvino_plugin().ok_or_else(missing)?;
-        environment.register_ep_library("openvino", plugin).map_err(|cause| missing().because(cause.to_string()))?;
-    }
-    let precision = if model.precision == "fp32" { "f32" } else { "bf16" };
-    let options = format!(
-        "{{\"CPU\":{{\"INFERENCE_NUM_THREADS\":\"{}\",\"INFERENCE_PRECISION_HINT\":\"{precision}\"}}}}",
-        threads()
-    );
-    let options = [(format!("{PROVIDER}.load_config"), options)];
-    Ok(builder.with_devices(environment.devices().filter(of_openvino), Some(&options)).map_err(ort::Error::from))
 }

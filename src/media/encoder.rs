@@ -67,7 +67,13 @@ impl Encoder {
 
     /// The next picture that is encoded, or `None` where none is yet.
     pub fn take(&self) -> Option<Encoded> {
-        self.output.try_pull_sample(gst::ClockTime::ZERO)?.buffer_owned().map(Encoded)
+        self.next(std::time::Duration::ZERO)
+    }
+
+    /// The same, but waits for it.
+    pub fn next(&self, patience: std::time::Duration) -> Option<Encoded> {
+        let patience = gst::ClockTime::from_nseconds(patience.as_nanos() as u64);
+        self.output.try_pull_sample(patience)?.buffer_owned().map(Encoded)
     }
 
     /// Encodes what is waiting, and hands out all of it.

@@ -67,8 +67,7 @@ fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<
     let mut graph = GraphBuilder::new("livelabel", precision);
     let input = graph.input(INPUT, &[3, size, size]);
     let mut layers = GraphLayers { graph: &mut graph, weights, trained: &head.backbone };
-    let trunk = resnet::trunk(&mut layers, &input)?;
-    let map = resnet::last_stage(&mut layers, trunk)?;
+    let map = resnet::backbone(&mut layers, &input)?;
     let features = match head.pooling {
         Pooling::Mean => graph.global_mean("features", &map),
         Pooling::Max => graph.global_max("features", &map),

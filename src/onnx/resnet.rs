@@ -1,4 +1,4 @@
-//! ResNet50 as Keras builds it, version 1: each stage's stride is in its first 1×1 convolution, convolutions have
+//! ResNet50 as Keras builds it, version 1: each stage's stride is in its first 1×1 convolutions, convolutions have
 //! biases, and every convolution is followed by a batch norm, which is folded into it here.
 
 use std::collections::HashMap;
@@ -12,8 +12,10 @@ pub const FEATURES: usize = 2048;
 /// Height and width of the input picture.
 pub const INPUT_SIZE: usize = 224;
 
-/// Stage name, number of blocks, inner channels, stride of the first block.
-const STAGES: [(&str, usize, usize, i64); 4] = [("2", 3, 64, 1), ("3", 4, 128, 2), ("4", 6, 256, 2), ("5", 3, 512, 2)];
+/// Channels before the first stage.
+const STEM: usize = 64;
+/// Stage name, number of blocks, inner channels. All but the first take a map of twice their own height and width.
+const STAGES: [(&str, usize, usize); 4] = [("2", 3, 64), ("3", 4, 128), ("4", 6, 256), ("5", 3, 512)];
 /// Channels of the map that the last stage takes.
 pub const BEFORE_LAST: usize = 1024;
 
@@ -26,6 +28,15 @@ pub struct Conv {
     pub to: usize,
 }
 
+/// Where a stage halves height and width.
+#[derive(Clone, Copy)]
+struct Halving {
+    /// In the first convolutions of its first block, as Keras does it.
+    at_entry: bool,
+    /// In the last block, for the stage behind it.
+    at_exit: bool,
+}
+
 /// What the network is made with: a graph's nodes, or tensors that are computed at once. Weights are found by name.
 pub trait Layers {
     type Map;
@@ -34,19 +45,38 @@ pub trait Layers {
     fn relu(&mut self, name: &str, input: &Self::Map) -> Self::Map;
     fn add(&mut self, name: &str, left: &Self::Map, right: &Self::Map) -> Self::Map;
     fn max_pool(&mut self, name: &str, input: &Self::Map) -> Self::Map;
+    /// Every second row and column, from the first.
+    fn every_second(&mut self, name: &str, input: &Self::Map) -> Self::Map;
 }
 
-/// All but the last stage: `[batch, 3, 224, 224]` to `[batch, 1024, 14, 14]`.
+/// The whole backbone, `[batch, 3, 224, 224]` to `[batch, 2048, 7, 7]`, with the least work.
+///
+/// A stage's entry has two 1×1 convolutions of stride 2, which never look at three quarters of the map before them. So
+/// that part is not computed: the last block of the stage before halves instead. Every number that is left is the same,
+/// as each comes from the same products; a tenth of all products goes.
+///
+/// # Errors
+/// Those of the layers.
+pub fn backbone<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
+    let mut x = stem(layers, input)?;
+    let mut channels = STEM;
+    for (i, stage) in STAGES.iter().enumerate() {
+        let halving = Halving { at_entry: false, at_exit: i + 1 < STAGES.len() };
+        x = blocks(layers, stage, x, channels, halving)?;
+        channels = 4 * stage.2;
+    }
+    Ok(x)
+}
+
+/// All but the last stage, for those who keep the map between: `[batch, 3, 224, 224]` to `[batch, 1024, 14, 14]`.
 ///
 /// # Errors
 /// Those of the layers.
 pub fn trunk<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
-    let conv1 = layers.conv(&Conv { name: "conv1".into(), kernel: 7, from: 3, to: 64 }, input, 2)?;
-    let relu = layers.relu("conv1.relu", &conv1);
-    let mut x = layers.max_pool("pool1", &relu);
-    let mut channels = 64;
-    for stage in &STAGES[..3] {
-        x = blocks(layers, stage, x, channels)?;
+    let mut x = stem(layers, input)?;
+    let mut channels = STEM;
+    for (i, stage) in STAGES[..3].iter().enumerate() {
+        x = blocks(layers, stage, x, channels, Halving { at_entry: i > 0, at_exit: false })?;
         channels = 4 * stage.2;
     }
     Ok(x)
@@ -57,44 +87,57 @@ pub fn trunk<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
 /// # Errors
 /// Those of the layers.
 pub fn last_stage<L: Layers>(layers: &mut L, input: L::Map) -> Result<L::Map> {
-    blocks(layers, &STAGES[3], input, BEFORE_LAST)
+    blocks(layers, &STAGES[3], input, BEFORE_LAST, Halving { at_entry: true, at_exit: false })
+}
+
+fn stem<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
+    let conv1 = layers.conv(&Conv { name: "conv1".into(), kernel: 7, from: 3, to: STEM }, input, 2)?;
+    let relu = layers.relu("conv1.relu", &conv1);
+    Ok(layers.max_pool("pool1", &relu))
 }
 
 fn blocks<L: Layers>(
     layers: &mut L,
-    &(stage, blocks, inner, first_stride): &(&str, usize, usize, i64),
+    &(stage, blocks, inner): &(&str, usize, usize),
     mut x: L::Map,
     mut channels: usize,
+    halving: Halving,
 ) -> Result<L::Map> {
     for block in 0..blocks {
         let letter = char::from(b'a' + block as u8);
-        let stride = if block == 0 { first_stride } else { 1 };
-        x = bottleneck(layers, &format!("{stage}{letter}"), &x, channels, inner, stride)?;
+        let here =
+            Halving { at_entry: halving.at_entry && block == 0, at_exit: halving.at_exit && block + 1 == blocks };
+        x = bottleneck(layers, &format!("{stage}{letter}"), &x, channels, inner, here)?;
         channels = 4 * inner;
     }
     Ok(x)
 }
 
-/// Three convolutions and a shortcut, which is a convolution too where the shape changes.
+/// Three convolutions and a shortcut, which is a convolution too where the number of channels changes.
 fn bottleneck<L: Layers>(
     layers: &mut L,
     name: &str,
     input: &L::Map,
     channels: usize,
     inner: usize,
-    stride: i64,
+    halving: Halving,
 ) -> Result<L::Map> {
     let conv = |branch: &str, kernel, from, to| Conv { name: format!("res{name}_branch{branch}"), kernel, from, to };
-    let a = layers.conv(&conv("2a", 1, channels, inner), input, stride)?;
+    let stride = |halves: bool| if halves { 2 } else { 1 };
+    let (entry, exit) = (stride(halving.at_entry), stride(halving.at_exit));
+    let a = layers.conv(&conv("2a", 1, channels, inner), input, entry)?;
     let a = layers.relu(&format!("res{name}_branch2a.relu"), &a);
-    let b = layers.conv(&conv("2b", 3, inner, inner), &a, 1)?;
+    let b = layers.conv(&conv("2b", 3, inner, inner), &a, exit)?;
     let b = layers.relu(&format!("res{name}_branch2b.relu"), &b);
     let c = layers.conv(&conv("2c", 1, inner, 4 * inner), &b, 1)?;
-    let sum = if channels == 4 * inner {
-        layers.add(&format!("res{name}"), &c, input)
-    } else {
-        let shortcut = layers.conv(&conv("1", 1, channels, 4 * inner), input, stride)?;
+    let sum = if channels != 4 * inner {
+        let shortcut = layers.conv(&conv("1", 1, channels, 4 * inner), input, entry)?;
         layers.add(&format!("res{name}"), &c, &shortcut)
+    } else if halving.at_exit {
+        let shortcut = layers.every_second(&format!("res{name}.shortcut"), input);
+        layers.add(&format!("res{name}"), &c, &shortcut)
+    } else {
+        layers.add(&format!("res{name}"), &c, input)
     };
     Ok(layers.relu(&format!("res{name}.relu"), &sum))
 }
@@ -131,6 +174,11 @@ impl Layers for GraphLayers<'_> {
     fn max_pool(&mut self, name: &str, input: &String) -> String {
         // Keras pads with zeros before pooling; after a ReLU that equals ONNX's padding, which never wins.
         self.graph.max_pool(name, input, 3, 2, 1)
+    }
+
+    fn every_second(&mut self, name: &str, input: &String) -> String {
+        // The largest of one pixel; unlike a slice, quantizers and engines keep it in int8.
+        self.graph.max_pool(name, input, 1, 2, 0)
     }
 }
 

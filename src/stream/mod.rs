@@ -8,7 +8,7 @@ mod keeping;
 pub mod live;
 mod outputs;
 mod pace;
-mod painter;
+pub(crate) mod painter;
 mod prepare;
 mod present;
 mod recording;
@@ -39,9 +39,6 @@ use pace::Pace;
 use prepare::{End, Preparer};
 use present::{Closed, Presenter};
 use status::Status;
-
-/// Frames that wait for their answers: two batches, one being filled while the other runs.
-const BATCHES_PENDING: usize = 2;
 
 /// The user's wish to stop, seen by every thread.
 #[derive(Clone, Default)]
@@ -140,7 +137,8 @@ pub fn run(context: &Context) -> Result<Outcome> {
         progress,
         shutdown,
     };
-    let (sender, pending) = bounded(BATCHES_PENDING * engine.batch());
+    // Frames that wait for their answers: a batch for each worker, and one that is being filled.
+    let (sender, pending) = bounded((engine.workers() + 1) * engine.batch());
     let (presented, end) = std::thread::scope(|scope| {
         let prepare = std::thread::Builder::new()
             .name("prepare".into())

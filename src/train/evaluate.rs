@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::inference::device::Choice;
 use crate::inference::model::Model;
 use crate::inference::preprocess::{Preprocessor, read_picture};
-use crate::inference::session::Session;
+use crate::inference::session::{Demand, Session};
 use crate::labels::smoothing::Smoothing;
 use crate::media::source::{Event, Source};
 use crate::train::dataset::{Dataset, Item};
@@ -40,7 +40,7 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, choice: Choice) -> Re
         .remedy("give pictures in folders that are named like the model's labels"));
     }
     let data = Dataset::read(data, &classes)?;
-    let mut session = Session::load(model, choice, BATCH)?;
+    let mut session = Session::load(model, Demand::of(choice, BATCH))?;
     let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip && scope.has(&item.group)).collect();
     let mut predictions = Vec::new();
     for chunk in items.chunks(BATCH) {
@@ -103,7 +103,7 @@ const WINDOWS: [usize; 2] = [1, 128];
 /// Input, where there is no clip of the model's labels, or none can be read.
 pub fn clips(model: &Model, data: &Path, scope: &Scope, choice: Choice) -> Result<Vec<ClipScore>> {
     let data = Dataset::read(data, &[])?;
-    let mut session = Session::load(model, choice, BATCH)?;
+    let mut session = Session::load(model, Demand::of(choice, BATCH))?;
     let mut scores = Vec::new();
     for item in data.items.iter().filter(|item| item.clip && scope.has(&item.group)) {
         let Some(class) = model.labels.iter().position(|label| *label == data.labels[item.class]) else { continue };

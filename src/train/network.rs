@@ -83,6 +83,7 @@ impl Layers for Reader<'_> {
     fn relu(&mut self, _: &str, (): &()) {}
     fn add(&mut self, _: &str, (): &(), (): &()) {}
     fn max_pool(&mut self, _: &str, (): &()) {}
+    fn every_second(&mut self, _: &str, (): &()) {}
 }
 
 /// Computes the layers at once.
@@ -108,6 +109,10 @@ impl Layers for Compute<'_> {
 
     fn max_pool(&mut self, _: &str, input: &Tensor) -> Tensor {
         input.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
+    }
+
+    fn every_second(&mut self, _: &str, input: &Tensor) -> Tensor {
+        input.slice(2, None, None, 2).slice(3, None, None, 2)
     }
 }
 

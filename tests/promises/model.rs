@@ -6,7 +6,7 @@ use std::process::Command;
 use livelabel::inference::device::{Choice, Device};
 use livelabel::inference::model::Model;
 use livelabel::inference::preprocess::{Preprocessor, read_picture};
-use livelabel::inference::session::Session;
+use livelabel::inference::session::{Demand, Session};
 use livelabel::onnx::weights::Weights;
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ fn with_its_own_top_it_is_the_published_network() {
     let program = Program::new();
     build(&program, "imagenet", "imagenet.onnx", &[]);
     let model = Model::read(&program.path("imagenet.onnx")).unwrap();
-    let mut session = Session::load(&model, Choice::Exactly(Device::Cpu), 1).unwrap();
+    let mut session = Session::load(&model, Demand::of(Choice::Exactly(Device::Cpu), 1)).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
     let tensors: Vec<Vec<f32>> = PHOTOGRAPHS
         .iter()

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use livelabel::inference::device::{Choice, Device};
 use livelabel::inference::model::Model;
 use livelabel::inference::preprocess::{Preprocessor, read_picture};
-use livelabel::inference::session::Session;
+use livelabel::inference::session::{Demand, Session};
 use livelabel::onnx::weights::safetensors;
 use serde_json::Value;
 
@@ -157,7 +157,7 @@ fn features_from_the_cache_train_as_those_computed_anew() {
 /// What the trainer's network and the model file say of the same pictures.
 fn furthest_from_the_model_file(program: &Program, run: &str, model: &str) -> f64 {
     let model = Model::read(&program.path(model)).unwrap();
-    let mut session = Session::load(&model, Choice::Exactly(Device::Cpu), 1).unwrap();
+    let mut session = Session::load(&model, Demand::of(Choice::Exactly(Device::Cpu), 1)).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
     let predictions: Value = program.json(&format!("{run}/predictions.json"));
     let mut furthest = 0.0f64;

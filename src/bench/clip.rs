@@ -1,0 +1,268 @@
+//! A clip's way through the program, stage by stage and all together, and how near that comes to what the stages allow.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::bench::meter::{Cost, Meter, peak_memory};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::inference::device::threads;
+use crate::inference::engine::Engine;
+use crate::inference::model::Model;
+use crate::inference::preprocess::Preprocessor;
+use crate::inference::session::Demand;
+use crate::media;
+use crate::media::encoder::Encoder;
+use crate::media::frame::{Drawn, Frame};
+use crate::media::source::{Event, Source};
+use crate::settings::{Kind, Settings};
+use crate::stream::painter::Painter;
+use crate::stream::{self, Context, Progress, Shutdown};
+
+/// Frames that the stages behind the decoder are measured on, again and again.
+const SAMPLE: usize = 8;
+const POLL: Duration = Duration::from_millis(100);
+
+/// What a clip costs.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub clip: String,
+    pub width: usize,
+    pub height: usize,
+    pub frames: u64,
+    pub cores: usize,
+    pub device: String,
+    pub arithmetic: String,
+    pub batch: usize,
+    pub model: String,
+    pub precision: String,
+    pub stages: Stages,
+    /// Frames a second, were the cores busy with nothing else than the stages.
+    pub limit: f64,
+    pub together: Cost,
+    /// Of the limit.
+    pub share: f64,
+    pub peak_mib: u64,
+}
+
+/// Each stage alone.
+#[derive(Debug, Serialize)]
+pub struct Stages {
+    pub decode: Cost,
+    pub scale: Cost,
+    pub draw: Cost,
+    pub jpeg: Cost,
+    pub network: Cost,
+}
+
+impl Stages {
+    fn named(&self) -> [(&'static str, &Cost); 5] {
+        [
+            ("decode", &self.decode),
+            ("scale", &self.scale),
+            ("draw", &self.draw),
+            ("jpeg", &self.jpeg),
+            ("network", &self.network),
+        ]
+    }
+
+    fn cpu_ms(&self) -> f64 {
+        self.named().iter().map(|(_, cost)| cost.cpu_ms).sum()
+    }
+}
+
+/// Measures `clip` with `model`: first a whole run that writes a video, then each stage for as many frames.
+///
+/// # Errors
+/// Those of a run.
+pub fn measure(clip: &Path, model: &Model, demand: Demand) -> Result<Report> {
+    media::init()?;
+    let shutdown = Shutdown::default();
+    let (together, frames, peak_mib) = together(clip, model, demand, &shutdown)?;
+    let (decode, sample) = decode(clip)?;
+    let first = sample.first().ok_or_else(|| Error::input(format!("{}: has no frames", clip.display())))?;
+    let layout = first.facts().layout;
+    let (draw, drawn) = draw(&sample, frames)?;
+    let engine = Engine::start(model, demand)?;
+    let stages = Stages {
+        decode,
+        scale: scale(&sample, model, frames)?,
+        draw,
+        jpeg: jpeg(&drawn, &sample, frames)?,
+        network: network(&sample, model, &engine, frames)?,
+    };
+    let cores = threads();
+    let limit = 1000.0 * cores as f64 / stages.cpu_ms();
+    Ok(Report {
+        clip: clip.display().to_string(),
+        width: layout.width,
+        height: layout.height,
+        frames,
+        cores,
+        device: engine.device().to_string(),
+        arithmetic: engine.arithmetic().into(),
+        batch: engine.batch(),
+        model: model.name.clone(),
+        precision: model.precision.clone(),
+        limit,
+        share: together.frames_per_second / limit,
+        together,
+        stages,
+        peak_mib,
+    })
+}
+
+impl Report {
+    /// A table for people.
+    pub fn text(&self) -> String {
+        let mut lines = vec![
+            format!("{}: {} frames of {}x{}", self.clip, self.frames, self.width, self.height),
+            format!("{:<12}{:>16}{:>18}", "stage", "CPU-ms a frame", "frames/s alone"),
+        ];
+        for (name, cost) in self.stages.named() {
+            lines.push(format!("{name:<12}{:>16.2}{:>18.0}", cost.cpu_ms, cost.frames_per_second));
+        }
+        lines.push(format!(
+            "{:<12}{:>16.2}   at most {:.0} frames/s on {} cores",
+            "sum",
+            self.stages.cpu_ms(),
+            self.limit,
+            self.cores
+        ));
+        lines.push(format!(
+            "{:<12}{:>16.2}{:>18.1}   {:.2} of that; {} MiB at most",
+            "together", self.together.cpu_ms, self.together.frames_per_second, self.share, self.peak_mib
+        ));
+        lines.push(format!(
+            "network on {} in {}, {} pictures at once: {} ({})",
+            self.device, self.arithmetic, self.batch, self.model, self.precision
+        ));
+        lines.join("\n")
+    }
+}
+
+/// A run as a user makes it, from the opened clip to the closed video.
+fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> Result<(Cost, u64, u64)> {
+    let folder = tempfile::tempdir()
+        .map_err(|cause| Error::failed("no folder for the video can be made").because(cause).remedy("set TMPDIR"))?;
+    let settings = Settings {
+        input: vec![clip.to_path_buf()],
+        only: Some(vec![Kind::Video]),
+        output_dir: Some(PathBuf::from(folder.path())),
+        ..Settings::default()
+    };
+    let config = Config::resolve(settings)?;
+    let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
+    let engine = Engine::start(model, demand)?;
+    let progress = Progress::default();
+    let context = Context {
+        job,
+        labelling: &job.labelling,
+        model,
+        engine: &engine,
+        progress: &progress,
+        shutdown,
+        display: false,
+    };
+    let meter = Meter::start();
+    let outcome = stream::run(&context)?;
+    if let Some(error) = outcome.error {
+        return Err(error);
+    }
+    let frames = outcome.balance.analysed + outcome.balance.held;
+    let cost = Cost { frames_per_second: outcome.frames_per_second(), ..meter.cost(frames) };
+    Ok((cost, frames, peak_memory()))
+}
+
+fn decode(clip: &Path) -> Result<(Cost, Vec<Box<Frame>>)> {
+    let mut source = Source::open(clip, &|| false)?;
+    let mut sample = Vec::new();
+    let mut frames = 0;
+    let meter = Meter::start();
+    source.play()?;
+    loop {
+        match source.next(POLL) {
+            None => {}
+            Some(Event::Frame(frame)) => {
+                frames += 1;
+                // A frame in thirty, so that they differ.
+                if sample.len() < SAMPLE && frames % 30 == 1 {
+                    sample.push(frame);
+                }
+            }
+            Some(Event::End) => return Ok((meter.cost(frames), sample)),
+            Some(Event::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+fn scale(sample: &[Box<Frame>], model: &Model, frames: u64) -> Result<Cost> {
+    let mut preprocessor = Preprocessor::new(&model.input);
+    let mut tensor = vec![0.0; model.input.len()];
+    let meter = Meter::start();
+    for frame in sample.iter().cycle().take(frames as usize) {
+        preprocessor.prepare(&frame.picture(), &mut tensor)?;
+    }
+    Ok(meter.cost(frames))
+}
+
+/// Also returns pictures to encode.
+fn draw(sample: &[Box<Frame>], frames: u64) -> Result<(Cost, Vec<Drawn>)> {
+    let layout = sample[0].facts().layout;
+    let mut painter = Painter::new(layout, true);
+    let meter = Meter::start();
+    for frame in sample.iter().cycle().take(frames as usize) {
+        painter.paint_if_free(frame, Some("drinking"))?;
+    }
+    let cost = meter.cost(frames);
+    let mut drawn = Vec::new();
+    while let Some(picture) = painter.paint_if_free(&sample[drawn.len() % sample.len()], Some("drinking"))? {
+        drawn.push(picture);
+    }
+    Ok((cost, drawn))
+}
+
+fn jpeg(drawn: &[Drawn], sample: &[Box<Frame>], frames: u64) -> Result<Cost> {
+    let encoder = Encoder::new(&sample[0].facts())?;
+    let meter = Meter::start();
+    let mut done = 0;
+    for (i, picture) in drawn.iter().cycle().take(frames as usize).enumerate() {
+        let time = i as u64 * 40_000_000;
+        encoder.put(picture, time, 40_000_000)?;
+        // Few wait, as in a run.
+        while i as u64 + 1 > done + 4 {
+            done += u64::from(encoder.next(POLL).is_some());
+        }
+    }
+    drop(encoder.finish());
+    Ok(meter.cost(frames))
+}
+
+/// By the engine with all its workers, as a run does it.
+fn network(sample: &[Box<Frame>], model: &Model, engine: &Engine, frames: u64) -> Result<Cost> {
+    let mut preprocessor = Preprocessor::new(&model.input);
+    let mut tensors = Vec::new();
+    for frame in sample {
+        let mut tensor = vec![0.0; model.input.len()];
+        preprocessor.prepare(&frame.picture(), &mut tensor)?;
+        tensors.push(tensor);
+    }
+    let client = engine.client()?;
+    let meter = Meter::start();
+    let mut replies = VecDeque::new();
+    for prepared in tensors.iter().cycle().take(frames as usize) {
+        let mut tensor = client.tensor();
+        tensor.copy_from_slice(prepared);
+        replies.push_back(client.submit(tensor, false)?);
+        if replies.len() > engine.workers() * engine.batch()
+            && let Some(reply) = replies.pop_front()
+        {
+            reply.wait()?;
+        }
+    }
+    replies.into_iter().try_for_each(|reply| reply.wait().map(drop))?;
+    Ok(meter.cost(frames))
+}
