@@ -177,7 +177,7 @@ fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> 
     Ok((cost, frames, peak_memory()))
 }
 
-fn decode(clip: &Path) -> Result<(Cost, Vec<Box<Frame>>)> {
+fn decode(clip: &Path) -> Result<(Cost, Vec<Frame>)> {
     let mut source = Source::open(clip, &|| false)?;
     let mut sample = Vec::new();
     let mut frames = 0;
@@ -190,7 +190,7 @@ fn decode(clip: &Path) -> Result<(Cost, Vec<Box<Frame>>)> {
                 frames += 1;
                 // A frame in thirty, so that they differ.
                 if sample.len() < SAMPLE && frames % 30 == 1 {
-                    sample.push(frame);
+                    sample.push(*frame);
                 }
             }
             Some(Event::End) => return Ok((meter.cost(frames), sample)),
@@ -199,7 +199,7 @@ fn decode(clip: &Path) -> Result<(Cost, Vec<Box<Frame>>)> {
     }
 }
 
-fn scale(sample: &[Box<Frame>], model: &Model, frames: u64) -> Result<Cost> {
+fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut tensor = vec![0.0; model.input.len()];
     let meter = Meter::start();
@@ -210,7 +210,7 @@ fn scale(sample: &[Box<Frame>], model: &Model, frames: u64) -> Result<Cost> {
 }
 
 /// Also returns pictures to encode.
-fn draw(sample: &[Box<Frame>], frames: u64) -> Result<(Cost, Vec<Drawn>)> {
+fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<Drawn>)> {
     let layout = sample[0].facts().layout;
     let mut painter = Painter::new(layout, true);
     let meter = Meter::start();
@@ -225,7 +225,7 @@ fn draw(sample: &[Box<Frame>], frames: u64) -> Result<(Cost, Vec<Drawn>)> {
     Ok((cost, drawn))
 }
 
-fn jpeg(drawn: &[Drawn], sample: &[Box<Frame>], frames: u64) -> Result<Cost> {
+fn jpeg(drawn: &[Drawn], sample: &[Frame], frames: u64) -> Result<Cost> {
     let encoder = Encoder::new(&sample[0].facts())?;
     let meter = Meter::start();
     let mut done = 0;
@@ -242,7 +242,7 @@ fn jpeg(drawn: &[Drawn], sample: &[Box<Frame>], frames: u64) -> Result<Cost> {
 }
 
 /// By the engine with all its workers, as a run does it.
-fn network(sample: &[Box<Frame>], model: &Model, engine: &Engine, frames: u64) -> Result<Cost> {
+fn network(sample: &[Frame], model: &Model, engine: &Engine, frames: u64) -> Result<Cost> {
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut tensors = Vec::new();
     for frame in sample {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
 use crate::media::{caps, element};
@@ -59,7 +60,20 @@ pub(super) fn upright(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Resu
     let chain = [&convert, &planar, &upright, sink.upcast_ref()];
     pipeline.add_many(chain).map_err(unbuilt)?;
     gst::Element::link_many(chain).map_err(unbuilt)?;
+    take_any_layout(sink);
     convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))
+}
+
+/// Lets decoders hand out pictures in the layout that they keep them in; else each would be copied to plain rows.
+fn take_any_layout(sink: &gst_app::AppSink) {
+    let Some(pad) = sink.static_pad("sink") else { return };
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        let Some(gst::QueryViewMut::Allocation(query)) = info.query_mut().map(gst::QueryRef::view_mut) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        gst::PadProbeReturn::Handled
+    });
 }
 
 fn unbuilt(cause: gst::glib::BoolError) -> Error {

@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
+use crate::labels::stride::Stride;
 use crate::ledger::Ledger;
 use crate::media::source::Source;
 use crate::report::journal::Balance;
@@ -39,6 +40,9 @@ use pace::Pace;
 use prepare::{End, Preparer};
 use present::{Closed, Presenter};
 use status::Status;
+
+/// Frames that may wait besides, where not all are analysed.
+const BETWEEN: usize = 16;
 
 /// The user's wish to stop, seen by every thread.
 #[derive(Clone, Default)]
@@ -137,8 +141,10 @@ pub fn run(context: &Context) -> Result<Outcome> {
         progress,
         shutdown,
     };
-    // Frames that wait for their answers: a batch for each worker, and one that is being filled.
-    let (sender, pending) = bounded((engine.workers() + 1) * engine.batch());
+    // Frames that wait for their answers: a batch for each worker, and one that is being filled; and those between two
+    // that are analysed, so that work on them goes on meanwhile.
+    let between = if labelling.stride == Stride::Every(1) { 0 } else { BETWEEN };
+    let (sender, pending) = bounded((engine.workers() + 1) * engine.batch() + between);
     let (presented, end) = std::thread::scope(|scope| {
         let prepare = std::thread::Builder::new()
             .name("prepare".into())
