@@ -15,7 +15,7 @@ use time::macros::format_description;
 use crate::board::status::{Latency, State as Condition};
 use crate::board::{Board, Gap, Post, Row, Span};
 use crate::report::{milliseconds, rounded};
-use crate::web::routes::{Name, Site};
+use crate::web::routes::{Name, Refusal, Site};
 
 const TIME: &[BorrowedFormatItem] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -121,14 +121,11 @@ fn stream(post: &Post, started: OffsetDateTime) -> Stream<'_> {
 }
 
 /// The last minutes of one stream.
-pub(super) async fn timeline(State(site): State<Arc<Site>>, Path(name): Name) -> Response {
-    let post = match site.find(&name) {
-        Ok(post) => post,
-        Err(response) => return response,
-    };
+pub(super) async fn timeline(State(site): State<Arc<Site>>, Path(name): Name) -> Result<Response, Refusal> {
+    let post = site.find(&name)?;
     let all = post.since(0);
     let labels = &post.subject.labels;
-    Json(json!({
+    let told = json!({
         "name": name,
         "labels": labels,
         "threshold": post.subject.threshold,
@@ -138,8 +135,8 @@ pub(super) async fn timeline(State(site): State<Arc<Site>>, Path(name): Name) ->
         "rows": rows(&all.rows),
         "intervals": intervals(&all.intervals, labels),
         "gaps": gaps(&all.gaps),
-    }))
-    .into_response()
+    });
+    Ok(Json(told).into_response())
 }
 
 /// `[ms, place of the shown label or -1, confidence of each label]`.

@@ -15,14 +15,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::board::{Picture, Post};
 use crate::web::guard::encoded;
-use crate::web::routes::{Name, Site, UNBUFFERED};
+use crate::web::routes::{NOTHING, Name, Refusal, Site, UNBUFFERED};
 
 const MULTIPART: &str = "multipart/x-mixed-replace; boundary=picture";
 const BOUNDARY: &[u8] = b"--picture\r\n";
 /// Told behind each picture rather than before the next, as browsers show a picture only then.
 const NEXT: &[u8] = b"\r\n--picture\r\n";
-/// Most pictures a second that can be asked for.
-const FASTEST: f64 = 60.0;
+/// Pictures a second that can be asked for.
+const RATES: std::ops::RangeInclusive<f64> = 0.1..=60.0;
 /// How old the latest picture may be, in milliseconds, to be shown to somebody who comes now.
 const RECENT: f64 = 2000.0;
 /// How long a single picture is waited for.
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 type Pairs = Query<Vec<(String, String)>>;
 
 /// `/pictures`: several streams over one connection.
-pub(super) async fn several(State(site): State<Arc<Site>>, Query(pairs): Pairs) -> Result<Response, Response> {
+pub(super) async fn several(State(site): State<Arc<Site>>, Query(pairs): Pairs) -> Result<Response, Refusal> {
     let spacing = spacing(&pairs)?;
     let named = pairs.iter().filter(|(key, _)| key == "stream").map(|(_, name)| name);
     let mut posts: Vec<&Arc<Post>> = Vec::new();
@@ -53,30 +53,30 @@ pub(super) async fn one(
     State(site): State<Arc<Site>>,
     Path(file): Name,
     Query(pairs): Pairs,
-) -> Result<Response, Response> {
-    let name = file.strip_suffix(".mjpg").ok_or_else(|| StatusCode::NOT_FOUND.into_response())?;
+) -> Result<Response, Refusal> {
+    let name = file.strip_suffix(".mjpg").ok_or(NOTHING)?;
     let post = site.find(name)?;
     let feed = feed(post, spacing(&pairs)?);
     Ok(multipart(vec![feed], Arc::clone(&site)))
 }
 
 /// `/streams/NAME/snapshot.jpg`
-pub(super) async fn snapshot_of(State(site): State<Arc<Site>>, Path(name): Name) -> Result<Response, Response> {
+pub(super) async fn snapshot_of(State(site): State<Arc<Site>>, Path(name): Name) -> Result<Response, Refusal> {
     snap(site.find(&name)?).await
 }
 
 /// `/snapshot.jpg`, of the first stream where none is named.
-pub(super) async fn snapshot(State(site): State<Arc<Site>>, Query(pairs): Pairs) -> Result<Response, Response> {
+pub(super) async fn snapshot(State(site): State<Arc<Site>>, Query(pairs): Pairs) -> Result<Response, Refusal> {
     let named = pairs.iter().find(|(key, _)| key == "stream");
     let post = match (named, site.board.posts.first()) {
         (Some((_, name)), _) => site.find(name)?,
         (None, Some(first)) => first,
-        (None, None) => return Err(StatusCode::NOT_FOUND.into_response()),
+        (None, None) => return Err(NOTHING),
     };
     snap(post).await
 }
 
-async fn snap(post: &Post) -> Result<Response, Response> {
+async fn snap(post: &Post) -> Result<Response, Refusal> {
     let mut pictures = watching(post);
     let next = timeout(PATIENCE, pictures.changed()).await;
     let picture = match next {
@@ -84,7 +84,7 @@ async fn snap(post: &Post) -> Result<Response, Response> {
         _ => post.pictures.latest(),
     };
     let Some(Picture { jpeg, ms }) = picture else {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, "there is no picture yet\n").into_response());
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "there is no picture yet\n"));
     };
     let told = [
         (header::CONTENT_TYPE, "image/jpeg".to_string()),
@@ -104,11 +104,11 @@ fn watching(post: &Post) -> watch::Receiver<Option<Picture>> {
     pictures
 }
 
-fn spacing(pairs: &[(String, String)]) -> Result<Duration, Response> {
+fn spacing(pairs: &[(String, String)]) -> Result<Duration, Refusal> {
     let Some((_, written)) = pairs.iter().find(|(key, _)| key == "fps") else { return Ok(Duration::ZERO) };
     match written.parse::<f64>() {
-        Ok(rate) if rate > 0.01 && rate <= FASTEST => Ok(Duration::from_secs_f64(1.0 / rate)),
-        _ => Err((StatusCode::BAD_REQUEST, format!("fps is a number up to {FASTEST}\n")).into_response()),
+        Ok(rate) if RATES.contains(&rate) => Ok(Duration::from_secs_f64(1.0 / rate)),
+        _ => Err((StatusCode::BAD_REQUEST, "fps is a number from 0.1 to 60\n")),
     }
 }
 

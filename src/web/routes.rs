@@ -31,10 +31,12 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub fn find(&self, name: &str) -> Result<&Arc<Post>, Response> {
-        self.board
-            .find(name)
-            .ok_or_else(|| (StatusCode::NOT_FOUND, "there is no stream of that name\n").into_response())
+    pub fn find(&self, name: &str) -> Result<&Arc<Post>, Refusal> {
+        self.board.find(name).ok_or((
+            StatusCode::NOT_FOUND,
+            "there is no stream of that name
+",
+        ))
     }
 
     /// Waits until the run ends.
@@ -42,6 +44,12 @@ impl Site {
         let _ = self.closing.clone().wait_for(|closing| *closing).await;
     }
 }
+
+/// Why a request is not answered as it wishes.
+pub(super) type Refusal = (StatusCode, &'static str);
+
+/// Where nothing is to be found.
+pub(super) const NOTHING: Refusal = (StatusCode::NOT_FOUND, "there is nothing here\n");
 
 /// For proxies: what comes bit by bit is not to be held back.
 pub(super) const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
@@ -58,7 +66,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/streams/{name}/snapshot.jpg", get(pictures::snapshot_of))
         .route("/healthz", get(healthz))
         .route("/metrics", get(scrape))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here\n") })
+        .fallback(|| async { NOTHING })
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::check))
         .with_state(site)
 }
