@@ -194,7 +194,14 @@ impl Events {
 
 /// Prometheus' text, read by its rules.
 #[derive(Debug)]
-pub struct Metrics(Vec<(String, Vec<(String, String)>, f64)>);
+pub struct Metrics(Vec<Sample>);
+
+#[derive(Debug)]
+struct Sample {
+    name: String,
+    labels: Vec<(String, String)>,
+    value: f64,
+}
 
 impl Metrics {
     fn parse(text: &str) -> Self {
@@ -220,19 +227,19 @@ impl Metrics {
                     }
                 }
             }
-            samples.push((name.to_string(), labels, rest.trim().parse().unwrap_or_else(|_| panic!("{line}"))));
+            let value = rest.trim().parse().unwrap_or_else(|_| panic!("{line}"));
+            samples.push(Sample { name: name.to_string(), labels, value });
         }
         Self(samples)
     }
 
     /// The value of a sample with these labels; others are not looked at.
     pub fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let has =
-            |own: &[(String, String)], (key, value): (&str, &str)| own.iter().any(|(k, v)| k == key && v == value);
-        self.0
-            .iter()
-            .find(|(own, all, _)| own == name && labels.iter().all(|&pair| has(all, pair)))
-            .map(|found| found.2)
+        let has = |sample: &Sample, (key, value): (&str, &str)| {
+            sample.labels.iter().any(|(own, its)| own == key && its == value)
+        };
+        let wanted = |sample: &&Sample| sample.name == name && labels.iter().all(|&pair| has(sample, pair));
+        self.0.iter().find(wanted).map(|sample| sample.value)
     }
 
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
