@@ -53,6 +53,9 @@ pub struct Settings {
     pub only_active: Option<bool>,
     #[serde(default, deserialize_with = "span")]
     pub status_interval: Option<Duration>,
+    pub web: Option<String>,
+    pub web_token: Option<String>,
+    pub web_token_file: Option<PathBuf>,
     /// Inputs with settings of their own, `[[stream]]` in a pipeline file.
     #[serde(default)]
     pub stream: Vec<Settings>,
@@ -187,18 +190,22 @@ impl Settings {
             keep: self.keep.or(file.keep),
             only_active: self.only_active.or(file.only_active),
             status_interval: self.status_interval.or(file.status_interval),
+            web: self.web.or(file.web),
+            web_token: self.web_token.or(file.web_token),
+            web_token_file: self.web_token_file.or(file.web_token_file),
             stream: if self.stream.is_empty() { file.stream } else { self.stream },
         }
     }
 }
 
 /// Pipelines that are part of the program.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("file", include_str!("../pipelines/file.toml")),
     ("timeline", include_str!("../pipelines/timeline.toml")),
     ("rtsp", include_str!("../pipelines/rtsp.toml")),
     ("webcam", include_str!("../pipelines/webcam.toml")),
     ("window", include_str!("../pipelines/window.toml")),
+    ("web", include_str!("../pipelines/web.toml")),
     ("many", include_str!("../pipelines/many.toml")),
 ];
 

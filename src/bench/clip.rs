@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::analyzer;
 use crate::bench::meter::{Cost, Meter, peak_memory};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ use crate::media::frame::{Drawn, Frame};
 use crate::media::source::{Event, Source};
 use crate::settings::{Kind, Settings};
 use crate::stream::painter::Painter;
-use crate::stream::{self, Context, Progress, Shutdown};
+use crate::stream::{self, Context, Shutdown};
 
 /// Frames that the stages behind the decoder are measured on, again and again.
 const SAMPLE: usize = 8;
@@ -157,13 +158,14 @@ fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> 
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
     let engine = Engine::start(model, demand)?;
-    let progress = Progress::default();
+    let post = analyzer::post(job, model, false);
     let context = Context {
         job,
         labelling: &job.labelling,
         model,
         engine: &engine,
-        progress: &progress,
+        post: &post,
+        progress: &post.progress,
         shutdown,
         display: false,
     };
@@ -226,7 +228,7 @@ fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<Drawn>)> {
 }
 
 fn jpeg(drawn: &[Drawn], sample: &[Frame], frames: u64) -> Result<Cost> {
-    let encoder = Encoder::new(&sample[0].facts())?;
+    let encoder = Encoder::new(&sample[0].facts(), None)?;
     let meter = Meter::start();
     let mut done = 0;
     for (i, picture) in drawn.iter().cycle().take(frames as usize).enumerate() {

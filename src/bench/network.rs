@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::bench::meter::peak_memory;
+use crate::board::status::Delays;
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::{Demand, Session};
 use crate::picture::{Colorimetry, OwnedPicture};
-use crate::stream::status::Delays;
 
 /// Width and height of the pictures that are prepared.
 const PICTURE: (usize, usize) = (640, 360);

@@ -90,6 +90,7 @@ impl Engine {
                 used: used.clone(),
                 batch,
                 classes: model.labels.len(),
+                measures: Measures::new(),
             };
             let thread = std::thread::Builder::new()
                 .name(format!("engine-{number}"))
@@ -190,6 +191,29 @@ struct Worker {
     used: Sender<Vec<f32>>,
     batch: usize,
     classes: usize,
+    measures: Measures,
+}
+
+/// What the metrics hear of each run; nothing where none are kept.
+struct Measures {
+    seconds: metrics::Histogram,
+    batch: metrics::Histogram,
+    waiting: metrics::Gauge,
+}
+
+impl Measures {
+    fn new() -> Self {
+        Self {
+            seconds: metrics::histogram!("livelabel_inference_seconds"),
+            batch: metrics::histogram!("livelabel_batch_size"),
+            waiting: metrics::gauge!("livelabel_engine_queue_depth"),
+        }
+    }
+
+    fn ran(&self, took: Duration, pictures: usize) {
+        self.seconds.record(took.as_secs_f64());
+        self.batch.record(pictures as f64);
+    }
 }
 
 impl Worker {
@@ -216,12 +240,15 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.measures.waiting.set(incoming.len() as f64);
         true
     }
 
     fn answer(&mut self, requests: &mut Vec<Request>) {
         let tensors: Vec<&[f32]> = requests.iter().map(|request| request.tensor.as_slice()).collect();
+        let began = Instant::now();
         let result = self.session.run_each(&tensors);
+        self.measures.ran(began.elapsed(), requests.len());
         for request in requests.iter_mut() {
             // Where the pool is full the tensor is simply freed.
             let _ = self.used.try_send(std::mem::take(&mut request.tensor));

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use crate::board::status::{Delays, Latency, Meter};
+use crate::board::{Post, Progress};
 use crate::cameras::Live;
 use crate::error::{Error, Result};
 use crate::inference::engine::{Client, Reply};
@@ -21,15 +23,12 @@ use crate::media::supervisor::Reason;
 use crate::report::diary::Summary;
 use crate::report::milliseconds;
 use crate::stream::keeping::Keeping;
-use crate::stream::status::{Delays, Latency, Status};
 use crate::stream::throttle::Throttle;
-use crate::stream::{Context, Progress, Shutdown};
+use crate::stream::{Context, Shutdown};
 
 /// Frames that wait for their answers. Few, as each is a frame's delay.
 const PENDING: usize = 4;
 const POLL: Duration = Duration::from_millis(50);
-/// How often rate and delay are told.
-const STATUS: Duration = Duration::from_secs(2);
 
 /// What goes from one thread to the other.
 enum Message {
@@ -51,6 +50,7 @@ pub struct Ended {
 pub fn run(context: &Context, live: &Live) -> Result<Ended> {
     let Context { job, labelling, model, engine, progress, shutdown, .. } = context;
     let began = Instant::now();
+    context.post.begin(began);
     let keeping = Keeping::create(context, live)?;
     let seed = job.name.bytes().fold(u64::from(std::process::id()), |seed, byte| seed * 31 + u64::from(byte));
     let preparer = Preparer {
@@ -65,6 +65,7 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
         },
         held: u64::MAX,
         told: None,
+        lost: None,
         began,
         progress,
         shutdown,
@@ -83,8 +84,8 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
         position: None,
         lost: None,
         delays: Delays::default(),
-        recent: Delays::default(),
-        told: began,
+        meter: Meter::new(began),
+        post: context.post,
         progress,
     };
     let (sender, messages) = bounded(PENDING);
@@ -120,6 +121,8 @@ struct Preparer<'a> {
     held: u64,
     /// Why the camera was lost, as last told; an outage of a week is told once.
     told: Option<Reason>,
+    /// What it was lost for last.
+    lost: Option<Reason>,
     began: Instant,
     progress: &'a Progress,
     shutdown: &'a Shutdown,
@@ -172,6 +175,8 @@ impl Preparer<'_> {
     }
 
     fn lost(&mut self, reason: Reason) {
+        self.lost = Some(reason);
+        self.progress.status_mut().reason = Some(reason.name().into());
         // After a gap the first frame is analysed, as there is nothing to hold.
         self.held = u64::MAX;
         if self.told != Some(reason) {
@@ -183,8 +188,13 @@ impl Preparer<'_> {
 
     fn tell(&self) {
         let mut status = self.progress.status_mut();
-        status.state = Some(self.source.state());
-        status.reconnects = self.source.reconnects();
+        status.enter(self.source.state().into());
+        let reconnects = self.source.reconnects();
+        if let Some(reason) = self.lost.filter(|_| reconnects > status.reconnects) {
+            *status.reconnects_by.entry(reason.name()).or_default() += reconnects - status.reconnects;
+        }
+        status.reconnects = reconnects;
+        status.waiting = self.source.waiting();
         status.stalls = self.source.stalls();
         status.stride = self.stride;
     }
@@ -204,10 +214,10 @@ struct Presenter<'a> {
     /// Epoch and end of the last frame.
     position: Option<(u64, u64)>,
     lost: Option<Reason>,
-    /// From arrival to the last output: of the whole run, and since the last status.
+    /// From arrival to the last output: of the whole run, and of the last seconds.
     delays: Delays,
-    recent: Delays,
-    told: Instant,
+    meter: Meter,
+    post: &'a Post,
     progress: &'a Progress,
 }
 
@@ -217,7 +227,7 @@ impl Presenter<'_> {
             match messages.recv_timeout(POLL) {
                 Ok(Message::Frame { frame, reply }) => self.present(frame, reply)?,
                 Ok(Message::Lost(reason)) => self.forget(reason)?,
-                Err(RecvTimeoutError::Timeout) => self.keeping.attend(),
+                Err(RecvTimeoutError::Timeout) => self.keeping.attend()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
@@ -231,7 +241,9 @@ impl Presenter<'_> {
             if self.lost.is_none() {
                 self.clear()?;
             }
-            self.keeping.gap(end, frame.pts, self.lost.take().map(Reason::name));
+            let reason = self.lost.take().map(Reason::name);
+            self.keeping.gap(end, frame.pts, reason);
+            self.post.gap(end, frame.pts, reason);
         }
         self.lost = None;
         if let Some(reply) = reply {
@@ -245,7 +257,10 @@ impl Presenter<'_> {
         let smoothed = self.smoothing.push(&self.last);
         let verdict = self.judge.judge(smoothed);
         let label = verdict.shown.then(|| self.labels[verdict.class].clone());
-        self.keeping.interval(self.intervals.push(verdict, frame.pts, frame.end()), self.labels);
+        let closed = self.intervals.push(verdict, frame.pts, frame.end());
+        self.post.interval(closed.as_ref());
+        self.post.frame(frame.pts, verdict, smoothed, self.intervals.open());
+        self.keeping.interval(closed, self.labels);
         self.position = Some((frame.epoch, frame.end()));
         self.progress.position.set(frame.end());
         let arrival = frame.arrival;
@@ -256,8 +271,9 @@ impl Presenter<'_> {
     }
 
     fn forget(&mut self, reason: Reason) -> Result<()> {
-        if self.lost.is_none() && self.position.is_some() {
+        if let (None, Some((_, end))) = (self.lost, self.position) {
             self.clear()?;
+            self.post.lost(end, reason.name());
             self.keeping.lost(reason.name())?;
         }
         self.lost = Some(reason);
@@ -268,7 +284,9 @@ impl Presenter<'_> {
 
     /// Nothing was seen for a while, so nothing is claimed.
     fn clear(&mut self) -> Result<()> {
-        self.keeping.interval(self.intervals.finish(), self.labels);
+        let closed = self.intervals.finish();
+        self.post.interval(closed.as_ref());
+        self.keeping.interval(closed, self.labels);
         self.smoothing = Smoothing::new(self.window, self.labels.len());
         self.judge = self.rule.clone();
         self.last.clear();
@@ -278,15 +296,12 @@ impl Presenter<'_> {
     fn measure(&mut self, arrival: Instant, label: Option<String>, confidence: f64) {
         let delay = arrival.elapsed();
         self.delays.add(delay);
-        self.recent.add(delay);
-        let elapsed = self.told.elapsed();
+        self.post.took(delay);
+        let told = self.meter.add(delay);
         let mut status = self.progress.status_mut();
         (status.label, status.confidence, status.gaps) = (label, confidence, self.keeping.gaps());
-        if elapsed >= STATUS {
-            status.rate = self.recent.count() as f64 / elapsed.as_secs_f64();
-            status.latency = self.recent.latency();
-            self.recent.clear();
-            self.told = Instant::now();
+        if let Some((rate, latency)) = told {
+            (status.rate, status.latency) = (rate, latency);
         }
     }
 }
@@ -294,15 +309,4 @@ impl Presenter<'_> {
 /// Milliseconds of the stream's time now.
 pub(super) fn now_ms(began: Instant) -> f64 {
     milliseconds(began.elapsed().as_nanos() as u64)
-}
-
-impl Progress {
-    /// How the live stream is now.
-    pub fn status(&self) -> Status {
-        self.status_mut().clone()
-    }
-
-    fn status_mut(&self) -> std::sync::MutexGuard<'_, Status> {
-        self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }

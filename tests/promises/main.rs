@@ -4,6 +4,7 @@ mod bad_input;
 mod camera;
 mod footage;
 mod frames;
+mod http;
 mod labels;
 mod live;
 mod model;
@@ -17,4 +18,5 @@ mod tiny;
 #[cfg(feature = "train")]
 mod trainer;
 mod video;
+mod web;
 mod window;
