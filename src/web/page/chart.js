@@ -91,7 +91,7 @@ export class Chart {
       cursor: { drag: { x: false, y: false }, y: false, points: { size: 7 } },
       scales: { x: { time: false, auto: false }, y: { auto: false, range: [RIBBON.bottom, 1.02] } },
       axes: [
-        { ...axis, size: 28, gap: 6, space: 78, incrs: this.live ? LIVE_STEPS : RECORDED_STEPS,
+        { ...axis, size: 24, gap: 5, space: 78, incrs: this.live ? LIVE_STEPS : RECORDED_STEPS,
           values: (_, all) => all.map(x => this.tell(this.toMs(x))) },
         { ...axis, size: 50, gap: 6, splits: [0, 0.5, 1], values: (_, all) => all.map(percent) },
       ],
@@ -101,7 +101,7 @@ export class Chart {
       }))],
       hooks: {
         drawClear: [plot => this.shade(plot)],
-        draw: [plot => this.bound(plot)],
+        draw: [plot => this.ribbon(plot), plot => this.bound(plot)],
         setCursor: [plot => this.read(plot)],
       },
     };
@@ -109,32 +109,46 @@ export class Chart {
 
   /** Bands behind the lines: what was shown, and where there were no pictures. */
   shade(plot) {
-    const { ctx, bbox } = plot;
-    const across = ms => plot.valToPos(this.toX(ms), 'x', true);
+    const { bbox } = plot;
+    const top = plot.valToPos(RIBBON.top, 'y', true);
+    this.paint(plot, band => {
+      plot.ctx.globalAlpha = 0.14;
+      this.eachInterval(plot, (start, end) => band(start, end, bbox.top, top - bbox.top));
+      plot.ctx.globalAlpha = 1;
+      for (const gap of this.history.gaps) {
+        const end = gap.end ?? this.to;
+        if (end < this.from || gap.start > this.to) continue;
+        plot.ctx.fillStyle = this.hatch;
+        band(gap.start, end, bbox.top, bbox.height);
+      }
+    });
+  }
+
+  ribbon(plot) {
     const [top, bottom] = [RIBBON.top, RIBBON.bottom].map(y => plot.valToPos(y, 'y', true));
+    this.paint(plot, band => this.eachInterval(plot, (start, end) => band(start, end, top, bottom - top)));
+  }
+
+  eachInterval(plot, draw) {
+    for (const interval of this.history.intervals) {
+      const end = this.endOf(interval);
+      if (end < this.from || interval.start > this.to) continue;
+      plot.ctx.fillStyle = this.hues[this.history.labels.indexOf(interval.label)] ?? this.ink('--muted');
+      draw(interval.start, end);
+    }
+  }
+
+  /** Lets `draw` fill stretches of time, within the frame of the plot. */
+  paint(plot, draw) {
+    const { ctx, bbox } = plot;
     ctx.save();
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
-    const band = (start, end, y, height) => {
-      const left = across(start);
-      ctx.fillRect(left, y, Math.max(1, across(end) - left), height);
-    };
-    for (const interval of this.history.intervals) {
-      const end = this.endOf(interval);
-      if (end < this.from || interval.start > this.to) continue;
-      ctx.fillStyle = this.hues[this.history.labels.indexOf(interval.label)] ?? this.ink('--muted');
-      ctx.globalAlpha = 0.14;
-      band(interval.start, end, bbox.top, top - bbox.top);
-      ctx.globalAlpha = 1;
-      band(interval.start, end, top, bottom - top);
-    }
-    for (const gap of this.history.gaps) {
-      const end = gap.end ?? this.to;
-      if (end < this.from || gap.start > this.to) continue;
-      ctx.fillStyle = this.hatch;
-      band(gap.start, end, bbox.top, bbox.height);
-    }
+    draw((start, end, y, height) => {
+      const [left, right] = [start, end].map(ms => plot.valToPos(this.toX(ms), 'x', true));
+      ctx.fillRect(left, y, Math.max(1, right - left), height);
+    });
     ctx.restore();
   }
 
@@ -153,6 +167,16 @@ export class Chart {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
+    ctx.font = `${11 * devicePixelRatio}px ${this.ink('--font')}`;
+    ctx.textAlign = 'right';
+    ctx.strokeStyle = this.ink('--surface');
+    ctx.lineWidth = 3 * devicePixelRatio;
+    ctx.setLineDash([]);
+    ctx.lineJoin = 'round';
+    ctx.globalAlpha = 1;
+    for (const draw of ['strokeText', 'fillText']) {
+      ctx[draw](`threshold ${percent(this.threshold)}`, bbox.left + bbox.width - 6 * devicePixelRatio, y - 5 * devicePixelRatio);
+    }
     ctx.restore();
   }
 
@@ -184,7 +208,7 @@ export class Chart {
       line.hidden = !row;
       if (!row) continue;
       say(share, percent(row[label + 2]));
-      line.classList.toggle('shown', row[1] === label);
+      line.classList.toggle('on', row[1] === label);
     }
     this.nothing.hidden = !!row;
     say(this.nothing, row ? '' : said[0]);

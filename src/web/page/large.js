@@ -6,7 +6,7 @@ import { History } from './history.js';
 import { Screen } from './pictures.js';
 import { Player } from './player.js';
 import { notice } from './wall.js';
-import { clock, colour, count, element, lasting, length, moment, percent, say, trouble } from './words.js';
+import { clock, colour, element, lasting, length, moment, percent, say, trouble } from './words.js';
 
 const WINDOWS = [1, 3, 10];
 const USUAL_WINDOW = 3;
@@ -68,7 +68,7 @@ export class Large {
         ...children);
     };
     const timeline = section('timeline', 'Timeline', ...(this.live ? [this.windows()] : []), this.chart.element);
-    const verdict = section('verdict', 'Now', element('p', { className: 'shown' }, this.swatch, this.shown, ' ', this.share), this.state, this.meters);
+    const verdict = section('verdict', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, this.swatch, this.shown, ' ', this.share), this.state, this.meters);
     const facts = section('facts', 'Facts', this.facts);
     const scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
     const intervals = section('intervals', 'Intervals', this.noIntervals, scroll);
@@ -157,7 +157,7 @@ export class Large {
     this.wrong = this.live ? trouble(stream, lost, this.board.now()) : null;
     this.notice.tell(this.wrong, this.live && !this.wrong && !this.screen.shown);
     this.element.classList.toggle('down', !!this.wrong || (this.board.away && this.live));
-    this.element.classList.toggle('failed', stream.state === 'failed');
+    for (const state of ['ended', 'failed']) this.element.classList.toggle(state, this.live && stream.state === state);
     if (this.live) this.verdict(this.wrong ? null : this.history.rows.at(-1));
     this.tellFacts(lost);
   }
@@ -222,9 +222,9 @@ export class Large {
     const dropped = Object.entries(stream.frames?.dropped ?? {}).filter(([, number]) => number > 0);
     const facts = [];
     if (this.live) {
-      facts.push(['Pictures', `${stream.frames_per_second?.toFixed(1) ?? '–'} a second`]);
-      facts.push(['Latency', stream.latency_ms ? `${Math.round(stream.latency_ms.p95)} ms (95 %)` : '–']);
-      facts.push(['Analysed', stream.stride > 1 ? `every ${ordinal(stream.stride)} picture` : 'every picture']);
+      facts.push(['Pictures', `${stream.frames_per_second?.toFixed(1) ?? '–'} / s`]);
+      facts.push(['Latency, 95 %', stream.latency_ms ? `${Math.round(stream.latency_ms.p95)} ms` : '–']);
+      facts.push(['Stride', stream.stride > 1 ? `1 in ${stream.stride}` : 'every one']);
       facts.push(['Dropped', dropped.length ? dropped.map(([why, number]) => `${number} ${why}`).join(', ') : 'none']);
       facts.push(['Reconnects', String(stream.reconnects)]);
       facts.push(['Gaps', String(stream.gaps)]);
@@ -236,11 +236,11 @@ export class Large {
     if (stream.size) facts.push(['Picture', `${stream.size[0]} × ${stream.size[1]}`]);
     if (stream.threshold > 0) facts.push(['Threshold', percent(stream.threshold)]);
     if (stream.action) facts.push(['Looks for', stream.action]);
-    if (stream.input) facts.push([this.live ? 'Input' : 'Clip', stream.input]);
+    if (stream.input) facts.push([this.live ? 'Input' : 'Clip', stream.input, 'whole']);
     const names = facts.map(([name]) => name).join();
     if (names !== this.told) {
       this.told = names;
-      this.facts.replaceChildren(...facts.map(([name]) => element('div', {}, element('dt', { textContent: name }), element('dd'))));
+      this.facts.replaceChildren(...facts.map(([name, , className = '']) => element('div', { className }, element('dt', { textContent: name }), element('dd'))));
     }
     facts.forEach(([, value], at) => say(this.facts.children[at].lastChild, value));
   }
@@ -312,5 +312,3 @@ export class Large {
     return { interval, row, long, mean };
   }
 }
-
-const ordinal = number => ({ 2: 'second', 3: 'third' })[number] ?? `${number}th`;

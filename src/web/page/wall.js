@@ -4,8 +4,10 @@ import { Screen } from './pictures.js';
 import { colour, element, percent, say, trouble } from './words.js';
 
 const RATE = 8;
-const GAP = 16;
-const CAPTION = 56;
+const GAP = 15;
+const CAPTION = 48;
+/** Tiles that would be narrower than this for want of height have their caption on the picture. */
+const ROOMY = 480;
 const SMALLEST = 232;
 /** Below this width it is a phone: one column for a few streams, two for many. */
 const PHONE = 600;
@@ -85,19 +87,27 @@ export class Wall {
     const room = this.element.clientWidth;
     if (!tiles || !room) return;
     const height = innerHeight - this.element.getBoundingClientRect().top - scrollY - GAP;
-    let best = { columns: 1, width: 0 };
-    for (let columns = 1; columns <= tiles; columns++) {
-      const rows = Math.ceil(tiles / columns);
-      const wide = (room - GAP * (columns - 1)) / columns;
-      const high = (((height - GAP * (rows - 1)) / rows - CAPTION) * 16) / 9;
-      const width = Math.min(wide, high);
-      if (width > best.width) best = { columns, width };
-    }
-    if (room < PHONE) best = tiles > 4 ? { columns: 2, width: room / 2 } : { columns: 1, width: room };
-    else if (best.width < SMALLEST) best = { columns: Math.max(1, Math.floor((room + GAP) / (SMALLEST + GAP))), width: room };
+    let best = largest(tiles, room, height, CAPTION);
+    const tight = room >= PHONE && best.width < ROOMY && best.columns > 1;
+    if (tight) best = largest(tiles, room, height, 0);
+    if (room < PHONE) best = tiles > 4 ? { columns: 2, width: room } : { columns: 1, width: room };
+    else if (best.width < SMALLEST) best = { columns: Math.floor((room + GAP) / (SMALLEST + GAP)), width: room };
+    this.list.classList.toggle('tight', tight);
     this.list.style.setProperty('--columns', best.columns);
     this.list.style.setProperty('--tile', `${Math.floor(best.width)}px`);
   }
+}
+
+function largest(tiles, room, height, caption) {
+  let best = { columns: 1, width: 0 };
+  for (let columns = 1; columns <= tiles; columns++) {
+    const rows = Math.ceil(tiles / columns);
+    const wide = (room - GAP * (columns - 1)) / columns;
+    const high = (((height - GAP * (rows - 1)) / rows - caption) * 16) / 9;
+    const width = Math.min(wide, high);
+    if (width > best.width) best = { columns, width };
+  }
+  return best;
 }
 
 class Tile {
@@ -131,7 +141,7 @@ class Tile {
     this.wrong = wrong;
     this.notice.tell(wrong, !wrong && !this.screen.shown);
     this.link.classList.toggle('down', !!wrong || this.board.away);
-    this.link.classList.toggle('failed', stream.state === 'failed');
+    for (const state of ['ended', 'failed']) this.link.classList.toggle(state, stream.state === state);
     const index = stream.labels.indexOf(stream.label);
     say(this.label, wrong ? wrong.title.toLowerCase() : (stream.label ?? 'computing…'));
     this.label.classList.toggle('none', !wrong && stream.label === null);
