@@ -1,7 +1,7 @@
 // The timeline: a line for each label, the threshold, what was shown as shading with a ribbon under it, and gaps
 // hatched. uPlot draws; this says what, and what lies under the pointer or the keys.
 
-import { clock, colour, element, moment, percent, say } from './words.js';
+import { COLOURS, clock, colour, element, moment, percent, say } from './words.js';
 
 /** The ribbon lies below nought, so that no line hides it. */
 const RIBBON = { top: -0.04, bottom: -0.12 };
@@ -23,7 +23,7 @@ export class Chart {
     this.empty = element('p', { className: 'empty', textContent: 'Nothing has been analysed yet.' });
     this.element = element('div', {
       className: seek ? 'chart seekable' : 'chart', tabIndex: 0, role: 'slider',
-      'aria-label': 'Confidence over time: choose a moment', 'aria-valuemin': 0, 'aria-valuemax': 0, 'aria-valuenow': 0,
+      'aria-label': 'Confidence over time: choose a moment', 'aria-valuemin': 0, 'aria-valuemax': 0, 'aria-valuenow': 0, 'aria-valuetext': 'no moment chosen',
     }, this.readout, this.empty);
     this.resized = new ResizeObserver(() => this.fit());
     this.resized.observe(this.element);
@@ -52,6 +52,7 @@ export class Chart {
     this.empty.hidden = this.history.rows.length > 0;
     this.element.setAttribute('aria-valuemin', Math.round(from));
     this.element.setAttribute('aria-valuemax', Math.round(to));
+    if (this.readout.hidden) this.element.setAttribute('aria-valuenow', Math.round(to));
     if (!this.plot || lines.join() !== this.lines.join()) return this.build();
     this.plot.batch(() => {
       this.plot.setData(this.history.columns(this.lines, this.from, this.toX), false);
@@ -92,12 +93,12 @@ export class Chart {
       scales: { x: { time: false, auto: false }, y: { auto: false, range: [RIBBON.bottom, 1.02] } },
       axes: [
         { ...axis, size: 24, gap: 5, space: 78, incrs: this.live ? LIVE_STEPS : RECORDED_STEPS,
-          values: (_, all) => all.map(x => this.tell(this.toMs(x))) },
+          values: (plot, all) => all.map(x => (fits(plot, x) ? this.tell(this.toMs(x)) : '')) },
         { ...axis, size: 50, gap: 6, splits: [0, 0.5, 1], values: (_, all) => all.map(percent) },
       ],
       series: [{}, ...this.lines.map(label => ({
         stroke: this.hues[label], width: 2, points: { show: false },
-        dash: Math.floor(label / 6) % 2 ? [6, 4] : undefined,
+        dash: Math.floor(label / COLOURS) % 2 ? [6, 4] : undefined,
       }))],
       hooks: {
         drawClear: [plot => this.shade(plot)],
@@ -198,6 +199,7 @@ export class Chart {
     const { left } = plot.cursor;
     if (!this.items || left == null || left < 0) {
       this.readout.hidden = true;
+      this.element.setAttribute('aria-valuetext', 'no moment chosen');
       return;
     }
     const ms = this.toMs(plot.posToVal(left, 'x'));
@@ -278,6 +280,9 @@ export class Chart {
     this.playhead.style.translate = `${this.plot.valToPos(this.toX(ms), 'x')}px 0`;
   }
 }
+
+/** Whether a time under the plot has room for its last figures. */
+const fits = (plot, x) => plot.valToPos(x, 'x') < plot.width - 50 - 30;
 
 function hatching(ink) {
   const size = 8 * Math.max(1, Math.round(devicePixelRatio));

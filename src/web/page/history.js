@@ -43,11 +43,13 @@ export class History {
     return this.rows.at(-1)?.[0] ?? 0;
   }
 
-  /** The labels worth a line, by index: all, or of many those with the highest peaks. */
+  /** The labels worth a line, by index: all, or of many those shown last, then those with the highest peaks. */
   lines() {
     const all = this.labels.map((_, label) => label);
     if (all.length <= COLOURS) return all;
-    return all.sort((a, b) => this.peaks[b] - this.peaks[a]).slice(0, COLOURS).sort((a, b) => a - b);
+    const shown = this.intervals.slice(-COLOURS).map(interval => this.labels.indexOf(interval.label)).reverse();
+    const highest = all.sort((a, b) => this.peaks[b] - this.peaks[a]).slice(0, COLOURS);
+    return [...new Set([...shown, ...highest])].filter(label => label >= 0).slice(0, COLOURS).sort((a, b) => a - b);
   }
 
   gapAt(ms) {

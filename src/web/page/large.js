@@ -6,7 +6,7 @@ import { History } from './history.js';
 import { Screen } from './pictures.js';
 import { Player } from './player.js';
 import { notice } from './wall.js';
-import { clock, colour, element, lasting, length, moment, percent, say, trouble } from './words.js';
+import { clock, colour, element, lasting, length, moment, percent, say } from './words.js';
 
 const WINDOWS = [1, 3, 10];
 const USUAL_WINDOW = 3;
@@ -35,7 +35,7 @@ export class Large {
     this.stage = element('div', { className: 'stage' }, this.canvas, this.notice.element);
     this.screen = new Screen(this.canvas, ms => this.drew(ms));
     if (!this.live) {
-      this.player = new Player({ name, screen: this.screen, length: this.stream.duration_ms, moved: ms => this.moved(ms) });
+      this.player = new Player({ name, screen: this.screen, length: this.stream.duration_ms ?? 0, moved: ms => this.moved(ms) });
       this.stage.addEventListener('click', () => this.player.toggle());
     }
     this.chart = new Chart({ history: this.history, live: this.live, seek: this.player && (ms => this.player.seek(ms)) });
@@ -46,7 +46,7 @@ export class Large {
   }
 
   build() {
-    this.shown = element('bdi', { className: 'shown-label' });
+    this.shown = element('bdi');
     this.share = element('span', { className: 'shown-share' });
     this.swatch = element('i', { className: 'swatch' });
     this.meters = element('ul', { className: 'meters', role: 'list' });
@@ -68,7 +68,7 @@ export class Large {
         ...children);
     };
     const timeline = section('timeline', 'Timeline', ...(this.live ? [this.windows()] : []), this.chart.element);
-    const verdict = section('verdict', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, this.swatch, this.shown, ' ', this.share), this.state, this.meters);
+    const verdict = section('verdict', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
     const facts = section('facts', 'Facts', this.facts);
     const scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
     const intervals = section('intervals', 'Intervals', this.noIntervals, scroll);
@@ -143,7 +143,7 @@ export class Large {
     this.arrived = performance.now();
     this.list();
     const row = this.history.rows.at(-1);
-    if (row && this.stream?.state === 'running') this.verdict(row);
+    if (row && !this.wrong) this.verdict(row);
     if (!CALM.matches) this.draw();
   }
 
@@ -153,13 +153,12 @@ export class Large {
     if (!stream) return;
     const [wide, high] = stream.size ?? [16, 9];
     this.element.style.setProperty('--aspect', wide / high);
-    const lost = this.board.lost(stream);
-    this.wrong = this.live ? trouble(stream, lost, this.board.now()) : null;
+    this.wrong = this.live ? this.board.trouble(stream) : null;
     this.notice.tell(this.wrong, this.live && !this.wrong && !this.screen.shown);
-    this.element.classList.toggle('down', !!this.wrong || (this.board.away && this.live));
+    this.element.classList.toggle('down', !!this.wrong);
     for (const state of ['ended', 'failed']) this.element.classList.toggle(state, this.live && stream.state === state);
     if (this.live) this.verdict(this.wrong ? null : this.history.rows.at(-1));
-    this.tellFacts(lost);
+    this.tellFacts();
   }
 
   /** The label that is shown, and each label's confidence. */
@@ -213,12 +212,11 @@ export class Large {
     this.reading = setTimeout(() => this.board.announce(text), SETTLED);
   }
 
-  tellFacts(lost) {
-    const { stream, board } = this;
-    const since = stream.state === 'running' ? Date.parse(stream.since) : lost;
-    const word = { running: 'Live', stalled: 'No picture', reconnecting: 'Reconnecting', connecting: 'Connecting', ended: 'Ended', failed: 'Failed' }[stream.state] ?? stream.state;
-    say(this.state, this.live ? `${word} since ${clock(since, board.now())} · ${lasting(board.now() - since)}` : '');
+  tellFacts() {
+    const { stream, board, wrong } = this;
+    const since = Date.parse(stream.since);
     this.state.hidden = !this.live;
+    say(this.state, wrong ? `${wrong.title} ${wrong.since}` : `Live since ${clock(since, board.now())} · ${lasting(board.now() - since)}`);
     const dropped = Object.entries(stream.frames?.dropped ?? {}).filter(([, number]) => number > 0);
     const facts = [];
     if (this.live) {

@@ -3,7 +3,7 @@
 
 import { Large } from './large.js';
 import { Pictures } from './pictures.js';
-import { clock, count, element, icon, lasting, percent, say } from './words.js';
+import { clock, element, icon, lasting, percent, say, since, trouble } from './words.js';
 import { Wall } from './wall.js';
 
 /** The server tells of its streams each second; silent for so long, it is away. */
@@ -24,7 +24,11 @@ const board = {
   /** The server's clock, which need not be this machine's. */
   now: () => Date.now() + board.ahead,
   stream: name => board.streams.find(stream => stream.name === name),
-  lost: stream => board.losses.get(stream.name) ?? Date.parse(stream.since),
+  /** What keeps a stream's picture from being live, or null. While the server is away the banner has told why. */
+  trouble(stream) {
+    if (board.away) return { title: 'Not live', since: since(line.heard, Date.now()), reason: '', told: true };
+    return trouble(stream, board.losses.get(stream.name) ?? Date.parse(stream.since), board.now());
+  },
   watch: address => pictures.watch(address),
   announce: text => say(part('said'), text),
 };
@@ -40,9 +44,10 @@ const pictures = new Pictures(picture => view?.show?.(picture), cause => {
 
 // --- what the server says -------------------------------------------------------------------------------------------
 
-const line = { source: null, heard: Date.now(), wait: FIRST_WAIT, failures: 0, cause: null };
+const line = { source: null, called: 0, heard: Date.now(), wait: FIRST_WAIT, failures: 0, cause: null };
 
 function listen() {
+  line.called = Date.now();
   const source = (line.source = new EventSource('/api/events'));
   source.addEventListener('streams', event => {
     heard();
@@ -57,7 +62,7 @@ function listen() {
     if (source !== line.source) return;
     line.failures++;
     hangUp();
-    ask();
+    if (line.failures % 4 === 2) ask();
   });
 }
 
@@ -70,7 +75,7 @@ function heard() {
   board.away = false;
   // What came meanwhile was missed, and the pictures' connection may hang.
   view?.load?.();
-  pictures.restart();
+  if (!document.hidden) pictures.restart();
   tellServer();
 }
 
@@ -95,7 +100,7 @@ async function ask() {
 }
 
 function tick() {
-  if (line.source && Date.now() - line.heard > SILENCE) {
+  if (line.source && Date.now() - Math.max(line.heard, line.called) > SILENCE) {
     line.failures += 2;
     hangUp();
   }
@@ -200,9 +205,10 @@ function tellTitle() {
   const stream = name !== null && board.stream(name);
   say(part('title'), name ?? 'All streams');
   part('title').title = name ?? '';
-  say(part('summary'), board.mode === 'recording' ? 'Recording'
-    : streams.length < 2 ? '' : `${count(streams.length, 'stream', 'streams')}${down ? ` · ${down} without picture` : ''}`);
-  part('summary').classList.toggle('down', down > 0);
+  const several = streams.length > 1;
+  say(part('count'), board.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
+  say(part('without'), several && down ? `${down} without picture` : '');
+  part('summary').classList.toggle('down', several && down > 0);
   const says = stream?.label ? `${stream.label} ${percent(stream.confidence)} · ` : '';
   const title = `${board.mode === 'live' ? says : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
   if (document.title !== title) document.title = title;

@@ -158,21 +158,29 @@ export class Pictures {
   constructor(show, told, ended = null) {
     Object.assign(this, { show, told, ended });
     this.address = null;
+    this.stopped = false;
   }
 
   /** Asks for other pictures from now on; null for none. */
   watch(address) {
     if (address === this.address) return;
     this.address = address;
-    this.restart();
+    if (!this.stopped) this.restart();
   }
 
   restart() {
-    this.stop();
+    this.halt();
+    this.stopped = false;
     if (this.address) this.run(this.address, (this.running = new AbortController()).signal);
   }
 
+  /** Takes none until `restart`, whatever is asked for meanwhile. */
   stop() {
+    this.halt();
+    this.stopped = true;
+  }
+
+  halt() {
     this.running?.abort();
     this.running = null;
     this.told(null);

@@ -1,7 +1,7 @@
 // All streams at once, as tiles that are links to the stream they show.
 
 import { Screen } from './pictures.js';
-import { colour, element, percent, say, trouble } from './words.js';
+import { colour, element, percent, say } from './words.js';
 
 const RATE = 8;
 const GAP = 15;
@@ -137,10 +137,10 @@ class Tile {
 
   update(stream) {
     this.stream = stream;
-    const wrong = trouble(stream, this.board.lost(stream), this.board.now());
+    const wrong = this.board.trouble(stream);
     this.wrong = wrong;
     this.notice.tell(wrong, !wrong && !this.screen.shown);
-    this.link.classList.toggle('down', !!wrong || this.board.away);
+    this.link.classList.toggle('down', !!wrong);
     for (const state of ['ended', 'failed']) this.link.classList.toggle(state, stream.state === state);
     const index = stream.labels.indexOf(stream.label);
     say(this.label, wrong ? wrong.title.toLowerCase() : (stream.label ?? 'computing…'));
@@ -153,7 +153,7 @@ class Tile {
   /** Between two tellings of the streams, rows bring the confidence of the label that is shown. */
   confide(row) {
     const { stream } = this;
-    if (stream?.state !== 'running' || row[1] < 0 || stream.labels[row[1]] !== stream.label) return;
+    if (this.wrong || row[1] < 0 || stream?.labels[row[1]] !== stream?.label) return;
     this.confidence(row[row[1] + 2]);
   }
 
@@ -172,7 +172,7 @@ export function notice() {
   return {
     element: made,
     tell(wrong, waiting) {
-      made.hidden = !wrong && !waiting;
+      made.hidden = wrong ? wrong.told : !waiting;
       if (wrong) [[title, wrong.title], [since, wrong.since], [reason, wrong.reason]].forEach(([node, text]) => say(node, text));
       else if (waiting) [[title, 'Waiting for a picture'], [since, ''], [reason, '']].forEach(([node, text]) => say(node, text));
     },

@@ -74,8 +74,6 @@ function whole(seconds) {
 
 export const percent = share => `${Math.round(share * 100)} %`;
 
-export const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
-
 const REASONS = {
   refused: 'the camera refuses the connection',
   unauthorised: 'user or password is wrong',
@@ -90,23 +88,25 @@ const REASONS = {
 export const because = reason => REASONS[reason] ?? reason ?? '';
 
 /**
- * What keeps a stream from showing pictures, in words, or null while all is well. `lost` is when its last picture came
- * (UTC), which outlives the states that follow: stalled, then reconnecting.
+ * What keeps a stream from showing pictures, in words, or null while all is well; `told` where the page has
+ * said so elsewhere. `lost` is when the last picture came (UTC): stalled, then reconnecting, it is lost since the same.
  */
 export function trouble(stream, lost, now) {
-  const since = `since ${clock(lost, now)} · ${lasting(now - lost)}`;
+  const reason = because(stream.reason);
   switch (stream.state) {
     case 'running':
       return null;
     case 'connecting':
-      return { title: 'Connecting', since, reason: because(stream.reason) };
+      return { title: 'Connecting', since: since(lost, now), reason, told: false };
     case 'stalled':
-      return { title: 'No picture', since, reason: because(stream.reason) };
+      return { title: 'No picture', since: since(lost, now), reason, told: false };
     case 'reconnecting':
-      return { title: 'No picture', since, reason: `Reconnecting${stream.reason ? `: ${because(stream.reason)}` : ''}` };
+      return { title: 'No picture', since: since(lost, now), reason: `Reconnecting${reason && `: ${reason}`}`, told: false };
     case 'ended':
-      return { title: 'Ended', since: `at ${clock(lost, now)}`, reason: because(stream.reason) };
+      return { title: 'Ended', since: `at ${clock(lost, now)}`, reason, told: false };
     default:
-      return { title: 'Failed', since, reason: because(stream.reason) };
+      return { title: 'Failed', since: since(lost, now), reason, told: false };
   }
 }
+
+export const since = (then, now) => `since ${clock(then, now)} · ${lasting(now - then)}`;
