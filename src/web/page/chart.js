@@ -52,7 +52,7 @@ export class Chart {
     this.empty.hidden = this.history.rows.length > 0;
     this.element.setAttribute('aria-valuemin', Math.round(from));
     this.element.setAttribute('aria-valuemax', Math.round(to));
-    if (this.readout.hidden) this.element.setAttribute('aria-valuenow', Math.round(to));
+    if (this.readout.hidden && !this.seek) this.element.setAttribute('aria-valuenow', Math.round(to));
     if (!this.plot || lines.join() !== this.lines.join()) return this.build();
     this.plot.batch(() => {
       this.plot.setData(this.history.columns(this.lines, this.from, this.toX), false);
@@ -199,12 +199,11 @@ export class Chart {
     const { left } = plot.cursor;
     if (!this.items || left == null || left < 0) {
       this.readout.hidden = true;
-      this.element.setAttribute('aria-valuetext', 'no moment chosen');
+      if (!this.seek) this.element.setAttribute('aria-valuetext', 'no moment chosen');
       return;
     }
     const ms = this.toMs(plot.posToVal(left, 'x'));
     const row = this.history.at(ms);
-    const said = row ? this.items.map(({ label }) => `${this.history.labels[label]} ${percent(row[label + 2])}`) : [this.absence(ms)];
     say(this.when, this.tell(ms));
     for (const { label, line, share } of this.items) {
       line.hidden = !row;
@@ -213,14 +212,20 @@ export class Chart {
       line.classList.toggle('on', row[1] === label);
     }
     this.nothing.hidden = !!row;
-    say(this.nothing, row ? '' : said[0]);
-    this.element.setAttribute('aria-valuenow', Math.round(ms));
-    this.element.setAttribute('aria-valuetext', `${this.tell(ms)}: ${said.join(', ')}`);
+    say(this.nothing, row ? '' : this.absence(ms));
+    if (!this.seek) this.pronounce(ms, row);
     this.readout.hidden = false;
     const at = left + plot.over.offsetLeft;
     const room = this.element.clientWidth - this.readout.offsetWidth - 4;
     const beside = at + 14 <= room ? at + 14 : at - 14 - this.readout.offsetWidth;
     this.readout.style.translate = `${Math.max(4, Math.min(beside, room))}px 8px`;
+  }
+
+  /** The moment and its confidences for those who hear them. */
+  pronounce(ms, row) {
+    const said = row ? this.items.map(({ label }) => `${this.history.labels[label]} ${percent(row[label + 2])}`).join(', ') : this.absence(ms);
+    this.element.setAttribute('aria-valuenow', Math.round(ms));
+    this.element.setAttribute('aria-valuetext', `${this.tell(ms)}: ${said}`);
   }
 
   absence(ms) {
@@ -257,26 +262,24 @@ export class Chart {
     return this.history.intervalAt(this.toMs(this.plot.posToVal(event.clientX - box.left, 'x')));
   }
 
+  /** The keys of a camera's timeline read it; a recording's move the picture, which is the player's. */
   key(event) {
-    if (!this.plot) return;
+    if (!this.plot || this.seek) return;
     const { cursor, over } = this.plot;
     const width = over.clientWidth;
     const now = cursor.left >= 0 ? cursor.left : width - 1;
     const step = event.shiftKey ? width / 10 : width / 100;
     const to = { ArrowLeft: now - step, ArrowRight: now + step, Home: 0, End: width - 1 }[event.key];
-    if (to !== undefined) {
-      this.plot.setCursor({ left: Math.max(0, Math.min(width - 1, to)), top: 0 });
-    } else if (event.key === 'Enter' && this.seek && cursor.left >= 0) {
-      this.seek(this.toMs(this.plot.posToVal(cursor.left, 'x')));
-    } else return;
+    if (to === undefined) return;
+    this.plot.setCursor({ left: Math.max(0, Math.min(width - 1, to)), top: 0 });
     event.preventDefault();
-    event.stopPropagation();
   }
 
   /** Marks the moment that the picture shows. */
   mark(ms) {
     if (!this.plot) return;
     this.playhead.hidden = false;
+    this.pronounce(ms, this.history.at(ms));
     this.playhead.style.translate = `${this.plot.valToPos(this.toX(ms), 'x')}px 0`;
   }
 }

@@ -5,7 +5,7 @@ import { Chart } from './chart.js';
 import { History } from './history.js';
 import { Screen } from './pictures.js';
 import { Player } from './player.js';
-import { notice } from './wall.js';
+import { notice, SOON } from './wall.js';
 import { clock, colour, element, lasting, length, moment, percent, say } from './words.js';
 
 const WINDOWS = [1, 3, 10];
@@ -29,6 +29,7 @@ export class Large {
     this.stream = board.stream(name);
     this.early = [];
     this.arrived = 0;
+    this.made = performance.now();
 
     this.canvas = element('canvas', { width: 16, height: 9, role: 'img', 'aria-label': `${this.live ? 'Live picture' : 'Picture'} of ${name}` });
     this.notice = notice();
@@ -154,7 +155,7 @@ export class Large {
     const [wide, high] = stream.size ?? [16, 9];
     this.element.style.setProperty('--aspect', wide / high);
     this.wrong = this.live ? this.board.trouble(stream) : null;
-    this.notice.tell(this.wrong, this.live && !this.wrong && !this.screen.shown);
+    this.notice.tell(this.wrong, this.live && !this.screen.shown && performance.now() - this.made > SOON);
     this.element.classList.toggle('down', !!this.wrong);
     for (const state of ['ended', 'failed']) this.element.classList.toggle(state, this.live && stream.state === state);
     if (this.live) this.verdict(this.wrong ? null : this.history.rows.at(-1));

@@ -77,7 +77,7 @@ function drawAll() {
   ready.clear();
 }
 
-/** A canvas that shows the newest picture it was given, no larger than it appears on the page. */
+/** A canvas that shows the newest picture it was given, not much larger than it appears on the page. */
 export class Screen {
   constructor(canvas, drawn = () => {}) {
     this.canvas = canvas;
@@ -123,9 +123,10 @@ export class Screen {
   draw() {
     const { canvas, bitmap } = this;
     if (!bitmap) return;
-    const scale = this.width ? Math.min(1, this.width / bitmap.width) : 1;
-    const width = Math.max(1, Math.round(bitmap.width * scale));
-    const height = Math.max(1, Math.round(bitmap.height * scale));
+    // A whole part of its size keeps the picture's shape to the pixel.
+    const part = this.width ? Math.max(1, Math.floor(bitmap.width / this.width)) : 1;
+    const width = Math.ceil(bitmap.width / part);
+    const height = Math.ceil(bitmap.height / part);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     this.context.drawImage(bitmap, 0, 0, width, height);
     bitmap.close();

@@ -136,6 +136,8 @@ export class Player {
     const { target } = event;
     const busy = target.closest?.('button, a, select, textarea') || target.matches?.('input:not([type=range])');
     if (event.key === ' ' && !busy) this.toggle();
+    else if (event.key === 'Home') this.seek(0);
+    else if (event.key === 'End') this.seek(this.length);
     else if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
       const step = event.shiftKey ? LEAP : STEP;
       this.seek(this.position + (event.key === 'ArrowLeft' ? -step : step));

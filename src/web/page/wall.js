@@ -9,6 +9,10 @@ const CAPTION = 48;
 /** Tiles that would be narrower than this for want of height have their caption on the picture. */
 const ROOMY = 480;
 const SMALLEST = 232;
+/** Scrolling has settled after so many milliseconds. */
+const SETTLED = 200;
+/** Pictures that come within this need not be waited for in words. */
+export const SOON = 1000;
 /** Below this width it is a phone: one column for a few streams, two for many. */
 const PHONE = 600;
 
@@ -63,7 +67,8 @@ export class Wall {
       if (tile) tile.visible = entry.isIntersecting;
     }
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.board.watch(this.address()), 200);
+    this.settling = setTimeout(() => this.board.watch(this.address()), this.looked ? SETTLED : 0);
+    this.looked = true;
   }
 
   /** The pictures of all tiles in sight, over one connection. */
@@ -115,6 +120,7 @@ class Tile {
     this.board = board;
     this.name = name;
     this.visible = false;
+    this.made = performance.now();
     this.canvas = element('canvas', { width: 16, height: 9, role: 'img', 'aria-label': `Live picture of ${name}` });
     this.notice = notice();
     this.fill = element('span', { className: 'fill' });
@@ -139,7 +145,7 @@ class Tile {
     this.stream = stream;
     const wrong = this.board.trouble(stream);
     this.wrong = wrong;
-    this.notice.tell(wrong, !wrong && !this.screen.shown);
+    this.notice.tell(wrong, !this.screen.shown && performance.now() - this.made > SOON);
     this.link.classList.toggle('down', !!wrong);
     for (const state of ['ended', 'failed']) this.link.classList.toggle(state, stream.state === state);
     const index = stream.labels.indexOf(stream.label);
