@@ -77,7 +77,17 @@ function drawAll() {
   ready.clear();
 }
 
-/** A canvas that shows the newest picture it was given, not much larger than it appears on the page. */
+/** The largest size within a width that keeps the picture's shape to the pixel, so that no edge is left bare. */
+function fitting({ width, height }, room) {
+  if (!room || room >= width) return { width, height };
+  const step = width / common(width, height);
+  const fit = step <= room ? Math.floor(room / step) * step : room;
+  return { width: fit, height: Math.max(1, Math.round((fit * height) / width)) };
+}
+
+const common = (a, b) => (b === 0 ? a : common(b, a % b));
+
+/** A canvas that shows the newest picture it was given, no larger than it appears on the page. */
 export class Screen {
   constructor(canvas, drawn = () => {}) {
     this.canvas = canvas;
@@ -123,10 +133,7 @@ export class Screen {
   draw() {
     const { canvas, bitmap } = this;
     if (!bitmap) return;
-    // A whole part of its size keeps the picture's shape to the pixel.
-    const part = this.width ? Math.max(1, Math.floor(bitmap.width / this.width)) : 1;
-    const width = Math.ceil(bitmap.width / part);
-    const height = Math.ceil(bitmap.height / part);
+    const { width, height } = fitting(bitmap, this.width);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     this.context.drawImage(bitmap, 0, 0, width, height);
     bitmap.close();
