@@ -10,7 +10,25 @@ use crate::web::routes::Site;
 
 const HTML: &str = "text/html; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 1] = [("/", HTML, include_str!("page/index.html"))];
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+const FILES: [(&str, &str, &str); 13] = [
+    ("/", HTML, include_str!("page/index.html")),
+    ("/page.css", CSS, include_str!("page/page.css")),
+    ("/page.js", JS, include_str!("page/page.js")),
+    ("/wall.js", JS, include_str!("page/wall.js")),
+    ("/large.js", JS, include_str!("page/large.js")),
+    ("/player.js", JS, include_str!("page/player.js")),
+    ("/chart.js", JS, include_str!("page/chart.js")),
+    ("/history.js", JS, include_str!("page/history.js")),
+    ("/pictures.js", JS, include_str!("page/pictures.js")),
+    ("/words.js", JS, include_str!("page/words.js")),
+    ("/uplot.js", JS, include_str!("page/uPlot.iife.min.js")),
+    ("/uplot.css", CSS, include_str!("page/uPlot.min.css")),
+    ("/uplot.license", TEXT, include_str!("page/uPlot.LICENSE")),
+];
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {

@@ -1,0 +1,190 @@
+// Looks at the page of a running livelabel in a headless Chromium, and says as JSON what it found; exit code 1 where
+// something is not as promised.
+//
+// usage: node page.mjs http://127.0.0.1:8080/ [--expect LABEL] [--shots DIR]
+//
+// CHROMIUM names another browser than /usr/bin/chromium.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { chromium } from 'playwright-core';
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { expect: { type: 'string' }, shots: { type: 'string' } } });
+const base = positionals[0];
+if (!base) {
+  console.error('usage: node page.mjs URL [--expect LABEL] [--shots DIR]');
+  process.exit(2);
+}
+if (values.shots) mkdirSync(values.shots, { recursive: true });
+
+const PATIENCE = 20e3;
+/** As wide is a canvas that nothing was drawn on. */
+const EMPTY = 16;
+const VIEWS = [
+  { name: 'desktop-light', width: 1440, height: 900, scheme: 'light' },
+  { name: 'desktop-dark', width: 1440, height: 900, scheme: 'dark' },
+  { name: 'phone-light', width: 360, height: 640, scheme: 'light' },
+  { name: 'phone-dark', width: 390, height: 844, scheme: 'dark' },
+];
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+});
+const found = { base, failures: [] };
+const fail = text => found.failures.push(text);
+
+try {
+  for (const view of VIEWS) found[view.name] = await look(view);
+} catch (error) {
+  fail(error.message.split('\n')[0]);
+} finally {
+  await browser.close();
+}
+console.log(JSON.stringify(found, null, 2));
+process.exitCode = found.failures.length > 0 ? 1 : 0;
+
+async function look({ name, width, height, scheme }) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+  const page = await context.newPage();
+  const complain = text => fail(`${name}: ${text}`);
+  page.on('console', message => message.type() === 'error' && complain(`console: ${message.text()}`));
+  page.on('pageerror', error => complain(`script: ${error.message}`));
+  page.on('request', request => {
+    const { protocol, origin } = new URL(request.url());
+    if (protocol.startsWith('http') && origin !== new URL(base).origin) complain(`outside request: ${request.url()}`);
+  });
+  await page.goto(base);
+  await page.locator('canvas').first().waitFor({ timeout: PATIENCE });
+  const { mode, streams } = await page.evaluate(async () => (await fetch('/api/streams')).json());
+
+  const seen = { streams: streams.length, mode };
+  if (mode === 'recording') {
+    await page.getByRole('button', { name: 'Play' }).click();
+  } else if (streams.length > 1) {
+    seen.wall = await inspect(page, complain, 'wall');
+    if (values.shots) await page.screenshot({ path: join(values.shots, `${name}-wall.png`) });
+    const first = page.locator('a.tile').first();
+    await first.focus();
+    await page.keyboard.press('Enter');
+    await page.locator('article.large').waitFor({ timeout: PATIENCE });
+  }
+  if (mode === 'recording' || streams[0].state === 'running') {
+    seen.moves = await moves(page);
+    if (!seen.moves) complain('the picture does not move');
+  }
+  if (values.expect) {
+    const shown = page.locator('.shown').getByText(values.expect, { exact: true });
+    await shown.waitFor({ timeout: PATIENCE }).catch(() => complain(`the label ${values.expect} does not appear`));
+  }
+  seen.label = await page.locator('.shown').innerText();
+  if (!seen.label.trim()) complain('no label is told');
+  seen.large = await inspect(page, complain, 'large view');
+  if (values.shots) await page.screenshot({ path: join(values.shots, `${name}.png`) });
+  if (mode !== 'recording' && streams.length > 1) {
+    await page.keyboard.press('Escape');
+    await page.locator('.wall').waitFor({ timeout: PATIENCE }).catch(() => complain('Escape does not lead back'));
+  }
+  await context.close();
+  return seen;
+}
+
+/** Whether the first picture's pixels change within the time that a picture may take. */
+async function moves(page) {
+  const look = () => page.locator('canvas[role=img]').first().evaluate(canvas => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let sum = 0;
+    for (let at = 0; at < data.length; at += 4) sum = (sum * 31 + data[at] + data[at + 1] * 3 + data[at + 2] * 7) | 0;
+    return [canvas.width, sum];
+  });
+  // A canvas takes its size with the first picture, and another when the page is laid out: only pictures of one size
+  // are compared.
+  const before = new Map();
+  for (const until = Date.now() + PATIENCE; Date.now() < until;) {
+    const [width, sum] = await look();
+    if (width > EMPTY && before.has(width) && before.get(width) !== sum) return true;
+    before.set(width, sum);
+    await page.waitForTimeout(100);
+  }
+  return false;
+}
+
+async function inspect(page, complain, where) {
+  const seen = await page.evaluate(measure);
+  for (const control of seen.nameless) complain(`${where}: no accessible name: ${control}`);
+  if (seen.overflow > 0) complain(`${where}: ${seen.overflow} px wider than the window`);
+  for (const { text, ratio, needed } of seen.contrasts) {
+    if (ratio < needed) complain(`${where}: contrast ${ratio} of "${text}" is below ${needed}`);
+  }
+  const lowest = Math.min(...seen.contrasts.map(pair => pair.ratio));
+  return { controls: seen.controls, texts: seen.contrasts.length, lowestContrast: lowest, overflow: seen.overflow };
+}
+
+/** Runs in the page: controls without a name, how far the page sticks out, and the contrast of every text. */
+function measure() {
+  const visible = node => node.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && node.getClientRects().length > 0;
+  const named = node => {
+    const labelled = (node.getAttribute('aria-labelledby') ?? '').split(' ').map(id => document.getElementById(id)?.textContent ?? '').join('');
+    const inside = [...node.querySelectorAll('[aria-label]')].map(child => child.getAttribute('aria-label')).join('');
+    const label = node.labels ? [...node.labels].map(label => label.textContent).join('') : '';
+    return `${node.getAttribute('aria-label') ?? ''}${labelled}${label}${node.textContent}${inside}`.trim();
+  };
+  const controls = [...document.querySelectorAll('a[href], button, input, select, canvas[role], [tabindex="0"], nav, [role=slider], [role=region], [role=group]')]
+    .filter(node => node.getClientRects().length > 0);
+  const nameless = controls.filter(node => !named(node)).map(node => node.outerHTML.slice(0, 120));
+
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgba = css => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = css;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
+    return [red, green, blue, alpha / 255];
+  };
+  const over = (top, below) => [0, 1, 2].map(at => top[at] * top[3] + below[at] * (1 - top[3])).concat(1);
+  // What lies over a picture must be legible whatever it shows, so white and black are tried under it.
+  const grounds = node => {
+    const layers = [];
+    for (let at = node; at; at = at.parentElement) {
+      const colour = rgba(getComputedStyle(at).backgroundColor);
+      if (colour[3] > 0) layers.push(colour);
+      if (colour[3] === 1) break;
+      if (at.matches('.notice, .tight .caption')) {
+        return [[255, 255, 255, 1], [0, 0, 0, 1]].map(base => layers.reduceRight((below, top) => over(top, below), base));
+      }
+    }
+    return [layers.reduceRight((below, top) => over(top, below), [255, 255, 255, 1])];
+  };
+  const light = colour => {
+    const [red, green, blue] = colour.slice(0, 3).map(value => {
+      const share = value / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const contrast = (a, b) => {
+    const [high, low] = [light(a), light(b)].sort((one, other) => other - one);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const contrasts = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const text = walk.currentNode.textContent.trim();
+    const node = walk.currentNode.parentElement;
+    if (!text || !visible(node) || node.closest('.hidden, script, noscript')) continue;
+    const style = getComputedStyle(node);
+    let opacity = 1;
+    for (let at = node; at; at = at.parentElement) opacity *= Number(getComputedStyle(at).opacity);
+    const size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+    const colour = rgba(style.color);
+    colour[3] *= opacity;
+    const ratio = Math.min(...grounds(node).map(ground => contrast(over(colour, ground), ground)));
+    contrasts.push({ text: text.slice(0, 40), ratio: Math.floor(ratio * 100) / 100, needed: large ? 3 : 4.5 });
+  }
+  return {
+    controls: controls.length, nameless, contrasts,
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  };
+}
