@@ -315,6 +315,9 @@ pub enum ModelCommand {
         pictures: Vec<PathBuf>,
         #[arg(long, default_value = "auto", value_name = "DEVICE")]
         device: Choice,
+        /// How floating point numbers may be rounded on the way
+        #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
+        rounding: Rounding,
         /// As JSON, with all logits
         #[arg(long)]
         json: bool,

@@ -7,6 +7,7 @@ use clap::Parser;
 use livelabel::cli::{BenchCommand, Cli, Command, LogFormat, ModelCommand};
 use livelabel::config::Config;
 use livelabel::error::Error;
+use livelabel::inference::session::Demand;
 use livelabel::settings::Settings;
 use livelabel::{analyzer, bench, frames, logging, models, signals};
 
@@ -84,8 +85,9 @@ fn model(command: ModelCommand) -> Result<String, Error> {
             let model = models::build(&backbone, head, labels, precision, &output, force)?;
             Ok(models::show(&model, false))
         }
-        ModelCommand::Verify { model, pictures, device, json } => {
-            models::verify(&models::read(model.as_deref())?, &pictures, device, json)
+        ModelCommand::Verify { model, pictures, device, rounding, json } => {
+            let demand = Demand { choice: device, batch: Some(2), singles: true, rounding, threads: None };
+            models::verify(&models::read(model.as_deref())?, &pictures, demand, json)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::inference::device::{Choice, Device, candidates, survey};
+use crate::inference::device::{Device, candidates, survey};
 use crate::inference::model::Model;
 use crate::inference::preprocess::{Preprocessor, read_picture};
 use crate::inference::session::{Demand, Session};
@@ -82,8 +82,8 @@ pub fn build(
 ///
 /// # Errors
 /// Where the model cannot be loaded, or its answers are no probabilities, or depend on the batch they are made in.
-pub fn verify(model: &Model, pictures: &[PathBuf], choice: Choice, as_json: bool) -> Result<String> {
-    let mut session = Session::load(model, Demand { choice, batch: Some(2), singles: true, ..Demand::default() })?;
+pub fn verify(model: &Model, pictures: &[PathBuf], demand: Demand, as_json: bool) -> Result<String> {
+    let mut session = Session::load(model, demand)?;
     let mut preprocessor = Preprocessor::new(&model.input);
     check_answers(model, &mut session)?;
     let mut results = Vec::new();

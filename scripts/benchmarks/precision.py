@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""What fp32, bf16 and int8 cost and win, with trained networks on groups that they have not seen. Called by scripts/bench."""
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import page
+from stride import shifts, shown
+
+TRAINER = page.ROOT / "target/release/livelabel-train"
+# How each is asked for: the file's precision, device, rounding.
+WAYS = {
+    "fp32, ONNX Runtime": ("fp32", "cpu", "fp32"),
+    "fp32, OpenVINO": ("fp32", "openvino", "fp32"),
+    "bf16, OpenVINO": ("fp32", "openvino", "bf16"),
+    "int8, ONNX Runtime": ("int8", "cpu", "auto"),
+    "int8, OpenVINO": ("int8", "openvino", "auto"),
+}
+REFERENCE = "fp32, ONNX Runtime"
+PICTURES_A_CALL = 500
+
+
+def told(command):
+    return json.loads(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)
+
+
+def kept(run, data):
+    """Pictures of the groups that the run kept aside: paths and classes."""
+    groups = set(json.loads((run / "split.json").read_text())["validation"])
+    with open(data / "images.tsv") as table:
+        rows = [row for row in csv.DictReader(table, delimiter="\t") if row["split_group"] in groups]
+    return [data / row["path"] for row in rows], [row["class"] for row in rows]
+
+
+def answers(model, device, rounding, paths):
+    """The label of each picture."""
+    labels, best = None, []
+    for start in range(0, len(paths), PICTURES_A_CALL):
+        some = paths[start : start + PICTURES_A_CALL]
+        how = ["--device", device, "--rounding", rounding, "--json", "--pictures", *some]
+        report = told([page.PROGRAM, "model", "verify", model, *how])
+        labels = report["model"]["labels"]
+        best += [labels[max(range(len(labels)), key=row["probabilities"].__getitem__)] for row in report["pictures"]]
+    return best
+
+
+def timelines(model, device, rounding, clips, folder):
+    out = folder / "timeline.json"
+    for clip in clips:
+        how = ["--model", model, "--device", device, "--rounding", rounding, "--only", "timeline", "--timeline", out, "--force"]
+        done = subprocess.run([page.PROGRAM, "run", clip, *how, "--quiet"], stderr=subprocess.DEVNULL)
+        yield json.loads(out.read_text()) if done.returncode == 0 else None
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench precision")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("models", type=Path)
+    given = parser.parse_args()
+    runs = [run for run in sorted(given.models.glob("fold*.run")) if (run / "head.safetensors").exists()]
+    if not runs:
+        sys.exit(f"bench: error: no complete fold*.run in {given.models}; run scripts/model DATA {given.models} first")
+    clips = sorted(path for path in given.data.glob("clips/*/*") if path.suffix in (".mp4", ".avi"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files, pictures, classes = {}, {}, {}
+        for run in runs:
+            for precision in ("fp32", "int8"):
+                files[run, precision] = folder / f"{run.stem}.{precision}.onnx"
+                export = ["export", "--run", run, "--model", files[run, precision], "--precision", precision]
+                subprocess.run([TRAINER, *export], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            pictures[run], classes[run] = kept(run, given.data)
+        lines = [
+            "| network in | accuracy on kept groups | label as fp32's | drinking found | frames with the label of fp32, clips | edges: middle, 95 %, furthest shift, ms | network, frames/s |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        reference, full, numbers = None, None, {}
+        for way, (precision, device, rounding) in WAYS.items():
+            best = [label for run in runs for label in answers(files[run, precision], device, rounding, pictures[run])]
+            right = [label for run in runs for label in classes[run]]
+            reference = reference or best
+            accuracy = statistics.mean(a == b for a, b in zip(best, right))
+            same = statistics.mean(a == b for a, b in zip(best, reference))
+            drinking = statistics.mean(a == b for a, b in zip(best, right) if b == "drinking")
+            found = list(timelines(files[runs[0], precision], device, rounding, clips, folder))
+            full = full or found
+            pairs = [pair for a, b in zip(full, found) if a and b for pair in zip(shown(a), shown(b))]
+            edges = sorted(shift for a, b in zip(full, found) if a and b for shift in shifts(a, b) if shift is not None)
+            network = ["--device", device, "--rounding", rounding, "--batches", "4", "--json"]
+            speed = told([page.PROGRAM, "bench", "network", "--model", files[runs[0], precision], *network])
+            rate = speed["batches"][0]["frames_per_second"]
+            numbers[way] = {"accuracy": accuracy, "same": same, "frames_per_second": rate}
+            at = edges[min(int(0.95 * len(edges)), len(edges) - 1)]
+            lines.append(
+                f"| {way} | {accuracy:.4f} | {100 * same:.2f} % | {drinking:.3f} "
+                f"| {100 * statistics.mean(a == b for a, b in pairs):.2f} % | {statistics.median(edges):.0f}, {at:.0f}, {edges[-1]:.0f} | {rate:.0f} |"
+            )
+            print(lines[-1], flush=True)
+    count = sum(len(paths) for paths in pictures.values())
+    text = "\n".join(lines) + (
+        f"\n\n{count} pictures of the groups that {len(runs)} training runs kept aside, each judged by the run that does not know its "
+        f"group; {sum(map(bool, full))} clips by the first run's network."
+    )
+    page.put("precision", "scripts/bench precision DATA MODELS", text, numbers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""What analysing every n-th frame only costs and wins, on labelled clips. Called by scripts/bench."""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import page
+from speed import FOOTAGE, measured
+
+STRIDES = ["2", "4", "8", "15", "auto"]
+# Long enough for `auto` to have measured its first minute and to use what it found.
+LONG_S = 600
+
+
+def timeline(folder, clip, *arguments):
+    path = folder / "timeline.json"
+    subprocess.run([page.PROGRAM, "run", clip, "--timeline", path, "--only", "timeline", "--force", "--quiet", *arguments], stderr=subprocess.DEVNULL)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def shown(told):
+    """The label of each frame, in order."""
+    labels = {}
+    for label in told["model"]["labels"]:
+        for time, _ in told[label]:
+            labels[time] = label
+    return [labels.get(row[0]) for row in told["confidences"]["rows"]]
+
+
+def shifts(full, sparse):
+    """Milliseconds between each edge of the full analysis' intervals and the nearest like it; None where there is none."""
+    for edge in ("start", "end"):
+        for interval in full["intervals"]:
+            like = [other[edge] for other in sparse["intervals"] if other["label"] == interval["label"]]
+            yield min((abs(time - interval[edge]) for time in like), default=None)
+
+
+def long_clip(folder):
+    path, once = folder / "long.mp4", folder / "once.mp4"
+    scale = ["-vf", "scale=640:360,setsar=1", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-r", "25", "-i", FOOTAGE, "-frames:v", "790", *scale, once], check=True)
+    loops = str(LONG_S * 25 // 790)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", loops, "-i", once, "-c", "copy", path], check=True)
+    return path
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench stride")
+    parser.add_argument("data", type=Path)
+    given = parser.parse_args()
+    clips = sorted(path for path in given.data.glob("clips/*/*") if path.suffix in (".mp4", ".avi"))
+    if not clips:
+        sys.exit(f"bench: error: no clips in {given.data}/clips; name the folder that holds clips/CLASS/*.mp4")
+    found = {stride: {"same": 0, "frames": 0, "edges": [], "lost": 0, "analysed": 0} for stride in STRIDES}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for clip in clips:
+            for window in ("128", "16"):
+                full = timeline(folder, clip, "--window", window)
+                if full is None:
+                    print(f"left out, cannot be analysed: {clip.name}", file=sys.stderr)
+                    break
+                for stride in STRIDES:
+                    sparse = timeline(folder, clip, "--window", window, "--stride", stride)
+                    one = found[stride]
+                    pairs = list(zip(shown(full), shown(sparse)))
+                    one["same"] += sum(a == b for a, b in pairs)
+                    one["frames"] += len(pairs)
+                    one["analysed"] += sparse["frames"]["analysed"]
+                    for shift in shifts(full, sparse):
+                        if shift is None:
+                            one["lost"] += 1
+                        else:
+                            one["edges"].append(shift)
+        path = long_clip(folder)
+        speeds = {stride: long_speed(folder, path, stride) for stride in ["1", *STRIDES]}
+    lines = [
+        "| stride | frames analysed | same label shown | edges: middle, 95 %, furthest shift, ms | edges without a counterpart | frames/s, ten minutes of 640×360 |",
+        "|---|---|---|---|---|---|",
+        f"| 1 | 100 % | 100 % | 0, 0, 0 | 0 | {speeds['1']:.0f} |",
+    ]
+    for stride in STRIDES:
+        one = found[stride]
+        edges = sorted(one["edges"])
+        at = lambda share: edges[min(int(share * len(edges)), len(edges) - 1)]
+        lines.append(
+            f"| {stride} | {100 * one['analysed'] / one['frames']:.1f} % | {100 * one['same'] / one['frames']:.2f} % "
+            f"| {statistics.median(edges):.0f}, {at(0.95):.0f}, {edges[-1]:.0f} | {one['lost']} of {one['lost'] + len(edges)} | {speeds[stride]:.0f} |"
+        )
+    text = "\n".join(lines) + f"\n\n{len(clips)} labelled clips, each with a window of 128 and of 16 predictions."
+    print(text)
+    page.put("stride", "scripts/bench stride DATA", text, {"speeds": speeds})
+
+
+def long_speed(folder, path, stride):
+    out = folder / "timeline.json"
+    files = ["--output", folder / "ours.avi", "--timeline", out, "--only", "video", "--force", "--quiet"]
+    measured([page.PROGRAM, "run", path, "--stride", stride, *files])
+    return json.loads(out.read_text())["speed"]["frames_per_second"]
+
+
+if __name__ == "__main__":
+    main()
