@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::config::{Config, Job};
 use crate::display::Display;
 use crate::error::{Error, Result};
+use crate::events::announcer::Announcer;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::media;
@@ -27,7 +28,9 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
         config.jobs.iter().try_for_each(stream::check_absent)?;
     }
     let engine = Engine::start(&model, config.device, config.batch)?;
-    let display = Display::new(config.quiet);
+    let streams = config.jobs.iter().map(|job| (job.name.clone(), job.live.is_some()));
+    let announcer = Announcer::start(&config.events, streams)?;
+    let display = Display::new(config.quiet, config.events.takes_stdout());
     let next = AtomicUsize::new(0);
     let worst = Mutex::new(0_u8);
     std::thread::scope(|scope| {
@@ -35,7 +38,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
             while !shutdown.requested()
                 && let Some(job) = config.jobs.get(next.fetch_add(1, Ordering::Relaxed))
             {
-                let code = one(config, job, &model, &engine, &display, shutdown);
+                let code = one(config, job, &model, &engine, announcer.as_ref(), &display, shutdown);
                 // Something that broke while running weighs more than an input that could not be used.
                 let mut worst = worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 *worst = match (*worst, code) {
@@ -54,6 +57,9 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
         }
         work();
     });
+    if let Some(announcer) = announcer {
+        display.print(&announcer.finish());
+    }
     let exit_code = *worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let left = config.jobs.len().saturating_sub(next.load(Ordering::Relaxed));
     if left > 0 {
@@ -63,7 +69,15 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
 }
 
 /// Analyses one input; returns its exit code.
-fn one(config: &Config, job: &Job, model: &Model, engine: &Engine, display: &Display, shutdown: &Shutdown) -> u8 {
+fn one(
+    config: &Config,
+    job: &Job,
+    model: &Model,
+    engine: &Engine,
+    announcer: Option<&Announcer>,
+    display: &Display,
+    shutdown: &Shutdown,
+) -> u8 {
     let progress = Progress::default();
     let context = Context {
         job,
@@ -72,6 +86,7 @@ fn one(config: &Config, job: &Job, model: &Model, engine: &Engine, display: &Dis
         engine,
         progress: &progress,
         shutdown,
+        announcer,
         display: config.display,
     };
     let told = match &job.live {
@@ -85,6 +100,9 @@ fn one(config: &Config, job: &Job, model: &Model, engine: &Engine, display: &Dis
             outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error))
         }
     };
+    if let Some(announcer) = announcer {
+        announcer.ended(&job.name, matches!(&told, Ok((_, None))));
+    }
     match told {
         Err(error) => {
             display.error(&error);

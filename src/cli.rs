@@ -137,6 +137,24 @@ pub struct RunArgs {
     /// Camera: time between status lines where there is no terminal [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     status_interval: Option<Duration>,
+    /// Append the start and end of intervals, and the loss of cameras, to a file as JSON Lines; - is stdout
+    #[arg(long, value_name = "FILE|-")]
+    events: Option<PathBuf>,
+    /// Publish states and events to a broker: mqtt[s]://[USER:PASSWORD@]HOST[:PORT][/PREFIX]
+    #[arg(long, value_name = "URL")]
+    mqtt: Option<String>,
+    /// Environment variable that holds the user's name for the broker
+    #[arg(long, value_name = "VARIABLE")]
+    mqtt_user_env: Option<String>,
+    /// Environment variable that holds the password for the broker
+    #[arg(long, value_name = "VARIABLE")]
+    mqtt_password_env: Option<String>,
+    /// File that holds the password for the broker
+    #[arg(long, value_name = "FILE")]
+    mqtt_password_file: Option<PathBuf>,
+    /// Post each event as JSON to a web server; may be given several times
+    #[arg(long, value_name = "URL")]
+    webhook: Vec<String>,
     /// Take settings from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, many); flags win
     #[arg(long, value_name = "NAME|FILE")]
     pub pipeline: Option<String>,
@@ -181,6 +199,12 @@ impl RunArgs {
             keep: self.keep,
             only_active: self.only_active.then_some(true),
             status_interval: self.status_interval,
+            events: self.events,
+            mqtt: self.mqtt,
+            mqtt_user_env: self.mqtt_user_env,
+            mqtt_password_env: self.mqtt_password_env,
+            mqtt_password_file: self.mqtt_password_file,
+            webhook: self.webhook,
             stream: Vec::new(),
         }
     }

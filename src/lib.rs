@@ -1,7 +1,7 @@
 //! Labels what people do in video: every frame through a ResNet50, smoothed, drawn, and written down.
 //!
 //! The rooms, in the order a frame travels: [`media`] decodes, [`inference`] classifies, [`labels`] decides,
-//! [`report`] writes; [`stream`] joins them into one input's pipeline, [`analyzer`] runs many. [`onnx`] writes model
+//! [`report`] writes, [`events`] tells others; [`stream`] joins them into one input's pipeline, [`analyzer`] runs many. [`onnx`] writes model
 //! files, [`picture`] is what the rooms hand each other.
 
 pub mod analyzer;
@@ -10,12 +10,14 @@ pub mod cli;
 pub mod config;
 mod display;
 pub mod error;
+pub mod events;
 pub mod frames;
 pub mod inference;
 pub mod labels;
 pub mod ledger;
 pub mod locate;
 pub mod logging;
+mod login;
 pub mod media;
 pub mod models;
 pub mod onnx;

@@ -138,9 +138,9 @@ impl Keeping {
     ///
     /// # Errors
     /// Internal, where the last picture cannot be drawn anew.
-    pub fn lost(&mut self, reason: &'static str) -> Result<()> {
+    pub fn lost(&mut self, ms: f64, reason: &'static str) -> Result<()> {
         self.recording.pause();
-        self.diary.append(Record::Lost { ms: now_ms(self.began), reason: reason.into() });
+        self.diary.append(Record::Lost { ms, reason: reason.into() });
         if let (Some(frame), Some((facts, painter)), Some(viewing)) = (&self.seen, &mut self.painter, &mut self.viewing)
             && let Some(picture) = painter.paint_if_free(frame, None)?
         {

@@ -3,12 +3,15 @@
 //! Two threads as for a file: `prepare` takes frames and asks the engine, `present` labels and writes. What differs: a
 //! live stream drops what it cannot take, clears its memory after a gap, and goes on whatever happens to its files.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::cameras::Live;
 use crate::error::{Error, Result};
+use crate::events::standing::Standing;
+use crate::events::teller::Teller;
 use crate::inference::engine::{Client, Reply};
 use crate::inference::preprocess::Preprocessor;
 use crate::labels::intervals::Intervals;
@@ -67,12 +70,15 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
         told: None,
         began,
         progress,
+        standing: context.announcer.and_then(|announcer| announcer.standing(&job.name)),
         shutdown,
     };
     let action = labelling.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action));
     let threshold = labelling.threshold.unwrap_or(model.threshold);
     let mut presenter = Presenter {
         keeping,
+        teller: Teller::new(context.announcer, &job.name, &model.labels, Some(began)),
+        began,
         labels: &model.labels,
         window: labelling.window.unwrap_or(model.window),
         smoothing: Smoothing::new(labelling.window.unwrap_or(model.window), model.labels.len()),
@@ -102,9 +108,11 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
         (presented, prepared)
     });
     let counts = progress.ledger.close();
-    let Presenter { keeping, delays, mut intervals, .. } = presenter;
+    let Presenter { keeping, delays, mut intervals, mut teller, .. } = presenter;
+    let last = intervals.finish();
+    teller.end(last.as_ref());
     let status = progress.status();
-    let summary = keeping.finish(intervals.finish(), counts, &status, delays.latency(), began.elapsed());
+    let summary = keeping.finish(last, counts, &status, delays.latency(), began.elapsed());
     Ok(Ended { summary, error: presented.and(prepared).err() })
 }
 
@@ -122,6 +130,8 @@ struct Preparer<'a> {
     told: Option<Reason>,
     began: Instant,
     progress: &'a Progress,
+    /// What others are told of the camera's state.
+    standing: Option<Arc<Standing>>,
     shutdown: &'a Shutdown,
 }
 
@@ -187,12 +197,17 @@ impl Preparer<'_> {
         status.reconnects = self.source.reconnects();
         status.stalls = self.source.stalls();
         status.stride = self.stride;
+        if let Some(standing) = &self.standing {
+            standing.state(self.source.state().name());
+        }
     }
 }
 
 /// What the second thread works with.
 struct Presenter<'a> {
     keeping: Keeping,
+    teller: Teller<'a>,
+    began: Instant,
     labels: &'a [String],
     window: usize,
     smoothing: Smoothing,
@@ -245,7 +260,9 @@ impl Presenter<'_> {
         let smoothed = self.smoothing.push(&self.last);
         let verdict = self.judge.judge(smoothed);
         let label = verdict.shown.then(|| self.labels[verdict.class].clone());
-        self.keeping.interval(self.intervals.push(verdict, frame.pts, frame.end()), self.labels);
+        let closed = self.intervals.push(verdict, frame.pts, frame.end());
+        self.teller.frame(closed.as_ref(), verdict, frame.pts);
+        self.keeping.interval(closed, self.labels);
         self.position = Some((frame.epoch, frame.end()));
         self.progress.position.set(frame.end());
         let arrival = frame.arrival;
@@ -256,10 +273,12 @@ impl Presenter<'_> {
     }
 
     fn forget(&mut self, reason: Reason) -> Result<()> {
+        let at = self.began.elapsed().as_nanos() as u64;
         if self.lost.is_none() && self.position.is_some() {
             self.clear()?;
-            self.keeping.lost(reason.name())?;
+            self.keeping.lost(milliseconds(at), reason.name())?;
         }
+        self.teller.lost(at, reason.name());
         self.lost = Some(reason);
         let mut status = self.progress.status_mut();
         (status.label, status.confidence, status.rate) = (None, 0.0, 0.0);
@@ -268,7 +287,9 @@ impl Presenter<'_> {
 
     /// Nothing was seen for a while, so nothing is claimed.
     fn clear(&mut self) -> Result<()> {
-        self.keeping.interval(self.intervals.finish(), self.labels);
+        let closed = self.intervals.finish();
+        self.teller.end(closed.as_ref());
+        self.keeping.interval(closed, self.labels);
         self.smoothing = Smoothing::new(self.window, self.labels.len());
         self.judge = self.rule.clone();
         self.last.clear();

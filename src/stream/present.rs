@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use crate::error::Result;
+use crate::events::teller::Teller;
 use crate::labels::intervals::Intervals;
 use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
@@ -29,6 +30,7 @@ pub struct Presenter<'a> {
     judge: Judge,
     intervals: Intervals,
     tuner: Option<Tuner<'a>>,
+    teller: Teller<'a>,
     last: Vec<f32>,
     /// Stretches that are too long to be filled in an AVI.
     long_gaps: u64,
@@ -46,6 +48,7 @@ impl<'a> Presenter<'a> {
             judge: Judge::new(action, threshold, labelling.hysteresis),
             intervals: Intervals::default(),
             tuner: matches!(labelling.stride, Stride::Auto).then(|| Tuner::new(pace)),
+            teller: Teller::new(context.announcer, &context.job.name, &model.labels, None),
             last: Vec::new(),
             long_gaps: 0,
         }
@@ -74,11 +77,15 @@ impl<'a> Presenter<'a> {
         let previous_end = self.progress.position.get();
         if frame.sequence > 0 && frame.pts > previous_end + GAP {
             // Nothing was seen there, so nothing is claimed.
-            self.writers.interval(self.intervals.finish())?;
+            let closed = self.intervals.finish();
+            self.teller.end(closed.as_ref());
+            self.writers.interval(closed)?;
             self.writers.gap(previous_end, frame.pts)?;
             self.long_gaps += u64::from(frame.pts > previous_end + LONGEST_FILL);
         }
-        self.writers.interval(self.intervals.push(verdict, frame.pts, frame.end()))?;
+        let closed = self.intervals.push(verdict, frame.pts, frame.end());
+        self.teller.frame(closed.as_ref(), verdict, frame.pts);
+        self.writers.interval(closed)?;
         self.writers.frame(&frame, verdict, smoothed)?;
         self.progress.ledger.labelled(analysed);
         self.progress.position.set(frame.end());
@@ -94,7 +101,9 @@ impl<'a> Presenter<'a> {
 
     /// Closes the files.
     pub fn finish(mut self, balance: &Balance, began: Instant, complete: bool) -> Closed {
-        let last = self.writers.interval(self.intervals.finish());
+        let last = self.intervals.finish();
+        self.teller.end(last.as_ref());
+        let last = self.writers.interval(last);
         let stride = self.stride();
         let files = self.writers.finish(balance, began, stride, complete);
         Closed {

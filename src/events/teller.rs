@@ -1,0 +1,85 @@
+//! What a stream tells as it goes. It never waits for anybody.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::events::announcer::Announcer;
+use crate::events::event::{Event, rfc3339};
+use crate::events::standing::Standing;
+use crate::labels::intervals::Interval;
+use crate::labels::verdict::Verdict;
+use crate::report::{milliseconds, rounded};
+
+/// One stream's voice; says nothing where nobody is to be told.
+pub struct Teller<'a> {
+    listeners: Option<(&'a Announcer, Arc<Standing>)>,
+    labels: &'a [String],
+    /// Of a camera: when its time began.
+    began: Option<Instant>,
+    /// Whether an interval has been begun and not ended.
+    open: bool,
+    /// Whether the camera is gone.
+    away: bool,
+}
+
+impl<'a> Teller<'a> {
+    /// `began` is when a camera's time began; a clip's time has no place in ours.
+    pub fn new(announcer: Option<&'a Announcer>, name: &str, labels: &'a [String], began: Option<Instant>) -> Self {
+        let listeners = announcer.and_then(|announcer| Some((announcer, announcer.standing(name)?)));
+        Self { listeners, labels, began, open: false, away: false }
+    }
+
+    /// A frame was labelled, and has closed an interval or not.
+    pub fn frame(&mut self, closed: Option<&Interval>, verdict: Verdict, pts: u64) {
+        self.end(closed);
+        let Some((announcer, standing)) = &self.listeners else { return };
+        let (stream, ms, time) = (standing.name.as_str(), milliseconds(pts), self.utc(pts));
+        if std::mem::take(&mut self.away) {
+            announcer.tell(&Event::Back { stream, ms, time: rfc3339(time) });
+        }
+        let confidence = rounded(verdict.confidence);
+        let label = verdict.shown.then(|| self.labels[verdict.class].as_str());
+        if let Some(label) = label
+            && !std::mem::replace(&mut self.open, true)
+        {
+            announcer.tell(&Event::Start { stream, label, ms, time: rfc3339(time), confidence });
+        }
+        standing.shown(label, confidence, time);
+        if !standing.live {
+            standing.state("running");
+        }
+    }
+
+    /// An interval was closed.
+    pub fn end(&mut self, closed: Option<&Interval>) {
+        let (Some((announcer, standing)), Some(interval)) = (&self.listeners, closed) else { return };
+        self.open = false;
+        announcer.tell(&Event::End {
+            stream: &standing.name,
+            label: &self.labels[interval.class],
+            ms: milliseconds(interval.end),
+            time: rfc3339(self.utc(interval.end)),
+            start_ms: milliseconds(interval.start),
+            mean: rounded(interval.mean),
+            peak: rounded(interval.peak),
+        });
+    }
+
+    /// The camera does not answer. Told once until it is back.
+    pub fn lost(&mut self, at: u64, reason: &str) {
+        let Some((announcer, standing)) = &self.listeners else { return };
+        let time = self.utc(at);
+        standing.shown(None, 0.0, time);
+        if !std::mem::replace(&mut self.away, true) {
+            announcer.tell(&Event::Lost { stream: &standing.name, ms: milliseconds(at), time: rfc3339(time), reason });
+        }
+    }
+
+    /// A moment of the stream in UTC; of a clip, now. What has passed since is measured by the clock that is never set.
+    fn utc(&self, at: u64) -> OffsetDateTime {
+        let ago = self.began.map_or(Duration::ZERO, |began| began.elapsed().saturating_sub(Duration::from_nanos(at)));
+        OffsetDateTime::now_utc() - ago
+    }
+}
