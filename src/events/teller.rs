@@ -1,7 +1,7 @@
 //! What a stream tells as it goes. It never waits for anybody.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
@@ -77,9 +77,11 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// A moment of the stream in UTC; of a clip, now. What has passed since is measured by the clock that is never set.
+    /// A moment of the stream in UTC; of a clip, now. What lies between is measured by the clock that is never set.
     fn utc(&self, at: u64) -> OffsetDateTime {
-        let ago = self.began.map_or(Duration::ZERO, |began| began.elapsed().saturating_sub(Duration::from_nanos(at)));
-        OffsetDateTime::now_utc() - ago
+        let now = OffsetDateTime::now_utc();
+        let Some(began) = self.began else { return now };
+        // The end of a picture may lie ahead.
+        now + time::Duration::nanoseconds(at as i64 - began.elapsed().as_nanos() as i64)
     }
 }

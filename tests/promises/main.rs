@@ -1,13 +1,16 @@
 //! What the program promises its users, each promise kept by the real binary on real media.
 
 mod bad_input;
+mod broker;
 mod camera;
+mod events;
 mod footage;
 mod frames;
 mod labels;
 mod live;
 mod model;
 mod program;
+mod receiver;
 mod regression;
 mod reports;
 mod several;
