@@ -215,3 +215,30 @@ impl Deadline {
         tokio::time::sleep_until(deadline.into()).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::plan::Webhook;
+
+    #[test]
+    fn who_is_away_misses_the_oldest_and_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("events.jsonl");
+        // Nobody listens at the port for discarding.
+        let nobody = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
+        let plan = Plan { lines: Some(crate::events::plan::Lines::File(file)), broker: None, webhooks: vec![nobody] };
+        let announcer = Announcer::start(&plan, std::iter::empty()).unwrap().unwrap();
+        let count = CAPACITY + 100;
+        for number in 0..count {
+            let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };
+            announcer.tell(&back);
+            // The file's thread shares two cores with everything else.
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        let text = announcer.finish();
+        let (written, posted) = text.split_once("\n  http").unwrap();
+        assert!(written.starts_with("events: 1124\n") && written.ends_with(": 1124 delivered"), "{text}");
+        assert_eq!(posted, "://127.0.0.1:9: 0 delivered, 1124 not");
+    }
+}

@@ -123,9 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_refused() {
+    fn a_folder_and_a_pipe_that_nobody_reads_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = Writer::open(&Lines::File(folder.path().into())).err().unwrap();
-        assert_eq!(refused.exit_code(), 2);
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [folder.path(), &pipe] {
+            let refused = Writer::open(&Lines::File(path.into())).err().unwrap();
+            assert_eq!(refused.exit_code(), 2);
+        }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::camera::signal;
 use crate::program::text;
 
 /// A port that nobody listens at.
@@ -20,23 +22,38 @@ pub struct Broker {
     child: Child,
     pub port: u16,
     login: Option<(String, String)>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+/// Whom a broker lets in.
+#[derive(Clone, Copy)]
+pub enum Gate<'a> {
+    Open,
+    Login(&'a str, &'a str),
+    /// Everybody who speaks TLS; it has a certificate of its own making.
+    Tls,
 }
 
 impl Broker {
     pub fn start() -> Self {
-        Self::at(free_port(), None)
+        Self::at(free_port(), Gate::Open)
     }
 
-    /// At a port, perhaps of one that has gone; with a login nobody else is let in.
-    pub fn at(port: u16, login: Option<(&str, &str)>) -> Self {
+    /// At a port, perhaps of one that has gone.
+    pub fn at(port: u16, gate: Gate) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("mosquitto.conf");
         // Started by root it would become another user, who cannot read the folder.
         let mut lines = format!("listener {port} 127.0.0.1\nuser root\npersistence false\n");
-        match login {
-            None => lines.push_str("allow_anonymous true\n"),
-            Some((user, password)) => {
+        match gate {
+            Gate::Open => lines.push_str("allow_anonymous true\n"),
+            Gate::Tls => {
+                certify(folder.path());
+                let path = |name: &str| text(&folder.path().join(name)).to_string();
+                let (certificate, key) = (path("broker.pem"), path("broker.key"));
+                lines.push_str(&format!("allow_anonymous true\ncertfile {certificate}\nkeyfile {key}\n"));
+            }
+            Gate::Login(user, password) => {
                 let file = folder.path().join("passwords");
                 let made = Command::new("mosquitto_passwd").args(["-c", "-b", text(&file), user, password]).status();
                 assert!(made.expect("mosquitto_passwd starts").success());
@@ -46,7 +63,7 @@ impl Broker {
         std::fs::write(&config, lines).expect("a file");
         // Debian has it where only root looks.
         let program = ["/usr/sbin/mosquitto", "mosquitto"];
-        let program = program.into_iter().find(|path| std::path::Path::new(path).exists()).unwrap_or("mosquitto");
+        let program = program.into_iter().find(|path| Path::new(path).exists()).unwrap_or("mosquitto");
         let child = Command::new(program)
             .args(["-c", text(&config)])
             .stdout(Stdio::null())
@@ -58,8 +75,20 @@ impl Broker {
             assert!(began.elapsed() < Duration::from_secs(20), "mosquitto is not there");
             std::thread::sleep(Duration::from_millis(20));
         }
-        let login = login.map(|(user, password)| (user.to_string(), password.to_string()));
-        Self { child, port, login, _folder: folder }
+        let login = match gate {
+            Gate::Login(user, password) => Some((user.to_string(), password.to_string())),
+            _ => None,
+        };
+        Self { child, port, login, folder }
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// The certificate of whoever certifies the broker.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
     }
 
     pub fn url(&self) -> String {
@@ -104,6 +133,22 @@ impl Broker {
         }
         assert!(command.status().expect("mosquitto_pub starts").success());
     }
+}
+
+/// Makes an authority, and has it certify a broker on the loopback.
+fn certify(folder: &Path) {
+    let openssl = |arguments: &str| {
+        let made = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output();
+        let made = made.expect("openssl starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    std::fs::write(folder.join("names"), "subjectAltName = IP:127.0.0.1\n").expect("a file");
+    openssl(&format!("req -x509 {key} -keyout authority.key -out authority.pem -days 2 -subj /CN=authority"));
+    openssl(&format!("req {key} -keyout broker.key -out broker.csr -subj /CN=broker"));
+    openssl(
+        "x509 -req -in broker.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile names -out broker.pem",
+    );
 }
 
 impl Drop for Broker {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::broker::{Broker, free_port};
+use crate::broker::{Broker, Gate, free_port};
 use crate::camera::{Camera, Watch, files, records, running, summary};
 use crate::footage::colours;
 use crate::program::{Program, text};
@@ -186,7 +186,7 @@ fn a_broker_may_come_late_go_and_come_back() {
     let given = ["--name", "door", "--window", "1", "--stride", "1", "--events", "events.jsonl", "--mqtt", &mqtt];
     let mut watch = Watch::start(&program, &[&camera.url], &given);
     watch.until("green without a broker", |status| status["label"] == "green");
-    let broker = Broker::at(port, None);
+    let broker = Broker::at(port, Gate::Open);
     let first = broker.reader();
     first.until("livelabel/door/state", |message| message.json()["state"] == "running");
     first.until("livelabel/door/event", |_| true);
@@ -194,7 +194,7 @@ fn a_broker_may_come_late_go_and_come_back() {
     drop(broker);
     watch.until("blue while it is away", |status| status["label"] == "blue");
     watch.until("red while it is away", |status| status["label"] == "red");
-    let broker = Broker::at(port, None);
+    let broker = Broker::at(port, Gate::Open);
     let second = broker.reader();
     second.until("livelabel/door/state", |message| message.json()["state"] == "running");
     second.until("livelabel/status", |message| message.payload == "online");
@@ -218,8 +218,33 @@ fn a_broker_may_come_late_go_and_come_back() {
 }
 
 #[test]
+fn a_broker_that_freezes_holds_nothing_up() {
+    let program = Program::new();
+    let broker = Broker::start();
+    let reader = broker.reader();
+    let mqtt = broker.url();
+    let camera = Camera::start(&[text(&clip(&program, "clip.h264"))]);
+    let given = ["--name", "door", "--window", "1", "--stride", "1", "--mqtt", &mqtt];
+    let mut watch = Watch::start(&program, &[&camera.url], &given);
+    reader.until("livelabel/door/event", |_| true);
+    broker.signal("STOP");
+    for label in ["blue", "red", "green"] {
+        watch.until(label, |status| status["label"] == label);
+    }
+    let (finished, took) = watch.stop("TERM");
+    broker.signal("CONT");
+    assert!(finished.code == 143 && took < Duration::from_secs(3), "{took:?} {}", finished.stderr);
+    let summary = summary(&program);
+    assert_eq!((&summary["frames"]["dropped"], &summary["frames"]["held"]), (&json!({}), &json!(0)), "{summary}");
+    let told = finished.stdout.lines().find(|line| line.contains("mqtt://")).unwrap();
+    assert!(told.ends_with(" not"), "{told}");
+    // The will comes after it, as nobody took leave.
+    reader.until("livelabel/status", |message| message.payload == "offline");
+}
+
+#[test]
 fn a_refused_password_is_told_once_and_never_shown() {
-    let broker = Broker::at(free_port(), Some(("ann", "s3cret-word")));
+    let broker = Broker::at(free_port(), Gate::Login("ann", "s3cret-word"));
     let program = Program::new();
     let wrong = format!("mqtt://ann:w0ng-word@127.0.0.1:{}", broker.port);
     let mut watch = Watch::start(&program, &["test://?rate=5"], &["--mqtt", &wrong]);
@@ -245,6 +270,30 @@ fn a_refused_password_is_told_once_and_never_shown() {
     reader.until("livelabel/test/state", |message| message.json()["state"] == "running");
     let (finished, _) = watch.stop("INT");
     assert!(!format!("{}{}", finished.stdout, finished.stderr).contains("s3cret-word"));
+}
+
+#[test]
+fn tls_trusts_whom_the_system_trusts() {
+    let program = Program::new();
+    let broker = Broker::at(free_port(), Gate::Tls);
+    let mqtt = broker.url().replace("mqtt://", "mqtts://");
+    let mut stranger = Watch::start(&program, &["test://?rate=5"], &["--mqtt", &mqtt]);
+    let message = |wanted: &'static str| {
+        move |fields: &Value| fields["message"].as_str().is_some_and(|text| text.contains(wanted))
+    };
+    let told = stranger.line("a refusal", message("no broker"));
+    assert!(told["message"].as_str().unwrap().contains("certificate"), "{told}");
+    stranger.stop("INT");
+
+    let given = ["--model", text(&tiny::model()), "--mqtt", &mqtt].map(String::from);
+    let mut command = program.command(&["--log-format", "json", "run", "test://?rate=5"]);
+    command.args(given).env("SSL_CERT_FILE", broker.authority());
+    let watch = Watch::spawn(command);
+    std::thread::sleep(Duration::from_secs(2));
+    let (finished, _) = watch.stop("INT");
+    assert!(!finished.stderr.contains("no broker"), "{}", finished.stderr);
+    let told = finished.stdout.lines().find(|line| line.contains("mqtts://")).unwrap();
+    assert!(told.ends_with(" delivered") && !told.contains(" 0 "), "{told}");
 }
 
 #[test]
