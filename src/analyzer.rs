@@ -1,8 +1,9 @@
 //! Many inputs, one engine: runs the streams, a bounded number at once, shows how far they are, and tells the result.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use crate::board::{Board, Post, Subject};
 use crate::config::{Config, Job};
 use crate::display::Display;
 use crate::error::{Error, Result};
@@ -11,8 +12,9 @@ use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::media;
 use crate::models;
-use crate::stream::{self, Context, Progress, Shutdown};
+use crate::stream::{self, Context, Shutdown};
 use crate::summary;
+use crate::web::{self, Bound, Server};
 
 /// Analyses every input of `config`. Failures of single inputs are reported on stderr as they happen; returns the exit
 /// code for them, that of failures while running before that of unusable inputs.
@@ -27,18 +29,24 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     if !config.force {
         config.jobs.iter().try_for_each(stream::check_absent)?;
     }
+    let web = config.web.as_ref().map(|access| Ok((Bound::new(access)?, web::install_metrics()?))).transpose()?;
     let engine = Engine::start(&model, config.device, config.batch)?;
-    let streams = config.jobs.iter().map(|job| (job.name.clone(), job.live.is_some()));
-    let announcer = Announcer::start(&config.events, streams)?;
+    let board = Arc::new(Board::new(config.jobs.iter().map(|job| post(job, &model, web.is_some())).collect()));
+    // Dropped, and with it ended, when the streams have ended.
+    let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&board), metrics)).transpose()?;
+    let announcer = Announcer::start(&config.events, &board)?;
     let display = Display::new(config.quiet, config.events.takes_stdout());
     let next = AtomicUsize::new(0);
     let worst = Mutex::new(0_u8);
     std::thread::scope(|scope| {
         let work = || {
             while !shutdown.requested()
-                && let Some(job) = config.jobs.get(next.fetch_add(1, Ordering::Relaxed))
+                && let number = next.fetch_add(1, Ordering::Relaxed)
+                && let (Some(job), Some(post)) = (config.jobs.get(number), board.posts.get(number))
             {
-                let code = one(config, job, &model, &engine, announcer.as_ref(), &display, shutdown);
+                let announcer = announcer.as_ref();
+                let run = Run { config, model: &model, engine: &engine, announcer, display: &display, shutdown };
+                let code = run.one(job, post);
                 // Something that broke while running weighs more than an input that could not be used.
                 let mut worst = worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 *worst = match (*worst, code) {
@@ -68,52 +76,72 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     Ok(exit_code)
 }
 
-/// Analyses one input; returns its exit code.
-fn one(
-    config: &Config,
-    job: &Job,
-    model: &Model,
-    engine: &Engine,
-    announcer: Option<&Announcer>,
-    display: &Display,
-    shutdown: &Shutdown,
-) -> u8 {
-    let progress = Progress::default();
-    let context = Context {
-        job,
-        labelling: &job.labelling,
-        model,
-        engine,
-        progress: &progress,
-        shutdown,
-        announcer,
-        display: config.display,
+/// An input's place on the board.
+fn post(job: &Job, model: &Model, shown: bool) -> Arc<Post> {
+    let subject = Subject {
+        name: job.name.clone(),
+        input: job.input.display().to_string(),
+        live: job.live.is_some(),
+        labels: model.labels.clone(),
+        threshold: job.labelling.threshold.unwrap_or(model.threshold),
+        action: job.labelling.action.clone(),
     };
-    let told = match &job.live {
-        Some(live) => {
-            let interval = config.status_interval;
-            let ended = display.follow(&job.name, &progress, interval, || stream::live::run(&context, live));
-            ended.map(|ended| (summary::live(&context, &ended), ended.error))
-        }
-        None => {
-            let outcome = display.watch(&job.name, &progress, || stream::run(&context));
-            outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error))
-        }
-    };
-    if let Some(announcer) = announcer {
-        announcer.ended(&job.name, matches!(&told, Ok((_, None))));
-    }
-    match told {
-        Err(error) => {
-            display.error(&error);
-            error.exit_code()
-        }
-        Ok((text, error)) => {
-            if let Some(error) = &error {
-                display.error(error);
+    Arc::new(Post::new(subject, shown))
+}
+
+/// What all inputs share.
+struct Run<'a> {
+    config: &'a Config,
+    model: &'a Model,
+    engine: &'a Engine,
+    announcer: Option<&'a Announcer>,
+    display: &'a Display,
+    shutdown: &'a Shutdown,
+}
+
+impl Run<'_> {
+    /// Analyses one input; returns its exit code.
+    fn one(&self, job: &Job, post: &Arc<Post>) -> u8 {
+        let Run { config, model, engine, announcer, display, shutdown } = *self;
+        let progress = &post.progress;
+        let context = Context {
+            job,
+            labelling: &job.labelling,
+            model,
+            engine,
+            post,
+            progress,
+            shutdown,
+            announcer,
+            display: config.display,
+        };
+        let told = match &job.live {
+            Some(live) => {
+                let interval = config.status_interval;
+                let ended = display.follow(&job.name, progress, interval, || stream::live::run(&context, live));
+                ended.map(|ended| (summary::live(&context, &ended), ended.error))
             }
-            display.print(&text);
-            error.map_or(0, |_| 1)
+            None => {
+                let outcome = display.watch(&job.name, progress, || stream::run(&context));
+                outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error))
+            }
+        };
+        post.end(
+            told.as_ref()
+                .map_or_else(|error| Some(error.to_string()), |(_, error)| error.as_ref().map(Error::to_string)),
+        );
+        match told {
+            Err(error) => {
+                display.error(&error);
+                error.exit_code()
+            }
+            Ok((text, error)) => {
+                if let Some(error) = &error {
+                    display.error(error);
+                }
+                display.print(&text);
+                error.map_or(0, |_| 1)
+            }
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::settings::{Keep, Settings};
 const DEFAULT_LATENCY: u64 = 150;
 /// Beyond this nothing is live any more.
 const LONGEST_LATENCY: u64 = 10_000;
+/// In bytes: file systems take 255, and a number, a time and an ending follow.
+const LONGEST_STEM: usize = 120;
 
 /// A live input with what is kept of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,20 +90,27 @@ impl Live {
         };
         let record = Record {
             folder: settings.output_dir.clone().unwrap_or_default(),
-            stem: settings.name.clone().unwrap_or_else(|| camera.stem()),
+            stem: settings.name.as_deref().map_or_else(|| camera.stem(), stem),
             container,
             file: settings.output.clone(),
             segment: settings.segment,
             keep: settings.keep,
             only_active: settings.only_active.unwrap_or(false),
         };
-        let safe = |c: char| !c.is_control() && c != '/';
-        if record.stem.is_empty() || record.stem.starts_with('.') || !record.stem.chars().all(safe) {
-            return Err(Error::usage(format!("name {:?} cannot be part of a file's name", record.stem))
-                .remedy("give letters, digits, - and _"));
+        if settings.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(Error::usage("a stream's name is empty").remedy("give it one, like --name door"));
         }
         Ok(Self { camera, record })
     }
+}
+
+/// What the files of a stream of that name begin with: the name, as far as it can be part of a file's name.
+fn stem(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c == '/' || c.is_control() { '-' } else { c }).collect();
+    let safe = safe.trim_start_matches('.');
+    let ends = safe.char_indices().map(|(start, c)| start + c.len_utf8());
+    let safe = &safe[..ends.take_while(|&end| end <= LONGEST_STEM).last().unwrap_or(0)];
+    if safe.is_empty() { "stream".into() } else { safe.into() }
 }
 
 /// User and password from where the settings say that they are.
@@ -118,5 +127,25 @@ fn login(settings: &Settings) -> Result<Option<Login>> {
         (None, Some(_)) => {
             Err(Error::usage("a password is given, but no user").remedy("name the user's variable with --user-env"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_parts_of_file_names() {
+        for (name, expected) in [
+            ("door", "door"),
+            ("Küche / \"Herd\" 🍳", "Küche - \"Herd\" 🍳"),
+            ("../../etc/passwd", "-..-etc-passwd"),
+            ("a\nb\u{1b}[0m", "a-b-[0m"),
+            ("...", "stream"),
+        ] {
+            assert_eq!(stem(name), expected);
+        }
+        let long = stem(&"🍳".repeat(100));
+        assert!(long.len() <= LONGEST_STEM && long.chars().all(|c| c == '🍳'), "{long}");
     }
 }

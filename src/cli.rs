@@ -155,7 +155,16 @@ pub struct RunArgs {
     /// Post each event as JSON to a web server; may be given several times
     #[arg(long, value_name = "URL")]
     webhook: Vec<String>,
-    /// Take settings from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, many); flags win
+    /// Serve a page with the live pictures, a timeline and metrics, like 127.0.0.1:8080 (docs/web.md)
+    #[arg(long, value_name = "ADDRESS")]
+    web: Option<String>,
+    /// Page: let in who knows this token; needed where other machines can reach the address
+    #[arg(long, value_name = "TOKEN")]
+    web_token: Option<String>,
+    /// Page: file that holds the token, which unlike the flag is not seen in the list of processes
+    #[arg(long, value_name = "FILE")]
+    web_token_file: Option<PathBuf>,
+    /// Take settings from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, web, many); flags win
     #[arg(long, value_name = "NAME|FILE")]
     pub pipeline: Option<String>,
     /// Write over files that exist
@@ -205,6 +214,9 @@ impl RunArgs {
             mqtt_password_env: self.mqtt_password_env,
             mqtt_password_file: self.mqtt_password_file,
             webhook: self.webhook,
+            web: self.web,
+            web_token: self.web_token,
+            web_token_file: self.web_token_file,
             stream: Vec::new(),
         }
     }

@@ -13,6 +13,7 @@ use crate::labels::stride::Stride;
 use crate::media::camera::Camera;
 use crate::media::recorder::Container;
 use crate::settings::{Kind, Settings};
+use crate::web::access::Access;
 
 /// Pictures that are run at once where the user names no number.
 const DEFAULT_BATCH: usize = 4;
@@ -34,7 +35,7 @@ pub struct Labelling {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub input: PathBuf,
-    /// Short and different for each job: the input's file name, numbered where two are alike.
+    /// Different for each job: as the user says, or after the input, numbered where two are alike.
     pub name: String,
     pub outputs: Outputs,
     pub labelling: Labelling,
@@ -51,6 +52,13 @@ pub struct Outputs {
     pub subtitles: Option<PathBuf>,
     /// Kept while the run goes, and after it where it could not be completed.
     pub journal: PathBuf,
+}
+
+impl Job {
+    /// What its files' names begin with.
+    pub fn stem(&self) -> &str {
+        self.live.as_ref().map_or(&self.name, |live| &live.record.stem)
+    }
 }
 
 impl Outputs {
@@ -82,6 +90,8 @@ pub struct Config {
     pub status_interval: Duration,
     /// Who is told of events.
     pub events: Plan,
+    /// Where the page is served, where it is.
+    pub web: Option<Access>,
 }
 
 impl Config {
@@ -95,6 +105,7 @@ impl Config {
         }
         let events = Plan::resolve(&settings)?;
         check_events(&events, &jobs)?;
+        let web = Access::resolve(&settings)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so that whatever waits for it would wait for ever.
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
@@ -109,6 +120,7 @@ impl Config {
             display: settings.display.unwrap_or(false),
             status_interval: settings.status_interval.unwrap_or(DEFAULT_STATUS_INTERVAL),
             events,
+            web,
         })
     }
 }
@@ -159,14 +171,14 @@ fn jobs(settings: &Settings) -> Result<Vec<Job>> {
         inputs.extend(stream.input.iter().map(|input| (own.clone(), input)));
     }
     let several = inputs.len() > 1;
-    let mut names = HashSet::new();
+    let mut taken = Taken::default();
     let mut jobs = Vec::new();
     for (settings, input) in inputs {
         let text = input.to_string_lossy();
         jobs.push(if Camera::is_live(&text) {
-            live_job(&settings, &text, &mut names)?
+            live_job(&settings, &text, &mut taken)?
         } else {
-            file_job(&settings, input, several, &mut names)?
+            file_job(&settings, input, several, &mut taken)?
         });
     }
     check_apart(&jobs)?;
@@ -190,6 +202,9 @@ fn check_stream(stream: &Settings) -> Result<()> {
         ("mqtt_password_env", stream.mqtt_password_env.is_some()),
         ("mqtt_password_file", stream.mqtt_password_file.is_some()),
         ("webhook", !stream.webhook.is_empty()),
+        ("web", stream.web.is_some()),
+        ("web_token", stream.web_token.is_some()),
+        ("web_token_file", stream.web_token_file.is_some()),
         ("stream", !stream.stream.is_empty()),
     ];
     if let Some((key, _)) = whole.into_iter().find(|(_, given)| *given) {
@@ -202,25 +217,33 @@ fn check_stream(stream: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Names that are given already: of streams, and of what their files begin with.
+#[derive(Default)]
+struct Taken {
+    names: HashSet<String>,
+    stems: HashSet<String>,
+}
+
 /// `name`, numbered where it is taken.
 fn distinct(name: &str, names: &mut HashSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     std::iter::once(name.to_string()).chain(numbered).find(|name| names.insert(name.clone())).unwrap_or_default()
 }
 
-fn live_job(settings: &Settings, input: &str, names: &mut HashSet<String>) -> Result<Job> {
+fn live_job(settings: &Settings, input: &str, taken: &mut Taken) -> Result<Job> {
     let mut live = Live::resolve(settings, input)?;
-    live.record.stem = distinct(&live.record.stem, names);
+    let name = settings.name.clone().unwrap_or_else(|| live.camera.stem());
+    live.record.stem = distinct(&live.record.stem, &mut taken.stems);
     Ok(Job {
         input: live.camera.to_string().into(),
-        name: live.record.stem.clone(),
+        name: distinct(&name, &mut taken.names),
         outputs: Outputs::default(),
         labelling: Labelling::of(settings, true),
         live: Some(Box::new(live)),
     })
 }
 
-fn file_job(settings: &Settings, input: &Path, several: bool, names: &mut HashSet<String>) -> Result<Job> {
+fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken) -> Result<Job> {
     if settings.segment.is_some() || settings.keep.is_some() || settings.only_active == Some(true) {
         return Err(Error::usage(format!("{}: --segment, --keep and --only-active are for cameras", input.display()))
             .remedy("leave them out for a recorded clip"));
@@ -230,7 +253,7 @@ fn file_job(settings: &Settings, input: &Path, several: bool, names: &mut HashSe
         named.into_iter().flatten().try_for_each(|path| check_is_folder_name(path))?;
     }
     let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
-    let stem = distinct(&input.file_stem().unwrap_or_default().to_string_lossy(), names);
+    let stem = distinct(&input.file_stem().unwrap_or_default().to_string_lossy(), &mut taken.stems);
     let place = |kind: Kind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
         let file = format!("{stem}{suffix}");
         match named {
@@ -257,6 +280,7 @@ fn file_job(settings: &Settings, input: &Path, several: bool, names: &mut HashSe
     check_extension(timeline.as_deref(), &["json"], "timeline")?;
     let outputs = Outputs { video, timeline, plot, subtitles, journal };
     let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
+    let name = distinct(&name, &mut taken.names);
     Ok(Job { input: input.into(), name, outputs, labelling: Labelling::of(settings, false), live: None })
 }
 

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::board::Progress;
+use crate::board::status::Status;
 use crate::error::Error;
 use crate::ledger::Counts;
 use crate::logging;
-use crate::media::supervisor;
-use crate::stream::Progress;
-use crate::stream::status::Status;
 
 const REFRESH: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -150,7 +149,7 @@ fn status_line(name: &str) -> ProgressBar {
 
 /// How a live stream is, for people.
 fn live_text(status: &Status, counts: &Counts) -> String {
-    let state = status.state.map_or("connecting", supervisor::State::name);
+    let state = status.state.name();
     let label =
         status.label.as_ref().map_or("computing...".into(), |label| format!("{label} {:.2}", status.confidence));
     let stride = if status.stride > 1 { format!(", every {}th analysed", status.stride) } else { String::new() };
@@ -170,7 +169,7 @@ fn tell_live(name: &str, status: &Status, counts: &Counts) {
     }
     tracing::info!(
         stream = name,
-        state = status.state.map_or("connecting", supervisor::State::name),
+        state = status.state.name(),
         label = status.label.as_deref(),
         confidence = status.confidence,
         stride = status.stride,

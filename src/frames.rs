@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
+use crate::board::Progress;
 use crate::display::Display;
 use crate::error::{Error, Result};
 use crate::media::source::{Event, Source};
 use crate::media::still;
-use crate::stream::{Progress, Shutdown};
+use crate::stream::Shutdown;
 
 /// Endings that are taken for videos when a folder is given.
 const VIDEO_ENDINGS: [&str; 13] =

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Why a frame reached no label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,19 +47,31 @@ impl Counts {
 
 /// The counts of one stream. Every change moves a frame from one place to another under one lock.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<Counts>);
+pub struct Ledger(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    counts: Counts,
+    last_arrival: Option<Instant>,
+}
 
 impl Ledger {
     /// A frame has come out of the decoder.
     pub fn arrived(&self) {
-        let mut counts = self.lock();
-        counts.decoded += 1;
-        counts.in_flight += 1;
+        let mut book = self.lock();
+        book.counts.decoded += 1;
+        book.counts.in_flight += 1;
+        book.last_arrival = Some(Instant::now());
+    }
+
+    /// When the last frame came out of the decoder.
+    pub fn last_arrival(&self) -> Option<Instant> {
+        self.lock().last_arrival
     }
 
     /// A frame has got its label.
     pub fn labelled(&self, analysed: bool) {
-        let mut counts = self.lock();
+        let counts = &mut self.lock().counts;
         counts.in_flight -= 1;
         if analysed {
             counts.analysed += 1;
@@ -69,14 +82,14 @@ impl Ledger {
 
     /// A frame was given up.
     pub fn dropped(&self, why: Drop) {
-        let mut counts = self.lock();
+        let counts = &mut self.lock().counts;
         counts.in_flight -= 1;
         *counts.dropped.entry(why.name()).or_default() += 1;
     }
 
     /// Nothing is on its way any more: what was is lost.
     pub fn close(&self) -> Counts {
-        let mut counts = self.lock();
+        let counts = &mut self.lock().counts;
         let left = std::mem::take(&mut counts.in_flight);
         if left > 0 {
             *counts.dropped.entry(Drop::Failure.name()).or_default() += left;
@@ -85,10 +98,10 @@ impl Ledger {
     }
 
     pub fn counts(&self) -> Counts {
-        self.lock().clone()
+        self.lock().counts.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Counts> {
+    fn lock(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

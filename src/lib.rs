@@ -1,10 +1,12 @@
 //! Labels what people do in video: every frame through a ResNet50, smoothed, drawn, and written down.
 //!
 //! The rooms, in the order a frame travels: [`media`] decodes, [`inference`] classifies, [`labels`] decides,
-//! [`report`] writes, [`events`] tells others; [`stream`] joins them into one input's pipeline, [`analyzer`] runs many. [`onnx`] writes model
-//! files, [`picture`] is what the rooms hand each other.
+//! [`report`] writes, [`events`] tells others; [`stream`] joins them into one input's pipeline and tells [`board`] how it goes, [`analyzer`] runs
+//! many, [`web`] shows the board to browsers and systems. [`onnx`] writes model files, [`picture`] is what the rooms hand
+//! each other.
 
 pub mod analyzer;
+pub mod board;
 pub mod cameras;
 pub mod cli;
 pub mod config;
@@ -29,3 +31,4 @@ pub mod stream;
 mod summary;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod web;

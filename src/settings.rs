@@ -59,6 +59,9 @@ pub struct Settings {
     pub mqtt_password_file: Option<PathBuf>,
     #[serde(default)]
     pub webhook: Vec<String>,
+    pub web: Option<String>,
+    pub web_token: Option<String>,
+    pub web_token_file: Option<PathBuf>,
     /// Inputs with settings of their own, `[[stream]]` in a pipeline file.
     #[serde(default)]
     pub stream: Vec<Settings>,
@@ -198,18 +201,22 @@ impl Settings {
             mqtt_password_env: self.mqtt_password_env.or(file.mqtt_password_env),
             mqtt_password_file: self.mqtt_password_file.or(file.mqtt_password_file),
             webhook: if self.webhook.is_empty() { file.webhook } else { self.webhook },
+            web: self.web.or(file.web),
+            web_token: self.web_token.or(file.web_token),
+            web_token_file: self.web_token_file.or(file.web_token_file),
             stream: if self.stream.is_empty() { file.stream } else { self.stream },
         }
     }
 }
 
 /// Pipelines that are part of the program.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("file", include_str!("../pipelines/file.toml")),
     ("timeline", include_str!("../pipelines/timeline.toml")),
     ("rtsp", include_str!("../pipelines/rtsp.toml")),
     ("webcam", include_str!("../pipelines/webcam.toml")),
     ("window", include_str!("../pipelines/window.toml")),
+    ("web", include_str!("../pipelines/web.toml")),
     ("many", include_str!("../pipelines/many.toml")),
 ];
 

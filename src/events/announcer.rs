@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
+use crate::board::Board;
 use crate::error::{Error, Result};
 use crate::events::event::Event;
 use crate::events::plan::Plan;
-use crate::events::standing::Standing;
 use crate::events::{lines, mqtt, webhook};
 
 /// Events that wait for a place that does not take them; beyond it the oldest go.
 const CAPACITY: usize = 1024;
 /// How long what waits may be told after the streams have ended.
-const FAREWELL: Duration = Duration::from_millis(1500);
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How much longer a thread may take to see that.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -36,7 +36,6 @@ pub(super) struct Told {
 /// Tells everyone who shall be told.
 pub struct Announcer {
     ring: broadcast::Sender<Arc<Told>>,
-    streams: Vec<Arc<Standing>>,
     run: String,
     count: AtomicU64,
     closing: Closing,
@@ -62,20 +61,17 @@ pub(super) struct Ears {
 }
 
 impl Announcer {
-    /// Starts telling of the streams, each with its name and whether it is a camera; `None` where nobody is to be told.
+    /// Starts telling of what stands on the board; `None` where nobody is to be told.
     ///
     /// # Errors
     /// Usage, where the file cannot be written; unavailable, where a thread cannot be started.
-    pub fn start(plan: &Plan, streams: impl Iterator<Item = (String, bool)>) -> Result<Option<Self>> {
+    pub fn start(plan: &Plan, board: &Arc<Board>) -> Result<Option<Self>> {
         if plan.is_empty() {
             return Ok(None);
         }
-        let changed = Arc::new(Notify::new());
-        let streams = streams.map(|(name, live)| Arc::new(Standing::new(name, live, Arc::clone(&changed)))).collect();
         let (alive, ended) = bounded(0);
         let mut announcer = Self {
             ring: broadcast::Sender::new(CAPACITY),
-            streams,
             run: format!("{:016x}", fastrand::u64(..)),
             count: AtomicU64::new(0),
             closing: watch::Sender::new(None),
@@ -87,8 +83,8 @@ impl Announcer {
             announcer.add(&alive, "events", lines.to_string(), move |ears| writer.run(ears))?;
         }
         if let Some(broker) = &plan.broker {
-            let (client, streams) = (mqtt::Client::new(broker)?, announcer.streams.clone());
-            announcer.add(&alive, "mqtt", broker.to_string(), move |ears| client.run(streams, changed, ears))?;
+            let (client, board) = (mqtt::Client::new(broker)?, Arc::clone(board));
+            announcer.add(&alive, "mqtt", broker.to_string(), move |ears| client.run(board, ears))?;
         }
         for hook in &plan.webhooks {
             let poster = webhook::Poster::new(hook);
@@ -124,11 +120,6 @@ impl Announcer {
         Ok(())
     }
 
-    /// The stream of that name.
-    pub fn standing(&self, name: &str) -> Option<Arc<Standing>> {
-        self.streams.iter().find(|standing| standing.name == name).cloned()
-    }
-
     /// Tells an event. Never waits.
     pub(super) fn tell(&self, event: &Event) {
         let Ok(json) = serde_json::to_string(event) else { return };
@@ -136,14 +127,6 @@ impl Announcer {
         let key = format!("{}-{count}", self.run);
         // Without a receiver every thread has ended early, and what is not delivered is told at the end.
         let _ = self.ring.send(Arc::new(Told { stream: event.stream().into(), json, key, at: Instant::now() }));
-    }
-
-    /// A stream has ended, well or not.
-    pub fn ended(&self, name: &str, well: bool) {
-        if let Some(standing) = self.standing(name) {
-            standing.shown(None, 0.0, time::OffsetDateTime::now_utc());
-            standing.state(if well { "ended" } else { "failed" });
-        }
     }
 
     /// Lets everyone finish in the time that is left; returns what became of the events, for people.
@@ -228,7 +211,7 @@ mod tests {
         // Nobody listens at the port for discarding.
         let nobody = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
         let plan = Plan { lines: Some(crate::events::plan::Lines::File(file)), broker: None, webhooks: vec![nobody] };
-        let announcer = Announcer::start(&plan, std::iter::empty()).unwrap().unwrap();
+        let announcer = Announcer::start(&plan, &Arc::new(Board::new(Vec::new()))).unwrap().unwrap();
         let count = CAPACITY + 100;
         for number in 0..count {
             let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };

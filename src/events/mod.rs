@@ -11,6 +11,5 @@ mod lines;
 mod mqtt;
 mod patience;
 pub mod plan;
-pub mod standing;
 pub mod teller;
 mod webhook;

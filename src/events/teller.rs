@@ -1,21 +1,20 @@
 //! What a stream tells as it goes. It never waits for anybody.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use time::OffsetDateTime;
 
+use crate::board::Subject;
 use crate::events::announcer::Announcer;
 use crate::events::event::{Event, rfc3339};
-use crate::events::standing::Standing;
 use crate::labels::intervals::Interval;
 use crate::labels::verdict::Verdict;
 use crate::report::{milliseconds, rounded};
 
 /// One stream's voice; says nothing where nobody is to be told.
 pub struct Teller<'a> {
-    listeners: Option<(&'a Announcer, Arc<Standing>)>,
-    labels: &'a [String],
+    announcer: Option<&'a Announcer>,
+    subject: &'a Subject,
     /// Of a camera: when its time began.
     began: Option<Instant>,
     /// Whether an interval has been begun and not ended.
@@ -26,39 +25,31 @@ pub struct Teller<'a> {
 
 impl<'a> Teller<'a> {
     /// `began` is when a camera's time began; a clip's time has no place in ours.
-    pub fn new(announcer: Option<&'a Announcer>, name: &str, labels: &'a [String], began: Option<Instant>) -> Self {
-        let listeners = announcer.and_then(|announcer| Some((announcer, announcer.standing(name)?)));
-        Self { listeners, labels, began, open: false, away: false }
+    pub fn new(announcer: Option<&'a Announcer>, subject: &'a Subject, began: Option<Instant>) -> Self {
+        Self { announcer, subject, began, open: false, away: false }
     }
 
     /// A frame was labelled, and has closed an interval or not.
     pub fn frame(&mut self, closed: Option<&Interval>, verdict: Verdict, pts: u64) {
         self.end(closed);
-        let Some((announcer, standing)) = &self.listeners else { return };
-        let (stream, ms, time) = (standing.name.as_str(), milliseconds(pts), self.utc(pts));
+        let Some(announcer) = self.announcer else { return };
+        let (stream, ms, time) = (self.subject.name.as_str(), milliseconds(pts), self.utc(pts));
         if std::mem::take(&mut self.away) {
             announcer.tell(&Event::Back { stream, ms, time: rfc3339(time) });
         }
-        let confidence = rounded(verdict.confidence);
-        let label = verdict.shown.then(|| self.labels[verdict.class].as_str());
-        if let Some(label) = label
-            && !std::mem::replace(&mut self.open, true)
-        {
+        if verdict.shown && !std::mem::replace(&mut self.open, true) {
+            let (label, confidence) = (&self.subject.labels[verdict.class], rounded(verdict.confidence));
             announcer.tell(&Event::Start { stream, label, ms, time: rfc3339(time), confidence });
-        }
-        standing.shown(label, confidence, time);
-        if !standing.live {
-            standing.state("running");
         }
     }
 
     /// An interval was closed.
     pub fn end(&mut self, closed: Option<&Interval>) {
-        let (Some((announcer, standing)), Some(interval)) = (&self.listeners, closed) else { return };
+        let (Some(announcer), Some(interval)) = (self.announcer, closed) else { return };
         self.open = false;
         announcer.tell(&Event::End {
-            stream: &standing.name,
-            label: &self.labels[interval.class],
+            stream: &self.subject.name,
+            label: &self.subject.labels[interval.class],
             ms: milliseconds(interval.end),
             time: rfc3339(self.utc(interval.end)),
             start_ms: milliseconds(interval.start),
@@ -69,11 +60,10 @@ impl<'a> Teller<'a> {
 
     /// The camera does not answer. Told once until it is back.
     pub fn lost(&mut self, at: u64, reason: &str) {
-        let Some((announcer, standing)) = &self.listeners else { return };
-        let time = self.utc(at);
-        standing.shown(None, 0.0, time);
+        let Some(announcer) = self.announcer else { return };
         if !std::mem::replace(&mut self.away, true) {
-            announcer.tell(&Event::Lost { stream: &standing.name, ms: milliseconds(at), time: rfc3339(time), reason });
+            let (stream, time) = (&self.subject.name, rfc3339(self.utc(at)));
+            announcer.tell(&Event::Lost { stream, ms: milliseconds(at), time, reason });
         }
     }
 

@@ -72,6 +72,7 @@ impl Engine {
             batch,
             classes: model.labels.len(),
             tensors: Vec::with_capacity(batch * tensor_len),
+            measures: Measures::new(),
         };
         let thread = std::thread::Builder::new()
             .name("engine".into())
@@ -140,6 +141,30 @@ struct Worker {
     batch: usize,
     classes: usize,
     tensors: Vec<f32>,
+    measures: Measures,
+}
+
+/// What the metrics hear of each run; nothing where none are kept.
+struct Measures {
+    seconds: metrics::Histogram,
+    batch: metrics::Histogram,
+    waiting: metrics::Gauge,
+}
+
+impl Measures {
+    fn new() -> Self {
+        Self {
+            seconds: metrics::histogram!("livelabel_inference_seconds"),
+            batch: metrics::histogram!("livelabel_batch_size"),
+            waiting: metrics::gauge!("livelabel_engine_queue_depth"),
+        }
+    }
+
+    fn ran(&self, took: Duration, pictures: usize, waiting: usize) {
+        self.seconds.record(took.as_secs_f64());
+        self.batch.record(pictures as f64);
+        self.waiting.set(waiting as f64);
+    }
 }
 
 impl Worker {
@@ -173,7 +198,9 @@ impl Worker {
             // Where the pool is full the tensor is simply freed.
             let _ = self.used.try_send(std::mem::take(&mut request.tensor));
         }
+        let began = Instant::now();
         let result = self.session.run(&self.tensors, requests.len());
+        self.measures.ran(began.elapsed(), requests.len(), self.incoming.len());
         // A stream that has ended does not wait for its answer any more, so a failed send is no error.
         match result {
             Ok(rows) => {

@@ -51,6 +51,11 @@ impl Intervals {
         closed
     }
 
+    /// The interval that the last frame belongs to, as far as it goes.
+    pub fn open(&self) -> Option<Interval> {
+        self.open.as_ref().map(|open| open.interval(u64::MAX))
+    }
+
     /// Closes the open interval at the end of the stream or before a gap.
     pub fn finish(&mut self) -> Option<Interval> {
         self.close(u64::MAX)
@@ -58,14 +63,19 @@ impl Intervals {
 
     /// Closes the open interval where its last frame ended, or at `next` if the next frame came earlier.
     fn close(&mut self, next: u64) -> Option<Interval> {
-        let open = self.open.take()?;
-        Some(Interval {
-            class: open.class,
-            start: open.start,
-            end: open.end.min(next).max(open.start),
-            mean: open.sum / open.frames as f64,
-            peak: open.peak,
-        })
+        self.open.take().map(|open| open.interval(next))
+    }
+}
+
+impl Open {
+    fn interval(&self, next: u64) -> Interval {
+        Interval {
+            class: self.class,
+            start: self.start,
+            end: self.end.min(next).max(self.start),
+            mean: self.sum / self.frames as f64,
+            peak: self.peak,
+        }
     }
 }
 

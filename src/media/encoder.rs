@@ -1,5 +1,6 @@
-//! Pictures to JPEG, apart from any file: for those who decide later whether to keep them.
+//! Pictures to JPEG, apart from any file: for those who decide later whether to keep them, and those who only look.
 
+use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -25,6 +26,34 @@ impl Encoded {
     pub fn bytes(&self) -> usize {
         self.0.size()
     }
+
+    /// The JPEG file itself, where the encoder left it; `None` where it cannot be read.
+    pub fn into_bytes(self) -> Option<Bytes> {
+        self.0.into_mapped_buffer_readable().ok().map(Bytes::from_owner)
+    }
+}
+
+/// Hears of every picture as it is encoded, on the encoder's thread.
+pub type Tap = Box<dyn Fn(Encoded) + Send + Sync>;
+
+/// Who hears of what goes into a recording.
+#[derive(Default)]
+pub struct Taps {
+    pub picture: Option<Tap>,
+    /// Hears of bytes written to the file.
+    pub written: Option<Box<dyn Fn(u64) + Send + Sync>>,
+}
+
+/// Has `tap` hear of everything that the JPEG encoder `encode` makes.
+pub(super) fn attach(encode: &gst::Element, tap: Option<Tap>) {
+    if let (Some(tap), Some(pad)) = (tap, encode.static_pad("src")) {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(buffer) = info.buffer() {
+                tap(Encoded(buffer.clone()));
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
 }
 
 /// Encodes on a thread of GStreamer's. Dropping it ends the thread.
@@ -37,11 +66,12 @@ pub struct Encoder {
 impl Encoder {
     /// # Errors
     /// Unavailable, where the encoder is not installed.
-    pub fn new(facts: &Facts) -> Result<Self> {
+    pub fn new(facts: &Facts, tap: Option<Tap>) -> Result<Self> {
         let caps = picture_caps(facts, facts.frame_rate.unwrap_or((0, 1)));
         let input = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
         let encode = element("jpegenc")?;
         encode.set_property("quality", QUALITY);
+        attach(&encode, tap);
         let output = gst_app::AppSink::builder().sync(false).max_buffers(WAITING).build();
         let pipeline = gst::Pipeline::new();
         let built = |cause: gst::glib::BoolError| Error::internal("the encoder cannot be built").because(cause);

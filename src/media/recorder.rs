@@ -12,7 +12,7 @@ use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
 use crate::media::element;
-use crate::media::encoder::Encoded;
+use crate::media::encoder::{Encoded, Taps, attach};
 use crate::media::frame::{Canvas, Drawn, Easel};
 use crate::media::source::Facts;
 
@@ -73,8 +73,14 @@ impl Recorder {
     ///
     /// # Errors
     /// Input, where the container cannot hold pictures of that size; failed, where it cannot be created.
-    pub fn create(path: &Path, container: Container, facts: &Facts, frame_rate: Option<(i32, i32)>) -> Result<Self> {
-        Self::of(path, container, facts, frame_rate, true)
+    pub fn create(
+        path: &Path,
+        container: Container,
+        facts: &Facts,
+        frame_rate: Option<(i32, i32)>,
+        taps: Taps,
+    ) -> Result<Self> {
+        Self::of(path, container, facts, frame_rate, taps, true)
     }
 
     /// The same for pictures that are encoded already.
@@ -86,8 +92,9 @@ impl Recorder {
         container: Container,
         facts: &Facts,
         frame_rate: Option<(i32, i32)>,
+        taps: Taps,
     ) -> Result<Self> {
-        Self::of(path, container, facts, frame_rate, false)
+        Self::of(path, container, facts, frame_rate, taps, false)
     }
 
     fn of(
@@ -95,6 +102,7 @@ impl Recorder {
         container: Container,
         facts: &Facts,
         frame_rate: Option<(i32, i32)>,
+        taps: Taps,
         encodes: bool,
     ) -> Result<Self> {
         let layout = facts.layout;
@@ -116,8 +124,10 @@ impl Recorder {
         let encode = encodes.then(|| element("jpegenc")).transpose()?;
         if let Some(encode) = &encode {
             encode.set_property("quality", QUALITY);
+            attach(encode, taps.picture);
         }
         let file = element("filesink")?;
+        count(&file, taps.written);
         file.set_property("location", path);
         file.set_property("sync", false);
         let (rate, middle) = match container {
@@ -223,6 +233,21 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// Has `written` hear of the bytes that reach the file.
+fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
+    if let (Some(written), Some(pad)) = (written, file.static_pad("sink")) {
+        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+            let bytes = match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
+                Some(gst::PadProbeData::BufferList(list)) => list.iter().map(gst::BufferRef::size).sum(),
+                _ => 0,
+            };
+            written(bytes as u64);
+            gst::PadProbeReturn::Ok
+        });
     }
 }
 

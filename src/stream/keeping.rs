@@ -1,33 +1,38 @@
 //! What is kept of a live stream: timeline, video, and in the end a summary.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::board::Post;
+use crate::board::status::{Latency, Status};
 use crate::cameras::{Live, Record as Plan};
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
 use crate::labels::verdict::Verdict;
 use crate::ledger::Counts;
-use crate::media::frame::Frame;
+use crate::media::frame::{Frame, Layout};
 use crate::media::source::Facts;
 use crate::report::diary::{self, Diary, Gaps, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
 use crate::report::journal::{Balance, Header, LabelledInterval, Record};
 use crate::report::{milliseconds, rounded};
+use crate::stream::broadcast::Broadcast;
 use crate::stream::live::now_ms;
 use crate::stream::outputs::{header, viewing};
 use crate::stream::painter::Painter;
 use crate::stream::recording::Recording;
 use crate::stream::segments::{Segments, stamped};
-use crate::stream::status::{Latency, Status};
 use crate::stream::viewing::Viewing;
 use crate::stream::{Context, retention};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How often files beyond `--keep` are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often the last picture is shown again while no other comes.
+const REPEAT: Duration = Duration::from_secs(1);
 
 /// Everything that a live stream writes to.
 pub struct Keeping {
@@ -37,8 +42,10 @@ pub struct Keeping {
     recording: Recording,
     painter: Option<(Facts, Painter)>,
     viewing: Option<Viewing>,
-    /// The last picture, for a window to show while the camera is gone.
-    seen: Option<Box<Frame>>,
+    broadcast: Broadcast,
+    post: Arc<Post>,
+    /// The last picture, for windows and pages to show while no other comes.
+    seen: Option<Seen>,
     /// Cuts the timeline, by the day or with the videos.
     segments: Segments,
     summary: PathBuf,
@@ -46,6 +53,13 @@ pub struct Keeping {
     intervals: u64,
     began: Instant,
     swept: Instant,
+}
+
+struct Seen {
+    frame: Box<Frame>,
+    label: Option<String>,
+    /// When it was shown last.
+    at: Instant,
 }
 
 impl Keeping {
@@ -72,9 +86,11 @@ impl Keeping {
         Ok(Self {
             diary: Diary::create(path, opened)?,
             header,
-            recording: Recording::new(&plan),
+            recording: Recording::new(&plan, context.post),
             painter: None,
             viewing: viewing(context, recorded, Some(&plan.folder), false)?,
+            broadcast: Broadcast::new(context.post),
+            post: Arc::clone(context.post),
             seen: None,
             segments,
             summary: stamped(&plan.folder, &plan.stem, now, ".summary.json"),
@@ -93,12 +109,9 @@ impl Keeping {
     pub fn frame(&mut self, frame: Box<Frame>, label: Option<&str>, verdict: Verdict, smoothed: &[f64]) -> Result<()> {
         self.rotate();
         let viewed = self.viewing.as_mut().is_some_and(Viewing::wants);
-        if self.recording.wanted() || viewed {
-            // A camera that changes its size is scaled to the first, which files and window were begun with.
-            let (facts, painter) = self.painter.get_or_insert_with(|| {
-                let facts = frame.facts();
-                (facts.clone(), Painter::new(facts.layout, self.viewing.is_some()))
-            });
+        let broadcast = !self.recording.wanted() && self.broadcast.wants();
+        if self.recording.wanted() || viewed || broadcast {
+            let (facts, painter) = canvas(&mut self.painter, &frame, self.viewing.is_some());
             match painter.paint_if_free(&frame, label)? {
                 Some(picture) => {
                     if self.recording.wanted() {
@@ -107,17 +120,25 @@ impl Keeping {
                     if let Some(viewing) = self.viewing.as_mut().filter(|_| viewed) {
                         viewing.show(&picture, facts, frame.pts, frame.duration)?;
                     }
+                    if broadcast {
+                        self.broadcast.show(&picture, facts, frame.pts, frame.duration);
+                    }
                 }
-                None => self.recording.skip(),
+                None if self.recording.wanted() => self.recording.skip(),
+                None => {}
             }
         }
+        let Layout { width, height } =
+            self.painter.as_ref().map_or_else(|| frame.facts().layout, |(facts, _)| facts.layout);
+        self.post.progress.status_mut().size = Some((width, height));
         self.diary.append(Record::Frame {
             ms: milliseconds(frame.pts),
             label: label.map(Into::into),
             confidence: rounded(verdict.confidence),
             smoothed: smoothed.iter().copied().map(rounded).collect(),
         });
-        self.seen = self.viewing.is_some().then_some(frame);
+        let kept = self.viewing.is_some() || self.post.is_shown();
+        self.seen = kept.then(|| Seen { frame, label: label.map(Into::into), at: Instant::now() });
         Ok(())
     }
 
@@ -141,20 +162,42 @@ impl Keeping {
     pub fn lost(&mut self, ms: f64, reason: &'static str) -> Result<()> {
         self.recording.pause();
         self.diary.append(Record::Lost { ms, reason: reason.into() });
-        if let (Some(frame), Some((facts, painter)), Some(viewing)) = (&self.seen, &mut self.painter, &mut self.viewing)
+        let Some(seen) = &mut self.seen else { return Ok(()) };
+        seen.label = None;
+        let frame = &seen.frame;
+        if let (Some((facts, painter)), Some(viewing)) = (&mut self.painter, &mut self.viewing)
             && let Some(picture) = painter.paint_if_free(frame, None)?
         {
             viewing.show(&picture, facts, frame.end(), frame.duration)?;
             viewing.show(&picture, facts, frame.pts, frame.duration)?;
         }
-        Ok(())
+        self.repeat()
     }
 
-    /// Reads the window's keys, which count while no picture comes too.
-    pub fn attend(&mut self) {
+    /// While no picture comes: reads the window's keys, and gives those who watch a page the last picture now and then,
+    /// as they may have come later.
+    ///
+    /// # Errors
+    /// Internal, where the last picture cannot be drawn anew.
+    pub fn attend(&mut self) -> Result<()> {
         if let Some(viewing) = &mut self.viewing {
             viewing.wants();
         }
+        match &self.seen {
+            Some(seen) if seen.at.elapsed() >= REPEAT => self.repeat(),
+            _ => Ok(()),
+        }
+    }
+
+    fn repeat(&mut self) -> Result<()> {
+        let Some(seen) = self.seen.as_mut().filter(|_| self.broadcast.wants()) else { return Ok(()) };
+        seen.at = Instant::now();
+        let (frame, label) = (&seen.frame, seen.label.as_deref());
+        let (facts, painter) = canvas(&mut self.painter, frame, self.viewing.is_some());
+        if let Some(picture) = painter.paint_if_free(frame, label)? {
+            self.broadcast.show(&picture, facts, frame.pts, frame.duration);
+        }
+        Ok(())
     }
 
     /// A stretch without frames, now that it is over.
@@ -230,4 +273,13 @@ impl Keeping {
         }
         summary
     }
+}
+
+/// What pictures are drawn with. A camera that changes its size is scaled to the first, which files and window were begun
+/// with.
+fn canvas<'a>(painter: &'a mut Option<(Facts, Painter)>, frame: &Frame, in_window: bool) -> &'a mut (Facts, Painter) {
+    painter.get_or_insert_with(|| {
+        let facts = frame.facts();
+        (facts.clone(), Painter::new(facts.layout, in_window))
+    })
 }

@@ -3,14 +3,14 @@
 //! Two threads as for a file: `prepare` takes frames and asks the engine, `present` labels and writes. What differs: a
 //! live stream drops what it cannot take, clears its memory after a gap, and goes on whatever happens to its files.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use crate::board::status::{Delays, Latency, Meter};
+use crate::board::{Post, Progress};
 use crate::cameras::Live;
 use crate::error::{Error, Result};
-use crate::events::standing::Standing;
 use crate::events::teller::Teller;
 use crate::inference::engine::{Client, Reply};
 use crate::inference::preprocess::Preprocessor;
@@ -24,15 +24,12 @@ use crate::media::supervisor::Reason;
 use crate::report::diary::Summary;
 use crate::report::milliseconds;
 use crate::stream::keeping::Keeping;
-use crate::stream::status::{Delays, Latency, Status};
 use crate::stream::throttle::Throttle;
-use crate::stream::{Context, Progress, Shutdown};
+use crate::stream::{Context, Shutdown};
 
 /// Frames that wait for their answers. Few, as each is a frame's delay.
 const PENDING: usize = 4;
 const POLL: Duration = Duration::from_millis(50);
-/// How often rate and delay are told.
-const STATUS: Duration = Duration::from_secs(2);
 
 /// What goes from one thread to the other.
 enum Message {
@@ -54,6 +51,7 @@ pub struct Ended {
 pub fn run(context: &Context, live: &Live) -> Result<Ended> {
     let Context { job, labelling, model, engine, progress, shutdown, .. } = context;
     let began = Instant::now();
+    context.post.begin(began);
     let keeping = Keeping::create(context, live)?;
     let seed = job.name.bytes().fold(u64::from(std::process::id()), |seed, byte| seed * 31 + u64::from(byte));
     let preparer = Preparer {
@@ -68,16 +66,16 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
         },
         held: u64::MAX,
         told: None,
+        lost: None,
         began,
         progress,
-        standing: context.announcer.and_then(|announcer| announcer.standing(&job.name)),
         shutdown,
     };
     let action = labelling.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action));
     let threshold = labelling.threshold.unwrap_or(model.threshold);
     let mut presenter = Presenter {
         keeping,
-        teller: Teller::new(context.announcer, &job.name, &model.labels, Some(began)),
+        teller: Teller::new(context.announcer, &context.post.subject, Some(began)),
         began,
         labels: &model.labels,
         window: labelling.window.unwrap_or(model.window),
@@ -89,8 +87,8 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
         position: None,
         lost: None,
         delays: Delays::default(),
-        recent: Delays::default(),
-        told: began,
+        meter: Meter::new(began),
+        post: context.post,
         progress,
     };
     let (sender, messages) = bounded(PENDING);
@@ -128,10 +126,10 @@ struct Preparer<'a> {
     held: u64,
     /// Why the camera was lost, as last told; an outage of a week is told once.
     told: Option<Reason>,
+    /// What it was lost for last.
+    lost: Option<Reason>,
     began: Instant,
     progress: &'a Progress,
-    /// What others are told of the camera's state.
-    standing: Option<Arc<Standing>>,
     shutdown: &'a Shutdown,
 }
 
@@ -182,6 +180,8 @@ impl Preparer<'_> {
     }
 
     fn lost(&mut self, reason: Reason) {
+        self.lost = Some(reason);
+        self.progress.status_mut().reason = Some(reason.name().into());
         // After a gap the first frame is analysed, as there is nothing to hold.
         self.held = u64::MAX;
         if self.told != Some(reason) {
@@ -193,13 +193,15 @@ impl Preparer<'_> {
 
     fn tell(&self) {
         let mut status = self.progress.status_mut();
-        status.state = Some(self.source.state());
-        status.reconnects = self.source.reconnects();
+        status.enter(self.source.state().into());
+        let reconnects = self.source.reconnects();
+        if let Some(reason) = self.lost.filter(|_| reconnects > status.reconnects) {
+            *status.reconnects_by.entry(reason.name()).or_default() += reconnects - status.reconnects;
+        }
+        status.reconnects = reconnects;
+        status.waiting = self.source.waiting();
         status.stalls = self.source.stalls();
         status.stride = self.stride;
-        if let Some(standing) = &self.standing {
-            standing.state(self.source.state().name());
-        }
     }
 }
 
@@ -219,10 +221,10 @@ struct Presenter<'a> {
     /// Epoch and end of the last frame.
     position: Option<(u64, u64)>,
     lost: Option<Reason>,
-    /// From arrival to the last output: of the whole run, and since the last status.
+    /// From arrival to the last output: of the whole run, and of the last seconds.
     delays: Delays,
-    recent: Delays,
-    told: Instant,
+    meter: Meter,
+    post: &'a Post,
     progress: &'a Progress,
 }
 
@@ -232,7 +234,7 @@ impl Presenter<'_> {
             match messages.recv_timeout(POLL) {
                 Ok(Message::Frame { frame, reply }) => self.present(frame, reply)?,
                 Ok(Message::Lost(reason)) => self.forget(reason)?,
-                Err(RecvTimeoutError::Timeout) => self.keeping.attend(),
+                Err(RecvTimeoutError::Timeout) => self.keeping.attend()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
@@ -246,7 +248,9 @@ impl Presenter<'_> {
             if self.lost.is_none() {
                 self.clear()?;
             }
-            self.keeping.gap(end, frame.pts, self.lost.take().map(Reason::name));
+            let reason = self.lost.take().map(Reason::name);
+            self.keeping.gap(end, frame.pts, reason);
+            self.post.gap(end, frame.pts, reason);
         }
         self.lost = None;
         if let Some(reply) = reply {
@@ -262,6 +266,8 @@ impl Presenter<'_> {
         let label = verdict.shown.then(|| self.labels[verdict.class].clone());
         let closed = self.intervals.push(verdict, frame.pts, frame.end());
         self.teller.frame(closed.as_ref(), verdict, frame.pts);
+        self.post.interval(closed.as_ref());
+        self.post.frame(frame.pts, verdict, smoothed, self.intervals.open());
         self.keeping.interval(closed, self.labels);
         self.position = Some((frame.epoch, frame.end()));
         self.progress.position.set(frame.end());
@@ -274,8 +280,9 @@ impl Presenter<'_> {
 
     fn forget(&mut self, reason: Reason) -> Result<()> {
         let at = self.began.elapsed().as_nanos() as u64;
-        if self.lost.is_none() && self.position.is_some() {
+        if let (None, Some((_, end))) = (self.lost, self.position) {
             self.clear()?;
+            self.post.lost(end, reason.name());
             self.keeping.lost(milliseconds(at), reason.name())?;
         }
         self.teller.lost(at, reason.name());
@@ -289,6 +296,7 @@ impl Presenter<'_> {
     fn clear(&mut self) -> Result<()> {
         let closed = self.intervals.finish();
         self.teller.end(closed.as_ref());
+        self.post.interval(closed.as_ref());
         self.keeping.interval(closed, self.labels);
         self.smoothing = Smoothing::new(self.window, self.labels.len());
         self.judge = self.rule.clone();
@@ -299,15 +307,12 @@ impl Presenter<'_> {
     fn measure(&mut self, arrival: Instant, label: Option<String>, confidence: f64) {
         let delay = arrival.elapsed();
         self.delays.add(delay);
-        self.recent.add(delay);
-        let elapsed = self.told.elapsed();
+        self.post.took(delay);
+        let told = self.meter.add(delay);
         let mut status = self.progress.status_mut();
         (status.label, status.confidence, status.gaps) = (label, confidence, self.keeping.gaps());
-        if elapsed >= STATUS {
-            status.rate = self.recent.count() as f64 / elapsed.as_secs_f64();
-            status.latency = self.recent.latency();
-            self.recent.clear();
-            self.told = Instant::now();
+        if let Some((rate, latency)) = told {
+            (status.rate, status.latency) = (rate, latency);
         }
     }
 }
@@ -315,15 +320,4 @@ impl Presenter<'_> {
 /// Milliseconds of the stream's time now.
 pub(super) fn now_ms(began: Instant) -> f64 {
     milliseconds(began.elapsed().as_nanos() as u64)
-}
-
-impl Progress {
-    /// How the live stream is now.
-    pub fn status(&self) -> Status {
-        self.status_mut().clone()
-    }
-
-    fn status_mut(&self) -> std::sync::MutexGuard<'_, Status> {
-        self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }

@@ -4,6 +4,7 @@
 //! the answers in order, decides, draws and writes. Between them is one bounded channel.
 
 mod activity;
+mod broadcast;
 mod keeping;
 pub mod live;
 mod outputs;
@@ -15,23 +16,22 @@ mod recording;
 mod retention;
 mod segments;
 mod space;
-pub mod status;
 mod throttle;
 mod viewing;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
 
+use crate::board::{Post, Progress};
 use crate::config::{Job, Labelling};
 use crate::error::{Error, Result};
 use crate::events::announcer::Announcer;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
-use crate::ledger::Ledger;
 use crate::media::source::Source;
 use crate::report::journal::Balance;
 use outputs::Writers;
@@ -39,7 +39,6 @@ pub use outputs::check_absent;
 use pace::Pace;
 use prepare::{End, Preparer};
 use present::{Closed, Presenter};
-use status::Status;
 
 /// Frames that wait for their answers: two batches, one being filled while the other runs.
 const BATCHES_PENDING: usize = 2;
@@ -56,35 +55,6 @@ impl Shutdown {
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
-}
-
-/// A number that one thread raises and others look at.
-#[derive(Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// How far a stream is.
-#[derive(Default)]
-pub struct Progress {
-    pub ledger: Arc<Ledger>,
-    /// End of the last labelled frame, and of the clip where it is known, in nanoseconds.
-    pub position: Counter,
-    pub duration: Counter,
-    /// Of a live stream.
-    status: Mutex<Status>,
 }
 
 /// How a stream ended, with what it found. The files are closed either way.
@@ -112,6 +82,8 @@ pub struct Context<'a> {
     pub labelling: &'a Labelling,
     pub model: &'a Model,
     pub engine: &'a Engine,
+    pub post: &'a Arc<Post>,
+    /// That of the post.
     pub progress: &'a Progress,
     pub shutdown: &'a Shutdown,
     /// Who is told of events, if anybody is.
@@ -132,7 +104,9 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let faults = source.faults();
     progress.duration.set(facts.duration.unwrap_or(0));
     let began = Instant::now();
+    context.post.begin(began);
     let pace = Pace::new(labelling.stride);
+    progress.status_mut().size = Some((facts.layout.width, facts.layout.height));
     let writers = Writers::create(context, &facts)?;
     let mut presenter = Presenter::new(context, writers, &pace);
     let preparer = Preparer {

@@ -19,6 +19,7 @@ use crate::media::source::Facts;
 use crate::report::journal::{AutoStride, Balance, Header, Journal, LabelledInterval, ModelName, Record};
 use crate::report::{self, milliseconds, plot, rounded, subtitles, timeline};
 use crate::stream::Context;
+use crate::stream::broadcast::Broadcast;
 use crate::stream::painter::Painter;
 use crate::stream::space::Space;
 use crate::stream::viewing::Viewing;
@@ -31,6 +32,7 @@ pub struct Writers {
     painter: Option<Painter>,
     recorder: Option<Recorder>,
     viewing: Option<Viewing>,
+    broadcast: Broadcast,
     facts: Facts,
     space: Vec<Space>,
     frames: u64,
@@ -59,21 +61,21 @@ impl Writers {
         let recorder = match &outputs.video {
             None => Ok(None),
             Some((path, container)) => {
-                let Context { job, shutdown, .. } = context;
+                let Context { job, post, shutdown, .. } = context;
                 let rate = constant_rate(&job.input, facts.frame_rate, &|| shutdown.requested());
-                Recorder::create(path, *container, facts, rate).map(Some)
+                Recorder::create(path, *container, facts, rate, post.taps(0)).map(Some)
             }
         };
         let recorder = recorder.inspect_err(|_| {
             let _ = fs::remove_file(&outputs.journal);
         })?;
         let viewing = viewing(context, outputs.files().next().is_some(), outputs.journal.parent(), true)?;
-        let drawn = recorder.is_some() || viewing.is_some();
         Ok(Self {
             labels: context.model.labels.clone(),
-            painter: drawn.then(|| Painter::new(facts.layout, viewing.is_some())),
+            painter: None,
             recorder,
             viewing,
+            broadcast: Broadcast::new(context.post),
             facts: facts.clone(),
             outputs,
             journal,
@@ -98,10 +100,13 @@ impl Writers {
     }
 
     fn draw(&mut self, frame: &Frame, label: Option<&str>) -> Result<()> {
+        let in_window = self.viewing.is_some();
         let viewing = self.viewing.as_mut().and_then(|viewing| viewing.wants().then_some(viewing));
-        let Some(painter) = self.painter.as_mut().filter(|_| self.recorder.is_some() || viewing.is_some()) else {
+        let broadcast = self.recorder.is_none() && self.broadcast.wants();
+        if self.recorder.is_none() && viewing.is_none() && !broadcast {
             return Ok(());
-        };
+        }
+        let painter = self.painter.get_or_insert_with(|| Painter::new(self.facts.layout, in_window));
         let picture = match &self.recorder {
             Some(recorder) => {
                 let canvas = recorder.canvas(painter.easel())?;
@@ -111,9 +116,13 @@ impl Writers {
             }
             None => painter.paint_if_free(frame, label)?,
         };
-        match (viewing, picture) {
-            (Some(viewing), Some(picture)) => viewing.show(&picture, &self.facts, frame.pts, frame.duration),
-            _ => Ok(()),
+        let Some(picture) = picture else { return Ok(()) };
+        if broadcast {
+            self.broadcast.show(&picture, &self.facts, frame.pts, frame.duration);
+        }
+        match viewing {
+            Some(viewing) => viewing.show(&picture, &self.facts, frame.pts, frame.duration),
+            None => Ok(()),
         }
     }
 
@@ -248,7 +257,7 @@ pub(super) fn viewing(context: &Context, others: bool, folder: Option<&Path>, pa
         return Ok(None);
     }
     let folder = folder.unwrap_or(Path::new("")).to_path_buf();
-    match Viewing::new(&context.job.name, folder, context.shutdown, paced) {
+    match Viewing::new(&context.job.name, context.job.stem(), folder, context.shutdown, paced) {
         Ok(viewing) => Ok(Some(viewing)),
         Err(error) if others => {
             tracing::warn!("{error}; the run goes on without it");

@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use time::OffsetDateTime;
 
+use crate::board::Post;
 use crate::cameras::Record;
 use crate::error::{Error, Result};
-use crate::media::encoder::{Encoded, Encoder};
+use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::frame::Drawn;
 use crate::media::recorder::{Container, Recorder};
 use crate::media::source::Facts;
@@ -20,6 +22,7 @@ use crate::stream::space::Space;
 /// Records, where something shall be recorded.
 pub struct Recording {
     plan: Record,
+    post: Arc<Post>,
     segments: Option<Segments>,
     current: Option<Current>,
     /// Where only intervals are recorded.
@@ -44,20 +47,24 @@ struct Current {
 }
 
 /// How a recorder is made, for pictures that it encodes or for encoded ones.
-type Create = fn(&Path, Container, &Facts, Option<(i32, i32)>) -> Result<Recorder>;
+type Create = fn(&Path, Container, &Facts, Option<(i32, i32)>, Taps) -> Result<Recorder>;
 
 /// Pictures that are encoded first and kept or not later.
-#[derive(Default)]
 struct Selective {
+    post: Arc<Post>,
     encoder: Option<(Facts, Encoder)>,
     activity: Activity<Encoded>,
 }
 
 impl Selective {
+    fn new(post: &Arc<Post>) -> Self {
+        Self { post: Arc::clone(post), encoder: None, activity: Activity::default() }
+    }
+
     fn put(&mut self, picture: &Drawn, facts: &Facts, pts: u64, duration: u64, active: bool) -> Result<()> {
         self.activity.see(pts, active);
         if self.encoder.is_none() {
-            self.encoder = Some((facts.clone(), Encoder::new(facts)?));
+            self.encoder = Some((facts.clone(), Encoder::new(facts, self.post.taps(0).picture)?));
         }
         let Some((_, encoder)) = &self.encoder else { return Ok(()) };
         encoder.put(picture, pts, duration)?;
@@ -78,12 +85,13 @@ impl Selective {
 }
 
 impl Recording {
-    pub fn new(plan: &Record) -> Self {
+    pub fn new(plan: &Record, post: &Arc<Post>) -> Self {
         Self {
             plan: plan.clone(),
+            post: Arc::clone(post),
             segments: plan.segment.map(Segments::new),
             current: None,
-            selective: plan.only_active.then(Selective::default),
+            selective: plan.only_active.then(|| Selective::new(post)),
             failed: false,
             closing: None,
             written: 0,
@@ -206,7 +214,7 @@ impl Recording {
         }
         let space = Space::new(parent, facts.layout.width * facts.layout.height);
         space.check(0, 0)?;
-        let recorder = create(&path, *container, facts, facts.frame_rate)?;
+        let recorder = create(&path, *container, facts, facts.frame_rate, self.post.taps(pts))?;
         Ok(Current { recorder, path, start: pts, frames: 0, space })
     }
 

@@ -16,6 +16,8 @@ use crate::stream::segments::stamped;
 /// A window, opened with the first picture.
 pub struct Viewing {
     title: String,
+    /// What the names of saved pictures begin with.
+    stem: String,
     /// Where saved pictures go.
     folder: PathBuf,
     /// Until the window is open.
@@ -36,11 +38,12 @@ struct Pace {
 impl Viewing {
     /// # Errors
     /// Unavailable, where there is no display.
-    pub fn new(title: &str, folder: PathBuf, shutdown: &Shutdown, paced: bool) -> Result<Self> {
+    pub fn new(title: &str, stem: &str, folder: PathBuf, shutdown: &Shutdown, paced: bool) -> Result<Self> {
         let screen = Some(Screen::open()?);
         let pace = paced.then(Pace::default);
         Ok(Self {
             title: title.into(),
+            stem: stem.into(),
             folder,
             screen,
             window: None,
@@ -88,7 +91,7 @@ impl Viewing {
 
     /// A picture that cannot be saved is told, and no reason to stop.
     fn store(&self, picture: &Drawn) {
-        let path = stamped(&self.folder, &self.title, OffsetDateTime::now_utc(), ".jpg");
+        let path = stamped(&self.folder, &self.stem, OffsetDateTime::now_utc(), ".jpg");
         let written = picture.jpeg().and_then(|bytes| {
             report::replace(&path, |part| {
                 std::fs::write(part, &bytes).map_err(|cause| {

@@ -6,6 +6,7 @@ mod camera;
 mod events;
 mod footage;
 mod frames;
+mod http;
 mod labels;
 mod live;
 mod model;
@@ -20,4 +21,5 @@ mod tiny;
 #[cfg(feature = "train")]
 mod trainer;
 mod video;
+mod web;
 mod window;

@@ -22,19 +22,20 @@ use rustls_platform_verifier::ConfigVerifierExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
+use crate::board::Board;
 use crate::error::{Error, Result};
 use crate::events::announcer::{Deadline, Ears, Ring, Told};
 use crate::events::patience::Patience;
 use crate::events::plan::Broker;
-use crate::events::standing::{Now, Standing};
-use topics::{OFFLINE, ONLINE, Topics};
+use topics::{Now, OFFLINE, ONLINE, Topics};
 
 /// Requests between the two tasks.
 const REQUESTS: usize = 16;
 /// A broker that has been silent for twice as long is away.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How often a confidence is published that is another.
-const STATES: Duration = Duration::from_secs(1);
+/// How often it is looked whether a state or a label has changed, and every how many times a confidence.
+const TICK: Duration = Duration::from_millis(100);
+const TICKS: u64 = 10;
 /// Names may be long; the largest message is a few of them.
 const LARGEST: usize = 1 << 20;
 
@@ -65,12 +66,13 @@ impl Client {
     }
 
     /// Publishes until the end.
-    pub async fn run(self, streams: Vec<Arc<Standing>>, changed: Arc<Notify>, ears: Ears) {
+    pub async fn run(self, board: Arc<Board>, ears: Ears) {
         let Ears { ring, delivered, deadline } = ears;
         let (client, mut eventloop) = AsyncClient::new(self.options, REQUESTS);
         let link = Link { delivered, ..Link::default() };
-        let published = vec![None; streams.len()];
-        let mut speaker = Speaker { client, link: &link, topics: self.topics, streams, published, changed, ring };
+        let known = board.posts.iter().map(|post| Now::new(post.status(), None)).collect();
+        let published = vec![None; board.posts.len()];
+        let mut speaker = Speaker { client, link: &link, topics: self.topics, board, known, published, ring };
         tokio::select! {
             () = drive(&mut eventloop, &link, &self.what, deadline.clone()) => {}
             () = speaker.speak() => {}
@@ -186,10 +188,10 @@ struct Speaker<'a> {
     client: AsyncClient,
     link: &'a Link,
     topics: Topics,
-    streams: Vec<Arc<Standing>>,
-    /// Each stream's state as it was published on this connection.
+    board: Arc<Board>,
+    /// How each stream was when it was looked at last, and as it was published on this connection.
+    known: Vec<Now>,
     published: Vec<Option<Now>>,
-    changed: Arc<Notify>,
     ring: Ring,
 }
 
@@ -213,8 +215,8 @@ impl Speaker<'_> {
 
     /// What a broker must be told that may know nothing, and what the last one did not confirm.
     async fn introduce(&mut self) {
-        for standing in self.streams.clone().iter().filter(|standing| standing.live) {
-            for (topic, config) in discovery::messages(&self.topics, &standing.name) {
+        for post in self.board.posts.iter().filter(|post| post.subject.live) {
+            for (topic, config) in discovery::messages(&self.topics, &post.subject.name) {
                 self.publish(topic, true, config).await;
             }
         }
@@ -230,18 +232,21 @@ impl Speaker<'_> {
 
     /// Publishes what happens. Returns whether nothing will any more; otherwise the connection is gone.
     async fn serve(&mut self, session: &mut watch::Receiver<u64>) -> bool {
-        let mut ticks = tokio::time::interval(STATES);
+        let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut count = 0_u64;
         loop {
             tokio::select! {
                 biased;
                 _ = session.changed() => return false,
-                () = self.changed.notified() => self.states(false).await,
                 event = self.ring.next() => match event {
                     Some(event) => self.event(&event).await,
                     None => return true,
                 },
-                _ = ticks.tick() => self.states(true).await,
+                _ = ticks.tick() => {
+                    count += 1;
+                    self.states(count.is_multiple_of(TICKS)).await;
+                }
             }
         }
     }
@@ -253,18 +258,22 @@ impl Speaker<'_> {
 
     /// Publishes states that are others than those published; with `all` also those of which only the confidence is.
     async fn states(&mut self, all: bool) {
-        for (number, standing) in self.streams.clone().into_iter().enumerate() {
-            let (now, before) = (standing.now(), self.published[number].take());
-            let same = before.as_ref().is_some_and(|before| (before.state, &before.label) == (now.state, &now.label));
-            if same && (!all || before.as_ref() == Some(&now)) {
+        for number in 0..self.board.posts.len() {
+            let post = Arc::clone(&self.board.posts[number]);
+            let now = Now::new(post.status(), Some(&self.known[number]));
+            self.known[number] = now.clone();
+            let before = self.published[number].take();
+            let told = before.as_ref().is_some_and(|before| *before == now || !all && !now.is_another_than(before));
+            if told {
                 self.published[number] = before;
                 continue;
             }
+            let (stream, live) = (&post.subject.name, post.subject.live);
             let available = topics::availability(now.state);
-            if standing.live && before.is_none_or(|before| topics::availability(before.state) != available) {
-                self.publish(self.topics.availability(&standing.name), true, available.into()).await;
+            if live && before.is_none_or(|before| topics::availability(before.state) != available) {
+                self.publish(self.topics.availability(stream), true, available.into()).await;
             }
-            self.publish(self.topics.state(&standing.name), standing.live, topics::payload(&now)).await;
+            self.publish(self.topics.state(stream), live, now.payload()).await;
             self.published[number] = Some(now);
         }
     }

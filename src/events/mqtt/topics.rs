@@ -1,10 +1,12 @@
 //! Where things are published, and how a state reads.
 
 use serde_json::json;
+use time::OffsetDateTime;
 
+use crate::board::status::{State, Status};
 use crate::events::escape::level;
 use crate::events::event::rfc3339;
-use crate::events::standing::Now;
+use crate::report::rounded;
 
 pub const ONLINE: &str = "online";
 pub const OFFLINE: &str = "offline";
@@ -49,11 +51,37 @@ pub fn is_event(topic: &str) -> bool {
 }
 
 /// Whether a stream in this state is there.
-pub fn availability(state: &str) -> &'static str {
-    if state == "running" { ONLINE } else { OFFLINE }
+pub fn availability(state: State) -> &'static str {
+    if state == State::Running { ONLINE } else { OFFLINE }
 }
 
-pub fn payload(now: &Now) -> Vec<u8> {
-    let Now { state, label, confidence, since } = now;
-    json!({"label": label, "confidence": confidence, "state": state, "since": rfc3339(*since)}).to_string().into()
+/// How a stream is, as it is published.
+#[derive(Clone, PartialEq)]
+pub struct Now {
+    pub state: State,
+    pub label: Option<String>,
+    confidence: f64,
+    /// Since when state and label are these.
+    since: OffsetDateTime,
+}
+
+impl Now {
+    /// `before` is how it was.
+    pub fn new(status: Status, before: Option<&Now>) -> Self {
+        let Status { state, label, confidence, .. } = status;
+        let confidence = if label.is_some() || state == State::Running { rounded(confidence) } else { 0.0 };
+        let same = before.filter(|before| (before.state, &before.label) == (state, &label));
+        // It is looked at so often that what is new is new now.
+        let since = same.map_or_else(OffsetDateTime::now_utc, |before| before.since);
+        Self { state, label, confidence, since }
+    }
+
+    pub fn is_another_than(&self, before: &Now) -> bool {
+        (self.state, &self.label) != (before.state, &before.label)
+    }
+
+    pub fn payload(&self) -> Vec<u8> {
+        let Self { state, label, confidence, since } = self;
+        json!({"label": label, "confidence": confidence, "state": state, "since": rfc3339(*since)}).to_string().into()
+    }
 }

@@ -1,0 +1,179 @@
+//! One stream's place on the board.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use crate::board::history::{History, Update};
+use crate::board::pictures::{Picture, Pictures};
+use crate::board::progress::Progress;
+use crate::board::status::{State, Status};
+use crate::labels::intervals::Interval;
+use crate::labels::verdict::Verdict;
+use crate::media::encoder::{Encoded, Taps};
+use crate::report::milliseconds;
+
+/// A stream that is connected and brings nothing is told as stalled after this time, or after this many of its frames'
+/// intervals.
+const SILENCE: Duration = Duration::from_millis(1500);
+const SILENT_FRAMES: f64 = 3.0;
+
+/// What a stream is, which never changes.
+pub struct Subject {
+    pub name: String,
+    /// Its address without credentials, or its path.
+    pub input: String,
+    pub live: bool,
+    pub labels: Vec<String>,
+    pub threshold: f64,
+    pub action: Option<String>,
+}
+
+/// What is known of one stream.
+pub struct Post {
+    pub subject: Subject,
+    pub progress: Progress,
+    pub pictures: Pictures,
+    /// Whether anybody may ask for pictures.
+    shown: bool,
+    /// When the stream's time 0 was, in both clocks.
+    epoch: OnceLock<(OffsetDateTime, Instant)>,
+    history: Mutex<History>,
+    /// From a frame's arrival to its label at every output.
+    latency: metrics::Histogram,
+}
+
+impl Post {
+    pub fn new(subject: Subject, shown: bool) -> Self {
+        let latency =
+            metrics::histogram!("livelabel_latency_seconds", "stream" => crate::board::label_value(&subject.name));
+        let post = Self {
+            subject,
+            progress: Progress::default(),
+            pictures: Pictures::default(),
+            shown,
+            epoch: OnceLock::new(),
+            history: Mutex::default(),
+            latency,
+        };
+        post.progress.status_mut().enter(State::Connecting);
+        post
+    }
+
+    /// The stream's time 0 is now, at `instant`.
+    pub fn begin(&self, instant: Instant) {
+        let _ = self.epoch.set((OffsetDateTime::now_utc() - instant.elapsed(), instant));
+    }
+
+    /// The UTC of the stream's time 0.
+    pub fn epoch(&self) -> Option<OffsetDateTime> {
+        self.epoch.get().map(|(utc, _)| *utc)
+    }
+
+    /// The stream's time now, in milliseconds: a clip's is where it is.
+    pub fn now_ms(&self) -> f64 {
+        match self.epoch.get() {
+            Some((_, instant)) if self.subject.live => instant.elapsed().as_secs_f64() * 1000.0,
+            _ => milliseconds(self.progress.position.get()),
+        }
+    }
+
+    /// How it is, as those see it who wait for pictures.
+    pub fn status(&self) -> Status {
+        let mut status = self.progress.status();
+        let arrival = self.progress.ledger.last_arrival();
+        if let (true, State::Running, Some(arrival)) = (self.subject.live, status.state, arrival) {
+            let usual = if status.rate > 0.0 { Duration::from_secs_f64(SILENT_FRAMES / status.rate) } else { SILENCE };
+            let silence = arrival.elapsed();
+            if silence > usual.max(SILENCE) {
+                status.state = State::Stalled;
+                status.since = Some(OffsetDateTime::now_utc() - silence);
+            }
+        }
+        status
+    }
+
+    /// Whether nothing comes of it that should.
+    pub fn is_down(&self, state: State) -> bool {
+        match state {
+            State::Failed | State::Stalled | State::Reconnecting => true,
+            State::Connecting => self.subject.live,
+            State::Running | State::Ended => false,
+        }
+    }
+
+    /// What has changed after a revision; 0 asks for all that is remembered.
+    pub fn since(&self, revision: u64) -> Update {
+        self.history().since(revision)
+    }
+
+    /// The smoothed confidence of every label, as of the last tenth of a second.
+    pub fn smoothed(&self) -> Option<Arc<[f32]>> {
+        self.history().smoothed()
+    }
+
+    /// Takes a labelled frame, and the interval that it belongs to.
+    pub fn frame(&self, pts: u64, verdict: Verdict, smoothed: &[f64], open: Option<Interval>) {
+        self.history().frame(pts, verdict, smoothed, open);
+    }
+
+    /// Takes an interval, where one was closed.
+    pub fn interval(&self, closed: Option<&Interval>) {
+        if let Some(interval) = closed {
+            self.history().interval(interval);
+        }
+    }
+
+    /// The stream was lost at `start` of its time.
+    pub fn lost(&self, start: u64, reason: &'static str) {
+        self.history().lost(start, reason);
+    }
+
+    /// A stretch without frames, now that it is over.
+    pub fn gap(&self, start: u64, end: u64, reason: Option<&'static str>) {
+        self.history().gap(start, end, reason);
+    }
+
+    /// How long a frame took from its arrival to its outputs.
+    pub fn took(&self, delay: Duration) {
+        self.latency.record(delay.as_secs_f64());
+    }
+
+    /// The stream is over; with a reason where it failed.
+    pub fn end(&self, failure: Option<String>) {
+        let mut status = self.progress.status_mut();
+        status.enter(if failure.is_some() { State::Failed } else { State::Ended });
+        status.reason = failure;
+        (status.label, status.rate) = (None, 0.0);
+    }
+
+    /// Whether anybody may ask for pictures.
+    pub fn is_shown(&self) -> bool {
+        self.shown
+    }
+
+    /// Whether a picture must be made for those who watch.
+    pub fn wants_picture(&self) -> bool {
+        self.shown && self.pictures.watchers() > 0
+    }
+
+    /// What hears of the pictures of a recording that begins at `start` of the stream's time.
+    pub fn taps(self: &Arc<Self>, start: u64) -> Taps {
+        let (pictures, bytes) = (Arc::clone(self), Arc::clone(self));
+        let picture = move |encoded: Encoded| {
+            let ms = milliseconds(start + encoded.pts());
+            if let Some(jpeg) = encoded.into_bytes() {
+                pictures.pictures.put(Picture { jpeg, ms });
+            }
+        };
+        Taps {
+            picture: self.shown.then(|| Box::new(picture) as _),
+            written: Some(Box::new(move |count| bytes.progress.written.add(count))),
+        }
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,182 @@
+//! How a stream is, at this moment: for the terminal, the page, and at the end for its summary.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::media::supervisor;
+
+/// Delays are kept from a microsecond to a minute with three digits; longer ones count as a minute.
+const LONGEST_US: u64 = 60_000_000;
+const DIGITS: u8 = 3;
+
+/// How often rate and delay are told.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// No picture has come yet.
+    #[default]
+    Connecting,
+    Running,
+    /// Connected, but no picture for a while; soon it will be given up and called again.
+    Stalled,
+    Reconnecting,
+    /// A clip was read to its end, or the user stopped the run.
+    Ended,
+    Failed,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Connecting => "connecting",
+            State::Running => "running",
+            State::Stalled => "stalled",
+            State::Reconnecting => "reconnecting",
+            State::Ended => "ended",
+            State::Failed => "failed",
+        }
+    }
+}
+
+impl From<supervisor::State> for State {
+    fn from(state: supervisor::State) -> Self {
+        match state {
+            supervisor::State::Connecting => State::Connecting,
+            supervisor::State::Running => State::Running,
+            supervisor::State::Reconnecting => State::Reconnecting,
+        }
+    }
+}
+
+/// What is shown of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    pub state: State,
+    /// Since when it is in this state.
+    pub since: Option<OffsetDateTime>,
+    /// Why it was lost, or has failed.
+    pub reason: Option<String>,
+    pub label: Option<String>,
+    pub confidence: f64,
+    /// Width and height of the labelled picture.
+    pub size: Option<(usize, usize)>,
+    pub stride: u64,
+    /// Frames that wait to be prepared.
+    pub waiting: usize,
+    pub reconnects: u64,
+    /// The same by what each was lost for.
+    pub reconnects_by: BTreeMap<&'static str, u64>,
+    pub stalls: u64,
+    pub gaps: u64,
+    /// Of the last seconds.
+    pub rate: f64,
+    pub latency: Latency,
+}
+
+impl Status {
+    /// Notes a state, and since when where it is another.
+    pub fn enter(&mut self, state: State) {
+        if self.state != state || self.since.is_none() {
+            (self.state, self.since) = (state, Some(OffsetDateTime::now_utc()));
+        }
+        if state == State::Running {
+            self.reason = None;
+        }
+    }
+}
+
+/// From a frame's arrival to its label at every output, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Latency {
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+/// Delays of a stretch of time, in memory that does not grow.
+pub struct Delays(Option<Histogram<u64>>);
+
+impl Default for Delays {
+    fn default() -> Self {
+        // The bounds are constants that it takes.
+        Self(Histogram::new_with_bounds(1, LONGEST_US, DIGITS).ok())
+    }
+}
+
+impl Delays {
+    pub fn add(&mut self, delay: Duration) {
+        if let Some(histogram) = &mut self.0 {
+            histogram.saturating_record(delay.as_micros().try_into().unwrap_or(LONGEST_US));
+        }
+    }
+
+    pub fn clear(&mut self) {
+        if let Some(histogram) = &mut self.0 {
+            histogram.reset();
+        }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, Histogram::len)
+    }
+
+    pub fn latency(&self) -> Latency {
+        let Some(histogram) = self.0.as_ref().filter(|histogram| !histogram.is_empty()) else {
+            return Latency::default();
+        };
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: histogram.max() as f64 / 1000.0 }
+    }
+}
+
+/// Rate and delay of the last seconds.
+pub struct Meter {
+    recent: Delays,
+    told: Instant,
+}
+
+impl Meter {
+    pub fn new(now: Instant) -> Self {
+        Self { recent: Delays::default(), told: now }
+    }
+
+    /// Takes a frame's delay. Every two seconds, returns how many frames a second there were, and their delays.
+    pub fn add(&mut self, delay: Duration) -> Option<(f64, Latency)> {
+        self.recent.add(delay);
+        let elapsed = self.told.elapsed();
+        if elapsed < INTERVAL {
+            return None;
+        }
+        let told = (self.recent.count() as f64 / elapsed.as_secs_f64(), self.recent.latency());
+        self.recent.clear();
+        self.told = Instant::now();
+        Some(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_numbers() {
+        let mut delays = Delays::default();
+        (1..=1000).for_each(|ms| delays.add(Duration::from_millis(ms)));
+        let Latency { p50, p95, p99, max } = delays.latency();
+        for (found, right) in [(p50, 500.0), (p95, 950.0), (p99, 990.0), (max, 1000.0)] {
+            assert!((found - right).abs() <= right / 500.0, "{found} for {right}");
+        }
+        delays.add(Duration::from_secs(3600));
+        assert!(delays.latency().max >= 60_000.0);
+        delays.clear();
+        assert_eq!((delays.count(), delays.latency()), (0, Latency::default()));
+    }
+}

@@ -1,0 +1,128 @@
+//! Numbers for Prometheus: what is measured as it happens, and what is read off the board when somebody asks.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::board::status::State;
+use crate::board::{Board, Post, label_value};
+use crate::error::{Error, Result};
+use crate::report::rounded;
+
+/// Upper bounds of the histograms.
+const LATENCY_SECONDS: [f64; 12] = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0];
+const INFERENCE_SECONDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+const BATCH_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// Has everything measured from now on; without this it costs nothing.
+///
+/// # Errors
+/// Internal, where it was done before.
+pub fn install() -> Result<PrometheusHandle> {
+    let failed = |cause| Error::internal("metrics cannot be kept").because(cause);
+    let histogram = |name: &str| Matcher::Full(format!("livelabel_{name}"));
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(histogram("latency_seconds"), &LATENCY_SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(histogram("inference_seconds"), &INFERENCE_SECONDS))
+        .and_then(|builder| builder.set_buckets_for_metric(histogram("batch_size"), &BATCH_SIZES))
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(failed)?;
+    describe();
+    Ok(handle)
+}
+
+/// Reads the board and the process into the gauges and counters.
+pub(super) fn gather(board: &Board, clients: usize) {
+    board.posts.iter().for_each(|post| gather_stream(post));
+    gauge!("livelabel_start_time_seconds").set(board.started.unix_timestamp() as f64);
+    gauge!("livelabel_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("livelabel_web_connections").set(clients as f64);
+    gather_process();
+}
+
+fn gather_stream(post: &Post) {
+    let name = label_value(&post.subject.name);
+    let named = |key: &'static str, value: &str| [("stream", name.clone()), (key, label_value(value))];
+    let stream = [("stream", name.clone())];
+    let counts = post.progress.ledger.counts();
+    let frames = |outcome: &str, count: u64| {
+        counter!("livelabel_frames_total", &named("outcome", outcome)).absolute(count);
+    };
+    frames("analysed", counts.analysed);
+    frames("held", counts.held);
+    frames("dropped_overrun", counts.dropped.get("overrun").copied().unwrap_or(0));
+    frames("dropped_failure", counts.dropped.get("failure").copied().unwrap_or(0));
+    gauge!("livelabel_frames_in_flight", &stream).set(counts.in_flight as f64);
+
+    let status = post.status();
+    gauge!("livelabel_queue_depth", &stream).set(status.waiting as f64);
+    gauge!("livelabel_up", &stream).set(f64::from(u8::from(status.state == State::Running)));
+    gauge!("livelabel_stride", &stream).set(status.stride as f64);
+    for (reason, &count) in &status.reconnects_by {
+        counter!("livelabel_reconnects_total", &named("reason", reason)).absolute(count);
+    }
+    counter!("livelabel_stalls_total", &stream).absolute(status.stalls);
+    counter!("livelabel_gaps_total", &stream).absolute(status.gaps);
+    counter!("livelabel_written_bytes_total", &stream).absolute(post.progress.written.get());
+    gauge!("livelabel_watchers", &stream).set(post.pictures.watchers() as f64);
+
+    let smoothed = post.smoothed().filter(|_| status.state == State::Running);
+    for (class, label) in post.subject.labels.iter().enumerate() {
+        let shown = status.label.as_ref() == Some(label);
+        gauge!("livelabel_label", &named("label", label)).set(f64::from(u8::from(shown)));
+        let confidence = smoothed.as_ref().map_or(f64::NAN, |smoothed| rounded(f64::from(smoothed[class])));
+        gauge!("livelabel_confidence_ratio", &named("label", label)).set(confidence);
+    }
+}
+
+fn gather_process() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let number = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
+    };
+    if let Some(kibibytes) = number("VmRSS:") {
+        gauge!("livelabel_resident_memory_bytes").set(1024.0 * kibibytes);
+    }
+    if let Some(threads) = number("Threads:") {
+        gauge!("livelabel_threads").set(threads);
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        // One of them is the folder that is being read.
+        gauge!("livelabel_open_files").set(files.count().saturating_sub(1) as f64);
+    }
+}
+
+fn describe() {
+    describe_counter!(
+        "livelabel_frames_total",
+        "Frames by what became of them; decoded is their sum and those in flight."
+    );
+    describe_gauge!("livelabel_frames_in_flight", "Decoded frames that have no label yet.");
+    describe_gauge!("livelabel_queue_depth", "Decoded frames of a camera that wait to be prepared, 8 at most.");
+    describe_histogram!(
+        "livelabel_latency_seconds",
+        Unit::Seconds,
+        "From a frame's decoding to its label at every output."
+    );
+    describe_histogram!("livelabel_inference_seconds", Unit::Seconds, "One run of the network, for one batch.");
+    describe_histogram!("livelabel_batch_size", "Pictures in one run of the network.");
+    describe_gauge!("livelabel_engine_queue_depth", "Pictures of all streams that wait for the network.");
+    describe_gauge!("livelabel_up", "1 while the stream brings pictures.");
+    describe_gauge!("livelabel_stride", "Every how many-th frame is analysed.");
+    describe_counter!(
+        "livelabel_reconnects_total",
+        "Connections after the first that brought pictures, by what the one before was lost for."
+    );
+    describe_counter!("livelabel_stalls_total", "Connections given up because nothing came.");
+    describe_counter!("livelabel_gaps_total", "Stretches without pictures.");
+    describe_gauge!("livelabel_label", "1 for the label that is shown, 0 for the others.");
+    describe_gauge!("livelabel_confidence_ratio", "Smoothed confidence of each label; NaN while no pictures come.");
+    describe_counter!("livelabel_written_bytes_total", Unit::Bytes, "Bytes of video written.");
+    describe_gauge!("livelabel_watchers", "Clients that pictures of the stream are made for.");
+    describe_gauge!("livelabel_web_connections", "Connections to this server, 128 at most.");
+    describe_gauge!("livelabel_start_time_seconds", Unit::Seconds, "When the run began, in seconds since 1970.");
+    describe_gauge!("livelabel_info", "Always 1, with the program's version.");
+    describe_gauge!("livelabel_resident_memory_bytes", Unit::Bytes, "Memory that the process holds.");
+    describe_gauge!("livelabel_threads", "Threads of the process.");
+    describe_gauge!("livelabel_open_files", "Files and sockets that the process holds open.");
+}

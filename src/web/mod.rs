@@ -1,0 +1,16 @@
+//! The page and the interfaces for systems: what stands on the [`Board`](crate::board::Board), over HTTP, to read only.
+//!
+//! One thread serves everybody. It reads what the streams have left on the board and never keeps one of them waiting.
+
+pub mod access;
+mod api;
+mod events;
+mod guard;
+mod metrics;
+mod page;
+mod pictures;
+mod routes;
+mod server;
+
+pub use metrics::install as install_metrics;
+pub use server::{Bound, Server};

@@ -1,0 +1,142 @@
+//! Pictures: one, or as they come. They are those of the recording, and no byte of them is copied.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::board::{Picture, Post};
+use crate::web::guard::encoded;
+use crate::web::routes::{NOTHING, Name, Refusal, Site, UNBUFFERED};
+
+const MULTIPART: &str = "multipart/x-mixed-replace; boundary=picture";
+const BOUNDARY: &[u8] = b"--picture\r\n";
+/// Told behind each picture rather than before the next, as browsers show a picture only then.
+const NEXT: &[u8] = b"\r\n--picture\r\n";
+/// Pictures a second that can be asked for.
+const RATES: std::ops::RangeInclusive<f64> = 0.1..=60.0;
+/// How old the latest picture may be, in milliseconds, to be shown to somebody who comes now.
+const RECENT: f64 = 2000.0;
+/// How long a single picture is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+type Pairs = Query<Vec<(String, String)>>;
+
+/// `/pictures`: several streams over one connection.
+pub(super) async fn several(State(site): State<Arc<Site>>, Query(pairs): Pairs) -> Result<Response, Refusal> {
+    let spacing = spacing(&pairs)?;
+    let named = pairs.iter().filter(|(key, _)| key == "stream").map(|(_, name)| name);
+    let mut posts: Vec<&Arc<Post>> = Vec::new();
+    for name in named {
+        let post = site.find(name)?;
+        if !posts.iter().any(|other| Arc::ptr_eq(other, post)) {
+            posts.push(post);
+        }
+    }
+    if posts.is_empty() {
+        posts = site.board.posts.iter().collect();
+    }
+    let feeds: Vec<_> = posts.into_iter().map(|post| feed(post, spacing)).collect();
+    Ok(multipart(feeds, Arc::clone(&site)))
+}
+
+/// `/streams/NAME.mjpg`: what an `<img>`, VLC and home automation show.
+pub(super) async fn one(
+    State(site): State<Arc<Site>>,
+    Path(file): Name,
+    Query(pairs): Pairs,
+) -> Result<Response, Refusal> {
+    let name = file.strip_suffix(".mjpg").ok_or(NOTHING)?;
+    let post = site.find(name)?;
+    let feed = feed(post, spacing(&pairs)?);
+    Ok(multipart(vec![feed], Arc::clone(&site)))
+}
+
+/// `/streams/NAME/snapshot.jpg`
+pub(super) async fn snapshot_of(State(site): State<Arc<Site>>, Path(name): Name) -> Result<Response, Refusal> {
+    snap(site.find(&name)?).await
+}
+
+/// `/snapshot.jpg`, of the first stream where none is named.
+pub(super) async fn snapshot(State(site): State<Arc<Site>>, Query(pairs): Pairs) -> Result<Response, Refusal> {
+    let named = pairs.iter().find(|(key, _)| key == "stream");
+    let post = match (named, site.board.posts.first()) {
+        (Some((_, name)), _) => site.find(name)?,
+        (None, Some(first)) => first,
+        (None, None) => return Err(NOTHING),
+    };
+    snap(post).await
+}
+
+async fn snap(post: &Post) -> Result<Response, Refusal> {
+    let mut pictures = watching(post);
+    let next = timeout(PATIENCE, pictures.changed()).await;
+    let picture = match next {
+        Ok(Ok(())) => pictures.borrow_and_update().clone(),
+        _ => post.pictures.latest(),
+    };
+    let Some(Picture { jpeg, ms }) = picture else {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "there is no picture yet\n"));
+    };
+    let told = [
+        (header::CONTENT_TYPE, "image/jpeg".to_string()),
+        (HeaderName::from_static("x-stream"), encoded(&post.subject.name)),
+        (HeaderName::from_static("x-time-ms"), ms.to_string()),
+    ];
+    Ok((told, jpeg).into_response())
+}
+
+/// Hears of the next picture, and of the latest where it is not long ago.
+fn watching(post: &Post) -> watch::Receiver<Option<Picture>> {
+    let mut pictures = post.pictures.watch();
+    let now = post.now_ms();
+    if pictures.borrow().as_ref().is_some_and(|latest| latest.ms + RECENT > now) {
+        pictures.mark_changed();
+    }
+    pictures
+}
+
+fn spacing(pairs: &[(String, String)]) -> Result<Duration, Refusal> {
+    let Some((_, written)) = pairs.iter().find(|(key, _)| key == "fps") else { return Ok(Duration::ZERO) };
+    match written.parse::<f64>() {
+        Ok(rate) if RATES.contains(&rate) => Ok(Duration::from_secs_f64(1.0 / rate)),
+        _ => Err((StatusCode::BAD_REQUEST, "fps is a number from 0.1 to 60\n")),
+    }
+}
+
+/// One stream's pictures for one who watches, each the latest when the connection has room for it.
+fn feed(post: &Arc<Post>, spacing: Duration) -> BoxStream<'static, [Bytes; 3]> {
+    let start = (watching(post), encoded(&post.subject.name), Instant::now());
+    stream::unfold(start, move |(mut pictures, name, due)| async move {
+        sleep_until(due).await;
+        loop {
+            pictures.changed().await.ok()?;
+            let latest = pictures.borrow_and_update().clone();
+            if let Some(Picture { jpeg, ms }) = latest {
+                let head = format!(
+                    "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Stream: {name}\r\nX-Time-Ms: {ms}\r\n\r\n",
+                    jpeg.len()
+                );
+                let due = (due + spacing).max(Instant::now() - spacing);
+                return Some(([head.into(), jpeg, Bytes::from_static(NEXT)], (pictures, name, due)));
+            }
+        }
+    })
+    .boxed()
+}
+
+fn multipart(feeds: Vec<BoxStream<'static, [Bytes; 3]>>, site: Arc<Site>) -> Response {
+    let pictures = stream::select_all(feeds).flat_map(stream::iter);
+    let all = stream::iter([Bytes::from_static(BOUNDARY)]).chain(pictures);
+    let until_closed = all.take_until(Box::pin(async move { site.closed().await }));
+    let body = Body::from_stream(until_closed.map(Ok::<_, Infallible>));
+    ([(header::CONTENT_TYPE, MULTIPART), UNBUFFERED], body).into_response()
+}

@@ -1,0 +1,98 @@
+//! What is found under which path.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+
+use crate::board::{Board, Post};
+use crate::web::access::Access;
+use crate::web::{api, events, guard, metrics, page, pictures};
+
+/// What every answer is made from.
+pub(super) struct Site {
+    pub board: Arc<Board>,
+    pub access: Access,
+    /// Where it is really listened, where the port was left to the system.
+    pub address: SocketAddr,
+    pub metrics: PrometheusHandle,
+    /// Becomes true when the run ends.
+    pub closing: watch::Receiver<bool>,
+    /// Connections that are open.
+    pub clients: AtomicUsize,
+}
+
+impl Site {
+    pub fn find(&self, name: &str) -> Result<&Arc<Post>, Refusal> {
+        self.board.find(name).ok_or((
+            StatusCode::NOT_FOUND,
+            "there is no stream of that name
+",
+        ))
+    }
+
+    /// Waits until the run ends.
+    pub async fn closed(&self) {
+        let _ = self.closing.clone().wait_for(|closing| *closing).await;
+    }
+}
+
+/// Why a request is not answered as it wishes.
+pub(super) type Refusal = (StatusCode, &'static str);
+
+/// Where nothing is to be found.
+pub(super) const NOTHING: Refusal = (StatusCode::NOT_FOUND, "there is nothing here\n");
+
+/// For proxies: what comes bit by bit is not to be held back.
+pub(super) const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
+
+pub(super) fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .merge(page::routes())
+        .route("/api/streams", get(api::streams))
+        .route("/api/streams/{name}/timeline", get(api::timeline))
+        .route("/api/events", get(events::events))
+        .route("/pictures", get(pictures::several))
+        .route("/snapshot.jpg", get(pictures::snapshot))
+        .route("/streams/{file}", get(pictures::one))
+        .route("/streams/{name}/snapshot.jpg", get(pictures::snapshot_of))
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(scrape))
+        .fallback(|| async { NOTHING })
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::check))
+        .with_state(site)
+}
+
+/// Whether every stream brings what it should.
+async fn healthz(State(site): State<Arc<Site>>) -> Response {
+    let down: String = site
+        .board
+        .posts
+        .iter()
+        .filter_map(|post| {
+            let status = post.status();
+            let reason = status.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            post.is_down(status.state).then(|| format!("{}: {}{reason}\n", post.subject.name, status.state.name()))
+        })
+        .collect();
+    match down.is_empty() {
+        true => "ok\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, down).into_response(),
+    }
+}
+
+async fn scrape(State(site): State<Arc<Site>>) -> impl IntoResponse {
+    metrics::gather(&site.board, site.clients.load(Ordering::Relaxed));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], site.metrics.render())
+}
+
+/// The name in a path, decoded.
+pub(super) type Name = Path<String>;

@@ -1,0 +1,269 @@
+//! A client for the page's server, as plain as can be: HTTP/1.0 over a socket, so that it can also misbehave.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::camera::Watch;
+
+/// The server of a run.
+#[derive(Clone, Copy)]
+pub struct Site {
+    pub port: u16,
+}
+
+/// An answer that is read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        assert_eq!(self.status, 200, "{self:?}");
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+}
+
+impl Site {
+    /// Where the run's log says that it is.
+    pub fn of(watch: &mut Watch) -> Self {
+        let said = |fields: &Value| fields["message"].as_str().is_some_and(|text| text.starts_with("page at "));
+        let line = watch.line("the page's address", said);
+        let address = line["message"].as_str().expect("text").trim_end_matches('/').rsplit(':').next();
+        Self { port: address.and_then(|port| port.parse().ok()).expect("a port") }
+    }
+
+    pub fn connect(self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server takes connections");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        stream
+    }
+
+    /// Sends a head without its empty line, and reads all that comes.
+    pub fn send(self, head: &str) -> Answer {
+        let mut stream = self.connect();
+        let _ = stream.write_all(format!("{head}\r\n\r\n").as_bytes());
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all);
+        let end = all.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(all.len());
+        let head = String::from_utf8_lossy(&all[..end]).into_owned();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answer { status, head, body: all.split_off((end + 4).min(all.len())) }
+    }
+
+    pub fn get(self, path: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.0"))
+    }
+
+    pub fn json(self, path: &str) -> Value {
+        self.get(path).json()
+    }
+
+    /// What is told of a stream.
+    pub fn stream(self, name: &str) -> Value {
+        let all = self.json("/api/streams");
+        let streams = all["streams"].as_array().expect("streams");
+        streams.iter().find(|stream| stream["name"] == name).unwrap_or_else(|| panic!("no {name} in {all}")).clone()
+    }
+
+    /// Asks until an answer is as wanted.
+    pub fn until<T>(self, what: &str, ask: impl Fn(Site) -> T, wanted: impl Fn(&T) -> bool) -> T {
+        let began = Instant::now();
+        loop {
+            let answer = ask(self);
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "not within 60 s: {what}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// An answer that goes on, behind its head.
+    pub fn open(self, path: &str) -> BufReader<TcpStream> {
+        let mut stream = self.connect();
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("it reads");
+        let mut reader = BufReader::new(stream);
+        let head = lines(&mut reader);
+        assert!(head.contains(" 200 "), "{path}: {head}");
+        reader
+    }
+
+    pub fn pictures(self, path: &str) -> Pictures {
+        Pictures { reader: self.open(path) }
+    }
+
+    pub fn events(self) -> Events {
+        Events { reader: self.open("/api/events") }
+    }
+
+    pub fn metrics(self) -> Metrics {
+        Metrics::parse(&self.get("/metrics").text())
+    }
+}
+
+/// Lines up to an empty one.
+fn lines(reader: &mut BufReader<TcpStream>) -> String {
+    let mut all = String::new();
+    loop {
+        let mut line = String::new();
+        assert!(reader.read_line(&mut line).expect("a line") > 0, "it ended behind {all:?}");
+        if line.trim_end().is_empty() {
+            return all;
+        }
+        all.push_str(&line);
+    }
+}
+
+/// A picture of a multipart answer.
+pub struct Picture {
+    pub stream: String,
+    pub ms: f64,
+    pub jpeg: Vec<u8>,
+}
+
+pub struct Pictures {
+    reader: BufReader<TcpStream>,
+}
+
+impl Pictures {
+    pub fn next(&mut self) -> Picture {
+        let mut head = lines(&mut self.reader);
+        if head.is_empty() {
+            // The line break behind the picture before.
+            head = lines(&mut self.reader);
+        }
+        assert!(head.starts_with("--picture\r\n"), "{head}");
+        let value = |name: &str| header(&head, name).unwrap_or_else(|| panic!("no {name} in {head}"));
+        assert_eq!(value("content-type"), "image/jpeg");
+        let mut jpeg = vec![0; value("content-length").parse().expect("a length")];
+        let stream = percent_encoding::percent_decode_str(value("x-stream")).decode_utf8_lossy().into_owned();
+        let ms = value("x-time-ms").parse().expect("a time");
+        self.reader.read_exact(&mut jpeg).expect("a picture");
+        assert!(jpeg.starts_with(&[0xff, 0xd8]) && jpeg.ends_with(&[0xff, 0xd9]), "no JPEG");
+        Picture { stream, ms, jpeg }
+    }
+}
+
+pub struct Events {
+    reader: BufReader<TcpStream>,
+}
+
+impl Events {
+    /// The next event's name and data.
+    pub fn next(&mut self) -> (String, Value) {
+        loop {
+            let text = lines(&mut self.reader);
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            if let (Some(event), Some(data)) = (field("event:"), field("data:")) {
+                return (event.to_string(), serde_json::from_str(data).expect("JSON"));
+            }
+        }
+    }
+
+    /// Reads until the first stream is as wanted.
+    pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(60), "not within 60 s: {what}");
+            let (event, data) = self.next();
+            if event == "streams" && wanted(&data["streams"][0]) {
+                return data["streams"][0].clone();
+            }
+        }
+    }
+}
+
+/// Prometheus' text, read by its rules.
+#[derive(Debug)]
+pub struct Metrics(Vec<Sample>);
+
+#[derive(Debug)]
+struct Sample {
+    name: String,
+    labels: Vec<(String, String)>,
+    value: f64,
+}
+
+impl Metrics {
+    fn parse(text: &str) -> Self {
+        let mut samples = Vec::new();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            if let Some(comment) = line.strip_prefix("# ") {
+                assert!(comment.starts_with("HELP livelabel_") || comment.starts_with("TYPE livelabel_"), "{line}");
+                continue;
+            }
+            let name_end = line.find(['{', ' ']).expect("a name");
+            let (name, mut rest) = line.split_at(name_end);
+            assert!(text.contains(&format!("# HELP {}", base(name))), "no help for {name}");
+            let mut labels = Vec::new();
+            if let Some(mut inner) = rest.strip_prefix('{') {
+                loop {
+                    let (key, behind) = inner.split_once("=\"").expect("a label");
+                    let (value, behind) = quoted(behind);
+                    labels.push((key.to_string(), value));
+                    inner = behind.trim_start_matches(',');
+                    if let Some(behind) = inner.strip_prefix('}') {
+                        rest = behind;
+                        break;
+                    }
+                }
+            }
+            let value = rest.trim().parse().unwrap_or_else(|_| panic!("{line}"));
+            samples.push(Sample { name: name.to_string(), labels, value });
+        }
+        Self(samples)
+    }
+
+    /// The value of a sample with these labels; others are not looked at.
+    pub fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let has = |sample: &Sample, (key, value): (&str, &str)| {
+            sample.labels.iter().any(|(own, its)| own == key && its == value)
+        };
+        let wanted = |sample: &&Sample| sample.name == name && labels.iter().all(|&pair| has(sample, pair));
+        self.0.iter().find(wanted).map(|sample| sample.value)
+    }
+
+    pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.find(name, labels).unwrap_or_else(|| panic!("no {name} {labels:?} in {self:#?}"))
+    }
+}
+
+/// A metric's name without what is added for a histogram's samples.
+fn base(name: &str) -> &str {
+    ["_bucket", "_sum", "_count"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
+}
+
+/// A label's value up to its closing quote, unescaped, and what comes behind.
+fn quoted(text: &str) -> (String, &str) {
+    let (mut value, mut characters) = (String::new(), text.char_indices());
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return (value, &text[at + 1..]),
+            '\\' => value.push(match characters.next().expect("an escaped character").1 {
+                'n' => '\n',
+                other => other,
+            }),
+            other => value.push(other),
+        }
+    }
+    panic!("no closing quote in {text}");
+}

@@ -1,0 +1,399 @@
+//! The page's server: pictures, timeline, events and metrics are those of the run, and no client disturbs a stream.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::camera::{Camera, Watch, files, records, summary};
+use crate::footage::{colours, small};
+use crate::http::Site;
+use crate::program::{Program, text};
+use crate::tiny;
+
+/// Everything that a name may hold and a file's name, a path, a label of Prometheus or a header may not.
+const ODD: &str = "Tür \"A\"\\ /1 ../🍳";
+const WEB: [&str; 2] = ["--web", "127.0.0.1:0"];
+
+fn is_running(site: Site, name: &str) {
+    site.until("running", |site| site.stream(name), |stream| stream["state"] == "running");
+}
+
+#[test]
+fn pictures_move_and_are_those_of_the_recording() {
+    let none: &[&str] = &[];
+    let cases = [
+        none,
+        &["--segment", "1h"],
+        &["--output", "test.avi"],
+        &["--segment", "1h", "--only-active", "--threshold", "0.1"],
+    ];
+    for given in cases {
+        let program = Program::new();
+        let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &[given, &WEB].concat());
+        let site = Site::of(&mut watch);
+        is_running(site, "test");
+        let mut feed = site.pictures("/pictures");
+        let pictures: Vec<_> = (0..10).map(|_| feed.next()).collect();
+        assert!(pictures.iter().all(|picture| picture.stream == "test"));
+        assert!(pictures.windows(2).all(|pair| pair[0].ms < pair[1].ms && pair[0].jpeg != pair[1].jpeg), "{given:?}");
+        let mut single = site.pictures("/streams/test.mjpg?fps=2");
+        let (first, second) = (single.next(), single.next());
+        assert!(second.ms - first.ms > 300.0, "{} {}", first.ms, second.ms);
+        let snapshot = site.get("/streams/test/snapshot.jpg");
+        assert_eq!((snapshot.status, snapshot.header("content-type")), (200, Some("image/jpeg")));
+        assert_eq!(site.stream("test")["size"], serde_json::json!([320, 240]));
+        // Both are being read while the run ends.
+        let (finished, took) = watch.stop("INT");
+        assert!(finished.code == 130 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
+        if given.is_empty() {
+            continue;
+        }
+        let video = [files(&program, ".mkv"), files(&program, ".avi")].concat();
+        let [video] = &video[..] else { panic!("not one video: {video:?}") };
+        let recorded = std::fs::read(video).unwrap();
+        for picture in &pictures {
+            let there = recorded.windows(picture.jpeg.len()).any(|bytes| bytes == picture.jpeg);
+            assert!(there, "{given:?}: the picture at {} is not in the recording", picture.ms);
+        }
+    }
+}
+
+#[test]
+fn labels_and_timeline_on_the_page_are_those_of_the_journal() {
+    let program = Program::new();
+    let seconds = ["red", "red", "red", "green", "green", "green", "blue", "blue", "blue"];
+    let clip = colours(program.folder.path(), "clip.h264", &seconds, &["-c:v", "libx264", "-g", "25"]);
+    let camera = Camera::start(&[text(&clip)]);
+    let mut watch = Watch::start(&program, &[&camera.url], &[&["--name", "door", "--window", "3"], &WEB[..]].concat());
+    let site = Site::of(&mut watch);
+    let mut events = site.events();
+    for label in ["red", "green", "blue", "red"] {
+        let told = events.until(label, |stream| stream["label"] == label);
+        assert!(told["confidence"].as_f64().unwrap() > 0.4, "{told}");
+    }
+    let colour = |label: &str| site.metrics().find("livelabel_label", &[("stream", "door"), ("label", label)]);
+    site.until("a label's metric", |_| colour("green"), |&shown| shown == Some(1.0));
+    let (mut rows, mut events) = (Vec::new(), site.events());
+    while rows.len() < 20 {
+        let (event, data) = events.next();
+        if event == "rows" {
+            assert!(data["name"] == "door" && !data["intervals"].as_array().unwrap().is_empty(), "{data}");
+            rows.extend(data["rows"].as_array().unwrap().clone());
+        }
+    }
+    let timeline = site.json("/api/streams/door/timeline");
+    let all = timeline["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| all.contains(row)), "an event's rows are not in the timeline");
+    watch.stop("INT");
+    let records = records(&program);
+    let journal = records.iter().filter_map(|record| record.get("frame"));
+    let mut compared = 0;
+    for frame in journal {
+        let Some(row) = all.iter().find(|row| row[0] == frame["ms"]) else { continue };
+        let shown = row[1].as_i64().and_then(|class| timeline["labels"].get(class as usize));
+        assert_eq!(shown.unwrap_or(&Value::Null), &frame["label"], "{row} {frame}");
+        assert_eq!(row.as_array().unwrap()[2..], frame["smoothed"].as_array().unwrap()[..]);
+        compared += 1;
+    }
+    assert!(compared >= 5, "{compared} of {}", all.len());
+    let told = timeline["intervals"].as_array().unwrap();
+    let (open, closed): (Vec<&Value>, Vec<&Value>) = told.iter().partition(|interval| interval["open"] == true);
+    let written: Vec<&Value> = records.iter().filter_map(|record| record.get("interval")).collect();
+    assert!(closed.len() >= 4 && open.len() == 1, "{told:?}");
+    for (told, written) in closed.iter().zip(&written) {
+        for key in ["label", "start", "end", "mean", "peak"] {
+            assert_eq!(told[key], written[key], "{told} {written}");
+        }
+    }
+}
+
+#[test]
+fn metrics_and_health_tell_what_became_of_an_oddly_named_camera() {
+    let program = Program::new();
+    let camera = Camera::start(&[]);
+    let port = camera.port;
+    let given = [&["--name", ODD, "--segment", "1h"], &WEB[..]].concat();
+    let mut watch = Watch::start(&program, &[&camera.url], &given);
+    let site = Site::of(&mut watch);
+    is_running(site, ODD);
+    assert_eq!((site.get("/healthz").status, site.get("/healthz").text().as_str()), (200, "ok\n"));
+    let path = percent_encoding::utf8_percent_encode(ODD, percent_encoding::NON_ALPHANUMERIC);
+    assert_eq!(site.json(&format!("/api/streams/{path}/timeline"))["name"], ODD);
+    assert_eq!(site.pictures(&format!("/streams/{path}.mjpg")).next().stream, ODD);
+    assert_eq!(site.pictures(&format!("/pictures?stream={path}")).next().stream, ODD);
+    assert_eq!(site.get(&format!("/snapshot.jpg?stream={path}")).status, 200);
+    let named = [("stream", ODD)];
+    assert_eq!(site.metrics().get("livelabel_up", &named), 1.0);
+
+    drop(camera);
+    let lost = |stream: &Value| stream["state"] == "reconnecting" && stream["label"].is_null();
+    let told = site.until("lost", |site| site.stream(ODD), lost);
+    let health = site.get("/healthz");
+    assert!(health.status == 503 && health.text().starts_with(ODD), "{health:?}");
+    let reason = told["reason"].as_str().unwrap().to_string();
+    let gaps = site.json(&format!("/api/streams/{path}/timeline"))["gaps"].clone();
+    assert!(gaps[0]["end"].is_null() && gaps[0]["reason"].is_string(), "{gaps}");
+    // The last picture is still to be seen.
+    assert_eq!(site.get("/snapshot.jpg").status, 200);
+
+    let camera = Camera::at(port, &[]);
+    site.until("back", |site| site.stream(ODD), |stream| stream["state"] == "running" && stream["gaps"] == 1);
+    let gaps = site.json(&format!("/api/streams/{path}/timeline"))["gaps"].clone();
+    assert!(gaps.as_array().unwrap().len() == 1 && gaps[0]["end"].is_number(), "{gaps}");
+    drop(camera);
+    site.until("lost again", |site| site.stream(ODD), lost);
+    let metrics = site.metrics();
+    watch.stop("TERM");
+    let summary = summary(&program);
+    let frames = |outcome: &str| metrics.get("livelabel_frames_total", &[("stream", ODD), ("outcome", outcome)]);
+    let count = |value: &Value| value.as_u64().unwrap_or(0) as f64;
+    assert_eq!(frames("analysed"), count(&summary["frames"]["analysed"]));
+    assert_eq!(frames("held"), count(&summary["frames"]["held"]));
+    assert_eq!(frames("dropped_overrun"), count(&summary["frames"]["dropped"]["overrun"]));
+    let labelled = frames("analysed") + frames("held");
+    assert_eq!(metrics.get("livelabel_latency_seconds_count", &named), labelled);
+    assert_eq!(metrics.get("livelabel_inference_seconds_count", &[]), metrics.get("livelabel_batch_size_count", &[]));
+    assert_eq!(metrics.get("livelabel_batch_size_sum", &[]), frames("analysed"));
+    assert_eq!(metrics.get("livelabel_reconnects_total", &[("stream", ODD)]), 1.0);
+    assert!(metrics.find("livelabel_reconnects_total", &[("reason", &reason)]).is_some(), "{reason} {metrics:#?}");
+    assert_eq!(metrics.get("livelabel_gaps_total", &named), 1.0);
+    assert_eq!(metrics.get("livelabel_up", &named), 0.0);
+    let videos: u64 = files(&program, ".mkv").iter().map(|path| path.metadata().unwrap().len()).sum();
+    let written = metrics.get("livelabel_written_bytes_total", &named);
+    assert!((written - videos as f64).abs() < 20_000.0, "{written} of {videos}");
+    for name in ["resident_memory_bytes", "threads", "open_files", "web_connections", "start_time_seconds"] {
+        assert!(metrics.get(&format!("livelabel_{name}"), &[]) > 0.0, "{name}");
+    }
+    let journals = files(&program, ".timeline.jsonl");
+    let name = journals[0].file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("Tür \"A\"\\ -1 ..-🍳-2"), "{name}");
+}
+
+#[test]
+fn a_frozen_camera_is_told_at_once() {
+    let program = Program::new();
+    let camera = Camera::start(&[]);
+    let mut watch = Watch::start(&program, &[&camera.url], &WEB);
+    let site = Site::of(&mut watch);
+    let mut events = site.events();
+    events.until("running", |stream| stream["state"] == "running" && stream["frames_per_second"].as_f64() > Some(5.0));
+    camera.signal("STOP");
+    let frozen = Instant::now();
+    events.until("stalled", |stream| stream["state"] == "stalled");
+    let took = frozen.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(site.get("/healthz").status, 503);
+    camera.signal("CONT");
+    events.until("running again", |stream| stream["state"] == "running" && stream["reconnects"] == 0);
+    watch.stop("INT");
+}
+
+#[test]
+fn slow_clients_slow_nothing_and_one_that_never_reads_is_dropped() {
+    let program = Program::new();
+    let given = [&["--stride", "auto"], &WEB[..]].concat();
+    let mut watch = Watch::start(&program, &["test://?size=640x480&rate=15"], &given);
+    let site = Site::of(&mut watch);
+    is_running(site, "test");
+    let slow: Vec<_> = (0..50).map(|_| site.open("/pictures")).collect();
+    let watchers = |site: Site| site.metrics().get("livelabel_watchers", &[("stream", "test")]);
+    site.until("50 watch", watchers, |&count| count == 50.0);
+    let reading = std::thread::spawn(move || {
+        let mut slow = slow;
+        for _ in 0..100 {
+            for client in &mut slow {
+                client.read_exact(&mut [0; 1000]).expect("a slow client is not dropped");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let silent = site.open("/pictures");
+    reading.join().unwrap();
+    let asked = Instant::now();
+    site.until("all are gone", watchers, |&count| count == 0.0);
+    assert!(asked.elapsed() < Duration::from_secs(60));
+    drop(silent);
+    // Before anything was dropped a slow client missed pictures, and the stream went on.
+    watch.stop("INT");
+    let summary = summary(&program);
+    assert_eq!(summary["frames"]["dropped"], serde_json::json!({}), "{summary}");
+    assert_eq!(summary["frames"]["held"], 0, "{summary}");
+}
+
+#[test]
+fn two_hundred_connections_meet_a_bound() {
+    let program = Program::new();
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=10"], &WEB);
+    let site = Site::of(&mut watch);
+    is_running(site, "test");
+    let mut all: Vec<_> = (0..200).map(|_| site.connect()).collect();
+    let mut refused = 0;
+    for client in &mut all {
+        client.write_all(b"GET /pictures HTTP/1.0\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        // Those beyond the refusals that are told at once are sent away without a word.
+        match client.read_exact(&mut status) {
+            Ok(()) if status.ends_with(b"200") => {}
+            Ok(()) => {
+                assert!(status.ends_with(b"503"), "{}", String::from_utf8_lossy(&status));
+                refused += 1;
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!(refused, 72);
+    assert_eq!(site.get("/healthz").status, 503);
+    drop(all);
+    site.until("room again", |site| site.get("/healthz").status, |&status| status == 200);
+    let (_, took) = watch.stop("INT");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let summary = summary(&program);
+    assert_eq!((&summary["frames"]["dropped"], &summary["frames"]["held"]), (&serde_json::json!({}), &0.into()));
+}
+
+#[test]
+fn hostile_requests_are_refused() {
+    let program = Program::new();
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=5"], &WEB);
+    let site = Site::of(&mut watch);
+    is_running(site, "test");
+    let mut slow = site.connect();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: local").unwrap();
+    let began = Instant::now();
+
+    let long = site.send(&format!("GET /{} HTTP/1.1\r\nHost: localhost", "a".repeat(1 << 20)));
+    assert!(long.status == 0 || (400..500).contains(&long.status), "{long:?}");
+    for path in [
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/streams/..%2f..%2fetc%2fpasswd.mjpg",
+        "/streams/../../etc/passwd",
+        "/streams/nobody.mjpg",
+        "/streams/test",
+        "/streams//snapshot.jpg",
+        "/api/streams/nobody/timeline",
+        "/snapshot.jpg?stream=nobody",
+        "/pictures?stream=test&stream=nobody",
+        "/index.html",
+    ] {
+        let answer = site.get(path);
+        assert_eq!(answer.status, 404, "{path} {answer:?}");
+        assert!(!answer.text().contains("root:"));
+    }
+    for path in ["/pictures?fps=0", "/pictures?fps=many", "/pictures?fps=NaN", "/streams/test.mjpg?fps=-1"] {
+        assert_eq!(site.get(path).status, 400, "{path}");
+    }
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
+        for path in ["/", "/api/streams", "/nothing"] {
+            let answer = site.send(&format!("{method} {path} HTTP/1.0"));
+            assert!(matches!(answer.status, 400 | 405), "{method} {path} {answer:?}");
+        }
+    }
+    for (host, status) in [("localhost:1", 200), ("[::1]", 200), ("127.0.0.1", 200), ("evil.example", 403), ("", 403)] {
+        let answer = site.send(&format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close"));
+        assert_eq!(answer.status, status, "{host}");
+    }
+    let garbage = site.send("\0\u{1}\u{2} nonsense");
+    assert!(matches!(garbage.status, 0 | 400), "{garbage:?}");
+    let page = site.get("/");
+    assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
+
+    let mut rest = Vec::new();
+    let _ = slow.read_to_end(&mut rest);
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    let (finished, _) = watch.stop("INT");
+    assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_token_lets_in_who_knows_it() {
+    let program = Program::new();
+    std::fs::write(program.path("token"), "s3cret-t0ken\n").unwrap();
+    let given = ["--web", "0.0.0.0:0", "--web-token-file", "token", "--name", "door"];
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=5"], &given);
+    let site = Site::of(&mut watch);
+    let ask = |path: &str, more: &str| site.send(&format!("GET {path} HTTP/1.0{more}"));
+    for path in ["/", "/api/streams", "/healthz", "/metrics", "/pictures", "/api/events", "/nothing"] {
+        for more in [
+            "",
+            "\r\nAuthorization: Bearer s3cret-t0keN",
+            "\r\nAuthorization: Bearer",
+            "\r\nAuthorization: Basic czNjcmV0LXQwa2Vu",
+            "\r\nCookie: livelabel=s3cret-t0ken",
+        ] {
+            assert_eq!(ask(path, more).status, 401, "{path} {more}");
+        }
+    }
+    assert_eq!(ask("/?token=wrong", "").status, 401);
+    assert_eq!(ask("/healthz?token=", "").status, 401);
+    let bearer = "\r\nAuthorization: Bearer s3cret-t0ken\r\nHost: camera.example";
+    assert_eq!(ask("/api/streams", bearer).json()["streams"][0]["name"], "door");
+    assert_eq!(ask("/api/streams?token=s3cret-t0ken", "").status, 200);
+    let welcome = ask("/?token=s3cret-t0ken", "");
+    assert_eq!((welcome.status, welcome.header("location")), (303, Some("/")));
+    let cookie = welcome.header("set-cookie").unwrap();
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("s3cret"),
+        "{cookie}"
+    );
+    let kept = cookie.split(';').next().unwrap();
+    assert_eq!(ask("/", &format!("\r\nCookie: theme=dark; {kept}")).status, 200);
+    assert_eq!(ask("/", &format!("\r\nCookie: {kept}0")).status, 401);
+    let log = format!("{:?}", watch.log);
+    let (finished, _) = watch.stop("INT");
+    assert!(!format!("{log}{}{}{:?}", finished.stdout, finished.stderr, records(&program)).contains("s3cret"));
+}
+
+#[test]
+fn an_address_that_cannot_be_served_at_is_refused() {
+    let program = Program::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let holder = std::net::TcpListener::bind(&taken);
+    for (given, why) in [
+        (&["--web", "0.0.0.0:0"][..], "--web-token-file"),
+        (&["--web", "camera"], "127.0.0.1:8080"),
+        (&["--web", "192.0.2.1:80", "--web-token", "long-enough"], "address of this machine"),
+        (&["--web", "127.0.0.1:0", "--web-token", "short"], "openssl rand"),
+        (&["--web", "127.0.0.1:0", "--web-token-file", "nowhere"], "permissions"),
+        (&["--web-token", "long-enough"], "--web 127.0.0.1:8080"),
+        (&["--web", &taken], "choose another port"),
+    ] {
+        let model = tiny::model();
+        let finished = program.start(&[&["run", "test://", "--model", text(&model)], given].concat());
+        let told = finished.refusal(2);
+        assert!(told.contains(why) && !told.contains("long-enough") && !told.contains("short;"), "{told}");
+    }
+    drop(holder);
+}
+
+#[test]
+fn a_clip_is_on_the_page_until_the_run_ends() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), "a \"clip\".mp4", 120);
+    let given = [&["test://?size=320x240&rate=5"], &WEB[..]].concat();
+    let mut watch = Watch::start(&program, &[text(&clip)], &given);
+    let site = Site::of(&mut watch);
+    let name = "a \"clip\".mp4";
+    let told = site.until("ended", |site| site.stream(name), |stream| stream["state"] == "ended");
+    assert_eq!(
+        (&told["live"], &told["frames"]["decoded"], &told["frames"]["analysed"]),
+        (&false.into(), &120.into(), &120.into())
+    );
+    assert_eq!(site.get("/healthz").status, 200);
+    let timeline = site.json("/api/streams/a%20%22clip%22.mp4/timeline");
+    let written = program.json("a \"clip\".timeline.json");
+    assert_eq!(timeline["intervals"].as_array().unwrap().len(), written["intervals"].as_array().unwrap().len());
+    let rows = timeline["rows"].as_array().unwrap();
+    assert!((45..=50).contains(&rows.len()), "{}", rows.len());
+    let snapshot = site.get("/snapshot.jpg?stream=a%20%22clip%22.mp4");
+    let recorded = std::fs::read(program.path("a \"clip\".labelled.avi")).unwrap();
+    assert!(snapshot.status == 200 && recorded.windows(snapshot.body.len()).any(|bytes| bytes == snapshot.body));
+    let mut events = site.events();
+    let signalled = std::thread::spawn(move || watch.stop("INT"));
+    // The end is told before the connection ends.
+    let ended = |data: &Value| data["streams"].as_array().unwrap().iter().all(|stream| stream["state"] == "ended");
+    while !matches!(events.next(), (event, data) if event == "streams" && ended(&data)) {}
+    assert_eq!(signalled.join().unwrap().0.code, 130);
+}
