@@ -37,6 +37,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Analyse clips (labelled video, timeline, plot, subtitles) or watch cameras
     Run(Box<RunArgs>),
+    /// Show a finished run in the browser: its video with the timeline under it
+    View(ViewArgs),
     /// Take single pictures out of videos, to train with
     Frames(FramesArgs),
     /// Look at, build or check a model file
@@ -218,6 +220,36 @@ impl RunArgs {
             web_token: self.web_token,
             web_token_file: self.web_token_file,
             stream: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ViewArgs {
+    /// What `run` wrote: CLIP.timeline.json
+    #[arg(value_name = "TIMELINE")]
+    pub timeline: PathBuf,
+    /// The labelled video, or the clip itself [default: the one beside the timeline, else the clip]
+    #[arg(long, value_name = "FILE")]
+    pub video: Option<PathBuf>,
+    /// Where the page is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    web: String,
+    /// Let in who knows this token; needed where other machines can reach the address
+    #[arg(long, value_name = "TOKEN")]
+    web_token: Option<String>,
+    /// File that holds the token, which unlike the flag is not seen in the list of processes
+    #[arg(long, value_name = "FILE")]
+    web_token_file: Option<PathBuf>,
+}
+
+impl ViewArgs {
+    pub fn settings(&self) -> Settings {
+        Settings {
+            web: Some(self.web.clone()),
+            web_token: self.web_token.clone(),
+            web_token_file: self.web_token_file.clone(),
+            ..Settings::default()
         }
     }
 }

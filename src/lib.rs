@@ -31,4 +31,5 @@ pub mod stream;
 mod summary;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod viewer;
 pub mod web;

@@ -8,7 +8,8 @@ use livelabel::cli::{Cli, Command, LogFormat, ModelCommand};
 use livelabel::config::Config;
 use livelabel::error::Error;
 use livelabel::settings::Settings;
-use livelabel::{analyzer, frames, logging, models, signals};
+use livelabel::web::access::Access;
+use livelabel::{analyzer, frames, logging, models, signals, viewer};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -35,6 +36,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let signals = signals::watch().context("signals cannot be watched")?;
             let code = analyzer::run(&config, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
+        }
+        Command::View(args) => {
+            let access = Access::resolve(&args.settings())?.context("no address")?;
+            let signals = signals::watch().context("signals cannot be watched")?;
+            viewer::view(&args.timeline, args.video.as_deref(), &access, &signals.shutdown)?;
+            Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
         }
         Command::Frames(args) => {
             let signals = signals::watch().context("signals cannot be watched")?;
