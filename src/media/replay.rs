@@ -154,6 +154,7 @@ impl Seeker {
                 .remedy("check that the file is whole")
         };
         let sample = found.ok_or_else(failed)?;
+        let time = stream_time(&sample).map_or(0, |at| at.saturating_sub(self.video.origin));
         let sample = match self.video.encoded {
             true => sample,
             false => {
@@ -161,7 +162,8 @@ impl Seeker {
                 gst_video::convert_sample(&sample, &jpeg, Some(PATIENCE)).map_err(|cause| failed().because(cause))?
             }
         };
-        shot(&sample, self.video.origin).ok_or_else(failed)
+        let jpeg = jpeg(&sample).ok_or_else(failed)?;
+        Ok(Shot { jpeg, time })
     }
 
     fn seek(&self, time: u64) -> Result<()> {
@@ -301,6 +303,9 @@ fn stream_time(sample: &gst::Sample) -> Option<u64> {
 
 fn shot(sample: &gst::Sample, origin: u64) -> Option<Shot> {
     let time = stream_time(sample)?.saturating_sub(origin);
-    let buffer = sample.buffer_owned()?.into_mapped_buffer_readable().ok()?;
-    Some(Shot { jpeg: Bytes::from_owner(buffer), time })
+    Some(Shot { jpeg: jpeg(sample)?, time })
+}
+
+fn jpeg(sample: &gst::Sample) -> Option<Bytes> {
+    sample.buffer_owned()?.into_mapped_buffer_readable().ok().map(Bytes::from_owner)
 }

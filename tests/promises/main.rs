@@ -21,5 +21,6 @@ mod tiny;
 #[cfg(feature = "train")]
 mod trainer;
 mod video;
+mod view;
 mod web;
 mod window;
