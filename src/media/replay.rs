@@ -259,13 +259,13 @@ fn join(decode: &gst::Element, reel: &Reel, encode: bool) {
     });
 }
 
-/// What makes decoded pictures upright and gives them JPEG's colours, and with `encode` makes JPEGs of them.
+/// What makes decoded pictures upright, and with `encode` makes JPEGs of them. On the way they are RGB, as the encoder takes
+/// luma and chroma for JPEG's whatever they are, and the converter between two such forms leaves their range alone.
 fn upright(encode: bool) -> Result<Vec<gst::Element>> {
-    let (convert, flip, full) = (element("videoconvert")?, element("videoflip")?, element("capsfilter")?);
+    let (convert, rgb, flip) = (element("videoconvert")?, element("capsfilter")?, element("videoflip")?);
+    rgb.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "RGBx").build());
     flip.set_property_from_str("video-direction", "auto");
-    let colours = gst::Caps::builder("video/x-raw").field("format", "I420").field("colorimetry", "1:4:0:0");
-    full.set_property("caps", colours.build());
-    let mut chain = vec![convert, flip, full];
+    let mut chain = vec![convert, rgb, flip];
     if encode {
         let jpeg = element("jpegenc")?;
         jpeg.set_property("quality", QUALITY);
