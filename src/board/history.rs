@@ -87,8 +87,9 @@ impl History {
         let most = MOST_NUMBERS / smoothed.len().max(1);
         let row = Row { ms: milliseconds(pts), shown: verdict.shown.then_some(verdict.class), smoothed };
         self.rows.push_back((self.revision, row));
-        let oldest = milliseconds(pts.saturating_sub(MEMORY));
-        while self.rows.front().is_some_and(|(_, row)| row.ms < oldest || self.rows.len() > most) {
+        let now = milliseconds(pts);
+        let outlived = |row: &Row| row.ms + milliseconds(MEMORY) <= now;
+        while self.rows.front().is_some_and(|(_, row)| outlived(row) || self.rows.len() > most) {
             self.rows.pop_front();
         }
     }

@@ -10,6 +10,7 @@ use crate::footage::{colours, small};
 use crate::http::Site;
 use crate::program::{Program, text};
 use crate::tiny;
+use crate::window::Screen;
 
 /// Everything that a name may hold and a file's name, a path, a label of Prometheus or a header may not.
 const ODD: &str = "Tür \"A\"\\ /1 ../🍳";
@@ -27,10 +28,19 @@ fn pictures_move_and_are_those_of_the_recording() {
         &["--segment", "1h"],
         &["--output", "test.avi"],
         &["--segment", "1h", "--only-active", "--threshold", "0.1"],
+        &["--display"],
+        &["--segment", "1h", "--only-active", "--threshold", "0.1", "--display"],
     ];
+    let screen = Screen::start();
     for given in cases {
         let program = Program::new();
-        let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &[given, &WEB].concat());
+        let model = tiny::model();
+        let run = ["--log-format", "json", "run", "test://?size=320x240&rate=25", "--model", text(&model)];
+        let mut command = program.command(&[&run, given, &WEB].concat());
+        let mut watch = Watch::spawn({
+            command.env("DISPLAY", &screen.name);
+            command
+        });
         let site = Site::of(&mut watch);
         is_running(site, "test");
         let mut feed = site.pictures("/pictures");
@@ -46,7 +56,7 @@ fn pictures_move_and_are_those_of_the_recording() {
         // Both are being read while the run ends.
         let (finished, took) = watch.stop("INT");
         assert!(finished.code == 130 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
-        if given.is_empty() {
+        if given.is_empty() || given == ["--display"] {
             continue;
         }
         let video = [files(&program, ".mkv"), files(&program, ".avi")].concat();
@@ -87,16 +97,14 @@ fn labels_and_timeline_on_the_page_are_those_of_the_journal() {
     assert!(rows.iter().all(|row| all.contains(row)), "an event's rows are not in the timeline");
     watch.stop("INT");
     let records = records(&program);
+    // The journal has a frame a second, the page the first of each tenth: by chance some are the same.
     let journal = records.iter().filter_map(|record| record.get("frame"));
-    let mut compared = 0;
     for frame in journal {
         let Some(row) = all.iter().find(|row| row[0] == frame["ms"]) else { continue };
         let shown = row[1].as_i64().and_then(|class| timeline["labels"].get(class as usize));
         assert_eq!(shown.unwrap_or(&Value::Null), &frame["label"], "{row} {frame}");
         assert_eq!(row.as_array().unwrap()[2..], frame["smoothed"].as_array().unwrap()[..]);
-        compared += 1;
     }
-    assert!(compared >= 5, "{compared} of {}", all.len());
     let told = timeline["intervals"].as_array().unwrap();
     let (open, closed): (Vec<&Value>, Vec<&Value>) = told.iter().partition(|interval| interval["open"] == true);
     let written: Vec<&Value> = records.iter().filter_map(|record| record.get("interval")).collect();
@@ -384,9 +392,20 @@ fn a_clip_is_on_the_page_until_the_run_ends() {
     assert_eq!(site.get("/healthz").status, 200);
     let timeline = site.json("/api/streams/a%20%22clip%22.mp4/timeline");
     let written = program.json("a \"clip\".timeline.json");
-    assert_eq!(timeline["intervals"].as_array().unwrap().len(), written["intervals"].as_array().unwrap().len());
+    let (told, kept) = (timeline["intervals"].as_array().unwrap(), written["intervals"].as_array().unwrap());
+    assert_eq!(told.len(), kept.len());
+    for (told, kept) in told.iter().zip(kept) {
+        assert_eq!((&told["label"], &told["start"], &told["end"]), (&kept["label"], &kept["start"], &kept["end"]));
+    }
     let rows = timeline["rows"].as_array().unwrap();
     assert!((45..=50).contains(&rows.len()), "{}", rows.len());
+    let kept = written["confidences"]["rows"].as_array().unwrap();
+    for row in rows {
+        // Without the label's place it is what the timeline has of the same moment.
+        let mut row = row.as_array().unwrap().clone();
+        row.remove(1);
+        assert!(kept.contains(&row.clone().into()), "{row:?}");
+    }
     let snapshot = site.get("/snapshot.jpg?stream=a%20%22clip%22.mp4");
     let recorded = std::fs::read(program.path("a \"clip\".labelled.avi")).unwrap();
     assert!(snapshot.status == 200 && recorded.windows(snapshot.body.len()).any(|bytes| bytes == snapshot.body));

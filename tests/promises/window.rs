@@ -13,13 +13,13 @@ use crate::tiny;
 const SIZE: (usize, usize) = (640, 480);
 
 /// A virtual screen.
-struct Screen {
+pub struct Screen {
     child: Child,
-    name: String,
+    pub name: String,
 }
 
 impl Screen {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let (width, height) = SIZE;
         let mut child = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
