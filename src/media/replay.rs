@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use gstreamer as gst;
@@ -20,9 +19,8 @@ use crate::media::{caps, element};
 
 /// Longest wait for a file's first picture, or one somewhere else in it.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
-/// How far before a moment with no picture at or before it, as behind the last, one is looked for.
-const STEPS_BACK: [Duration; 4] =
-    [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(30), Duration::from_secs(u64::MAX >> 30)];
+/// How far before a moment a picture is looked for, in nanoseconds: behind the last there is none near it.
+const STEPS_BACK: [u64; 4] = [0, 2_000_000_000, 30_000_000_000, u64::MAX];
 const JPEG: &str = "image/jpeg";
 
 /// A picture and when it appears.
@@ -135,7 +133,7 @@ impl Seeker {
         let last = self.video.duration.map_or(time, |duration| time.min(duration.saturating_sub(1)));
         let mut found = None;
         for back in STEPS_BACK {
-            let from = last.saturating_sub(back.as_nanos() as u64);
+            let from = last.saturating_sub(back);
             self.seek(from)?;
             while let Some(sample) = self.reel.sink.try_pull_sample(PATIENCE) {
                 let at = stream_time(&sample).map_or(0, |at| at.saturating_sub(self.video.origin));
@@ -188,7 +186,7 @@ impl Reel {
         let file = element("filesrc")?;
         file.set_property("location", path);
         let decode = element("decodebin")?;
-        let wanted = [JPEG, "video/x-raw"].map(|name| gst::Structure::new_empty(name));
+        let wanted = [JPEG, "video/x-raw"].map(gst::Structure::new_empty);
         decode.set_property("caps", gst::Caps::from_iter(wanted));
         only_pictures(&decode);
         let sink = gst_app::AppSink::builder().sync(paced).max_buffers(1).drop(false).build();
