@@ -7,6 +7,7 @@ use crate::board::{Board, Post, Subject};
 use crate::config::{Config, Job};
 use crate::display::Display;
 use crate::error::{Error, Result};
+use crate::events::announcer::Announcer;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::media;
@@ -33,7 +34,8 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     let board = Arc::new(Board::new(config.jobs.iter().map(|job| post(job, &model, web.is_some())).collect()));
     // Dropped, and with it ended, when the streams have ended.
     let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&board), metrics)).transpose()?;
-    let display = Display::new(config.quiet);
+    let announcer = Announcer::start(&config.events, &board)?;
+    let display = Display::new(config.quiet, config.events.takes_stdout());
     let next = AtomicUsize::new(0);
     let worst = Mutex::new(0_u8);
     std::thread::scope(|scope| {
@@ -42,7 +44,8 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
                 && let number = next.fetch_add(1, Ordering::Relaxed)
                 && let (Some(job), Some(post)) = (config.jobs.get(number), board.posts.get(number))
             {
-                let run = Run { config, model: &model, engine: &engine, display: &display, shutdown };
+                let announcer = announcer.as_ref();
+                let run = Run { config, model: &model, engine: &engine, announcer, display: &display, shutdown };
                 let code = run.one(job, post);
                 // Something that broke while running weighs more than an input that could not be used.
                 let mut worst = worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -62,6 +65,9 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
         }
         work();
     });
+    if let Some(announcer) = announcer {
+        display.print(&announcer.finish());
+    }
     let exit_code = *worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let left = config.jobs.len().saturating_sub(next.load(Ordering::Relaxed));
     if left > 0 {
@@ -88,6 +94,7 @@ struct Run<'a> {
     config: &'a Config,
     model: &'a Model,
     engine: &'a Engine,
+    announcer: Option<&'a Announcer>,
     display: &'a Display,
     shutdown: &'a Shutdown,
 }
@@ -95,7 +102,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Analyses one input; returns its exit code.
     fn one(&self, job: &Job, post: &Arc<Post>) -> u8 {
-        let Run { config, model, engine, display, shutdown } = *self;
+        let Run { config, model, engine, announcer, display, shutdown } = *self;
         let progress = &post.progress;
         let context = Context {
             job,
@@ -105,6 +112,7 @@ impl Run<'_> {
             post,
             progress,
             shutdown,
+            announcer,
             display: config.display,
         };
         let told = match &job.live {

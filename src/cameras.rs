@@ -1,10 +1,11 @@
 //! What a run shall do with a live input: its camera, its name, and what is kept of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::media::camera::{Camera, Login};
+use crate::login::{Login, Places};
+use crate::media::camera::Camera;
 use crate::media::recorder::Container;
 use crate::settings::{Keep, Settings};
 
@@ -114,36 +115,19 @@ fn stem(name: &str) -> String {
 
 /// User and password from where the settings say that they are.
 fn login(settings: &Settings) -> Result<Option<Login>> {
-    let variable = |name: &Option<String>| {
-        let Some(name) = name else { return Ok(None) };
-        std::env::var(name).map(Some).map_err(|_| {
-            Error::usage(format!("the environment variable {name} is not set")).remedy("export it before the run")
-        })
+    let places = Places {
+        prefix: "",
+        user_env: settings.user_env.as_deref(),
+        password_env: settings.password_env.as_deref(),
+        password_file: settings.password_file.as_ref(),
     };
-    let user = variable(&settings.user_env)?;
-    let password = match (&settings.password_file, variable(&settings.password_env)?) {
-        (Some(_), Some(_)) => {
-            return Err(Error::usage("--password-file and --password-env both name the password").remedy("give one"));
-        }
-        (Some(path), None) => Some(read_password(path)?),
-        (None, password) => password,
-    };
-    match (user, password) {
+    match places.read()? {
         (None, None) => Ok(None),
         (Some(user), password) => Ok(Some(Login { user, password: password.unwrap_or_default() })),
         (None, Some(_)) => {
             Err(Error::usage("a password is given, but no user").remedy("name the user's variable with --user-env"))
         }
     }
-}
-
-fn read_password(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).map_err(|cause| {
-        Error::usage(format!("{}: the password cannot be read", path.display()))
-            .because(cause)
-            .remedy("check the file and its permissions")
-    })?;
-    Ok(text.trim_end_matches(['\n', '\r']).to_string())
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Analyse clips (labelled video, timeline, plot, subtitles) or watch cameras
     Run(Box<RunArgs>),
+    /// Show a finished run in the browser: its video with the timeline under it
+    View(ViewArgs),
     /// Take single pictures out of videos, to train with
     Frames(FramesArgs),
     /// Look at, build or check a model file
@@ -145,6 +147,24 @@ pub struct RunArgs {
     /// Camera: time between status lines where there is no terminal [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     status_interval: Option<Duration>,
+    /// Append the start and end of intervals, and the loss of cameras, to a file as JSON Lines; - is stdout
+    #[arg(long, value_name = "FILE|-")]
+    events: Option<PathBuf>,
+    /// Publish states and events to a broker: mqtt[s]://[USER:PASSWORD@]HOST[:PORT][/PREFIX]
+    #[arg(long, value_name = "URL")]
+    mqtt: Option<String>,
+    /// Environment variable that holds the user's name for the broker
+    #[arg(long, value_name = "VARIABLE")]
+    mqtt_user_env: Option<String>,
+    /// Environment variable that holds the password for the broker
+    #[arg(long, value_name = "VARIABLE")]
+    mqtt_password_env: Option<String>,
+    /// File that holds the password for the broker
+    #[arg(long, value_name = "FILE")]
+    mqtt_password_file: Option<PathBuf>,
+    /// Post each event as JSON to a web server; may be given several times
+    #[arg(long, value_name = "URL")]
+    webhook: Vec<String>,
     /// Serve a page with the live pictures, a timeline and metrics, like 127.0.0.1:8080 (docs/web.md)
     #[arg(long, value_name = "ADDRESS")]
     web: Option<String>,
@@ -199,10 +219,46 @@ impl RunArgs {
             keep: self.keep,
             only_active: self.only_active.then_some(true),
             status_interval: self.status_interval,
+            events: self.events,
+            mqtt: self.mqtt,
+            mqtt_user_env: self.mqtt_user_env,
+            mqtt_password_env: self.mqtt_password_env,
+            mqtt_password_file: self.mqtt_password_file,
+            webhook: self.webhook,
             web: self.web,
             web_token: self.web_token,
             web_token_file: self.web_token_file,
             stream: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct ViewArgs {
+    /// What `run` wrote: CLIP.timeline.json
+    #[arg(value_name = "TIMELINE")]
+    pub timeline: PathBuf,
+    /// The labelled video, or the clip itself [default: the one beside the timeline, else the clip]
+    #[arg(long, value_name = "FILE")]
+    pub video: Option<PathBuf>,
+    /// Where the page is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    web: String,
+    /// Let in who knows this token; needed where other machines can reach the address
+    #[arg(long, value_name = "TOKEN")]
+    web_token: Option<String>,
+    /// File that holds the token, which unlike the flag is not seen in the list of processes
+    #[arg(long, value_name = "FILE")]
+    web_token_file: Option<PathBuf>,
+}
+
+impl ViewArgs {
+    pub fn settings(&self) -> Settings {
+        Settings {
+            web: Some(self.web.clone()),
+            web_token: self.web_token.clone(),
+            web_token_file: self.web_token_file.clone(),
+            ..Settings::default()
         }
     }
 }

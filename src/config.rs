@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cameras::Live;
 use crate::error::{Error, Result};
+use crate::events::plan::{Lines, Plan};
 use crate::inference::model::LONGEST_WINDOW;
 use crate::inference::session::Demand;
 use crate::labels::stride::Stride;
@@ -85,6 +86,8 @@ pub struct Config {
     pub display: bool,
     /// Time between status lines of live streams.
     pub status_interval: Duration,
+    /// Who is told of events.
+    pub events: Plan,
     /// Where the page is served, where it is.
     pub web: Option<Access>,
 }
@@ -98,6 +101,8 @@ impl Config {
         if jobs.is_empty() {
             return Err(Error::usage("no input is given").remedy("name a clip or a camera: livelabel run CLIP"));
         }
+        let events = Plan::resolve(&settings)?;
+        check_events(&events, &jobs)?;
         let web = Access::resolve(&settings)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so that whatever waits for it would wait for ever.
@@ -118,8 +123,9 @@ impl Config {
             force: settings.force.unwrap_or(false),
             quiet: settings.quiet.unwrap_or(false),
             display: settings.display.unwrap_or(false),
-            web,
             status_interval: settings.status_interval.unwrap_or(DEFAULT_STATUS_INTERVAL),
+            events,
+            web,
         })
     }
 }
@@ -196,6 +202,12 @@ fn check_stream(stream: &Settings) -> Result<()> {
         ("quiet", stream.quiet.is_some()),
         ("display", stream.display.is_some()),
         ("status_interval", stream.status_interval.is_some()),
+        ("events", stream.events.is_some()),
+        ("mqtt", stream.mqtt.is_some()),
+        ("mqtt_user_env", stream.mqtt_user_env.is_some()),
+        ("mqtt_password_env", stream.mqtt_password_env.is_some()),
+        ("mqtt_password_file", stream.mqtt_password_file.is_some()),
+        ("webhook", !stream.webhook.is_empty()),
         ("web", stream.web.is_some()),
         ("web_token", stream.web_token.is_some()),
         ("web_token_file", stream.web_token_file.is_some()),
@@ -330,6 +342,21 @@ fn check_apart(jobs: &[Job]) -> Result<()> {
                     .remedy("give each output its own name"));
             }
         }
+    }
+    Ok(())
+}
+
+/// Events are appended, which would ruin any other file.
+fn check_events(events: &Plan, jobs: &[Job]) -> Result<()> {
+    let Some(Lines::File(path)) = &events.lines else { return Ok(()) };
+    let own = |job: &Job| {
+        let files = job.outputs.files().chain([job.outputs.journal.as_path(), job.input.as_path()]);
+        let recorded = job.live.as_ref().and_then(|live| live.record.file.as_deref());
+        files.chain(recorded).any(|file| real(file) == real(path))
+    };
+    if jobs.iter().any(own) {
+        return Err(Error::usage(format!("events {}: is another file of this run", path.display()))
+            .remedy("write to another name"));
     }
     Ok(())
 }

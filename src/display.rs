@@ -18,14 +18,17 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Shows progress and prints results without one disturbing the other.
 pub struct Display {
     quiet: bool,
+    /// Whether stdout is left to events.
+    aside: bool,
     bars: Option<MultiProgress>,
 }
 
 impl Display {
-    pub fn new(quiet: bool) -> Self {
+    /// With `aside` results go to stderr.
+    pub fn new(quiet: bool, aside: bool) -> Self {
         let bars = (!quiet && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
-        Self { quiet, bars }
+        Self { quiet, aside, bars }
     }
 
     /// Runs `work` and shows `progress` meanwhile.
@@ -99,14 +102,15 @@ impl Display {
         shown
     }
 
-    /// A result on stdout.
+    /// A result on stdout, or beside what is written there.
     pub fn print(&self, text: &str) {
         if self.quiet {
             return;
         }
         self.apart(|| {
             // A closed pipe is the reader's choice.
-            let _ = writeln!(std::io::stdout(), "{text}");
+            let _ =
+                if self.aside { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") };
         });
     }
 

@@ -69,7 +69,7 @@ pub fn extract(
     crate::media::init()?;
     let videos = expand(videos)?;
     std::fs::create_dir_all(out).map_err(|cause| unwritable(out, cause))?;
-    let display = Display::new(quiet);
+    let display = Display::new(quiet, false);
     let (mut taken, mut there, mut first_failure, mut failures) = (0, 0, None, 0);
     for (video, name) in videos.iter().zip(distinct_names(&videos)) {
         if shutdown.requested() {

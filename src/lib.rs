@@ -1,7 +1,7 @@
 //! Labels what people do in video: every frame through a ResNet50, smoothed, drawn, and written down.
 //!
 //! The rooms, in the order a frame travels: [`media`] decodes, [`inference`] classifies, [`labels`] decides,
-//! [`report`] writes; [`stream`] joins them into one input's pipeline and tells [`board`] how it goes, [`analyzer`] runs
+//! [`report`] writes, [`events`] tells others; [`stream`] joins them into one input's pipeline and tells [`board`] how it goes, [`analyzer`] runs
 //! many, [`web`] shows the board to browsers and systems. [`onnx`] writes model files, [`picture`] is what the rooms hand
 //! each other.
 
@@ -13,12 +13,14 @@ pub mod cli;
 pub mod config;
 mod display;
 pub mod error;
+pub mod events;
 pub mod frames;
 pub mod inference;
 pub mod labels;
 pub mod ledger;
 pub mod locate;
 pub mod logging;
+mod login;
 pub mod media;
 pub mod models;
 pub mod onnx;
@@ -30,4 +32,5 @@ pub mod stream;
 mod summary;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod viewer;
 pub mod web;

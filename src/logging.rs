@@ -11,8 +11,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Overrides which messages are shown, in tracing's syntax.
 const VARIABLE: &str = "LIVELABEL_LOG";
-/// ONNX Runtime tells much of its inner life; its failures reach the user as errors.
-const DEFAULT: &str = "info,ort=error";
+/// What these tell of their inner lives is not for users; their failures reach them as errors.
+const DEFAULT: &str = "info,ort=error,rumqttc=off";
 
 static JSON: AtomicBool = AtomicBool::new(false);
 

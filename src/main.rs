@@ -9,7 +9,8 @@ use livelabel::config::Config;
 use livelabel::error::Error;
 use livelabel::inference::session::Demand;
 use livelabel::settings::Settings;
-use livelabel::{analyzer, bench, frames, logging, models, signals};
+use livelabel::web::access::Access;
+use livelabel::{analyzer, bench, frames, logging, models, signals, viewer};
 
 fn main() -> ExitCode {
     return_large_memory();
@@ -37,6 +38,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let signals = signals::watch().context("signals cannot be watched")?;
             let code = analyzer::run(&config, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
+        }
+        Command::View(args) => {
+            let access = Access::resolve(&args.settings())?.context("no address")?;
+            let signals = signals::watch().context("signals cannot be watched")?;
+            viewer::view(&args.timeline, args.video.as_deref(), &access, &signals.shutdown)?;
+            Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
         }
         Command::Frames(args) => {
             let signals = signals::watch().context("signals cannot be watched")?;

@@ -53,6 +53,14 @@ pub struct Settings {
     pub only_active: Option<bool>,
     #[serde(default, deserialize_with = "span")]
     pub status_interval: Option<Duration>,
+    /// `-` is stdout.
+    pub events: Option<PathBuf>,
+    pub mqtt: Option<String>,
+    pub mqtt_user_env: Option<String>,
+    pub mqtt_password_env: Option<String>,
+    pub mqtt_password_file: Option<PathBuf>,
+    #[serde(default)]
+    pub webhook: Vec<String>,
     pub web: Option<String>,
     pub web_token: Option<String>,
     pub web_token_file: Option<PathBuf>,
@@ -190,6 +198,12 @@ impl Settings {
             keep: self.keep.or(file.keep),
             only_active: self.only_active.or(file.only_active),
             status_interval: self.status_interval.or(file.status_interval),
+            events: self.events.or(file.events),
+            mqtt: self.mqtt.or(file.mqtt),
+            mqtt_user_env: self.mqtt_user_env.or(file.mqtt_user_env),
+            mqtt_password_env: self.mqtt_password_env.or(file.mqtt_password_env),
+            mqtt_password_file: self.mqtt_password_file.or(file.mqtt_password_file),
+            webhook: if self.webhook.is_empty() { file.webhook } else { self.webhook },
             web: self.web.or(file.web),
             web_token: self.web_token.or(file.web_token),
             web_token_file: self.web_token_file.or(file.web_token_file),

@@ -167,6 +167,7 @@ fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> 
         post: &post,
         progress: &post.progress,
         shutdown,
+        announcer: None,
         display: false,
     };
     let meter = Meter::start();

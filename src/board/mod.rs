@@ -7,6 +7,7 @@ mod history;
 mod pictures;
 mod post;
 mod progress;
+mod recording;
 pub mod status;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use history::{Gap, Row, Span, Update};
 pub use pictures::{Picture, Pictures};
 pub use post::{Post, Subject};
 pub use progress::{Counter, Progress};
+pub use recording::Recording;
 
 /// A label's value as the metrics' exporter wants it, which takes a pair of backslashes for one.
 pub fn label_value(text: &str) -> String {

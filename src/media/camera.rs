@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::login::Login;
 
 /// How the network brings RTSP's pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -32,13 +33,6 @@ pub(super) enum Place {
         height: i32,
         rate: i32,
     },
-}
-
-/// A user's name and password. Neither is ever printed.
-#[derive(Clone, Default, PartialEq)]
-pub struct Login {
-    pub user: String,
-    pub password: String,
 }
 
 /// A camera, or what takes its place.

@@ -5,7 +5,8 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
-use crate::media::camera::{Camera, Login, Place, Transport};
+use crate::login::Login;
+use crate::media::camera::{Camera, Place, Transport};
 use crate::media::supervisor::Reason;
 use crate::media::{decoding, element};
 

@@ -81,7 +81,7 @@ fn unbuilt(cause: gst::glib::BoolError) -> Error {
 }
 
 /// Keeps sound and text from being decoded.
-fn only_pictures(decode: &gst::Element) {
+pub(super) fn only_pictures(decode: &gst::Element) {
     decode.connect("autoplug-continue", false, |arguments| {
         let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
         let unwanted = caps.as_ref().and_then(kind).is_some_and(|kind| {
@@ -122,6 +122,6 @@ fn take_first_video(decode: &gst::Element, entry: gst::Pad) {
 }
 
 /// The caps' media type, such as `video/x-h264`.
-fn kind(caps: &gst::Caps) -> Option<String> {
+pub(super) fn kind(caps: &gst::Caps) -> Option<String> {
     caps.structure(0).map(|structure| structure.name().to_string())
 }

@@ -11,6 +11,7 @@ pub mod frame;
 pub mod length;
 pub mod live;
 pub mod recorder;
+pub mod replay;
 pub mod rhythm;
 pub mod source;
 pub mod still;

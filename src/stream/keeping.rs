@@ -159,9 +159,9 @@ impl Keeping {
     ///
     /// # Errors
     /// Internal, where the last picture cannot be drawn anew.
-    pub fn lost(&mut self, reason: &'static str) -> Result<()> {
+    pub fn lost(&mut self, ms: f64, reason: &'static str) -> Result<()> {
         self.recording.pause();
-        self.diary.append(Record::Lost { ms: now_ms(self.began), reason: reason.into() });
+        self.diary.append(Record::Lost { ms, reason: reason.into() });
         let Some(seen) = &mut self.seen else { return Ok(()) };
         seen.label = None;
         let frame = &seen.frame;

@@ -11,6 +11,7 @@ use crate::board::status::{Delays, Latency, Meter};
 use crate::board::{Post, Progress};
 use crate::cameras::Live;
 use crate::error::{Error, Result};
+use crate::events::teller::Teller;
 use crate::inference::engine::{Client, Reply};
 use crate::inference::preprocess::Preprocessor;
 use crate::labels::intervals::Intervals;
@@ -74,6 +75,8 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
     let threshold = labelling.threshold.unwrap_or(model.threshold);
     let mut presenter = Presenter {
         keeping,
+        teller: Teller::new(context.announcer, &context.post.subject, Some(began)),
+        began,
         labels: &model.labels,
         window: labelling.window.unwrap_or(model.window),
         smoothing: Smoothing::new(labelling.window.unwrap_or(model.window), model.labels.len()),
@@ -103,9 +106,11 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
         (presented, prepared)
     });
     let counts = progress.ledger.close();
-    let Presenter { keeping, delays, mut intervals, .. } = presenter;
+    let Presenter { keeping, delays, mut intervals, mut teller, .. } = presenter;
+    let last = intervals.finish();
+    teller.end(last.as_ref());
     let status = progress.status();
-    let summary = keeping.finish(intervals.finish(), counts, &status, delays.latency(), began.elapsed());
+    let summary = keeping.finish(last, counts, &status, delays.latency(), began.elapsed());
     Ok(Ended { summary, error: presented.and(prepared).err() })
 }
 
@@ -203,6 +208,8 @@ impl Preparer<'_> {
 /// What the second thread works with.
 struct Presenter<'a> {
     keeping: Keeping,
+    teller: Teller<'a>,
+    began: Instant,
     labels: &'a [String],
     window: usize,
     smoothing: Smoothing,
@@ -258,6 +265,7 @@ impl Presenter<'_> {
         let verdict = self.judge.judge(smoothed);
         let label = verdict.shown.then(|| self.labels[verdict.class].clone());
         let closed = self.intervals.push(verdict, frame.pts, frame.end());
+        self.teller.frame(closed.as_ref(), verdict, frame.pts);
         self.post.interval(closed.as_ref());
         self.post.frame(frame.pts, verdict, smoothed, self.intervals.open());
         self.keeping.interval(closed, self.labels);
@@ -271,11 +279,13 @@ impl Presenter<'_> {
     }
 
     fn forget(&mut self, reason: Reason) -> Result<()> {
+        let at = self.began.elapsed().as_nanos() as u64;
         if let (None, Some((_, end))) = (self.lost, self.position) {
             self.clear()?;
             self.post.lost(end, reason.name());
-            self.keeping.lost(reason.name())?;
+            self.keeping.lost(milliseconds(at), reason.name())?;
         }
+        self.teller.lost(at, reason.name());
         self.lost = Some(reason);
         let mut status = self.progress.status_mut();
         (status.label, status.confidence, status.rate) = (None, 0.0, 0.0);
@@ -285,6 +295,7 @@ impl Presenter<'_> {
     /// Nothing was seen for a while, so nothing is claimed.
     fn clear(&mut self) -> Result<()> {
         let closed = self.intervals.finish();
+        self.teller.end(closed.as_ref());
         self.post.interval(closed.as_ref());
         self.keeping.interval(closed, self.labels);
         self.smoothing = Smoothing::new(self.window, self.labels.len());

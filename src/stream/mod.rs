@@ -28,6 +28,7 @@ use crossbeam_channel::bounded;
 use crate::board::{Post, Progress};
 use crate::config::{Job, Labelling};
 use crate::error::{Error, Result};
+use crate::events::announcer::Announcer;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
@@ -86,6 +87,8 @@ pub struct Context<'a> {
     /// That of the post.
     pub progress: &'a Progress,
     pub shutdown: &'a Shutdown,
+    /// Who is told of events, if anybody is.
+    pub announcer: Option<&'a Announcer>,
     /// Whether the pictures are shown in a window.
     pub display: bool,
 }

@@ -8,6 +8,7 @@ use crossbeam_channel::Receiver;
 use crate::board::status::{Meter, State};
 use crate::board::{Post, Progress};
 use crate::error::Result;
+use crate::events::teller::Teller;
 use crate::labels::intervals::Intervals;
 use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
@@ -36,6 +37,7 @@ pub struct Presenter<'a> {
     intervals: Intervals,
     pace: &'a Pace,
     tuner: Option<Tuner<'a>>,
+    teller: Teller<'a>,
     last: Vec<f32>,
     /// Stretches that are too long to be filled in an AVI.
     long_gaps: u64,
@@ -57,6 +59,7 @@ impl<'a> Presenter<'a> {
             intervals: Intervals::default(),
             pace,
             tuner: matches!(labelling.stride, Stride::Auto).then(|| Tuner::new(pace)),
+            teller: Teller::new(context.announcer, &context.post.subject, None),
             last: Vec::new(),
             long_gaps: 0,
         }
@@ -85,13 +88,14 @@ impl<'a> Presenter<'a> {
         let previous_end = self.progress.position.get();
         if frame.sequence > 0 && frame.pts > previous_end + GAP {
             // Nothing was seen there, so nothing is claimed.
-            close(&mut self.intervals, self.post, &mut self.writers)?;
+            close(&mut self.intervals, self.post, &mut self.teller, &mut self.writers)?;
             self.progress.status_mut().gaps += 1;
             self.post.gap(previous_end, frame.pts, None);
             self.writers.gap(previous_end, frame.pts)?;
             self.long_gaps += u64::from(frame.pts > previous_end + LONGEST_FILL);
         }
         let closed = self.intervals.push(verdict, frame.pts, frame.end());
+        self.teller.frame(closed.as_ref(), verdict, frame.pts);
         self.post.interval(closed.as_ref());
         self.post.frame(frame.pts, verdict, smoothed, self.intervals.open());
         self.writers.interval(closed)?;
@@ -125,7 +129,7 @@ impl<'a> Presenter<'a> {
 
     /// Closes the files.
     pub fn finish(mut self, balance: &Balance, began: Instant, complete: bool) -> Closed {
-        let last = close(&mut self.intervals, self.post, &mut self.writers);
+        let last = close(&mut self.intervals, self.post, &mut self.teller, &mut self.writers);
         let stride = self.stride();
         let files = self.writers.finish(balance, began, stride, complete);
         Closed {
@@ -141,8 +145,9 @@ impl<'a> Presenter<'a> {
 }
 
 /// Ends the interval that is open.
-fn close(intervals: &mut Intervals, post: &Post, writers: &mut Writers) -> Result<()> {
+fn close(intervals: &mut Intervals, post: &Post, teller: &mut Teller, writers: &mut Writers) -> Result<()> {
     let closed = intervals.finish();
+    teller.end(closed.as_ref());
     post.interval(closed.as_ref());
     writers.interval(closed)
 }

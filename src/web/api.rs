@@ -28,7 +28,7 @@ pub(super) struct Streams<'a> {
 }
 
 #[derive(Serialize)]
-struct Server {
+pub(super) struct Server {
     program: &'static str,
     version: &'static str,
     started: String,
@@ -75,13 +75,17 @@ pub(super) async fn streams(State(site): State<Arc<Site>>) -> Response {
 
 /// How all streams are now.
 pub(super) fn all(board: &Board) -> Streams<'_> {
-    let server = Server {
+    let server = server(board.started);
+    Streams { server, mode: "live", streams: board.posts.iter().map(|post| stream(post, board.started)).collect() }
+}
+
+pub(super) fn server(started: OffsetDateTime) -> Server {
+    Server {
         program: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        started: utc(board.started),
+        started: utc(started),
         now: utc(OffsetDateTime::now_utc()),
-    };
-    Streams { server, mode: "live", streams: board.posts.iter().map(|post| stream(post, board.started)).collect() }
+    }
 }
 
 fn stream(post: &Post, started: OffsetDateTime) -> Stream<'_> {

@@ -9,8 +9,10 @@ mod guard;
 mod metrics;
 mod page;
 mod pictures;
+mod recording;
 mod routes;
 mod server;
 
 pub use metrics::install as install_metrics;
+pub use recording::Replay;
 pub use server::{Bound, Server};

@@ -120,20 +120,25 @@ fn feed(post: &Arc<Post>, spacing: Duration) -> BoxStream<'static, [Bytes; 3]> {
         loop {
             pictures.changed().await.ok()?;
             let latest = pictures.borrow_and_update().clone();
-            if let Some(Picture { jpeg, ms }) = latest {
-                let head = format!(
-                    "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Stream: {name}\r\nX-Time-Ms: {ms}\r\n\r\n",
-                    jpeg.len()
-                );
+            if let Some(picture) = latest {
                 let due = (due + spacing).max(Instant::now() - spacing);
-                return Some(([head.into(), jpeg, Bytes::from_static(NEXT)], (pictures, name, due)));
+                return Some((part(&name, picture), (pictures, name, due)));
             }
         }
     })
     .boxed()
 }
 
-fn multipart(feeds: Vec<BoxStream<'static, [Bytes; 3]>>, site: Arc<Site>) -> Response {
+/// A picture of the stream whose encoded name is given, and what stands before and behind it.
+pub(super) fn part(name: &str, Picture { jpeg, ms }: Picture) -> [Bytes; 3] {
+    let head = format!(
+        "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Stream: {name}\r\nX-Time-Ms: {ms}\r\n\r\n",
+        jpeg.len()
+    );
+    [head.into(), jpeg, Bytes::from_static(NEXT)]
+}
+
+pub(super) fn multipart(feeds: Vec<BoxStream<'static, [Bytes; 3]>>, site: Arc<Site>) -> Response {
     let pictures = stream::select_all(feeds).flat_map(stream::iter);
     let all = stream::iter([Bytes::from_static(BOUNDARY)]).chain(pictures);
     let until_closed = all.take_until(Box::pin(async move { site.closed().await }));

@@ -15,11 +15,14 @@ use tokio::sync::watch;
 
 use crate::board::{Board, Post};
 use crate::web::access::Access;
+use crate::web::recording::{self, Replay};
 use crate::web::{api, events, guard, metrics, page, pictures};
 
 /// What every answer is made from.
 pub(super) struct Site {
     pub board: Arc<Board>,
+    /// Served in the board's place, where it is a finished run that is looked at.
+    pub replay: Option<Arc<Replay>>,
     pub access: Access,
     /// Where it is really listened, where the port was left to the system.
     pub address: SocketAddr,
@@ -55,8 +58,20 @@ pub(super) const NOTHING: Refusal = (StatusCode::NOT_FOUND, "there is nothing he
 pub(super) const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
 pub(super) fn router(site: Arc<Site>) -> Router {
+    let content = match &site.replay {
+        Some(replay) => recording::routes(Arc::clone(replay)),
+        None => live(),
+    };
     Router::new()
         .merge(page::routes())
+        .merge(content)
+        .fallback(|| async { NOTHING })
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::check))
+        .with_state(site)
+}
+
+fn live() -> Router<Arc<Site>> {
+    Router::new()
         .route("/api/streams", get(api::streams))
         .route("/api/streams/{name}/timeline", get(api::timeline))
         .route("/api/events", get(events::events))
@@ -66,9 +81,6 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/streams/{name}/snapshot.jpg", get(pictures::snapshot_of))
         .route("/healthz", get(healthz))
         .route("/metrics", get(scrape))
-        .fallback(|| async { NOTHING })
-        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::check))
-        .with_state(site)
 }
 
 /// Whether every stream brings what it should.

@@ -22,6 +22,7 @@ use tokio_io_timeout::TimeoutStream;
 use crate::board::Board;
 use crate::error::{Error, Result};
 use crate::web::access::Access;
+use crate::web::recording::Replay;
 use crate::web::routes::{self, Site};
 
 /// Connections at once. Above it a client is told so and sent away.
@@ -82,12 +83,25 @@ impl Server {
     /// # Errors
     /// Unavailable, where the system gives no thread for it.
     pub fn start(bound: Bound, board: Arc<Board>, metrics: PrometheusHandle) -> Result<Self> {
+        Self::begin(bound, board, None, metrics)
+    }
+
+    /// The same with a finished run.
+    ///
+    /// # Errors
+    /// Those of [`Server::start`].
+    pub fn replay(bound: Bound, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
+        Self::begin(bound, Arc::new(Board::new(Vec::new())), Some(Arc::new(replay)), metrics)
+    }
+
+    fn begin(bound: Bound, board: Arc<Board>, replay: Option<Arc<Replay>>, metrics: PrometheusHandle) -> Result<Self> {
         let failed = |cause: std::io::Error| Error::unavailable("the page cannot be served").because(cause);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
         let (closing, closed) = watch::channel(false);
         let Bound { listener, address, access } = bound;
-        let site = Arc::new(Site { board, access, address, metrics, closing: closed, clients: AtomicUsize::new(0) });
+        let site =
+            Arc::new(Site { board, replay, access, address, metrics, closing: closed, clients: AtomicUsize::new(0) });
         let thread = std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {

@@ -1,7 +1,9 @@
 //! What the program promises its users, each promise kept by the real binary on real media.
 
 mod bad_input;
+mod broker;
 mod camera;
+mod events;
 mod footage;
 mod frames;
 mod http;
@@ -9,6 +11,7 @@ mod labels;
 mod live;
 mod model;
 mod program;
+mod receiver;
 mod regression;
 mod reports;
 mod several;
@@ -18,5 +21,6 @@ mod tiny;
 #[cfg(feature = "train")]
 mod trainer;
 mod video;
+mod view;
 mod web;
 mod window;

@@ -97,7 +97,7 @@ export class Player {
       const at = this.still;
       this.still = null;
       try {
-        const answer = await fetch(`/recording/picture.jpg?at=${Math.round(at)}`, { cache: 'no-store' });
+        const answer = await fetch(`/recording/picture.jpg?at=${at}`, { cache: 'no-store' });
         if (answer.ok && (!this.playing || this.held)) this.screen.show(await answer.blob(), NaN);
       } catch {
         // The server is away, which is told elsewhere; the picture before stays.

@@ -1,0 +1,227 @@
+//! Owns the ring of events and the threads that take from it.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+
+use crate::board::Board;
+use crate::error::{Error, Result};
+use crate::events::event::Event;
+use crate::events::plan::Plan;
+use crate::events::{lines, mqtt, webhook};
+
+/// Events that wait for a place that does not take them; beyond it the oldest go.
+const CAPACITY: usize = 1024;
+/// How long what waits may be told after the streams have ended.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How much longer a thread may take to see that.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// An event on its way.
+pub(super) struct Told {
+    pub stream: String,
+    pub json: String,
+    /// Different for every event of every run.
+    pub key: String,
+    pub at: Instant,
+}
+
+/// Tells everyone who shall be told.
+pub struct Announcer {
+    ring: broadcast::Sender<Arc<Told>>,
+    run: String,
+    count: AtomicU64,
+    closing: Closing,
+    sinks: Vec<Sink>,
+    /// Disconnected when every thread has ended.
+    ended: Receiver<()>,
+}
+
+struct Sink {
+    what: String,
+    delivered: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+/// Set at the end to the moment at which everyone gives up.
+type Closing = watch::Sender<Option<Instant>>;
+
+/// What a sink works with.
+pub(super) struct Ears {
+    pub ring: Ring,
+    pub delivered: Arc<AtomicU64>,
+    pub deadline: Deadline,
+}
+
+impl Announcer {
+    /// Starts telling of what stands on the board; `None` where nobody is to be told.
+    ///
+    /// # Errors
+    /// Usage, where the file cannot be written; unavailable, where a thread cannot be started.
+    pub fn start(plan: &Plan, board: &Arc<Board>) -> Result<Option<Self>> {
+        if plan.is_empty() {
+            return Ok(None);
+        }
+        let (alive, ended) = bounded(0);
+        let mut announcer = Self {
+            ring: broadcast::Sender::new(CAPACITY),
+            run: format!("{:016x}", fastrand::u64(..)),
+            count: AtomicU64::new(0),
+            closing: watch::Sender::new(None),
+            sinks: Vec::new(),
+            ended,
+        };
+        if let Some(lines) = &plan.lines {
+            let writer = lines::Writer::open(lines)?;
+            announcer.add(&alive, "events", lines.to_string(), move |ears| writer.run(ears))?;
+        }
+        if let Some(broker) = &plan.broker {
+            let (client, board) = (mqtt::Client::new(broker)?, Arc::clone(board));
+            announcer.add(&alive, "mqtt", broker.to_string(), move |ears| client.run(board, ears))?;
+        }
+        for hook in &plan.webhooks {
+            let poster = webhook::Poster::new(hook);
+            announcer.add(&alive, "webhook", hook.to_string(), move |ears| poster.run(ears))?;
+        }
+        Ok(Some(announcer))
+    }
+
+    fn add<F: Future<Output = ()>>(
+        &mut self,
+        alive: &Sender<()>,
+        name: &str,
+        what: String,
+        work: impl FnOnce(Ears) -> F + Send + 'static,
+    ) -> Result<()> {
+        let cannot = |cause| Error::unavailable("a thread cannot be started").because(cause);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+        let delivered = Arc::new(AtomicU64::new(0));
+        let ears = Ears {
+            ring: Ring { events: self.ring.subscribe(), what: what.clone(), told: false },
+            delivered: Arc::clone(&delivered),
+            deadline: Deadline(self.closing.subscribe()),
+        };
+        let alive = alive.clone();
+        let run = move || {
+            runtime.block_on(work(ears));
+            // A name that is still being looked up is not waited for.
+            runtime.shutdown_background();
+            drop(alive);
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run).map_err(cannot)?;
+        self.sinks.push(Sink { what, delivered, thread });
+        Ok(())
+    }
+
+    /// Tells an event. Never waits.
+    pub(super) fn tell(&self, event: &Event) {
+        let Ok(json) = serde_json::to_string(event) else { return };
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let key = format!("{}-{count}", self.run);
+        // Without a receiver every thread has ended early, and what is not delivered is told at the end.
+        let _ = self.ring.send(Arc::new(Told { stream: event.stream().into(), json, key, at: Instant::now() }));
+    }
+
+    /// Lets everyone finish in the time that is left; returns what became of the events, for people.
+    pub fn finish(self) -> String {
+        let Self { ring, closing, sinks, ended, count, .. } = self;
+        let deadline = Instant::now() + FAREWELL;
+        closing.send_replace(Some(deadline));
+        drop(ring);
+        let all = ended.recv_deadline(deadline + GRACE) == Err(RecvTimeoutError::Disconnected);
+        let count = count.into_inner();
+        let mut text = format!("events: {count}");
+        for Sink { what, delivered, thread } in sinks {
+            let delivered = delivered.load(Ordering::Relaxed);
+            let missed = count.saturating_sub(delivered);
+            let missed = if missed > 0 { format!(", {missed} not") } else { String::new() };
+            let _ = write!(text, "\n  {what}: {delivered} delivered{missed}");
+            // Who hangs in a request that is not answered is left to the end of the process.
+            if all || thread.is_finished() {
+                let _ = thread.join();
+            }
+        }
+        text
+    }
+}
+
+/// The events as one sink takes them.
+pub(super) struct Ring {
+    events: broadcast::Receiver<Arc<Told>>,
+    what: String,
+    told: bool,
+}
+
+impl Ring {
+    /// The next event; `None` at the end.
+    pub async fn next(&mut self) -> Option<Arc<Told>> {
+        loop {
+            match self.events.recv().await {
+                Ok(event) => return Some(event),
+                Err(RecvError::Closed) => return None,
+                Err(RecvError::Lagged(_)) if self.told => {}
+                Err(RecvError::Lagged(_)) => {
+                    self.told = true;
+                    tracing::warn!("{}: more than {CAPACITY} events wait; the oldest are left out", self.what);
+                }
+            }
+        }
+    }
+}
+
+/// The moment at which everyone gives up.
+#[derive(Clone)]
+pub(super) struct Deadline(watch::Receiver<Option<Instant>>);
+
+impl Deadline {
+    /// Waits until the end has begun.
+    pub async fn begins(&mut self) {
+        // Without a sender the program is ending too.
+        let _ = self.0.wait_for(Option::is_some).await;
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.0.borrow().is_some() || self.0.has_changed().is_err()
+    }
+
+    /// Waits until the time is over.
+    pub async fn passes(mut self) {
+        self.begins().await;
+        let deadline = self.0.borrow().unwrap_or_else(|| Instant::now() + FAREWELL);
+        tokio::time::sleep_until(deadline.into()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::plan::Webhook;
+
+    #[test]
+    fn who_is_away_misses_the_oldest_and_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("events.jsonl");
+        // Nobody listens at the port for discarding.
+        let nobody = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
+        let plan = Plan { lines: Some(crate::events::plan::Lines::File(file)), broker: None, webhooks: vec![nobody] };
+        let announcer = Announcer::start(&plan, &Arc::new(Board::new(Vec::new()))).unwrap().unwrap();
+        let count = CAPACITY + 100;
+        for number in 0..count {
+            let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };
+            announcer.tell(&back);
+            // The file's thread shares two cores with everything else.
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        let text = announcer.finish();
+        let (written, posted) = text.split_once("\n  http").unwrap();
+        assert!(written.starts_with("events: 1124\n") && written.ends_with(": 1124 delivered"), "{text}");
+        assert_eq!(posted, "://127.0.0.1:9: 0 delivered, 1124 not");
+    }
+}

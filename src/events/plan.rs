@@ -1,0 +1,243 @@
+//! Who shall be told: addresses as the user wrote them, with what is secret in them kept apart.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::login::{Login, Places};
+use crate::settings::Settings;
+
+const DEFAULT_PREFIX: &str = "livelabel";
+const PORT: u16 = 1883;
+const TLS_PORT: u16 = 8883;
+
+/// Everyone who shall be told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    pub lines: Option<Lines>,
+    pub broker: Option<Broker>,
+    pub webhooks: Vec<Webhook>,
+}
+
+/// Where JSON Lines go.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lines {
+    Stdout,
+    File(PathBuf),
+}
+
+/// An MQTT broker.
+#[derive(Clone, PartialEq)]
+pub struct Broker {
+    /// A name or an address, IPv6 without brackets.
+    pub host: String,
+    pub port: u16,
+    pub tls: bool,
+    pub login: Option<Login>,
+    /// What all topics begin with.
+    pub prefix: String,
+}
+
+/// An address that events are posted to.
+#[derive(Clone, PartialEq)]
+pub struct Webhook {
+    /// Without credentials.
+    pub url: Url,
+    pub login: Option<Login>,
+}
+
+impl Plan {
+    /// # Errors
+    /// Usage, where an address cannot be understood or credentials not be read.
+    pub fn resolve(settings: &Settings) -> Result<Self> {
+        let lines = settings.events.as_ref().map(|path| match path.to_str() {
+            Some("-") => Lines::Stdout,
+            _ => Lines::File(path.clone()),
+        });
+        let places = Places {
+            prefix: "mqtt-",
+            user_env: settings.mqtt_user_env.as_deref(),
+            password_env: settings.mqtt_password_env.as_deref(),
+            password_file: settings.mqtt_password_file.as_ref(),
+        };
+        let (user, password) = places.read()?;
+        let broker = match &settings.mqtt {
+            Some(address) => Some(Broker::parse(address, user, password)?),
+            None if user.is_some() || password.is_some() => {
+                return Err(Error::usage("a user or password for MQTT is given, but no broker")
+                    .remedy("name it with --mqtt mqtt://HOST"));
+            }
+            None => None,
+        };
+        let webhooks = settings.webhook.iter().map(|url| Webhook::parse(url)).collect::<Result<_>>()?;
+        Ok(Self { lines, broker, webhooks })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether stdout is taken, so that nothing else may be printed there.
+    pub fn takes_stdout(&self) -> bool {
+        self.lines == Some(Lines::Stdout)
+    }
+}
+
+impl Broker {
+    /// Reads `mqtt[s]://[user:password@]host[:port][/prefix]`; what is given besides goes before what is in it.
+    fn parse(address: &str, user: Option<String>, password: Option<String>) -> Result<Self> {
+        let unclear = || Error::usage("the broker's address cannot be understood");
+        let remedy = "write it like mqtt://HOST or mqtts://HOST:8883/PREFIX; a password with special characters goes to \
+                      --mqtt-password-file";
+        let url = Url::parse(address).map_err(|cause| unclear().because(cause).remedy(remedy))?;
+        let tls = match url.scheme() {
+            "mqtt" => false,
+            "mqtts" => true,
+            _ => return Err(unclear().remedy(remedy)),
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| unclear().remedy(remedy))?;
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(unclear().remedy(remedy));
+        }
+        let user = user.or_else(|| written(url.username()));
+        let password = password.or_else(|| url.password().and_then(written));
+        let login = match (user, password) {
+            (None, None) => None,
+            (Some(user), password) => Some(Login { user, password: password.unwrap_or_default() }),
+            (None, Some(_)) => {
+                return Err(Error::usage("a password for MQTT is given, but no user")
+                    .remedy("name the user in the address, or their variable with --mqtt-user-env"));
+            }
+        };
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_string(),
+            port: url.port().unwrap_or(if tls { TLS_PORT } else { PORT }),
+            tls,
+            login,
+            prefix: prefix(url.path())?,
+        })
+    }
+}
+
+/// Text of an address; `None` for an empty one.
+fn written(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| percent_decode_str(text).decode_utf8_lossy().into_owned())
+}
+
+fn prefix(path: &str) -> Result<String> {
+    let path = path.trim_matches('/');
+    let prefix = written(path).unwrap_or_else(|| DEFAULT_PREFIX.into());
+    let wild = |c: char| c.is_control() || c == '+' || c == '#';
+    if prefix.contains(wild) || prefix.starts_with('$') || prefix.split('/').any(str::is_empty) {
+        return Err(Error::usage(format!("topics cannot begin with {prefix:?}"))
+            .remedy("give a prefix like home/livelabel, without +, # and $"));
+    }
+    Ok(prefix)
+}
+
+impl Webhook {
+    fn parse(address: &str) -> Result<Self> {
+        let unclear =
+            || Error::usage("a webhook's address cannot be understood").remedy("write it like https://HOST/PATH");
+        let mut url = Url::parse(address).map_err(|cause| unclear().because(cause))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(unclear());
+        }
+        let (user, password) = (written(url.username()), url.password().and_then(written));
+        let login = (user.is_some() || password.is_some())
+            .then(|| Login { user: user.unwrap_or_default(), password: password.unwrap_or_default() });
+        // Neither fails for an address with a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        Ok(Self { url, login })
+    }
+}
+
+impl fmt::Display for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Only where it is: the path of a webhook often is its password.
+impl fmt::Display for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url.origin().ascii_serialization())
+    }
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lines::Stdout => f.write_str("stdout"),
+            Lines::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Broker({self}/{})", self.prefix)
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Webhook({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broker(address: &str) -> Result<Broker> {
+        Broker::parse(address, None, None)
+    }
+
+    #[test]
+    fn a_brokers_address_is_taken_apart() {
+        let plain = broker("mqtt://host").unwrap();
+        assert_eq!((plain.port, plain.tls, plain.prefix.as_str()), (1883, false, "livelabel"));
+        let full = broker("mqtts://ann:p%40ss@broker.example:1234/home/cams/").unwrap();
+        assert!(full.login == Some(Login { user: "ann".into(), password: "p@ss".into() }));
+        assert_eq!((full.to_string().as_str(), full.prefix.as_str()), ("mqtts://broker.example:1234", "home/cams"));
+        assert!(!format!("{full:?}").contains("ann"));
+        assert_eq!(broker("mqtt://[::1]").unwrap().to_string(), "mqtt://[::1]:1883");
+        let given = Broker::parse("mqtt://ann:x@host", None, Some("y".into())).unwrap();
+        assert!(given.login.is_some_and(|login| login.password == "y"));
+    }
+
+    #[test]
+    fn a_webhook_shows_neither_password_nor_path() {
+        let hook = Webhook::parse("https://ann:s3cret@host:8443/hooks/t0ken?key=k3y#x").unwrap();
+        assert_eq!(hook.to_string(), "https://host:8443");
+        assert_eq!(hook.url.as_str(), "https://host:8443/hooks/t0ken?key=k3y");
+        assert!(hook.login.is_some_and(|login| login.user == "ann" && login.password == "s3cret"));
+    }
+
+    #[test]
+    fn nonsense_is_refused_without_repeating_it() {
+        for address in ["host", "http://secret", "mqtt://ann:secret@", "mqtt://ann:sec#ret@host", "mqtt://:secret@host"]
+        {
+            let error = broker(address).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(!error.to_string().contains("sec"), "{error}");
+        }
+        for address in ["mqtt://host/a//b", "mqtt://host/$SYS", "mqtt://host/a+"] {
+            assert!(broker(address).unwrap_err().to_string().contains("topics"), "{address}");
+        }
+        for address in ["host/secret", "ftp://host/secret", "https://"] {
+            assert!(!Webhook::parse(address).unwrap_err().to_string().contains("secret"), "{address}");
+        }
+    }
+}

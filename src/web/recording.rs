@@ -1,0 +1,237 @@
+//! A finished run instead of live streams: what its timeline tells, and pictures of its video from any moment on.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::stream::{self, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::board::{Picture, Recording};
+use crate::error::Result;
+use crate::media::replay::{Playing, Seeker, Shot, Video};
+use crate::report::milliseconds;
+use crate::web::api;
+use crate::web::guard::encoded;
+use crate::web::pictures::{multipart, part};
+use crate::web::routes::{Name, Refusal, Site, UNBUFFERED};
+
+/// Who may play at once: each has a decoder of their own.
+const PLAYERS: usize = 8;
+/// How often it is said that the server is still there.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How many times real time it may be played at.
+const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=8.0;
+/// Beyond this a number of milliseconds is no time in a video: a year.
+const LATEST: f64 = 366.0 * 86_400_000.0;
+const UNREADABLE: Refusal = (StatusCode::INTERNAL_SERVER_ERROR, "the video cannot be read there\n");
+
+/// A finished run with its video.
+pub struct Replay {
+    recording: Recording,
+    video: Video,
+    seeker: Arc<Mutex<Seeker>>,
+    players: Arc<Semaphore>,
+}
+
+impl Replay {
+    /// # Errors
+    /// Input, where the video cannot be played.
+    pub fn new(recording: Recording, video: Video) -> Result<Self> {
+        let seeker = Arc::new(Mutex::new(video.seeker()?));
+        Ok(Self { recording, video, seeker, players: Arc::new(Semaphore::new(PLAYERS)) })
+    }
+
+    fn duration(&self) -> f64 {
+        self.video.duration.map_or(self.recording.end, milliseconds)
+    }
+
+    fn streams(&self, site: &Site) -> Value {
+        let Recording { subject, started, frames, .. } = &self.recording;
+        let mut dropped = frames.dropped.clone();
+        dropped.entry("overrun".into()).or_default();
+        let delay = json!({ "p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0 });
+        let stream = json!({
+            "name": subject.name,
+            "input": subject.input,
+            "live": false,
+            "state": "ended",
+            "since": api::utc(*started),
+            "reason": null,
+            "label": null,
+            "confidence": 0.0,
+            "labels": subject.labels,
+            "threshold": subject.threshold,
+            "action": subject.action,
+            "position_ms": self.duration(),
+            "duration_ms": self.duration(),
+            "epoch": api::utc(*started),
+            "frames_per_second": (10.0 * self.recording.rate).round() / 10.0,
+            "latency_ms": delay,
+            "stride": self.recording.stride,
+            "frames": {
+                "decoded": frames.decoded, "analysed": frames.analysed, "held": frames.held, "dropped": dropped,
+                "in_flight": 0,
+            },
+            "reconnects": 0,
+            "stalls": 0,
+            "gaps": self.recording.gaps.len(),
+            "size": self.video.size,
+        });
+        json!({ "server": api::server(site.board.started), "mode": "recording", "streams": [stream] })
+    }
+}
+
+pub(super) fn routes(replay: Arc<Replay>) -> Router<Arc<Site>> {
+    type At = State<Arc<Site>>;
+    let (all, events) = (Arc::clone(&replay), Arc::clone(&replay));
+    let (moments, playing) = (Arc::clone(&replay), Arc::clone(&replay));
+    Router::new()
+        .route("/api/streams", get(|State(site): At| async move { Json(all.streams(&site)) }))
+        .route("/api/streams/{name}/timeline", get(|name| async move { timeline(&moments, name) }))
+        .route("/api/events", get(|State(site): At| async move { alive(&events, site) }))
+        .route("/recording/pictures", get(|State(site): At, asked| async move { play(&playing, &site, asked).await }))
+        .route("/recording/picture.jpg", get(|asked| async move { picture(&replay, asked).await }))
+        .route("/healthz", get(|| async { "ok\n" }))
+}
+
+fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, Refusal> {
+    let Recording { subject, started, rows, intervals, gaps, .. } = &replay.recording;
+    if name != subject.name {
+        return Err((StatusCode::NOT_FOUND, "there is no stream of that name\n"));
+    }
+    let told = json!({
+        "name": name,
+        "labels": subject.labels,
+        "threshold": subject.threshold,
+        "action": subject.action,
+        "now_ms": replay.duration(),
+        "epoch": api::utc(*started),
+        "rows": api::rows(rows),
+        "intervals": api::intervals(intervals, &subject.labels),
+        "gaps": api::gaps(gaps),
+    });
+    Ok(Json(told).into_response())
+}
+
+/// Nothing changes any more, but a page must hear that somebody is there.
+fn alive(replay: &Arc<Replay>, site: Arc<Site>) -> Response {
+    let start = (Arc::clone(replay), site, true);
+    let events = stream::unfold(start, |(replay, site, first)| async move {
+        if !first && timeout(INTERVAL, site.closed()).await.is_ok() {
+            return None;
+        }
+        let event = Event::default().event("streams").json_data(replay.streams(&site)).ok()?;
+        Some((Ok::<_, Infallible>(event), (replay, site, false)))
+    });
+    ([UNBUFFERED], Sse::new(events)).into_response()
+}
+
+type Asked = Query<Vec<(String, String)>>;
+
+/// A number of the query, which must lie in `range`.
+fn number(asked: &Asked, key: &str, usual: f64, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+    match asked.iter().find(|(name, _)| name == key) {
+        None => Some(usual),
+        Some((_, written)) => written.parse().ok().filter(|number| range.contains(number)),
+    }
+}
+
+fn moment(asked: &Asked, key: &str) -> Result<u64, Refusal> {
+    let ms = number(asked, key, 0.0, 0.0..=LATEST);
+    let ms = ms.ok_or((StatusCode::BAD_REQUEST, "a time is a number of milliseconds from 0 up\n"))?;
+    // Times are told in milliseconds with six digits, which a double keeps to the nanosecond for a hundred days.
+    Ok((1e6 * ms).round() as u64)
+}
+
+/// `/recording/picture.jpg?at=MS`: the picture that is shown at that time.
+async fn picture(replay: &Replay, asked: Asked) -> Result<Response, Refusal> {
+    let at = moment(&asked, "at")?;
+    let mut seeker = Arc::clone(&replay.seeker).lock_owned().await;
+    let found = tokio::task::spawn_blocking(move || seeker.at(at)).await;
+    let Shot { jpeg, time } = match found {
+        Ok(Ok(shot)) => shot,
+        Ok(Err(error)) => {
+            tracing::warn!("{error}");
+            return Err(UNREADABLE);
+        }
+        Err(_) => return Err(UNREADABLE),
+    };
+    let told = [
+        (header::CONTENT_TYPE, "image/jpeg".to_string()),
+        (HeaderName::from_static("x-stream"), encoded(&replay.recording.subject.name)),
+        (HeaderName::from_static("x-time-ms"), milliseconds(time).to_string()),
+    ];
+    Ok((told, jpeg).into_response())
+}
+
+/// What one who watches was shown last.
+#[derive(Clone)]
+enum Shown {
+    Nothing,
+    Picture(Picture),
+    End,
+}
+
+/// `/recording/pictures?from=MS&speed=1`: all pictures from there on, each in its time, until the end.
+async fn play(replay: &Replay, site: &Arc<Site>, asked: Asked) -> Result<Response, Refusal> {
+    let from = moment(&asked, "from")?;
+    let speed = number(&asked, "speed", 1.0, SPEEDS);
+    let speed = speed.ok_or((StatusCode::BAD_REQUEST, "speed is a number from 0.1 to 8\n"))?;
+    let place = Arc::clone(&replay.players).try_acquire_owned();
+    let place = place.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, "too many play it already\n"))?;
+    let (sender, shown) = watch::channel(Shown::Nothing);
+    let take = move |shot: Option<Shot>| {
+        sender.send_replace(match shot {
+            Some(Shot { jpeg, time }) => Shown::Picture(Picture { jpeg, ms: milliseconds(time) }),
+            None => Shown::End,
+        });
+    };
+    let video = replay.video.clone();
+    let started = tokio::task::spawn_blocking(move || video.play(from, speed, take)).await;
+    let player = match started {
+        Ok(Ok(playing)) => Player { playing: Some(playing), _place: place },
+        Ok(Err(error)) => {
+            tracing::warn!("{error}");
+            return Err(UNREADABLE);
+        }
+        Err(_) => return Err(UNREADABLE),
+    };
+    let name = encoded(&replay.recording.subject.name);
+    let feed = stream::unfold((shown, player, name), |(mut shown, player, name)| async move {
+        loop {
+            shown.changed().await.ok()?;
+            let latest = shown.borrow_and_update().clone();
+            match latest {
+                Shown::Picture(picture) => return Some((part(&name, picture), (shown, player, name))),
+                Shown::Nothing => {}
+                Shown::End => return None,
+            }
+        }
+    });
+    Ok(multipart(vec![feed.boxed()], Arc::clone(site)))
+}
+
+/// Plays for one who watches, until they go.
+struct Player {
+    playing: Option<Playing>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        let playing = self.playing.take();
+        // Threads that read a slow disk are not waited for by everybody else.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(playing));
+        }
+    }
+}

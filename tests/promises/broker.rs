@@ -1,0 +1,209 @@
+//! A broker to be told: mosquitto at a port of its own, which can be killed, and mosquitto_sub, which listens.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::camera::signal;
+use crate::program::text;
+
+/// A port that nobody listens at.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+}
+
+/// The broker, killed when it goes.
+pub struct Broker {
+    child: Child,
+    pub port: u16,
+    login: Option<(String, String)>,
+    folder: tempfile::TempDir,
+}
+
+/// Whom a broker lets in.
+#[derive(Clone, Copy)]
+pub enum Gate<'a> {
+    Open,
+    Login(&'a str, &'a str),
+    /// Everybody who speaks TLS; it has a certificate of its own making.
+    Tls,
+}
+
+impl Broker {
+    pub fn start() -> Self {
+        Self::at(free_port(), Gate::Open)
+    }
+
+    /// At a port, perhaps of one that has gone.
+    pub fn at(port: u16, gate: Gate) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("mosquitto.conf");
+        // Started by root it would become another user, who cannot read the folder.
+        let mut lines = format!("listener {port} 127.0.0.1\nuser root\npersistence false\n");
+        match gate {
+            Gate::Open => lines.push_str("allow_anonymous true\n"),
+            Gate::Tls => {
+                certify(folder.path());
+                let path = |name: &str| text(&folder.path().join(name)).to_string();
+                let (certificate, key) = (path("broker.pem"), path("broker.key"));
+                lines.push_str(&format!("allow_anonymous true\ncertfile {certificate}\nkeyfile {key}\n"));
+            }
+            Gate::Login(user, password) => {
+                let file = folder.path().join("passwords");
+                let made = Command::new("mosquitto_passwd").args(["-c", "-b", text(&file), user, password]).status();
+                assert!(made.expect("mosquitto_passwd starts").success());
+                lines.push_str(&format!("allow_anonymous false\npassword_file {}\n", text(&file)));
+            }
+        }
+        std::fs::write(&config, lines).expect("a file");
+        // Debian has it where only root looks.
+        let program = ["/usr/sbin/mosquitto", "mosquitto"];
+        let program = program.into_iter().find(|path| Path::new(path).exists()).unwrap_or("mosquitto");
+        let child = Command::new(program)
+            .args(["-c", text(&config)])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto starts");
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(20), "mosquitto is not there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let login = match gate {
+            Gate::Login(user, password) => Some((user.to_string(), password.to_string())),
+            _ => None,
+        };
+        Self { child, port, login, folder }
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// The certificate of whoever certifies the broker.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
+    }
+
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Listens to everything.
+    pub fn reader(&self) -> Reader {
+        let mut command = Command::new("mosquitto_sub");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", "#", "-F", "%r\t%t\t%p"]);
+        if let Some((user, password)) = &self.login {
+            command.args(["-u", user, "-P", password]);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("mosquitto_sub starts");
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let (lines, kept) = (BufReader::new(child.stdout.take().expect("a pipe")), Arc::clone(&messages));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut parts = line.splitn(3, '\t');
+                let mut part = || parts.next().expect("three parts").to_string();
+                let retained = part() == "1";
+                kept.lock().unwrap().push(Message { retained, topic: part(), payload: part() });
+            }
+        });
+        let reader = Reader { child, messages };
+        // What is published before it listens would not be heard.
+        let ready = format!("ready/{}", fastrand::u64(..));
+        let began = Instant::now();
+        while !reader.messages().iter().any(|message| message.topic == ready) {
+            assert!(began.elapsed() < Duration::from_secs(20), "mosquitto_sub does not listen");
+            self.publish(&ready);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        reader
+    }
+
+    fn publish(&self, topic: &str) {
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-t", topic, "-m", "x"]);
+        if let Some((user, password)) = &self.login {
+            command.args(["-u", user, "-P", password]);
+        }
+        assert!(command.status().expect("mosquitto_pub starts").success());
+    }
+}
+
+/// Makes an authority, and has it certify a broker on the loopback.
+fn certify(folder: &Path) {
+    let openssl = |arguments: &str| {
+        let made = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output();
+        let made = made.expect("openssl starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    std::fs::write(folder.join("names"), "subjectAltName = IP:127.0.0.1\n").expect("a file");
+    openssl(&format!("req -x509 {key} -keyout authority.key -out authority.pem -days 2 -subj /CN=authority"));
+    openssl(&format!("req {key} -keyout broker.key -out broker.csr -subj /CN=broker"));
+    openssl(
+        "x509 -req -in broker.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile names -out broker.pem",
+    );
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Whether the broker had kept it.
+    pub retained: bool,
+    pub topic: String,
+    pub payload: String,
+}
+
+impl Message {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.payload).unwrap_or_else(|cause| panic!("{self:?}: {cause}"))
+    }
+}
+
+/// What somebody has heard who listens to everything.
+pub struct Reader {
+    child: Child,
+    messages: Arc<Mutex<Vec<Message>>>,
+}
+
+impl Reader {
+    pub fn messages(&self) -> Vec<Message> {
+        self.messages.lock().unwrap().clone()
+    }
+
+    /// Messages on the topic.
+    pub fn on(&self, topic: &str) -> Vec<Message> {
+        self.messages().into_iter().filter(|message| message.topic == topic).collect()
+    }
+
+    /// Waits for a message on the topic that is as wanted.
+    pub fn until(&self, topic: &str, wanted: impl Fn(&Message) -> bool) -> Message {
+        let began = Instant::now();
+        loop {
+            if let Some(message) = self.on(topic).into_iter().find(&wanted) {
+                return message;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "not within 60 s on {topic}: {:#?}", self.messages());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

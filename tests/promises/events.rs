@@ -1,0 +1,427 @@
+//! Others are told what happens, each once, whatever becomes of them; and no stream is held up by it.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::broker::{Broker, Gate, free_port};
+use crate::camera::{Camera, Watch, files, records, running, summary};
+use crate::footage::colours;
+use crate::program::{Program, text};
+use crate::receiver::Receiver;
+use crate::tiny;
+
+const COLOURS: [&str; 3] = ["red", "0x00C000", "blue"];
+
+/// A clip of a second red, green, blue each.
+fn clip(program: &Program, name: &str) -> PathBuf {
+    let seconds: Vec<&str> = COLOURS.iter().flat_map(|&colour| [colour, colour]).collect();
+    colours(program.folder.path(), name, &seconds, &["-c:v", "libx264", "-g", "25"])
+}
+
+fn lines(program: &Program, name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(program.path(name)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|cause| panic!("{line}: {cause}"))).collect()
+}
+
+fn of<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["event"] == kind).collect()
+}
+
+/// Starts and ends are those of the intervals, one each, in order.
+fn are_those_of(events: &[Value], intervals: &[&Value]) {
+    let (starts, ends) = (of(events, "start"), of(events, "end"));
+    assert_eq!((starts.len(), ends.len()), (intervals.len(), intervals.len()), "{events:#?}\n{intervals:#?}");
+    for ((start, end), interval) in starts.iter().zip(&ends).zip(intervals) {
+        assert_eq!((&start["label"], &start["ms"]), (&interval["label"], &interval["start"]));
+        let told = json!({"label": end["label"], "start": end["start_ms"], "end": end["ms"], "mean": end["mean"],
+                          "peak": end["peak"]});
+        assert_eq!(&told, *interval);
+    }
+}
+
+/// UTC of the stream's time 0, in milliseconds, by an event.
+fn zero(event: &Value) -> f64 {
+    let time = OffsetDateTime::parse(event["time"].as_str().unwrap(), &Rfc3339).unwrap();
+    (time.unix_timestamp_nanos() / 1_000_000) as f64 - event["ms"].as_f64().unwrap()
+}
+
+#[test]
+fn each_interval_is_told_once_to_everyone() {
+    let program = Program::new();
+    let (broker, receiver) = (Broker::start(), Receiver::start(|_| Some(200)));
+    let reader = broker.reader();
+    let camera = Camera::start(&[text(&clip(&program, "clip.h264"))]);
+    let (mqtt, webhook) = (broker.url(), receiver.url());
+    let given = ["--name", "door", "--window", "1", "--stride", "1", "--events", "events.jsonl", "--mqtt", &mqtt];
+    let mut watch = Watch::start(&program, &[&camera.url], &[&given[..], &["--webhook", &webhook]].concat());
+    for label in ["red", "green", "blue", "red"] {
+        watch.until(label, |status| status["label"] == label);
+    }
+    // Somebody who comes late is told how it is.
+    let late = broker.reader();
+    let state = late.until("livelabel/door/state", |message| message.retained);
+    assert_eq!(state.json()["state"], "running");
+    assert!(state.json()["label"].is_string() && state.json()["confidence"].is_number(), "{state:?}");
+    for topic in ["livelabel/status", "livelabel/door/availability"] {
+        assert_eq!(late.until(topic, |message| message.retained).payload, "online");
+    }
+    let configs: Vec<Value> = late
+        .messages()
+        .iter()
+        .filter(|message| message.topic.starts_with("homeassistant/") && message.retained)
+        .map(|message| message.json())
+        .collect();
+    assert_eq!(configs.len(), 3, "{configs:#?}");
+    assert!(configs.iter().all(|config| config["device"]["name"] == "door"), "{configs:#?}");
+    assert_eq!(configs.iter().map(|config| config["unique_id"].to_string()).collect::<HashSet<_>>().len(), 3);
+
+    let (finished, took) = watch.stop("INT");
+    assert!(finished.code == 130 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
+    let events = lines(&program, "events.jsonl");
+    let journal = records(&program);
+    are_those_of(&events, &journal.iter().filter_map(|record| record.get("interval")).collect::<Vec<_>>());
+    assert!(events.iter().all(|event| event["stream"] == "door"), "{events:#?}");
+    let zeros: Vec<f64> = events.iter().map(zero).collect();
+    assert!(zeros.iter().all(|zero| (zero - zeros[0]).abs() < 20.0), "{zeros:?}");
+
+    let published: Vec<Value> = reader.on("livelabel/door/event").iter().map(|message| message.json()).collect();
+    assert_eq!(published, events);
+    assert!(reader.on("livelabel/door/event").iter().all(|message| !message.retained));
+    let posted = receiver.posted();
+    assert_eq!(posted.iter().map(|posted| posted.json()).collect::<Vec<_>>(), events);
+    let version = concat!("livelabel/", env!("CARGO_PKG_VERSION"));
+    for posted in &posted {
+        let header = |name: &str| posted.headers[name].as_str();
+        assert_eq!(
+            (header("content-type"), header("user-agent"), posted.path.as_str()),
+            ("application/json", version, "/hook")
+        );
+    }
+    assert_eq!(
+        posted.iter().map(|posted| &posted.headers["idempotency-key"]).collect::<HashSet<_>>().len(),
+        events.len()
+    );
+
+    let after = broker.reader();
+    assert_eq!(after.until("livelabel/door/state", |message| message.retained).json()["state"], "ended");
+    for topic in ["livelabel/status", "livelabel/door/availability"] {
+        assert_eq!(after.until(topic, |message| message.retained).payload, "offline");
+    }
+    assert!(finished.stdout.contains(&format!("{} delivered", events.len())), "{}", finished.stdout);
+    assert!(!finished.stdout.contains(" not"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_clips_events_are_those_of_its_timeline() {
+    let program = Program::new();
+    let broker = Broker::start();
+    let reader = broker.reader();
+    let clip = clip(&program, "clip.mp4");
+    let mqtt = format!("{}/a/b", broker.url());
+    let given = ["--window", "5", "--events", "out/events.jsonl", "--mqtt", &mqtt];
+    program.run(&clip, &given).succeeded();
+    let events = lines(&program, "out/events.jsonl");
+    let timeline = program.json("clip.timeline.json");
+    are_those_of(&events, &timeline["intervals"].as_array().unwrap().iter().collect::<Vec<_>>());
+    let published: Vec<Value> = reader.on("a/b/clip.mp4/event").iter().map(|message| message.json()).collect();
+    assert_eq!(published, events);
+    // A clip that is over leaves nothing with the broker.
+    let after = broker.reader();
+    after.until("a/b/status", |message| message.retained && message.payload == "offline");
+    assert_eq!(after.messages().iter().filter(|message| message.retained).count(), 1, "{:#?}", after.messages());
+}
+
+#[test]
+fn stdout_holds_events_and_nothing_else() {
+    let program = Program::new();
+    let clip = clip(&program, "clip.mp4");
+    let finished = program.run(&clip, &["--window", "1", "--events", "-"]).succeeded();
+    let events: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((of(&events, "start").len(), of(&events, "end").len()), (3, 3));
+    assert!(finished.stderr.contains("150 frames decoded"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_full_disk_or_a_closed_pipe_is_told_once_and_stops_nothing() {
+    let program = Program::new();
+    let clip = clip(&program, "clip.mp4");
+    let finished = program.run(&clip, &["--window", "1", "--events", "/dev/full"]).succeeded();
+    assert_eq!(finished.stderr.matches("events cannot be written").count(), 1, "{}", finished.stderr);
+    assert!(finished.stdout.contains("/dev/full: 0 delivered, 6 not"), "{}", finished.stdout);
+
+    let model = tiny::model();
+    let given = ["run", text(&clip), "--model", text(&model), "--window", "1", "--events", "-", "--force"];
+    let mut child = program.command(&given).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let finished = crate::program::Finished::from(child.wait_with_output().unwrap()).succeeded();
+    assert_eq!(finished.stderr.matches("events cannot be written").count(), 1, "{}", finished.stderr);
+    assert_eq!(program.json("clip.timeline.json")["complete"], true);
+}
+
+#[test]
+fn a_kill_leaves_the_last_will() {
+    let program = Program::new();
+    let broker = Broker::start();
+    let reader = broker.reader();
+    let mqtt = broker.url();
+    let mut watch = Watch::start(&program, &["test://?rate=5"], &["--mqtt", &mqtt]);
+    watch.until("running", running);
+    reader.until("livelabel/status", |message| message.payload == "online");
+    watch.stop("KILL");
+    reader.until("livelabel/status", |message| message.payload == "offline");
+}
+
+#[test]
+fn a_broker_may_come_late_go_and_come_back() {
+    let program = Program::new();
+    let port = free_port();
+    let mqtt = format!("mqtt://127.0.0.1:{port}");
+    let camera = Camera::start(&[text(&clip(&program, "clip.h264"))]);
+    let given = ["--name", "door", "--window", "1", "--stride", "1", "--events", "events.jsonl", "--mqtt", &mqtt];
+    let mut watch = Watch::start(&program, &[&camera.url], &given);
+    watch.until("green without a broker", |status| status["label"] == "green");
+    let broker = Broker::at(port, Gate::Open);
+    let first = broker.reader();
+    first.until("livelabel/door/state", |message| message.json()["state"] == "running");
+    first.until("livelabel/door/event", |_| true);
+    let told: Vec<Value> = first.on("livelabel/door/event").iter().map(|message| message.json()).collect();
+    drop(broker);
+    watch.until("blue while it is away", |status| status["label"] == "blue");
+    watch.until("red while it is away", |status| status["label"] == "red");
+    let broker = Broker::at(port, Gate::Open);
+    let second = broker.reader();
+    second.until("livelabel/door/state", |message| message.json()["state"] == "running");
+    second.until("livelabel/status", |message| message.payload == "online");
+    // A broker that had lost all is told all.
+    second.until("livelabel/door/availability", |message| message.payload == "online");
+    assert!(second.messages().iter().any(|message| message.topic.starts_with("homeassistant/")));
+    second.until("livelabel/door/event", |_| true);
+    let log = format!("{:?}", watch.log);
+    let (finished, took) = watch.stop("TERM");
+    assert!(finished.code == 143 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
+    let log = format!("{log}{}", finished.stderr);
+    assert!(log.matches("no broker").count() <= 3, "{log}");
+    assert_eq!(log.matches("the broker is there again").count(), 2, "{log}");
+    let events = lines(&program, "events.jsonl");
+    // Whoever listened from the first to the last has missed nothing that came after, in order; what was on its way
+    // when the broker died may have come twice.
+    let told_again: Vec<Value> = second.on("livelabel/door/event").iter().map(|message| message.json()).collect();
+    let last = told_again.len();
+    assert_eq!(told_again[..], events[events.len() - last..], "{told:#?}");
+    assert!(finished.stdout.contains(&format!("{} delivered\n", events.len())), "{}", finished.stdout);
+}
+
+#[test]
+fn a_broker_that_freezes_holds_nothing_up() {
+    let program = Program::new();
+    let broker = Broker::start();
+    let reader = broker.reader();
+    let mqtt = broker.url();
+    let camera = Camera::start(&[text(&clip(&program, "clip.h264"))]);
+    let given = ["--name", "door", "--window", "1", "--stride", "1", "--mqtt", &mqtt];
+    let mut watch = Watch::start(&program, &[&camera.url], &given);
+    reader.until("livelabel/door/event", |_| true);
+    broker.signal("STOP");
+    for label in ["blue", "red", "green"] {
+        watch.until(label, |status| status["label"] == label);
+    }
+    let (finished, took) = watch.stop("TERM");
+    broker.signal("CONT");
+    assert!(finished.code == 143 && took < Duration::from_secs(3), "{took:?} {}", finished.stderr);
+    let summary = summary(&program);
+    assert_eq!((&summary["frames"]["dropped"], &summary["frames"]["held"]), (&json!({}), &json!(0)), "{summary}");
+    let told = finished.stdout.lines().find(|line| line.contains("mqtt://")).unwrap();
+    assert!(told.ends_with(" not"), "{told}");
+    // The will comes after it, as nobody took leave.
+    reader.until("livelabel/status", |message| message.payload == "offline");
+}
+
+#[test]
+fn a_refused_password_is_told_once_and_never_shown() {
+    let broker = Broker::at(free_port(), Gate::Login("ann", "s3cret-word"));
+    let program = Program::new();
+    let wrong = format!("mqtt://ann:w0ng-word@127.0.0.1:{}", broker.port);
+    let mut watch = Watch::start(&program, &["test://?rate=5"], &["--mqtt", &wrong]);
+    for _ in 0..6 {
+        watch.until("running on", running);
+    }
+    let log = format!("{:?}", watch.log);
+    assert_eq!(log.matches("no broker").count(), 1, "{log}");
+    assert!(log.contains("unauthorised"), "{log}");
+    let (finished, took) = watch.stop("INT");
+    assert!(finished.code == 130 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
+    let kept = format!("{log}{}{}", finished.stdout, finished.stderr);
+    assert!(!kept.contains("w0ng-word") && !kept.contains("ann"), "{kept}");
+
+    std::fs::write(program.path("password"), "s3cret-word\n").unwrap();
+    let reader = broker.reader();
+    let (mqtt, model) = (broker.url(), tiny::model());
+    let given = ["--mqtt", &mqtt, "--mqtt-user-env", "LIVELABEL_TEST_USER", "--mqtt-password-file", "password"];
+    let arguments = [&["run", "test://?rate=5", "--model", text(&model)], &given[..]].concat();
+    let mut command = program.command(&arguments);
+    command.env("LIVELABEL_TEST_USER", "ann");
+    let watch = Watch::spawn(command);
+    reader.until("livelabel/test/state", |message| message.json()["state"] == "running");
+    let (finished, _) = watch.stop("INT");
+    assert!(!format!("{}{}", finished.stdout, finished.stderr).contains("s3cret-word"));
+}
+
+#[test]
+fn tls_trusts_whom_the_system_trusts() {
+    let program = Program::new();
+    let broker = Broker::at(free_port(), Gate::Tls);
+    let mqtt = broker.url().replace("mqtt://", "mqtts://");
+    let mut stranger = Watch::start(&program, &["test://?rate=5"], &["--mqtt", &mqtt]);
+    let message = |wanted: &'static str| {
+        move |fields: &Value| fields["message"].as_str().is_some_and(|text| text.contains(wanted))
+    };
+    let told = stranger.line("a refusal", message("no broker"));
+    assert!(told["message"].as_str().unwrap().contains("certificate"), "{told}");
+    stranger.stop("INT");
+
+    let given = ["--model", text(&tiny::model()), "--mqtt", &mqtt].map(String::from);
+    let mut command = program.command(&["--log-format", "json", "run", "test://?rate=5"]);
+    command.args(given).env("SSL_CERT_FILE", broker.authority());
+    let watch = Watch::spawn(command);
+    std::thread::sleep(Duration::from_secs(2));
+    let (finished, _) = watch.stop("INT");
+    assert!(!finished.stderr.contains("no broker"), "{}", finished.stderr);
+    let told = finished.stdout.lines().find(|line| line.contains("mqtts://")).unwrap();
+    assert!(told.ends_with(" delivered") && !told.contains(" 0 "), "{told}");
+}
+
+#[test]
+fn a_webhook_that_fails_is_posted_to_again() {
+    let program = Program::new();
+    let receiver = Receiver::start(|count| Some(if count == 0 { 500 } else { 200 }));
+    let clip = clip(&program, "clip.mp4");
+    let url = receiver.url().replace("http://", "http://ann:s3cret@");
+    // At the clip's end what waits has a second; a camera has all the time.
+    let mut watch = Watch::start(&program, &["test://?rate=5"], &["--webhook", &url]);
+    let posted = receiver.until(2);
+    assert_eq!(posted[0].body, posted[1].body);
+    assert_eq!(posted[0].headers["idempotency-key"], posted[1].headers["idempotency-key"]);
+    assert_eq!(posted[0].headers["authorization"], "Basic YW5uOnMzY3JldA==");
+    watch.line("it is back", |fields| {
+        fields["message"].as_str().is_some_and(|text| text.contains("takes events again"))
+    });
+    let log = format!("{:?}", watch.log);
+    let (finished, _) = watch.stop("INT");
+    let kept = format!("{log}{}{}", finished.stdout, finished.stderr);
+    assert!(kept.contains("HTTP 500") && !kept.contains("s3cret") && !kept.contains("/hook"), "{kept}");
+
+    let receiver = Receiver::start(|_| Some(404));
+    let finished = program.run(&clip, &["--window", "1", "--webhook", &receiver.url()]).succeeded();
+    assert_eq!(receiver.posted().len(), 6);
+    assert_eq!(finished.stderr.matches("refused an event (HTTP 404)").count(), 1, "{}", finished.stderr);
+    assert!(finished.stdout.contains("0 delivered, 6 not"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_webhook_that_never_answers_holds_nothing_up() {
+    let program = Program::new();
+    let receiver = Receiver::start(|_| None);
+    let url = receiver.url();
+    let camera = Camera::start(&[text(&clip(&program, "clip.h264"))]);
+    let given = ["--window", "1", "--stride", "1", "--webhook", &url, "--events", "events.jsonl"];
+    let mut watch = Watch::start(&program, &[&camera.url], &given);
+    for label in ["red", "green", "blue", "red"] {
+        watch.until(label, |status| status["label"] == label);
+    }
+    let (finished, took) = watch.stop("INT");
+    assert!(finished.code == 130 && took < Duration::from_secs(3), "{took:?} {}", finished.stderr);
+    let summary = summary(&program);
+    assert_eq!((&summary["frames"]["dropped"], &summary["frames"]["held"]), (&json!({}), &json!(0)), "{summary}");
+    assert!(finished.stdout.contains(": 0 delivered"), "{}", finished.stdout);
+    assert!(lines(&program, "events.jsonl").len() >= 6);
+}
+
+#[test]
+fn a_camera_that_is_lost_and_back_is_told_once() {
+    let program = Program::new();
+    let camera = Camera::start(&[]);
+    let mut watch = Watch::start(&program, &[&camera.url], &["--name", "door", "--events", "events.jsonl"]);
+    watch.until("running", running);
+    let port = camera.port;
+    drop(camera);
+    for _ in 0..5 {
+        watch.until("lost", |status| status["state"] == "reconnecting");
+    }
+    let _camera = Camera::at(port, &[]);
+    watch.until("back", |status| running(status) && status["reconnects"] == 1);
+    watch.stop("INT");
+    let events = lines(&program, "events.jsonl");
+    let journal = records(&program);
+    are_those_of(&events, &journal.iter().filter_map(|record| record.get("interval")).collect::<Vec<_>>());
+    let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let lost = kinds.iter().position(|&kind| kind == "lost").unwrap();
+    assert_eq!(kinds[lost - 1..=lost + 2], ["end", "lost", "back", "start"], "{events:#?}");
+    assert_eq!(kinds.iter().filter(|&&kind| kind == "lost" || kind == "back").count(), 2);
+    let told = journal.iter().find_map(|record| record.get("lost")).unwrap();
+    assert_eq!((&events[lost]["ms"], &events[lost]["reason"]), (&told["ms"], &told["reason"]));
+    assert_eq!(events[lost + 1]["ms"], events[lost + 2]["ms"]);
+}
+
+#[test]
+fn odd_names_are_apart_in_every_output() {
+    let program = Program::new();
+    let broker = Broker::start();
+    let reader = broker.reader();
+    let names = ["front door", "a/b", "a+b", "a#b", "a%2Bb", "\"tea\" ☕", "it's"];
+    let streams: Vec<String> = names
+        .iter()
+        .map(|name| format!("[[stream]]\nname = {}\ninput = [\"test://?size=64x48&rate=5\"]\n", json!(name)))
+        .collect();
+    let settings = format!("mqtt = \"{}\"\nevents = \"events.jsonl\"\nwindow = 1\n{}", broker.url(), streams.concat());
+    std::fs::write(program.path("many.toml"), settings).unwrap();
+    let watch = Watch::start(&program, &[], &["--pipeline", "many.toml"]);
+    let levels = ["front door", "a%2Fb", "a%2Bb", "a%23b", "a%252Bb", "\"tea\" ☕", "it's"];
+    for (name, level) in names.iter().zip(levels) {
+        let event = reader.until(&format!("livelabel/{level}/event"), |_| true);
+        assert_eq!(event.json()["stream"], *name);
+        reader.until(&format!("livelabel/{level}/state"), |message| message.json()["state"] == "running");
+    }
+    watch.stop("INT");
+    let configs: Vec<String> = reader
+        .messages()
+        .into_iter()
+        .filter(|message| message.topic.starts_with("homeassistant/"))
+        .map(|message| message.topic)
+        .collect();
+    assert_eq!(configs.iter().collect::<HashSet<_>>().len(), 3 * names.len());
+    let told: HashSet<String> =
+        lines(&program, "events.jsonl").iter().map(|event| event["stream"].to_string()).collect();
+    assert_eq!(told.len(), names.len());
+    assert_eq!(files(&program, ".summary.json").len(), names.len());
+}
+
+#[test]
+fn addresses_that_make_no_sense_are_refused_without_repeating_them() {
+    let program = Program::new();
+    let clip = clip(&program, "clip.mp4");
+    for (arguments, why) in [
+        (&["--mqtt", "http://ann:s3cret@host"][..], "the broker's address"),
+        (&["--mqtt", "mqtt://ann:s3#cret@host"], "the broker's address"),
+        (&["--mqtt", "mqtt://host/a/+/b"], "topics cannot begin"),
+        (&["--webhook", "s3cret"], "a webhook's address"),
+        (&["--webhook", "ftp://host/s3cret"], "a webhook's address"),
+        (&["--mqtt", "mqtt://host", "--mqtt-password-file", "missing"], "cannot be read"),
+        (&["--mqtt-user-env", "HOME"], "no broker"),
+        (&["--events", "."], "cannot be written"),
+        (&["--events", "clip.mp4"], "another file of this run"),
+        (&["--events", "clip.vtt"], "another file of this run"),
+    ] {
+        let finished = program.start(&[&["run", text(&clip)], arguments].concat());
+        let line = finished.refusal(2);
+        assert!(line.contains(why) && !line.contains("s3"), "{line}");
+    }
+    std::fs::write(program.path("p.toml"), "[[stream]]\ninput = [\"test://\"]\nwebhook = [\"http://h\"]\n").unwrap();
+    let finished = program.start(&["run", "--pipeline", "p.toml"]);
+    assert!(finished.refusal(2).contains("webhook stands in a [[stream]]"));
+}
