@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::inference::device::{Device, candidates, survey};
+use crate::inference::device::{Device, INT8, candidates, survey};
 use crate::inference::model::Model;
 use crate::inference::preprocess::{Preprocessor, read_picture};
 use crate::inference::session::{Demand, Session};
@@ -143,7 +143,10 @@ fn check_answers(model: &Model, session: &mut Session) -> Result<()> {
 /// What can run a network here.
 pub fn devices(as_json: bool) -> String {
     let found = survey();
-    let auto = candidates()[0].to_string();
+    let shipped = Model::default_path().and_then(|path| Model::read(&path));
+    let precision = shipped.map_or(INT8.into(), |model| model.precision);
+    let taken = candidates(&precision)[0];
+    let auto = taken.to_string();
     if as_json {
         return json!({"auto": auto, "devices": found}).to_string();
     }
@@ -154,10 +157,13 @@ pub fn devices(as_json: bool) -> String {
             format!("{:<10}{state}  {}", presence.device, presence.reason)
         })
         .collect();
-    let why = match candidates()[0] {
-        Device::Cuda(_) => "a GPU is the fastest",
-        Device::OpenVino => "no GPU is usable, and OpenVINO is the fastest on a CPU",
-        Device::Cpu => "no GPU is usable; scripts/setup --openvino makes a CPU faster",
+    let why = match (taken, precision.as_str()) {
+        (Device::Cuda(_), _) => "a GPU is the fastest",
+        (Device::OpenVino, INT8) => {
+            "the shipped model is int8, which is made for CPUs, and OpenVINO is the fastest there"
+        }
+        (Device::OpenVino, _) => "no GPU is usable, and OpenVINO is the fastest on a CPU",
+        (Device::Cpu, _) => "scripts/setup --openvino makes it faster",
     };
     lines.push(format!("auto takes {auto}: {why}"));
     lines.join("\n")

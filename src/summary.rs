@@ -1,5 +1,6 @@
 //! The few lines a run ends with.
 
+use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
 use crate::report::diary::Summary;
 use crate::stream::live::Ended;
@@ -30,6 +31,7 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
             engine.batch()
         ),
         format!("  model      {} ({})", model.name, model.precision),
+        format!("  codecs     {}", codecs(context, outcome)),
     ];
     if let Some((stride, agreement)) = outcome.files.stride {
         lines.push(format!("  stride     auto took {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
@@ -46,6 +48,15 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
     let there: Vec<String> = outcome.files.written.iter().map(|path| path.display().to_string()).collect();
     lines.push(format!("  files      {}", there.join(", ")));
     lines.join("\n")
+}
+
+/// What decoded the clip and encoded its video.
+fn codecs(context: &Context, outcome: &Outcome) -> String {
+    let decoder = outcome.decoder.as_deref().unwrap_or("no decoder");
+    match context.job.outputs.video {
+        Some(_) => format!("{decoder}, {}", media::jpeg_encoder()),
+        None => decoder.into(),
+    }
 }
 
 /// What became of one camera, for people.

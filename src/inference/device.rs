@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use crate::inference::runtime;
 
+/// What model files in int8 say of their precision.
+pub const INT8: &str = "int8";
+
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Choice {
@@ -99,9 +102,10 @@ pub fn survey() -> Vec<Presence> {
     vec![presence(Device::Cuda(0), cuda()), presence(Device::OpenVino, openvino()), presence(Device::Cpu, cpu())]
 }
 
-/// The devices that `auto` tries, best first. The CPU, which always works, is the last.
-pub fn candidates() -> Vec<Device> {
-    let gpu = cuda().is_ok().then_some(Device::Cuda(0));
+/// The devices that `auto` tries for a network in `precision`, best first. The CPU, which always works, is the last.
+pub fn candidates(precision: &str) -> Vec<Device> {
+    // A file in int8 is laid out for CPUs; on a GPU it would be slower than one in fp16 by far.
+    let gpu = (precision != INT8 && cuda().is_ok()).then_some(Device::Cuda(0));
     let openvino = openvino().is_ok().then_some(Device::OpenVino);
     gpu.into_iter().chain(openvino).chain([Device::Cpu]).collect()
 }
@@ -128,7 +132,7 @@ fn cuda() -> Result<String, String> {
     let folder = library.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default();
     let provider = folder.join("libonnxruntime_providers_cuda.so");
     if !provider.exists() {
-        return Err("ONNX Runtime here is the CPU build: install onnxruntime-gpu and point ORT_DYLIB_PATH at it".into());
+        return Err("ONNX Runtime here is the CPU build: run scripts/setup --gpu".into());
     }
     // The driver's own sign of life; its library alone may be there without a GPU.
     if !Path::new("/dev/nvidiactl").exists() {

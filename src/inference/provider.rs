@@ -8,7 +8,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::error::{Error, Result};
 use crate::inference::cache::Cache;
-use crate::inference::device::{Device, computes_in_bf16, threads};
+use crate::inference::device::{Device, INT8, computes_in_bf16, threads};
 use crate::inference::model::Model;
 use crate::inference::runtime;
 
@@ -49,8 +49,8 @@ impl<'a> Provider<'a> {
     pub fn arithmetic(&self) -> String {
         let bf16 = self.device == Device::OpenVino && self.hint() == "bf16";
         match (self.model.precision.as_str(), bf16) {
-            ("int8", true) => "int8 and bf16".into(),
-            ("int8", false) => "int8 and fp32".into(),
+            (INT8, true) => "int8 and bf16".into(),
+            (INT8, false) => "int8 and fp32".into(),
             (_, true) => "bf16".into(),
             (precision, false) => precision.into(),
         }
@@ -160,6 +160,7 @@ impl<'a> Provider<'a> {
 }
 
 fn cuda(builder: SessionBuilder, number: u32) -> ort::Result<SessionBuilder> {
+    runtime::preload_cuda();
     let provider = ep::CUDA::default()
         .with_device_id(number as i32)
         .with_memory_limit(GPU_MEMORY)

@@ -8,10 +8,14 @@ use ort::environment::Environment;
 use crate::error::{Error, Result};
 use crate::locate;
 
-/// Where `scripts/setup` puts the library, and the OpenVINO plugin for it.
+/// Where `scripts/setup` puts the library, its build for GPUs, which runs on CPUs as well, and the OpenVINO plugin.
 const LIBRARY: &str = ".deps/onnxruntime/libonnxruntime.so";
+const GPU_LIBRARY: &str = ".deps/onnxruntime-gpu/libonnxruntime.so";
 const OPENVINO_PLUGIN: &str = ".deps/openvino/libonnxruntime_providers_openvino_plugin.so";
-/// Overrides [`LIBRARY`].
+/// Parts of CUDA beside the library for GPUs, each before those that need it. The library itself would look for them in the
+/// system's folders only.
+const CUDA: [&str; 4] = ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10"];
+/// Overrides both libraries.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// The process's ONNX Runtime environment. The library is loaded by the first call.
@@ -29,7 +33,23 @@ pub fn environment() -> Result<&'static Environment> {
 
 /// The library's file, if there is one.
 pub fn library() -> Option<PathBuf> {
-    std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from).or_else(|| locate::find(LIBRARY))
+    std::env::var_os(LIBRARY_VARIABLE)
+        .map(PathBuf::from)
+        .or_else(|| locate::find(GPU_LIBRARY))
+        .or_else(|| locate::find(LIBRARY))
+}
+
+/// Loads the parts of CUDA that lie beside the library. Where there are none, or they cannot be loaded, the system's own are
+/// left to be found, and a session on a GPU says what it lacks.
+pub fn preload_cuda() {
+    let Some(folder) = library().and_then(|library| Some(library.canonicalize().ok()?.parent()?.to_path_buf())) else {
+        return;
+    };
+    for part in CUDA.iter().map(|name| folder.join(name)).filter(|path| path.exists()) {
+        if let Err(cause) = ort::util::preload_dylib(&part) {
+            tracing::debug!("{}: {cause}", part.display());
+        }
+    }
 }
 
 /// The OpenVINO plugin's file, if it is installed.

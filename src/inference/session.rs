@@ -93,7 +93,7 @@ impl Session {
     pub fn load(model: &Model, demand: Demand) -> Result<Self> {
         let devices = match demand.choice {
             Choice::Exactly(device) => vec![device],
-            Choice::Auto => candidates(),
+            Choice::Auto => candidates(&model.precision),
         };
         let (last, others) = devices.split_last().ok_or_else(|| Error::internal("no device to try"))?;
         for &device in others {

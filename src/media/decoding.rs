@@ -64,6 +64,16 @@ pub(super) fn upright(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Resu
     convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))
 }
 
+/// The name of the video decoder that was chosen, by its rank among those that are installed.
+pub(super) fn decoder(pipeline: &gst::Pipeline) -> Option<String> {
+    let decodes = |element: &gst::Element| {
+        let factory = element.factory()?;
+        let kind = factory.metadata("klass")?;
+        (kind.contains("Decoder") && kind.contains("Video")).then(|| factory.name().to_string())
+    };
+    pipeline.iterate_recurse().into_iter().flatten().find_map(|element| decodes(&element))
+}
+
 /// Lets decoders hand out pictures in the layout that they keep them in; else each would be copied to plain rows.
 fn take_any_layout(sink: &gst_app::AppSink) {
     let Some(pad) = sink.static_pad("sink") else { return };

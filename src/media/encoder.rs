@@ -6,7 +6,6 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
-use crate::media::element;
 use crate::media::frame::Drawn;
 use crate::media::recorder::{QUALITY, picture_caps};
 use crate::media::source::Facts;
@@ -69,8 +68,7 @@ impl Encoder {
     pub fn new(facts: &Facts, tap: Option<Tap>) -> Result<Self> {
         let caps = picture_caps(facts, facts.frame_rate.unwrap_or((0, 1)));
         let input = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
-        let encode = element("jpegenc")?;
-        encode.set_property("quality", QUALITY);
+        let encode = super::encoder(QUALITY)?;
         attach(&encode, tap);
         let output = gst_app::AppSink::builder().sync(false).max_buffers(WAITING).build();
         let pipeline = gst::Pipeline::new();

@@ -55,6 +55,7 @@ impl Frame {
             frame_rate: frame_rate(info),
             pixel_aspect: (info.par().numer(), info.par().denom()),
             duration: None,
+            decoder: None,
         }
     }
 

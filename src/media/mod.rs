@@ -19,6 +19,8 @@ pub mod supervisor;
 mod timekeeper;
 pub mod window;
 
+use gstreamer::prelude::*;
+
 use crate::error::{Error, Result};
 
 /// Loads GStreamer, once for the process.
@@ -28,6 +30,24 @@ use crate::error::{Error, Result};
 pub fn init() -> Result<()> {
     gstreamer::init()
         .map_err(|cause| Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup"))
+}
+
+/// Encoders of JPEG that take pictures from plain memory. Among those that are here the one with the highest rank is
+/// taken, which `GST_PLUGIN_FEATURE_RANK` can change.
+const JPEG_ENCODERS: [&str; 2] = ["jpegenc", "nvjpegenc"];
+
+/// The name of the JPEG encoder that is taken here.
+pub fn jpeg_encoder() -> &'static str {
+    let rank = |name: &&&str| gstreamer::ElementFactory::find(name).map(|factory| factory.rank());
+    // Of equals the first one, which every machine has.
+    JPEG_ENCODERS.iter().rev().max_by_key(rank).copied().unwrap_or(JPEG_ENCODERS[0])
+}
+
+/// Makes the JPEG encoder.
+fn encoder(quality: i32) -> Result<gstreamer::Element> {
+    let encoder = element(jpeg_encoder())?;
+    encoder.set_property_from_str("quality", &quality.to_string());
+    Ok(encoder)
 }
 
 /// Makes an element by its factory's name.

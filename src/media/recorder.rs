@@ -121,9 +121,8 @@ impl Recorder {
         let caps = if encodes { picture_caps } else { jpeg_caps }(facts, (numerator, denominator));
         let input =
             gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(0).max_bytes(0).build();
-        let encode = encodes.then(|| element("jpegenc")).transpose()?;
+        let encode = encodes.then(|| super::encoder(QUALITY)).transpose()?;
         if let Some(encode) = &encode {
-            encode.set_property("quality", QUALITY);
             attach(encode, taps.picture);
         }
         let file = element("filesink")?;

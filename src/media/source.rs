@@ -51,6 +51,8 @@ pub struct Facts {
     pub pixel_aspect: (i32, i32),
     /// In nanoseconds, where the container tells.
     pub duration: Option<u64>,
+    /// The element that decodes, where one does: on a GPU it is another.
+    pub decoder: Option<String>,
 }
 
 /// An opened clip. Dropping it ends its threads.
@@ -243,6 +245,7 @@ impl Opening<'_> {
             frame_rate: frame_rate(&info),
             pixel_aspect: (info.par().numer(), info.par().denom()),
             duration: self.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
+            decoder: decoding::decoder(self.pipeline),
         })
     }
 

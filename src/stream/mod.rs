@@ -64,6 +64,8 @@ pub struct Outcome {
     pub files: Closed,
     /// End of the last labelled frame, in nanoseconds.
     pub position: u64,
+    /// GStreamer's decoder of the clip.
+    pub decoder: Option<String>,
     /// Set where the user stopped the run before the clip's end.
     pub interrupted: bool,
     /// Set where something went wrong on the way; what came before it is in the files.
@@ -145,5 +147,5 @@ pub fn run(context: &Context) -> Result<Outcome> {
     let balance = Balance::from(progress.ledger.close());
     let mut files = presenter.finish(&balance, began, complete);
     error = error.or(std::mem::replace(&mut files.result, Ok(())).err());
-    Ok(Outcome { balance, files, position: progress.position.get(), interrupted, error })
+    Ok(Outcome { balance, files, position: progress.position.get(), decoder: facts.decoder, interrupted, error })
 }
