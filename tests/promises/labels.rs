@@ -85,7 +85,19 @@ fn every_frame_is_labelled_as_the_definition_says() {
     assert_eq!(predictions.len(), 43);
 
     for (batch, tolerance) in [("1", 0.0), ("8", 1.001e-5)] {
-        let arguments = ["run", text(&clip), "--window", "10", "--batch", batch, "--only", "timeline", "--force"];
+        let arguments = [
+            "run",
+            text(&clip),
+            "--window",
+            "10",
+            "--batch",
+            batch,
+            "--only",
+            "timeline",
+            "--force",
+            "--device",
+            "cpu",
+        ];
         program.start(&arguments).succeeded();
         let timeline = program.json("clip.timeline.json");
         let expected = plain(&predictions, 10);

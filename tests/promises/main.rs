@@ -3,6 +3,7 @@
 mod bad_input;
 mod broker;
 mod camera;
+mod device;
 mod events;
 mod footage;
 mod frames;
@@ -10,6 +11,7 @@ mod http;
 mod labels;
 mod live;
 mod model;
+mod page;
 mod program;
 mod receiver;
 mod regression;

@@ -26,7 +26,7 @@ fn by_default_four_files_are_written_and_the_journal_is_gone() {
 
 #[test]
 fn the_timeline_tells_everything() {
-    let program = analysed(&[]);
+    let program = analysed(&["--device", "cpu"]);
     let timeline = program.json("clip.timeline.json");
     assert_eq!((&timeline["schema"], &timeline["version"]), (&json!("livelabel.timeline"), &json!(1)));
     assert!(timeline["input"].as_str().unwrap().ends_with("clip.mp4"));

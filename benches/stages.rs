@@ -1,0 +1,54 @@
+//! The stages that are our own, each by itself: what a frame pays for smoothing, preparing and drawing.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use livelabel::inference::model::{Channels, InputSpec};
+use livelabel::inference::preprocess::Preprocessor;
+use livelabel::labels::overlay::Overlay;
+use livelabel::labels::smoothing::Smoothing;
+use livelabel::picture::{Colorimetry, OwnedPicture};
+
+const SIZES: [(usize, usize); 3] = [(640, 360), (1280, 720), (1920, 1080)];
+
+fn picture((width, height): (usize, usize)) -> OwnedPicture {
+    let mut picture = OwnedPicture::new(width, height, Colorimetry::JPEG);
+    for plane in picture.view_mut().planes {
+        plane.data.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 31 >> 4) as u8);
+    }
+    picture
+}
+
+fn smoothing(criterion: &mut Criterion) {
+    for (window, classes) in [(128, 3), (128, 1000), (100_000, 3)] {
+        let mut smoothing = Smoothing::new(window, classes);
+        let prediction = vec![1.0 / classes as f32; classes];
+        criterion.bench_function(&format!("smoothing, {classes} labels, window {window}"), |bencher| {
+            bencher.iter(|| smoothing.push(&prediction)[0]);
+        });
+    }
+}
+
+fn preprocessing(criterion: &mut Criterion) {
+    let mean = [103.939, 116.779, 123.68];
+    let spec = InputSpec { name: "pixels".into(), size: 224, channels: Channels::Bgr, mean, scale: 1.0 };
+    let mut preprocessor = Preprocessor::new(&spec);
+    let mut tensor = vec![0.0; spec.len()];
+    for size in SIZES {
+        let picture = picture(size);
+        criterion.bench_function(&format!("preprocessing, {}x{}", size.0, size.1), |bencher| {
+            bencher.iter(|| preprocessor.prepare(&picture.view(), &mut tensor).expect("a tensor"));
+        });
+    }
+}
+
+fn overlay(criterion: &mut Criterion) {
+    for size in SIZES {
+        let mut picture = picture(size);
+        let mut overlay = Overlay::default();
+        criterion.bench_function(&format!("overlay, {}x{}", size.0, size.1), |bencher| {
+            bencher.iter(|| overlay.draw(&mut picture.view_mut(), Some("drinking")).expect("a label"));
+        });
+    }
+}
+
+criterion_group!(stages, smoothing, preprocessing, overlay);
+criterion_main!(stages);

@@ -1,0 +1,90 @@
+//! What runs the network may change how fast labels come, not which.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::footage::variant;
+use crate::program::{Program, text};
+
+/// The timeline of a run on `device`, with a folder of its own for compiled networks.
+fn timeline(program: &Program, clip: &Path, device: &str, arguments: &[&str]) -> Value {
+    let given = ["run", text(clip), "--only", "timeline", "--force", "--device", device];
+    let mut command = program.command(&[&given[..], arguments].concat());
+    command.env("LIVELABEL_CACHE", program.path("cache"));
+    let output = command.output().expect("the binary starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    program.json("clip.timeline.json")
+}
+
+/// Everything in the folder for compiled networks.
+fn kept(program: &Program) -> Vec<PathBuf> {
+    let mut folders = vec![program.path("cache")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
+#[test]
+fn openvino_shows_the_labels_of_the_cpu_and_keeps_what_it_compiled() {
+    let program = Program::new();
+    let clip = variant(program.folder.path(), "clip.mp4", 30, &["-c:v", "libx264", "-an"]);
+    let cpu = timeline(&program, &clip, "cpu", &[]);
+    let openvino = timeline(&program, &clip, "openvino", &[]);
+    assert_eq!((&cpu["device"], &openvino["device"]), (&"cpu".into(), &"openvino".into()));
+    let rows = |timeline: &Value| timeline["confidences"]["rows"].as_array().expect("rows").clone();
+    assert_eq!(rows(&openvino).len(), 30);
+    for (one, other) in rows(&cpu).iter().zip(&rows(&openvino)) {
+        for (one, other) in one.as_array().unwrap().iter().zip(other.as_array().unwrap()) {
+            // The same int8 sums; what is left in floating point is rounded otherwise.
+            assert!((one.as_f64().unwrap() - other.as_f64().unwrap()).abs() < 0.05, "{one} {other}");
+        }
+    }
+    assert_eq!(cpu["intervals"].as_array().unwrap().len(), openvino["intervals"].as_array().unwrap().len());
+
+    // What was kept gives the same; what was cut short is made again.
+    assert_eq!(rows(&timeline(&program, &clip, "openvino", &[])), rows(&openvino));
+    let large = |path: &&PathBuf| path.metadata().is_ok_and(|metadata| metadata.len() > 1_000_000);
+    let files = kept(&program);
+    let network = files.iter().find(large).expect("a compiled network");
+    let whole = network.metadata().unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(network).unwrap().set_len(whole / 2).unwrap();
+    assert_eq!(rows(&timeline(&program, &clip, "openvino", &[])), rows(&openvino));
+    assert_eq!(network.metadata().unwrap().len(), whole);
+}
+
+#[test]
+fn numbers_may_be_rounded_on_demand_and_the_summary_says_so() {
+    let program = Program::new();
+    let clip = variant(program.folder.path(), "clip.mp4", 8, &["-c:v", "libx264", "-an"]);
+    let given = ["run", text(&clip), "--only", "timeline", "--force", "--device", "openvino", "--rounding", "fp32"];
+    let finished = program.start(&given).succeeded();
+    assert!(finished.stdout.contains("openvino in int8 and fp32"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_clip_and_a_network_are_measured() {
+    let program = Program::new();
+    let clip = variant(program.folder.path(), "clip.mp4", 20, &["-c:v", "libx264", "-an"]);
+    let told = |arguments: &[&str]| -> Value {
+        let finished = program.start(arguments).succeeded();
+        serde_json::from_str(&finished.stdout).expect("JSON")
+    };
+    let report = told(&["bench", "clip", text(&clip), "--json"]);
+    assert_eq!((&report["frames"], &report["width"], &report["height"]), (&20.into(), &640.into(), &272.into()));
+    let stages = report["stages"].as_object().unwrap();
+    let names: Vec<&str> = stages.keys().map(String::as_str).collect();
+    assert_eq!(names, ["decode", "draw", "jpeg", "network", "scale"]);
+    let sum: f64 = stages.values().map(|stage| stage["cpu_ms"].as_f64().unwrap()).sum();
+    let (limit, cores) = (report["limit"].as_f64().unwrap(), report["cores"].as_f64().unwrap());
+    assert!((limit * sum / (1000.0 * cores) - 1.0).abs() < 1e-9, "{report}");
+    let network = told(&["bench", "network", "--batches", "1,2", "--time", "1s", "--json"]);
+    let sizes: Vec<u64> =
+        network["batches"].as_array().unwrap().iter().map(|batch| batch["size"].as_u64().unwrap()).collect();
+    assert_eq!(sizes, [1, 2]);
+}

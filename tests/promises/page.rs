@@ -1,0 +1,54 @@
+//! The page as a browser shows it: in a headless Chromium, light and dark, on a desktop and on a phone.
+
+use std::process::Command;
+
+use crate::camera::{Watch, running};
+use crate::footage::{colours, project};
+use crate::http::Site;
+use crate::program::{Program, text};
+
+/// Has the page looked at by `tests/page/page.mjs`: the picture moves, no error, no request to elsewhere, every control has
+/// a name, every text can be read, nothing sticks out.
+fn look(site: &Site, arguments: &[&str]) {
+    let script = project().join("tests/page/page.mjs");
+    let looked = Command::new("node")
+        .args([text(&script), &format!("http://127.0.0.1:{}/", site.port)])
+        .args(arguments)
+        .output()
+        .expect("node starts");
+    let (found, complaint) = (String::from_utf8_lossy(&looked.stdout), String::from_utf8_lossy(&looked.stderr));
+    assert!(looked.status.success(), "{found}{complaint}");
+}
+
+#[test]
+fn one_camera_is_shown_large_with_its_label() {
+    let program = Program::new();
+    let web = ["--web", "127.0.0.1:0", "--name", "door <b>&amp;</b> 🍳", "--action", "red"];
+    let mut watch = Watch::start(&program, &["test://?size=640x360&rate=15"], &web);
+    let site = Site::of(&mut watch);
+    watch.until("running", running);
+    look(&site, &[]);
+    watch.stop("INT");
+}
+
+#[test]
+fn several_are_a_wall_of_which_one_is_enlarged() {
+    let program = Program::new();
+    let mut watch = Watch::start(&program, &["test://?size=320x180&rate=10"; 4], &["--web", "127.0.0.1:0"]);
+    let site = Site::of(&mut watch);
+    watch.until("running", running);
+    look(&site, &[]);
+    watch.stop("INT");
+}
+
+#[test]
+fn a_finished_run_is_played() {
+    let program = Program::new();
+    let clip = colours(program.folder.path(), "clip.mp4", &["red", "green", "blue", "red", "green", "blue"], &[]);
+    program.run(&clip, &["--window", "3"]).succeeded();
+    let given = ["--log-format", "json", "view", "clip.timeline.json", "--web", "127.0.0.1:0"];
+    let mut watch = Watch::spawn(program.command(&given));
+    let site = Site::of(&mut watch);
+    look(&site, &[]);
+    watch.stop("INT");
+}
