@@ -12,7 +12,7 @@ const SIZES: [(usize, usize); 3] = [(640, 360), (1280, 720), (1920, 1080)];
 fn picture((width, height): (usize, usize)) -> OwnedPicture {
     let mut picture = OwnedPicture::new(width, height, Colorimetry::JPEG);
     for plane in picture.view_mut().planes {
-        plane.data.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 31 >> 4) as u8);
+        plane.data.iter_mut().enumerate().for_each(|(i, value)| *value = ((i * 31) >> 4) as u8);
     }
     picture
 }
