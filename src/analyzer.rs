@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::board::{Board, Post, Subject};
-use crate::config::{Config, Job};
+use crate::config::Config;
 use crate::display::Display;
 use crate::error::{Error, Result};
 use crate::events::announcer::Announcer;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
+use crate::jobs::Job;
 use crate::media;
 use crate::models;
 use crate::stream::{self, Context, Shutdown};

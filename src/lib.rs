@@ -16,6 +16,7 @@ pub mod error;
 pub mod events;
 pub mod frames;
 pub mod inference;
+pub mod jobs;
 pub mod labels;
 pub mod ledger;
 pub mod locate;

@@ -26,12 +26,12 @@ use std::time::Instant;
 use crossbeam_channel::bounded;
 
 use crate::board::{Post, Progress};
-use crate::config::{Job, Labelling};
 use crate::error::{Error, Result};
 use crate::events::announcer::Announcer;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
+use crate::jobs::{Job, Labelling};
 use crate::labels::stride::Stride;
 use crate::media::source::Source;
 use crate::report::journal::Balance;

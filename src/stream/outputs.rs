@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::config::{Job, Outputs};
 use crate::error::{Error, Result};
+use crate::jobs::{Job, Outputs};
 use crate::labels::intervals::Interval;
 use crate::labels::stride::Stride;
 use crate::labels::verdict::Verdict;

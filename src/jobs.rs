@@ -1,0 +1,304 @@
+//! The inputs of a run: each with the settings that hold for it, its name, and the files that come of it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::cameras::Live;
+use crate::error::{Error, Result};
+use crate::events::plan::{Lines, Plan};
+use crate::inference::model::LONGEST_WINDOW;
+use crate::labels::stride::Stride;
+use crate::media::camera::Camera;
+use crate::media::recorder::Container;
+use crate::settings::{Kind, Settings};
+
+const LARGEST_BATCH: usize = 256;
+
+/// How frames are turned into labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelling {
+    pub action: Option<String>,
+    /// `None` leaves it to the model.
+    pub window: Option<usize>,
+    pub threshold: Option<f64>,
+    pub hysteresis: f64,
+    pub stride: Stride,
+}
+
+/// One input with the files that come of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub input: PathBuf,
+    /// Different for each job: as the user says, or after the input, numbered where two are alike.
+    pub name: String,
+    pub outputs: Outputs,
+    pub labelling: Labelling,
+    /// Set where the input is a camera; `input` is then its address without credentials, and `outputs` is empty.
+    pub live: Option<Box<Live>>,
+}
+
+/// Where an input's results go; `None` is not written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    pub video: Option<(PathBuf, Container)>,
+    pub timeline: Option<PathBuf>,
+    pub plot: Option<PathBuf>,
+    pub subtitles: Option<PathBuf>,
+    /// Kept while the run goes, and after it where it could not be completed.
+    pub journal: PathBuf,
+}
+
+impl Job {
+    /// What its files' names begin with.
+    pub fn stem(&self) -> &str {
+        self.live.as_ref().map_or(&self.name, |live| &live.record.stem)
+    }
+}
+
+impl Outputs {
+    /// The files that remain after a complete run.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let video = self.video.as_ref().map(|(path, _)| path);
+        [video, self.timeline.as_ref(), self.plot.as_ref(), self.subtitles.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
+    }
+}
+
+impl Labelling {
+    fn of(settings: &Settings, live: bool) -> Self {
+        Self {
+            action: settings.action.clone(),
+            window: settings.window,
+            threshold: settings.threshold,
+            hysteresis: settings.hysteresis.unwrap_or(0.0),
+            stride: settings.stride.unwrap_or(if live { Stride::Auto } else { Stride::Every(1) }),
+        }
+    }
+}
+
+/// Every input with the settings that hold for it.
+pub(crate) fn jobs(settings: &Settings) -> Result<Vec<Job>> {
+    let mut inputs: Vec<(Settings, &PathBuf)> = Vec::new();
+    let shared = Settings { stream: Vec::new(), input: Vec::new(), ..settings.clone() };
+    for input in &settings.input {
+        inputs.push((shared.clone(), input));
+    }
+    for stream in &settings.stream {
+        check_stream(stream)?;
+        let own = Settings { input: Vec::new(), ..stream.clone() }.over(shared.clone());
+        check_ranges(&own)?;
+        inputs.extend(stream.input.iter().map(|input| (own.clone(), input)));
+    }
+    let several = inputs.len() > 1;
+    let mut taken = Taken::default();
+    let mut jobs = Vec::new();
+    for (settings, input) in inputs {
+        let text = input.to_string_lossy();
+        jobs.push(if Camera::is_live(&text) {
+            live_job(&settings, &text, &mut taken)?
+        } else {
+            file_job(&settings, input, several, &mut taken)?
+        });
+    }
+    check_apart(&jobs)?;
+    Ok(jobs)
+}
+
+/// What holds for the whole run cannot be said of one stream.
+fn check_stream(stream: &Settings) -> Result<()> {
+    let whole = [
+        ("model", stream.model.is_some()),
+        ("device", stream.device.is_some()),
+        ("batch", stream.batch.is_some()),
+        ("rounding", stream.rounding.is_some()),
+        ("jobs", stream.jobs.is_some()),
+        ("force", stream.force.is_some()),
+        ("quiet", stream.quiet.is_some()),
+        ("display", stream.display.is_some()),
+        ("status_interval", stream.status_interval.is_some()),
+        ("events", stream.events.is_some()),
+        ("mqtt", stream.mqtt.is_some()),
+        ("mqtt_user_env", stream.mqtt_user_env.is_some()),
+        ("mqtt_password_env", stream.mqtt_password_env.is_some()),
+        ("mqtt_password_file", stream.mqtt_password_file.is_some()),
+        ("webhook", !stream.webhook.is_empty()),
+        ("web", stream.web.is_some()),
+        ("web_token", stream.web_token.is_some()),
+        ("web_token_file", stream.web_token_file.is_some()),
+        ("stream", !stream.stream.is_empty()),
+    ];
+    if let Some((key, _)) = whole.into_iter().find(|(_, given)| *given) {
+        return Err(Error::usage(format!("{key} stands in a [[stream]], but holds for the whole run"))
+            .remedy("put it above the first [[stream]]"));
+    }
+    if stream.input.len() != 1 {
+        return Err(Error::usage("a [[stream]] has one input").remedy("write input = [\"rtsp://CAMERA/PATH\"]"));
+    }
+    Ok(())
+}
+
+/// Names that are given already: of streams, and of what their files begin with.
+#[derive(Default)]
+struct Taken {
+    names: HashSet<String>,
+    stems: HashSet<String>,
+}
+
+/// `name`, numbered where it is taken.
+fn distinct(name: &str, names: &mut HashSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.to_string()).chain(numbered).find(|name| names.insert(name.clone())).unwrap_or_default()
+}
+
+fn live_job(settings: &Settings, input: &str, taken: &mut Taken) -> Result<Job> {
+    let mut live = Live::resolve(settings, input)?;
+    let name = settings.name.clone().unwrap_or_else(|| live.camera.stem());
+    live.record.stem = distinct(&live.record.stem, &mut taken.stems);
+    Ok(Job {
+        input: live.camera.to_string().into(),
+        name: distinct(&name, &mut taken.names),
+        outputs: Outputs::default(),
+        labelling: Labelling::of(settings, true),
+        live: Some(Box::new(live)),
+    })
+}
+
+fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken) -> Result<Job> {
+    if settings.segment.is_some() || settings.keep.is_some() || settings.only_active == Some(true) {
+        return Err(Error::usage(format!("{}: --segment, --keep and --only-active are for cameras", input.display()))
+            .remedy("leave them out for a recorded clip"));
+    }
+    if several {
+        let named = [&settings.output, &settings.timeline, &settings.plot, &settings.subtitles];
+        named.into_iter().flatten().try_for_each(|path| check_is_folder_name(path))?;
+    }
+    let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
+    let stem = distinct(&input.file_stem().unwrap_or_default().to_string_lossy(), &mut taken.stems);
+    let place = |kind: Kind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
+        let file = format!("{stem}{suffix}");
+        match named {
+            Some(folder) if several => Some(folder.join(file)),
+            Some(path) => Some(path.clone()),
+            None if wanted(kind) => Some(settings.output_dir.clone().unwrap_or_default().join(file)),
+            None => None,
+        }
+    };
+    let ending = match settings.format.unwrap_or(Container::Avi) {
+        Container::Avi => ".labelled.avi",
+        Container::Matroska => ".labelled.mkv",
+    };
+    let video = place(Kind::Video, &settings.output, ending).map(container).transpose()?;
+    let timeline = place(Kind::Timeline, &settings.timeline, ".timeline.json");
+    let plot = place(Kind::Plot, &settings.plot, ".plot.png");
+    let subtitles = place(Kind::Subtitles, &settings.subtitles, ".vtt");
+    let journal = timeline.as_ref().map_or_else(
+        || settings.output_dir.clone().unwrap_or_default().join(format!("{stem}.timeline.jsonl")),
+        |path| path.with_extension("jsonl"),
+    );
+    check_extension(plot.as_deref(), &["png", "svg"], "plot")?;
+    check_extension(subtitles.as_deref(), &["vtt"], "subtitles")?;
+    check_extension(timeline.as_deref(), &["json"], "timeline")?;
+    let outputs = Outputs { video, timeline, plot, subtitles, journal };
+    let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
+    let name = distinct(&name, &mut taken.names);
+    Ok(Job { input: input.into(), name, outputs, labelling: Labelling::of(settings, false), live: None })
+}
+
+/// With several inputs an output is a folder; a file's name there is a mistake.
+fn check_is_folder_name(path: &Path) -> Result<()> {
+    let endings = ["avi", "mkv", "json", "png", "svg", "vtt"];
+    let is_file = path.extension().is_some_and(|ending| endings.iter().any(|file| ending.eq_ignore_ascii_case(file)));
+    if is_file && !path.is_dir() {
+        return Err(Error::usage(format!("{}: one file cannot hold several inputs' results", path.display()))
+            .remedy("name a folder; --format chooses the kind of video"));
+    }
+    Ok(())
+}
+
+fn container(path: PathBuf) -> Result<(PathBuf, Container)> {
+    match Container::of(&path) {
+        Some(container) => Ok((path, container)),
+        None => Err(Error::usage(format!("output {}: cannot tell the format", path.display()))
+            .remedy("end its name in .avi or .mkv")),
+    }
+}
+
+fn check_extension(path: Option<&Path>, allowed: &[&str], what: &str) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if allowed.iter().any(|allowed| extension.eq_ignore_ascii_case(allowed)) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("{what} {}: cannot tell the format", path.display()))
+        .remedy(format!("end its name in .{}", allowed.join(" or ."))))
+}
+
+/// No file may be written twice, nor an input be written over.
+fn check_apart(jobs: &[Job]) -> Result<()> {
+    let files = || jobs.iter().filter(|job| job.live.is_none());
+    let inputs: HashSet<PathBuf> = files().map(|job| real(&job.input)).collect();
+    let mut outputs = HashSet::new();
+    for path in jobs.iter().filter_map(|job| job.live.as_ref()?.record.file.as_ref()) {
+        if !outputs.insert(real(path)) {
+            return Err(Error::usage(format!("{} would be written twice", path.display()))
+                .remedy("give each camera an output of its own, or use --segment"));
+        }
+    }
+    for job in files() {
+        for path in job.outputs.files().chain([job.outputs.journal.as_path()]) {
+            let path = real(path);
+            if inputs.contains(&path) {
+                return Err(Error::usage(format!("{} is an input and an output", path.display()))
+                    .remedy("write to another name"));
+            }
+            if !outputs.insert(path.clone()) {
+                return Err(Error::usage(format!("{} would be written twice", path.display()))
+                    .remedy("give each output its own name"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Events are appended, which would ruin any other file.
+pub(crate) fn check_events(events: &Plan, jobs: &[Job]) -> Result<()> {
+    let Some(Lines::File(path)) = &events.lines else { return Ok(()) };
+    let own = |job: &Job| {
+        let files = job.outputs.files().chain([job.outputs.journal.as_path(), job.input.as_path()]);
+        let recorded = job.live.as_ref().and_then(|live| live.record.file.as_deref());
+        files.chain(recorded).any(|file| real(file) == real(path))
+    };
+    if jobs.iter().any(own) {
+        return Err(Error::usage(format!("events {}: is another file of this run", path.display()))
+            .remedy("write to another name"));
+    }
+    Ok(())
+}
+
+/// The file meant by a path, whether it exists or not.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Refuses numbers that make no sense.
+pub(crate) fn check_ranges(settings: &Settings) -> Result<()> {
+    let share = |name: &str, value: Option<f64>| match value {
+        Some(value) if !(0.0..=1.0).contains(&value) => {
+            Err(Error::usage(format!("{name} {value} is not between 0 and 1")).remedy("give a share such as 0.6"))
+        }
+        _ => Ok(()),
+    };
+    let count =
+        |name: &str, value: Option<usize>, most: usize| match value {
+            Some(value) if value == 0 || value > most => Err(Error::usage(format!("{name} {value} is out of range"))
+                .remedy(format!("give a number from 1 to {most}"))),
+            _ => Ok(()),
+        };
+    share("threshold", settings.threshold)?;
+    share("hysteresis", settings.hysteresis)?;
+    count("window", settings.window, LONGEST_WINDOW)?;
+    count("batch", settings.batch, LARGEST_BATCH)?;
+    count("jobs", settings.jobs, 1024)
+}
