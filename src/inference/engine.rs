@@ -2,8 +2,7 @@
 //!
 //! Requests wait in one bounded channel, so a stream that brings pictures faster than the network runs is held up there.
 //! A batch starts when it is full, or when its most urgent request can wait no longer. On a CPU there are several
-//! workers, each with some of the cores and a batch of its own: threads that share a batch wait for each other after
-//! every layer, and for long where decoding and encoding want the cores too.
+//! workers, each with its share of the cores and a batch of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -18,8 +17,8 @@ use crate::inference::session::{Demand, Session};
 
 /// Workers at most: each has its own copy of the network's weights.
 const MOST_WORKERS: usize = 4;
-/// Cores that one batch makes good use of.
-const CORES_A_WORKER: usize = 4;
+/// Cores that a single picture makes good use of.
+const CORES_A_PICTURE: usize = 4;
 /// How long a picture of a file may wait for others to fill its batch.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -69,10 +68,9 @@ impl Engine {
         let sessions = load(model, demand)?;
         let first = &sessions[0];
         let (device, batch, arithmetic) = (first.device(), first.batch(), first.arithmetic().to_string());
-        // A batch for each worker, and one that is being filled.
-        let waiting = (sessions.len() + 1) * batch;
-        let (requests, incoming) = bounded(waiting);
-        let (used, spare) = bounded(waiting);
+        // One batch that is being filled, while each worker has its own.
+        let (requests, incoming) = bounded(batch);
+        let (used, spare) = bounded((sessions.len() + 1) * batch);
         let incoming = Arc::new(Mutex::new(incoming));
         let mut engine = Self {
             requests: Some(requests),
@@ -139,21 +137,28 @@ impl Drop for Engine {
 /// A session for each worker. All but the first find what it has compiled.
 fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
     let cores = demand.threads.unwrap_or_else(threads);
-    let shared = |workers: usize| Demand { threads: Some(cores.div_ceil(workers)), ..demand };
-    let most = cores.div_ceil(CORES_A_WORKER).min(MOST_WORKERS);
-    let first = Session::load(model, shared(most))?;
+    let most = workers(cores, demand.singles);
+    let shared = Demand { threads: Some(cores.div_ceil(most)), ..demand };
+    let first = Session::load(model, shared)?;
     if matches!(first.device(), Device::Cuda(_)) {
         // One batch keeps all of a GPU busy.
         return Ok(vec![first]);
     }
     // What the first fell back to is not tried again.
-    let again = Demand { choice: Choice::Exactly(first.device()), ..shared(most) };
+    let again = Demand { choice: Choice::Exactly(first.device()), ..shared };
     let others = std::thread::scope(|scope| {
         let loading: Vec<_> = (1..most).map(|_| scope.spawn(|| Session::load(model, again))).collect();
         let panicked = |_| Err(Error::internal("a thread panicked"));
         loading.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect::<Result<Vec<Session>>>()
     })?;
     Ok(std::iter::once(first).chain(others).collect())
+}
+
+/// A thread alone needs least for a picture: several that share a batch wait for each other after every layer, and for
+/// long where decoding and encoding want the cores too. But a single picture is answered sooner by several.
+fn workers(cores: usize, singles: bool) -> usize {
+    let most = if singles { cores.div_ceil(CORES_A_PICTURE) } else { cores };
+    most.clamp(1, MOST_WORKERS)
 }
 
 /// One stream's way to the engine.

@@ -1,14 +1,17 @@
 //! The pipeline that turns a file into upright I420 pictures.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
-use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use gstreamer_base as gst_base;
+use gstreamer_base::prelude::*;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
+use crate::media::memory::PictureMemory;
 use crate::media::{caps, element};
 
 /// The error message of a file that has only other tracks.
@@ -57,11 +60,31 @@ pub(super) fn upright(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Resu
     planar.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
     let upright = element("videoflip")?;
     upright.set_property_from_str("video-direction", "auto");
+    turn_only_what_lies(&upright)?;
     let chain = [&convert, &planar, &upright, sink.upcast_ref()];
     pipeline.add_many(chain).map_err(unbuilt)?;
     gst::Element::link_many(chain).map_err(unbuilt)?;
-    take_any_layout(sink);
+    offer_memory(pipeline, sink);
     convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))
+}
+
+/// Lets pictures through `videoflip` as they are until a tag says that they have to be turned. By itself it would copy
+/// each.
+fn turn_only_what_lies(flip: &gst::Element) -> Result<()> {
+    let unfit = || Error::internal("videoflip is not what it was");
+    let transform = flip.clone().downcast::<gst_base::BaseTransform>().map_err(|_| unfit())?;
+    let entry = flip.static_pad("sink").ok_or_else(unfit)?;
+    transform.set_passthrough(true);
+    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Tag(event)) = info.event().map(|event| event.view())
+            && let Some(orientation) = event.tag().get::<gst::tags::ImageOrientation>()
+            && orientation.get() != "rotate-0"
+        {
+            transform.set_passthrough(false);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
 }
 
 /// The name of the video decoder that was chosen, by its rank among those that are installed.
@@ -74,14 +97,29 @@ pub(super) fn decoder(pipeline: &gst::Pipeline) -> Option<String> {
     pipeline.iterate_recurse().into_iter().flatten().find_map(|element| decodes(&element))
 }
 
-/// Lets decoders hand out pictures in the layout that they keep them in; else each would be copied to plain rows.
-fn take_any_layout(sink: &gst_app::AppSink) {
+/// Lets decoders hand out pictures in the layout that they keep them in, and where they decoded them; else each would be
+/// copied, to plain rows or because later pictures are built from it.
+fn offer_memory(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) {
     let Some(pad) = sink.static_pad("sink") else { return };
-    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+    // Those of libav fill each picture completely, and only read it once it is handed on.
+    let by_libav = Arc::new(AtomicBool::new(false));
+    let added = Arc::clone(&by_libav);
+    pipeline.connect_deep_element_added(move |_, _, element| {
+        if element.factory().is_some_and(|factory| factory.name().starts_with("avdec_")) {
+            added.store(true, Ordering::Relaxed);
+        }
+    });
+    let memory = PictureMemory::default();
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, info| {
         let Some(gst::QueryViewMut::Allocation(query)) = info.query_mut().map(gst::QueryRef::view_mut) else {
             return gst::PadProbeReturn::Ok;
         };
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        let size = query.get().0.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok()).map(|info| info.size());
+        if let (true, Some(size)) = (by_libav.load(Ordering::Relaxed), size) {
+            query.add_allocation_param(Some(&memory), gst::AllocationParams::default());
+            query.add_allocation_pool(Some(&gst_video::VideoBufferPool::new()), size as u32, 0, 0);
+        }
         gst::PadProbeReturn::Handled
     });
 }

@@ -10,6 +10,7 @@ pub mod faults;
 pub mod frame;
 pub mod length;
 pub mod live;
+mod memory;
 pub mod recorder;
 pub mod replay;
 pub mod rhythm;

@@ -145,6 +145,11 @@ pub struct Pictures {
 }
 
 impl Pictures {
+    /// Waits for the answer's end.
+    pub fn end(mut self) {
+        self.reader.read_to_end(&mut Vec::new()).expect("it ends with the video");
+    }
+
     pub fn next(&mut self) -> Picture {
         let mut head = lines(&mut self.reader);
         if head.is_empty() {

@@ -1,6 +1,5 @@
 //! A finished run is shown with the pictures of its video, each at its moment.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -72,8 +71,8 @@ fn it_plays_in_real_time_from_any_moment_to_the_end() {
         last = picture.ms;
     }
     assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
-    let mut rest = Vec::new();
-    site.open("/recording/pictures?from=2900&speed=4").read_to_end(&mut rest).expect("it ends with the video");
+    pictures.end();
+    site.pictures("/recording/pictures?from=2900&speed=4").end();
 
     // Who goes away takes the threads that played for them along.
     let threads = || std::fs::read_dir(format!("/proc/{}/task", watch.id())).unwrap().count();
