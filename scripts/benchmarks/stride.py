@@ -12,6 +12,8 @@ import page
 from speed import FOOTAGE, measured
 
 STRIDES = ["2", "4", "8", "15", "auto"]
+# An edge further away, in milliseconds, is that of another interval: no window of the clips' predictions is longer.
+NEAR_MS = 5000
 # Long enough for `auto` to have measured its first minute and to use what it found.
 LONG_S = 600
 
@@ -32,11 +34,12 @@ def shown(told):
 
 
 def shifts(full, sparse):
-    """Milliseconds between each edge of the full analysis' intervals and the nearest like it; None where there is none."""
+    """Milliseconds between each edge of the full analysis' intervals and the nearest like it; None where none is near."""
     for edge in ("start", "end"):
         for interval in full["intervals"]:
             like = [other[edge] for other in sparse["intervals"] if other["label"] == interval["label"]]
-            yield min((abs(time - interval[edge]) for time in like), default=None)
+            nearest = min((abs(time - interval[edge]) for time in like), default=NEAR_MS)
+            yield nearest if nearest < NEAR_MS else None
 
 
 def long_clip(folder):
