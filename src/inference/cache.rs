@@ -60,6 +60,16 @@ impl Cache {
         Ok(kept.ok().map(|()| place.join(NETWORK)))
     }
 
+    /// Hands back the memory of what a session has read from `network`'s folder: it has laid the weights out anew by then.
+    /// Whatever is looked at once more is read again.
+    pub fn page_out(network: &Path) {
+        let Some(folder) = network.parent() else { return };
+        for mapping in mappings().into_iter().filter(|mapping| mapping.file.starts_with(folder)) {
+            // SAFETY: the advice changes no content, and an address that is not mapped any more is only refused.
+            unsafe { libc::madvise(mapping.start as *mut libc::c_void, mapping.len, libc::MADV_PAGEOUT) };
+        }
+    }
+
     /// Gives up what turned out to be unusable.
     pub fn forget(&self, how: &str) {
         let _ = fs::remove_dir_all(self.place(how));
@@ -74,6 +84,30 @@ impl Cache {
         let processor: String = hash.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
         self.folder.join(format!("{how}-{processor}-{FORM}"))
     }
+}
+
+/// A file, or a part of one, that this process has mapped.
+#[derive(Debug, PartialEq, Eq)]
+struct Mapping {
+    start: usize,
+    len: usize,
+    file: PathBuf,
+}
+
+/// As Linux lists them, see proc_pid_maps(5).
+fn mappings() -> Vec<Mapping> {
+    let told = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    told.lines().filter_map(mapping).collect()
+}
+
+/// From a line such as `7f00-7f10 r--p 00000000 fe:01 42   /a/file`.
+fn mapping(line: &str) -> Option<Mapping> {
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    let [start, end] = [start, end].map(|digits| usize::from_str_radix(digits, 16));
+    let (start, end) = (start.ok()?, end.ok()?);
+    let file = &rest[rest.find('/')?..];
+    Some(Mapping { start, len: end.checked_sub(start)?, file: file.into() })
 }
 
 fn root() -> Option<PathBuf> {
@@ -130,6 +164,38 @@ mod tests {
         let mut left: Vec<_> = fs::read_dir(all.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, (3..KEPT + 3).map(|i| format!("model{i:02}").into()).collect::<Vec<std::ffi::OsString>>());
+    }
+
+    #[test]
+    fn mappings_are_read_from_their_lines() {
+        let file = |start, len, file: &str| Some(Mapping { start, len, file: file.into() });
+        let line = "7f0000-7f2000 r--p 00001000 fe:01 42                    /a folder/network.bin";
+        assert_eq!(mapping(line), file(0x7f_0000, 0x2000, "/a folder/network.bin"));
+        assert_eq!(mapping("7f0000-7f2000 rw-p 00000000 00:00 0 "), None);
+        assert_eq!(mapping("7f0000-7f2000 rw-p 00000000 00:00 0          [heap]"), None);
+    }
+
+    #[test]
+    fn what_is_paged_out_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("network.onnx");
+        fs::write(&path, vec![7; 1 << 20]).unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let map = |at| {
+            use std::os::fd::AsRawFd;
+            // SAFETY: a new mapping of an open file.
+            unsafe { libc::mmap(at, 1 << 20, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0) }
+        };
+        let place = map(std::ptr::null_mut());
+        assert_ne!(place, libc::MAP_FAILED);
+        // SAFETY: a megabyte is mapped there.
+        let bytes = unsafe { std::slice::from_raw_parts(place.cast::<u8>(), 1 << 20) };
+        assert!(bytes.iter().all(|&byte| byte == 7));
+        assert!(mappings().iter().any(|mapping| mapping.file == path && mapping.len == 1 << 20));
+        Cache::page_out(&path);
+        assert!(bytes.iter().all(|&byte| byte == 7));
+        // SAFETY: nobody looks at it any more.
+        unsafe { libc::munmap(place, 1 << 20) };
     }
 
     #[test]

@@ -83,10 +83,11 @@ impl<'a> Provider<'a> {
     /// A session of OpenVINO's, from what was kept, or compiled and then kept.
     fn compiled(&self, size: usize, unusable: &dyn Fn(ort::Error) -> Error) -> Result<OrtSession> {
         let open = |path: &Path| self.openvino(size, None)?.commit_from_file(path).map_err(unusable);
+        let reopen = |kept: &Path| open(kept).inspect(|_| Cache::page_out(kept));
         let Some(cache) = Cache::of(self.model) else { return open(&self.model.path) };
         let how = format!("openvino-{}-{}x{size}", self.hint(), self.threads);
         if let Some(kept) = cache.find(&how) {
-            match open(&kept) {
+            match reopen(&kept) {
                 Ok(session) => return Ok(session),
                 Err(error) => {
                     tracing::debug!("compiled anew: {error}");
@@ -99,7 +100,7 @@ impl<'a> Provider<'a> {
         };
         // What compiling takes goes with its session.
         match cache.keep(&how, compile)? {
-            Some(kept) => open(&kept),
+            Some(kept) => reopen(&kept),
             None => open(&self.model.path),
         }
     }
