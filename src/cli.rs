@@ -328,7 +328,14 @@ pub struct NetworkArgs {
 impl NetworkArgs {
     /// What it asks of a session.
     pub fn demand(&self, batch: Option<usize>) -> Demand {
-        Demand { choice: self.device, batch, singles: false, rounding: self.rounding, threads: self.threads }
+        Demand {
+            choice: self.device,
+            batch,
+            singles: false,
+            rounding: self.rounding,
+            threads: self.threads,
+            streams: 1,
+        }
     }
 }
 

@@ -61,6 +61,7 @@ impl Config {
                 singles,
                 rounding: settings.rounding.unwrap_or_default(),
                 threads: None,
+                streams: 1,
             },
             parallel: live + settings.jobs.unwrap_or(cores),
             force: settings.force.unwrap_or(false),

@@ -15,7 +15,7 @@ use crate::inference::device::{Choice, Device, threads};
 use crate::inference::model::Model;
 use crate::inference::session::{Demand, Session};
 
-/// Workers at most: each has its own copy of the network's weights.
+/// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights.
 const MOST_WORKERS: usize = 4;
 /// Cores that a single picture makes good use of.
 const CORES_A_PICTURE: usize = 4;
@@ -134,23 +134,21 @@ impl Drop for Engine {
     }
 }
 
-/// A session for each worker. All but the first find what it has compiled.
+/// A session for each worker.
 fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
-    let cores = demand.threads.unwrap_or_else(threads);
-    let most = workers(cores, demand.singles);
-    let shared = Demand { threads: Some(cores.div_ceil(most)), ..demand };
-    let first = Session::load(model, shared)?;
-    if matches!(first.device(), Device::Cuda(_)) {
+    let most = workers(demand.threads.unwrap_or_else(threads), demand.singles);
+    let demand = Demand { streams: most, ..demand };
+    let first = Session::load(model, demand)?;
+    let others = match first.device() {
         // One batch keeps all of a GPU busy.
-        return Ok(vec![first]);
-    }
-    // What the first fell back to is not tried again.
-    let again = Demand { choice: Choice::Exactly(first.device()), ..shared };
-    let others = std::thread::scope(|scope| {
-        let loading: Vec<_> = (1..most).map(|_| scope.spawn(|| Session::load(model, again))).collect();
-        let panicked = |_| Err(Error::internal("a thread panicked"));
-        loading.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect::<Result<Vec<Session>>>()
-    })?;
+        Device::Cuda(_) => Vec::new(),
+        Device::OpenVino => (1..most).filter_map(|_| first.sibling()).collect(),
+        Device::Cpu => {
+            // What the first fell back to is not tried again.
+            let again = Demand { choice: Choice::Exactly(Device::Cpu), ..demand };
+            (1..most).map(|_| Session::load(model, again)).collect::<Result<Vec<Session>>>()?
+        }
+    };
     Ok(std::iter::once(first).chain(others).collect())
 }
 

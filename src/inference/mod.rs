@@ -5,6 +5,7 @@ mod cache;
 pub mod device;
 pub mod engine;
 pub mod model;
+mod network;
 pub mod preprocess;
 pub mod provider;
 pub mod runtime;

@@ -11,6 +11,7 @@ use crate::inference::cache::Cache;
 use crate::inference::device::{Device, INT8, computes_in_bf16, threads};
 use crate::inference::model::Model;
 use crate::inference::runtime;
+use crate::inference::session::Demand;
 
 /// Name of the batch's dimension in model files.
 const BATCH: &str = "batch";
@@ -37,12 +38,13 @@ pub struct Provider<'a> {
     device: Device,
     rounding: Rounding,
     threads: usize,
+    streams: usize,
 }
 
 impl<'a> Provider<'a> {
-    pub fn new(model: &'a Model, device: Device, rounding: Rounding, threads: Option<usize>) -> Self {
-        let threads = threads.unwrap_or_else(self::threads);
-        Self { model, device, rounding, threads }
+    pub fn new(model: &'a Model, device: Device, demand: Demand) -> Self {
+        let threads = demand.threads.unwrap_or_else(threads);
+        Self { model, device, rounding: demand.rounding, threads, streams: demand.streams.max(1) }
     }
 
     /// The numbers that the network is computed in.
@@ -85,7 +87,7 @@ impl<'a> Provider<'a> {
         let open = |path: &Path| self.openvino(size, None)?.commit_from_file(path).map_err(unusable);
         let reopen = |kept: &Path| open(kept).inspect(|_| Cache::page_out(kept));
         let Some(cache) = Cache::of(self.model) else { return open(&self.model.path) };
-        let how = format!("openvino-{}-{}x{size}", self.hint(), self.threads);
+        let how = format!("openvino-{}-{}x{}x{size}", self.hint(), self.threads, self.streams);
         if let Some(kept) = cache.find(&how) {
             match reopen(&kept) {
                 Ok(session) => return Ok(session),
@@ -109,7 +111,7 @@ impl<'a> Provider<'a> {
     fn cpu(&self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
         let builder = builder
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(self.threads)?
+            .with_intra_threads(self.threads.div_ceil(self.streams))?
             .with_intra_op_spinning(false)?;
         Ok(builder)
     }
@@ -132,6 +134,7 @@ impl<'a> Provider<'a> {
         // Left open, OpenVINO takes bf16 for an fp32 file too where the CPU has it.
         let config = serde_json::json!({ "CPU": {
             "INFERENCE_NUM_THREADS": self.threads.to_string(),
+            "NUM_STREAMS": self.streams.to_string(),
             "INFERENCE_PRECISION_HINT": self.hint(),
             "ENABLE_CPU_PINNING": "NO",
         }});

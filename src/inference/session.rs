@@ -1,5 +1,7 @@
 //! One network on one device: a batch of tensors in, a row of probabilities for each out.
 
+use std::sync::Arc;
+
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session as OrtSession;
 use ort::value::{Tensor, TensorRef};
@@ -8,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::inference::batches::{Piece, Sizes};
 use crate::inference::device::{Choice, Device, candidates};
 use crate::inference::model::Model;
+use crate::inference::network::{Network, Output};
 use crate::inference::provider::{Provider, Rounding};
-use crate::onnx::build::{LOGITS, PROBABILITIES};
 
 /// What a session shall be made for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Demand {
     pub rounding: Rounding,
     /// Threads for the network; `None` takes every core.
     pub threads: Option<usize>,
+    /// Batches that will be run at the same time, each by its share of the threads; 0 and 1 are one.
+    pub streams: usize,
 }
 
 impl Demand {
@@ -34,22 +38,14 @@ impl Demand {
 /// A loaded network.
 pub struct Session {
     /// For each size that has to be made ready, or one for all.
-    networks: Vec<Network>,
+    networks: Vec<Arc<Network>>,
     sizes: Sizes,
     memory: Memory,
     device: Device,
     batch: usize,
     arithmetic: String,
-    input: String,
     size: usize,
     classes: usize,
-    has_logits: bool,
-}
-
-struct Network {
-    session: OrtSession,
-    /// `None` runs any size.
-    size: Option<usize>,
 }
 
 /// Where the tensors of a batch are put for the network.
@@ -112,16 +108,17 @@ impl Session {
             Device::OpenVino => Sizes::of_cpu(batch, demand.singles),
             Device::Cuda(_) => Sizes::of_gpu(batch),
         };
-        let provider = Provider::new(model, device, demand.rounding, demand.threads);
+        let provider = Provider::new(model, device, demand);
         let compiled: Vec<Option<usize>> = match device {
             Device::OpenVino => sizes.ready().iter().copied().map(Some).collect(),
             Device::Cpu | Device::Cuda(_) => vec![None],
         };
-        let load = |size| Ok(Network { session: provider.load(size)?, size });
-        let networks = compiled.into_iter().map(load).collect::<Result<Vec<Network>>>()?;
-        let memory = Memory::new(&networks[0].session, device, batch * model.input.len())?;
-        let outputs = networks[0].session.outputs();
-        let has_logits = outputs.iter().any(|output| output.name() == LOGITS);
+        let load = |size| {
+            let unnamed = || Error::input(format!("model {}: its input has no name", model.path.display()));
+            Ok(Arc::new(Network::new(provider.load(size)?, &model.input.name, size).ok_or_else(unnamed)?))
+        };
+        let networks = compiled.into_iter().map(load).collect::<Result<Vec<Arc<Network>>>>()?;
+        let memory = Memory::new(networks[0].session(), device, batch * model.input.len())?;
         let mut session = Self {
             networks,
             sizes,
@@ -129,10 +126,8 @@ impl Session {
             device,
             batch,
             arithmetic: provider.arithmetic(),
-            input: model.input.name.clone(),
             size: model.input.size,
             classes: model.labels.len(),
-            has_logits,
         };
         session.warm_up().map_err(|error| match device {
             Device::Cpu => error,
@@ -141,6 +136,17 @@ impl Session {
                 .remedy("see `livelabel devices`, or take --device cpu"),
         })?;
         Ok(session)
+    }
+
+    /// Another one for another thread, which runs the same networks at the same time; `None` where the device cannot.
+    pub fn sibling(&self) -> Option<Self> {
+        (self.device == Device::OpenVino).then(|| Self {
+            networks: self.networks.clone(),
+            sizes: self.sizes.clone(),
+            memory: Memory::Plain(vec![0.0; self.batch * self.each()]),
+            arithmetic: self.arithmetic.clone(),
+            ..*self
+        })
     }
 
     pub fn device(&self) -> Device {
@@ -176,7 +182,7 @@ impl Session {
         let mut rest = tensors;
         for piece in self.sizes.pieces(tensors.len()) {
             let (now, later) = rest.split_at(piece.count);
-            self.run_piece(PROBABILITIES, now, piece, &mut rows)?;
+            self.run_piece(Output::Probabilities, now, piece, &mut rows)?;
             rest = later;
         }
         Ok(rows)
@@ -188,9 +194,9 @@ impl Session {
     /// Failed, with ONNX Runtime's reason.
     pub fn logits(&mut self, tensor: &[f32]) -> Result<Vec<f32>> {
         let mut logits = Vec::new();
-        if self.has_logits {
+        if self.networks[0].gives(Output::Logits) {
             let piece = self.sizes.pieces(1)[0];
-            self.run_piece(LOGITS, &[tensor], piece, &mut logits)?;
+            self.run_piece(Output::Logits, &[tensor], piece, &mut logits)?;
         }
         Ok(logits)
     }
@@ -200,19 +206,18 @@ impl Session {
         3 * self.size * self.size
     }
 
-    fn run_piece(&mut self, output: &str, tensors: &[&[f32]], piece: Piece, rows: &mut Vec<f32>) -> Result<()> {
+    fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: Piece, rows: &mut Vec<f32>) -> Result<()> {
         let failed = |cause: ort::Error| {
             Error::failed("the network could not be run").because(cause.to_string()).remedy("try --device cpu")
         };
         let (each, shape) = (self.each(), [piece.size, 3, self.size, self.size]);
-        let fits = |network: &&mut Network| network.size.is_none_or(|size| size == piece.size);
-        let network = self.networks.iter_mut().find(fits).ok_or_else(|| Error::internal("no network of that size"))?;
+        let fits = |network: &&Arc<Network>| network.size.is_none_or(|size| size == piece.size);
+        let network = self.networks.iter().find(fits).ok_or_else(|| Error::internal("no network of that size"))?;
         let places = self.memory.places().map_err(failed)?;
         // What earlier pictures left in the places behind these belongs to nobody.
         tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
         let input = TensorRef::from_array_view((shape, &places[..piece.size * each])).map_err(failed)?;
-        let outputs = network.session.run(ort::inputs![self.input.as_str() => input]).map_err(failed)?;
-        let (_, values) = outputs[output].try_extract_tensor::<f32>().map_err(failed)?;
+        let values = network.run(&input, output, [piece.size, self.classes]).map_err(failed)?;
         rows.extend_from_slice(&values[..piece.count * self.classes]);
         Ok(())
     }
@@ -223,7 +228,7 @@ impl Session {
         let sizes = if self.sizes.ready().is_empty() { vec![1] } else { self.sizes.ready().to_vec() };
         for size in sizes {
             let tensors = vec![zeros.as_slice(); size];
-            self.run_piece(PROBABILITIES, &tensors, Piece { count: size, size }, &mut Vec::new())?;
+            self.run_piece(Output::Probabilities, &tensors, Piece { count: size, size }, &mut Vec::new())?;
         }
         Ok(())
     }
