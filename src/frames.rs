@@ -9,7 +9,7 @@ use crate::board::Progress;
 use crate::display::Display;
 use crate::error::{Error, Result};
 use crate::media::source::{Event, Source};
-use crate::media::still;
+use crate::picture::file;
 use crate::stream::Shutdown;
 
 /// Endings that are taken for videos when a folder is given.
@@ -140,7 +140,7 @@ fn one(
                 let path = folder.join(format!("{name}_{:09}.jpg", frame.pts / 1_000_000));
                 let is_new = !path.exists();
                 if is_new {
-                    save(&path, &still::jpeg(&frame.picture())?)?;
+                    save(&path, &file::jpeg(&frame.picture())?)?;
                 }
                 progress.ledger.labelled(is_new);
             }

@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, INT8, candidates, survey};
 use crate::inference::model::Model;
-use crate::inference::preprocess::{Preprocessor, read_picture};
+use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::{Demand, Session};
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
+use crate::picture::file::read_picture;
 
 /// Labels that are printed for a picture.
 const TOP: usize = 5;

@@ -4,12 +4,9 @@
 //! few pixels that are left are converted to red, green and blue. For linear operations the order makes no
 //! difference, so this equals converting the full picture first but for rounding.
 
-use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
-use opencv::imgproc;
-
 use crate::error::{Error, Result};
 use crate::inference::model::{Channels, InputSpec};
-use crate::picture::{Colorimetry, Matrix, OwnedPicture, Picture, PlaneMut, scale_plane};
+use crate::picture::{Colorimetry, Picture, PlaneMut, scale_plane};
 
 /// Turns pictures into tensors; keeps its buffers from one to the next.
 pub struct Preprocessor {
@@ -74,52 +71,11 @@ fn to_channels(spec: &InputSpec, colorimetry: Colorimetry, [y, u, v]: [&[u8]; 3]
     }
 }
 
-/// A picture file (JPEG, PNG, …) as the analyzer would see it in a video.
-///
-/// # Errors
-/// An input error, where it cannot be read or decoded.
-pub fn read_picture(path: &std::path::Path) -> Result<OwnedPicture> {
-    let origin = path.display();
-    let unreadable =
-        || Error::input(format!("{origin}: not a picture that can be decoded")).remedy("give a JPEG or PNG");
-    let bytes = std::fs::read(path)
-        .map_err(|cause| Error::input(format!("{origin}: cannot be read")).because(cause).remedy("check the name"))?;
-    let decoded = opencv::core::Vector::<u8>::from_slice(&bytes);
-    let bgr = opencv::imgcodecs::imdecode(&decoded, opencv::imgcodecs::IMREAD_COLOR)
-        .map_err(|cause| unreadable().because(cause))?;
-    if bgr.empty() {
-        return Err(unreadable());
-    }
-    from_bgr(&bgr).map_err(|cause| unreadable().because(cause))
-}
-
-/// An 8-bit BGR matrix as a full-range BT.601 picture, which is what JPEG holds.
-fn from_bgr(bgr: &Mat) -> opencv::Result<OwnedPicture> {
-    let (width, height) = (bgr.cols() as usize, bgr.rows() as usize);
-    let mut picture = OwnedPicture::new(width, height, Colorimetry::JPEG);
-    let (kr, kb) = Matrix::Bt601.weights();
-    let half = opencv::core::Size::new(width.div_ceil(2) as i32, height.div_ceil(2) as i32);
-    let mut small = Mat::default();
-    imgproc::resize(bgr, &mut small, half, 0.0, 0.0, imgproc::INTER_AREA)?;
-    let luma = |[b, g, r]: [u8; 3]| kr * f64::from(r) + (1.0 - kr - kb) * f64::from(g) + kb * f64::from(b);
-    let [y, u, v] = picture.view_mut().planes;
-    for (to, pixel) in y.data.iter_mut().zip(bgr.data_typed::<opencv::core::Vec3b>()?) {
-        *to = luma(pixel.0).round() as u8;
-    }
-    let pixels = small.data_typed::<opencv::core::Vec3b>()?;
-    for ((u, v), pixel) in u.data.iter_mut().zip(v.data).zip(pixels) {
-        let luma = luma(pixel.0);
-        let difference = |channel: u8, weight: f64| (f64::from(channel) - luma) / (2.0 * (1.0 - weight)) + 128.0;
-        *u = difference(pixel.0[0], kb).round().clamp(0.0, 255.0) as u8;
-        *v = difference(pixel.0[2], kr).round().clamp(0.0, 255.0) as u8;
-    }
-    Ok(picture)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Range;
+    use crate::picture::file::read_picture;
+    use crate::picture::{Matrix, OwnedPicture, Range};
 
     fn spec(size: usize, channels: Channels) -> InputSpec {
         InputSpec { name: "pixels".into(), size, channels, mean: [10.0, 20.0, 30.0], scale: 0.5 }
@@ -216,7 +172,7 @@ mod tests {
         let picture = smooth(128, 96, Colorimetry::JPEG);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("frame.jpg");
-        std::fs::write(&path, crate::media::still::jpeg(&picture.view()).unwrap()).unwrap();
+        std::fs::write(&path, crate::picture::file::jpeg(&picture.view()).unwrap()).unwrap();
         let spec = spec(32, Channels::Bgr);
         let (frame, file) = (tensor(&spec, &picture), tensor(&spec, &read_picture(&path).unwrap()));
         let furthest = frame.iter().zip(&file).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

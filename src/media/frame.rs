@@ -7,7 +7,7 @@ use gstreamer_video::prelude::*;
 use crate::error::{Error, Result};
 use crate::media::clock::frame_rate;
 use crate::media::source::Facts;
-use crate::media::still;
+use crate::picture::file;
 use crate::picture::{Colorimetry, Matrix, Picture, PictureMut, Plane, PlaneMut, Range, chroma};
 
 /// A decoded I420 picture, mapped where the decoder left it. Times in nanoseconds of the stream.
@@ -165,7 +165,7 @@ impl Drawn {
         let (u, v) = rest.split_at(half_size);
         let plane = |data, stride, width, height| Plane { data, stride, width, height };
         let (half_width, half_height) = (chroma(width), chroma(height));
-        still::jpeg(&Picture {
+        file::jpeg(&Picture {
             planes: [
                 plane(y, luma, width, height),
                 plane(u, half, half_width, half_height),

@@ -15,7 +15,6 @@ pub mod recorder;
 pub mod replay;
 pub mod rhythm;
 pub mod source;
-pub mod still;
 pub mod supervisor;
 mod timekeeper;
 pub mod window;

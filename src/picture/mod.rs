@@ -3,6 +3,7 @@
 //! I420 is a full-size luma plane and two chroma planes of half its width and height, rounded up.
 
 mod colour;
+pub mod file;
 mod scale;
 
 pub use colour::{Colorimetry, Matrix, Range, convert};

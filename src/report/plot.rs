@@ -271,9 +271,8 @@ mod tests {
         let (png, svg) = (folder.path().join("a.png"), folder.path().join("a.svg"));
         write(&journal, &png).unwrap();
         write(&journal, &svg).unwrap();
-        let picture = opencv::imgcodecs::imread(&png, opencv::imgcodecs::IMREAD_COLOR).unwrap();
-        use opencv::core::MatTraitConst;
-        assert_eq!((picture.cols(), picture.rows()), (1200, 500));
+        let picture = crate::picture::file::read_picture(&png).unwrap();
+        assert_eq!((picture.width, picture.height), (1200, 500));
         let text = std::fs::read_to_string(&svg).unwrap();
         assert!(text.contains("threshold 0.5") && text.contains("drinking &lt;tea&gt;"), "{text}");
     }

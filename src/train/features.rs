@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Tensor, no_grad};
 
 use crate::error::{Error, Result};
-use crate::inference::preprocess::read_picture;
 use crate::media::source::{Event, Source};
 use crate::onnx::head::Pooling;
 use crate::onnx::resnet::{BEFORE_LAST, FEATURES, INPUT_SIZE};
 use crate::onnx::weights::Weights;
 use crate::picture::Picture;
+use crate::picture::file::read_picture;
 use crate::stream::Shutdown;
 use crate::train::dataset::Dataset;
 use crate::train::network::{Backbone, pool, values};

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use opencv::core::{CV_8UC3, Mat, MatTrait, Point, Scalar, Vec3b, Vector};
-use opencv::{imgcodecs, imgproc};
+use image::{Rgb, RgbImage};
+use opencv::core::{CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitConstManual, Point, Scalar, Vec3b};
+use opencv::imgproc;
 
 use crate::error::{Error, Result};
-use crate::inference::preprocess::read_picture;
 use crate::onnx::build::MEAN;
 use crate::onnx::resnet::INPUT_SIZE;
+use crate::picture::file::{self, read_picture};
 use crate::report::replace;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::views::{Views, content};
@@ -48,11 +49,17 @@ pub fn write(data: &Dataset, views: &Views, output: &Path) -> Result<()> {
         }
     }
     let drawn = |cause| Error::failed(format!("{}: cannot be drawn", output.display())).because(cause);
-    let sheet = sheet(&rows).map_err(drawn)?;
-    replace(output, |part| {
-        let written = imgcodecs::imwrite(part, &sheet, &Vector::new()).map_err(drawn)?;
-        if written { Ok(()) } else { Err(Error::failed(format!("{}: cannot be written", output.display()))) }
-    })
+    let rgb = sheet(&rows).and_then(|sheet| rgb(&sheet)).map_err(drawn)?;
+    replace(output, |part| file::write(&rgb, ending == "png", part))
+}
+
+/// OpenCV's pixels hold blue first.
+fn rgb(bgr: &Mat) -> opencv::Result<RgbImage> {
+    let mut image = RgbImage::new(bgr.cols() as u32, bgr.rows() as u32);
+    for (to, from) in image.pixels_mut().zip(bgr.data_typed::<Vec3b>()?) {
+        *to = Rgb([from[2], from[1], from[0]]);
+    }
+    Ok(image)
 }
 
 fn row(item: &Item, views: &Views) -> Result<Vec<Vec<f32>>> {

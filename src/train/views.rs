@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::inference::model::{Channels, InputSpec};
-use crate::inference::preprocess::{Preprocessor, read_picture};
+use crate::inference::preprocess::Preprocessor;
 use crate::onnx::build::{INPUT, MEAN};
 use crate::onnx::resnet::INPUT_SIZE;
 use crate::picture::Picture;
+use crate::picture::file::read_picture;
 use crate::train::augment::Augmentation;
 use crate::train::dataset::Item;
 

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use livelabel::inference::device::{Choice, Device};
 use livelabel::inference::model::Model;
-use livelabel::inference::preprocess::{Preprocessor, read_picture};
+use livelabel::inference::preprocess::Preprocessor;
 use livelabel::inference::session::{Demand, Session};
 use livelabel::onnx::weights::Weights;
+use livelabel::picture::file::read_picture;
 use serde_json::Value;
 
 use crate::footage::{fetched, project};

@@ -1,0 +1,243 @@
+//! Pictures in files: JPEG by TurboJPEG, PNG, WebP, BMP and TIFF by the `image` crate.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, RgbImage};
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size, Vec3b, Vector};
+use opencv::imgproc;
+use turbojpeg::{Colorspace, Compressor, Decompressor, Image, PixelFormat, Subsamp};
+
+use crate::error::{Error, Result};
+use crate::picture::{Colorimetry, Matrix, OwnedPicture, Picture, convert};
+
+/// From here on TurboJPEG uses its exact transform.
+const QUALITY: i32 = 96;
+/// Pixels at most, so that a file cannot ask for all memory.
+const LARGEST: usize = 1 << 28;
+
+/// A picture file as the analyzer would see it in a video: upright, and in full-range BT.601, which is what JPEG holds.
+/// What is transparent is taken as if it were not.
+///
+/// # Errors
+/// An input error, where it cannot be read or decoded.
+pub fn read_picture(path: &Path) -> Result<OwnedPicture> {
+    let origin = path.display();
+    let unreadable =
+        || Error::input(format!("{origin}: not a picture that can be decoded")).remedy("give a JPEG or PNG");
+    let bytes = std::fs::read(path)
+        .map_err(|cause| Error::input(format!("{origin}: cannot be read")).because(cause).remedy("check the name"))?;
+    let pixels = decode(&bytes).map_err(|cause| unreadable().because(cause))?;
+    from_rgb(&pixels).map_err(|cause| unreadable().because(cause))
+}
+
+fn decode(bytes: &[u8]) -> anyhow::Result<RgbImage> {
+    let jpeg = bytes.starts_with(&[0xff, 0xd8]);
+    let mut picture = if jpeg { decode_jpeg(bytes)?.into() } else { decode_other(bytes)? };
+    picture.apply_orientation(orientation(bytes));
+    Ok(picture.into_rgb8())
+}
+
+fn decode_other(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
+    let mut reader = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(4 * LARGEST as u64);
+    reader.limits(limits);
+    Ok(reader.decode()?)
+}
+
+fn decode_jpeg(bytes: &[u8]) -> anyhow::Result<RgbImage> {
+    let mut decompressor = Decompressor::new()?;
+    let header = decompressor.read_header(bytes)?;
+    let (width, height) = (header.width, header.height);
+    anyhow::ensure!(width * height <= LARGEST, "{width}x{height} pixels are too many");
+    let printed = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
+    let format = if printed { PixelFormat::CMYK } else { PixelFormat::RGB };
+    let mut pixels = vec![0; format.size() * width * height];
+    let image = Image { pixels: &mut pixels[..], width, pitch: format.size() * width, height, format };
+    decompressor.decompress(bytes, image)?;
+    if printed {
+        pixels =
+            pixels.chunks_exact(4).flat_map(|cmyk| [0, 1, 2].map(|ink| without_black(cmyk[ink], cmyk[3]))).collect();
+    }
+    RgbImage::from_raw(width as u32, height as u32, pixels).ok_or_else(|| anyhow::anyhow!("it is empty"))
+}
+
+/// A colour of light from an ink, both of which JPEG holds as how much paper they leave.
+fn without_black(ink: u8, black: u8) -> u8 {
+    let black = i32::from(black);
+    (black - ((255 - i32::from(ink)) * black >> 8)) as u8
+}
+
+/// How a camera was held, as EXIF tells it.
+fn orientation(bytes: &[u8]) -> Orientation {
+    let told = exif::Reader::new().read_from_container(&mut Cursor::new(bytes)).ok();
+    told.and_then(|told| told.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?.value.get_uint(0))
+        .and_then(|number| Orientation::from_exif(u8::try_from(number).ok()?))
+        .unwrap_or(Orientation::NoTransforms)
+}
+
+fn from_rgb(rgb: &RgbImage) -> opencv::Result<OwnedPicture> {
+    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+    let mut picture = OwnedPicture::new(width, height, Colorimetry::JPEG);
+    let (kr, kb) = Matrix::Bt601.weights();
+    let luma = |[r, g, b]: [u8; 3]| kr * f64::from(r) + (1.0 - kr - kb) * f64::from(g) + kb * f64::from(b);
+    let flat = Mat::new_rows_cols_with_data(height as i32, 3 * width as i32, rgb.as_raw())?;
+    let full = flat.reshape(3, height as i32)?;
+    let half = Size::new(width.div_ceil(2) as i32, height.div_ceil(2) as i32);
+    let mut small = Mat::default();
+    imgproc::resize(&full, &mut small, half, 0.0, 0.0, imgproc::INTER_AREA)?;
+    let [y, u, v] = picture.view_mut().planes;
+    for (to, pixel) in y.data.iter_mut().zip(rgb.pixels()) {
+        *to = luma(pixel.0).round() as u8;
+    }
+    for ((u, v), pixel) in u.data.iter_mut().zip(v.data).zip(small.data_typed::<Vec3b>()?) {
+        let luma = luma(pixel.0);
+        let difference = |channel: u8, weight: f64| (f64::from(channel) - luma) / (2.0 * (1.0 - weight)) + 128.0;
+        *u = difference(pixel.0[2], kb).round().clamp(0.0, 255.0) as u8;
+        *v = difference(pixel.0[0], kr).round().clamp(0.0, 255.0) as u8;
+    }
+    Ok(picture)
+}
+
+/// Encodes a picture in any colorimetry as a JPEG file's bytes.
+///
+/// # Errors
+/// Internal, where the libraries refuse it.
+pub fn jpeg(picture: &Picture) -> Result<Vec<u8>> {
+    encode(picture).map_err(|cause| Error::internal("a picture cannot be encoded").because(cause))
+}
+
+fn encode(picture: &Picture) -> anyhow::Result<Vec<u8>> {
+    let (width, height) = (picture.width(), picture.height());
+    let mut owned = OwnedPicture::new(width, height, Colorimetry::JPEG);
+    convert(picture, &mut owned.view_mut());
+    compress(bgr(&owned)?.data_bytes()?, PixelFormat::BGR, width, height)
+}
+
+fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize) -> anyhow::Result<Vec<u8>> {
+    let mut compressor = Compressor::new()?;
+    compressor.set_quality(QUALITY);
+    compressor.set_subsamp(Subsamp::Sub2x2);
+    Ok(compressor.compress_to_vec(Image { pixels, width, pitch: format.size() * width, height, format })?)
+}
+
+/// Writes pixels to a file: a PNG where `png` says so, else a JPEG.
+///
+/// # Errors
+/// Failed, where they cannot be encoded or written.
+pub fn write(rgb: &RgbImage, png: bool, path: &Path) -> Result<()> {
+    let unwritten = || Error::failed(format!("{}: cannot be written", path.display()));
+    if png {
+        return rgb.save_with_format(path, image::ImageFormat::Png).map_err(|cause| unwritten().because(cause));
+    }
+    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+    let bytes = compress(rgb.as_raw(), PixelFormat::RGB, width, height).map_err(|cause| unwritten().because(cause))?;
+    std::fs::write(path, bytes).map_err(|cause| unwritten().because(cause))
+}
+
+/// Chroma is brought to full size first, which serves odd sizes too.
+fn bgr(picture: &OwnedPicture) -> opencv::Result<Mat> {
+    let view = picture.view();
+    let plane = |index: usize| -> opencv::Result<Mat> {
+        let plane = &view.planes[index];
+        let small = Mat::new_rows_cols_with_data(plane.height as i32, plane.width as i32, plane.data)?;
+        let size = Size::new(picture.width as i32, picture.height as i32);
+        let mut full = Mat::default();
+        imgproc::resize(&small, &mut full, size, 0.0, 0.0, imgproc::INTER_LINEAR)?;
+        Ok(full)
+    };
+    // OpenCV's YCrCb is full-range BT.601 with the red difference first.
+    let planes: Vector<Mat> = Vector::from_iter([plane(0)?, plane(2)?, plane(1)?]);
+    let (mut ycrcb, mut bgr) = (Mat::default(), Mat::default());
+    opencv::core::merge(&planes, &mut ycrcb)?;
+    imgproc::cvt_color_def(&ycrcb, &mut bgr, imgproc::COLOR_YCrCb2BGR)?;
+    Ok(bgr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Red above blue, twice as wide as high.
+    fn flag() -> RgbImage {
+        RgbImage::from_fn(64, 32, |_, y| image::Rgb(if y < 16 { [255, 0, 0] } else { [0, 0, 255] }))
+    }
+
+    fn saved(name: &str, save: impl FnOnce(&Path)) -> Result<OwnedPicture> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        save(&path);
+        read_picture(&path)
+    }
+
+    /// Luma of red and of blue by BT.601.
+    const RED: u8 = 76;
+    const BLUE: u8 = 29;
+
+    fn luma(picture: &OwnedPicture, x: usize, y: usize) -> u8 {
+        picture.view().planes[0].row(y)[x]
+    }
+
+    #[test]
+    fn lossless_files_are_read_as_they_are_and_transparency_is_passed_over() {
+        let opaque = DynamicImage::from(flag());
+        let mut clear = opaque.to_rgba8();
+        clear.pixels_mut().for_each(|pixel| pixel.0[3] = 9);
+        for picture in [opaque.clone(), clear.into(), opaque.to_rgb16().into()] {
+            let read = saved("flag.png", |path| picture.save(path).unwrap()).unwrap();
+            assert_eq!((read.width, read.height, read.colorimetry), (64, 32, Colorimetry::JPEG));
+            assert_eq!([luma(&read, 0, 0), luma(&read, 63, 15), luma(&read, 0, 16)], [RED, RED, BLUE]);
+        }
+        for name in ["flag.bmp", "flag.tiff", "flag.webp"] {
+            let read = saved(name, |path| opaque.save(path).unwrap()).unwrap();
+            assert_eq!([luma(&read, 5, 5), luma(&read, 5, 25)], [RED, BLUE], "{name}");
+        }
+    }
+
+    /// A JPEG's bytes with an EXIF segment that holds an orientation only.
+    fn held(orientation: u8) -> Vec<u8> {
+        let jpeg = compress(flag().as_raw(), PixelFormat::RGB, 64, 32).unwrap();
+        let directory = [0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0];
+        let segment = [&b"Exif\0\0MM\0\x2a\0\0\0\x08"[..], &directory].concat();
+        [&jpeg[..2], &[0xff, 0xe1, 0, segment.len() as u8 + 2], &segment, &jpeg[2..]].concat()
+    }
+
+    #[test]
+    fn a_camera_that_was_turned_is_turned_back() {
+        let read = |orientation| saved("a.jpg", |path| std::fs::write(path, held(orientation)).unwrap()).unwrap();
+        let close = |luma: u8, wanted: u8| luma.abs_diff(wanted) < 6;
+        let upright = read(1);
+        assert_eq!((upright.width, upright.height), (64, 32));
+        assert!(close(luma(&upright, 32, 4), RED) && close(luma(&upright, 32, 28), BLUE));
+        let on_its_head = read(3);
+        assert!(close(luma(&on_its_head, 32, 4), BLUE) && close(luma(&on_its_head, 32, 28), RED));
+        // What is on top in the file belongs to the right.
+        let on_its_side = read(6);
+        assert_eq!((on_its_side.width, on_its_side.height), (32, 64));
+        assert!(close(luma(&on_its_side, 4, 32), BLUE) && close(luma(&on_its_side, 28, 32), RED));
+    }
+
+    #[test]
+    fn a_file_for_print_is_read_in_colour() {
+        // No cyan, all magenta and yellow, no black, each as the paper that it leaves.
+        let pixels = [255, 0, 0, 255].repeat(16 * 16);
+        let mut compressor = Compressor::new().unwrap();
+        compressor.set_subsamp(Subsamp::None);
+        let image = Image { pixels: &pixels[..], width: 16, pitch: 64, height: 16, format: PixelFormat::CMYK };
+        let bytes = compressor.compress_to_vec(image).unwrap();
+        let read = saved("print.jpg", |path| std::fs::write(path, bytes).unwrap()).unwrap();
+        assert!(luma(&read, 8, 8).abs_diff(RED) < 4, "{}", luma(&read, 8, 8));
+    }
+
+    #[test]
+    fn what_is_cut_short_is_refused_in_one_line() {
+        let bytes = held(1);
+        let cut = |len: usize| saved("cut.jpg", |path| std::fs::write(path, &bytes[..len]).unwrap()).unwrap_err();
+        for len in [1, 20, bytes.len() / 2] {
+            let line = cut(len).to_string();
+            assert!(line.contains("cut.jpg: not a picture that can be decoded") && !line.contains('\n'), "{line}");
+        }
+    }
+}
