@@ -59,6 +59,15 @@ def peer(folder, path, python, *more):
     return row(told["frames"], told["wall_s"], usage)
 
 
+def openvino_peer(folder, calibration):
+    """The peer's Python and its words for an int8 network, which NNCF makes with a clip's pictures."""
+    model, int8 = folder / "fp32.onnx", folder / "int8.xml"
+    backbone = ["--backbone", page.ROOT / ".deps/resnet50", "--head", "imagenet"]
+    measured([page.PROGRAM, "model", "build", *backbone, "--output", model])
+    measured([sys.executable, PEER, "--quantize", int8, "--model", model, "--calibrate", calibration])
+    return [sys.executable, "--engine", "openvino", "--model", int8]
+
+
 def stages(path):
     return json.loads(measured([page.PROGRAM, "bench", "clip", path, "--json"])[0])
 
@@ -117,12 +126,8 @@ def main():
     numbers = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model, int8 = folder / "fp32.onnx", folder / "int8.xml"
-        backbone = ["--backbone", page.ROOT / ".deps/resnet50", "--head", "imagenet"]
-        measured([page.PROGRAM, "model", "build", *backbone, "--output", model])
         clips = [(f"{width}×{height}", clip(folder, width, height, given.frames)) for width, height in SIZES]
-        measured([sys.executable, PEER, "--quantize", int8, "--model", model, "--calibrate", clips[0][1]])
-        openvino = [sys.executable, "--engine", "openvino", "--model", int8]
+        openvino = openvino_peer(folder, clips[0][1])
         for name, path in clips:
             programs = {
                 OURS: lambda: ours(folder, path),
