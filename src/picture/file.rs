@@ -67,7 +67,7 @@ fn decode_jpeg(bytes: &[u8]) -> anyhow::Result<RgbImage> {
 /// A colour of light from an ink, both of which JPEG holds as how much paper they leave.
 fn without_black(ink: u8, black: u8) -> u8 {
     let black = i32::from(black);
-    (black - ((255 - i32::from(ink)) * black >> 8)) as u8
+    (black - (((255 - i32::from(ink)) * black) >> 8)) as u8
 }
 
 /// How a camera was held, as EXIF tells it.
