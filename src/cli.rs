@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::frames::Layout;
 use crate::inference::device::Choice;
-use crate::inference::provider::Rounding;
+use crate::inference::rounding::Rounding;
 use crate::inference::session::Demand;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;

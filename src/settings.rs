@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::inference::device::Choice;
-use crate::inference::provider::Rounding;
+use crate::inference::rounding::Rounding;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::recorder::Container;

@@ -11,11 +11,10 @@ use crate::inference::model::Model;
 /// Overrides where they are kept; where it is empty nothing is.
 const VARIABLE: &str = "LIVELABEL_CACHE";
 /// Raised when what is kept changes its form. The program's version stands for those of the libraries.
-const FORM: &str = concat!(env!("CARGO_PKG_VERSION"), "-1");
+const FORM: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
 /// Models whose networks are kept; those used longest ago go.
 const KEPT: usize = 8;
-/// The network's file in its folder, and one that is written last and holds the sizes of all others.
-const NETWORK: &str = "network.onnx";
+/// A file that is written last and holds the sizes of all others.
 const COMPLETE: &str = "complete";
 
 /// What is kept of one model.
@@ -35,21 +34,26 @@ impl Cache {
         Some(Self { folder })
     }
 
-    /// The file of the network that was compiled in the way that `how` describes.
+    /// The folder of the network that was compiled in the way that `how` describes. One that is not as it was left is
+    /// removed: what is in use would be written over otherwise.
     pub fn find(&self, how: &str) -> Option<PathBuf> {
         let folder = self.place(how);
         let told = fs::read_to_string(folder.join(COMPLETE)).ok()?;
-        (sizes(&folder).ok()? == told).then(|| folder.join(NETWORK))
+        if sizes(&folder).ok()? == told {
+            return Some(folder);
+        }
+        let _ = fs::remove_dir_all(&folder);
+        None
     }
 
-    /// Keeps the network that `compile` writes to the file it is given. Returns where it is.
+    /// Keeps the network that `compile` writes to the folder it is given. Returns where that is then.
     ///
     /// # Errors
     /// Those of `compile`.
     pub fn keep<E>(&self, how: &str, compile: impl FnOnce(&Path) -> Result<(), E>) -> Result<Option<PathBuf>, E> {
         // Made beside its place and renamed, so that another process never finds half of it.
         let Ok(part) = tempfile::tempdir_in(&self.folder) else { return Ok(None) };
-        compile(&part.path().join(NETWORK))?;
+        compile(part.path())?;
         let place = self.place(how);
         let kept = sizes(part.path()).and_then(|sizes| fs::write(part.path().join(COMPLETE), sizes)).and_then(|()| {
             match fs::remove_dir_all(&place) {
@@ -57,22 +61,16 @@ impl Cache {
                 _ => fs::rename(part.path(), &place),
             }
         });
-        Ok(kept.ok().map(|()| place.join(NETWORK)))
+        Ok(kept.ok().map(|()| place))
     }
 
-    /// Hands back the memory of what a session has read from `network`'s folder: it has laid the weights out anew by then.
+    /// Hands back the memory of what a session has read from `folder`: it has laid the weights out anew by then.
     /// Whatever is looked at once more is read again.
-    pub fn page_out(network: &Path) {
-        let Some(folder) = network.parent() else { return };
+    pub fn page_out(folder: &Path) {
         for mapping in mappings().into_iter().filter(|mapping| mapping.file.starts_with(folder)) {
             // SAFETY: the advice changes no content, and an address that is not mapped any more is only refused.
             unsafe { libc::madvise(mapping.start as *mut libc::c_void, mapping.len, libc::MADV_PAGEOUT) };
         }
-    }
-
-    /// Gives up what turned out to be unusable.
-    pub fn forget(&self, how: &str) {
-        let _ = fs::remove_dir_all(self.place(how));
     }
 
     /// What is compiled holds for one kind of processor, and a home folder may be shared by several.
@@ -178,7 +176,7 @@ mod tests {
     #[test]
     fn what_is_paged_out_stays_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("network.onnx");
+        let path = folder.path().join("a.blob");
         fs::write(&path, vec![7; 1 << 20]).unwrap();
         let file = fs::File::open(&path).unwrap();
         let map = |at| {
@@ -192,7 +190,7 @@ mod tests {
         let bytes = unsafe { std::slice::from_raw_parts(place.cast::<u8>(), 1 << 20) };
         assert!(bytes.iter().all(|&byte| byte == 7));
         assert!(mappings().iter().any(|mapping| mapping.file == path && mapping.len == 1 << 20));
-        Cache::page_out(&path);
+        Cache::page_out(folder.path());
         assert!(bytes.iter().all(|&byte| byte == 7));
         // SAFETY: nobody looks at it any more.
         unsafe { libc::munmap(place, 1 << 20) };
@@ -205,15 +203,13 @@ mod tests {
         assert_eq!(cache.find("one"), None);
         let failed = cache.keep("one", |_| Err("no"));
         assert_eq!((failed, cache.find("one")), (Err("no"), None));
-        let write = |path: &Path| fs::write(path, "a network").map_err(|cause| cause.to_string());
+        let write = |folder: &Path| fs::write(folder.join("a.blob"), "a network").map_err(|cause| cause.to_string());
         let kept = cache.keep("one", write).unwrap().unwrap();
         assert_eq!(cache.find("one"), Some(kept.clone()));
         assert_eq!(cache.find("other"), None);
-        fs::write(&kept, "a net").unwrap();
-        assert_eq!(cache.find("one"), None);
+        fs::write(kept.join("a.blob"), "a net").unwrap();
+        assert_eq!((cache.find("one"), kept.exists()), (None, false));
         cache.keep("one", write).unwrap();
-        assert_eq!(fs::read_to_string(cache.find("one").unwrap()).unwrap(), "a network");
-        cache.forget("one");
-        assert_eq!(cache.find("one"), None);
+        assert_eq!(fs::read_to_string(cache.find("one").unwrap().join("a.blob")).unwrap(), "a network");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::inference::runtime;
+use crate::inference::{openvino, runtime};
 
 /// What model files in int8 say of their precision.
 pub const INT8: &str = "int8";
@@ -21,7 +21,7 @@ pub enum Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     Cpu,
-    /// The CPU through the OpenVINO plugin.
+    /// The CPU through OpenVINO.
     OpenVino,
     /// An NVIDIA GPU by its number.
     Cuda(u32),
@@ -99,14 +99,18 @@ pub fn survey() -> Vec<Presence> {
         usable: found.is_ok(),
         reason: found.unwrap_or_else(|missing| missing),
     };
-    vec![presence(Device::Cuda(0), cuda()), presence(Device::OpenVino, openvino()), presence(Device::Cpu, cpu())]
+    vec![
+        presence(Device::Cuda(0), on_cuda()),
+        presence(Device::OpenVino, on_openvino()),
+        presence(Device::Cpu, on_cpu()),
+    ]
 }
 
 /// The devices that `auto` tries for a network in `precision`, best first. The CPU, which always works, is the last.
 pub fn candidates(precision: &str) -> Vec<Device> {
     // A file in int8 is laid out for CPUs; on a GPU it would be slower than one in fp16 by far.
-    let gpu = (precision != INT8 && cuda().is_ok()).then_some(Device::Cuda(0));
-    let openvino = openvino().is_ok().then_some(Device::OpenVino);
+    let gpu = (precision != INT8 && on_cuda().is_ok()).then_some(Device::Cuda(0));
+    let openvino = on_openvino().is_ok().then_some(Device::OpenVino);
     gpu.into_iter().chain(openvino).chain([Device::Cpu]).collect()
 }
 
@@ -117,17 +121,17 @@ pub fn computes_in_bf16() -> bool {
     flags.split_whitespace().any(|flag| flag == "amx_bf16" || flag == "avx512_bf16")
 }
 
-fn cpu() -> Result<String, String> {
+fn on_cpu() -> Result<String, String> {
     let library = runtime::library().ok_or("ONNX Runtime is not installed: run scripts/setup")?;
     Ok(format!("{} threads, {}", threads(), library.display()))
 }
 
-fn openvino() -> Result<String, String> {
-    let plugin = runtime::openvino_plugin().ok_or("the plugin is not installed: run scripts/setup --openvino")?;
-    Ok(plugin.display().to_string())
+fn on_openvino() -> Result<String, String> {
+    let library = openvino::library().ok_or("it is not installed: run scripts/setup --openvino")?;
+    Ok(library.display().to_string())
 }
 
-fn cuda() -> Result<String, String> {
+fn on_cuda() -> Result<String, String> {
     let library = runtime::library().ok_or("ONNX Runtime is not installed: run scripts/setup")?;
     let folder = library.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_default();
     let provider = folder.join("libonnxruntime_providers_cuda.so");

@@ -142,7 +142,10 @@ fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
     let others = match first.device() {
         // One batch keeps all of a GPU busy.
         Device::Cuda(_) => Vec::new(),
-        Device::OpenVino => (1..most).filter_map(|_| first.sibling()).collect(),
+        Device::OpenVino => {
+            let siblings = (1..most).map(|_| first.sibling()).collect::<Result<Vec<Option<Session>>>>()?;
+            siblings.into_iter().flatten().collect()
+        }
         Device::Cpu => {
             // What the first fell back to is not tried again.
             let again = Demand { choice: Choice::Exactly(Device::Cpu), ..demand };

@@ -1,4 +1,5 @@
-//! Everything ONNX Runtime: the library, the model file, preprocessing, and the engine that all streams share.
+//! Everything that runs networks: ONNX Runtime, OpenVINO, the model file, preprocessing, and the engine that all streams
+//! share.
 
 mod batches;
 mod cache;
@@ -6,7 +7,9 @@ pub mod device;
 pub mod engine;
 pub mod model;
 mod network;
+mod onnxruntime;
+pub mod openvino;
 pub mod preprocess;
-pub mod provider;
+pub mod rounding;
 pub mod runtime;
 pub mod session;

@@ -1,13 +1,8 @@
-//! A network as ONNX Runtime has loaded it.
+//! What a session asks of whatever runs its network.
 
-use std::ffi::{CStr, CString};
-use std::ptr;
-
-use ort::memory::Allocator;
-use ort::session::Session as OrtSession;
-use ort::value::Tensor;
-use ort::{AsPointer, ortsys};
-
+use crate::error::{Error, Result};
+use crate::inference::device::Device;
+use crate::inference::model::Model;
 use crate::onnx::build::{LOGITS, PROBABILITIES};
 
 /// What a network can be asked for.
@@ -19,7 +14,7 @@ pub enum Output {
 }
 
 impl Output {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Output::Probabilities => PROBABILITIES,
             Output::Logits => LOGITS,
@@ -27,53 +22,35 @@ impl Output {
     }
 }
 
-/// A loaded network and the names of its ends.
-pub struct Network {
-    session: OrtSession,
-    input: CString,
+/// A network that is loaded on a device.
+pub trait Network: Send {
     /// The pictures that each run has; `None` runs any number.
-    pub size: Option<usize>,
-}
+    fn size(&self) -> Option<usize>;
 
-impl Network {
-    /// `None` where the input's name cannot be one in C.
-    pub fn new(session: OrtSession, input: &str, size: Option<usize>) -> Option<Self> {
-        Some(Self { session, input: CString::new(input).ok()?, size })
-    }
+    fn gives(&self, output: Output) -> bool;
 
-    pub fn session(&self) -> &OrtSession {
-        &self.session
-    }
-
-    pub fn gives(&self, output: Output) -> bool {
-        self.session.outputs().iter().any(|given| given.name() == output.name())
-    }
-
-    /// Runs the network on `input`, `[pictures, 3, size, size]`; returns `pictures × classes` numbers.
-    ///
-    /// Several threads may do so at the same time where the network is OpenVINO's, which has a place for each in its
-    /// streams. ONNX Runtime promises that of `Run` on any device, but others were seen to break it: there each thread
-    /// has to have a network of its own.
+    /// Runs `tensors` as the first places of a batch of `size`; appends their numbers to `rows`, `classes` for each.
+    /// What stands in the places behind them belongs to nobody.
     ///
     /// # Errors
-    /// ONNX Runtime's.
-    pub fn run(&self, input: &Tensor<f32>, output: Output, shape: [usize; 2]) -> ort::Result<Vec<f32>> {
-        let mut numbers = Tensor::<f32>::new(&Allocator::default(), shape)?;
-        let name = CString::new(output.name()).map_err(ort::Error::wrap)?;
-        let (inputs, mut outputs) = ([input.ptr()], [numbers.ptr_mut()]);
-        let session = self.session.inner();
-        let names: [&CStr; 2] = [&self.input, &name];
-        // SAFETY: the session, the names and the values outlive the call, and there are as many as it is told.
-        ortsys![unsafe Run(
-            session.ptr().cast_mut(),
-            ptr::null(),
-            [names[0].as_ptr()].as_ptr(),
-            inputs.as_ptr(),
-            inputs.len(),
-            [names[1].as_ptr()].as_ptr(),
-            outputs.len(),
-            outputs.as_mut_ptr()
-        )?];
-        Ok(numbers.try_extract_tensor::<f32>()?.1.to_vec())
-    }
+    /// Failed, with the library's reason.
+    fn run(&mut self, tensors: &[&[f32]], size: usize, output: Output, rows: &mut Vec<f32>) -> Result<()>;
+
+    /// The same network for another thread, to be run at the same time; `None` where each has to load its own.
+    ///
+    /// # Errors
+    /// Unavailable, where there is no memory for it.
+    fn sibling(&self) -> Result<Option<Box<dyn Network>>>;
+}
+
+/// A network that broke off.
+pub fn broken(cause: impl ToString) -> Error {
+    Error::failed("the network could not be run").because(cause.to_string()).remedy("try --device cpu")
+}
+
+/// A device that will not have `model`.
+pub fn unusable(device: Device, model: &Model, cause: impl ToString) -> Error {
+    Error::unavailable(format!("device {device} cannot run {}", model.name))
+        .because(cause.to_string())
+        .remedy("see `livelabel devices`, or take --device cpu")
 }

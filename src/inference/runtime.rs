@@ -8,10 +8,9 @@ use ort::environment::Environment;
 use crate::error::{Error, Result};
 use crate::locate;
 
-/// Where `scripts/setup` puts the library, its build for GPUs, which runs on CPUs as well, and the OpenVINO plugin.
+/// Where `scripts/setup` puts the library, its build for GPUs, which runs on CPUs as well.
 const LIBRARY: &str = ".deps/onnxruntime/libonnxruntime.so";
 const GPU_LIBRARY: &str = ".deps/onnxruntime-gpu/libonnxruntime.so";
-const OPENVINO_PLUGIN: &str = ".deps/openvino/libonnxruntime_providers_openvino_plugin.so";
 /// Parts of CUDA beside the library for GPUs, each before those that need it. The library itself would look for them in the
 /// system's folders only.
 const CUDA: [&str; 4] = ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10"];
@@ -50,11 +49,6 @@ pub fn preload_cuda() {
             tracing::debug!("{}: {cause}", part.display());
         }
     }
-}
-
-/// The OpenVINO plugin's file, if it is installed.
-pub fn openvino_plugin() -> Option<PathBuf> {
-    locate::find(OPENVINO_PLUGIN)
 }
 
 fn load() -> Result<Environment> {

@@ -1,17 +1,13 @@
 //! One network on one device: a batch of tensors in, a row of probabilities for each out.
 
-use std::sync::Arc;
-
-use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
-use ort::session::Session as OrtSession;
-use ort::value::{Tensor, TensorRef};
-
 use crate::error::{Error, Result};
 use crate::inference::batches::{Piece, Sizes};
-use crate::inference::device::{Choice, Device, candidates};
+use crate::inference::device::{Choice, Device, candidates, threads};
 use crate::inference::model::Model;
-use crate::inference::network::{Network, Output};
-use crate::inference::provider::{Provider, Rounding};
+use crate::inference::network::{Network, Output, unusable};
+use crate::inference::onnxruntime::Loaded;
+use crate::inference::openvino::Plan;
+use crate::inference::rounding::Rounding;
 
 /// What a session shall be made for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,45 +34,13 @@ impl Demand {
 /// A loaded network.
 pub struct Session {
     /// For each size that has to be made ready, or one for all.
-    networks: Vec<Arc<Network>>,
+    networks: Vec<Box<dyn Network>>,
     sizes: Sizes,
-    memory: Memory,
     device: Device,
     batch: usize,
     arithmetic: String,
     size: usize,
     classes: usize,
-}
-
-/// Where the tensors of a batch are put for the network.
-enum Memory {
-    Plain(Vec<f32>),
-    /// Memory that a GPU reads by itself, without a copy on the CPU's side.
-    Pinned(Tensor<f32>),
-}
-
-impl Memory {
-    fn new(session: &OrtSession, device: Device, len: usize) -> Result<Self> {
-        let Device::Cuda(number) = device else { return Ok(Memory::Plain(vec![0.0; len])) };
-        let pinned = || {
-            let kind = AllocationDevice::CUDA_PINNED;
-            let info = MemoryInfo::new(kind, number as i32, AllocatorType::Device, MemoryType::CPUInput)?;
-            Tensor::new(&Allocator::new(session, info)?, [len])
-        };
-        let tensor = pinned().map_err(|cause: ort::Error| {
-            Error::unavailable(format!("device {device} has no memory for pictures"))
-                .because(cause.to_string())
-                .remedy("take a smaller --batch, or --device cpu")
-        })?;
-        Ok(Memory::Pinned(tensor))
-    }
-
-    fn places(&mut self) -> ort::Result<&mut [f32]> {
-        match self {
-            Memory::Plain(places) => Ok(places),
-            Memory::Pinned(tensor) => tensor.try_extract_tensor_mut::<f32>().map(|(_, places)| places),
-        }
-    }
 }
 
 impl Session {
@@ -108,45 +72,44 @@ impl Session {
             Device::OpenVino => Sizes::of_cpu(batch, demand.singles),
             Device::Cuda(_) => Sizes::of_gpu(batch),
         };
-        let provider = Provider::new(model, device, demand);
-        let compiled: Vec<Option<usize>> = match device {
-            Device::OpenVino => sizes.ready().iter().copied().map(Some).collect(),
-            Device::Cpu | Device::Cuda(_) => vec![None],
+        let (threads, streams) = (demand.threads.unwrap_or_else(threads), demand.streams.max(1));
+        let networks: Vec<Box<dyn Network>> = match device {
+            Device::OpenVino => {
+                let plan = Plan { rounding: demand.rounding, threads, streams };
+                let load = |&size: &usize| Ok(Box::new(plan.load(model, size)?) as _);
+                sizes.ready().iter().map(load).collect::<Result<_>>()?
+            }
+            Device::Cpu | Device::Cuda(_) => {
+                vec![Box::new(Loaded::load(model, device, threads.div_ceil(streams), batch)?)]
+            }
         };
-        let load = |size| {
-            let unnamed = || Error::input(format!("model {}: its input has no name", model.path.display()));
-            Ok(Arc::new(Network::new(provider.load(size)?, &model.input.name, size).ok_or_else(unnamed)?))
-        };
-        let networks = compiled.into_iter().map(load).collect::<Result<Vec<Arc<Network>>>>()?;
-        let memory = Memory::new(networks[0].session(), device, batch * model.input.len())?;
         let mut session = Self {
             networks,
             sizes,
-            memory,
             device,
             batch,
-            arithmetic: provider.arithmetic(),
+            arithmetic: demand.rounding.arithmetic(&model.precision, device),
             size: model.input.size,
             classes: model.labels.len(),
         };
         session.warm_up().map_err(|error| match device {
             Device::Cpu => error,
-            _ => Error::unavailable(format!("device {device} cannot run {}", model.name))
-                .because(error)
-                .remedy("see `livelabel devices`, or take --device cpu"),
+            _ => unusable(device, model, error),
         })?;
         Ok(session)
     }
 
     /// Another one for another thread, which runs the same networks at the same time; `None` where the device cannot.
-    pub fn sibling(&self) -> Option<Self> {
-        (self.device == Device::OpenVino).then(|| Self {
-            networks: self.networks.clone(),
-            sizes: self.sizes.clone(),
-            memory: Memory::Plain(vec![0.0; self.batch * self.each()]),
-            arithmetic: self.arithmetic.clone(),
-            ..*self
-        })
+    ///
+    /// # Errors
+    /// Unavailable, where there is no memory for it.
+    pub fn sibling(&self) -> Result<Option<Self>> {
+        let mut networks = Vec::with_capacity(self.networks.len());
+        for network in &self.networks {
+            let Some(sibling) = network.sibling()? else { return Ok(None) };
+            networks.push(sibling);
+        }
+        Ok(Some(Self { networks, sizes: self.sizes.clone(), arithmetic: self.arithmetic.clone(), ..*self }))
     }
 
     pub fn device(&self) -> Device {
@@ -166,7 +129,7 @@ impl Session {
     /// Classifies `count` pictures whose tensors stand one after the other; returns `classes` numbers for each.
     ///
     /// # Errors
-    /// Failed, with ONNX Runtime's reason.
+    /// Failed, with the library's reason.
     pub fn run(&mut self, tensors: &[f32], count: usize) -> Result<Vec<f32>> {
         let each = self.each();
         let tensors: Vec<&[f32]> = tensors.chunks_exact(each).take(count).collect();
@@ -176,7 +139,7 @@ impl Session {
     /// The same for tensors that stand apart.
     ///
     /// # Errors
-    /// Failed, with ONNX Runtime's reason.
+    /// Failed, with the library's reason.
     pub fn run_each(&mut self, tensors: &[&[f32]]) -> Result<Vec<f32>> {
         let mut rows = Vec::with_capacity(tensors.len() * self.classes);
         let mut rest = tensors;
@@ -191,7 +154,7 @@ impl Session {
     /// The numbers before the softmax for one picture; empty where the model does not give them.
     ///
     /// # Errors
-    /// Failed, with ONNX Runtime's reason.
+    /// Failed, with the library's reason.
     pub fn logits(&mut self, tensor: &[f32]) -> Result<Vec<f32>> {
         let mut logits = Vec::new();
         if self.networks[0].gives(Output::Logits) {
@@ -207,19 +170,9 @@ impl Session {
     }
 
     fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: Piece, rows: &mut Vec<f32>) -> Result<()> {
-        let failed = |cause: ort::Error| {
-            Error::failed("the network could not be run").because(cause.to_string()).remedy("try --device cpu")
-        };
-        let (each, shape) = (self.each(), [piece.size, 3, self.size, self.size]);
-        let fits = |network: &&Arc<Network>| network.size.is_none_or(|size| size == piece.size);
-        let network = self.networks.iter().find(fits).ok_or_else(|| Error::internal("no network of that size"))?;
-        let places = self.memory.places().map_err(failed)?;
-        // What earlier pictures left in the places behind these belongs to nobody.
-        tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
-        let input = TensorRef::from_array_view((shape, &places[..piece.size * each])).map_err(failed)?;
-        let values = network.run(&input, output, [piece.size, self.classes]).map_err(failed)?;
-        rows.extend_from_slice(&values[..piece.count * self.classes]);
-        Ok(())
+        let fits = |network: &&mut Box<dyn Network>| network.size().is_none_or(|size| size == piece.size);
+        let network = self.networks.iter_mut().find(fits).ok_or_else(|| Error::internal("no network of that size"))?;
+        network.run(tensors, piece.size, output, rows)
     }
 
     /// Runs each size once, so that the first picture of a stream does not pay for what that allocates and tunes.
