@@ -14,33 +14,52 @@ NUMBERS = ROOT / "docs/benchmarks.json"
 
 
 def put(kind, command, text, numbers):
-    """Replaces one part of the page, and its numbers."""
-    begin, end = f"<!-- {kind}: begin -->", f"<!-- {kind}: end -->"
-    part = f"{begin}\n{text.strip()}\n\n{_where(command)}\n{end}"
+    """Replaces what was measured of one kind on this processor, and its numbers; other processors' stay as they are."""
+    begin, end = f"<!-- {kind} on {processor()}: begin -->", f"<!-- {kind} on {processor()}: end -->"
+    part = f"{begin}\n**{processor()}**\n\n{text.strip()}\n\n{_where(command)}\n{end}"
     page = PAGE.read_text()
-    if begin not in page:
+    here = f"<!-- {kind}: here -->"
+    if here not in page:
         raise SystemExit(f"bench: error: {PAGE} has no part for {kind}")
-    page = re.sub(re.escape(begin) + ".*" + re.escape(end), lambda _: part, page, flags=re.DOTALL)
+    if begin in page:
+        page = re.sub(re.escape(begin) + ".*" + re.escape(end), lambda _: part, page, flags=re.DOTALL)
+    else:
+        page = page.replace(here, f"{part}\n\n{here}")
     PAGE.write_text(page)
-    stored = stored_numbers()
-    stored[kind] = numbers
+    stored = _numbers()
+    stored.setdefault(processor(), {})[kind] = numbers
     NUMBERS.write_text(json.dumps(stored, indent=1) + "\n")
     print(f"\nbench: written to {PAGE.relative_to(ROOT)}")
 
 
 def stored_numbers():
+    """What was measured last on this processor, by its kind."""
+    return _numbers().get(processor(), {})
+
+
+def processor():
+    """Its name, and what of it matters to networks in int8."""
+    told = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"model name\s*: (.*)", told)
+    flags = [flag for flag in ("avx512_vnni", "amx_int8", "amx_bf16") if flag in told]
+    return f"{name[1] if name else platform.processor()} ({', '.join(flags) or 'no VNNI, no AMX'})"
+
+
+def slug():
+    """The processor's name for a file's."""
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(R\)|\(.*", "", processor()).lower()).strip("-")
+
+
+def _numbers():
     return json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
 
 
 def _where(command):
-    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     cores = len(re.findall(r"^processor", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    flags = [flag for flag in ("avx512_vnni", "amx_int8", "amx_bf16") if flag in Path("/proc/cpuinfo").read_text()]
     shown = subprocess.run([PROGRAM, "model", "show", "--json"], capture_output=True, text=True).stdout
     model = json.loads(shown)
     return (
-        f"`{command}`, {datetime.date.today()}, commit {commit or 'unknown'}; {cores} cores of "
-        f"{processor[1] if processor else platform.processor()} ({', '.join(flags) or 'no VNNI, no AMX'}), "
+        f"`{command}`, {datetime.date.today()}, commit {commit or 'unknown'}; {cores} cores of {processor()}, "
         f"{platform.system()} {platform.release().split('-')[0]}; model {model['name']} {model['sha256'][:12]}."
     )

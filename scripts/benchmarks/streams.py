@@ -67,11 +67,12 @@ def main():
         numbers[str(count)] = {"hold": hold, "p95_ms": max(delays), "stride": statistics.median(strides)}
         print(lines[-1], flush=True)
     text = "\n".join(lines) + f"\n\nEach stream is `{STREAM}`, watched for {given.seconds} s; the first third is left out."
-    plot(numbers)
-    page.put("streams", "scripts/bench streams", text + "\n\n![Delay and stride over the number of streams](streams.svg)", numbers)
+    name = f"streams-{page.slug()}.svg"
+    plot(numbers, page.PAGE.parent / name)
+    page.put("streams", "scripts/bench streams", text + f"\n\n![Delay and stride over the number of streams]({name})", numbers)
 
 
-def plot(numbers):
+def plot(numbers, path):
     """Delay and stride over the number of streams, as SVG."""
     width, height, left, bottom, top = 640, 300, 60, 250, 30
     counts = list(numbers)
@@ -80,7 +81,7 @@ def plot(numbers):
     largest = max(row["stride"] for row in numbers.values()) * 1.2
     y_delay = lambda value: bottom - (bottom - top) * value / highest
     y_stride = lambda value: bottom - (bottom - top) * value / largest
-    path = lambda y, key: " ".join(f"{x(i):.0f},{y(numbers[count][key]):.0f}" for i, count in enumerate(counts))
+    points = lambda y, key: " ".join(f"{x(i):.0f},{y(numbers[count][key]):.0f}" for i, count in enumerate(counts))
     text = lambda px, py, words, more="": f'<text x="{px:.0f}" y="{py:.0f}" {more}>{words}</text>'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="DejaVu Sans, sans-serif" font-size="12">',
@@ -88,8 +89,8 @@ def plot(numbers):
         f'<line x1="{left}" x2="{width - left}" y1="{bottom}" y2="{bottom}" stroke="#888"/>',
         f'<line x1="{left}" x2="{width - left}" y1="{y_delay(BOUND_MS):.0f}" y2="{y_delay(BOUND_MS):.0f}" stroke="#b00" stroke-dasharray="4 4"/>',
         text(left + 4, y_delay(BOUND_MS) - 4, f"{BOUND_MS} ms", 'fill="#b00"'),
-        f'<polyline points="{path(y_delay, "p95_ms")}" fill="none" stroke="#06c" stroke-width="2"/>',
-        f'<polyline points="{path(y_stride, "stride")}" fill="none" stroke="#c60" stroke-width="2"/>',
+        f'<polyline points="{points(y_delay, "p95_ms")}" fill="none" stroke="#06c" stroke-width="2"/>',
+        f'<polyline points="{points(y_stride, "stride")}" fill="none" stroke="#c60" stroke-width="2"/>',
     ]
     for i, count in enumerate(counts):
         row = numbers[count]
@@ -99,7 +100,7 @@ def plot(numbers):
     parts.append(text(width / 2, bottom + 38, "live streams of 640×360 at 30 frames/s", 'text-anchor="middle"'))
     parts.append(text(left, 18, "delay, 95 % of frames of the slowest stream, ms", 'fill="#06c"'))
     parts.append(text(width - left, 18, "stride", 'text-anchor="end" fill="#c60"'))
-    (page.ROOT / "docs/streams.svg").write_text("\n".join([*parts, "</svg>"]) + "\n")
+    path.write_text("\n".join([*parts, "</svg>"]) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ use crate::media::supervisor::Reason;
 use crate::report::diary::Summary;
 use crate::report::milliseconds;
 use crate::stream::keeping::Keeping;
-use crate::stream::throttle::Throttle;
+use crate::stream::throttle::{Lateness, Throttle};
 use crate::stream::{Context, Shutdown};
 
 /// Frames that wait for their answers. Few, as each is a frame's delay.
@@ -54,12 +54,13 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
     context.post.begin(began);
     let keeping = Keeping::create(context, live)?;
     let seed = job.name.bytes().fold(u64::from(std::process::id()), |seed, byte| seed * 31 + u64::from(byte));
+    let lateness = Lateness::new();
     let preparer = Preparer {
         name: &job.name,
         source: LiveSource::new(live.camera.clone(), progress.ledger.clone(), began, seed),
         client: engine.client()?,
         preprocessor: Preprocessor::new(&model.input),
-        throttle: matches!(labelling.stride, Stride::Auto).then(Throttle::new),
+        throttle: matches!(labelling.stride, Stride::Auto).then(|| Throttle::new(&lateness)),
         stride: match labelling.stride {
             Stride::Every(stride) => stride,
             Stride::Auto => 1,
@@ -86,6 +87,7 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
         last: Vec::new(),
         position: None,
         lost: None,
+        lateness: &lateness,
         delays: Delays::default(),
         meter: Meter::new(began),
         post: context.post,
@@ -120,7 +122,7 @@ struct Preparer<'a> {
     source: LiveSource,
     client: Client,
     preprocessor: Preprocessor,
-    throttle: Option<Throttle>,
+    throttle: Option<Throttle<'a>>,
     stride: u64,
     /// Frames since the last one that was analysed.
     held: u64,
@@ -223,6 +225,7 @@ struct Presenter<'a> {
     lost: Option<Reason>,
     /// From arrival to the last output: of the whole run, and of the last seconds.
     delays: Delays,
+    lateness: &'a Lateness,
     meter: Meter,
     post: &'a Post,
     progress: &'a Progress,
@@ -274,7 +277,7 @@ impl Presenter<'_> {
         let arrival = frame.arrival;
         self.keeping.frame(frame, label.as_deref(), verdict, smoothed)?;
         self.progress.ledger.labelled(analysed);
-        self.measure(arrival, label, verdict.confidence);
+        self.measure(arrival, analysed, label, verdict.confidence);
         Ok(())
     }
 
@@ -304,9 +307,10 @@ impl Presenter<'_> {
         Ok(())
     }
 
-    fn measure(&mut self, arrival: Instant, label: Option<String>, confidence: f64) {
+    fn measure(&mut self, arrival: Instant, analysed: bool, label: Option<String>, confidence: f64) {
         let delay = arrival.elapsed();
         self.delays.add(delay);
+        self.lateness.add(delay, analysed);
         self.post.took(delay);
         let told = self.meter.add(delay);
         let mut status = self.progress.status_mut();

@@ -1,5 +1,6 @@
 //! Keeps a live stream's delay bounded: where the network is slower than the camera, fewer frames are analysed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How often the stride is looked at.
@@ -8,10 +9,50 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const CALM: u32 = 6;
 /// Most frames for one prediction.
 pub const LARGEST: u64 = 60;
+/// A frame with a longer delay is late, where the network could answer sooner.
+const LATE: Duration = Duration::from_millis(100);
+/// The same in times of the network's fastest answer: one that takes long by itself is not made faster by a stride.
+const ANSWERS: u32 = 3;
+/// Late frames of an interval that are too many: one of twenty, but never a single one.
+const TOLERATED: u64 = 20;
+const SINGLE: u64 = 1;
 
-/// Finds the stride from how full the way to the network is.
+/// How late the frames of a stream are; told by the thread that presents them to the one that takes them.
 #[derive(Debug)]
-pub struct Throttle {
+pub struct Lateness {
+    frames: AtomicU64,
+    late: AtomicU64,
+    /// The network's fastest answer so far, in nanoseconds.
+    fastest: AtomicU64,
+}
+
+impl Lateness {
+    pub fn new() -> Self {
+        Self { frames: AtomicU64::new(0), late: AtomicU64::new(0), fastest: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Takes the time from a frame's arrival to its last output.
+    pub fn add(&self, delay: Duration, analysed: bool) {
+        let nanoseconds = delay.as_nanos() as u64;
+        if analysed {
+            self.fastest.fetch_min(nanoseconds, Ordering::Relaxed);
+        }
+        let bound = u64::from(ANSWERS).saturating_mul(self.fastest.load(Ordering::Relaxed)).max(LATE.as_nanos() as u64);
+        self.late.fetch_add(u64::from(nanoseconds > bound), Ordering::Relaxed);
+        self.frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether too many were late since this was last asked.
+    fn take(&self) -> bool {
+        let (frames, late) = (self.frames.swap(0, Ordering::Relaxed), self.late.swap(0, Ordering::Relaxed));
+        late > SINGLE && late * TOLERATED > frames
+    }
+}
+
+/// Finds the stride from how full the way to the network is, and how late frames come out of it.
+#[derive(Debug)]
+pub struct Throttle<'a> {
+    lateness: &'a Lateness,
     stride: u64,
     looked: Duration,
     /// Frames that were dropped by then.
@@ -24,9 +65,18 @@ pub struct Throttle {
     tried: bool,
 }
 
-impl Throttle {
-    pub fn new() -> Self {
-        Self { stride: 1, looked: Duration::ZERO, dropped: 0, fullest: 0, calm: 0, needed: CALM, tried: false }
+impl<'a> Throttle<'a> {
+    pub fn new(lateness: &'a Lateness) -> Self {
+        Self {
+            lateness,
+            stride: 1,
+            looked: Duration::ZERO,
+            dropped: 0,
+            fullest: 0,
+            calm: 0,
+            needed: CALM,
+            tried: false,
+        }
     }
 
     /// Takes how many frames are waiting and how many were dropped so far; returns the stride that holds from now on.
@@ -35,7 +85,8 @@ impl Throttle {
         if now < self.looked + INTERVAL {
             return self.stride;
         }
-        let crowded = dropped > self.dropped || self.fullest + 1 >= capacity;
+        let late = self.lateness.take();
+        let crowded = late || dropped > self.dropped || self.fullest + 1 >= capacity;
         if crowded {
             // A stride that was just lowered and is too low again is tried less often from now on.
             self.needed = if self.tried { (2 * self.needed).min(64 * CALM) } else { self.needed };
@@ -62,7 +113,8 @@ mod tests {
     /// A camera with `rate` frames a second before a network that takes `cost` seconds a picture, through a channel of
     /// eight; returns the share of dropped frames and the strides of the last half.
     fn simulate(rate: f64, cost: f64, seconds: f64) -> (f64, Vec<u64>) {
-        let mut throttle = Throttle::new();
+        let lateness = Lateness::new();
+        let mut throttle = Throttle::new(&lateness);
         let (mut waiting, mut dropped, mut held, mut free_at) = (0_usize, 0_u64, u64::MAX, 0.0_f64);
         let (mut strides, mut stride, frames) = (Vec::new(), 1, (rate * seconds) as u64);
         for i in 0..frames {
@@ -103,7 +155,8 @@ mod tests {
 
     #[test]
     fn it_recovers_when_the_network_does() {
-        let mut throttle = Throttle::new();
+        let lateness = Lateness::new();
+        let mut throttle = Throttle::new(&lateness);
         for i in 0..20 {
             throttle.look(Duration::from_millis(600 * i), 8, 8, i);
         }
@@ -113,5 +166,29 @@ mod tests {
             stride = throttle.look(Duration::from_millis(600 * i), 0, 8, 19);
         }
         assert_eq!(stride, 1);
+    }
+
+    /// The stride after ten seconds of frames with `delay` milliseconds each, of which the first had `first`.
+    fn stride_with(first: u64, delay: u64) -> u64 {
+        let lateness = Lateness::new();
+        let mut throttle = Throttle::new(&lateness);
+        lateness.add(Duration::from_millis(first), true);
+        (0..300).for_each(|i| {
+            lateness.add(Duration::from_millis(delay), i % throttle.stride == 0);
+            throttle.look(Duration::from_millis(33 * i), 0, 8, 0);
+        });
+        throttle.stride
+    }
+
+    #[test]
+    fn frames_that_wait_too_long_are_a_reason_though_none_is_dropped() {
+        assert_eq!(stride_with(20, 90), 1);
+        assert_eq!(stride_with(200, 20), 1);
+        assert!(stride_with(20, 130) > 10);
+    }
+
+    #[test]
+    fn a_network_that_is_slow_by_itself_is_no_reason() {
+        assert_eq!(stride_with(300, 500), 1);
     }
 }
