@@ -31,6 +31,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// JPEG encoders and scalers give up below this width or height.
 const SMALLEST: u32 = 8;
 const POLL: Duration = Duration::from_millis(100);
+const DAMAGED: &str = "it may be damaged or cut short; copy or record it again";
 
 /// What comes out of a source.
 pub enum Event {
@@ -251,6 +252,7 @@ impl Opening<'_> {
 
     fn await_first(&self, bus: &gst::Bus) -> Result<()> {
         let began = Instant::now();
+        let mut given_up = 0;
         let kinds = [gst::MessageType::AsyncDone, gst::MessageType::Error, gst::MessageType::Eos];
         loop {
             let message = bus.timed_pop_filtered(Some(gst::ClockTime::from_mseconds(POLL.as_millis() as u64)), &kinds);
@@ -268,7 +270,15 @@ impl Opening<'_> {
                     ))
                     .remedy("check that its disk answers and that ffprobe can read it"));
                 }
-                None => {}
+                None => {
+                    // Twice, as its message may be on its way.
+                    given_up = if decoding::gave_up(self.pipeline) { given_up + 1 } else { 0 };
+                    if given_up == 2 {
+                        return Err(Error::input(format!("{}: cannot be opened as video", self.origin))
+                            .because("it holds no track that can be played")
+                            .remedy(DAMAGED));
+                    }
+                }
             }
         }
     }
@@ -287,7 +297,7 @@ fn opening_error(origin: &str, message: &gst::message::Error) -> Error {
         Some(gst::StreamError::CodecNotFound) => {
             ("needs a decoder that is not installed", "convert it to H.264, or install GStreamer's plugin for it")
         }
-        _ => ("cannot be opened as video", "it may be damaged or cut short; copy or record it again"),
+        _ => ("cannot be opened as video", DAMAGED),
     };
     Error::input(format!("{origin}: {what}")).because(cause.message().trim_end_matches('.').to_string()).remedy(remedy)
 }
