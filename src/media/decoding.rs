@@ -185,3 +185,47 @@ fn take_first_video(decode: &gst::Element, entry: gst::Pad) {
 pub(super) fn kind(caps: &gst::Caps) -> Option<String> {
     caps.structure(0).map(|structure| structure.name().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where each picture begins, as they pass a pad, and whether that is memory of which copies share the block.
+    type Places = Arc<Mutex<Vec<(usize, bool)>>>;
+
+    fn watch(pad: &gst::Pad, places: &Places) {
+        let places = Arc::clone(places);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let buffer = info.buffer().unwrap();
+            let shared = buffer.peek_memory(0).allocator().is_some_and(|allocator| allocator.is::<PictureMemory>());
+            places.lock().unwrap().push((buffer.map_readable().unwrap().as_ptr() as usize, shared));
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    #[test]
+    fn pictures_reach_the_sink_where_the_decoder_put_them() {
+        crate::media::init().unwrap();
+        let (pipeline, sink) = pipeline(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/sample.mp4")).unwrap();
+        let (decoded, received) = (Places::default(), Places::default());
+        watch(&sink.static_pad("sink").unwrap(), &received);
+        let places = Arc::clone(&decoded);
+        pipeline.connect_deep_element_added(move |_, _, element| {
+            if element.factory().is_some_and(|factory| factory.name().starts_with("avdec_")) {
+                watch(&element.static_pad("src").unwrap(), &places);
+            }
+        });
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut last = Vec::new();
+        while let Ok(sample) = sink.pull_sample() {
+            // Held for a while, as pictures on their way to be labelled are.
+            last.push(sample);
+            last.drain(..last.len().saturating_sub(16));
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        let (decoded, received) = (decoded.lock().unwrap(), received.lock().unwrap());
+        assert!(received.len() > 100, "{}", received.len());
+        assert_eq!(*decoded, *received);
+        assert!(received.iter().all(|&(_, shared)| shared));
+    }
+}
