@@ -59,6 +59,28 @@ fn openvino_shows_the_labels_of_the_cpu_and_keeps_what_it_compiled() {
 }
 
 #[test]
+fn a_damaged_library_is_told_and_only_auto_goes_on_without_it() {
+    let program = Program::new();
+    let clip = variant(program.folder.path(), "clip.mp4", 8, &["-c:v", "libx264", "-an"]);
+    let library = program.path("home/.deps/openvino/libopenvino_c.so");
+    std::fs::create_dir_all(library.parent().unwrap()).unwrap();
+    std::fs::write(&library, "no library").unwrap();
+    let run = |device: &str| {
+        let given = ["run", text(&clip), "--only", "timeline", "--force", "--quiet", "--device", device];
+        let output = program.command(&given).env("LIVELABEL_HOME", program.path("home")).output().expect("it starts");
+        let told = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains("OpenVINO cannot be loaded") && told.contains("run scripts/setup --openvino"), "{told}");
+        (output.status.code(), told)
+    };
+    let (code, told) = run("auto");
+    assert_eq!((code, told.contains("trying the next device")), (Some(0), true), "{told}");
+    assert_eq!(program.json("clip.timeline.json")["device"], "cpu");
+    let (code, told) = run("openvino");
+    assert_eq!((code, told.starts_with("livelabel: error: ")), (Some(1), true), "{told}");
+}
+
+#[test]
 fn numbers_may_be_rounded_on_demand_and_the_summary_says_so() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 8, &["-c:v", "libx264", "-an"]);
