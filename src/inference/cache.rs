@@ -1,5 +1,4 @@
-//! Networks as a device has compiled them, kept from run to run: loading one takes a fifth of the time of compiling it,
-//! and half the memory.
+//! Networks as a device has compiled them, kept from run to run: loading one takes less than half the time of compiling it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

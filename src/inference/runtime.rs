@@ -8,7 +8,7 @@ use ort::environment::Environment;
 use crate::error::{Error, Result};
 use crate::locate;
 
-/// Where `scripts/setup` puts the library, its build for GPUs, which runs on CPUs as well.
+/// Where `scripts/setup` puts the library, and its build for GPUs, which runs on CPUs as well.
 const LIBRARY: &str = ".deps/onnxruntime/libonnxruntime.so";
 const GPU_LIBRARY: &str = ".deps/onnxruntime-gpu/libonnxruntime.so";
 /// Parts of CUDA beside the library for GPUs, each before those that need it. The library itself would look for them in the
