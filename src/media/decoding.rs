@@ -97,18 +97,6 @@ pub(super) fn decoder(pipeline: &gst::Pipeline) -> Option<String> {
     pipeline.iterate_recurse().into_iter().flatten().find_map(|element| decodes(&element))
 }
 
-/// Whether a demuxer has stopped without having found a track. decodebin swallows the message of one that fails while it is
-/// being plugged in, and would be waited for.
-pub(super) fn gave_up(pipeline: &gst::Pipeline) -> bool {
-    let idle = |pad: gst::Pad| pad.mode() == gst::PadMode::Pull && pad.task_state() != gst::TaskState::Started;
-    let stopped = |element: gst::Element| {
-        element.factory().is_some_and(|factory| factory.has_type(gst::ElementFactoryType::DEMUXER))
-            && element.src_pads().is_empty()
-            && element.sink_pads().into_iter().any(idle)
-    };
-    pipeline.iterate_recurse().into_iter().flatten().any(stopped)
-}
-
 /// Lets decoders hand out pictures in the layout that they keep them in, and where they decoded them; else each would be
 /// copied, to plain rows or because later pictures are built from it.
 fn offer_memory(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) {

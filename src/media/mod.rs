@@ -11,6 +11,7 @@ pub mod frame;
 pub mod length;
 pub mod live;
 mod memory;
+mod preroll;
 pub mod recorder;
 pub mod replay;
 pub mod rhythm;
@@ -19,9 +20,14 @@ pub mod supervisor;
 mod timekeeper;
 pub mod window;
 
+use std::time::Duration;
+
 use gstreamer::prelude::*;
 
 use crate::error::{Error, Result};
+
+/// Longest that a wait for a message goes on without a look at what else there may be to do.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Loads GStreamer, once for the process.
 ///

@@ -11,14 +11,13 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
-use crate::media::element;
 use crate::media::encoder::{Encoded, Taps, attach};
 use crate::media::frame::{Canvas, Drawn, Easel};
 use crate::media::source::Facts;
+use crate::media::{POLL, element};
 
 /// JPEG quality, the encoder's usual one.
 pub(super) const QUALITY: i32 = 85;
-const POLL: Duration = Duration::from_millis(100);
 /// Longest wait for the encoder to take a picture, or to close the file.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Frames are repeated over a stretch without any up to this long; a longer one is left out of an AVI.

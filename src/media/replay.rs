@@ -14,6 +14,7 @@ use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
 use crate::media::decoding::{NO_VIDEO, kind, only_pictures};
+use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
 use crate::media::recorder::QUALITY;
 use crate::media::{caps, element};
 
@@ -195,21 +196,12 @@ impl Reel {
         reel.pipeline.add_many([&file, &decode, reel.sink.upcast_ref()]).map_err(built)?;
         file.link(&decode).map_err(built)?;
         join(&decode, &reel, encode);
-        reel.preroll()?;
+        preroll(&reel.pipeline, PATIENCE.into(), &|| false).map_err(|obstacle| match obstacle {
+            Obstacle::Told(cause) => reel.unusable().because(cause.message().trim_end_matches('.').to_string()),
+            Obstacle::NoTrack => reel.unusable().because(NO_TRACK),
+            Obstacle::Silence | Obstacle::Interrupted => reel.unusable(),
+        })?;
         Ok(reel)
-    }
-
-    fn preroll(&self) -> Result<()> {
-        let _ = self.pipeline.set_state(gst::State::Paused);
-        let awaited = [gst::MessageType::AsyncDone, gst::MessageType::Error, gst::MessageType::Eos];
-        let message = self.bus()?.timed_pop_filtered(PATIENCE, &awaited);
-        match message.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::AsyncDone(_)) => Ok(()),
-            Some(gst::MessageView::Error(error)) => {
-                Err(self.unusable().because(error.error().message().trim_end_matches('.').to_string()))
-            }
-            _ => Err(self.unusable()),
-        }
     }
 
     fn play(&self) -> Result<()> {

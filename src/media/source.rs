@@ -17,10 +17,12 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
+use crate::media::POLL;
 use crate::media::clock::{Clock, frame_rate};
 use crate::media::decoding;
 use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
+use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
 
 /// Decoded frames that may wait for the next stage.
 const CAPACITY: usize = 8;
@@ -30,7 +32,6 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(30);
 /// JPEG encoders and scalers give up below this width or height.
 const SMALLEST: u32 = 8;
-const POLL: Duration = Duration::from_millis(100);
 const DAMAGED: &str = "it may be damaged or cut short; copy or record it again";
 
 /// What comes out of a source.
@@ -213,15 +214,7 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn facts(&self) -> Result<Facts> {
-        let refused = || {
-            Error::input(format!("{}: cannot be opened as video", self.origin))
-                .remedy("give a clip that ffprobe can read")
-        };
-        let bus = self.pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
-        // A failure to start is told on the bus in more words than here.
-        let started = self.pipeline.set_state(gst::State::Paused);
-        self.await_first(&bus)?;
-        started.map_err(|_| refused())?;
+        preroll(self.pipeline, OPEN_PATIENCE, self.interrupted).map_err(|obstacle| self.unopened(obstacle))?;
         let info = self
             .sink
             .sink_pads()
@@ -250,43 +243,22 @@ impl Opening<'_> {
         })
     }
 
-    fn await_first(&self, bus: &gst::Bus) -> Result<()> {
-        let began = Instant::now();
-        let mut given_up = 0;
-        let kinds = [gst::MessageType::AsyncDone, gst::MessageType::Error, gst::MessageType::Eos];
-        loop {
-            let message = bus.timed_pop_filtered(Some(gst::ClockTime::from_mseconds(POLL.as_millis() as u64)), &kinds);
-            match message.as_ref().map(|message| message.view()) {
-                Some(gst::MessageView::Error(error)) => return Err(opening_error(self.origin, error)),
-                Some(_) => return Ok(()),
-                None if (self.interrupted)() => {
-                    return Err(Error::failed(format!("{}: interrupted before its first frame", self.origin)));
-                }
-                None if began.elapsed() > OPEN_PATIENCE => {
-                    return Err(Error::input(format!(
-                        "{}: no picture within {} s",
-                        self.origin,
-                        OPEN_PATIENCE.as_secs()
-                    ))
-                    .remedy("check that its disk answers and that ffprobe can read it"));
-                }
-                None => {
-                    // Twice, as its message may be on its way.
-                    given_up = if decoding::gave_up(self.pipeline) { given_up + 1 } else { 0 };
-                    if given_up == 2 {
-                        return Err(Error::input(format!("{}: cannot be opened as video", self.origin))
-                            .because("it holds no track that can be played")
-                            .remedy(DAMAGED));
-                    }
-                }
+    fn unopened(&self, obstacle: Obstacle) -> Error {
+        let origin = self.origin;
+        match obstacle {
+            Obstacle::Told(cause) => opening_error(origin, &cause),
+            Obstacle::NoTrack => {
+                Error::input(format!("{origin}: cannot be opened as video")).because(NO_TRACK).remedy(DAMAGED)
             }
+            Obstacle::Silence => Error::input(format!("{origin}: no picture within {} s", OPEN_PATIENCE.as_secs()))
+                .remedy("check that its disk answers and that ffprobe can read it"),
+            Obstacle::Interrupted => Error::failed(format!("{origin}: interrupted before its first frame")),
         }
     }
 }
 
 /// What kept a clip from being opened, and what to do about it.
-fn opening_error(origin: &str, message: &gst::message::Error) -> Error {
-    let cause = message.error();
+fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
     let (what, remedy) = match cause.kind::<gst::StreamError>() {
         Some(gst::StreamError::WrongType) if cause.message() == decoding::NO_VIDEO => {
             ("has no video track", "give a clip with pictures")

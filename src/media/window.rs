@@ -19,7 +19,7 @@ use crate::media::source::Facts;
 const WAITING: u64 = 2;
 /// Tries to connect, and the pause between them: a virtual X server starts anew when its last client goes, and does not
 /// answer meanwhile.
-const TRIES: u32 = 4;
+const TRIES: usize = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Key presses that may wait to be read.
 const KEYS: usize = 16;
@@ -132,7 +132,7 @@ impl Screen {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let x = is_set("DISPLAY").then_some(["xvimagesink", "ximagesink"]);
         let wayland = is_set("WAYLAND_DISPLAY").then_some("waylandsink");
-        let candidates: Vec<&str> = x.into_iter().flatten().chain(wayland).collect();
+        let mut candidates: Vec<&str> = x.into_iter().flatten().chain(wayland).collect();
         for _ in 0..if candidates.is_empty() { 0 } else { TRIES } {
             for name in &candidates {
                 // Not every desktop has all of them.
@@ -145,6 +145,9 @@ impl Screen {
                 }
                 let _ = sink.set_state(gst::State::Null);
             }
+            // A server that lacks what the first needs starts anew as it goes, just when the second comes: which must
+            // not find the same again.
+            candidates.reverse();
             std::thread::sleep(PAUSE);
         }
         Err(no_display())

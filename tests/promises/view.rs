@@ -180,6 +180,8 @@ fn odd_timelines_and_videos_are_refused() {
     }
     std::fs::write(program.path("new.timeline.json"), whole.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
     std::fs::write(program.path("text.mp4"), "no video").unwrap();
+    let mp4 = std::fs::read(&clip).unwrap();
+    std::fs::write(program.path("half.mp4"), &mp4[..mp4.len() / 2]).unwrap();
     let tone = program.path("tone.wav");
     assert!(ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1", text(&tone)]).status.success());
     for (arguments, why) in [
@@ -189,6 +191,7 @@ fn odd_timelines_and_videos_are_refused() {
         (&["clip.timeline.json", "--video", "missing.avi"], "there is no such video"),
         (&["clip.timeline.json", "--video", "text.mp4"], "cannot be played"),
         (&["clip.timeline.json", "--video", "tone.wav"], "cannot be played"),
+        (&["clip.timeline.json", "--video", "half.mp4"], "half.mp4: cannot be played"),
         (&["clip.timeline.json", "--web", "0.0.0.0:0"], "everybody on the network"),
     ] {
         let finished = program.start(&[&["view"][..], arguments].concat());

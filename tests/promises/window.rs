@@ -3,14 +3,17 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::camera::{Camera, Watch, files, running};
+use crate::camera::{Camera, Watch, files, running, signal};
 use crate::footage::colours;
 use crate::program::{Finished, Program, rgb, text};
 use crate::tiny;
 
 const SIZE: (usize, usize) = (640, 480);
+/// Lower numbers are for the screens of people.
+const FIRST: u32 = 100;
 
 /// A virtual screen.
 pub struct Screen {
@@ -19,10 +22,15 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// Each at a number of its own: servers that look for a free one at the same time may take the same, where one that
+    /// was killed left its lock.
     pub fn start() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = FIRST + std::process::id() % 1000 * 10 + NUMBER.fetch_add(1, Relaxed);
         let (width, height) = SIZE;
         let mut child = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
+            .args([&format!(":{number}"), "-displayfd", "1", "-nolisten", "tcp"])
+            .args(["-screen", "0", &format!("{width}x{height}x24")])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -61,7 +69,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        signal(self.child.id(), "TERM");
         let _ = self.child.wait();
     }
 }
