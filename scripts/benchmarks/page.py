@@ -13,10 +13,13 @@ PAGE = ROOT / "docs/benchmarks.md"
 NUMBERS = ROOT / "docs/benchmarks.json"
 
 
-def put(kind, command, text, numbers):
-    """Replaces what was measured of one kind on this processor, and its numbers; other processors' stay as they are."""
+def put(kind, command, text, numbers, peers=()):
+    """Replaces what was measured of one kind on this processor, and its numbers; other processors' stay as they are.
+
+    `peers` are the Python packages that programs beside livelabel run on.
+    """
     begin, end = f"<!-- {kind} on {processor()}: begin -->", f"<!-- {kind} on {processor()}: end -->"
-    part = f"{begin}\n**{processor()}**\n\n{text.strip()}\n\n{_where(command)}\n{end}"
+    part = f"{begin}\n**{processor()}**\n\n{text.strip()}\n\n{_where(command)} {_versions(peers)}\n{end}"
     page = PAGE.read_text()
     here = f"<!-- {kind}: here -->"
     if here not in page:
@@ -63,3 +66,17 @@ def _where(command):
         f"`{command}`, {datetime.date.today()}, commit {commit or 'unknown'}; {cores} cores of {processor()}, "
         f"{platform.system()} {platform.release().split('-')[0]}; model {model['name']} {model['sha256'][:12]}."
     )
+
+
+def _versions(peers):
+    """Of livelabel, what it runs on, and the peers' packages."""
+    own = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.strip()
+    gstreamer = subprocess.run(["pkg-config", "--modversion", "gstreamer-1.0"], capture_output=True, text=True).stdout.strip()
+    fetched = (ROOT / "scripts/setup").read_text()
+    pinned = lambda name: re.search(rf"\b{name} (\d[\d.]+)", fetched)[1]
+    text = f"{own} with OpenVINO {pinned('openvino')}, ONNX Runtime {pinned('ONNX Runtime')}, GStreamer {gstreamer}"
+    if peers:
+        lists = "\n".join(path.read_text() for path in sorted((ROOT / "scripts/benchmarks").glob("requirements*.txt")))
+        version = lambda name: re.search(rf"^{name}==(\S+)", lists, re.MULTILINE)[1]
+        text += f"; peers with Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in peers)
+    return f"{text}."

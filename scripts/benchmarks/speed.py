@@ -156,7 +156,7 @@ def main():
     print("\n" + text)
     if given.check:
         sys.exit(check(numbers))
-    page.put("speed", "scripts/bench speed", text, numbers)
+    page.put("speed", "scripts/bench speed", text, numbers, ("openvino", "nncf", "opencv-python-headless", "keras", "tensorflow_cpu"))
 
 
 if __name__ == "__main__":

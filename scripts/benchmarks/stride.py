@@ -98,7 +98,7 @@ def main():
     text = "\n".join(lines) + f"\n\n{len(clips)} labelled clips, each with a window of 128 and of 16 predictions. "
     text += f"The threaded Python peer, which analyses every frame, made {beside:.0f} frames/s of the ten minutes: with `auto` livelabel is {speeds['auto'] / beside:.1f} × as fast."
     print(text)
-    page.put("stride", "scripts/bench stride DATA", text, {"speeds": speeds, "peer": beside})
+    page.put("stride", "scripts/bench stride DATA", text, {"speeds": speeds, "peer": beside}, ("openvino", "nncf", "opencv-python-headless"))
 
 
 def long_speed(folder, path, stride):
