@@ -1,13 +1,16 @@
-//! The network alone, in batches of several sizes: latency of a batch, pictures a second with tensors that are there
+//! The network alone, in batches of several sizes: latency of a batch and pictures a second with tensors that the device has
 //! already, and from decoded pictures.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::bench::meter::peak_memory;
-use crate::board::status::Delays;
+use crate::board::status::{Delays, Latency};
 use crate::error::{Error, Result};
+use crate::inference::device::threads;
+use crate::inference::engine::{Client, Engine};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::{Demand, Session};
@@ -33,9 +36,9 @@ pub struct Batch {
     pub size: usize,
     pub p50_ms: f64,
     pub p95_ms: f64,
-    /// Tensors to probabilities.
+    /// Tensors, where the device has them, to probabilities.
     pub frames_per_second: f64,
-    /// Decoded pictures to probabilities, prepared by the same thread.
+    /// Decoded pictures to probabilities, prepared by a thread for each core and run by the engine as for many streams.
     pub from_pictures_per_second: f64,
 }
 
@@ -47,9 +50,14 @@ pub fn measure(model: &Model, demand: Demand, sizes: &[usize], time: Duration) -
     let mut batches = Vec::new();
     let mut told = None;
     for &size in sizes {
-        let mut session = Session::load(model, Demand { batch: Some(size), singles: false, ..demand })?;
-        batches.push(batch(model, &mut session, size, time)?);
+        let demand = Demand { batch: Some(size), singles: false, ..demand };
+        let mut session = Session::load(model, demand)?;
         told = Some((session.device().to_string(), session.arithmetic().to_string()));
+        let (latency, frames_per_second) = resident(model, &mut session, size, time)?;
+        drop(session);
+        let from_pictures_per_second = from_pictures(model, demand, size, time)?;
+        let (p50_ms, p95_ms) = (latency.p50, latency.p95);
+        batches.push(Batch { size, p50_ms, p95_ms, frames_per_second, from_pictures_per_second });
     }
     let (device, arithmetic) = told.ok_or_else(|| Error::usage("no size of batch is given"))?;
     let (name, precision) = (model.name.clone(), model.precision.clone());
@@ -73,46 +81,63 @@ impl Report {
     }
 }
 
-fn batch(model: &Model, session: &mut Session, size: usize, time: Duration) -> Result<Batch> {
-    let pictures: Vec<OwnedPicture> = (0..size).map(picture).collect();
-    let mut tensors = vec![vec![0.0; model.input.len()]; size];
+/// How long a batch takes, and pictures a second.
+fn resident(model: &Model, session: &mut Session, size: usize, time: Duration) -> Result<(Latency, f64)> {
     let mut preprocessor = Preprocessor::new(&model.input);
+    let mut tensors = vec![0.0; size * model.input.len()];
+    for (number, tensor) in tensors.chunks_exact_mut(model.input.len()).enumerate() {
+        preprocessor.prepare(&picture(number).view(), tensor)?;
+    }
+    session.run(&tensors, size)?;
     let mut delays = Delays::default();
-    let prepare = |preprocessor: &mut Preprocessor, tensors: &mut [Vec<f32>]| {
-        pictures.iter().zip(tensors).try_for_each(|(picture, tensor)| preprocessor.prepare(&picture.view(), tensor))
-    };
-    prepare(&mut preprocessor, &mut tensors)?;
-    let resident = repeat(time, || {
-        let began = Instant::now();
-        let batch: Vec<&[f32]> = tensors.iter().map(Vec::as_slice).collect();
-        session.run_each(&batch)?;
-        delays.add(began.elapsed());
-        Ok(())
-    })?;
-    let from_pictures = repeat(time, || {
-        prepare(&mut preprocessor, &mut tensors)?;
-        let batch: Vec<&[f32]> = tensors.iter().map(Vec::as_slice).collect();
-        session.run_each(&batch).map(drop)
-    })?;
-    let latency = delays.latency();
-    Ok(Batch {
-        size,
-        p50_ms: latency.p50,
-        p95_ms: latency.p95,
-        frames_per_second: resident * size as f64,
-        from_pictures_per_second: from_pictures * size as f64,
-    })
+    let (began, mut runs) = (Instant::now(), 0);
+    while began.elapsed() < time {
+        let run = Instant::now();
+        session.run_again(size)?;
+        delays.add(run.elapsed());
+        runs += size;
+    }
+    Ok((delays.latency(), runs as f64 / began.elapsed().as_secs_f64()))
 }
 
-/// Runs `work` for `time`; returns how often a second.
-fn repeat(time: Duration, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+fn from_pictures(model: &Model, demand: Demand, size: usize, time: Duration) -> Result<f64> {
+    let engine = Engine::start(model, demand)?;
+    let pictures: Vec<OwnedPicture> = (0..size).map(picture).collect();
+    // Enough that every worker has a batch and another one waits.
+    let waiting = ((engine.workers() + 1) * size).div_ceil(threads());
     let began = Instant::now();
-    let mut runs = 0_u32;
-    while began.elapsed() < time {
-        work()?;
-        runs += 1;
+    let answered = std::thread::scope(|scope| {
+        let preparers = (0..threads())
+            .map(|_| {
+                let (client, pictures) = (engine.client()?, pictures.as_slice());
+                Ok(scope.spawn(move || prepare(model, &client, pictures, waiting, time)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        preparers.into_iter().try_fold(0, |sum, preparer| {
+            let answered = preparer.join().map_err(|_| Error::internal("a thread of the measurement has ended"))??;
+            Ok(sum + answered)
+        })
+    })?;
+    Ok(answered as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Brings pictures for `time`, with up to `waiting` of them on their way; returns how many were answered.
+fn prepare(model: &Model, client: &Client, pictures: &[OwnedPicture], waiting: usize, time: Duration) -> Result<usize> {
+    let mut preprocessor = Preprocessor::new(&model.input);
+    let (mut replies, mut answered) = (VecDeque::new(), 0);
+    let began = Instant::now();
+    for picture in pictures.iter().cycle().take_while(|_| began.elapsed() < time) {
+        let mut tensor = client.tensor();
+        preprocessor.prepare(&picture.view(), &mut tensor)?;
+        replies.push_back(client.submit(tensor, false)?);
+        if replies.len() > waiting
+            && let Some(reply) = replies.pop_front()
+        {
+            reply.wait()?;
+            answered += 1;
+        }
     }
-    Ok(f64::from(runs) / began.elapsed().as_secs_f64())
+    Ok(answered)
 }
 
 /// A picture unlike the others.

@@ -140,8 +140,8 @@ fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
     let demand = Demand { streams: most, ..demand };
     let first = Session::load(model, demand)?;
     let others = match first.device() {
-        // One batch keeps all of a GPU busy.
-        Device::Cuda(_) => Vec::new(),
+        // One batch keeps all of a GPU busy, and the next is copied there meanwhile.
+        Device::Cuda(_) => vec![Session::load(model, Demand { choice: Choice::Exactly(first.device()), ..demand })?],
         Device::OpenVino => {
             let siblings = (1..most).map(|_| first.sibling()).collect::<Result<Vec<Option<Session>>>>()?;
             siblings.into_iter().flatten().collect()

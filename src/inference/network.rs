@@ -29,12 +29,19 @@ pub trait Network: Send {
 
     fn gives(&self, output: Output) -> bool;
 
-    /// Runs `tensors` as the first places of a batch of `size`; appends their numbers to `rows`, `classes` for each.
-    /// What stands in the places behind them belongs to nobody.
+    /// Puts `tensors` in the first places of a batch of `size`, where the device reads them. What stands in the places
+    /// behind them belongs to nobody.
     ///
     /// # Errors
     /// Failed, with the library's reason.
-    fn run(&mut self, tensors: &[&[f32]], size: usize, output: Output, rows: &mut Vec<f32>) -> Result<()>;
+    fn put(&mut self, tensors: &[&[f32]], size: usize) -> Result<()>;
+
+    /// Runs the batch that was put in last; appends the numbers of its first `count` pictures to `rows`, `classes` for
+    /// each.
+    ///
+    /// # Errors
+    /// Failed, with the library's reason.
+    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()>;
 
     /// The same network for another thread, to be run at the same time; `None` where each has to load its own.
     ///
@@ -46,6 +53,20 @@ pub trait Network: Send {
 /// A network that broke off.
 pub fn broken(cause: impl ToString) -> Error {
     Error::failed("the network could not be run").because(cause.to_string()).remedy("try --device cpu")
+}
+
+/// Copies `tensors` to the first of `places`, which are of their length.
+pub fn fill(places: &mut [f32], tensors: &[&[f32]]) {
+    let Some(each) = tensors.first().map(|tensor| tensor.len()) else { return };
+    tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
+}
+
+/// The numbers of the first `count` pictures, `classes` for each.
+///
+/// # Errors
+/// Failed, where there are fewer.
+pub fn first(numbers: &[f32], count: usize, classes: usize) -> Result<&[f32]> {
+    numbers.get(..count * classes).ok_or_else(|| broken("it gives fewer numbers than its labels"))
 }
 
 /// A device that will not have `model`.

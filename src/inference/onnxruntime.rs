@@ -3,13 +3,13 @@
 use ort::ep;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{OutputSelector, RunOptions, Session};
+use ort::session::{IoBinding, OutputSelector, RunOptions, Session, SessionOutputs};
 use ort::value::{Tensor, TensorRef};
 
 use crate::error::{Error, Result};
 use crate::inference::device::Device;
 use crate::inference::model::Model;
-use crate::inference::network::{Network, Output, broken, unusable};
+use crate::inference::network::{Network, Output, broken, fill, first, unusable};
 use crate::inference::runtime;
 
 /// Most of a GPU's memory that a session may take, in bytes: ResNet50 at batch 64 needs a quarter of it.
@@ -18,17 +18,37 @@ const GPU_MEMORY: usize = 4 << 30;
 /// A network that takes batches of any size.
 pub struct Loaded {
     session: Session,
-    input: String,
-    memory: Memory,
-    size: usize,
-    classes: usize,
+    model: Facts,
+    batch: Batch,
 }
 
-/// Where the tensors of a batch are put for the network.
-enum Memory {
-    Plain(Vec<f32>),
-    /// Memory that a GPU reads by itself, without a copy on the CPU's side.
-    Pinned(Tensor<f32>),
+/// What has to be known of a model to run it.
+struct Facts {
+    input: String,
+    size: usize,
+    classes: usize,
+    outputs: Vec<Output>,
+}
+
+/// Where the batch is that runs next.
+enum Batch {
+    /// In memory of the CPU, which reads it there; and how many pictures it has.
+    Here(Vec<f32>, usize),
+    /// On a device, which it reaches from memory of that kind: one for each size that there has been, and which is next.
+    There { from: Pinned, bound: Vec<Bound>, next: usize },
+}
+
+/// Memory that a device reads and writes by itself, without a copy on the CPU's side.
+struct Pinned {
+    kind: AllocationDevice<'static>,
+    device: i32,
+}
+
+/// Batches of one size, bound to the device: what is put in stays there until something else is.
+struct Bound {
+    size: usize,
+    places: Tensor<f32>,
+    binding: IoBinding,
 }
 
 impl Loaded {
@@ -44,38 +64,67 @@ impl Loaded {
                 .remedy("build it again with `livelabel model build`"),
         };
         let builder = Session::builder(runtime::environment()?).map_err(refused)?;
-        let builder = match device {
-            Device::Cuda(number) => cuda(builder, number),
-            _ => cpu(builder, threads),
+        let mut builder = match device {
+            Device::Cuda(number) => {
+                let preloaded = runtime::preload_cuda();
+                let builder = cuda(builder, number).map_err(refused)?;
+                preloaded.map(|()| builder)?
+            }
+            _ => cpu(builder, threads).map_err(refused)?,
         };
-        let session = builder.and_then(|mut builder| builder.commit_from_file(&model.path)).map_err(refused)?;
-        let memory = Memory::new(&session, device, batch * model.input.len())?;
-        let input = model.input.name.clone();
-        Ok(Self { session, input, memory, size: model.input.size, classes: model.labels.len() })
+        let session = builder.commit_from_file(&model.path).map_err(refused)?;
+        let given = |output: &Output| session.outputs().iter().any(|given| given.name() == output.name());
+        let model = Facts {
+            input: model.input.name.clone(),
+            size: model.input.size,
+            classes: model.labels.len(),
+            outputs: [Output::Probabilities, Output::Logits].into_iter().filter(given).collect(),
+        };
+        let batch = match device {
+            Device::Cuda(number) => {
+                Batch::on_device(Pinned { kind: AllocationDevice::CUDA_PINNED, device: number as i32 })
+            }
+            _ => Batch::Here(vec![0.0; batch * 3 * model.size * model.size], 0),
+        };
+        Ok(Self { session, model, batch })
     }
 }
 
-impl Memory {
-    fn new(session: &Session, device: Device, len: usize) -> Result<Self> {
-        let Device::Cuda(number) = device else { return Ok(Memory::Plain(vec![0.0; len])) };
-        let pinned = || {
-            let kind = AllocationDevice::CUDA_PINNED;
-            let info = MemoryInfo::new(kind, number as i32, AllocatorType::Device, MemoryType::CPUInput)?;
-            Tensor::new(&Allocator::new(session, info)?, [len])
+impl Facts {
+    fn shape(&self, size: usize) -> [usize; 4] {
+        [size, 3, self.size, self.size]
+    }
+}
+
+impl Batch {
+    fn on_device(from: Pinned) -> Self {
+        Batch::There { from, bound: Vec::new(), next: 0 }
+    }
+}
+
+impl Bound {
+    fn new(session: &Session, model: &Facts, from: &Pinned, size: usize) -> Result<Self> {
+        let made = || {
+            let memory = |use_| MemoryInfo::new(from.kind.clone(), from.device, AllocatorType::Device, use_);
+            let places = Tensor::new(&Allocator::new(session, memory(MemoryType::CPUInput)?)?, model.shape(size))?;
+            let mut binding = session.create_binding()?;
+            for output in &model.outputs {
+                binding.bind_output_to_device(output.name(), &memory(MemoryType::CPUOutput)?)?;
+            }
+            Ok(Self { size, places, binding })
         };
-        let tensor = pinned().map_err(|cause: ort::Error| {
-            Error::unavailable(format!("device {device} has no memory for pictures"))
+        made().map_err(|cause: ort::Error| {
+            Error::unavailable("the device has no memory for pictures")
                 .because(cause.to_string())
                 .remedy("take a smaller --batch, or --device cpu")
-        })?;
-        Ok(Memory::Pinned(tensor))
+        })
     }
 
-    fn places(&mut self) -> ort::Result<&mut [f32]> {
-        match self {
-            Memory::Plain(places) => Ok(places),
-            Memory::Pinned(tensor) => tensor.try_extract_tensor_mut::<f32>().map(|(_, places)| places),
-        }
+    fn put(&mut self, input: &str, tensors: &[&[f32]]) -> ort::Result<()> {
+        fill(self.places.try_extract_tensor_mut::<f32>()?.1, tensors);
+        // Copies them to the device.
+        self.binding.bind_input(input, &self.places)?;
+        self.binding.synchronize_inputs()
     }
 }
 
@@ -85,21 +134,46 @@ impl Network for Loaded {
     }
 
     fn gives(&self, output: Output) -> bool {
-        self.session.outputs().iter().any(|given| given.name() == output.name())
+        self.model.outputs.contains(&output)
     }
 
-    fn run(&mut self, tensors: &[&[f32]], size: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
-        let (each, shape) = (3 * self.size * self.size, [size, 3, self.size, self.size]);
-        let places = self.memory.places().map_err(broken)?;
-        tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
-        let input = TensorRef::from_array_view((shape, &places[..size * each])).map_err(broken)?;
-        let wanted = OutputSelector::no_default().with(output.name());
-        let options = RunOptions::new().map_err(broken)?.with_outputs(wanted);
-        let outputs =
-            self.session.run_with_options(ort::inputs![self.input.as_str() => input], &options).map_err(broken)?;
-        let (_, numbers) = outputs[output.name()].try_extract_tensor::<f32>().map_err(broken)?;
-        rows.extend_from_slice(&numbers[..tensors.len() * self.classes]);
-        Ok(())
+    fn put(&mut self, tensors: &[&[f32]], size: usize) -> Result<()> {
+        match &mut self.batch {
+            Batch::Here(places, count) => {
+                *count = size;
+                fill(places, tensors);
+                Ok(())
+            }
+            Batch::There { from, bound, next } => {
+                if !bound.iter().any(|bound| bound.size == size) {
+                    bound.push(Bound::new(&self.session, &self.model, from, size)?);
+                }
+                *next = bound.iter().position(|bound| bound.size == size).unwrap_or_default();
+                bound[*next].put(&self.model.input, tensors).map_err(broken)
+            }
+        }
+    }
+
+    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
+        let classes = self.model.classes;
+        let mut append = |outputs: SessionOutputs| {
+            let (_, numbers) = outputs[output.name()].try_extract_tensor::<f32>().map_err(broken)?;
+            rows.extend_from_slice(first(numbers, count, classes)?);
+            Ok(())
+        };
+        match &self.batch {
+            Batch::Here(places, size) => {
+                let shape = self.model.shape(*size);
+                let input = TensorRef::from_array_view((shape, &places[..shape.iter().product()])).map_err(broken)?;
+                let wanted = OutputSelector::no_default().with(output.name());
+                let options = RunOptions::new().map_err(broken)?.with_outputs(wanted);
+                let inputs = ort::inputs![self.model.input.as_str() => input];
+                append(self.session.run_with_options(inputs, &options).map_err(broken)?)
+            }
+            Batch::There { bound, next, .. } => {
+                append(self.session.run_binding(&bound[*next].binding).map_err(broken)?)
+            }
+        }
     }
 
     fn sibling(&self) -> Result<Option<Box<dyn Network>>> {
@@ -117,7 +191,6 @@ fn cpu(builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuilder> {
 }
 
 fn cuda(builder: SessionBuilder, number: u32) -> ort::Result<SessionBuilder> {
-    runtime::preload_cuda();
     let provider = ep::CUDA::default()
         .with_device_id(number as i32)
         .with_memory_limit(GPU_MEMORY)
@@ -126,4 +199,38 @@ fn cuda(builder: SessionBuilder, number: u32) -> ort::Result<SessionBuilder> {
         .build()
         .error_on_failure();
     Ok(builder.with_intra_threads(1)?.with_execution_providers([provider])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// A CPU stands for the device: it takes the same way through bound memory.
+    #[test]
+    fn bound_batches_give_what_plain_ones_do_and_stay_where_they_are() {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/drinking-cooking.int8.onnx");
+        let model = Model::read(&model).unwrap();
+        let load = || Loaded::load(&model, Device::Cpu, 1, 4).unwrap();
+        let (mut plain, mut bound) = (load(), load());
+        bound.batch = Batch::on_device(Pinned { kind: AllocationDevice::CPU, device: 0 });
+        let tensors: Vec<Vec<f32>> =
+            (1..=4).map(|k| (0..model.input.len()).map(|i| ((i * k) % 251) as f32 - 120.0).collect()).collect();
+        let run = |network: &mut Loaded, count: usize| {
+            let mut rows = Vec::new();
+            network.run(count, Output::Probabilities, &mut rows).unwrap();
+            rows
+        };
+        for (count, size) in [(4, 4), (1, 1), (3, 4), (2, 2), (1, 1)] {
+            let some: Vec<&[f32]> = tensors[4 - count..].iter().map(Vec::as_slice).collect();
+            plain.put(&some, size).unwrap();
+            bound.put(&some, size).unwrap();
+            let (expected, given) = (run(&mut plain, count), run(&mut bound, count));
+            assert_eq!(given.len(), count * model.labels.len());
+            assert_eq!(given, expected);
+            assert_eq!(run(&mut bound, count), expected);
+        }
+        let Batch::There { bound, .. } = &bound.batch else { panic!("not bound") };
+        assert_eq!(bound.iter().map(|bound| bound.size).collect::<Vec<_>>(), [4, 1, 2]);
+    }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::inference::cache::Cache;
 use crate::inference::device::Device;
 use crate::inference::model::Model;
-use crate::inference::network::{Network, Output, broken, unusable};
+use crate::inference::network::{Network, Output, broken, fill, first, unusable};
 use crate::inference::rounding::Rounding;
 use crate::locate;
 
@@ -132,15 +132,15 @@ impl Network for Compiled {
         output == Output::Probabilities || self.logits
     }
 
-    fn run(&mut self, tensors: &[&[f32]], _: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
-        let places = self.input.get_data_mut::<f32>().map_err(broken)?;
-        let each = places.len() / self.size;
-        tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
+    fn put(&mut self, tensors: &[&[f32]], _: usize) -> Result<()> {
+        fill(self.input.get_data_mut::<f32>().map_err(broken)?, tensors);
+        Ok(())
+    }
+
+    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
         self.request.infer().map_err(broken)?;
         let numbers = self.request.get_tensor(output.name()).map_err(broken)?;
-        let wanted = tensors.len() * self.classes;
-        let numbers = numbers.get_data::<f32>().map_err(broken)?;
-        rows.extend_from_slice(numbers.get(..wanted).ok_or_else(|| broken("it gives fewer numbers than its labels"))?);
+        rows.extend_from_slice(first(numbers.get_data::<f32>().map_err(broken)?, count, self.classes)?);
         Ok(())
     }
 

@@ -13,7 +13,11 @@ const LIBRARY: &str = ".deps/onnxruntime/libonnxruntime.so";
 const GPU_LIBRARY: &str = ".deps/onnxruntime-gpu/libonnxruntime.so";
 /// Parts of CUDA beside the library for GPUs, each before those that need it. The library itself would look for them in the
 /// system's folders only.
-const CUDA: [&str; 4] = ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10"];
+const CUDA: [&str; 5] =
+    ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libnvrtc.so.13"];
+/// Convolutions run on it. ONNX Runtime opens it by this name when it first needs it, and where it is missing goes on by other
+/// ways, which are slow or not there.
+const CUDNN: &str = "libcudnn.so.9";
 /// Overrides both libraries.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
@@ -40,15 +44,22 @@ pub fn library() -> Option<PathBuf> {
 
 /// Loads the parts of CUDA that lie beside the library. Where there are none, or they cannot be loaded, the system's own are
 /// left to be found, and a session on a GPU says what it lacks.
-pub fn preload_cuda() {
-    let Some(folder) = library().and_then(|library| Some(library.canonicalize().ok()?.parent()?.to_path_buf())) else {
-        return;
-    };
-    for part in CUDA.iter().map(|name| folder.join(name)).filter(|path| path.exists()) {
+///
+/// # Errors
+/// Unavailable, where cuDNN is neither there nor in the system: nobody else would say so.
+pub fn preload_cuda() -> Result<()> {
+    let folder = library().and_then(|library| Some(library.canonicalize().ok()?.parent()?.to_path_buf()));
+    let beside = |name: &str| folder.as_ref().map(|folder| folder.join(name)).filter(|path| path.exists());
+    for part in CUDA.iter().filter_map(|name| beside(name)) {
         if let Err(cause) = ort::util::preload_dylib(&part) {
             tracing::debug!("{}: {cause}", part.display());
         }
     }
+    ort::util::preload_dylib(beside(CUDNN).unwrap_or_else(|| CUDNN.into())).map_err(|cause| {
+        Error::unavailable("cuDNN 9 cannot be loaded, which GPUs need")
+            .because(cause)
+            .remedy("run scripts/setup --gpu, or take --device cpu")
+    })
 }
 
 fn load() -> Result<Environment> {

@@ -151,6 +151,18 @@ impl Session {
         Ok(rows)
     }
 
+    /// Runs the batch of `count` pictures that was run last once more, from where the device has it.
+    ///
+    /// # Errors
+    /// Failed, with the library's reason.
+    pub fn run_again(&mut self, count: usize) -> Result<Vec<f32>> {
+        let mut rows = Vec::with_capacity(count * self.classes);
+        if let Some(piece) = self.sizes.pieces(count).last() {
+            self.network(piece.size)?.run(piece.count, Output::Probabilities, &mut rows)?;
+        }
+        Ok(rows)
+    }
+
     /// The numbers before the softmax for one picture; empty where the model does not give them.
     ///
     /// # Errors
@@ -170,9 +182,14 @@ impl Session {
     }
 
     fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: Piece, rows: &mut Vec<f32>) -> Result<()> {
-        let fits = |network: &&mut Box<dyn Network>| network.size().is_none_or(|size| size == piece.size);
-        let network = self.networks.iter_mut().find(fits).ok_or_else(|| Error::internal("no network of that size"))?;
-        network.run(tensors, piece.size, output, rows)
+        let network = self.network(piece.size)?;
+        network.put(tensors, piece.size)?;
+        network.run(tensors.len(), output, rows)
+    }
+
+    fn network(&mut self, size: usize) -> Result<&mut Box<dyn Network>> {
+        let fits = |network: &&mut Box<dyn Network>| network.size().is_none_or(|own| own == size);
+        self.networks.iter_mut().find(fits).ok_or_else(|| Error::internal("no network of that size"))
     }
 
     /// Runs each size once, so that the first picture of a stream does not pay for what that allocates and tunes.

@@ -1,0 +1,28 @@
+//! `livelabel bench network` as a program that needs no GStreamer, and of OpenCV two libraries only: for machines with a GPU
+//! and little else.
+//!
+//! usage: network MODEL DEVICE BATCH...
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use livelabel::bench::network;
+use livelabel::inference::device::Choice;
+use livelabel::inference::model::Model;
+use livelabel::inference::session::Demand;
+
+/// For each size, with tensors on the device and from pictures.
+const TIME: Duration = Duration::from_secs(3);
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    ensure!(arguments.len() > 2, "usage: network MODEL DEVICE BATCH...");
+    let model = Model::read(Path::new(&arguments[0]))?;
+    let choice: Choice = arguments[1].parse().map_err(anyhow::Error::msg)?;
+    let sizes = arguments[2..].iter().map(|size| size.parse()).collect::<Result<Vec<usize>, _>>();
+    let report =
+        network::measure(&model, Demand { choice, ..Demand::default() }, &sizes.context("a size of batch")?, TIME)?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
