@@ -5,8 +5,15 @@ use std::time::Duration;
 
 /// How often the stride is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Intervals without any waiting before the stride goes down.
-const CALM: u32 = 6;
+/// Intervals after the start and after each raise that tell nothing: what waits then has been waiting since before.
+const SETTLING: u32 = 1;
+/// Calm intervals before the stride goes down: so many at first, doubled with each try that failed up to the second, and
+/// halved with each that held.
+const CALM: u32 = 2;
+const MOST_CALM: u32 = 32;
+/// Each time the stride goes down, one frame more of so many is analysed, whatever the stride was: as raising it takes a
+/// share of what a stream has, streams that share a network come to have about as much of it each.
+const MORE: u64 = 20;
 /// Most frames for one prediction.
 pub const LARGEST: u64 = 60;
 /// A frame with a longer delay is late, where the network could answer sooner.
@@ -59,9 +66,12 @@ pub struct Throttle<'a> {
     dropped: u64,
     /// The fullest that the way was since then.
     fullest: usize,
+    /// Intervals that are not judged yet.
+    settling: u32,
     calm: u32,
-    /// Calm intervals that are needed; more after a try that failed.
+    /// Calm intervals that are needed.
     needed: u32,
+    /// Whether the last change was down.
     tried: bool,
 }
 
@@ -73,6 +83,7 @@ impl<'a> Throttle<'a> {
             looked: Duration::ZERO,
             dropped: 0,
             fullest: 0,
+            settling: SETTLING,
             calm: 0,
             needed: CALM,
             tried: false,
@@ -87,18 +98,18 @@ impl<'a> Throttle<'a> {
         }
         let late = self.lateness.take();
         let crowded = late || dropped > self.dropped || self.fullest + 1 >= capacity;
-        if crowded {
-            // A stride that was just lowered and is too low again is tried less often from now on.
-            self.needed = if self.tried { (2 * self.needed).min(64 * CALM) } else { self.needed };
+        if self.settling > 0 {
+            self.settling -= 1;
+        } else if crowded {
+            self.needed = if self.tried { (2 * self.needed).min(MOST_CALM) } else { self.needed };
             self.stride = (self.stride + self.stride.div_ceil(2)).min(LARGEST);
-            self.calm = 0;
-            self.tried = false;
+            (self.settling, self.calm, self.tried) = (SETTLING, 0, false);
         } else {
             self.calm += 1;
             if self.calm >= self.needed && self.stride > 1 {
-                self.stride -= self.stride.div_ceil(4).min(self.stride - 1);
-                self.calm = 0;
-                self.tried = true;
+                self.needed = if self.tried { (self.needed / 2).max(CALM) } else { self.needed };
+                self.stride = (MORE * self.stride / (MORE + self.stride)).max(1);
+                (self.calm, self.tried) = (0, true);
             }
         }
         (self.looked, self.dropped, self.fullest) = (now, dropped, 0);
@@ -109,6 +120,7 @@ impl<'a> Throttle<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::VecDeque;
 
     /// A camera with `rate` frames a second before a network that takes `cost` seconds a picture, through a channel of
     /// eight; returns the share of dropped frames and the strides of the last half.
@@ -166,6 +178,71 @@ mod tests {
             stride = throttle.look(Duration::from_millis(600 * i), 0, 8, 19);
         }
         assert_eq!(stride, 1);
+    }
+
+    struct Camera<'a> {
+        throttle: Throttle<'a>,
+        lateness: &'a Lateness,
+        /// When the frames that were taken will have been presented, how late, and whether they were analysed.
+        taken: VecDeque<(f64, f64, bool)>,
+        dropped: u64,
+        held: u64,
+    }
+
+    /// Cameras of 30 frames a second that share a network of two workers, each of which takes `cost` seconds a picture.
+    /// Returns pictures a second of each camera through the network, and the share of frames later than 150 ms, of the
+    /// last half.
+    fn share(cameras: usize, cost: f64, seconds: usize) -> (Vec<f64>, f64) {
+        let lateness: Vec<Lateness> = (0..cameras).map(|_| Lateness::new()).collect();
+        let camera = |lateness| {
+            let taken = VecDeque::new();
+            Camera { throttle: Throttle::new(lateness), lateness, taken, dropped: 0, held: u64::MAX }
+        };
+        let mut all: Vec<Camera> = lateness.iter().map(camera).collect();
+        let mut free_at = [0.0_f64; 2];
+        let (mut analysed, mut late, mut frames) = (vec![0.0; cameras], 0, 0);
+        for i in 0..30 * seconds * cameras {
+            let now = i as f64 / (30 * cameras) as f64;
+            let camera = &mut all[i % cameras];
+            while let Some(&(_, delay, by_network)) = camera.taken.front().filter(|(at, ..)| *at <= now) {
+                camera.taken.pop_front();
+                camera.lateness.add(Duration::from_secs_f64(delay), by_network);
+            }
+            // Four wait for their answers, and eight to be taken.
+            if camera.taken.len() >= 12 {
+                camera.dropped += 1;
+                continue;
+            }
+            let waiting = camera.taken.len().saturating_sub(4);
+            let stride = camera.throttle.look(Duration::from_secs_f64(now), waiting, 8, camera.dropped);
+            camera.held = camera.held.saturating_add(1);
+            let asks = camera.held >= stride;
+            let mut at = camera.taken.back().map_or(now, |(at, ..)| at.max(now));
+            if asks {
+                camera.held = 0;
+                let worker = free_at.iter_mut().min_by(|a, b| a.total_cmp(b)).unwrap();
+                *worker = worker.max(now) + cost;
+                at = at.max(*worker);
+            }
+            camera.taken.push_back((at, at - now, asks));
+            if i >= 15 * seconds * cameras {
+                frames += 1;
+                analysed[i % cameras] += f64::from(u8::from(asks)) / (seconds as f64 / 2.0);
+                late += u32::from(at - now > 0.15);
+            }
+        }
+        (analysed, f64::from(late) / f64::from(frames))
+    }
+
+    #[test]
+    fn streams_share_what_the_network_can_do() {
+        for (cameras, cost) in [(2_usize, 0.01_f64), (8, 0.009), (16, 0.018), (16, 0.03)] {
+            let can = (2.0 / cost).min(30.0 * cameras as f64);
+            let (analysed, late) = share(cameras, cost, 600);
+            let (all, least) = (analysed.iter().sum::<f64>(), analysed.iter().copied().fold(f64::MAX, f64::min));
+            assert!(all > 0.5 * can && late < 0.05, "{cameras} {cost}: {all} of {can}, {late}");
+            assert!(least > 0.3 * can / cameras as f64, "{cameras} {cost}: {analysed:?}");
+        }
     }
 
     /// The stride after ten seconds of frames with `delay` milliseconds each, of which the first had `first`.
