@@ -141,7 +141,13 @@ fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
     let first = Session::load(model, demand)?;
     let others = match first.device() {
         // One batch keeps all of a GPU busy, and the next is copied there meanwhile.
-        Device::Cuda(_) => vec![Session::load(model, Demand { choice: Choice::Exactly(first.device()), ..demand })?],
+        Device::Cuda(_) => match Session::load(model, Demand { choice: Choice::Exactly(first.device()), ..demand }) {
+            Ok(second) => vec![second],
+            Err(error) => {
+                tracing::warn!("batches are copied to {} and run one after the other: {error}", first.device());
+                Vec::new()
+            }
+        },
         Device::OpenVino => {
             let siblings = (1..most).map(|_| first.sibling()).collect::<Result<Vec<Option<Session>>>>()?;
             siblings.into_iter().flatten().collect()
