@@ -121,7 +121,7 @@ fn from_pictures(model: &Model, demand: Demand, size: usize, time: Duration) -> 
     Ok(answered as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Brings pictures for `time`, with up to `waiting` of them on their way; returns how many were answered.
+/// Brings pictures for `time`, with up to `waiting` of them on their way; returns how many there were.
 fn prepare(model: &Model, client: &Client, pictures: &[OwnedPicture], waiting: usize, time: Duration) -> Result<usize> {
     let mut preprocessor = Preprocessor::new(&model.input);
     let (mut replies, mut answered) = (VecDeque::new(), 0);
@@ -136,6 +136,10 @@ fn prepare(model: &Model, client: &Client, pictures: &[OwnedPicture], waiting: u
             reply.wait()?;
             answered += 1;
         }
+    }
+    for reply in replies {
+        reply.wait()?;
+        answered += 1;
     }
     Ok(answered)
 }

@@ -2,7 +2,7 @@
 //!
 //! Requests wait in one bounded channel, so a stream that brings pictures faster than the network runs is held up there.
 //! A batch starts when it is full, or when its most urgent request can wait no longer. On a CPU there are several
-//! workers, each with its share of the cores and a batch of its own.
+//! workers, each with its share of the cores and a batch of its own; on a GPU two, of which one copies while the other runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;

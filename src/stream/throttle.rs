@@ -11,8 +11,8 @@ const SETTLING: u32 = 1;
 /// halved with each that held.
 const CALM: u32 = 2;
 const MOST_CALM: u32 = 32;
-/// Each time the stride goes down, one frame more of so many is analysed, whatever the stride was: as raising it takes a
-/// share of what a stream has, streams that share a network come to have about as much of it each.
+/// Each time the stride goes down, one frame more of so many is analysed, whatever the stride was, but at most twice as
+/// many: as raising it takes a share of what a stream has, streams that share a network come to have about as much each.
 const MORE: u64 = 20;
 /// Most frames for one prediction.
 pub const LARGEST: u64 = 60;
@@ -108,7 +108,7 @@ impl<'a> Throttle<'a> {
             self.calm += 1;
             if self.calm >= self.needed && self.stride > 1 {
                 self.needed = if self.tried { (self.needed / 2).max(CALM) } else { self.needed };
-                self.stride = (MORE * self.stride / (MORE + self.stride)).max(1);
+                self.stride = (MORE * self.stride / (MORE + self.stride)).max(self.stride.div_ceil(2)).max(1);
                 (self.calm, self.tried) = (0, true);
             }
         }
