@@ -145,10 +145,10 @@ impl Network for Loaded {
                 Ok(())
             }
             Batch::There { from, bound, next } => {
-                if !bound.iter().any(|bound| bound.size == size) {
+                *next = bound.iter().position(|bound| bound.size == size).unwrap_or(bound.len());
+                if *next == bound.len() {
                     bound.push(Bound::new(&self.session, &self.model, from, size)?);
                 }
-                *next = bound.iter().position(|bound| bound.size == size).unwrap_or_default();
                 bound[*next].put(&self.model.input, tensors).map_err(broken)
             }
         }

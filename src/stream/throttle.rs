@@ -108,7 +108,7 @@ impl<'a> Throttle<'a> {
             self.calm += 1;
             if self.calm >= self.needed && self.stride > 1 {
                 self.needed = if self.tried { (self.needed / 2).max(CALM) } else { self.needed };
-                self.stride = (MORE * self.stride / (MORE + self.stride)).max(self.stride.div_ceil(2)).max(1);
+                self.stride = (MORE * self.stride / (MORE + self.stride)).max(self.stride.div_ceil(2));
                 (self.calm, self.tried) = (0, true);
             }
         }

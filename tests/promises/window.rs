@@ -22,8 +22,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Each at a number of its own: servers that look for a free one at the same time may take the same, where one that
-    /// was killed left its lock.
+    /// Each at a number of its own, so that none depends on which numbers others look for, take or leave behind.
     pub fn start() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = FIRST + std::process::id() % 1000 * 10 + NUMBER.fetch_add(1, Relaxed);
