@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -10,6 +11,10 @@ use crate::stream::Shutdown;
 
 /// What a shell expects of a program that a signal ended: 128 and the signal's number.
 const BASE: i32 = 128;
+
+/// What comes this soon after the first is still the first: coreutils' `timeout` signals the program and then its
+/// process group, and so tells it twice.
+const SAME: Duration = Duration::from_millis(500);
 
 /// Watches for signals until the process ends.
 pub struct Watch {
@@ -35,11 +40,17 @@ pub fn watch() -> std::io::Result<Watch> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let watch = Watch { shutdown: shutdown.clone(), received: Arc::clone(&received) };
     std::thread::Builder::new().name("signals".into()).spawn(move || {
+        let mut first: Option<Instant> = None;
         for signal in signals.forever() {
+            if first.is_some_and(|first| first.elapsed() < SAME) {
+                continue;
+            }
+            // By a key of the window, too, an end may have been asked for.
             if shutdown.requested() {
                 // The user does not want to wait: no file is closed, as after a kill.
                 signal_hook::low_level::exit(BASE + signal);
             }
+            first = Some(Instant::now());
             received.store(signal, Ordering::SeqCst);
             shutdown.request();
             tracing::info!("stopping: closing the files; once more to leave at once");

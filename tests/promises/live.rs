@@ -362,5 +362,5 @@ fn a_full_disk_stops_the_recording_and_not_the_watching() {
     let decoded = |line: &Value| line["fields"]["decoded"].as_u64();
     let (before, after) = (lines[..at].iter().filter_map(decoded).max(), lines[at..].iter().filter_map(decoded).max());
     assert!(after > before.map(|count| count + 100), "{}", finished.stderr);
-    assert!(finished.stdout.contains("1 failures"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("1 failures"), "{}{}", finished.stdout, finished.stderr);
 }
