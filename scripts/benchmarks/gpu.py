@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The network on a GPU, beside PyTorch on the same one, in turn. Called by scripts/bench.
 
-Needs `scripts/setup --gpu`, and a Python with PyTorch and torchvision for the second half, which is left out without them.
+Needs `scripts/setup --gpu`, and a Python with PyTorch for the second half, which is left out without it.
 """
 import argparse
 import json
@@ -27,12 +27,13 @@ def livelabel(model, device):
 
 
 def pytorch(half):
-    """torchvision's ResNet50, compiled, channels last, with tensors on the GPU."""
+    """The same network compiled, channels last, with tensors on the GPU."""
     import torch
-    import torchvision
+
+    import resnet50
 
     kind = torch.float16 if half else torch.float32
-    network = torchvision.models.resnet50(weights=None).eval().cuda().to(kind).to(memory_format=torch.channels_last)
+    network = resnet50.network().eval().cuda().to(kind).to(memory_format=torch.channels_last)
     network = torch.compile(network, mode="max-autotune")
     rows = []
     for size in SIZES:
@@ -53,6 +54,15 @@ def pytorch(half):
         rate = 1000 * size / statistics.mean(delays)
         rows.append({"size": size, "p50_ms": at(0.5), "p95_ms": at(0.95), "frames_per_second": rate})
     return rows
+
+
+def pytorch_version():
+    """Its release with the CUDA it was built for and cuDNN's, or nothing where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return ""
+    return f"{torch.__version__} (CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()})"
 
 
 def name_of_gpu():
@@ -84,7 +94,8 @@ def main():
                 add(f"PyTorch, {precision}", pytorch(precision == "fp16"))
             except ImportError as missing:
                 print(f"bench: PyTorch is left out: {missing}", file=sys.stderr)
-    page.put("gpu", "scripts/bench gpu", "\n".join(lines) + f"\n\nOn {name_of_gpu()}.", numbers)
+    beside = f", beside PyTorch {pytorch_version()}" if pytorch_version() else ""
+    page.put("gpu", "scripts/bench gpu", "\n".join(lines) + f"\n\nOn {name_of_gpu()}{beside}.", numbers)
 
 
 if __name__ == "__main__":
