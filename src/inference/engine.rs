@@ -15,10 +15,10 @@ use crate::inference::device::{Choice, Device, threads};
 use crate::inference::model::Model;
 use crate::inference::session::{Demand, Session};
 
-/// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights.
+/// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights. There is one for each
+/// core up to that, as a thread alone needs least for a picture: several that share one wait for each other after every layer,
+/// and for long where decoding and encoding want the cores too.
 const MOST_WORKERS: usize = 4;
-/// Cores that a single picture makes good use of.
-const CORES_A_PICTURE: usize = 4;
 /// How long a picture of a file may wait for others to fill its batch.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -136,7 +136,7 @@ impl Drop for Engine {
 
 /// A session for each worker.
 fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
-    let most = workers(demand.threads.unwrap_or_else(threads), demand.singles);
+    let most = demand.threads.unwrap_or_else(threads).clamp(1, MOST_WORKERS);
     let demand = Demand { streams: most, ..demand };
     let first = Session::load(model, demand)?;
     let others = match first.device() {
@@ -159,13 +159,6 @@ fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
         }
     };
     Ok(std::iter::once(first).chain(others).collect())
-}
-
-/// A thread alone needs least for a picture: several that share a batch wait for each other after every layer, and for
-/// long where decoding and encoding want the cores too. But a single picture is answered sooner by several.
-fn workers(cores: usize, singles: bool) -> usize {
-    let most = if singles { cores.div_ceil(CORES_A_PICTURE) } else { cores };
-    most.clamp(1, MOST_WORKERS)
 }
 
 /// One stream's way to the engine.

@@ -14,6 +14,8 @@ use crate::media::{decoding, element};
 /// supervisor is sooner; this ends what hangs behind it.
 const NETWORK_TIMEOUT_US: u64 = 8_000_000;
 const NETWORK_TIMEOUT_S: u32 = 8;
+/// How fast the test picture's bars move, in pixels a frame.
+const TEST_SPEED: i32 = 4;
 
 /// `camera ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`.
 pub(super) fn pipeline(camera: &Camera) -> Result<(gst::Pipeline, gst_app::AppSink)> {
@@ -91,7 +93,9 @@ fn source(camera: &Camera) -> Result<gst::Element> {
         Place::Test { .. } => {
             let source = element("videotestsrc")?;
             source.set_property("is-live", true);
-            source.set_property_from_str("pattern", "ball");
+            // Most of its moving pictures take longer to draw than a camera's take to decode.
+            source.set_property_from_str("pattern", "smpte75");
+            source.set_property("horizontal-speed", TEST_SPEED);
             source
         }
     })
