@@ -332,6 +332,7 @@ impl NetworkArgs {
             choice: self.device,
             batch,
             singles: false,
+            live: 0,
             rounding: self.rounding,
             threads: self.threads,
             streams: 1,

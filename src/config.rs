@@ -59,6 +59,7 @@ impl Config {
                 choice: settings.device.unwrap_or_default(),
                 batch: settings.batch,
                 singles,
+                live,
                 rounding: settings.rounding.unwrap_or_default(),
                 threads: None,
                 streams: 1,

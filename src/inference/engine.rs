@@ -15,10 +15,12 @@ use crate::inference::device::{Choice, Device, threads};
 use crate::inference::model::Model;
 use crate::inference::session::{Demand, Session};
 
-/// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights. There is one for each
-/// core up to that, as a thread alone needs least for a picture: several that share one wait for each other after every layer,
-/// and for long where decoding and encoding want the cores too.
+/// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights.
 const MOST_WORKERS: usize = 4;
+/// Cores that share a picture of a live stream where few streams are watched.
+const CORES_A_PICTURE: usize = 4;
+/// Live streams for which a worker is better alone: more of them want more pictures than cores that share them can do.
+const STREAMS_A_WORKER: usize = 4;
 /// How long a picture of a file may wait for others to fill its batch.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -136,7 +138,7 @@ impl Drop for Engine {
 
 /// A session for each worker.
 fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
-    let most = demand.threads.unwrap_or_else(threads).clamp(1, MOST_WORKERS);
+    let most = workers(demand.threads.unwrap_or_else(threads), demand.live);
     let demand = Demand { streams: most, ..demand };
     let first = Session::load(model, demand)?;
     let others = match first.device() {
@@ -159,6 +161,16 @@ fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
         }
     };
     Ok(std::iter::once(first).chain(others).collect())
+}
+
+/// A thread alone needs least for a picture: several that share one wait for each other after every layer, and for long where
+/// decoding and encoding want the cores too. But the picture of one of a few live streams is answered sooner by several.
+fn workers(cores: usize, live: usize) -> usize {
+    let most = match live {
+        0 => cores,
+        _ => cores.div_ceil(CORES_A_PICTURE).max(live / STREAMS_A_WORKER).min(cores),
+    };
+    most.clamp(1, MOST_WORKERS)
 }
 
 /// One stream's way to the engine.
@@ -272,5 +284,20 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_live_streams_share_cores_and_many_do_not() {
+        let live = |cores| [1, 4, 8, 16, 64].map(|streams| workers(cores, streams));
+        assert_eq!(live(1), [1, 1, 1, 1, 1]);
+        assert_eq!(live(2), [1, 1, 2, 2, 2]);
+        assert_eq!(live(4), [1, 1, 2, 4, 4]);
+        assert_eq!(live(16), [4, 4, 4, 4, 4]);
+        assert_eq!([1, 2, 4, 16].map(|cores| workers(cores, 0)), [1, 2, 4, 4]);
     }
 }

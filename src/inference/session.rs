@@ -17,6 +17,8 @@ pub struct Demand {
     pub batch: Option<usize>,
     /// Whether single pictures will come, and not only full batches.
     pub singles: bool,
+    /// Live streams among those that will bring pictures.
+    pub live: usize,
     pub rounding: Rounding,
     /// Threads for the network; `None` takes every core.
     pub threads: Option<usize>,
