@@ -58,6 +58,7 @@ pub struct Engine {
     device: Device,
     arithmetic: String,
     batch: usize,
+    live: usize,
     tensor_len: usize,
 }
 
@@ -81,6 +82,7 @@ impl Engine {
             device,
             arithmetic,
             batch,
+            live: demand.live,
             tensor_len: model.input.len(),
         };
         for (number, session) in sessions.into_iter().enumerate() {
@@ -118,6 +120,11 @@ impl Engine {
     /// Batches that are run at the same time.
     pub fn workers(&self) -> usize {
         self.threads.len()
+    }
+
+    /// Live streams that share it.
+    pub fn live(&self) -> usize {
+        self.live
     }
 
     /// A handle for one stream.

@@ -55,16 +55,17 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
     let keeping = Keeping::create(context, live)?;
     let seed = job.name.bytes().fold(u64::from(std::process::id()), |seed, byte| seed * 31 + u64::from(byte));
     let lateness = Lateness::new();
+    let throttle = matches!(labelling.stride, Stride::Auto).then(|| Throttle::new(&lateness, engine.live()));
     let preparer = Preparer {
         name: &job.name,
         source: LiveSource::new(live.camera.clone(), progress.ledger.clone(), began, seed),
         client: engine.client()?,
         preprocessor: Preprocessor::new(&model.input),
-        throttle: matches!(labelling.stride, Stride::Auto).then(|| Throttle::new(&lateness)),
         stride: match labelling.stride {
             Stride::Every(stride) => stride,
-            Stride::Auto => 1,
+            Stride::Auto => throttle.as_ref().map_or(1, Throttle::stride),
         },
+        throttle,
         held: u64::MAX,
         told: None,
         lost: None,

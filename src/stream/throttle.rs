@@ -76,10 +76,12 @@ pub struct Throttle<'a> {
 }
 
 impl<'a> Throttle<'a> {
-    pub fn new(lateness: &'a Lateness) -> Self {
+    /// For one of `streams` that share the network. Until it is known what that can do, each takes its part of what one
+    /// stream alone would want: the stride comes down without a frame being late, where it would go up by late ones only.
+    pub fn new(lateness: &'a Lateness, streams: usize) -> Self {
         Self {
             lateness,
-            stride: 1,
+            stride: (streams as u64).clamp(1, LARGEST),
             looked: Duration::ZERO,
             dropped: 0,
             fullest: 0,
@@ -88,6 +90,11 @@ impl<'a> Throttle<'a> {
             needed: CALM,
             tried: false,
         }
+    }
+
+    /// The stride that holds now.
+    pub fn stride(&self) -> u64 {
+        self.stride
     }
 
     /// Takes how many frames are waiting and how many were dropped so far; returns the stride that holds from now on.
@@ -126,7 +133,7 @@ mod tests {
     /// eight; returns the share of dropped frames and the strides of the last half.
     fn simulate(rate: f64, cost: f64, seconds: f64) -> (f64, Vec<u64>) {
         let lateness = Lateness::new();
-        let mut throttle = Throttle::new(&lateness);
+        let mut throttle = Throttle::new(&lateness, 1);
         let (mut waiting, mut dropped, mut held, mut free_at) = (0_usize, 0_u64, u64::MAX, 0.0_f64);
         let (mut strides, mut stride, frames) = (Vec::new(), 1, (rate * seconds) as u64);
         for i in 0..frames {
@@ -168,7 +175,7 @@ mod tests {
     #[test]
     fn it_recovers_when_the_network_does() {
         let lateness = Lateness::new();
-        let mut throttle = Throttle::new(&lateness);
+        let mut throttle = Throttle::new(&lateness, 1);
         for i in 0..20 {
             throttle.look(Duration::from_millis(600 * i), 8, 8, i);
         }
@@ -196,7 +203,7 @@ mod tests {
         let lateness: Vec<Lateness> = (0..cameras).map(|_| Lateness::new()).collect();
         let camera = |lateness| {
             let taken = VecDeque::new();
-            Camera { throttle: Throttle::new(lateness), lateness, taken, dropped: 0, held: u64::MAX }
+            Camera { throttle: Throttle::new(lateness, cameras), lateness, taken, dropped: 0, held: u64::MAX }
         };
         let mut all: Vec<Camera> = lateness.iter().map(camera).collect();
         let mut free_at = [0.0_f64; 2];
@@ -248,7 +255,7 @@ mod tests {
     /// The stride after ten seconds of frames with `delay` milliseconds each, of which the first had `first`.
     fn stride_with(first: u64, delay: u64) -> u64 {
         let lateness = Lateness::new();
-        let mut throttle = Throttle::new(&lateness);
+        let mut throttle = Throttle::new(&lateness, 1);
         lateness.add(Duration::from_millis(first), true);
         (0..300).for_each(|i| {
             lateness.add(Duration::from_millis(delay), i % throttle.stride == 0);
