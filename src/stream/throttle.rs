@@ -187,6 +187,15 @@ mod tests {
         assert_eq!(stride, 1);
     }
 
+    #[test]
+    fn each_of_many_starts_at_its_part_and_comes_down() {
+        let lateness = Lateness::new();
+        assert_eq!([0, 1, 8, 500].map(|streams| Throttle::new(&lateness, streams).stride()), [1, 1, 8, LARGEST]);
+        let mut throttle = Throttle::new(&lateness, 16);
+        let strides: Vec<u64> = (1..=9).map(|second| throttle.look(Duration::from_secs(second), 0, 8, 0)).collect();
+        assert_eq!(strides, [16, 16, 8, 8, 5, 5, 4, 4, 3]);
+    }
+
     struct Camera<'a> {
         throttle: Throttle<'a>,
         lateness: &'a Lateness,
