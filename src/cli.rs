@@ -328,15 +328,7 @@ pub struct NetworkArgs {
 impl NetworkArgs {
     /// What it asks of a session.
     pub fn demand(&self, batch: Option<usize>) -> Demand {
-        Demand {
-            choice: self.device,
-            batch,
-            singles: false,
-            live: 0,
-            rounding: self.rounding,
-            threads: self.threads,
-            streams: 1,
-        }
+        Demand { choice: self.device, batch, rounding: self.rounding, threads: self.threads, ..Demand::default() }
     }
 }
 

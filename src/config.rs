@@ -61,8 +61,7 @@ impl Config {
                 singles,
                 live,
                 rounding: settings.rounding.unwrap_or_default(),
-                threads: None,
-                streams: 1,
+                ..Demand::default()
             },
             parallel: live + settings.jobs.unwrap_or(cores),
             force: settings.force.unwrap_or(false),

@@ -93,8 +93,7 @@ fn model(command: ModelCommand) -> Result<String, Error> {
             Ok(models::show(&model, false))
         }
         ModelCommand::Verify { model, pictures, device, rounding, json } => {
-            let demand =
-                Demand { choice: device, batch: Some(2), singles: true, live: 0, rounding, threads: None, streams: 1 };
+            let demand = Demand { singles: true, rounding, ..Demand::of(device, 2) };
             models::verify(&models::read(model.as_deref())?, &pictures, demand, json)
         }
     }

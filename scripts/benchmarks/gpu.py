@@ -56,13 +56,13 @@ def pytorch(half):
     return rows
 
 
-def pytorch_version():
-    """Its release with the CUDA it was built for and cuDNN's, or nothing where it is not installed."""
+def beside_pytorch():
+    """Words for its release, the CUDA it was built for and cuDNN's; none where it is not installed."""
     try:
         import torch
     except ImportError:
         return ""
-    return f"{torch.__version__} (CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()})"
+    return f", beside PyTorch {torch.__version__} (CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()})"
 
 
 def name_of_gpu():
@@ -94,8 +94,7 @@ def main():
                 add(f"PyTorch, {precision}", pytorch(precision == "fp16"))
             except ImportError as missing:
                 print(f"bench: PyTorch is left out: {missing}", file=sys.stderr)
-    beside = f", beside PyTorch {pytorch_version()}" if pytorch_version() else ""
-    page.put("gpu", "scripts/bench gpu", "\n".join(lines) + f"\n\nOn {name_of_gpu()}{beside}.", numbers)
+    page.put("gpu", "scripts/bench gpu", "\n".join(lines) + f"\n\nOn {name_of_gpu()}{beside_pytorch()}.", numbers)
 
 
 if __name__ == "__main__":

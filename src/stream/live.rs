@@ -55,17 +55,21 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
     let keeping = Keeping::create(context, live)?;
     let seed = job.name.bytes().fold(u64::from(std::process::id()), |seed, byte| seed * 31 + u64::from(byte));
     let lateness = Lateness::new();
-    let throttle = matches!(labelling.stride, Stride::Auto).then(|| Throttle::new(&lateness, engine.live()));
+    let (throttle, stride) = match labelling.stride {
+        Stride::Every(stride) => (None, stride),
+        Stride::Auto => {
+            let throttle = Throttle::new(&lateness, engine.live());
+            let stride = throttle.stride();
+            (Some(throttle), stride)
+        }
+    };
     let preparer = Preparer {
         name: &job.name,
         source: LiveSource::new(live.camera.clone(), progress.ledger.clone(), began, seed),
         client: engine.client()?,
         preprocessor: Preprocessor::new(&model.input),
-        stride: match labelling.stride {
-            Stride::Every(stride) => stride,
-            Stride::Auto => throttle.as_ref().map_or(1, Throttle::stride),
-        },
         throttle,
+        stride,
         held: u64::MAX,
         told: None,
         lost: None,
