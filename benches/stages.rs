@@ -29,7 +29,7 @@ fn smoothing(criterion: &mut Criterion) {
 
 fn preprocessing(criterion: &mut Criterion) {
     let mean = [103.939, 116.779, 123.68];
-    let spec = InputSpec { name: "pixels".into(), size: 224, channels: Channels::Bgr, mean, scale: 1.0 };
+    let spec = InputSpec { name: "pixels".into(), size: 224, channels: Channels::Bgr, mean, scale: [1.0; 3] };
     let mut preprocessor = Preprocessor::new(&spec);
     let mut tensor = vec![0.0; spec.len()];
     for size in SIZES {

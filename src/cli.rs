@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::frames::Layout;
+use crate::frames::Layout as FolderLayout;
 use crate::inference::device::Choice;
 use crate::inference::rounding::Rounding;
 use crate::inference::session::Demand;
@@ -13,6 +13,7 @@ use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::recorder::Container;
 use crate::onnx::graph::Precision;
+use crate::onnx::import::{Layout, Softmax};
 use crate::settings::{Keep, Kind, Settings, parse_span};
 
 /// Labels what people do in video.
@@ -276,7 +277,7 @@ pub struct FramesArgs {
     pub every: crate::frames::Every,
     /// One folder for all, or one for each video
     #[arg(long, value_enum, default_value = "flat")]
-    pub layout: Layout,
+    pub layout: FolderLayout,
     /// No progress and no summary
     #[arg(long)]
     pub quiet: bool,
@@ -332,6 +333,68 @@ impl NetworkArgs {
     }
 }
 
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The ONNX file: pictures in, a number for each label out
+    #[arg(value_name = "THEIR.onnx")]
+    pub file: PathBuf,
+    /// Names of its classes in their order: one a line, or a JSON list
+    #[arg(long, value_name = "FILE")]
+    pub labels: PathBuf,
+    /// What is subtracted from each channel, of 0 to 255: one number, or one for each channel
+    #[arg(
+        long,
+        value_name = "M[,M,M]",
+        value_delimiter = ',',
+        num_args = 1,
+        default_value = "0",
+        allow_hyphen_values = true
+    )]
+    pub mean: Vec<f32>,
+    /// What is multiplied after that, like 0.00392157 for 0 to 1; one number, or one for each channel
+    #[arg(long, value_name = "S[,S,S]", value_delimiter = ',', num_args = 1, default_value = "1")]
+    pub scale: Vec<f32>,
+    /// Order of the channels; mean and scale are in the same order
+    #[arg(long, value_enum, default_value = "rgb", ignore_case = true)]
+    pub channels: ChannelOrder,
+    /// Height and width of its pictures [default: what the file says]
+    #[arg(long, value_name = "N")]
+    pub size: Option<usize>,
+    /// Where the channels stand in its input [default: what its shape tells]
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
+    /// Which output has a number for each label, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub output_name: Option<String>,
+    /// Whether its numbers are turned into probabilities
+    #[arg(long, value_enum, default_value = "auto")]
+    pub softmax: Softmax,
+    /// Number of frames to average that the file shall ask for
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub window: usize,
+    /// Confidence below which no label is shown that the file shall ask for
+    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    pub threshold: f64,
+    /// Pictures to try it on; what it sees is printed
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub pictures: Vec<PathBuf>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Write over a file that exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Order of a picture's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ChannelOrder {
+    /// PyTorch, timm, most of Keras
+    Rgb,
+    /// OpenCV, Caffe, Keras' ResNet50 and VGG
+    Bgr,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
     /// Print what a model file says of itself
@@ -362,6 +425,8 @@ pub enum ModelCommand {
         #[arg(long)]
         force: bool,
     },
+    /// Make a model file from any image classifier that was exported as ONNX
+    Import(Box<ImportArgs>),
     /// Load a model, run it and check its answers; with pictures, print what it sees in them
     Verify {
         /// [default: models/drinking-cooking.int8.onnx]

@@ -92,6 +92,7 @@ fn model(command: ModelCommand) -> Result<String, Error> {
             let model = models::build(&backbone, head, labels, precision, &output, force)?;
             Ok(models::show(&model, false))
         }
+        ModelCommand::Import(args) => models::import(&args),
         ModelCommand::Verify { model, pictures, device, rounding, json } => {
             let demand = Demand { singles: true, rounding, ..Demand::of(device, 2) };
             models::verify(&models::read(model.as_deref())?, &pictures, demand, json)

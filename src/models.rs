@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::cli::{ChannelOrder, ImportArgs};
 use crate::error::{Error, Result};
-use crate::inference::device::{Device, INT8, candidates, survey};
+use crate::inference::device::{Choice, Device, INT8, candidates, survey};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::{Demand, Session};
+use crate::inference::slices;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
+use crate::onnx::head::check_labels;
+use crate::onnx::import::{Description, import as wrap};
 use crate::picture::file::read_picture;
 
 /// Labels that are printed for a picture.
@@ -41,7 +45,7 @@ pub fn show(model: &Model, as_json: bool) -> String {
         ("file", model.path.display().to_string()),
         ("sha256", model.sha256.clone()),
         ("labels", labels),
-        ("input", format!("{size}x{size} {:?}, minus {:?}, times {}", input.channels, input.mean, input.scale)),
+        ("input", format!("{size}x{size} {:?}, minus {:?}, times {:?}", input.channels, input.mean, input.scale)),
         ("window", model.window.to_string()),
         ("threshold", model.threshold.to_string()),
         ("precision", model.precision.clone()),
@@ -50,6 +54,9 @@ pub fn show(model: &Model, as_json: bool) -> String {
         ("metrics", model.metrics.clone()),
     ]
     .map(|(name, value)| format!("{name:<11}{value}"))
+    .into_iter()
+    .chain((!model.slices.is_empty()).then(|| format!("\n{}", slices::table(&model.labels, &model.slices))))
+    .collect::<Vec<_>>()
     .join("\n")
 }
 
@@ -79,43 +86,137 @@ pub fn build(
     Model::read(output)
 }
 
+/// Wraps a classifier of somebody else's into a model file, runs it, and says what it sees in the pictures.
+///
+/// # Errors
+/// Usage, where `output` exists; input, where the file is no image classifier with these labels, or its answers are no
+/// probabilities. Nothing is written then.
+pub fn import(args: &ImportArgs) -> Result<String> {
+    let output = &args.output;
+    if output.exists() && !args.force {
+        return Err(Error::usage(format!("{}: exists already", output.display())).remedy("write over it with --force"));
+    }
+    let origin = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = std::fs::read(&args.file)
+        .map_err(|cause| Error::input(format!("{}: cannot be read", args.file.display())).because(cause))?;
+    let about = Description {
+        labels: read_labels(&args.labels)?,
+        mean: each_channel(&args.mean, "mean")?,
+        scale: each_channel(&args.scale, "scale")?,
+        channels: match args.channels {
+            ChannelOrder::Rgb => "RGB",
+            ChannelOrder::Bgr => "BGR",
+        },
+        size: args.size,
+        layout: args.layout,
+        output: args.output_name.clone(),
+        softmax: args.softmax,
+        window: args.window,
+        threshold: args.threshold,
+        origin,
+    };
+    let made = wrap(file.into(), &about)?;
+    let unwritable = |cause| {
+        Error::unavailable(format!("{}: cannot be written", output.display()))
+            .because(cause)
+            .remedy("choose a folder that can be written to and has room")
+    };
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let part = tempfile::Builder::new().suffix(".onnx").tempfile_in(folder).map_err(unwritable)?;
+    std::fs::write(part.path(), &made).map_err(unwritable)?;
+    let mut model = Model::read(part.path())?;
+    // What goes wrong from here on is told of the file that the user knows.
+    model.name = about.origin.clone();
+    let (_, seen) = classify(&model, &args.pictures, Demand::of(Choice::Auto, 2)).map_err(|error| {
+        let told = error.to_string().replace(&part.path().display().to_string(), &args.file.display().to_string());
+        Error::input(format!("{}: cannot be used", args.file.display())).because(told)
+    })?;
+    part.persist(output).map_err(|cause| unwritable(cause.error))?;
+    let model = Model::read(output)?;
+    let lines = std::iter::once(show(&model, false)).chain(seen.iter().map(|seen| seen.line(&model)));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn read_labels(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).map_err(|cause| {
+        Error::input(format!("{}: cannot be read", path.display()))
+            .because(cause)
+            .remedy("give a text file with one label a line")
+    })?;
+    let labels: Vec<String> = match serde_json::from_str(&text) {
+        Ok(labels) => labels,
+        Err(_) => text.lines().map(|line| line.trim().to_string()).filter(|line| !line.is_empty()).collect(),
+    };
+    check_labels(&labels).map_err(|what| {
+        Error::input(format!("{}: {what}", path.display())).remedy("write one distinct label a line")
+    })?;
+    Ok(labels)
+}
+
+/// One number for all channels, or three.
+fn each_channel(numbers: &[f32], option: &str) -> Result<[f32; 3]> {
+    match *numbers {
+        [all] if all.is_finite() => Ok([all; 3]),
+        [a, b, c] if [a, b, c].iter().all(|number| number.is_finite()) => Ok([a, b, c]),
+        _ => Err(Error::usage(format!("--{option} has {} numbers", numbers.len()))
+            .remedy("give one, or one for each of the three channels, like 123.7,116.3,103.5")),
+    }
+}
+
 /// Loads and runs a model, and classifies pictures with it.
 ///
 /// # Errors
 /// Where the model cannot be loaded, or its answers are no probabilities, or depend on the batch they are made in.
 pub fn verify(model: &Model, pictures: &[PathBuf], demand: Demand, as_json: bool) -> Result<String> {
+    let (device, seen) = classify(model, pictures, demand)?;
+    if as_json {
+        let pictures: Vec<_> = seen
+            .iter()
+            .map(|Seen { picture, logits, probabilities }| {
+                json!({"picture": picture.display().to_string(), "logits": logits, "probabilities": probabilities})
+            })
+            .collect();
+        return Ok(json!({"model": model, "device": device.to_string(), "pictures": pictures}).to_string());
+    }
+    let first = format!(
+        "{}: loads on {device}, its answers are probabilities and do not depend on the batch",
+        model.path.display(),
+    );
+    Ok(std::iter::once(first).chain(seen.iter().map(|seen| seen.line(model))).collect::<Vec<_>>().join("\n"))
+}
+
+/// What a model says of a picture file.
+struct Seen<'a> {
+    picture: &'a Path,
+    /// Empty where the model gives none.
+    logits: Vec<f32>,
+    probabilities: Vec<f32>,
+}
+
+impl Seen<'_> {
+    /// The likeliest labels.
+    fn line(&self, model: &Model) -> String {
+        let mut order: Vec<usize> = (0..self.probabilities.len()).collect();
+        order.sort_by(|&a, &b| self.probabilities[b].total_cmp(&self.probabilities[a]));
+        let best: Vec<String> =
+            order.iter().take(TOP).map(|&i| format!("{} {:.3}", model.labels[i], self.probabilities[i])).collect();
+        format!("{}: {}", self.picture.display(), best.join(", "))
+    }
+}
+
+/// Checks a model's answers on made-up tensors, and classifies pictures.
+fn classify<'a>(model: &Model, pictures: &'a [PathBuf], demand: Demand) -> Result<(Device, Vec<Seen<'a>>)> {
     let mut session = Session::load(model, demand)?;
     let mut preprocessor = Preprocessor::new(&model.input);
     check_answers(model, &mut session)?;
-    let mut results = Vec::new();
-    for path in pictures {
+    let mut seen = Vec::new();
+    for picture in pictures {
         let mut tensor = vec![0.0; model.input.len()];
-        preprocessor.prepare(&read_picture(path)?.view(), &mut tensor)?;
+        preprocessor.prepare(&read_picture(picture)?.view(), &mut tensor)?;
         let probabilities = session.run(&tensor, 1)?;
-        results.push((path, session.logits(&tensor)?, probabilities));
+        seen.push(Seen { picture, logits: session.logits(&tensor)?, probabilities });
     }
-    if as_json {
-        let pictures: Vec<_> = results
-            .iter()
-            .map(|(path, logits, probabilities)| {
-                json!({"picture": path.display().to_string(), "logits": logits, "probabilities": probabilities})
-            })
-            .collect();
-        return Ok(json!({"model": model, "device": session.device().to_string(), "pictures": pictures}).to_string());
-    }
-    let mut lines = vec![format!(
-        "{}: loads on {}, its answers are probabilities and do not depend on the batch",
-        model.path.display(),
-        session.device()
-    )];
-    for (path, _, probabilities) in results {
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-        let best: Vec<String> =
-            order.iter().take(TOP).map(|&i| format!("{} {:.3}", model.labels[i], probabilities[i])).collect();
-        lines.push(format!("{}: {}", path.display(), best.join(", ")));
-    }
-    Ok(lines.join("\n"))
+    Ok((session.device(), seen))
 }
 
 fn check_answers(model: &Model, session: &mut Session) -> Result<()> {

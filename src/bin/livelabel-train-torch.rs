@@ -1,24 +1,29 @@
 //! The trainer's command line, nothing else; `livelabel-train` starts it.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use livelabel::cli::LogFormat;
 use livelabel::error::{Error, Result};
 use livelabel::inference::model::Model;
+use livelabel::inference::session::Demand;
 use livelabel::signals::{self, Watch};
 use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
 use livelabel::train::dataset::Dataset;
 use livelabel::train::evaluate::Scope;
+use livelabel::train::events::Truth;
 use livelabel::train::fit::{self, Reporter};
 use livelabel::train::metrics::{Metrics, Prediction};
 use livelabel::train::run::{Run, check_same};
 use livelabel::train::state::EpochRecord;
+use livelabel::train::tracks::Track;
 use livelabel::train::views::Views;
-use livelabel::train::{evaluate, export, preview, sweep};
+use livelabel::train::{evaluate, events, export, merge, preview, sweep, tracks};
 use livelabel::{logging, media};
 use serde_json::json;
 
@@ -55,6 +60,11 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
         }
         Command::Preview { data, augment, seed, output } => {
             preview::write(&Dataset::read(&data, &[])?, &Views { augmentation: augment.augmentation(), seed }, &output)
+        }
+        Command::Data { folders, output, details } => {
+            let details = details.as_deref().map(merge::read_details).transpose()?.unwrap_or_default();
+            print(&merge::merge(&folders, &output, &details)?);
+            Ok(())
         }
         Command::Evaluate(args) => {
             print(&evaluated(&args)?);
@@ -99,34 +109,83 @@ fn fit(args: FitArgs, watch: &Watch) -> Result<()> {
 
 fn evaluated(args: &EvaluateArgs) -> Result<String> {
     media::init()?;
-    let model = args.model.as_deref().map(Model::read).transpose()?;
-    let kept_by = args.kept_by.as_deref().map(|run| Run::open(run)?.0.split()).transpose()?;
-    let scope = Scope { begins: args.groups.clone(), kept_by };
-    let pictures = |labels: &[String], predictions: Vec<Prediction>| {
+    let cuts = args.slices.as_deref().map(evaluate::read_cuts).transpose()?.unwrap_or_default();
+    let whole = Scope { begins: args.groups.clone(), files: args.files.clone(), ..Scope::default() };
+    let told = |labels: &[String], predictions: Vec<Prediction>| {
         let metrics = Metrics::of(labels, &predictions);
         keep(args.json.as_deref(), &json!({"labels": labels, "metrics": metrics, "predictions": predictions}))?;
-        Ok(evaluate::report(labels, &predictions))
+        Ok(evaluate::report(labels, &predictions, &cuts))
     };
-    match (&model, &args.data, &args.clips) {
-        (Some(model), Some(data), _) => pictures(&model.labels, evaluate::pictures(model, data, &scope, args.device)?),
-        (Some(model), None, Some(clips)) => {
-            let scores = evaluate::clips(model, clips, &scope, args.device)?;
-            keep(args.json.as_deref(), &json!({"labels": model.labels, "clips": scores}))?;
-            Ok(evaluate::clips_report(&model.labels, &scores))
+    if !args.run.is_empty() {
+        let (labels, mut predictions) = evaluate::runs(&args.run)?;
+        predictions.retain(|prediction| whole.has(&prediction.group, &prediction.name));
+        if predictions.is_empty() {
+            return Err(Error::input("no picture is of these groups").remedy("look at --groups and --files"));
         }
-        (Some(_), None, None) => {
+        return told(&labels, predictions);
+    }
+    let models = args.model.iter().map(|path| Model::read(path)).collect::<Result<Vec<_>>>()?;
+    let scopes = scopes(args, &whole)?;
+    let labels = models[0].labels.clone();
+    if let Some(other) = models.iter().find(|model| model.labels != labels) {
+        return Err(Error::input(format!("{}: has other labels than {}", other.name, models[0].name))
+            .remedy("give models of the same labels"));
+    }
+    let pairs = models.iter().zip(&scopes);
+    match (&args.data, &args.clips) {
+        (Some(data), _) => {
+            let mut all = Vec::new();
+            for (model, scope) in pairs {
+                all.extend(evaluate::pictures(model, data, scope, args.device)?);
+            }
+            told(&labels, all)
+        }
+        (None, Some(clips)) => {
+            let data = Dataset::read(clips, &[])?;
+            let mut all = Vec::new();
+            for (model, scope) in pairs {
+                all.extend(tracks::read(model, &data, scope, Demand::of(args.device, 0))?);
+            }
+            clips_told(args, &labels, &all)
+        }
+        (None, None) => {
             Err(Error::usage("nothing is named to evaluate on")
                 .remedy("give pictures with --data, or clips with --clips"))
         }
-        _ => {
-            let (labels, mut predictions) = evaluate::runs(&args.run)?;
-            predictions.retain(|prediction| scope.has(&prediction.group));
-            if predictions.is_empty() {
-                return Err(Error::input("no picture is of these groups").remedy("look at --groups"));
-            }
-            pictures(&labels, predictions)
+    }
+}
+
+/// What each model is looked at on.
+fn scopes(args: &EvaluateArgs, whole: &Scope) -> Result<Vec<Scope>> {
+    if args.kept_by.is_empty() && args.model.len() == 1 {
+        return Ok(vec![whole.clone()]);
+    }
+    if args.kept_by.len() != args.model.len() {
+        return Err(Error::usage(format!("{} models and {} runs", args.model.len(), args.kept_by.len()))
+            .remedy("name with --kept-by one run for each model"));
+    }
+    let scope = |(place, run): (usize, &PathBuf)| {
+        let split = Run::open(run)?.0.split()?;
+        Ok(Scope { kept_by: Some(split), unknown: args.unknown && place == 0, ..whole.clone() })
+    };
+    args.kept_by.iter().enumerate().map(scope).collect()
+}
+
+fn clips_told(args: &EvaluateArgs, labels: &[String], tracks: &[Track]) -> Result<String> {
+    let scores = evaluate::clips(labels, tracks);
+    let mut text = evaluate::clips_report(labels, &scores);
+    let mut events = serde_json::Map::new();
+    if let Some(table) = &args.events {
+        let truth = Truth::read(table)?;
+        for (place, label) in labels.iter().enumerate().filter(|(_, label)| truth.has(label)) {
+            let found = events::best(tracks, labels, place, &truth);
+            text.push_str(&format!("\n\n{}", events::report(label, &found)));
+            events
+                .insert(label.clone(), json!(found.into_iter().filter_map(|(_, _, score)| score).collect::<Vec<_>>()));
         }
     }
+    keep(args.json.as_deref(), &json!({"labels": labels, "clips": scores, "events": events}))?;
+    Ok(text)
 }
 
 /// Writes what was found to a file, if one is named.
@@ -139,11 +198,16 @@ fn keep(file: Option<&Path>, found: &serde_json::Value) -> Result<()> {
     })
 }
 
-/// Progress for people: a bar on a terminal, a line an epoch everywhere.
+/// Time between lines of progress where there is no terminal.
+const BETWEEN_LINES: Duration = Duration::from_secs(15);
+
+/// Progress for people: a bar on a terminal, a line now and then in a file, a line an epoch everywhere.
 struct Terminal {
     quiet: bool,
     bar: ProgressBar,
-    began: std::time::Instant,
+    began: Instant,
+    /// What is shown, when it began, and when the last line of it was written.
+    stage: Cell<(&'static str, Instant, Instant)>,
 }
 
 impl Terminal {
@@ -152,7 +216,8 @@ impl Terminal {
         let bar = if shown { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{prefix:>9} {bar:30} {pos}/{len}  {msg}  {per_sec}  {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { quiet, bar, began: std::time::Instant::now() }
+        let now = Instant::now();
+        Self { quiet, bar, began: now, stage: Cell::new(("", now, now)) }
     }
 
     fn show(&self, what: &'static str, done: usize, all: usize) {
@@ -162,6 +227,21 @@ impl Terminal {
             self.bar.set_prefix(what);
         }
         self.bar.set_position(done as u64);
+        if self.bar.is_hidden() && !self.quiet {
+            self.line(what, done, all);
+        }
+    }
+
+    fn line(&self, what: &'static str, done: usize, all: usize) {
+        let now = Instant::now();
+        let (before, began, last) = self.stage.get();
+        if before != what {
+            self.stage.set((what, now, now));
+        } else if now - last >= BETWEEN_LINES {
+            self.stage.set((what, began, now));
+            let rate = done as f64 / (now - began).as_secs_f64();
+            eprintln!("{what}: {done} of {all}, {rate:.1} a second");
+        }
     }
 }
 

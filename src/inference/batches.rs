@@ -27,6 +27,11 @@ impl Sizes {
         Self { ready, flat: false }
     }
 
+    /// For a file that leaves no choice.
+    pub fn fixed(batch: usize) -> Self {
+        Self { ready: vec![batch], flat: false }
+    }
+
     /// For a GPU, which does a batch in little more than the time of one: 1, and each fourfold up to `batch`.
     pub fn of_gpu(batch: usize) -> Self {
         let mut ready: Vec<usize> =

@@ -13,3 +13,4 @@ pub mod preprocess;
 pub mod rounding;
 pub mod runtime;
 pub mod session;
+pub mod slices;

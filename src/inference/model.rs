@@ -11,8 +11,10 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::inference::network::Output;
+use crate::inference::slices::Slice;
 use crate::locate;
-use crate::onnx::build::{METADATA_VERSION, PROBABILITIES};
+use crate::onnx::build::{METADATA_VERSION, PROBABILITIES, SLICES};
 use crate::onnx::head::check_labels;
 use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, TensorProto, ValueInfoProto};
 
@@ -20,6 +22,8 @@ use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, TensorProto, ValueInfoProt
 pub const DEFAULT: &str = "models/drinking-cooking.int8.onnx";
 /// Predictions to average, at most: they are kept in memory.
 pub const LONGEST_WINDOW: usize = 1_000_000;
+/// The most pictures that a file may fix for each run.
+const LARGEST_BATCH: i64 = 256;
 /// Operator sets that ONNX Runtime carries itself.
 const KNOWN_DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 
@@ -39,7 +43,8 @@ pub struct InputSpec {
     pub channels: Channels,
     /// In the order of `channels`, of 0–255.
     pub mean: [f32; 3],
-    pub scale: f32,
+    /// In the same order.
+    pub scale: [f32; 3],
 }
 
 impl InputSpec {
@@ -63,7 +68,15 @@ pub struct Model {
     /// Of the whole file, in hexadecimal.
     pub sha256: String,
     pub labels: Vec<String>,
+    /// What it gives for a picture,
+    #[serde(skip)]
+    pub output: Output,
+    /// and how many numbers that are: one for each label, for a classifier.
+    #[serde(skip)]
+    pub width: usize,
     pub input: InputSpec,
+    /// Pictures that each run of the network has, where the file does not leave that open.
+    pub batch: Option<usize>,
     /// Number of predictions to average, where the user names none.
     pub window: usize,
     /// Bound below which no label is shown, where the user names none.
@@ -72,6 +85,8 @@ pub struct Model {
     pub backbone: String,
     pub trained_on: String,
     pub metrics: String,
+    /// How good it is on parts of what it was checked on, where the file tells.
+    pub slices: Vec<Slice>,
 }
 
 impl Model {
@@ -87,7 +102,7 @@ impl Model {
                 .because(cause)
                 .remedy("run scripts/setup to build the shipped model, or name another with --model")
         })?);
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = checksum(&bytes);
         let proto = ModelProto::decode(bytes).map_err(|cause| not_onnx(&origin).because(cause))?;
         check_self_contained(&proto, &origin)?;
         let metadata = Metadata::of(&proto, &origin)?;
@@ -95,7 +110,7 @@ impl Model {
         let size: usize = metadata.json("input.size")?;
         let channels = metadata.one_of("input.channels", &[("BGR", Channels::Bgr), ("RGB", Channels::Rgb)])?;
         metadata.one_of("input.layout", &[("NCHW", ())])?;
-        let input = check_shapes(&proto, size, labels.len(), &origin)?;
+        let (input, batch) = check_shapes(&proto, size, labels.len(), &origin)?;
         let window: usize = metadata.json("window")?;
         let threshold: f64 = metadata.json("threshold")?;
         if !(1..=LONGEST_WINDOW).contains(&window) {
@@ -110,20 +125,51 @@ impl Model {
             path: path.to_path_buf(),
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             sha256,
+            output: Output::Probabilities,
+            width: labels.len(),
             labels,
             input: InputSpec {
                 name: input,
                 size,
                 channels,
                 mean: metadata.json("input.mean")?,
-                scale: metadata.json("input.scale")?,
+                scale: metadata.scale()?,
             },
+            batch,
             window,
             threshold,
             precision: metadata.text("precision"),
             backbone: metadata.text("backbone"),
             trained_on: metadata.text("trained_on"),
             metrics: metadata.text("metrics"),
+            slices: metadata.slices()?,
+        })
+    }
+
+    /// The frozen layers of a network, which [`crate::onnx::build::frozen`] wrote to `path`: `width` numbers for each
+    /// picture as `input` describes it.
+    ///
+    /// # Errors
+    /// Failed, where the file cannot be read.
+    pub fn frozen(path: &Path, input: InputSpec, width: usize) -> Result<Self> {
+        let bytes = fs::read(path)
+            .map_err(|cause| Error::failed(format!("{}: cannot be read", path.display())).because(cause))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            sha256: checksum(&bytes),
+            labels: Vec::new(),
+            output: Output::Features,
+            width,
+            input,
+            batch: None,
+            window: 1,
+            threshold: 0.0,
+            precision: "fp32".into(),
+            backbone: String::new(),
+            trained_on: String::new(),
+            metrics: String::new(),
+            slices: Vec::new(),
         })
     }
 
@@ -137,6 +183,11 @@ impl Model {
                 .remedy("run scripts/setup, or name a model with --model")
         })
     }
+}
+
+/// In hexadecimal.
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn not_onnx(origin: &str) -> Error {
@@ -161,8 +212,8 @@ fn check_self_contained(proto: &ModelProto, origin: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks input and output against the metadata; returns the input's name.
-fn check_shapes(proto: &ModelProto, size: usize, classes: usize, origin: &str) -> Result<String> {
+/// Checks input and output against the metadata; returns the input's name and the batch, where it is fixed.
+fn check_shapes(proto: &ModelProto, size: usize, classes: usize, origin: &str) -> Result<(String, Option<usize>)> {
     let graph = proto.graph.as_ref().ok_or_else(|| not_onnx(origin))?;
     let weights: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut inputs = graph.input.iter().filter(|input| !weights.contains(&input.name.as_str()));
@@ -171,17 +222,17 @@ fn check_shapes(proto: &ModelProto, size: usize, classes: usize, origin: &str) -
             .remedy("export it with the pictures as its only input"));
     };
     let size = size as i64;
-    check_shape(input, &[3, size, size], origin)?;
+    let batch = check_shape(input, &[3, size, size], origin)?;
     let output = graph.output.iter().find(|output| output.name == PROBABILITIES).ok_or_else(|| {
         Error::input(format!("model {origin}: has no output named {PROBABILITIES}"))
             .remedy("name the softmax output so, or build the model with `livelabel model build`")
     })?;
     check_shape(output, &[classes as i64], origin)?;
-    Ok(input.name.clone())
+    Ok((input.name.clone(), batch))
 }
 
-/// It must be float32 of any batch, and the shape after that `dims`.
-fn check_shape(value: &ValueInfoProto, dims: &[i64], origin: &str) -> Result<()> {
+/// It must be float32, and its shape after the batch `dims`. Returns the batch, where it is fixed.
+fn check_shape(value: &ValueInfoProto, dims: &[i64], origin: &str) -> Result<Option<usize>> {
     let tensor = value.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref());
     if tensor.is_none_or(|tensor| tensor.elem_type != FLOAT) {
         return Err(Error::input(format!("model {origin}: {} is not float32", value.name))
@@ -190,8 +241,8 @@ fn check_shape(value: &ValueInfoProto, dims: &[i64], origin: &str) -> Result<()>
     let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
     let found: Vec<i64> =
         shape.map(|shape| shape.dim.iter().map(|dim| dim.dim_value.unwrap_or(-1)).collect()).unwrap_or_default();
-    if found.get(1..) == Some(dims) && found[0] == -1 {
-        return Ok(());
+    if found.get(1..) == Some(dims) && (found[0] == -1 || (1..=LARGEST_BATCH).contains(&found[0])) {
+        return Ok(usize::try_from(found[0]).ok());
     }
     Err(Error::input(format!(
         "model {origin}: {} has shape {found:?}, where its metadata asks for [batch, {}]",
@@ -244,6 +295,19 @@ impl<'a> Metadata<'a> {
     fn json<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         let text = self.text(key);
         serde_json::from_str(&text).map_err(|cause| self.wrong(key, &text).because(cause))
+    }
+
+    /// None, in files without the key.
+    fn slices(&self) -> Result<Vec<Slice>> {
+        if self.entries.contains_key(SLICES) { self.json(SLICES) } else { Ok(Vec::new()) }
+    }
+
+    /// One number for all channels, or one for each.
+    fn scale(&self) -> Result<[f32; 3]> {
+        match self.json::<f32>("input.scale") {
+            Ok(scale) => Ok([scale; 3]),
+            Err(_) => self.json("input.scale"),
+        }
     }
 
     fn one_of<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T> {

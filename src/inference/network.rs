@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::inference::device::Device;
 use crate::inference::model::Model;
-use crate::onnx::build::{LOGITS, PROBABILITIES};
+use crate::onnx::build::{FROZEN, LOGITS, PROBABILITIES};
 
 /// What a network can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Output {
     Probabilities,
     /// The numbers before the softmax.
     Logits,
+    /// What the frozen layers of a network make of a picture, for the trainer.
+    Features,
 }
 
 impl Output {
@@ -18,6 +20,7 @@ impl Output {
         match self {
             Output::Probabilities => PROBABILITIES,
             Output::Logits => LOGITS,
+            Output::Features => FROZEN,
         }
     }
 }
@@ -36,8 +39,8 @@ pub trait Network: Send {
     /// Failed, with the library's reason.
     fn put(&mut self, tensors: &[&[f32]], size: usize) -> Result<()>;
 
-    /// Runs the batch that was put in last; appends the numbers of its first `count` pictures to `rows`, `classes` for
-    /// each.
+    /// Runs the batch that was put in last; appends the numbers of its first `count` pictures to `rows`: as many for
+    /// each as the model gives.
     ///
     /// # Errors
     /// Failed, with the library's reason.
@@ -61,12 +64,12 @@ pub fn fill(places: &mut [f32], tensors: &[&[f32]]) {
     tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
 }
 
-/// The numbers of the first `count` pictures, `classes` for each.
+/// The numbers of the first `count` pictures, `width` for each.
 ///
 /// # Errors
 /// Failed, where there are fewer.
-pub fn first(numbers: &[f32], count: usize, classes: usize) -> Result<&[f32]> {
-    numbers.get(..count * classes).ok_or_else(|| broken("it gives fewer numbers than its labels"))
+pub fn first(numbers: &[f32], count: usize, width: usize) -> Result<&[f32]> {
+    numbers.get(..count * width).ok_or_else(|| broken("it gives fewer numbers than its labels"))
 }
 
 /// A device that will not have `model`.

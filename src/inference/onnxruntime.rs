@@ -26,7 +26,7 @@ pub struct Loaded {
 struct Facts {
     input: String,
     size: usize,
-    classes: usize,
+    width: usize,
     outputs: Vec<Output>,
 }
 
@@ -77,8 +77,8 @@ impl Loaded {
         let model = Facts {
             input: model.input.name.clone(),
             size: model.input.size,
-            classes: model.labels.len(),
-            outputs: [Output::Probabilities, Output::Logits].into_iter().filter(given).collect(),
+            width: model.width,
+            outputs: [Output::Probabilities, Output::Logits, Output::Features].into_iter().filter(given).collect(),
         };
         let batch = match device {
             Device::Cuda(number) => {
@@ -155,10 +155,10 @@ impl Network for Loaded {
     }
 
     fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
-        let classes = self.model.classes;
+        let width = self.model.width;
         let mut append = |outputs: SessionOutputs| {
             let (_, numbers) = outputs[output.name()].try_extract_tensor::<f32>().map_err(broken)?;
-            rows.extend_from_slice(first(numbers, count, classes)?);
+            rows.extend_from_slice(first(numbers, count, width)?);
             Ok(())
         };
         match &self.batch {

@@ -51,7 +51,9 @@ impl Plan {
         let compile = |kept: Option<&Path>| {
             self.compile(model, size, kept).map_err(|cause| unusable(Device::OpenVino, model, cause))
         };
-        let Some(cache) = Cache::of(model) else { return Compiled::new(compile(None)?, model, size) };
+        // The layers that a trainer froze are run once, and not kept.
+        let cache = if model.output == Output::Features { None } else { Cache::of(model) };
+        let Some(cache) = cache else { return Compiled::new(compile(None)?, model, size) };
         let how = format!("openvino-{}-{}x{}x{size}", self.hint(model), self.threads, self.streams);
         // What compiling takes goes with what it made.
         let kept = match cache.find(&how) {
@@ -98,17 +100,18 @@ pub struct Compiled {
     /// The request's own memory for a batch.
     input: Tensor,
     size: usize,
-    classes: usize,
+    width: usize,
+    output: Output,
     logits: bool,
 }
 
 impl Compiled {
     fn new(network: CompiledModel, model: &Model, size: usize) -> Result<Self> {
         let logits = network.get_output_by_name(Output::Logits.name()).is_ok();
-        Self::of(Arc::new(Mutex::new(network)), size, model.labels.len(), logits)
+        Self::of(Arc::new(Mutex::new(network)), size, model.width, model.output, logits)
     }
 
-    fn of(network: Arc<Mutex<CompiledModel>>, size: usize, classes: usize, logits: bool) -> Result<Self> {
+    fn of(network: Arc<Mutex<CompiledModel>>, size: usize, width: usize, output: Output, logits: bool) -> Result<Self> {
         let made = || {
             let request = network.lock().unwrap_or_else(PoisonError::into_inner).create_infer_request()?;
             let input = request.get_input_tensor()?;
@@ -119,7 +122,7 @@ impl Compiled {
                 .because(cause)
                 .remedy("take a smaller --batch, or --device cpu")
         })?;
-        Ok(Self { network, request, input, size, classes, logits })
+        Ok(Self { network, request, input, size, width, output, logits })
     }
 }
 
@@ -129,7 +132,7 @@ impl Network for Compiled {
     }
 
     fn gives(&self, output: Output) -> bool {
-        output == Output::Probabilities || self.logits
+        output == self.output || (output == Output::Logits && self.logits)
     }
 
     fn put(&mut self, tensors: &[&[f32]], _: usize) -> Result<()> {
@@ -140,12 +143,12 @@ impl Network for Compiled {
     fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
         self.request.infer().map_err(broken)?;
         let numbers = self.request.get_tensor(output.name()).map_err(broken)?;
-        rows.extend_from_slice(first(numbers.get_data::<f32>().map_err(broken)?, count, self.classes)?);
+        rows.extend_from_slice(first(numbers.get_data::<f32>().map_err(broken)?, count, self.width)?);
         Ok(())
     }
 
     fn sibling(&self) -> Result<Option<Box<dyn Network>>> {
-        let sibling = Self::of(Arc::clone(&self.network), self.size, self.classes, self.logits)?;
+        let sibling = Self::of(Arc::clone(&self.network), self.size, self.width, self.output, self.logits)?;
         Ok(Some(Box::new(sibling)))
     }
 }

@@ -58,16 +58,17 @@ fn to_channels(spec: &InputSpec, colorimetry: Colorimetry, [y, u, v]: [&[u8]; 3]
     let (first, rest) = tensor.split_at_mut(area);
     let (green, last) = rest.split_at_mut(area);
     // The means follow the channels' order in the tensor, whichever that is.
-    let (red, blue, mean_red, mean_blue) = match spec.channels {
-        Channels::Bgr => (last, first, spec.mean[2], spec.mean[0]),
-        Channels::Rgb => (first, last, spec.mean[0], spec.mean[2]),
+    let (red, blue, r, b) = match spec.channels {
+        Channels::Bgr => (last, first, 2, 0),
+        Channels::Rgb => (first, last, 0, 2),
     };
-    let centred = |value: f32, mean: f32| (value.clamp(0.0, 255.0) - mean) * spec.scale;
+    let (mean, scale) = (spec.mean, spec.scale);
+    let centred = |value: f32, channel: usize| (value.clamp(0.0, 255.0) - mean[channel]) * scale[channel];
     for i in 0..area {
         let (y, u, v) = (gain * (f32::from(y[i]) - black), f32::from(u[i]) - 128.0, f32::from(v[i]) - 128.0);
-        red[i] = centred(y + red_v * v, mean_red);
-        green[i] = centred(y - green_u * u - green_v * v, spec.mean[1]);
-        blue[i] = centred(y + blue_u * u, mean_blue);
+        red[i] = centred(y + red_v * v, r);
+        green[i] = centred(y - green_u * u - green_v * v, 1);
+        blue[i] = centred(y + blue_u * u, b);
     }
 }
 
@@ -78,7 +79,7 @@ mod tests {
     use crate::picture::{Matrix, OwnedPicture, Range};
 
     fn spec(size: usize, channels: Channels) -> InputSpec {
-        InputSpec { name: "pixels".into(), size, channels, mean: [10.0, 20.0, 30.0], scale: 0.5 }
+        InputSpec { name: "pixels".into(), size, channels, mean: [10.0, 20.0, 30.0], scale: [0.5; 3] }
     }
 
     fn tensor(spec: &InputSpec, picture: &OwnedPicture) -> Vec<f32> {

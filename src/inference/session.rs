@@ -42,7 +42,9 @@ pub struct Session {
     batch: usize,
     arithmetic: String,
     size: usize,
-    classes: usize,
+    output: Output,
+    /// Numbers that the network gives for each picture.
+    width: usize,
 }
 
 impl Session {
@@ -68,11 +70,12 @@ impl Session {
     }
 
     fn load_on(model: &Model, device: Device, demand: Demand) -> Result<Self> {
-        let batch = demand.batch.unwrap_or(device.batch());
-        let sizes = match device {
-            Device::Cpu => Sizes::any(),
-            Device::OpenVino => Sizes::of_cpu(batch, demand.singles),
-            Device::Cuda(_) => Sizes::of_gpu(batch),
+        let batch = model.batch.unwrap_or(demand.batch.unwrap_or(device.batch()));
+        let sizes = match (model.batch, device) {
+            (Some(fixed), _) => Sizes::fixed(fixed),
+            (None, Device::Cpu) => Sizes::any(),
+            (None, Device::OpenVino) => Sizes::of_cpu(batch, demand.singles),
+            (None, Device::Cuda(_)) => Sizes::of_gpu(batch),
         };
         let (threads, streams) = (demand.threads.unwrap_or_else(threads), demand.streams.max(1));
         let networks: Vec<Box<dyn Network>> = match device {
@@ -92,7 +95,8 @@ impl Session {
             batch,
             arithmetic: demand.rounding.arithmetic(&model.precision, device),
             size: model.input.size,
-            classes: model.labels.len(),
+            output: model.output,
+            width: model.width,
         };
         session.warm_up().map_err(|error| match device {
             Device::Cpu => error,
@@ -128,7 +132,8 @@ impl Session {
         &self.arithmetic
     }
 
-    /// Classifies `count` pictures whose tensors stand one after the other; returns `classes` numbers for each.
+    /// Classifies `count` pictures whose tensors stand one after the other; returns the model's
+    /// `width` numbers for each.
     ///
     /// # Errors
     /// Failed, with the library's reason.
@@ -143,11 +148,11 @@ impl Session {
     /// # Errors
     /// Failed, with the library's reason.
     pub fn run_each(&mut self, tensors: &[&[f32]]) -> Result<Vec<f32>> {
-        let mut rows = Vec::with_capacity(tensors.len() * self.classes);
+        let mut rows = Vec::with_capacity(tensors.len() * self.width);
         let mut rest = tensors;
         for piece in self.sizes.pieces(tensors.len()) {
             let (now, later) = rest.split_at(piece.count);
-            self.run_piece(Output::Probabilities, now, piece, &mut rows)?;
+            self.run_piece(self.output, now, piece, &mut rows)?;
             rest = later;
         }
         Ok(rows)
@@ -158,9 +163,10 @@ impl Session {
     /// # Errors
     /// Failed, with the library's reason.
     pub fn run_again(&mut self, count: usize) -> Result<Vec<f32>> {
-        let mut rows = Vec::with_capacity(count * self.classes);
+        let mut rows = Vec::with_capacity(count * self.width);
         if let Some(piece) = self.sizes.pieces(count).last() {
-            self.network(piece.size)?.run(piece.count, Output::Probabilities, &mut rows)?;
+            let output = self.output;
+            self.network(piece.size)?.run(piece.count, output, &mut rows)?;
         }
         Ok(rows)
     }
@@ -200,7 +206,7 @@ impl Session {
         let sizes = if self.sizes.ready().is_empty() { vec![1] } else { self.sizes.ready().to_vec() };
         for size in sizes {
             let tensors = vec![zeros.as_slice(); size];
-            self.run_piece(Output::Probabilities, &tensors, Piece { count: size, size }, &mut Vec::new())?;
+            self.run_piece(self.output, &tensors, Piece { count: size, size }, &mut Vec::new())?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! `livelabel model build`: weights and a head in, one model file out.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::onnx::graph::{GraphBuilder, Precision};
 use crate::onnx::head::{Head, Pooling};
-use crate::onnx::resnet::{self, GraphLayers, INPUT_SIZE};
+use crate::onnx::resnet::{self, GraphLayers, INPUT_SIZE, Stage};
 use crate::onnx::weights::Weights;
 
 /// Version of the metadata's meaning, stored as `livelabel.version`.
@@ -20,11 +21,34 @@ pub const INPUT: &str = "pixels";
 pub const PROBABILITIES: &str = "probabilities";
 /// Name of the output before the softmax, `[batch, classes]`, float32.
 pub const LOGITS: &str = "logits";
+/// Name of the output of [`frozen`], `[batch, …]`, float32.
+pub const FROZEN: &str = "frozen";
+/// Key of the metadata that tells how good a model is on parts of what it was checked on; the only one that may be missing.
+pub const SLICES: &str = "slices";
 /// ImageNet's mean in BGR order, as Keras' `caffe` preprocessing subtracts it.
 pub const MEAN: [f32; 3] = [103.939, 116.779, 123.68];
 
 const DEFAULT_WINDOW: &str = "128";
 const DEFAULT_THRESHOLD: &str = "0.0";
+
+/// Where the backbone is cut for a training: what is before is frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// After pooling: 2048 numbers for each picture.
+    Pooled(Pooling),
+    /// In front of a stage: a map of [`Stage::input`].
+    Before(Stage),
+}
+
+impl Cut {
+    /// The shape of what is frozen, for each picture.
+    pub fn shape(self) -> Vec<usize> {
+        match self {
+            Cut::Pooled(_) => vec![resnet::FEATURES],
+            Cut::Before(stage) => stage.input().to_vec(),
+        }
+    }
+}
 
 /// Where the classifier comes from.
 #[derive(Clone, Debug)]
@@ -61,6 +85,34 @@ pub fn build(backbone: &Path, head: &HeadSource, precision: Precision, output: &
     })
 }
 
+/// The layers before `cut` as a model file of their own, for [`crate::inference::model::Model::frozen`].
+///
+/// # Errors
+/// Input, where the weights do not fit.
+pub fn frozen(weights: &Weights, cut: Cut) -> Result<Vec<u8>> {
+    let mut graph = GraphBuilder::new("livelabel-frozen", Precision::Fp32);
+    let input = graph.input(INPUT, &[3, INPUT_SIZE as i64, INPUT_SIZE as i64]);
+    let mut layers = GraphLayers { graph: &mut graph, weights, trained: &HashMap::new() };
+    let features = match cut {
+        Cut::Before(stage) => resnet::before(stage, &mut layers, &input)?,
+        Cut::Pooled(pooling) => {
+            let map = resnet::backbone(&mut layers, &input)?;
+            pooled(&mut graph, pooling, &map)
+        }
+    };
+    graph.float_copy(FROZEN, &features);
+    let shape: Vec<i64> = cut.shape().into_iter().map(|dim| dim as i64).collect();
+    graph.output(FROZEN, &shape);
+    Ok(graph.finish(&[]).encode_to_vec())
+}
+
+fn pooled(graph: &mut GraphBuilder, pooling: Pooling, map: &str) -> String {
+    match pooling {
+        Pooling::Mean => graph.global_mean("features", map),
+        Pooling::Max => graph.global_max("features", map),
+    }
+}
+
 fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<u8>> {
     let size = INPUT_SIZE as i64;
     let classes = head.labels.len() as i64;
@@ -68,10 +120,7 @@ fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<
     let input = graph.input(INPUT, &[3, size, size]);
     let mut layers = GraphLayers { graph: &mut graph, weights, trained: &head.backbone };
     let map = resnet::backbone(&mut layers, &input)?;
-    let features = match head.pooling {
-        Pooling::Mean => graph.global_mean("features", &map),
-        Pooling::Max => graph.global_max("features", &map),
-    };
+    let features = pooled(&mut graph, head.pooling, &map);
     let logits = head.add_to(&mut graph, &features);
     let logits = graph.float_copy(LOGITS, &logits);
     graph.softmax(PROBABILITIES, &logits);
@@ -82,7 +131,7 @@ fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<
 
 fn metadata(head: &Head, precision: Precision) -> Vec<(String, String)> {
     let or = |note: &Option<String>, default: &str| note.clone().unwrap_or_else(|| default.into());
-    [
+    let required = [
         ("livelabel.version", METADATA_VERSION.into()),
         ("labels", json!(head.labels).to_string()),
         ("input.size", INPUT_SIZE.to_string()),
@@ -96,7 +145,7 @@ fn metadata(head: &Head, precision: Precision) -> Vec<(String, String)> {
         ("backbone", "keras-resnet50-imagenet".into()),
         ("trained_on", or(&head.notes.trained_on, "not recorded")),
         ("metrics", or(&head.notes.metrics, "not recorded")),
-    ]
-    .map(|(key, value): (&str, String)| (key.into(), value))
-    .into()
+    ];
+    let slices = head.notes.slices.clone().map(|slices| (SLICES, slices));
+    required.into_iter().chain(slices).map(|(key, value): (&str, String)| (key.into(), value)).collect()
 }

@@ -174,7 +174,8 @@ pub struct Weight {
     pub values: Vec<f32>,
 }
 
-fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
+/// A float32 tensor `[batch, dims…]` with a dynamic batch.
+pub fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
     let batch = DimensionProto { dim_value: None, dim_param: Some("batch".into()) };
     let fixed = dims.iter().map(|&dim| DimensionProto { dim_value: Some(dim), dim_param: None });
     let shape = TensorShapeProto { dim: std::iter::once(batch).chain(fixed).collect() };
@@ -182,10 +183,12 @@ fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
     ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }
 
-fn int(name: &str, i: i64) -> AttributeProto {
+/// An attribute that is a number.
+pub fn int(name: &str, i: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i, r#type: 2, ..Default::default() }
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+/// An attribute that is a list of numbers.
+pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), ints: values.to_vec(), r#type: 7, ..Default::default() }
 }

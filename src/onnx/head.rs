@@ -44,6 +44,8 @@ pub struct Notes {
     pub threshold: Option<String>,
     pub trained_on: Option<String>,
     pub metrics: Option<String>,
+    /// As JSON.
+    pub slices: Option<String>,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl Head {
             threshold: note("threshold"),
             trained_on: note("trained_on"),
             metrics: note("metrics"),
+            slices: note("slices"),
         };
         let pooling = match metadata.get("pooling").map(String::as_str) {
             None | Some("mean") => Pooling::Mean,

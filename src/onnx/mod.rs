@@ -5,6 +5,8 @@
 pub mod build;
 pub mod graph;
 pub mod head;
+pub mod import;
 pub mod proto;
+pub mod raw;
 pub mod resnet;
 pub mod weights;

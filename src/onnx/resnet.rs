@@ -14,10 +14,8 @@ pub const INPUT_SIZE: usize = 224;
 
 /// Channels before the first stage.
 const STEM: usize = 64;
-/// Stage name, number of blocks, inner channels. All but the first take a map of twice their own height and width.
+/// Keras' name, number of blocks and inner channels of each stage.
 const STAGES: [(&str, usize, usize); 4] = [("2", 3, 64), ("3", 4, 128), ("4", 6, 256), ("5", 3, 512)];
-/// Channels of the map that the last stage takes.
-pub const BEFORE_LAST: usize = 1024;
 
 /// A convolution of the network: its name and the shape of its weight.
 #[derive(Clone, Debug)]
@@ -26,15 +24,6 @@ pub struct Conv {
     pub kernel: usize,
     pub from: usize,
     pub to: usize,
-}
-
-/// Where a stage halves height and width.
-#[derive(Clone, Copy)]
-struct Halving {
-    /// In the first convolutions of its first block, as Keras does it.
-    at_entry: bool,
-    /// In the last block, for the stage behind it.
-    at_exit: bool,
 }
 
 /// What the network is made with: a graph's nodes, or tensors that are computed at once. Weights are found by name.
@@ -58,36 +47,54 @@ pub trait Layers {
 /// # Errors
 /// Those of the layers.
 pub fn backbone<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
-    let mut x = stem(layers, input)?;
-    let mut channels = STEM;
-    for (i, stage) in STAGES.iter().enumerate() {
-        let halving = Halving { at_entry: false, at_exit: i + 1 < STAGES.len() };
-        x = blocks(layers, stage, x, channels, halving)?;
-        channels = 4 * stage.2;
-    }
-    Ok(x)
+    let map = before(Stage::Second, layers, input)?;
+    from(Stage::Second, layers, map)
 }
 
-/// All but the last stage, for those who keep the map between: `[batch, 3, 224, 224]` to `[batch, 1024, 14, 14]`.
+/// A stage that the network can be cut in front of, counted as in the ResNet paper's table: the fourth is Keras' `res5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Second = 1,
+    Third,
+    Fourth,
+}
+
+impl Stage {
+    /// What the names of its convolutions and those of the stages after it begin with.
+    pub fn and_after(self) -> impl Iterator<Item = String> {
+        STAGES[self as usize..].iter().map(|(name, ..)| format!("res{name}"))
+    }
+
+    /// Channels, height and width of the map that the stage takes: its entry's stride is in the stage before.
+    pub fn input(self) -> [usize; 3] {
+        let side = INPUT_SIZE >> (self as usize + 2);
+        [4 * STAGES[self as usize - 1].2, side, side]
+    }
+}
+
+/// The stages before `stage`: `[batch, 3, 224, 224]` to `[batch, …stage.input()]`.
 ///
 /// # Errors
 /// Those of the layers.
-pub fn trunk<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
-    let mut x = stem(layers, input)?;
-    let mut channels = STEM;
-    for (i, stage) in STAGES[..3].iter().enumerate() {
-        x = blocks(layers, stage, x, channels, Halving { at_entry: i > 0, at_exit: false })?;
-        channels = 4 * stage.2;
-    }
-    Ok(x)
+pub fn before<L: Layers>(stage: Stage, layers: &mut L, input: &L::Map) -> Result<L::Map> {
+    let map = stem(layers, input)?;
+    stages(0..stage as usize, layers, map)
 }
 
-/// The last stage: `[batch, 1024, 14, 14]` to `[batch, 2048, 7, 7]`.
+/// `stage` and those after it: `[batch, …stage.input()]` to `[batch, 2048, 7, 7]`.
 ///
 /// # Errors
 /// Those of the layers.
-pub fn last_stage<L: Layers>(layers: &mut L, input: L::Map) -> Result<L::Map> {
-    blocks(layers, &STAGES[3], input, BEFORE_LAST, Halving { at_entry: true, at_exit: false })
+pub fn from<L: Layers>(stage: Stage, layers: &mut L, map: L::Map) -> Result<L::Map> {
+    stages(stage as usize..STAGES.len(), layers, map)
+}
+
+fn stages<L: Layers>(range: std::ops::Range<usize>, layers: &mut L, mut x: L::Map) -> Result<L::Map> {
+    for i in range {
+        let channels = if i == 0 { STEM } else { 4 * STAGES[i - 1].2 };
+        x = blocks(layers, &STAGES[i], x, channels, i + 1 < STAGES.len())?;
+    }
+    Ok(x)
 }
 
 fn stem<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
@@ -96,18 +103,17 @@ fn stem<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
     Ok(layers.max_pool("pool1", &relu))
 }
 
+/// The blocks of a stage; `halves` says whether the last one halves height and width, for the stage behind it.
 fn blocks<L: Layers>(
     layers: &mut L,
     &(stage, blocks, inner): &(&str, usize, usize),
     mut x: L::Map,
     mut channels: usize,
-    halving: Halving,
+    halves: bool,
 ) -> Result<L::Map> {
     for block in 0..blocks {
         let letter = char::from(b'a' + block as u8);
-        let here =
-            Halving { at_entry: halving.at_entry && block == 0, at_exit: halving.at_exit && block + 1 == blocks };
-        x = bottleneck(layers, &format!("{stage}{letter}"), &x, channels, inner, here)?;
+        x = bottleneck(layers, &format!("{stage}{letter}"), &x, channels, inner, halves && block + 1 == blocks)?;
         channels = 4 * inner;
     }
     Ok(x)
@@ -120,20 +126,18 @@ fn bottleneck<L: Layers>(
     input: &L::Map,
     channels: usize,
     inner: usize,
-    halving: Halving,
+    halves: bool,
 ) -> Result<L::Map> {
     let conv = |branch: &str, kernel, from, to| Conv { name: format!("res{name}_branch{branch}"), kernel, from, to };
-    let stride = |halves: bool| if halves { 2 } else { 1 };
-    let (entry, exit) = (stride(halving.at_entry), stride(halving.at_exit));
-    let a = layers.conv(&conv("2a", 1, channels, inner), input, entry)?;
+    let a = layers.conv(&conv("2a", 1, channels, inner), input, 1)?;
     let a = layers.relu(&format!("res{name}_branch2a.relu"), &a);
-    let b = layers.conv(&conv("2b", 3, inner, inner), &a, exit)?;
+    let b = layers.conv(&conv("2b", 3, inner, inner), &a, if halves { 2 } else { 1 })?;
     let b = layers.relu(&format!("res{name}_branch2b.relu"), &b);
     let c = layers.conv(&conv("2c", 1, inner, 4 * inner), &b, 1)?;
     let sum = if channels != 4 * inner {
-        let shortcut = layers.conv(&conv("1", 1, channels, 4 * inner), input, entry)?;
+        let shortcut = layers.conv(&conv("1", 1, channels, 4 * inner), input, 1)?;
         layers.add(&format!("res{name}"), &c, &shortcut)
-    } else if halving.at_exit {
+    } else if halves {
         let shortcut = layers.every_second(&format!("res{name}.shortcut"), input);
         layers.add(&format!("res{name}"), &c, &shortcut)
     } else {

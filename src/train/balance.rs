@@ -49,6 +49,8 @@ mod tests {
                 clip: false,
                 class,
                 group: group.into(),
+                detail: String::new(),
+                note: String::new(),
             })
         });
         let labels = vec!["x".into(), "y".into()];

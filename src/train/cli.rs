@@ -52,6 +52,20 @@ pub enum Command {
     },
     /// Tell how good a model is on labelled pictures, or what runs found on the pictures they kept
     Evaluate(EvaluateArgs),
+    /// Join several folders of labelled pictures or clips to one table for --data, and count what is in it
+    ///
+    /// Pictures that look alike get one group, so that copies never stand on both sides of a split.
+    Data {
+        /// Folders with class folders or a table
+        #[arg(required = true, value_name = "FOLDER")]
+        folders: Vec<PathBuf>,
+        /// The table to write
+        #[arg(long, value_name = "TABLE.tsv")]
+        output: PathBuf,
+        /// What notes say: lines of `words<TAB>detail`; the first words that a file's note has decide
+        #[arg(long, value_name = "FILE")]
+        details: Option<PathBuf>,
+    },
     /// Write a run's model file
     Export {
         #[arg(long, value_name = "RUN")]
@@ -81,9 +95,9 @@ pub struct FitArgs {
 
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Model file
-    #[arg(long, value_name = "FILE", required_unless_present = "run")]
-    pub model: Option<PathBuf>,
+    /// Model file; several, where each is looked at on what another run kept
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "run")]
+    pub model: Vec<PathBuf>,
     /// Class folders of pictures, or a .tsv table
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -93,12 +107,24 @@ pub struct EvaluateArgs {
     /// Runs whose validation pictures are taken together
     #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with_all = ["model", "data", "clips"])]
     pub run: Vec<PathBuf>,
-    /// Only groups whose names begin so; with ! in front, only the others
-    #[arg(long, value_name = "[!]START")]
+    /// What happens in the clips, as a table with path, label, start and end in seconds: tells how many events are found
+    #[arg(long, value_name = "TABLE.tsv", requires = "clips")]
+    pub events: Option<PathBuf>,
+    /// Only groups whose names begin so, or so; with ! in front, only the others
+    #[arg(long, value_name = "[!]START[,START]")]
     pub groups: Option<String>,
-    /// Only the groups that this run kept to check on
-    #[arg(long, value_name = "RUN", requires = "model")]
-    pub kept_by: Option<PathBuf>,
+    /// Only files that have this in their path
+    #[arg(long, value_name = "PART")]
+    pub files: Option<String>,
+    /// How the report is cut: lines of how groups begin, a tab, what paths have in them, a tab, a name [default: by source]
+    #[arg(long, value_name = "FILE")]
+    pub slices: Option<PathBuf>,
+    /// Only the groups that this run kept to check on: one run for each model
+    #[arg(long, value_name = "RUN", num_args = 1.., requires = "model")]
+    pub kept_by: Vec<PathBuf>,
+    /// Groups that the first of these runs has not at all, too
+    #[arg(long, requires = "kept_by")]
+    pub unknown: bool,
     /// Write figures and predictions to this file too
     #[arg(long, value_name = "FILE.json")]
     pub json: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! `livelabel-train evaluate`: how good a model file is, as the analyzer runs it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -11,16 +11,20 @@ use crate::inference::device::Choice;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::{Demand, Session};
+use crate::inference::slices::{Slice, table};
 use crate::labels::smoothing::Smoothing;
-use crate::media::source::{Event, Source};
 use crate::picture::file::read_picture;
 use crate::train::dataset::{Dataset, Item};
-use crate::train::metrics::{Metrics, Prediction, by_group};
+use crate::train::merge::source;
+use crate::train::metrics::{Metrics, Prediction, by_group, slice};
 use crate::train::run::Run;
 use crate::train::split::Split;
+use crate::train::tracks::Track;
 
 /// Pictures that go through the network at once.
 const BATCH: usize = 8;
+/// Pictures that a source must have to be a slice.
+const SLICE: usize = 20;
 /// Groups that are listed, the worst ones.
 const LISTED: usize = 20;
 
@@ -42,7 +46,7 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, choice: Choice) -> Re
     }
     let data = Dataset::read(data, &classes)?;
     let mut session = Session::load(model, Demand::of(choice, BATCH))?;
-    let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip && scope.has(&item.group)).collect();
+    let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip && scope.has(&item.group, &item.name)).collect();
     let mut predictions = Vec::new();
     for chunk in items.chunks(BATCH) {
         let read: Vec<(&Item, Result<Vec<f32>>)> =
@@ -98,73 +102,34 @@ pub struct ClipScore {
 /// Frames whose predictions are averaged: none but the own, and as many as the original.
 const WINDOWS: [usize; 2] = [1, 128];
 
-/// Runs a model over every frame of the clips of a data folder. A clip that cannot be read is named and left out.
-///
-/// # Errors
-/// Input, where there is no clip of the model's labels, or none can be read.
-pub fn clips(model: &Model, data: &Path, scope: &Scope, choice: Choice) -> Result<Vec<ClipScore>> {
-    let data = Dataset::read(data, &[])?;
-    let mut session = Session::load(model, Demand::of(choice, BATCH))?;
-    let mut scores = Vec::new();
-    for item in data.items.iter().filter(|item| item.clip && scope.has(&item.group)) {
-        let Some(class) = model.labels.iter().position(|label| *label == data.labels[item.class]) else { continue };
-        match clip(model, item, class, &mut session) {
-            Ok(score) => scores.push(score),
-            Err(error) => tracing::warn!("{error}; {} is left out", item.name),
-        }
-    }
-    if scores.is_empty() {
-        return Err(Error::input("there is no clip of the model's labels that can be read")
-            .remedy(format!("give clips in folders named {}", model.labels.join(", "))));
-    }
-    Ok(scores)
+/// How well a model does on each clip whose class is one of its labels.
+pub fn clips(labels: &[String], tracks: &[Track]) -> Vec<ClipScore> {
+    let known = |track: &&Track| labels.contains(&track.class);
+    tracks.iter().filter(known).map(|track| score(labels, track)).collect()
 }
 
-fn clip(model: &Model, item: &Item, class: usize, session: &mut Session) -> Result<ClipScore> {
-    let classes = model.labels.len();
-    let mut preprocessor = Preprocessor::new(&model.input);
-    let mut source = Source::open(&item.path, &|| false)?;
-    source.play()?;
+fn score(labels: &[String], track: &Track) -> ClipScore {
+    let class = labels.iter().position(|label| *label == track.class).unwrap_or(0);
     let mut score = ClipScore {
-        name: item.name.clone(),
-        group: item.group.clone(),
+        name: track.name.clone(),
+        group: track.group.clone(),
         class,
-        frames: 0,
+        frames: track.frames.len(),
         right: [0; 2],
         changes: [0; 2],
     };
-    let mut windows = WINDOWS.map(|window| (Smoothing::new(window, classes), None));
-    let mut tensors: Vec<f32> = Vec::new();
-    loop {
-        let ended = match source.next(Duration::from_secs(1)) {
-            None => continue,
-            Some(Event::Failed(error)) if score.frames == 0 && tensors.is_empty() => return Err(error),
-            Some(Event::Failed(_) | Event::End) => true,
-            Some(Event::Frame(frame)) => {
-                let begin = tensors.len();
-                tensors.resize(begin + model.input.len(), 0.0);
-                preprocessor.prepare(&frame.picture(), &mut tensors[begin..])?;
-                false
-            }
-        };
-        let waiting = tensors.len() / model.input.len();
-        if waiting == BATCH || (ended && waiting > 0) {
-            for row in session.run(&tensors, waiting)?.chunks_exact(classes) {
-                score.frames += 1;
-                for (number, (smoothing, shown)) in windows.iter_mut().enumerate() {
-                    let mean = smoothing.push(row);
-                    let label = (0..classes).fold(0, |best, next| if mean[next] > mean[best] { next } else { best });
-                    score.right[number] += usize::from(label == class);
-                    score.changes[number] += usize::from(shown.is_some_and(|shown| shown != label));
-                    *shown = Some(label);
-                }
-            }
-            tensors.clear();
-        }
-        if ended {
-            return Ok(score);
+    for (number, window) in WINDOWS.into_iter().enumerate() {
+        let mut smoothing = Smoothing::new(window, labels.len());
+        let mut shown = None;
+        for frame in &track.frames {
+            let mean = smoothing.push(&frame.probabilities);
+            let label = (0..labels.len()).fold(0, |best, next| if mean[next] > mean[best] { next } else { best });
+            score.right[number] += usize::from(label == class);
+            score.changes[number] += usize::from(shown.is_some_and(|shown| shown != label));
+            shown = Some(label);
         }
     }
+    score
 }
 
 /// A line a clip, a line a class, and all together.
@@ -232,29 +197,83 @@ pub fn checked(folders: &[PathBuf], labels: &[String]) -> Result<(f64, Vec<Predi
     Ok(((logarithms / folders.len() as f64).exp(), predictions))
 }
 
-/// Which groups are looked at.
+/// Which pictures or clips are looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// How their names begin, or with `!` in front, do not.
+    /// How the names of their groups begin, any of these; or with `!` in front, none of these.
     pub begins: Option<String>,
-    /// Only those that this run kept to check on.
+    /// What their paths have in them.
+    pub files: Option<String>,
+    /// Only groups that this run kept to check on.
     pub kept_by: Option<Split>,
+    /// And those that it has not at all.
+    pub unknown: bool,
 }
 
 impl Scope {
-    /// Whether a group is looked at.
-    pub fn has(&self, group: &str) -> bool {
-        let begins = self.begins.as_deref().is_none_or(|begins| match begins.strip_prefix('!') {
-            Some(not) => !group.starts_with(not),
-            None => group.starts_with(begins),
+    /// Whether a file of a group is looked at.
+    pub fn has(&self, group: &str, name: &str) -> bool {
+        let begins = self.begins.as_deref().is_none_or(|begins| {
+            let any = |list: &str| list.split(',').any(|begin| group.starts_with(begin));
+            match begins.strip_prefix('!') {
+                Some(not) => !any(not),
+                None => any(begins),
+            }
         });
-        begins && self.kept_by.as_ref().is_none_or(|split| split.validation.contains(group))
+        begins
+            && self.files.as_deref().is_none_or(|part| name.contains(part))
+            && self
+                .kept_by
+                .as_ref()
+                .is_none_or(|split| split.validation.contains(group) || (self.unknown && !split.train.contains(group)))
     }
 }
 
-/// The report with the groups that have most mistakes.
-pub fn report(labels: &[String], predictions: &[Prediction]) -> String {
+/// How predictions are cut into slices: each has a name.
+pub type Cuts = Vec<(String, Scope)>;
+
+/// Reads lines of `groups<TAB>files<TAB>name`, of which the first two are as [`Scope`] takes them and may be empty.
+///
+/// # Errors
+/// Input, where the file cannot be read or a line has not three parts.
+pub fn read_cuts(path: &Path) -> Result<Cuts> {
+    let wrong = |what: String| {
+        Error::input(format!("{}: {what}", path.display()))
+            .remedy("write lines of how groups begin, a tab, what paths have in them, a tab, and a name")
+    };
+    let text = std::fs::read_to_string(path).map_err(|cause| wrong("cannot be read".into()).because(cause))?;
+    let given = |part: &str| (!part.is_empty()).then(|| part.to_string());
+    let cut = |line: &str| match line.split('\t').collect::<Vec<_>>()[..] {
+        [groups, files, name] => {
+            Ok((name.to_string(), Scope { begins: given(groups), files: given(files), ..Scope::default() }))
+        }
+        _ => Err(wrong(format!("{line:?} has not three parts"))),
+    };
+    text.lines().filter(|line| !line.is_empty()).map(cut).collect()
+}
+
+/// The slices that `cuts` make; without any, one for each source (what a group's name begins with) of some size.
+pub fn slices(labels: &[String], predictions: &[Prediction], cuts: &Cuts) -> Vec<Slice> {
+    let mut parts: Vec<(String, Vec<&Prediction>)> = vec![("all".into(), predictions.iter().collect())];
+    for (name, scope) in cuts {
+        let inside = |prediction: &&Prediction| scope.has(&prediction.group, &prediction.name);
+        parts.push((name.clone(), predictions.iter().filter(inside).collect()));
+    }
+    if cuts.is_empty() {
+        let mut sources: BTreeMap<&str, Vec<&Prediction>> = BTreeMap::new();
+        for prediction in predictions {
+            sources.entry(source(&prediction.group)).or_default().push(prediction);
+        }
+        let large = sources.into_iter().filter(|(_, part)| part.len() >= SLICE);
+        parts.extend(large.map(|(name, part)| (name.to_string(), part)));
+    }
+    parts.iter().filter_map(|(name, part)| slice(labels, name, part)).collect()
+}
+
+/// The report with its slices and the groups that have most mistakes.
+pub fn report(labels: &[String], predictions: &[Prediction], cuts: &Cuts) -> String {
     let mut text = Metrics::of(labels, predictions).report();
+    text.push_str(&format!("\n{}\n", table(labels, &slices(labels, predictions, cuts))));
     let wrong: Vec<_> = by_group(predictions).into_iter().filter(|(_, _, wrong)| *wrong > 0).collect();
     text.push_str(&format!("\ngroups with mistakes: {}\n", wrong.len()));
     for (group, pictures, wrong) in wrong.iter().take(LISTED) {

@@ -6,67 +6,38 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::media::source::{Event, Source};
-use crate::onnx::head::Pooling;
-use crate::onnx::resnet::{BEFORE_LAST, FEATURES, INPUT_SIZE};
+use crate::onnx::build::Cut;
 use crate::onnx::weights::Weights;
 use crate::picture::Picture;
 use crate::picture::file::read_picture;
 use crate::stream::Shutdown;
 use crate::train::dataset::Dataset;
-use crate::train::network::{Backbone, pool, values};
+use crate::train::frozen::{BATCH, Frozen};
 use crate::train::store::{Entry, Kept, Store, check_limit, row_bytes};
 use crate::train::views::{SIDE, Views, content};
 
-/// Pictures that go through the network at once. The maps of more would be too large for malloc to keep, and the system
-/// would clear fresh memory for every layer.
-const BATCH: usize = 8;
 /// Pictures that are read at once, on all cores.
 const READ: usize = 16;
 /// Changes where the meaning of a row does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// Where the network is cut: what is before is frozen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// After pooling: a row is 2048 numbers.
-    Pooled(Pooling),
-    /// Before the last stage: a row is a map `[1024, 14, 14]`, in half precision.
-    LastStage,
+/// Numbers in a row of `cut`, and how they are kept.
+pub fn row(cut: Cut) -> (usize, Kept) {
+    let kept = match cut {
+        Cut::Pooled(_) => Kept::Float,
+        Cut::Before(_) => Kept::Half,
+    };
+    (cut.shape().iter().product(), kept)
 }
 
-impl Cut {
-    /// Numbers in a row, and how they are kept.
-    pub fn row(self) -> (usize, Kept) {
-        match self {
-            Cut::Pooled(_) => (FEATURES, Kept::Float),
-            Cut::LastStage => (BEFORE_LAST * (INPUT_SIZE / 16).pow(2), Kept::Half),
-        }
-    }
-
-    /// Rows to the tensor that the learning part takes.
-    pub fn tensor(self, values: &[f32], device: Device) -> Tensor {
-        let side = (INPUT_SIZE / 16) as i64;
-        let shape = match self {
-            Cut::Pooled(_) => vec![-1, FEATURES as i64],
-            Cut::LastStage => vec![-1, BEFORE_LAST as i64, side, side],
-        };
-        Tensor::from_slice(values).view(shape.as_slice()).to_device(device)
-    }
-
-    /// Pictures `[n, 3, 224, 224]` through the frozen part.
-    pub fn forward(self, backbone: &Backbone, pictures: &Tensor) -> Tensor {
-        no_grad(|| {
-            let map = backbone.trunk(pictures);
-            match self {
-                Cut::Pooled(pooling) => pool(&backbone.last_stage(&map), pooling),
-                Cut::LastStage => map,
-            }
-        })
-    }
+/// Rows to the tensor that the learning part takes.
+pub fn tensor(cut: Cut, values: &[f32], device: Device) -> Tensor {
+    let shape: Vec<i64> = std::iter::once(-1).chain(cut.shape().into_iter().map(|dim| dim as i64)).collect();
+    Tensor::from_slice(values).view(shape.as_slice()).to_device(device)
 }
 
 /// One picture or frame with its rows.
@@ -95,8 +66,8 @@ pub struct Pass<'a> {
     pub limit: u64,
 }
 
-/// The folder of the store for this backbone, cut and these views.
-pub fn folder(cache: &Path, weights: &Weights, cut: Cut, views: &Views) -> PathBuf {
+/// The folder of the store for this backbone, cut and these views, computed in `kind`.
+pub fn folder(cache: &Path, weights: &Weights, cut: Cut, kind: Kind, views: &Views) -> PathBuf {
     let mut hash = Sha256::new();
     let mut names: Vec<_> = weights.iter().collect();
     names.sort_by_key(|(name, _)| *name);
@@ -106,14 +77,14 @@ pub fn folder(cache: &Path, weights: &Weights, cut: Cut, views: &Views) -> PathB
             hash.update(value.to_le_bytes());
         }
     }
-    hash.update(format!("{VERSION} {cut:?} {views:?} {SIDE} {}", weights.epsilon));
+    hash.update(format!("{VERSION} {cut:?} {kind:?} {views:?} {SIDE} {}", weights.epsilon));
     let name: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     cache.join(name)
 }
 
 /// Bytes that the rows of all pictures take; how many frames a clip has shows only when it is read.
 pub fn needed(pass: &Pass) -> u64 {
-    let (length, kept) = pass.cut.row();
+    let (length, kept) = row(pass.cut);
     let pictures = pass.data.items.iter().zip(pass.views_of).filter(|(item, _)| !item.clip);
     let rows: usize = pictures.map(|(_, views)| views).sum();
     (rows * row_bytes(length, kept)) as u64
@@ -134,8 +105,7 @@ enum Piece {
 /// Failed, where the store cannot be written, or on a requested stop.
 pub fn compute(
     pass: &Pass,
-    backbone: &Backbone,
-    device: Device,
+    frozen: &mut Frozen,
     store: &mut Store,
     shutdown: &Shutdown,
     progress: &dyn Fn(usize, usize),
@@ -159,7 +129,7 @@ pub fn compute(
                 Piece::View(tensor) => {
                     waiting.push(tensor);
                     if waiting.len() == BATCH {
-                        flush(&mut waiting, pass.cut, backbone, device, store)?;
+                        flush(&mut waiting, frozen, store)?;
                     }
                     row += 1;
                 }
@@ -180,7 +150,7 @@ pub fn compute(
                 progress(finished, todo.len());
             }
         }
-        flush(&mut waiting, pass.cut, backbone, device, store)?;
+        flush(&mut waiting, frozen, store)?;
         for (_, entry) in done {
             store.finish(entry)?;
         }
@@ -207,14 +177,14 @@ fn key_of(content: &[u8; 32], pass: &Pass, item: usize, views: usize) -> String 
     format!("{hex} {views} views{every}")
 }
 
-fn flush(waiting: &mut Vec<Vec<f32>>, cut: Cut, backbone: &Backbone, device: Device, store: &mut Store) -> Result<()> {
+fn flush(waiting: &mut Vec<Vec<f32>>, frozen: &mut Frozen, store: &mut Store) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
-    let size = INPUT_SIZE as i64;
-    let pictures = Tensor::from_slice(&waiting.concat()).view([-1, 3, size, size]).to_device(device);
+    let pictures: Vec<&[f32]> = waiting.iter().map(Vec::as_slice).collect();
+    let rows = frozen.run(&pictures)?;
     waiting.clear();
-    store.append(&values(&cut.forward(backbone, &pictures))?)
+    store.append(&rows)
 }
 
 /// Reads the items in their order: pictures side by side, clips one after the other.

@@ -7,6 +7,7 @@ use serde_json::json;
 use tch::{Cuda, Device};
 
 use crate::error::{Error, Result};
+use crate::inference::slices::Slice;
 use crate::locate;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
@@ -19,7 +20,8 @@ use crate::train::callbacks::{Callback, History};
 use crate::train::dataset::Dataset;
 use crate::train::evaluate;
 use crate::train::features::{self, Pass, Sample};
-use crate::train::metrics::Metrics;
+use crate::train::frozen::{self, Frozen};
+use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Named};
 use crate::train::options::{FitOptions, Processor};
 use crate::train::plots;
@@ -75,7 +77,8 @@ impl Prepared {
 
         let backbone_path = backbone(options)?;
         let weights = Weights::read(&backbone_path)?;
-        let backbone = Backbone::new(&weights, device)?;
+        let kind = frozen::kind(options.rounding);
+        let backbone = Backbone::new(&weights, device, kind)?;
         let cut = cut(options.unfreeze, options.pooling);
         let views = Views { augmentation: options.augment.augmentation(), seed: options.seed };
         let kept = split.validates(&data);
@@ -87,12 +90,14 @@ impl Prepared {
             let (most, every) = (options.views, options.every);
             let pass = Pass { data: &data, views_of: &views_of, most, views: &views, cut, every, limit };
             let cache = cache(options)?;
-            let folder = features::folder(&cache, &weights, cut, &views);
+            let folder = features::folder(&cache, &weights, cut, kind, &views);
             make_room(&cache, &folder, features::needed(&pass), limit)?;
-            let (length, kind) = cut.row();
-            let mut store = Store::open(&folder, length, kind)?;
+            let (length, kept) = features::row(cut);
+            let mut store = Store::open(&folder, length, kept)?;
+            let mut frozen = Frozen::load(&weights, cut, kind, &backbone, device)?;
+            reporter.tell(&format!("features by {}", frozen.describe()));
             let told = |done, all| reporter.features(done, all);
-            let (samples, unreadable) = features::compute(&pass, &backbone, device, &mut store, shutdown, &told)?;
+            let (samples, unreadable) = features::compute(&pass, &mut frozen, &mut store, shutdown, &told)?;
             if unreadable > 0 {
                 reporter
                     .tell(&format!("{unreadable} of {} files could not be read and are left out", data.items.len()));
@@ -135,14 +140,17 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     let mut callbacks = callbacks(options, run)?;
     let mut prepared = Prepared::new(options, reporter, shutdown)?;
     run.write_json(SPLIT, &prepared.split)?;
-    let (labels, files) = (prepared.data.labels.clone(), prepared.data.items.len());
+    let labels = prepared.data.labels.clone();
     let backbone_path = prepared.backbone_path.clone();
     let mut training = prepared.training(options);
     go_on(&mut training, options, run, &mut callbacks, reporter, shutdown)?;
     plots::loss_accuracy(&training.state.history, &run.path("loss-accuracy.png"))?;
     training.restore_best();
 
-    let Outcome { temperature, metrics, told, on } = outcome(&mut training, options, run, &labels)?;
+    let cuts = options.slices.as_deref().map(evaluate::read_cuts).transpose()?.unwrap_or_default();
+    let Outcome { temperature, predictions, told, on } = outcome(&mut training, options, run, &labels)?;
+    let metrics = Metrics::of(&labels, &predictions);
+    let slices = evaluate::slices(&labels, &predictions, &cuts);
     run.write("report.txt", format!("{}\n{told}\n", metrics.report()).as_bytes())?;
     let best_epoch = training.state.best_epoch;
     let report = Report { metrics, temperature, best_epoch };
@@ -154,7 +162,9 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
         "on {} pictures of {} groups {on}: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}",
         metrics.pictures, metrics.groups, metrics.accuracy, metrics.macro_f1
     );
-    write_head(run, &labels, files, options, training.weights(), temperature, figures)?;
+    let weights: Named =
+        training.weights().iter().map(|(name, weight)| (name.clone(), weight.shallow_clone())).collect();
+    write_head(run, &weights, temperature, metadata(&prepared.data, options, figures, &slices))?;
     if let Some(model) = &options.model {
         build::build(&backbone_path, &HeadSource::File(run.path(HEAD)), Precision::Fp32, model)?;
     }
@@ -165,7 +175,7 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
 /// How good a trained network is, and by what its confidences are divided.
 struct Outcome {
     temperature: f64,
-    metrics: Metrics,
+    predictions: Vec<Prediction>,
     /// A line for the report.
     told: String,
     /// Which pictures the figures are of.
@@ -177,26 +187,25 @@ fn outcome(training: &mut Training, options: &FitOptions, run: &Run, labels: &[S
         let temperature = temperature(&training.validation_logits()?, &training.validation_classes());
         let before = Metrics::of(labels, &training.predictions(1.0)?);
         let predictions = training.predictions(temperature)?;
-        let metrics = Metrics::of(labels, &predictions);
+        let after = Metrics::of(labels, &predictions);
         run.write_predictions(labels, &predictions)?;
         let told = format!(
             "temperature {temperature:.3}: calibration error {:.3} before, {:.3} after; log loss {:.3} before, {:.3} after",
-            before.calibration_error, metrics.calibration_error, before.log_loss, metrics.log_loss
+            before.calibration_error, after.calibration_error, before.log_loss, after.log_loss
         );
-        return Ok(Outcome { temperature, metrics, told, on: "kept aside" });
+        return Ok(Outcome { temperature, predictions, told, on: "kept aside" });
     }
     if options.checked_by.is_empty() {
-        let metrics = Metrics::of(labels, &training.predictions(1.0)?);
+        let predictions = training.predictions(1.0)?;
         let told = "these pictures were learned from: their figures say nothing about new ones".into();
-        return Ok(Outcome { temperature: 1.0, metrics, told, on: "learned from" });
+        return Ok(Outcome { temperature: 1.0, predictions, told, on: "learned from" });
     }
     let (temperature, predictions) = evaluate::checked(&options.checked_by, labels)?;
-    let metrics = Metrics::of(labels, &predictions);
     let told = format!(
         "figures and temperature ({temperature:.3}) of {} runs, each of which kept aside what it is checked on",
         options.checked_by.len()
     );
-    Ok(Outcome { temperature, metrics, told, on: "each kept aside once" })
+    Ok(Outcome { temperature, predictions, told, on: "each kept aside once" })
 }
 
 fn callbacks<'a>(options: &FitOptions, run: &'a Run) -> Result<Vec<Box<dyn Callback + 'a>>> {
@@ -258,30 +267,28 @@ fn describe(data: &Dataset, split: &Split, reporter: &dyn Reporter) {
 }
 
 /// The trained weights as a head's file; the temperature is part of the last layer.
-fn write_head(
-    run: &Run,
-    labels: &[String],
-    files: usize,
-    options: &FitOptions,
-    weights: &Named,
-    temperature: f64,
-    figures: String,
-) -> Result<()> {
+fn write_head(run: &Run, weights: &Named, temperature: f64, metadata: HashMap<String, String>) -> Result<()> {
     let scaled = |(name, weight): &(String, tch::Tensor)| {
         let weight = if name.starts_with("dense2") { weight / temperature } else { weight.shallow_clone() };
         (name.clone(), weight)
     };
     let tensors: Named = weights.iter().map(scaled).collect();
+    run.write_tensors(HEAD, &tensors, metadata)
+}
+
+/// What a head's file says of itself.
+fn metadata(data: &Dataset, options: &FitOptions, figures: String, slices: &[Slice]) -> HashMap<String, String> {
     let text = |value: serde_json::Value| value.to_string();
     let source = options.data.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let pooling = text(json!(options.pooling)).trim_matches('"').to_string();
-    let metadata = HashMap::from([
-        ("labels".into(), text(json!(labels))),
+    let (files, classes) = (data.items.len(), data.labels.len());
+    HashMap::from([
+        ("labels".into(), text(json!(data.labels))),
         ("pooling".into(), pooling),
-        ("trained_on".into(), format!("{files} files of {source} in {} classes", labels.len())),
+        ("trained_on".into(), format!("{files} files of {source} in {classes} classes")),
         ("metrics".into(), figures),
-    ]);
-    run.write_tensors(HEAD, &tensors, metadata)
+        ("slices".into(), text(json!(slices))),
+    ])
 }
 
 /// Samples that are computed when they are asked for.

@@ -7,6 +7,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::inference::slices::{Counts, Slice};
+
 /// Bins of the calibration error.
 const BINS: usize = 15;
 /// Resamplings of an interval.
@@ -133,6 +135,30 @@ impl Metrics {
         }
         text
     }
+}
+
+/// The part of `predictions` called `name`; `None` where there is none.
+pub fn slice(labels: &[String], name: &str, predictions: &[&Prediction]) -> Option<Slice> {
+    let predictions: Vec<Prediction> = predictions.iter().map(|&prediction| prediction.clone()).collect();
+    if predictions.is_empty() {
+        return None;
+    }
+    let metrics = Metrics::of(labels, &predictions);
+    let likeliest = |prediction: &Prediction| prediction.probabilities[prediction.label()];
+    let counts = |class: usize| Counts {
+        pictures: metrics.confusion[class].iter().sum(),
+        found: metrics.confusion[class][class],
+        named: metrics.confusion.iter().map(|row| row[class]).sum(),
+    };
+    Some(Slice {
+        name: name.into(),
+        pictures: metrics.pictures,
+        groups: metrics.groups,
+        accuracy: metrics.accuracy,
+        interval: metrics.accuracy_interval,
+        confidence: predictions.iter().map(likeliest).sum::<f64>() / predictions.len() as f64,
+        classes: (0..labels.len()).map(counts).collect(),
+    })
 }
 
 /// Of each group its pictures and how many are wrong, the worst first.

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::onnx::graph::Weight;
 use crate::onnx::head::{HIDDEN, Pooling};
-use crate::onnx::resnet::{self, Conv, FEATURES, Folded, Layers};
+use crate::onnx::resnet::{self, Conv, FEATURES, Folded, Layers, Stage};
 use crate::onnx::weights::Weights;
 
 /// Named tensors, in a fixed order.
@@ -17,33 +17,45 @@ pub type Named = Vec<(String, Tensor)>;
 /// The backbone with its batch norms folded in.
 pub struct Backbone {
     convs: HashMap<String, (Tensor, Tensor)>,
+    /// What convolutions are computed in; the weights themselves are float32.
+    kind: Kind,
 }
 
 impl Backbone {
-    /// Reads all weights, to `device`.
+    /// Reads all weights, to `device`; convolutions are computed in `kind`.
     ///
     /// # Errors
     /// An input error, where the weights are not those of Keras' ResNet50.
-    pub fn new(weights: &Weights, device: Device) -> Result<Self> {
+    pub fn new(weights: &Weights, device: Device, kind: Kind) -> Result<Self> {
         let mut reader = Reader { weights, convs: HashMap::new(), device };
-        resnet::trunk(&mut reader, &())?;
-        resnet::last_stage(&mut reader, ())?;
-        Ok(Self { convs: reader.convs })
+        resnet::backbone(&mut reader, &())?;
+        Ok(Self { convs: reader.convs, kind })
     }
 
-    /// Pictures `[n, 3, 224, 224]` to the map that the last stage takes, `[n, 1024, 14, 14]`.
-    pub fn trunk(&self, pictures: &Tensor) -> Tensor {
-        infallible(resnet::trunk(&mut Compute(self), &pictures.shallow_clone()))
+    /// Pictures `[n, 3, 224, 224]` to the map that the last stage gives, `[n, 2048, 7, 7]`.
+    pub fn whole(&self, pictures: &Tensor) -> Tensor {
+        infallible(resnet::backbone(&mut self.layers(), pictures))
     }
 
-    /// `[n, 1024, 14, 14]` to `[n, 2048, 7, 7]`.
-    pub fn last_stage(&self, map: &Tensor) -> Tensor {
-        infallible(resnet::last_stage(&mut Compute(self), map.shallow_clone()))
+    /// Pictures `[n, 3, 224, 224]` to the map that `stage` takes.
+    pub fn before(&self, stage: Stage, pictures: &Tensor) -> Tensor {
+        infallible(resnet::before(stage, &mut self.layers(), pictures))
     }
 
-    /// The weights of the last stage by name, `NAME.weight` and `NAME.bias`, which share their storage with the network.
-    pub fn last_stage_weights(&self) -> Named {
-        let mut names: Vec<_> = self.convs.keys().filter(|name| name.starts_with("res5")).collect();
+    /// The map that `stage` takes to `[n, 2048, 7, 7]`.
+    pub fn from(&self, stage: Stage, map: &Tensor) -> Tensor {
+        infallible(resnet::from(stage, &mut self.layers(), map.shallow_clone()))
+    }
+
+    fn layers(&self) -> Compute<'_> {
+        Compute { backbone: self, kind: self.kind }
+    }
+
+    /// The weights of `stage` and of those after it by name, `NAME.weight` and `NAME.bias`, which share their storage with
+    /// the network.
+    pub fn weights_from(&self, stage: Stage) -> Named {
+        let learns = |name: &&String| stage.and_after().any(|prefix| name.starts_with(&prefix));
+        let mut names: Vec<_> = self.convs.keys().filter(learns).collect();
         names.sort();
         names
             .into_iter()
@@ -87,16 +99,21 @@ impl Layers for Reader<'_> {
 }
 
 /// Computes the layers at once.
-struct Compute<'a>(&'a Backbone);
+struct Compute<'a> {
+    backbone: &'a Backbone,
+    kind: Kind,
+}
 
 impl Layers for Compute<'_> {
     type Map = Tensor;
 
     fn conv(&mut self, conv: &Conv, input: &Tensor, stride: i64) -> Result<Tensor> {
-        let (weight, bias) =
-            self.0.convs.get(&conv.name).ok_or_else(|| Error::internal(format!("{} was not read", conv.name)))?;
+        let (weight, bias) = (self.backbone.convs.get(&conv.name))
+            .ok_or_else(|| Error::internal(format!("{} was not read", conv.name)))?;
         let pad = (conv.kernel as i64 - 1) / 2;
-        Ok(input.conv2d(weight, Some(bias), [stride, stride], [pad, pad], [1, 1], 1))
+        // No copies where they are of that kind already.
+        let [input, weight, bias] = [input, weight, bias].map(|tensor| tensor.to_kind(self.kind));
+        Ok(input.conv2d(&weight, Some(&bias), [stride, stride], [pad, pad], [1, 1], 1))
     }
 
     fn relu(&mut self, _: &str, input: &Tensor) -> Tensor {
@@ -120,7 +137,7 @@ impl Layers for Compute<'_> {
 pub fn pool(map: &Tensor, pooling: Pooling) -> Tensor {
     match pooling {
         Pooling::Mean => map.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
-        Pooling::Max => map.amax([2i64, 3].as_slice(), false),
+        Pooling::Max => map.amax([2i64, 3].as_slice(), false).to_kind(Kind::Float),
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::inference::rounding::Rounding;
 use crate::onnx::head::Pooling;
 use crate::train::augment::Recipe;
 use crate::train::optimizer::Method;
@@ -20,6 +21,8 @@ pub enum Unfreeze {
     None,
     /// The last of its four stages (res5)
     Stage4,
+    /// The last two (res4 and res5)
+    Stage3,
 }
 
 /// What makes up for classes and scenes of different size.
@@ -91,9 +94,12 @@ pub struct FitOptions {
     pub lr: Option<f64>,
     #[arg(long, value_enum, default_value = "plateau")]
     pub schedule: Schedule,
-    /// Factor of the learning rate for an unfrozen stage
+    /// Factor of the learning rate for unfrozen stages
     #[arg(long, default_value_t = 0.1, value_name = "FACTOR")]
     pub backbone_lr: f64,
+    /// What that factor is multiplied with once more for the stage before the last
+    #[arg(long, default_value_t = 0.5, value_name = "FACTOR")]
+    pub layer_decay: f64,
     /// Share of the weights that a step of rate 1 takes away
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub weight_decay: f64,
@@ -129,6 +135,9 @@ pub struct FitOptions {
     pub unfreeze: Unfreeze,
     #[arg(long, value_enum, default_value = "auto")]
     pub device: Processor,
+    /// What the backbone is computed in: bf16 where the CPU has it (auto), or as named
+    #[arg(long, value_enum, default_value = "auto")]
+    pub rounding: Rounding,
     /// Epochs without a better validation loss after which training ends
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub early_stopping: usize,
@@ -143,6 +152,11 @@ pub struct FitOptions {
     /// Web server that takes each epoch's figures, as Keras' RemoteMonitor sends them
     #[arg(long, value_name = "URL")]
     pub remote_monitor: Option<String>,
+    /// How the figures in the model file are cut: lines of how groups begin, a tab, what paths have in them, a tab, a name
+    /// [default: by source]
+    #[arg(long, value_name = "FILE")]
+    #[serde(default)]
+    pub slices: Option<PathBuf>,
     /// Backbone's weights [default: those that set-up fetched]
     #[arg(long, value_name = "PATH")]
     pub backbone: Option<PathBuf>,
@@ -198,6 +212,7 @@ impl FitOptions {
             ("l1", self.l1),
             ("weight-decay", self.weight_decay),
             ("backbone-lr", self.backbone_lr),
+            ("layer-decay", self.layer_decay),
             ("lr", self.rate()),
         ];
         if let Some((name, value)) = factors.iter().find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {

@@ -154,6 +154,8 @@ mod tests {
                 clip: false,
                 class,
                 group: group.into(),
+                detail: String::new(),
+                note: String::new(),
             })
         });
         Dataset { labels: vec!["a".into(), "b".into()], items: items.collect(), alone: 0, grouped_by: String::new() }

@@ -6,11 +6,14 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
+use crate::onnx::build::Cut;
 use crate::onnx::head::Pooling;
+use crate::onnx::resnet::Stage;
 use crate::stream::Shutdown;
 use crate::train::balance::{chances, roots};
 use crate::train::dataset::Dataset;
-use crate::train::features::{Cut, Sample};
+use crate::train::features::{Sample, tensor};
+use crate::train::frozen::forward;
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Head, Named, pool, values};
 use crate::train::optimizer::{Manner, Method, Optimizer};
@@ -68,10 +71,12 @@ impl<'a> Training<'a> {
         let mut weights = head.weights();
         let l1 = |name: &str| if name == "dense1.weight" { options.l1 } else { 0.0 };
         let mut manners: Vec<Manner> = weights.iter().map(|(name, _)| Manner { factor: 1.0, l1: l1(name) }).collect();
-        if options.unfreeze == Unfreeze::Stage4 {
-            let stage = backbone.last_stage_weights();
-            manners.extend(vec![Manner { factor: options.backbone_lr, l1: 0.0 }; stage.len()]);
-            weights.extend(stage);
+        if let Cut::Before(stage) = cut {
+            for (name, weight) in backbone.weights_from(stage) {
+                let depth = if Stage::Fourth.and_after().any(|last| name.starts_with(&last)) { 0 } else { 1 };
+                manners.push(Manner { factor: options.backbone_lr * options.layer_decay.powi(depth), l1: 0.0 });
+                weights.push((name, weight));
+            }
         }
         let best = copies(&weights);
         let optimizer = Optimizer::new(options.optimizer, weights, manners, options.weight_decay);
@@ -216,7 +221,7 @@ impl<'a> Training<'a> {
         match &mut self.rows {
             Rows::Stored(store) => {
                 let rows: Vec<usize> = picks.iter().map(|(sample, view)| sample.first_row + view).collect();
-                Ok(self.cut.tensor(&store.read(&rows)?, self.device))
+                Ok(tensor(self.cut, &store.read(&rows)?, self.device))
             }
             Rows::Computed(views) => {
                 let mut pictures = Vec::new();
@@ -225,7 +230,7 @@ impl<'a> Training<'a> {
                 }
                 let size = crate::onnx::resnet::INPUT_SIZE as i64;
                 let pictures = Tensor::from_slice(&pictures).view([-1, 3, size, size]).to_device(self.device);
-                Ok(self.cut.forward(self.backbone, &pictures))
+                Ok(forward(self.cut, self.backbone, &pictures).to_kind(Kind::Float))
             }
         }
     }
@@ -234,8 +239,8 @@ impl<'a> Training<'a> {
     fn forward(&self, rows: &Tensor, dropout: f64) -> Tensor {
         match self.cut {
             Cut::Pooled(_) => self.head.forward(rows, dropout),
-            Cut::LastStage => {
-                let map = self.backbone.last_stage(rows);
+            Cut::Before(stage) => {
+                let map = self.backbone.from(stage, rows);
                 self.head.forward(&pool(&map, self.options.pooling), dropout)
             }
         }
@@ -327,6 +332,7 @@ fn copies(weights: &Named) -> Named {
 pub fn cut(unfreeze: Unfreeze, pooling: Pooling) -> Cut {
     match unfreeze {
         Unfreeze::None => Cut::Pooled(pooling),
-        Unfreeze::Stage4 => Cut::LastStage,
+        Unfreeze::Stage4 => Cut::Before(Stage::Fourth),
+        Unfreeze::Stage3 => Cut::Before(Stage::Third),
     }
 }

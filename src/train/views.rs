@@ -8,14 +8,14 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::inference::model::{Channels, InputSpec};
 use crate::inference::preprocess::Preprocessor;
-use crate::onnx::build::{INPUT, MEAN};
+use crate::onnx::build::MEAN;
 use crate::onnx::resnet::INPUT_SIZE;
 use crate::picture::Picture;
 use crate::picture::file::read_picture;
 use crate::train::augment::Augmentation;
 use crate::train::dataset::Item;
+use crate::train::frozen::input;
 
 /// Side of the pictures that views are cut from: room for a cut to keep some detail.
 pub const SIDE: usize = INPUT_SIZE * 9 / 7;
@@ -49,10 +49,6 @@ impl Views {
         }
         Ok(tensor)
     }
-}
-
-fn input(size: usize, mean: [f32; 3]) -> InputSpec {
-    InputSpec { name: INPUT.into(), size, channels: Channels::Bgr, mean, scale: 1.0 }
 }
 
 /// SHA-256 of a file.

@@ -8,6 +8,7 @@ mod events;
 mod footage;
 mod frames;
 mod http;
+mod import;
 mod labels;
 mod live;
 mod model;

@@ -144,7 +144,7 @@ fn features_from_the_cache_train_as_those_computed_anew() {
     let program = Program::new();
     pictures(&program);
     let fit = |model: &'static str, more: &[&'static str]| {
-        let given = ["fit", "--data", "data", "--model", model, "--views", "2", "--epochs", "2", "--batch-size", "8"];
+        let given = ["fit", "--data", "data", "--model", model, "--views", "2", "--epochs", "2", "--rounding", "fp32"];
         train(&program, &[&given[..], more].concat()).succeeded();
         tensors(&program.path(model).with_extension("run").join("head.safetensors"))
     };
@@ -179,7 +179,7 @@ fn the_model_file_is_the_network_that_was_trained() {
     let program = Program::new();
     pictures(&program);
     let fit = ["fit", "--data", "data", "--epochs", "3", "--views", "2"];
-    train(&program, &[&fit[..], &["--model", "head.onnx"]].concat()).succeeded();
+    train(&program, &[&fit[..], &["--rounding", "fp32", "--model", "head.onnx"]].concat()).succeeded();
     let furthest = furthest_from_the_model_file(&program, "head.run", "head.onnx");
     assert!(furthest < 1e-4, "{furthest}");
     train(&program, &["export", "--run", "head.run", "--model", "half.onnx", "--precision", "fp16"]).succeeded();
@@ -199,8 +199,58 @@ fn the_model_file_is_the_network_that_was_trained() {
     let unfrozen = ["--unfreeze", "stage4", "--optimizer", "adam", "--pooling", "max", "--model", "stage.onnx"];
     train(&program, &[&fit[..], &unfrozen].concat()).succeeded();
     let furthest = furthest_from_the_model_file(&program, "stage.run", "stage.onnx");
+    assert!(furthest < 0.02, "{furthest}");
+    let learned = tensors(&program.path("stage.run/head.safetensors"));
+    assert!(learned.contains_key("res5c_branch2c.weight") && !learned.contains_key("res4a_branch2a.weight"));
+
+    // And the last two, in full precision on both sides.
+    let unfrozen = ["--unfreeze", "stage3", "--rounding", "fp32", "--optimizer", "adam", "--model", "two.onnx"];
+    train(&program, &[&fit[..], &unfrozen].concat()).succeeded();
+    let furthest = furthest_from_the_model_file(&program, "two.run", "two.onnx");
     assert!(furthest < 0.01, "{furthest}");
-    assert!(tensors(&program.path("stage.run/head.safetensors")).contains_key("res5c_branch2c.weight"));
+    assert!(tensors(&program.path("two.run/head.safetensors")).contains_key("res4a_branch2a.weight"));
+}
+
+#[test]
+fn two_folders_become_one_table_and_events_in_clips_are_counted() {
+    let program = Program::new();
+    let data = pictures(&program);
+    let more = program.path("more");
+    for class in ["street", "square"] {
+        std::fs::create_dir_all(more.join(class)).unwrap();
+        let from = data.join(class).join(format!("{class}-left_001.jpg"));
+        // A copy of another size under another name.
+        let smaller = more.join(class).join(format!("again-{class}.png"));
+        assert!(ffmpeg(&["-i", text(&from), "-vf", "scale=150:150", text(&smaller)]).status.success());
+    }
+    let told = train(&program, &["data", "data", "more", "--output", "all.tsv"]).succeeded().stdout;
+    assert!(told.lines().any(|line| line.split_whitespace().eq(["all", "13", "13"])), "{told}");
+    assert!(told.contains("street-left_001.jpg and street/again-street.png look alike: one group"), "{told}");
+    let fitted = train(&program, &["fit", "--data", "all.tsv", "--model", "own.onnx", "--views", "2"]).succeeded();
+    assert!(fitted.stdout.contains("features by "), "{}", fitted.stdout);
+    let shown = program.start(&["model", "show", "own.onnx"]).succeeded().stdout;
+    assert!(shown.lines().any(|line| line.starts_with("slice ") && line.contains("street")), "{shown}");
+    assert!(shown.lines().any(|line| line.starts_with("all ")), "{shown}");
+
+    // Four seconds of the square, then two of the street, then the square.
+    let (street, square) = (bikes(), fetched("footage/vtest.avi"));
+    let clip = program.path("clips/square/both.mp4");
+    std::fs::create_dir_all(clip.parent().unwrap()).unwrap();
+    std::fs::create_dir_all(program.path("clips/street")).unwrap();
+    std::fs::copy(&street, program.path("clips/street/bikes.mp4")).unwrap();
+    let graph = "[0:v]trim=0:4,fps=10,scale=240:240,setsar=1[a];[1:v]trim=0:2,fps=10,scale=240:240,setsar=1,setpts=PTS-STARTPTS[b];\
+                 [0:v]trim=4:6,setpts=PTS-STARTPTS,fps=10,scale=240:240,setsar=1[c];[a][b][c]concat=n=3";
+    let made = ffmpeg(&["-i", text(&square), "-i", text(&street), "-filter_complex", graph, text(&clip)]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    std::fs::write(program.path("events.tsv"), "path\tlabel\tstart\tend\nboth.mp4\tstreet\t4\t6\n").unwrap();
+    let report =
+        ["evaluate", "--model", "own.onnx", "--clips", "clips", "--events", "events.tsv", "--json", "found.json"];
+    let report = train(&program, &report).succeeded().stdout;
+    assert!(report.contains("events of street") && report.contains("2 of 2"), "{report}");
+    let found = &program.json("found.json")["events"]["street"][0];
+    assert_eq!((&found["events"], &found["found"]), (&2.into(), &2.into()), "{found}");
+    let refused = train(&program, &["evaluate", "--model", "own.onnx", "--clips", "clips", "--events", "all.tsv"]);
+    assert!(refused.refusal(2).contains("all.tsv: not a table of events"));
 }
 
 #[test]

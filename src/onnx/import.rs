@@ -1,0 +1,364 @@
+//! `livelabel model import`: a classifier that something else exported becomes a model file.
+//!
+//! The file's graph stays as it is. In front of it comes what turns `[batch, 3, size, size]` in float32 into the input that it
+//! expects, behind it what turns its output into probabilities, and the metadata say how pictures become numbers.
+
+use std::collections::HashMap;
+
+use prost::Message;
+use prost::bytes::Bytes;
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::onnx::build::{LOGITS, METADATA_VERSION, PROBABILITIES};
+use crate::onnx::graph::{int, ints, value_info};
+use crate::onnx::proto::{
+    AttributeProto, DimensionProto, FLOAT, FLOAT16, GraphProto, ModelProto, NodeProto, StringStringEntryProto,
+    TensorTypeProto, ValueInfoProto,
+};
+use crate::onnx::raw::{Field, fields, message};
+
+/// Numbers of the fields that are changed: `ModelProto.graph` and `.metadata_props`, `GraphProto.node`, `.input`, `.output`.
+const GRAPH: u32 = 7;
+const METADATA: u32 = 14;
+const NODE: u32 = 1;
+const INPUT: u32 = 11;
+const OUTPUT: u32 = 12;
+/// Element types that can be cast to and from float32: float32, uint8, int8, float16, double, bfloat16.
+const CASTABLE: [i32; 6] = [1, 2, 3, 10, 11, 16];
+/// Operators that pass numbers on, of any shape.
+const PASSES: [&str; 6] = ["Identity", "Cast", "Flatten", "Reshape", "Squeeze", "DequantizeLinear"];
+/// Name of the new input, where the file's own cannot be taken.
+const PIXELS: &str = "livelabel.pixels";
+
+/// Order of the input's dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Layout {
+    /// Batch, channels, height, width: PyTorch
+    Nchw,
+    /// Batch, height, width, channels: Keras
+    Nhwc,
+}
+
+/// What is done to the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Softmax {
+    /// Added where the graph does not end with one
+    #[default]
+    Auto,
+    /// Added
+    Add,
+    /// Not added: the output is probabilities already
+    None,
+}
+
+/// What the file does not say of itself.
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub labels: Vec<String>,
+    /// Of 0–255, in the order of `channels`.
+    pub mean: [f32; 3],
+    /// What is multiplied after the mean is subtracted, in the same order.
+    pub scale: [f32; 3],
+    /// `BGR` or `RGB`.
+    pub channels: &'static str,
+    /// Height and width; needed where the file leaves them open.
+    pub size: Option<usize>,
+    /// Needed where the shape does not tell.
+    pub layout: Option<Layout>,
+    pub output: Option<String>,
+    pub softmax: Softmax,
+    pub window: usize,
+    pub threshold: f64,
+    /// Where the file is from, for people.
+    pub origin: String,
+}
+
+/// The bytes of the model file that wraps `file`.
+///
+/// # Errors
+/// Input, where it is no ONNX file, or its input or output are not those of an image classifier with these labels.
+pub fn import(file: Bytes, about: &Description) -> Result<Bytes> {
+    let name = about.origin.as_str();
+    let broken = || Error::input(format!("{name}: not an ONNX file")).remedy("export the model as ONNX");
+    let proto = ModelProto::decode(file.clone()).map_err(|cause| broken().because(cause))?;
+    let graph = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(broken)?;
+    let entry = Entry::of(graph, about)?;
+    let exit = Exit::of(graph, about)?;
+
+    let mut all = fields(&file).ok_or_else(broken)?;
+    let place = all.iter().rposition(|field| field.number == GRAPH).ok_or_else(broken)?;
+    let own = fields(&all[place].value).ok_or_else(broken)?;
+    let is_entry = |field: &Field| {
+        field.number == INPUT && ValueInfoProto::decode(field.value.clone()).is_ok_and(|it| it.name == entry.replaces)
+    };
+    let mut inside: Vec<Field> = entry.nodes.iter().map(|node| Field::message(NODE, node)).collect();
+    // The file's own outputs are not asked for; those of this program stand for them.
+    inside.extend(own.into_iter().filter(|field| !is_entry(field) && field.number != OUTPUT));
+    inside.push(Field::message(INPUT, &entry.input));
+    inside.extend(exit.nodes.iter().map(|node| Field::message(NODE, node)));
+    inside.extend(exit.outputs.iter().map(|output| Field::message(OUTPUT, output)));
+    all[place] = Field::bytes(GRAPH, message(&inside));
+
+    let metadata = metadata(about, entry.size, graph);
+    let ours = |field: &Field| {
+        field.number == METADATA
+            && StringStringEntryProto::decode(field.value.clone())
+                .is_ok_and(|it| metadata.contains_key(it.key.as_str()))
+    };
+    all.retain(|field| !ours(field));
+    let mut keys: Vec<_> = metadata.into_iter().collect();
+    keys.sort();
+    all.extend(
+        keys.into_iter()
+            .map(|(key, value)| Field::message(METADATA, &StringStringEntryProto { key: key.into(), value })),
+    );
+    Ok(message(&all))
+}
+
+/// What comes in front of the graph.
+struct Entry {
+    input: ValueInfoProto,
+    nodes: Vec<NodeProto>,
+    /// The file's own input, which is no input any more.
+    replaces: String,
+    size: usize,
+}
+
+impl Entry {
+    fn of(graph: &GraphProto, about: &Description) -> Result<Self> {
+        let name = &about.origin;
+        let is_weight = |input: &&ValueInfoProto| graph.initializer.iter().any(|weight| weight.name == input.name);
+        let inputs: Vec<_> = graph.input.iter().filter(|input| !is_weight(input)).collect();
+        let [own] = inputs[..] else {
+            let names: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
+            return Err(Error::input(format!("{name}: has the inputs {}, where one is expected", names.join(", ")))
+                .remedy("export it with the pictures as its only input"));
+        };
+        let (kind, dims) = shape(own, name)?;
+        let [batch, a, b, c] = dims[..] else { return Err(no_picture(own, &dims, name)) };
+        let layout = match ([a, b, c], about.layout) {
+            (_, Some(layout)) => {
+                let channels = if layout == Layout::Nchw { a } else { c };
+                if !matches!(channels, -1 | 3)
+                    || (layout == Layout::Nchw && b != c)
+                    || (layout == Layout::Nhwc && a != b)
+                {
+                    return Err(no_picture(own, &dims, name));
+                }
+                layout
+            }
+            ([3, h, w], None) if h == w && h != 3 => Layout::Nchw,
+            ([h, w, 3], None) if h == w => Layout::Nhwc,
+            ([-1, -1, -1], None) => {
+                return Err(Error::usage(format!("{name}: its input does not tell where its channels are"))
+                    .remedy("say so with --layout nchw (PyTorch) or --layout nhwc (Keras)"));
+            }
+            _ => return Err(no_picture(own, &dims, name)),
+        };
+        let side = if layout == Layout::Nchw { dims[3] } else { dims[1] };
+        let size = match (usize::try_from(side).ok(), about.size) {
+            (None, None) => {
+                return Err(Error::usage(format!("{name}: takes pictures of any size"))
+                    .remedy("say with --size which it was trained for, like --size 224"));
+            }
+            (Some(own), Some(asked)) if own != asked => {
+                return Err(Error::usage(format!("{name}: takes pictures of {own}x{own}, not of {asked}x{asked}"))
+                    .remedy(format!("give --size {own}, or leave it out")));
+            }
+            (own, asked) => own.or(asked).unwrap_or_default(),
+        };
+        let shape = [3, size as i64, size as i64];
+        let plain = layout == Layout::Nchw && kind == FLOAT;
+        let input_name = if plain { own.name.as_str() } else { PIXELS };
+        let mut input = value_info(input_name, &shape);
+        if let Some(first) = (batch > 0).then(|| first_dim(&mut input)).flatten() {
+            *first = DimensionProto { dim_value: Some(batch), dim_param: None };
+        }
+        let mut nodes = Vec::new();
+        if layout == Layout::Nhwc {
+            let to = if kind == FLOAT { own.name.clone() } else { format!("{PIXELS}.nhwc") };
+            nodes.push(node("Transpose", PIXELS, &to, vec![ints("perm", &[0, 2, 3, 1])]));
+        }
+        if kind != FLOAT {
+            let from = nodes.last().map_or(PIXELS.to_string(), |last| last.output[0].clone());
+            nodes.push(node("Cast", &from, &own.name, vec![int("to", kind.into())]));
+        }
+        Ok(Self { input, nodes, replaces: own.name.clone(), size })
+    }
+}
+
+/// What comes behind the graph.
+struct Exit {
+    nodes: Vec<NodeProto>,
+    outputs: Vec<ValueInfoProto>,
+}
+
+impl Exit {
+    fn of(graph: &GraphProto, about: &Description) -> Result<Self> {
+        let name = &about.origin;
+        let own = chosen(graph, about)?;
+        let (kind, dims) = shape(own, name)?;
+        let classes = about.labels.len() as i64;
+        let flat = dims.len() == 2;
+        let open = dims.iter().skip(1).any(|&dim| dim < 0);
+        let fits = dims.len() >= 2 && (open || dims[1..].iter().product::<i64>() == classes);
+        if !fits {
+            return Err(Error::input(format!(
+                "{name}: its output {} has the shape {}, and there are {classes} labels",
+                own.name,
+                written(&dims)
+            ))
+            .remedy("give a file with one label a line, as many as the network has classes, in its order"));
+        }
+        let batch = usize::try_from(dims[0]).ok();
+        let declared = |name: &str| {
+            let mut output = value_info(name, &[classes]);
+            if let (Some(batch), Some(first)) = (batch, first_dim(&mut output)) {
+                *first = DimensionProto { dim_value: Some(batch as i64), dim_param: None };
+            }
+            output
+        };
+        let mut steps = Vec::new();
+        if kind != FLOAT {
+            steps.push(("Cast", "livelabel.float", vec![int("to", FLOAT.into())]));
+        }
+        if !flat {
+            steps.push(("Flatten", "livelabel.flat", vec![int("axis", 1)]));
+        }
+        let mut outputs = vec![declared(PROBABILITIES)];
+        if adds_softmax(graph, own, about)? {
+            outputs.push(declared(LOGITS));
+            if !(steps.is_empty() && own.name == LOGITS) {
+                steps.push(("Identity", LOGITS, vec![]));
+            }
+            steps.push(("Softmax", PROBABILITIES, vec![int("axis", 1)]));
+        } else if !(steps.is_empty() && own.name == PROBABILITIES) {
+            steps.push(("Identity", PROBABILITIES, vec![]));
+        }
+        let mut from = own.name.as_str();
+        let mut nodes = Vec::new();
+        for (op, to, attributes) in steps {
+            nodes.push(node(op, from, to, attributes));
+            from = to;
+        }
+        let taken = |output: &String| graph.node.iter().any(|node| node.output.contains(output));
+        if let Some(twice) = nodes.iter().flat_map(|node| &node.output).find(|output| taken(output)) {
+            return Err(Error::input(format!("{name}: has a tensor that is called {twice} already"))
+                .remedy("export it with other names"));
+        }
+        Ok(Self { nodes, outputs })
+    }
+}
+
+fn adds_softmax(graph: &GraphProto, output: &ValueInfoProto, about: &Description) -> Result<bool> {
+    match (about.softmax, ends_with(graph, &output.name)) {
+        (Softmax::Add, _) => Ok(true),
+        (Softmax::None, _) | (Softmax::Auto, "Softmax") => Ok(false),
+        (Softmax::Auto, end @ ("Sigmoid" | "LogSoftmax")) => Err(Error::input(format!(
+            "{}: ends with {end}, so that its numbers are not the probabilities of one label each",
+            about.origin
+        ))
+        .remedy("export it without that, or say --softmax add or --softmax none")),
+        (Softmax::Auto, _) => Ok(true),
+    }
+}
+
+/// The output that is asked for, or the only one.
+fn chosen<'a>(graph: &'a GraphProto, about: &Description) -> Result<&'a ValueInfoProto> {
+    let name = &about.origin;
+    let names = || graph.output.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (&about.output, &graph.output[..]) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Error::usage(format!("{name}: has the outputs {}", names()))
+            .remedy("say with --output-name which of them has a number for each label")),
+        (Some(asked), all) => all.iter().find(|output| output.name == *asked).ok_or_else(|| {
+            Error::usage(format!("{name}: has no output {asked}")).remedy(format!("it has {}", names()))
+        }),
+    }
+}
+
+/// The operator that made the numbers of `output`, whatever passed them on.
+fn ends_with<'a>(graph: &'a GraphProto, output: &str) -> &'a str {
+    let makers: HashMap<&str, &NodeProto> =
+        graph.node.iter().flat_map(|node| node.output.iter().map(move |output| (output.as_str(), node))).collect();
+    let mut output = output;
+    // A graph has no circles; a damaged one is left after as many steps as it has nodes.
+    for _ in 0..graph.node.len() {
+        let Some(node) = makers.get(output) else { return "" };
+        match node.input.first() {
+            Some(input) if PASSES.contains(&node.op_type.as_str()) => output = input,
+            _ => return &node.op_type,
+        }
+    }
+    ""
+}
+
+/// Element type and dimensions, -1 for open ones.
+fn shape(value: &ValueInfoProto, name: &str) -> Result<(i32, Vec<i64>)> {
+    let tensor: &TensorTypeProto = (value.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()))
+        .filter(|tensor| CASTABLE.contains(&tensor.elem_type))
+        .ok_or_else(|| {
+            Error::input(format!("{name}: {} is no tensor of numbers", value.name))
+                .remedy("export it with pictures in and a number for each label out")
+        })?;
+    let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
+    Ok((tensor.elem_type, dims.map(|dim| dim.dim_value.filter(|&value| value > 0).unwrap_or(-1)).collect()))
+}
+
+fn first_dim(value: &mut ValueInfoProto) -> Option<&mut DimensionProto> {
+    value.r#type.as_mut()?.tensor_type.as_mut()?.shape.as_mut()?.dim.first_mut()
+}
+
+fn no_picture(input: &ValueInfoProto, dims: &[i64], name: &str) -> Error {
+    Error::input(format!(
+        "{name}: its input {} has the shape {}, which no square colour picture has",
+        input.name,
+        written(dims)
+    ))
+    .remedy("export it for [batch, 3, size, size] or [batch, size, size, 3]")
+}
+
+fn written(dims: &[i64]) -> String {
+    let dims: Vec<_> = dims.iter().map(|dim| if *dim < 0 { "?".into() } else { dim.to_string() }).collect();
+    format!("[{}]", dims.join(", "))
+}
+
+fn node(op: &str, from: &str, to: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+    NodeProto {
+        input: vec![from.into()],
+        output: vec![to.into()],
+        name: format!("livelabel.{op}.{to}"),
+        op_type: op.into(),
+        attribute,
+        domain: String::new(),
+    }
+}
+
+fn metadata(about: &Description, size: usize, graph: &GraphProto) -> HashMap<&'static str, String> {
+    let quantized =
+        graph.node.iter().any(|node| node.op_type == "QuantizeLinear" || node.op_type.starts_with("QLinear"));
+    let half = graph.initializer.iter().any(|weight| weight.data_type == FLOAT16);
+    let precision = if quantized {
+        "int8"
+    } else if half {
+        "fp16"
+    } else {
+        "fp32"
+    };
+    HashMap::from([
+        ("livelabel.version", METADATA_VERSION.into()),
+        ("labels", json!(about.labels).to_string()),
+        ("input.size", size.to_string()),
+        ("input.layout", "NCHW".into()),
+        ("input.channels", about.channels.into()),
+        ("input.mean", json!(about.mean).to_string()),
+        ("input.scale", json!(about.scale).to_string()),
+        ("window", about.window.to_string()),
+        ("threshold", about.threshold.to_string()),
+        ("precision", precision.into()),
+        ("backbone", format!("imported from {}", about.origin)),
+        ("trained_on", "not recorded".into()),
+        ("metrics", "not recorded".into()),
+    ])
+}

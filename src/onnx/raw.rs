@@ -1,0 +1,84 @@
+//! Protobuf messages as their fields in order, undecoded: whatever this program does not know of a file stays as it was.
+
+use prost::Message;
+use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+
+/// One field of a message.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub number: u32,
+    /// Key and value as they stand in the file.
+    whole: Bytes,
+    /// The value of a string, of bytes or of a message; empty for numbers.
+    pub value: Bytes,
+}
+
+impl Field {
+    pub fn message(number: u32, message: &impl Message) -> Self {
+        Self::bytes(number, message.encode_to_vec().into())
+    }
+
+    pub fn bytes(number: u32, value: Bytes) -> Self {
+        let mut whole = BytesMut::with_capacity(value.len() + 16);
+        encode_key(number, WireType::LengthDelimited, &mut whole);
+        encode_varint(value.len() as u64, &mut whole);
+        whole.put_slice(&value);
+        Self { number, whole: whole.freeze(), value }
+    }
+}
+
+/// The fields of a message, without a copy; `None` where it is cut short or no protobuf message.
+pub fn fields(message: &Bytes) -> Option<Vec<Field>> {
+    let mut rest = message.clone();
+    let mut fields = Vec::new();
+    while rest.has_remaining() {
+        let begin = message.len() - rest.len();
+        let (number, kind) = decode_key(&mut rest).ok()?;
+        let length = match kind {
+            WireType::Varint => decode_varint(&mut rest).map(|_| 0).ok()?,
+            WireType::SixtyFourBit => 8,
+            WireType::ThirtyTwoBit => 4,
+            WireType::LengthDelimited => usize::try_from(decode_varint(&mut rest).ok()?).ok()?,
+            // ONNX has no groups.
+            WireType::StartGroup | WireType::EndGroup => return None,
+        };
+        if length > rest.len() {
+            return None;
+        }
+        let value = rest.split_to(length);
+        let value = if kind == WireType::LengthDelimited { value } else { Bytes::new() };
+        fields.push(Field { number, whole: message.slice(begin..message.len() - rest.len()), value });
+    }
+    Some(fields)
+}
+
+/// The message that has these fields.
+pub fn message(fields: &[Field]) -> Bytes {
+    let mut message = BytesMut::with_capacity(fields.iter().map(|field| field.whole.len()).sum());
+    fields.iter().for_each(|field| message.put_slice(&field.whole));
+    message.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_file_comes_back_to_the_byte() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/drinking-cooking.int8.onnx");
+        let file = Bytes::from(std::fs::read(path).unwrap());
+        let all = fields(&file).unwrap();
+        assert_eq!(message(&all), file);
+        let graph = all.iter().find(|field| field.number == 7).unwrap();
+        assert_eq!(Field::bytes(7, message(&fields(&graph.value).unwrap())).whole, graph.whole);
+    }
+
+    #[test]
+    fn what_is_cut_short_is_refused() {
+        assert!(fields(&Bytes::from_static(&[0x0a, 0x05, 1, 2])).is_none());
+        assert!(fields(&Bytes::from_static(&[0x0b])).is_none());
+        assert!(fields(&Bytes::from_static(&[0xff])).is_none());
+        assert_eq!(fields(&Bytes::new()).unwrap().len(), 0);
+    }
+}

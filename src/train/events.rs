@@ -1,0 +1,268 @@
+//! How many of the events in labelled clips a model finds, and how often it finds one where there is none.
+//!
+//! An event is a stretch of time in which an activity is seen, such as a sip. It is found where an interval of its label
+//! overlaps it; an interval that overlaps no event of its label is a false alarm.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::train::tracks::Track;
+
+/// Lengths of the window that are tried, in seconds; 0 is the single frame.
+const WINDOWS: [f64; 8] = [0.0, 0.4, 0.8, 1.2, 2.0, 3.0, 5.0, 8.0];
+/// How far below the threshold an interval goes on.
+const HYSTERESES: [f64; 3] = [0.0, 0.1, 0.2];
+/// Thresholds that are tried: 0.30 to 0.98.
+const THRESHOLDS: std::ops::RangeInclusive<usize> = 15..=49;
+const THRESHOLD_STEP: f64 = 0.02;
+/// False alarms an hour that a setting may have.
+const ALARMS: f64 = 6.0;
+
+/// What happens when in which clip.
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// Label, begin and end in nanoseconds, by the file's name without folders.
+    events: HashMap<String, Vec<(String, u64, u64)>>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    path: String,
+    label: String,
+    start: f64,
+    end: f64,
+}
+
+impl Truth {
+    /// Reads a table with the columns `path`, `label`, `start` and `end` (seconds). A clip that it names shows its label at
+    /// these times only; one that it does not name shows its class all the time.
+    ///
+    /// # Errors
+    /// Input, where it is no such table.
+    pub fn read(path: &Path) -> Result<Self> {
+        let wrong = |cause: csv::Error| {
+            Error::input(format!("{}: not a table of events", path.display()))
+                .because(cause)
+                .remedy("write one row an event, tab-separated: path, label, start, end (seconds)")
+        };
+        let mut events: HashMap<String, Vec<(String, u64, u64)>> = HashMap::new();
+        let mut table = csv::ReaderBuilder::new().delimiter(b'\t').quoting(false).from_path(path).map_err(wrong)?;
+        for row in table.deserialize() {
+            let Row { path, label, start, end } = row.map_err(wrong)?;
+            let nanoseconds = |seconds: f64| (seconds.max(0.0) * 1e9) as u64;
+            events.entry(file_name(&path)).or_default().push((label, nanoseconds(start), nanoseconds(end)));
+        }
+        Ok(Self { events })
+    }
+
+    /// Whether there are events of `label`.
+    pub fn has(&self, label: &str) -> bool {
+        self.events.values().flatten().any(|(known, ..)| known == label)
+    }
+
+    /// The events of `label` in a clip.
+    fn of(&self, track: &Track, label: &str) -> Vec<(u64, u64)> {
+        match self.events.get(&file_name(&track.name)) {
+            Some(events) => {
+                events.iter().filter(|(known, ..)| known == label).map(|(_, from, to)| (*from, *to)).collect()
+            }
+            None if track.class == label => vec![(0, u64::MAX)],
+            None => Vec::new(),
+        }
+    }
+}
+
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_string()
+}
+
+/// What one setting finds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// Seconds of the centred window.
+    pub window: f64,
+    pub threshold: f64,
+    pub hysteresis: f64,
+    pub found: usize,
+    pub events: usize,
+    pub alarms: usize,
+    /// Hours without an event.
+    pub hours: f64,
+}
+
+impl Score {
+    fn alarms_an_hour(&self) -> f64 {
+        self.alarms as f64 / self.hours.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// For each window and hysteresis the threshold that finds most events of a label with at most six false alarms an hour;
+/// of equals the one with fewest alarms. `None` where every threshold has more.
+pub fn best(tracks: &[Track], labels: &[String], label: usize, truth: &Truth) -> Vec<(f64, f64, Option<Score>)> {
+    let mut scores = Vec::new();
+    for window in WINDOWS {
+        let smoothed: Vec<Vec<f64>> = tracks.iter().map(|track| centred(track, label, window)).collect();
+        for hysteresis in HYSTERESES {
+            let score = |step: usize| {
+                let threshold = step as f64 * THRESHOLD_STEP;
+                score(tracks, &smoothed, &labels[label], truth, Score::new(window, threshold, hysteresis))
+            };
+            let better = |a: &Score, b: &Score| a.found.cmp(&b.found).then(b.alarms.cmp(&a.alarms));
+            let found = THRESHOLDS.map(score).filter(|score| score.alarms_an_hour() <= ALARMS).max_by(better);
+            scores.push((window, hysteresis, found));
+        }
+    }
+    scores
+}
+
+impl Score {
+    fn new(window: f64, threshold: f64, hysteresis: f64) -> Self {
+        Self { window, threshold, hysteresis, found: 0, events: 0, alarms: 0, hours: 0.0 }
+    }
+}
+
+fn score(tracks: &[Track], smoothed: &[Vec<f64>], label: &str, truth: &Truth, mut score: Score) -> Score {
+    for (track, smoothed) in tracks.iter().zip(smoothed) {
+        let events = truth.of(track, label);
+        let intervals = intervals(track, smoothed, score.threshold, score.hysteresis);
+        let overlap = |a: &(u64, u64), b: &(u64, u64)| a.0 < b.1 && b.0 < a.1;
+        score.events += events.len();
+        score.found += events.iter().filter(|event| intervals.iter().any(|found| overlap(event, found))).count();
+        score.alarms += intervals.iter().filter(|found| !events.iter().any(|event| overlap(event, found))).count();
+        let end = track.frames.last().map_or(0, |frame| frame.to);
+        let busy: u64 = events.iter().map(|(from, to)| to.min(&end).saturating_sub(*from)).sum();
+        score.hours += (track.seconds() - busy as f64 / 1e9).max(0.0) / 3600.0;
+    }
+    score
+}
+
+/// For each frame the mean over the frames that begin within half a window of it.
+fn centred(track: &Track, label: usize, window: f64) -> Vec<f64> {
+    let half = (window * 5e8) as u64;
+    let frames = &track.frames;
+    let value = |frame: usize| f64::from(frames[frame].probabilities[label]);
+    let (mut first, mut last, mut sum) = (0, 0, 0.0);
+    let mut means = Vec::with_capacity(frames.len());
+    for middle in frames {
+        while last < frames.len() && frames[last].from <= middle.from + half {
+            sum += value(last);
+            last += 1;
+        }
+        while frames[first].from + half < middle.from {
+            sum -= value(first);
+            first += 1;
+        }
+        means.push(sum / (last - first) as f64);
+    }
+    means
+}
+
+/// Stretches that begin at `threshold` and go on to below `threshold − hysteresis`.
+fn intervals(track: &Track, smoothed: &[f64], threshold: f64, hysteresis: f64) -> Vec<(u64, u64)> {
+    let mut found: Vec<(u64, u64)> = Vec::new();
+    let mut open = false;
+    for (frame, &value) in track.frames.iter().zip(smoothed) {
+        let goes_on = open && value >= threshold - hysteresis;
+        match found.last_mut() {
+            Some(last) if goes_on => last.1 = frame.to,
+            _ if value >= threshold => found.push((frame.from, frame.to)),
+            _ => {}
+        }
+        open = goes_on || value >= threshold;
+    }
+    found
+}
+
+/// The table of [`best`] for people.
+pub fn report(label: &str, scores: &[(f64, f64, Option<Score>)]) -> String {
+    let mut text = format!(
+        "events of {label}: most that are found with at most {ALARMS} false alarms an hour\n{:>9} {:>11} {:>10}   {:<12} {:>13}\n",
+        "window s", "hysteresis", "threshold", "found", "alarms/hour"
+    );
+    for (window, hysteresis, score) in scores {
+        let _ = match score {
+            Some(score) => writeln!(
+                text,
+                "{window:>9} {hysteresis:>11} {:>10.2}   {:<12} {:>13.1}",
+                score.threshold,
+                format!("{} of {}", score.found, score.events),
+                score.alarms_an_hour()
+            ),
+            None => writeln!(text, "{window:>9} {hysteresis:>11}   always more false alarms"),
+        };
+    }
+    text.trim_end().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::tracks::Shown;
+
+    /// Frames of a tenth of a second.
+    fn track(name: &str, class: &str, probabilities: &[f32]) -> Track {
+        let tenth = 100_000_000;
+        let frames = probabilities.iter().zip(0..);
+        let frames =
+            frames.map(|(&p, i)| Shown { from: i * tenth, to: (i + 1) * tenth, probabilities: vec![p, 1.0 - p] });
+        Track { name: name.into(), group: name.into(), class: class.into(), frames: frames.collect() }
+    }
+
+    fn truth(name: &str, events: &[(u64, u64)]) -> Truth {
+        let tenth = 100_000_000;
+        let events = events.iter().map(|(from, to)| ("sip".to_string(), from * tenth, to * tenth)).collect();
+        Truth { events: HashMap::from([(name.to_string(), events)]) }
+    }
+
+    #[test]
+    fn an_event_is_found_where_an_interval_overlaps_it_and_all_others_are_alarms() {
+        let tracks = [
+            track("a/x.mp4", "sip", &[0.1, 0.9, 0.9, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.1]),
+            track("y", "rest", &[0.2; 10]),
+        ];
+        let truth = truth("x.mp4", &[(1, 3), (8, 9)]);
+        let smoothed: Vec<_> = tracks.iter().map(|track| centred(track, 0, 0.0)).collect();
+        let found = score(&tracks, &smoothed, "sip", &truth, Score::new(0.0, 0.5, 0.0));
+        assert_eq!((found.found, found.events, found.alarms), (1, 2, 1));
+        // Two seconds, less three tenths of events.
+        assert!((found.hours * 3600.0 - 1.7).abs() < 1e-9, "{}", found.hours);
+        let stricter = score(&tracks, &smoothed, "sip", &truth, Score::new(0.0, 0.85, 0.0));
+        assert_eq!((stricter.found, stricter.alarms), (1, 0));
+    }
+
+    #[test]
+    fn a_clip_that_no_table_names_shows_its_class_all_the_time() {
+        let tracks = [track("x", "sip", &[0.9; 5]), track("y", "rest", &[0.9; 5])];
+        let smoothed: Vec<_> = tracks.iter().map(|track| centred(track, 0, 0.0)).collect();
+        let found = score(&tracks, &smoothed, "sip", &Truth::default(), Score::new(0.0, 0.5, 0.0));
+        assert_eq!((found.found, found.events, found.alarms), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_window_looks_both_ways_and_hysteresis_bridges_a_dip() {
+        let track = track("x", "sip", &[0.0, 0.0, 0.9, 0.0, 0.0]);
+        let means = centred(&track, 0, 0.2);
+        for (found, expected) in means.iter().zip([0.0, 0.3, 0.3, 0.3, 0.0]) {
+            assert!((found - expected).abs() < 1e-6, "{means:?}");
+        }
+        let values = [0.6, 0.45, 0.6, 0.3, 0.6];
+        let seconds = |hysteresis| intervals(&track, &values, 0.5, hysteresis).len();
+        assert_eq!((seconds(0.0), seconds(0.1), seconds(0.25)), (3, 2, 1));
+    }
+
+    #[test]
+    fn the_best_threshold_has_few_alarms() {
+        // An hour of rest would allow six; of a second none.
+        let tracks = [track("x", "sip", &[0.8; 5]), track("y", "rest", &[0.6, 0.1, 0.6, 0.1, 0.6])];
+        let labels = ["sip".to_string(), "rest".to_string()];
+        let all = best(&tracks, &labels, 0, &Truth::default());
+        let (_, _, score) = &all[0];
+        let score = score.as_ref().unwrap();
+        assert!(score.found == 1 && score.alarms == 0 && score.threshold > 0.6, "{score:?}");
+        assert!(report("sip", &all).contains("1 of 1"), "{}", report("sip", &all));
+    }
+}

@@ -1,0 +1,93 @@
+//! The frozen layers of a training: run as the analyzer runs its networks, which on a CPU takes a fraction of libtorch's
+//! time; on a GPU by libtorch itself.
+
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::error::{Error, Result};
+use crate::inference::device::{Choice, computes_in_bf16};
+use crate::inference::model::{Channels, InputSpec, Model};
+use crate::inference::rounding::Rounding;
+use crate::inference::session::{Demand, Session};
+use crate::onnx::build::{Cut, INPUT, MEAN, frozen};
+use crate::onnx::resnet::INPUT_SIZE;
+use crate::onnx::weights::Weights;
+use crate::train::network::{Backbone, pool, values};
+
+/// Pictures that go through the layers at once. The maps of more would be too large for malloc to keep, and the system
+/// would clear fresh memory for every layer.
+pub const BATCH: usize = 8;
+
+/// What runs the frozen layers.
+pub enum Frozen<'a> {
+    Session(Box<Session>),
+    Torch { backbone: &'a Backbone, cut: Cut, device: Device },
+}
+
+impl<'a> Frozen<'a> {
+    /// The layers before `cut`. `backbone` is the same network on `device`.
+    ///
+    /// # Errors
+    /// Unavailable, where neither OpenVINO nor ONNX Runtime is there; failed, where there is no room for a temporary file.
+    pub fn load(weights: &Weights, cut: Cut, kind: Kind, backbone: &'a Backbone, device: Device) -> Result<Self> {
+        if device != Device::Cpu {
+            return Ok(Frozen::Torch { backbone, cut, device });
+        }
+        let failed = |cause| {
+            Error::failed("the frozen layers cannot be written to a temporary file")
+                .because(cause)
+                .remedy("free 100 MB there, or name another folder in TMPDIR")
+        };
+        let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(failed)?;
+        std::fs::write(file.path(), frozen(weights, cut)?).map_err(failed)?;
+        let model = Model::frozen(file.path(), input(INPUT_SIZE, MEAN), cut.shape().iter().product())?;
+        let rounding = if kind == Kind::BFloat16 { Rounding::Bf16 } else { Rounding::Fp32 };
+        let demand = Demand { rounding, ..Demand::of(Choice::Auto, BATCH) };
+        Ok(Frozen::Session(Box::new(Session::load(&model, demand)?)))
+    }
+
+    /// What runs them and in which numbers, for people.
+    pub fn describe(&self) -> String {
+        match self {
+            Frozen::Session(session) => format!("{} in {}", session.device(), session.arithmetic()),
+            Frozen::Torch { device, .. } => format!("libtorch on {device:?}"),
+        }
+    }
+
+    /// What the layers make of up to [`BATCH`] tensors `[3, 224, 224]`, one after the other.
+    ///
+    /// # Errors
+    /// Failed, with the library's reason.
+    pub fn run(&mut self, pictures: &[&[f32]]) -> Result<Vec<f32>> {
+        match self {
+            Frozen::Session(session) => session.run_each(pictures),
+            Frozen::Torch { backbone, cut, device } => {
+                let size = INPUT_SIZE as i64;
+                let pictures = Tensor::from_slice(&pictures.concat()).view([-1, 3, size, size]).to_device(*device);
+                values(&forward(*cut, backbone, &pictures))
+            }
+        }
+    }
+}
+
+/// Pictures `[n, 3, 224, 224]` through the layers before `cut`, by libtorch.
+pub fn forward(cut: Cut, backbone: &Backbone, pictures: &Tensor) -> Tensor {
+    no_grad(|| match cut {
+        Cut::Pooled(pooling) => pool(&backbone.whole(pictures), pooling),
+        Cut::Before(stage) => backbone.before(stage, pictures),
+    })
+}
+
+/// The numbers that a training computes in: bf16 where the CPU has it, unless fp32 is asked for.
+pub fn kind(rounding: Rounding) -> Kind {
+    match rounding {
+        Rounding::Fp32 => Kind::Float,
+        Rounding::Bf16 => Kind::BFloat16,
+        Rounding::Auto if computes_in_bf16() => Kind::BFloat16,
+        Rounding::Auto => Kind::Float,
+    }
+}
+
+/// Pictures as the backbone takes them.
+pub fn input(size: usize, mean: [f32; 3]) -> InputSpec {
+    InputSpec { name: INPUT.into(), size, channels: Channels::Bgr, mean, scale: [1.0; 3] }
+}

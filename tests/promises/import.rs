@@ -1,0 +1,109 @@
+//! Classifiers that others exported become model files that say what they said before.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::footage::{bikes, project};
+use crate::program::{Finished, Program, text};
+
+/// Mean and scale of `tests/classifiers/make.py`, in the order red, green, blue, and turned round.
+const RGB: [&str; 4] = ["--mean", "123.7,116.3,103.5", "--scale", "0.0171,0.0175,0.0174"];
+const BGR: [&str; 6] = ["--mean", "103.5,116.3,123.7", "--scale", "0.0174,0.0175,0.0171", "--channels", "bgr"];
+
+/// A folder with the classifiers, their picture, and four labels for them.
+fn classifiers() -> Program {
+    let program = Program::new();
+    let made = Command::new("python3")
+        .arg(project().join("tests/classifiers/make.py"))
+        .arg(program.folder.path())
+        .output()
+        .expect("python3 starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    std::fs::write(program.path("labels.txt"), "reading\nwriting\ncooking\nother\n").unwrap();
+    program
+}
+
+fn import(program: &Program, file: &str, more: &[&str]) -> Finished {
+    program.start(&[&["model", "import", file, "--labels", "labels.txt", "--output", "own.onnx"], more].concat())
+}
+
+/// What the imported model says of the picture, against what the classifier itself said of it.
+fn says_the_same(program: &Program, expected: &str) {
+    let seen = program.start(&["model", "verify", "own.onnx", "--pictures", "picture.bmp", "--json"]).succeeded();
+    let seen: Value = serde_json::from_str(&seen.stdout).unwrap();
+    let found = seen["pictures"][0]["probabilities"].as_array().unwrap();
+    let expected = program.json(expected);
+    assert_eq!(found.len(), 4);
+    for (found, expected) in found.iter().zip(expected.as_array().unwrap()) {
+        let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+        assert!((found - expected).abs() < 0.02, "{seen} for {expected}");
+    }
+}
+
+#[test]
+fn a_network_with_channels_last_and_no_softmax_is_wrapped_and_labels_a_clip() {
+    let program = classifiers();
+    // Any size, so that one has to be named.
+    let line = import(&program, "mobile.onnx", &RGB).refusal(2).to_string();
+    assert!(line.contains("mobile.onnx") && line.contains("--size"), "{line}");
+    assert!(!program.path("own.onnx").exists());
+    let shown = import(&program, "mobile.onnx", &[&RGB[..], &["--size", "64", "--pictures", "picture.bmp"]].concat());
+    let shown = shown.succeeded().stdout;
+    assert!(shown.contains("picture.bmp: reading") && shown.contains("imported from mobile.onnx"), "{shown}");
+    says_the_same(&program, "mobile.json");
+    let clip = bikes();
+    program.start(&["run", text(&clip), "--model", "own.onnx", "--only", "timeline", "--window", "5"]).succeeded();
+    let timeline = program.json("bikes.timeline.json");
+    assert_eq!(timeline["model"]["labels"], serde_json::json!(["reading", "writing", "cooking", "other"]));
+    assert_eq!(timeline["counts"]["analysed"], timeline["counts"]["decoded"], "{}", timeline["counts"]);
+}
+
+#[test]
+fn a_transformer_that_takes_one_picture_at_a_time_is_wrapped_with_its_own_softmax() {
+    let program = classifiers();
+    let shown = import(&program, "vision.onnx", &BGR).succeeded().stdout;
+    assert!(shown.contains("64x64 Bgr"), "{shown}");
+    says_the_same(&program, "vision.json");
+    // Over a batch that it cannot take at once.
+    program.start(&["run", text(&bikes()), "--model", "own.onnx", "--only", "timeline", "--batch", "4"]).succeeded();
+    assert_eq!(program.json("bikes.timeline.json")["complete"], true);
+}
+
+#[test]
+fn a_file_in_half_precision_with_a_fixed_batch_is_wrapped() {
+    let program = classifiers();
+    import(&program, "half.onnx", &RGB).succeeded();
+    says_the_same(&program, "half.json");
+    assert!(import(&program, "half.onnx", &RGB).refusal(2).contains("own.onnx: exists already"));
+    import(&program, "half.onnx", &[&RGB[..], &["--force"]].concat()).succeeded();
+}
+
+#[test]
+fn what_is_no_classifier_of_these_labels_is_told_in_one_line_and_nothing_is_written() {
+    let program = classifiers();
+    std::fs::write(program.path("cut.onnx"), &std::fs::read(program.path("vision.onnx")).unwrap()[..5000]).unwrap();
+    std::fs::write(program.path("two.txt"), "reading\nwriting\n").unwrap();
+    std::fs::write(program.path("twice.txt"), "a\nb\na\nc\n").unwrap();
+    for (file, more, expected) in [
+        ("cut.onnx", &RGB[..], "not an ONNX file"),
+        ("picture.bmp", &RGB[..], "not an ONNX file"),
+        ("absent.onnx", &RGB[..], "cannot be read"),
+        ("vision.onnx", &["--labels", "two.txt"], "[1, 4], and there are 2 labels"),
+        ("vision.onnx", &["--labels", "twice.txt"], "\"a\" stands twice"),
+        ("vision.onnx", &["--mean", "1,2"], "--mean has 2 numbers"),
+        ("vision.onnx", &["--size", "224"], "takes pictures of 64x64"),
+        ("vision.onnx", &["--layout", "nhwc"], "no square colour picture"),
+        ("vision.onnx", &["--output-name", "logits"], "has no output logits; it has probs"),
+        ("half.onnx", &["--softmax", "none"], "add up to"),
+    ] {
+        let given = ["model", "import", file, "--output", "own.onnx"];
+        let labels = if more.contains(&"--labels") { vec![] } else { vec!["--labels", "labels.txt"] };
+        let refused = program.start(&[&given[..], &labels, more].concat());
+        let line = refused.refusal(2);
+        assert!(line.contains(expected), "{line}");
+        assert!(!line.contains(program.folder.path().to_str().unwrap()), "{line}");
+    }
+    let left: Vec<_> = std::fs::read_dir(program.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(!left.iter().any(|name| name == "own.onnx" || name.to_string_lossy().starts_with('.')), "{left:?}");
+}
