@@ -13,6 +13,7 @@ use crate::inference::model::Model;
 use crate::jobs::Job;
 use crate::media;
 use crate::models;
+use crate::overwrite;
 use crate::stream::{self, Context, Shutdown};
 use crate::summary;
 use crate::web::{self, Bound, Server};
@@ -27,6 +28,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     media::init()?;
     let model = models::read(config.model.as_deref())?;
     config.jobs.iter().try_for_each(|job| check_action(job, &model))?;
+    overwrite::check(config, &model.path)?;
     if !config.force {
         config.jobs.iter().try_for_each(stream::check_absent)?;
     }

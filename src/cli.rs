@@ -189,6 +189,7 @@ pub struct RunArgs {
 impl RunArgs {
     pub fn settings(self) -> Settings {
         Settings {
+            origin: None,
             input: self.input,
             action: self.action,
             window: self.window,

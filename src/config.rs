@@ -19,6 +19,8 @@ pub struct Config {
     pub jobs: Vec<Job>,
     /// `None` is the shipped one.
     pub model: Option<PathBuf>,
+    /// Files that the settings were read from: a pipeline, tokens, passwords.
+    pub read: Vec<PathBuf>,
     /// How the network shall be run.
     pub network: Demand,
     /// Inputs that are worked on at once.
@@ -52,8 +54,10 @@ impl Config {
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
         // Frames between which others are held come one by one.
         let singles = jobs.iter().any(|job| job.live.is_some() || job.labelling.stride != Stride::Every(1));
+        let read = settings.files();
         Ok(Self {
             jobs,
+            read,
             model: settings.model,
             network: Demand {
                 choice: settings.device.unwrap_or_default(),

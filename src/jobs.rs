@@ -1,6 +1,6 @@
 //! The inputs of a run: each with the settings that hold for it, its name, and the files that come of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::cameras::Live;
@@ -142,23 +142,42 @@ fn check_stream(stream: &Settings) -> Result<()> {
 /// Names that are given already: of streams, and of what their files begin with.
 #[derive(Default)]
 struct Taken {
-    names: HashSet<String>,
-    stems: HashSet<String>,
+    names: Names,
+    stems: Names,
 }
 
-/// `name`, numbered where it is taken.
-fn distinct(name: &str, names: &mut HashSet<String>) -> String {
-    let numbered = (2..).map(|number| format!("{name}-{number}"));
-    std::iter::once(name.to_string()).chain(numbered).find(|name| names.insert(name.clone())).unwrap_or_default()
+/// Names, none of them twice.
+#[derive(Default)]
+struct Names {
+    given: HashSet<String>,
+    /// For a name that was wanted again, the number that it was given last: none below is free.
+    last: HashMap<String, usize>,
+}
+
+impl Names {
+    /// `name`, numbered where it is taken.
+    fn distinct(&mut self, name: &str) -> String {
+        if self.given.insert(name.to_string()) {
+            return name.to_string();
+        }
+        let last = self.last.entry(name.to_string()).or_insert(1);
+        loop {
+            *last += 1;
+            let numbered = format!("{name}-{last}");
+            if self.given.insert(numbered.clone()) {
+                return numbered;
+            }
+        }
+    }
 }
 
 fn live_job(settings: &Settings, input: &str, taken: &mut Taken) -> Result<Job> {
     let mut live = Live::resolve(settings, input)?;
     let name = settings.name.clone().unwrap_or_else(|| live.camera.stem());
-    live.record.stem = distinct(&live.record.stem, &mut taken.stems);
+    live.record.stem = taken.stems.distinct(&live.record.stem);
     Ok(Job {
         input: live.camera.to_string().into(),
-        name: distinct(&name, &mut taken.names),
+        name: taken.names.distinct(&name),
         outputs: Outputs::default(),
         labelling: Labelling::of(settings, true),
         live: Some(Box::new(live)),
@@ -175,7 +194,7 @@ fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken)
         named.into_iter().flatten().try_for_each(|path| check_is_folder_name(path))?;
     }
     let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
-    let stem = distinct(&input.file_stem().unwrap_or_default().to_string_lossy(), &mut taken.stems);
+    let stem = taken.stems.distinct(&input.file_stem().unwrap_or_default().to_string_lossy());
     let place = |kind: Kind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
         let file = format!("{stem}{suffix}");
         match named {
@@ -202,7 +221,7 @@ fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken)
     check_extension(timeline.as_deref(), &["json"], "timeline")?;
     let outputs = Outputs { video, timeline, plot, subtitles, journal };
     let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
-    let name = distinct(&name, &mut taken.names);
+    let name = taken.names.distinct(&name);
     Ok(Job { input: input.into(), name, outputs, labelling: Labelling::of(settings, false), live: None })
 }
 

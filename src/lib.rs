@@ -25,6 +25,7 @@ mod login;
 pub mod media;
 pub mod models;
 pub mod onnx;
+pub mod overwrite;
 pub mod picture;
 pub mod report;
 pub mod settings;

@@ -14,6 +14,9 @@ const VARIABLE: &str = "LIVELABEL_LOG";
 /// What these tell of their inner lives is not for users; their failures reach them as errors.
 const DEFAULT: &str = "info,ort=error,rumqttc=off";
 
+/// What these tell in detail holds addresses and headers with credentials, so that nobody can ask for it.
+const SECRETIVE: [&str; 4] = ["ureq", "ureq_proto", "hyper", "rustls"];
+
 static JSON: AtomicBool = AtomicBool::new(false);
 
 /// Whether messages are written as JSON, with fields.
@@ -25,6 +28,10 @@ pub fn is_json() -> bool {
 pub fn start(json: bool) {
     JSON.store(json, Ordering::Relaxed);
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let filter = SECRETIVE.iter().fold(filter, |filter, target| match format!("{target}=warn").parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    });
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // A second start, as in a test, changes nothing.

@@ -64,6 +64,9 @@ pub struct Settings {
     pub web: Option<String>,
     pub web_token: Option<String>,
     pub web_token_file: Option<PathBuf>,
+    /// The pipeline file that they were read from.
+    #[serde(skip)]
+    pub origin: Option<PathBuf>,
     /// Inputs with settings of their own, `[[stream]]` in a pipeline file.
     #[serde(default)]
     pub stream: Vec<Settings>,
@@ -145,7 +148,7 @@ impl Settings {
             let text = std::fs::read_to_string(path).map_err(|cause| {
                 Error::usage(format!("pipeline {pipeline}: cannot be read")).because(cause).remedy("check the name")
             })?;
-            return Self::parse(&text, pipeline);
+            return Ok(Self { origin: Some(path.to_path_buf()), ..Self::parse(&text, pipeline)? });
         }
         let shipped = SHIPPED.iter().find(|(name, _)| *name == pipeline).ok_or_else(|| {
             let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
@@ -161,6 +164,13 @@ impl Settings {
             Error::usage(format!("pipeline {origin}, line {line}: {}", cause.message()))
                 .remedy("see `livelabel run --help` for the keys: they are the flags' names with _ for -")
         })
+    }
+
+    /// The files that these settings are from or name, but for inputs, outputs and the model.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let own = [&self.origin, &self.web_token_file, &self.mqtt_password_file, &self.password_file];
+        let of_streams = self.stream.iter().filter_map(|stream| stream.password_file.as_ref());
+        own.into_iter().flatten().chain(of_streams).cloned().collect()
     }
 
     /// These settings, with `file`'s where they leave something open.
@@ -187,6 +197,7 @@ impl Settings {
             jobs: self.jobs.or(file.jobs),
             force: self.force.or(file.force),
             quiet: self.quiet.or(file.quiet),
+            origin: self.origin.or(file.origin),
             name: self.name.or(file.name),
             transport: self.transport.or(file.transport),
             latency: self.latency.or(file.latency),

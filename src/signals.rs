@@ -1,10 +1,10 @@
-//! Ctrl-C and SIGTERM: the first asks for a graceful end, the second ends the program at once.
+//! Ctrl-C, SIGTERM and a closed terminal: the first asks for a graceful end, the second ends the program at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::stream::Shutdown;
@@ -37,7 +37,9 @@ impl Watch {
 pub fn watch() -> std::io::Result<Watch> {
     let shutdown = Shutdown::default();
     let received = Arc::new(AtomicI32::new(0));
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    // A file that may not grow any more is told by the write that fails, as a full disk is.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let watch = Watch { shutdown: shutdown.clone(), received: Arc::clone(&received) };
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         let mut first: Option<Instant> = None;

@@ -159,14 +159,16 @@ fn shown(rows: &[Vec<f64>], intervals: &[Span]) -> Vec<Option<usize>> {
     rows.iter().map(|row| at(row[0])).collect()
 }
 
-/// Of equal shares of all rows the first of each, and the first on which the label changes.
+/// Of equal shares of all rows the first of each, and every row on which the label changes; of very many changes equal
+/// shares, too.
 fn thinned(rows: &[Vec<f64>], shown: &[Option<usize>]) -> Vec<Row> {
-    let share = if rows.len() <= MOST_ROWS { 1 } else { rows.len().div_ceil(MOST_ROWS / 2) };
-    let mut kept = Vec::new();
-    for first in (0..rows.len()).step_by(share) {
-        let changes = (first + 1..rows.len().min(first + share)).find(|&number| shown[number] != shown[number - 1]);
-        kept.extend(std::iter::once(first).chain(changes));
-    }
+    let half = MOST_ROWS / 2;
+    let share = if rows.len() <= MOST_ROWS { 1 } else { rows.len().div_ceil(half) };
+    let changes: Vec<usize> = (1..rows.len()).filter(|&number| shown[number] != shown[number - 1]).collect();
+    let changes = changes.iter().copied().step_by(changes.len().div_ceil(half).max(1));
+    let mut kept: Vec<usize> = (0..rows.len()).step_by(share).chain(changes).collect();
+    kept.sort_unstable();
+    kept.dedup();
     let row = |number: usize| Row {
         ms: rows[number][0],
         shown: shown[number],
@@ -198,6 +200,11 @@ mod tests {
         assert!(kept.len() <= MOST_ROWS && kept.len() > MOST_ROWS / 3, "{}", kept.len());
         assert_eq!(kept.iter().filter(|row| row.shown.is_some()).map(|row| row.ms).collect::<Vec<_>>(), [2_172_840.0]);
         assert!(kept.is_sorted_by(|one, next| one.ms < next.ms));
+        // Three changes close to each other are all kept; a label on every second row is thinned like the rest.
+        let close: Vec<Option<usize>> = (0..rows.len()).map(|n| [54_321, 54_323].contains(&n).then_some(0)).collect();
+        assert_eq!(thinned(&rows, &close).iter().filter(|row| row.shown.is_some()).count(), 2);
+        let busy: Vec<Option<usize>> = (0..rows.len()).map(|n| (n % 2 == 0).then_some(0)).collect();
+        assert!(thinned(&rows, &busy).len() <= MOST_ROWS);
         assert_eq!(thinned(&rows[..6000], &shown).len(), 6000);
     }
 

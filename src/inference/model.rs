@@ -22,6 +22,8 @@ use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, TensorProto, ValueInfoProt
 pub const DEFAULT: &str = "models/drinking-cooking.int8.onnx";
 /// Predictions to average, at most: they are kept in memory.
 pub const LONGEST_WINDOW: usize = 1_000_000;
+/// Heights and widths of input that are taken: larger ones would need gigabytes for a batch.
+const SIZES: std::ops::RangeInclusive<usize> = 1..=2048;
 /// The most pictures that a file may fix for each run.
 const LARGEST_BATCH: i64 = 256;
 /// Operator sets that ONNX Runtime carries itself.
@@ -108,6 +110,12 @@ impl Model {
         let metadata = Metadata::of(&proto, &origin)?;
         let labels: Vec<String> = metadata.json("labels")?;
         let size: usize = metadata.json("input.size")?;
+        if !SIZES.contains(&size) {
+            let (least, most) = (SIZES.start(), SIZES.end());
+            return Err(metadata
+                .wrong("input.size", &size.to_string())
+                .remedy(format!("pictures of {least} to {most} pixels are taken")));
+        }
         let channels = metadata.one_of("input.channels", &[("BGR", Channels::Bgr), ("RGB", Channels::Rgb)])?;
         metadata.one_of("input.layout", &[("NCHW", ())])?;
         let (input, batch) = check_shapes(&proto, size, labels.len(), &origin)?;

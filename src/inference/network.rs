@@ -5,6 +5,9 @@ use crate::inference::device::Device;
 use crate::inference::model::Model;
 use crate::onnx::build::{FROZEN, LOGITS, PROBABILITIES};
 
+/// How far a probability may be out of its range by rounding.
+const SLACK: f32 = 1e-2;
+
 /// What a network can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -64,12 +67,31 @@ pub fn fill(places: &mut [f32], tensors: &[&[f32]]) {
     tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
 }
 
-/// The numbers of the first `count` pictures, `width` for each.
+/// The numbers of the first `count` pictures of a batch of `size`, `width` for each.
 ///
 /// # Errors
-/// Failed, where there are fewer.
-pub fn first(numbers: &[f32], count: usize, width: usize) -> Result<&[f32]> {
-    numbers.get(..count * width).ok_or_else(|| broken("it gives fewer numbers than its labels"))
+/// Input, where there are more or fewer: rows would be cut at the wrong places.
+pub fn first(numbers: &[f32], size: usize, count: usize, width: usize) -> Result<&[f32]> {
+    match numbers.get(..count * width) {
+        Some(first) if numbers.len() == size * width => Ok(first),
+        _ => Err(Error::input(format!(
+            "the network gives {} numbers for {size} pictures, where its file names {width} labels",
+            numbers.len()
+        ))
+        .remedy("export the model again with its own labels")),
+    }
+}
+
+/// Refuses what no probabilities are: a network of broken weights would label all frames alike.
+///
+/// # Errors
+/// Failed, with the number.
+pub fn check_probabilities(numbers: &[f32]) -> Result<()> {
+    match numbers.iter().find(|number| !(-SLACK..=1.0 + SLACK).contains(*number)) {
+        None => Ok(()),
+        Some(number) => Err(Error::failed(format!("the network answers {number}, which is no probability"))
+            .remedy("check the model with `livelabel model verify`, or export it again")),
+    }
 }
 
 /// A device that will not have `model`.

@@ -156,9 +156,13 @@ impl Network for Loaded {
 
     fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
         let width = self.model.width;
+        let size = match &self.batch {
+            Batch::Here(_, size) => *size,
+            Batch::There { bound, next, .. } => bound[*next].size,
+        };
         let mut append = |outputs: SessionOutputs| {
             let (_, numbers) = outputs[output.name()].try_extract_tensor::<f32>().map_err(broken)?;
-            rows.extend_from_slice(first(numbers, count, width)?);
+            rows.extend_from_slice(first(numbers, size, count, width)?);
             Ok(())
         };
         match &self.batch {

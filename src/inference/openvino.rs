@@ -143,7 +143,7 @@ impl Network for Compiled {
     fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
         self.request.infer().map_err(broken)?;
         let numbers = self.request.get_tensor(output.name()).map_err(broken)?;
-        rows.extend_from_slice(first(numbers.get_data::<f32>().map_err(broken)?, count, self.width)?);
+        rows.extend_from_slice(first(numbers.get_data::<f32>().map_err(broken)?, self.size, count, self.width)?);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::inference::batches::{Piece, Sizes};
 use crate::inference::device::{Choice, Device, candidates, threads};
 use crate::inference::model::Model;
-use crate::inference::network::{Network, Output, unusable};
+use crate::inference::network::{Network, Output, check_probabilities, unusable};
 use crate::inference::onnxruntime::Loaded;
 use crate::inference::openvino::Plan;
 use crate::inference::rounding::Rounding;
@@ -192,7 +192,9 @@ impl Session {
     fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: Piece, rows: &mut Vec<f32>) -> Result<()> {
         let network = self.network(piece.size)?;
         network.put(tensors, piece.size)?;
-        network.run(tensors.len(), output, rows)
+        let before = rows.len();
+        network.run(tensors.len(), output, rows)?;
+        if output == Output::Probabilities { check_probabilities(&rows[before..]) } else { Ok(()) }
     }
 
     fn network(&mut self, size: usize) -> Result<&mut Box<dyn Network>> {

@@ -1,6 +1,6 @@
 //! The classifier on top of the features: two dense layers trained by the user, or ImageNet's own single one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
@@ -173,11 +173,12 @@ pub fn check_labels(labels: &[String]) -> std::result::Result<(), String> {
     if labels.len() < 2 {
         return Err("there are fewer than two labels".into());
     }
-    for (place, label) in labels.iter().enumerate() {
+    let mut known = HashSet::with_capacity(labels.len());
+    for label in labels {
         if label.trim().is_empty() {
             return Err(format!("a label is empty: {label:?}"));
         }
-        if labels[..place].contains(label) {
+        if !known.insert(label) {
             return Err(format!("label {label:?} stands twice"));
         }
     }

@@ -6,7 +6,7 @@ pub mod plot;
 pub mod subtitles;
 pub mod timeline;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 
@@ -21,24 +21,26 @@ pub fn rounded(confidence: f64) -> f64 {
 }
 
 fn unwritable(path: &Path, cause: std::io::Error) -> Error {
-    let full = cause.kind() == std::io::ErrorKind::StorageFull;
+    let full = matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge);
     let remedy = if full { "free some room, or write elsewhere" } else { "choose a folder that can be written to" };
     Error::failed(format!("{}: cannot be written", path.display())).because(cause).remedy(remedy)
 }
 
-/// The name under which a file is written before it is complete. The extension stays in its place, as some writers tell
-/// the format by it.
-pub fn part(path: &Path) -> PathBuf {
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    path.with_extension(format!("part.{extension}"))
+/// Has `write` write a new file beside `path`, and renames it when it is complete; on a failure nothing is left of it. No
+/// other file is touched: the new one has a name of its own.
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let part = part(path).map_err(|cause| unwritable(path, cause))?;
+    write(&part)?;
+    part.persist(path).map_err(|cause| unwritable(path, cause.error))
 }
 
-/// Has `write` write a file beside `path`, and renames it when it is complete; on a failure nothing is left of it.
-pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let part = part(path);
-    let written = write(&part).and_then(|()| std::fs::rename(&part, path).map_err(|cause| unwritable(path, cause)));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    written
+/// A new file beside `path`, which is gone when it is dropped. The extension stays in its place, as some writers tell the
+/// format by it.
+pub(crate) fn part(path: &Path) -> std::io::Result<tempfile::TempPath> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let suffix = format!(".part.{}", path.extension().unwrap_or_default().to_string_lossy());
+    // As any new file, readable by whom the user's mask lets.
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let made = tempfile::Builder::new().suffix(&suffix).permissions(everybody).tempfile_in(folder)?;
+    Ok(made.into_temp_path())
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -19,14 +19,15 @@ use crate::media::source::Facts;
 use crate::report::diary::{self, Diary, Gaps, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
 use crate::report::journal::{Balance, Header, LabelledInterval, Record};
 use crate::report::{milliseconds, rounded};
+use crate::stream::Context;
 use crate::stream::broadcast::Broadcast;
 use crate::stream::live::now_ms;
 use crate::stream::outputs::{header, viewing};
 use crate::stream::painter::Painter;
 use crate::stream::recording::Recording;
+use crate::stream::retention::Retention;
 use crate::stream::segments::{Segments, stamped};
 use crate::stream::viewing::Viewing;
-use crate::stream::{Context, retention};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How often files beyond `--keep` are looked for.
@@ -53,6 +54,7 @@ pub struct Keeping {
     intervals: u64,
     began: Instant,
     swept: Instant,
+    retention: Option<Retention>,
 }
 
 struct Seen {
@@ -76,6 +78,8 @@ impl Keeping {
                     .remedy("choose a folder that can be written to")
             })?;
         }
+        // Before this run has written anything.
+        let retention = plan.keep.map(|keep| Retention::new(&plan.folder, &plan.stem, keep));
         let now = OffsetDateTime::now_utc();
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header.clone() };
@@ -98,6 +102,7 @@ impl Keeping {
             intervals: 0,
             began: Instant::now(),
             swept: Instant::now(),
+            retention,
             plan,
         })
     }
@@ -219,11 +224,11 @@ impl Keeping {
             let path = stamped(&self.plan.folder, &self.plan.stem, now, ".timeline.jsonl");
             self.diary.rotate(path, now.format(&Rfc3339).unwrap_or_default(), now_ms(self.began));
         }
-        let Some(keep) = self.plan.keep else { return };
+        let Some(retention) = &mut self.retention else { return };
         if recording || self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
             let open: Vec<&Path> = [Some(self.diary.path()), self.recording.open()].into_iter().flatten().collect();
-            for path in retention::apply(&self.plan.folder, &self.plan.stem, keep, &open) {
+            for path in retention.apply(SystemTime::now(), Instant::now(), &open) {
                 tracing::debug!("{}: deleted", path.display());
             }
         }

@@ -17,7 +17,7 @@ use crate::media::recorder::{Recorded, Recorder};
 use crate::media::rhythm::constant_rate;
 use crate::media::source::Facts;
 use crate::report::journal::{AutoStride, Balance, Header, Journal, LabelledInterval, ModelName, Record};
-use crate::report::{self, milliseconds, plot, rounded, subtitles, timeline};
+use crate::report::{milliseconds, plot, rounded, subtitles, timeline};
 use crate::stream::Context;
 use crate::stream::broadcast::Broadcast;
 use crate::stream::painter::Painter;
@@ -46,7 +46,6 @@ impl Writers {
         for path in outputs.files().chain([outputs.journal.as_path()]) {
             make_folder(path)?;
             check_writable(path)?;
-            check_writable(&report::part(path))?;
         }
         let folders = outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent);
         let pixels = facts.layout.width * facts.layout.height;

@@ -1,8 +1,9 @@
 //! Keeps a camera's files within an age or a size: the oldest of its own go, no other file is touched.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use crate::settings::Keep;
 
@@ -11,31 +12,117 @@ const ENDINGS: [&str; 4] = [".mkv", ".avi", ".timeline.jsonl", ".summary.json"];
 /// `-20260102T030405Z`, which stands between a name and its ending.
 const STAMP: usize = 17;
 
-/// Deletes the oldest files of `stem` in `folder` that are beyond `keep`, but none of `open`. Returns what was deleted.
-pub fn apply(folder: &Path, stem: &str, keep: Keep, open: &[&Path]) -> Vec<PathBuf> {
-    let mut files = own(folder, stem);
-    // By name is by time.
-    files.sort_by(|a, b| stamp(&a.path, stem).cmp(&stamp(&b.path, stem)));
-    let now = SystemTime::now();
-    let mut total: u64 = files.iter().map(|file| file.bytes).sum();
-    let mut deleted = Vec::new();
-    for file in files {
-        let surplus = match keep {
-            Keep::Age(age) => now.duration_since(file.modified).unwrap_or(Duration::ZERO) > age,
-            Keep::Bytes(most) => total > most,
-        };
-        if !surplus || open.contains(&file.path.as_path()) {
-            continue;
+/// A clock that differs by more from the time that has passed was set.
+const SET: i128 = 10 * 60 * 1_000_000_000;
+/// A longer time without a recording before a run began does not count as age.
+const IDLE: i128 = 24 * 3600 * 1_000_000_000;
+/// Jumps that are remembered; of more, the earliest two become one.
+const MOST_JUMPS: usize = 64;
+
+/// The files of one camera.
+pub struct Retention {
+    folder: PathBuf,
+    stem: String,
+    keep: Keep,
+    jumps: Jumps,
+}
+
+impl Retention {
+    /// At the begin of a run, before it has written anything.
+    pub fn new(folder: &Path, stem: &str, keep: Keep) -> Self {
+        let mut jumps = Jumps::default();
+        if matches!(keep, Keep::Age(_)) {
+            let newest = own(folder, stem).iter().map(|file| file.modified).max();
+            jumps.look(SystemTime::now(), Instant::now(), newest);
         }
-        match fs::remove_file(&file.path) {
-            Ok(()) => {
-                total -= file.bytes;
-                deleted.push(file.path);
-            }
-            Err(cause) => tracing::warn!("{}: cannot be deleted ({cause})", file.path.display()),
-        }
+        Self { folder: folder.to_path_buf(), stem: stem.into(), keep, jumps }
     }
-    deleted
+
+    /// Deletes the oldest files that are beyond the bound, but none of `open`. Returns what was deleted.
+    ///
+    /// `now` is the system's clock, which somebody may set, and `at` the time that passes by itself. Age is the time that
+    /// was recorded since: what the clock jumped by, and a long time before the run in which nothing was recorded, does not
+    /// count. So a clock that is set wrong deletes nothing.
+    pub fn apply(&mut self, now: SystemTime, at: Instant, open: &[&Path]) -> Vec<PathBuf> {
+        let mut files = own(&self.folder, &self.stem);
+        // By name is by time.
+        files.sort_by(|a, b| stamp(&a.path, &self.stem).cmp(&stamp(&b.path, &self.stem)));
+        if matches!(self.keep, Keep::Age(_)) {
+            self.jumps.look(now, at, None);
+        }
+        let mut total: u64 = files.iter().map(|file| file.bytes).sum();
+        let mut deleted = Vec::new();
+        for file in files {
+            let surplus = match self.keep {
+                Keep::Age(age) => self.jumps.age(file.modified, now) > age.as_nanos() as i128,
+                Keep::Bytes(most) => total > most,
+            };
+            if !surplus || open.contains(&file.path.as_path()) {
+                continue;
+            }
+            match fs::remove_file(&file.path) {
+                Ok(()) => {
+                    total -= file.bytes;
+                    deleted.push(file.path);
+                }
+                Err(cause) => tracing::warn!("{}: cannot be deleted ({cause})", file.path.display()),
+            }
+        }
+        deleted
+    }
+}
+
+/// When the system's clock was set, and by how much.
+#[derive(Default)]
+struct Jumps {
+    last: Option<(SystemTime, Instant)>,
+    /// What the clock said before each jump, and the nanoseconds that it went on by.
+    jumps: VecDeque<(SystemTime, i128)>,
+}
+
+impl Jumps {
+    /// Compares the clocks with those of the last look. On the first, `newest` is when a file was written last.
+    fn look(&mut self, now: SystemTime, at: Instant, newest: Option<SystemTime>) {
+        let jump = match (self.last, newest) {
+            (Some((before, then)), _) => {
+                let passed = at.duration_since(then);
+                let by = between(before, now) - passed.as_nanos() as i128;
+                (by.abs() > SET).then(|| (before + passed, by))
+            }
+            (None, Some(newest)) => Some((newest, between(newest, now))).filter(|(_, idle)| *idle > IDLE),
+            (None, None) => None,
+        };
+        if let Some((before, by)) = jump {
+            let seconds = by / 1_000_000_000;
+            match self.last {
+                Some(_) => tracing::warn!("the clock was set by {seconds} s; the age of recordings does not follow it"),
+                None => {
+                    tracing::info!("nothing was recorded for {seconds} s; that does not count as age of recordings")
+                }
+            }
+            self.jumps.push_back((before, by));
+        }
+        if self.jumps.len() > MOST_JUMPS
+            && let (Some((_, first)), Some((_, second))) = (self.jumps.pop_front(), self.jumps.front_mut())
+        {
+            *second += first;
+        }
+        self.last = Some((now, at));
+    }
+
+    /// Nanoseconds since `modified`, without what the clock has jumped by since.
+    fn age(&self, modified: SystemTime, now: SystemTime) -> i128 {
+        let jumped: i128 = self.jumps.iter().filter(|(before, _)| modified <= *before).map(|(_, by)| by).sum();
+        between(modified, now) - jumped
+    }
+}
+
+/// Nanoseconds from `one` to `other`, negative where that is earlier.
+fn between(one: SystemTime, other: SystemTime) -> i128 {
+    match other.duration_since(one) {
+        Ok(later) => later.as_nanos() as i128,
+        Err(earlier) => -(earlier.duration().as_nanos() as i128),
+    }
 }
 
 struct Own {
@@ -82,6 +169,8 @@ fn is_own(name: &str, stem: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -107,18 +196,71 @@ mod tests {
         let path = |hour: u32| folder.path().join(format!("door-20260102T{hour:02}0000Z.mkv"));
         (0..5).for_each(|hour| fs::write(path(hour), [0; 100]).unwrap());
         fs::write(folder.path().join("door.mkv"), [0; 1000]).unwrap();
-        let deleted = apply(folder.path(), "door", Keep::Bytes(250), &[&path(0)]);
+        let mut retention = Retention::new(folder.path(), "door", Keep::Bytes(250));
+        let deleted = retention.apply(SystemTime::now(), Instant::now(), &[&path(0)]);
         assert_eq!(deleted, [path(1), path(2), path(3)]);
         assert!(path(0).exists() && path(4).exists() && folder.path().join("door.mkv").exists());
+    }
+
+    /// Files of the camera `door`, so many hours old, the oldest first.
+    fn recorded(folder: &Path, ages: &[u64]) -> Vec<PathBuf> {
+        let write = |(number, hours): (usize, &u64)| {
+            let path = folder.join(format!("door-20260102T{number:02}0000Z.mkv"));
+            fs::write(&path, "x").unwrap();
+            let then = SystemTime::now() - hour(*hours);
+            fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+            path
+        };
+        ages.iter().enumerate().map(write).collect()
+    }
+
+    fn hour(hours: u64) -> Duration {
+        Duration::from_secs(3600 * hours)
     }
 
     #[test]
     fn what_is_too_old_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |hour: u32| folder.path().join(format!("door-20260102T{hour:02}0000Z.mkv"));
-        (0..3).for_each(|hour| fs::write(path(hour), "x").unwrap());
-        let old = SystemTime::now() - Duration::from_secs(3600);
-        fs::File::options().append(true).open(path(1)).unwrap().set_modified(old).unwrap();
-        assert_eq!(apply(folder.path(), "door", Keep::Age(Duration::from_secs(60)), &[]), [path(1)]);
+        let files = recorded(folder.path(), &[30, 20, 1]);
+        let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
+        assert_eq!(retention.apply(SystemTime::now(), Instant::now(), &[]), files[..1]);
+        let later = hour(10);
+        assert_eq!(retention.apply(SystemTime::now() + later, Instant::now() + later, &[]), files[1..2]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_deletes_nothing_and_time_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = recorded(folder.path(), &[20, 10, 1]);
+        let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
+        let (now, at) = (SystemTime::now(), Instant::now());
+        assert!(retention.apply(now, at, &[]).is_empty());
+        let year = hour(24 * 365);
+        assert!(retention.apply(now + year, at, &[]).is_empty());
+        // Five hours of the run later the first is 25 hours old, whatever the clock says.
+        assert_eq!(retention.apply(now + year + hour(5), at + hour(5), &[]), files[..1]);
+        // And set right again, ten hours later still.
+        assert_eq!(retention.apply(now + hour(15), at + hour(15), &[]), files[1..2]);
+    }
+
+    #[test]
+    fn a_time_without_recordings_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = recorded(folder.path(), &[500, 490, 480]);
+        let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
+        let (now, at) = (SystemTime::now(), Instant::now());
+        assert!(retention.apply(now, at, &[]).is_empty());
+        // The last was written just before the pause, the first 20 hours before that.
+        assert_eq!(retention.apply(now + hour(5), at + hour(5), &[]), files[..1]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_again_and_again_takes_no_memory() {
+        let mut jumps = Jumps::default();
+        let (now, at) = (SystemTime::now(), Instant::now());
+        for step in 0..1000 {
+            jumps.look(now + hour(step % 2 * 100), at, None);
+        }
+        assert!(jumps.jumps.len() <= MOST_JUMPS);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -34,6 +34,7 @@ pub(super) async fn check(State(site): State<Arc<Site>>, request: Request, next:
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -48,6 +49,10 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
         );
     }
     let (uri, headers) = (request.uri(), request.headers());
+    // RFC 9112, 3.2.
+    if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
+        return Some((StatusCode::BAD_REQUEST, "a request has one Host\n").into_response());
+    }
     let Some(token) = &site.access.token else {
         let known = !site.address.ip().is_loopback() || is_local(uri, headers);
         // A page of another site, whose name was made to mean this machine, shall not read what is here.

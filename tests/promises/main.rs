@@ -7,6 +7,7 @@ mod device;
 mod events;
 mod footage;
 mod frames;
+mod hostile;
 mod http;
 mod import;
 mod labels;

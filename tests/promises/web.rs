@@ -416,3 +416,20 @@ fn a_clip_is_on_the_page_until_the_run_ends() {
     while !matches!(events.next(), (event, data) if event == "streams" && ended(&data)) {}
     assert_eq!(signalled.join().unwrap().0.code, 130);
 }
+
+#[test]
+fn other_sites_cannot_embed_its_pictures_and_a_request_names_one_host() {
+    let program = Program::new();
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=10"], &WEB);
+    let site = Site::of(&mut watch);
+    is_running(site, "test");
+    for path in ["/", "/streams/test/snapshot.jpg", "/api/status", "/absent"] {
+        assert_eq!(site.get(path).header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+    }
+    let nobody = site.send("GET / HTTP/1.1\r\nConnection: close");
+    assert_eq!(nobody.status, 400, "{}", nobody.text());
+    let two = site.send("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close");
+    assert_eq!(two.status, 400, "{}", two.text());
+    assert_eq!(site.send("GET / HTTP/1.0").status, 200);
+    watch.stop("INT");
+}
