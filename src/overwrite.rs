@@ -53,14 +53,13 @@ fn identity(metadata: &fs::Metadata) -> Identity {
 
 fn check_regular(path: &Path) -> Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+    // A folder is told when it is opened, like all that cannot be written.
     let kind = metadata.file_type();
     let what = if kind.is_symlink() {
         "a link; what it points to would be written over"
     } else if kind.is_fifo() {
         "a pipe, and results are files"
-    } else if kind.is_dir() {
-        "a folder"
-    } else if !kind.is_file() {
+    } else if !kind.is_file() && !kind.is_dir() {
         "no file that can be written over"
     } else {
         return Ok(());

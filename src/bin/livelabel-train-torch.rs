@@ -206,8 +206,17 @@ struct Terminal {
     quiet: bool,
     bar: ProgressBar,
     began: Instant,
-    /// What is shown, when it began, and when the last line of it was written.
-    stage: Cell<(&'static str, Instant, Instant)>,
+    stage: Cell<Stage>,
+}
+
+/// What is being done.
+#[derive(Clone, Copy)]
+struct Stage {
+    what: &'static str,
+    done: usize,
+    began: Instant,
+    /// When a line of it was written last.
+    told: Instant,
 }
 
 impl Terminal {
@@ -217,7 +226,7 @@ impl Terminal {
         let style = ProgressStyle::with_template("{prefix:>9} {bar:30} {pos}/{len}  {msg}  {per_sec}  {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let now = Instant::now();
-        Self { quiet, bar, began: now, stage: Cell::new(("", now, now)) }
+        Self { quiet, bar, began: now, stage: Cell::new(Stage { what: "", done: 0, began: now, told: now }) }
     }
 
     fn show(&self, what: &'static str, done: usize, all: usize) {
@@ -234,13 +243,15 @@ impl Terminal {
 
     fn line(&self, what: &'static str, done: usize, all: usize) {
         let now = Instant::now();
-        let (before, began, last) = self.stage.get();
-        if before != what {
-            self.stage.set((what, now, now));
-        } else if now - last >= BETWEEN_LINES {
-            self.stage.set((what, began, now));
-            let rate = done as f64 / (now - began).as_secs_f64();
+        let before = self.stage.get();
+        if before.what != what || done < before.done {
+            self.stage.set(Stage { what, done, began: now, told: now });
+        } else if now - before.told >= BETWEEN_LINES {
+            let rate = done as f64 / (now - before.began).as_secs_f64();
             eprintln!("{what}: {done} of {all}, {rate:.1} a second");
+            self.stage.set(Stage { done, told: now, ..before });
+        } else {
+            self.stage.set(Stage { done, ..before });
         }
     }
 }

@@ -82,6 +82,13 @@ impl Camera {
         Ok(Self { place, login: login.or(written), transport, latency })
     }
 
+    /// Whether its address says that a playlist of segments is there, as HLS has it.
+    pub(super) fn is_playlist(&self) -> bool {
+        let Place::Http(url) = &self.place else { return false };
+        let path = url.path().to_ascii_lowercase();
+        [".m3u8", ".m3u", ".mpd"].iter().any(|ending| path.ends_with(ending))
+    }
+
     /// A name for files: host and path, in letters that every file system takes.
     pub fn stem(&self) -> String {
         let told = match &self.place {

@@ -37,7 +37,10 @@ pub(super) fn pipeline(camera: &Camera) -> Result<(gst::Pipeline, gst_app::AppSi
         return Ok((pipeline, sink));
     }
     expect_one_stream(&pipeline);
-    decoding::decoded(&pipeline, &source, &sink)?;
+    let decode = decoding::decoded(&pipeline, &source, &sink)?;
+    if !camera.is_playlist() {
+        decoding::only_containers(&decode);
+    }
     Ok((pipeline, sink))
 }
 

@@ -16,6 +16,17 @@ use crate::media::{caps, element};
 
 /// The error message of a file that has only other tracks.
 pub(super) const NO_VIDEO: &str = "no video track";
+/// That of a file that is a list of others.
+pub(super) const PLAYLIST: &str = "a playlist, which names other files or addresses";
+/// Media types of what names other files or addresses instead of holding pictures.
+const PLAYLISTS: [&str; 6] = [
+    "application/dash+xml",
+    "application/sdp",
+    "application/smil",
+    "application/vnd.ms-sstr+xml",
+    "application/x-hls",
+    "text/uri-list",
+];
 
 /// `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only pictures are decoded.
 pub(super) fn pipeline(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)> {
@@ -24,12 +35,17 @@ pub(super) fn pipeline(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)>
     let file = element("filesrc")?;
     file.set_property("location", path);
     let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
-    decoded(&pipeline, &file, &sink)?;
+    let decode = decoded(&pipeline, &file, &sink)?;
+    only_containers(&decode);
     Ok((pipeline, sink))
 }
 
-/// Decodes what `source` brings, on pads that it has or will have, for `sink`.
-pub(super) fn decoded(pipeline: &gst::Pipeline, source: &gst::Element, sink: &gst_app::AppSink) -> Result<()> {
+/// Decodes what `source` brings, on pads that it has or will have, for `sink`. Returns the element that does.
+pub(super) fn decoded(
+    pipeline: &gst::Pipeline,
+    source: &gst::Element,
+    sink: &gst_app::AppSink,
+) -> Result<gst::Element> {
     let decode = element("decodebin")?;
     pipeline.add_many([source, &decode]).map_err(unbuilt)?;
     let entry = upright(pipeline, sink)?;
@@ -50,7 +66,7 @@ pub(super) fn decoded(pipeline: &gst::Pipeline, source: &gst::Element, sink: &gs
     }
     only_pictures(&decode);
     take_first_video(&decode, entry);
-    Ok(())
+    Ok(decode)
 }
 
 /// `videoconvert ! I420 ! videoflip ! sink`; returns the pad that it begins with.
@@ -136,6 +152,19 @@ pub(super) fn only_pictures(decode: &gst::Element) {
             ["audio/", "text/", "subpicture/", "subtitle/"].iter().any(|prefix| kind.starts_with(prefix))
         });
         Some((!unwanted).to_value())
+    });
+}
+
+/// Fails the pipeline where a file is a playlist: a clip from a stranger shall not make the program read other files, or ask
+/// addresses of the network.
+pub(super) fn only_containers(decode: &gst::Element) {
+    decode.connect("autoplug-continue", false, |arguments| {
+        let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        let playlist = caps.as_ref().and_then(kind).is_some_and(|kind| PLAYLISTS.contains(&kind.as_str()));
+        if playlist && let Some(Ok(decode)) = arguments.first().map(|value| value.get::<gst::Element>()) {
+            gst::element_error!(decode, gst::StreamError::WrongType, ("{PLAYLIST}"));
+        }
+        Some((!playlist).to_value())
     });
 }
 

@@ -13,7 +13,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
-use crate::media::decoding::{NO_VIDEO, kind, only_pictures};
+use crate::media::decoding::{NO_VIDEO, kind, only_containers, only_pictures};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
 use crate::media::recorder::QUALITY;
 use crate::media::{caps, element};
@@ -190,6 +190,7 @@ impl Reel {
         let wanted = [JPEG, "video/x-raw"].map(gst::Structure::new_empty);
         decode.set_property("caps", gst::Caps::from_iter(wanted));
         only_pictures(&decode);
+        only_containers(&decode);
         let sink = gst_app::AppSink::builder().sync(paced).max_buffers(1).drop(false).build();
         let reel = Self { pipeline, sink, origin: path.display().to_string() };
         let built = |cause| Error::internal("the replay pipeline cannot be built").because(cause);

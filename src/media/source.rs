@@ -263,6 +263,9 @@ fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
         Some(gst::StreamError::WrongType) if cause.message() == decoding::NO_VIDEO => {
             ("has no video track", "give a clip with pictures")
         }
+        Some(gst::StreamError::WrongType) if cause.message() == decoding::PLAYLIST => {
+            ("is no clip", "give the clips that it names; a camera's playlist by its http:// address")
+        }
         Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {
             ("is not a video", "give a clip that ffprobe can read")
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ledger::Counts;
-use crate::report::unwritable;
+use crate::report::{claim, unwritable};
 
 /// How a run was set up; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,7 +129,8 @@ impl Journal {
     /// # Errors
     /// Failed, where the file cannot be written.
     pub fn create(path: &Path, header: Header) -> Result<Self> {
-        let file = File::create(path).map_err(|cause| unwritable(path, cause))?;
+        let file = claim(path)?;
+        file.set_len(0).map_err(|cause| unwritable(path, cause))?;
         let mut journal = Self { file, path: path.to_path_buf(), bytes: 0 };
         journal.append(&Record::Start(header))?;
         Ok(journal)

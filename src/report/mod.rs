@@ -6,6 +6,8 @@ pub mod plot;
 pub mod subtitles;
 pub mod timeline;
 
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -24,6 +26,44 @@ fn unwritable(path: &Path, cause: std::io::Error) -> Error {
     let full = matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge);
     let remedy = if full { "free some room, or write elsewhere" } else { "choose a folder that can be written to" };
     Error::failed(format!("{}: cannot be written", path.display())).because(cause).remedy(remedy)
+}
+
+/// Opens the file `path`, which is made where it is not there, for this run alone: no other run writes to it as long as what
+/// is returned is held, or longer than this process lives. What is in it stays.
+///
+/// # Errors
+/// Usage, where another run has it; failed, where it cannot be written.
+pub(crate) fn claim(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    let file = opened.map_err(|cause| unwritable(path, cause))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let by = holder(&file).map_or("another run".into(), |process| format!("process {process}"));
+            Err(Error::usage(format!("{}: is being written by {by}", path.display()))
+                .remedy("wait for it to end, or write elsewhere with --output-dir"))
+        }
+        // Some network file systems have no locks; the run is not refused for that.
+        Err(TryLockError::Error(cause)) => {
+            tracing::debug!("{}: cannot be locked ({cause})", path.display());
+            Ok(file)
+        }
+    }
+}
+
+/// Removes a claimed file into which nothing came.
+pub(crate) fn remove_empty(claim: &File, path: &Path) {
+    if claim.metadata().is_ok_and(|file| file.len() == 0) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// The process that holds a lock on `file`, as Linux lists it: `1: FLOCK ADVISORY WRITE PROCESS MAJOR:MINOR:INODE 0 EOF`.
+fn holder(file: &File) -> Option<u32> {
+    let inode = format!(":{}", file.metadata().ok()?.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let line = locks.lines().find(|line| line.split_whitespace().nth(5).is_some_and(|file| file.ends_with(&inode)))?;
+    line.split_whitespace().nth(4)?.parse().ok()
 }
 
 /// Has `write` write a new file beside `path`, and renames it when it is complete; on a failure nothing is left of it. No

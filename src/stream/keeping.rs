@@ -30,6 +30,8 @@ use crate::stream::segments::{Segments, stamped};
 use crate::stream::viewing::Viewing;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How the names of journals end.
+const JOURNAL: &str = ".timeline.jsonl";
 /// How often files beyond `--keep` are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 /// How often the last picture is shown again while no other comes.
@@ -83,7 +85,10 @@ impl Keeping {
         let now = OffsetDateTime::now_utc();
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header.clone() };
-        let path = stamped(&plan.folder, &plan.stem, now, ".timeline.jsonl");
+        let path = stamped(&plan.folder, &plan.stem, now, JOURNAL);
+        // The journal is of this run alone, and so is what is called like it.
+        let name = path.to_string_lossy();
+        let summary = PathBuf::from(format!("{}.summary.json", name.strip_suffix(JOURNAL).unwrap_or(&name)));
         let recorded = plan.file.is_some() || plan.segment.is_some();
         let mut segments = Segments::new(plan.segment.unwrap_or(DAY));
         segments.due(now);
@@ -97,7 +102,7 @@ impl Keeping {
             post: Arc::clone(context.post),
             seen: None,
             segments,
-            summary: stamped(&plan.folder, &plan.stem, now, ".summary.json"),
+            summary,
             gaps: Gaps::default(),
             intervals: 0,
             began: Instant::now(),
@@ -221,7 +226,7 @@ impl Keeping {
         let now = OffsetDateTime::now_utc();
         let recording = self.recording.rotate(now);
         if self.segments.due(now) {
-            let path = stamped(&self.plan.folder, &self.plan.stem, now, ".timeline.jsonl");
+            let path = stamped(&self.plan.folder, &self.plan.stem, now, JOURNAL);
             self.diary.rotate(path, now.format(&Rfc3339).unwrap_or_default(), now_ms(self.began));
         }
         let Some(retention) = &mut self.retention else { return };

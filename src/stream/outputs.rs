@@ -1,6 +1,6 @@
 //! The files of one stream: opened together, written frame by frame, closed together whatever happens.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::media::recorder::{Recorded, Recorder};
 use crate::media::rhythm::constant_rate;
 use crate::media::source::Facts;
 use crate::report::journal::{AutoStride, Balance, Header, Journal, LabelledInterval, ModelName, Record};
-use crate::report::{milliseconds, plot, rounded, subtitles, timeline};
+use crate::report::{claim, milliseconds, plot, remove_empty, rounded, subtitles, timeline};
 use crate::stream::Context;
 use crate::stream::broadcast::Broadcast;
 use crate::stream::painter::Painter;
@@ -31,6 +31,8 @@ pub struct Writers {
     journal: Journal,
     painter: Option<Painter>,
     recorder: Option<Recorder>,
+    /// Held so that no other run writes to the video.
+    _claim: Option<File>,
     viewing: Option<Viewing>,
     broadcast: Broadcast,
     facts: Facts,
@@ -57,6 +59,10 @@ impl Writers {
         }
         space.iter().try_for_each(|space| space.check(0, 0))?;
         let journal = Journal::create(&outputs.journal, header(context))?;
+        let claim = outputs.video.as_ref().map(|(path, _)| claim(path)).transpose();
+        let claim = claim.inspect_err(|_| {
+            let _ = fs::remove_file(&outputs.journal);
+        })?;
         let recorder = match &outputs.video {
             None => Ok(None),
             Some((path, container)) => {
@@ -67,12 +73,16 @@ impl Writers {
         };
         let recorder = recorder.inspect_err(|_| {
             let _ = fs::remove_file(&outputs.journal);
+            if let (Some(claim), Some((path, _))) = (&claim, &outputs.video) {
+                remove_empty(claim, path);
+            }
         })?;
         let viewing = viewing(context, outputs.files().next().is_some(), outputs.journal.parent(), true)?;
         Ok(Self {
             labels: context.model.labels.clone(),
             painter: None,
             recorder,
+            _claim: claim,
             viewing,
             broadcast: Broadcast::new(context.post),
             facts: facts.clone(),

@@ -1,7 +1,7 @@
 //! The video of a live stream: one file, or one after the other, each closed by itself. Whatever happens to it, watching
 //! goes on.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,6 +15,7 @@ use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::frame::Drawn;
 use crate::media::recorder::{Container, Recorder};
 use crate::media::source::Facts;
+use crate::report::{claim, remove_empty};
 use crate::stream::activity::Activity;
 use crate::stream::segments::{Segments, stamped};
 use crate::stream::space::Space;
@@ -39,6 +40,8 @@ pub struct Recording {
 
 struct Current {
     recorder: Recorder,
+    /// Held so that no other run writes to the file.
+    claim: File,
     path: PathBuf,
     /// The stream's time at which it begins.
     start: u64,
@@ -214,17 +217,24 @@ impl Recording {
         }
         let space = Space::new(parent, facts.layout.width * facts.layout.height);
         space.check(0, 0)?;
-        let recorder = create(&path, *container, facts, facts.frame_rate, self.post.taps(pts))?;
-        Ok(Current { recorder, path, start: pts, frames: 0, space })
+        let claim = claim(&path)?;
+        let recorder = create(&path, *container, facts, facts.frame_rate, self.post.taps(pts)).inspect_err(|_| {
+            remove_empty(&claim, &path);
+        })?;
+        Ok(Current { recorder, path, start: pts, frames: 0, space, claim })
     }
 
     /// Has the current file closed, on a thread of its own so that no picture waits for the disk.
     fn close(&mut self) {
-        let Some(Current { recorder, frames, path, .. }) = self.current.take() else { return };
+        let Some(Current { recorder, frames, path, claim, .. }) = self.current.take() else { return };
         self.join();
         self.written += 1;
         tracing::debug!("{}: closing after {frames} pictures", path.display());
-        let closing = std::thread::Builder::new().name("close".into()).spawn(move || recorder.finish().map(drop));
+        let closing = std::thread::Builder::new().name("close".into()).spawn(move || {
+            let finished = recorder.finish().map(drop);
+            drop(claim);
+            finished
+        });
         match closing {
             Ok(thread) => self.closing = Some(thread),
             Err(cause) => tracing::error!("{}: cannot be closed ({cause})", path.display()),

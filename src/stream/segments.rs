@@ -1,5 +1,6 @@
 //! When one file ends and the next begins, and what they are called: by the UTC time at which they begin.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,12 +29,18 @@ impl Segments {
     }
 }
 
-/// A file's name that nobody has yet: `folder/stem-20260102T030405Z.ending`.
+/// A new file that nobody else has: `folder/stem-20260102T030405Z.ending`, or with a number behind the time where that is
+/// there. It is made, so that another run of the same second takes the next number; where it cannot be, whoever opens it
+/// will tell.
 pub fn stamped(folder: &Path, stem: &str, now: OffsetDateTime, ending: &str) -> PathBuf {
     let stamp = now.format(STAMP).unwrap_or_default();
     let first = folder.join(format!("{stem}-{stamp}{ending}"));
     let numbered = (2..).map(|number| folder.join(format!("{stem}-{stamp}-{number}{ending}")));
-    std::iter::once(first.clone()).chain(numbered).find(|path| !path.exists()).unwrap_or(first)
+    let free = |path: &PathBuf| match File::create_new(path) {
+        Err(cause) => cause.kind() != std::io::ErrorKind::AlreadyExists,
+        Ok(_) => true,
+    };
+    std::iter::once(first.clone()).chain(numbered).find(free).unwrap_or(first)
 }
 
 #[cfg(test)]
@@ -60,7 +67,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = || stamped(folder.path(), "door", datetime!(2026-01-02 03:04:05 UTC), ".mkv");
         assert_eq!(name(), folder.path().join("door-20260102T030405Z.mkv"));
-        std::fs::write(name(), "").unwrap();
         assert_eq!(name(), folder.path().join("door-20260102T030405Z-2.mkv"));
     }
 }

@@ -179,8 +179,10 @@ fn models_that_cannot_be_trusted() {
     model_refused(|model| set(model, "threshold", "7"), &["metadata threshold is"]);
     model_refused(|model| set(model, "labels", "[\"a\", \"b\", \"a\"]"), &["label \"a\" stands twice"]);
     model_refused(
-        |model| tensor(model).shape.as_mut().unwrap().dim[0] = DimensionProto { dim_value: Some(1), dim_param: None },
-        &["pixels has shape [1, 3, 32, 32]", "[batch, 3, 32, 32]"],
+        |model| {
+            tensor(model).shape.as_mut().unwrap().dim[0] = DimensionProto { dim_value: Some(1000), dim_param: None }
+        },
+        &["pixels has shape [1000, 3, 32, 32]", "[batch, 3, 32, 32]"],
     );
     model_refused(|model| tensor(model).elem_type = FLOAT16, &["pixels is not float32"]);
     model_refused(

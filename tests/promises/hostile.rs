@@ -33,10 +33,10 @@ fn an_output_that_is_the_input_under_another_name_does_not_destroy_it() {
     fs::hard_link(&clip, program.path("out.json")).unwrap();
     let model = tiny::model();
     let run = ["run", "in.avi", "--model", text(&model), "--force"];
-    for output in [["--output", "out.avi"], ["--timeline", "out.json"], ["--events", "out.avi"], ["--events", "in.avi"]]
-    {
+    for output in [["--output", "out.avi"], ["--timeline", "out.json"], ["--events", "out.avi"]] {
         is_refused(&program, &[&run[..], &output].concat(), &clip, "is the same file as the input in.avi");
     }
+    is_refused(&program, &[&run[..], &["--events", "in.avi"]].concat(), &clip, "is another file of this run");
     // Two outputs that are one file.
     fs::write(program.path("one.png"), "x").unwrap();
     fs::hard_link(program.path("one.png"), program.path("one.vtt")).unwrap();
@@ -253,4 +253,81 @@ fn a_webhooks_secret_is_not_in_the_most_detailed_log() {
         assert!(!told.contains(secret), "{}", told.lines().find(|line| line.contains(secret)).unwrap_or_default());
     }
     assert_eq!(probe(&clip).frames, 25);
+}
+
+#[test]
+fn two_runs_with_the_same_outputs_do_not_mix() {
+    let program = Program::new();
+    let clip = bikes();
+    let model = tiny::model();
+    // A camera never ends, so that the first run still goes when the second comes.
+    let live = ["run", "test://?rate=20", "--model", text(&model), "--output", "out.mkv", "--name", "door"];
+    let mut first = program.command(&live).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while fs::metadata(program.path("out.mkv")).map_or(0, |file| file.len()) < 20_000
+        && began.elapsed() < Duration::from_secs(120)
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The same camera's file, as the output of a clip.
+    let second = ["run", text(&clip), "--model", text(&model), "--output", "out.mkv", "--force"];
+    let refused = program.start(&second);
+    let line = refused.refusal(2);
+    assert!(line.contains(&format!("out.mkv: is being written by process {}", first.id())), "{line}");
+    assert!(!program.path("bikes.timeline.json").exists() && !program.path("bikes.timeline.jsonl").exists());
+    signal(first.id(), "TERM");
+    assert_eq!(first.wait().unwrap().code(), Some(143));
+    decodes_cleanly(&program.path("out.mkv"));
+    // Released with the process, whatever ended it.
+    program.start(&second).succeeded();
+}
+
+#[test]
+fn two_runs_of_one_second_have_files_of_their_own() {
+    let program = Program::new();
+    let model = tiny::model();
+    let run = ["run", "test://?rate=20", "--model", text(&model), "--segment", "1h"];
+    let runs = [(); 3].map(|()| program.command(&run).stderr(Stdio::null()).spawn().unwrap());
+    let named = |ending: &str| {
+        let names = fs::read_dir(program.folder.path()).unwrap().flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(ending)).count()
+    };
+    let began = Instant::now();
+    while named(".mkv") < 3 && began.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    for mut run in runs {
+        signal(run.id(), "TERM");
+        assert_eq!(run.wait().unwrap().code(), Some(143));
+    }
+    assert_eq!([".mkv", ".timeline.jsonl", ".summary.json"].map(named), [3, 3, 3]);
+}
+
+#[test]
+fn a_clip_that_is_a_playlist_fetches_nothing() {
+    let program = Program::new();
+    let secret = small(program.folder.path(), "secret.mp4", 25);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let there = format!("http://{}/clip.ts", listener.local_addr().unwrap());
+    let local = format!("file://{}", secret.display());
+    let hls = |address: &str| format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{address}\n#EXT-X-ENDLIST\n");
+    let dash = format!(
+        "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" mediaPresentationDuration=\"PT10S\" \
+         profiles=\"urn:mpeg:dash:profile:isoff-main:2011\"><BaseURL>{there}</BaseURL><Period><AdaptationSet mimeType=\
+         \"video/mp4\"><Representation id=\"1\" bandwidth=\"1\"/></AdaptationSet></Period></MPD>"
+    );
+    let sdp = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 5004 RTP/AVP 96\r\n\
+               a=rtpmap:96 H264/90000\r\n";
+    for (kind, text) in [("hls", hls(&there)), ("local", hls(&local)), ("dash", dash), ("sdp", sdp.to_string())] {
+        let name = format!("{kind}.mp4");
+        fs::write(program.path(&name), text).unwrap();
+        let refused = program.run(&program.path(&name), &["--only", "timeline"]);
+        let line = refused.refusal(2);
+        assert!(line.contains("is no clip") || line.contains("is not a video"), "{line}");
+        let timeline = program.path(&format!("{kind}.timeline.json"));
+        assert!(!timeline.exists(), "{kind} was followed");
+    }
+    assert!(listener.accept().is_err(), "an address of the network was asked");
 }

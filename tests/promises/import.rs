@@ -96,7 +96,7 @@ fn what_is_no_classifier_of_these_labels_is_told_in_one_line_and_nothing_is_writ
         ("vision.onnx", &["--size", "224"], "takes pictures of 64x64"),
         ("vision.onnx", &["--layout", "nhwc"], "no square colour picture"),
         ("vision.onnx", &["--output-name", "logits"], "has no output logits; it has probs"),
-        ("half.onnx", &["--softmax", "none"], "add up to"),
+        ("half.onnx", &["--softmax", "none"], "is no probability"),
     ] {
         let given = ["model", "import", file, "--output", "own.onnx"];
         let labels = if more.contains(&"--labels") { vec![] } else { vec!["--labels", "labels.txt"] };

@@ -58,14 +58,14 @@ fn rounded(confidence: f64) -> f64 {
 #[test]
 fn every_frame_is_labelled_as_the_definition_says() {
     let program = Program::new();
-    // Traffic with a cup of coffee in it, so that the label changes.
-    let coffee = crate::footage::fetched("footage/coffee.png");
+    // Traffic with an orange in it, which the shipped network takes for cooking, so that the label changes.
+    let orange = crate::footage::fetched("footage/orange.jpg");
     let clip = program.path("clip.mp4");
     let bikes = crate::footage::bikes();
     let filter = "[0:v]trim=end_frame=14,scale=320:240,fps=25,setsar=1[a];\
                   [1:v]scale=320:240,fps=25,setsar=1[b];\
                   [2:v]trim=end_frame=14,scale=320:240,fps=25,setsar=1[c];[a][b][c]concat=n=3,format=yuv420p";
-    let looped = ["-loop", "1", "-r", "25", "-t", "0.6", "-i", text(&coffee)];
+    let looped = ["-loop", "1", "-r", "25", "-t", "0.6", "-i", text(&orange)];
     let given = [&["-i", text(&bikes)], &looped[..], &["-i", text(&bikes), "-filter_complex", filter]].concat();
     let encoded = ["-c:v", "libx264", "-colorspace", "smpte170m", "-color_range", "tv", text(&clip)];
     let output = ffmpeg(&[&given[..], &encoded].concat());

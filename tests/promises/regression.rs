@@ -213,7 +213,7 @@ fn pictures_too_small_for_a_video_are_refused_before_the_work() {
 #[test]
 fn a_name_that_is_too_long_fails_before_the_work() {
     let program = Program::new();
-    let clip = small(program.folder.path(), &format!("{}.mp4", "x".repeat(240)), 3);
+    let clip = small(program.folder.path(), &format!("{}.mp4", "x".repeat(245)), 3);
     let finished = program.run(&clip, &["--only", "timeline"]);
     assert!(finished.refusal(2).contains("File name too long"), "{}", finished.stderr);
     program.run(&clip, &["--timeline", "short.json", "--only", "timeline"]).succeeded();
