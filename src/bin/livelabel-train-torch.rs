@@ -61,9 +61,8 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
         Command::Preview { data, augment, seed, output } => {
             preview::write(&Dataset::read(&data, &[])?, &Views { augmentation: augment.augmentation(), seed }, &output)
         }
-        Command::Data { folders, output, details } => {
-            let details = details.as_deref().map(merge::read_details).transpose()?.unwrap_or_default();
-            print(&merge::merge(&folders, &output, &details)?);
+        Command::Data { folders, output } => {
+            print(&merge::merge(&folders, &output)?);
             Ok(())
         }
         Command::Evaluate(args) => {

@@ -49,7 +49,6 @@ mod tests {
                 clip: false,
                 class,
                 group: group.into(),
-                detail: String::new(),
                 note: String::new(),
             })
         });

@@ -62,9 +62,6 @@ pub enum Command {
         /// The table to write
         #[arg(long, value_name = "TABLE.tsv")]
         output: PathBuf,
-        /// What notes say: lines of `words<TAB>detail`; the first words that a file's note has decide
-        #[arg(long, value_name = "FILE")]
-        details: Option<PathBuf>,
     },
     /// Write a run's model file
     Export {

@@ -26,8 +26,6 @@ pub struct Item {
     pub class: usize,
     /// Pictures of one group (a video, a person, a kitchen) never stand on both sides of a split.
     pub group: String,
-    /// What of its class it is, where a table says so in its column `detail`; else empty.
-    pub detail: String,
     /// What a table says of it in its column `note`; else empty.
     pub note: String,
 }
@@ -152,8 +150,6 @@ struct Row {
     class: String,
     split_group: String,
     #[serde(default)]
-    detail: String,
-    #[serde(default)]
     note: String,
 }
 
@@ -168,13 +164,13 @@ fn listed(table: &Path, data: &Path) -> Result<Vec<(String, Item)>> {
     let within = (data.is_dir() && !table.starts_with(data)).then(|| data.canonicalize()).and_then(|path| path.ok());
     let mut items = Vec::new();
     for row in reader(table).map_err(unreadable)?.deserialize() {
-        let Row { path, class, split_group, detail, note } = row.map_err(unreadable)?;
+        let Row { path, class, split_group, note } = row.map_err(unreadable)?;
         let full = folder.join(&path);
         if within.as_ref().is_some_and(|within| !full.starts_with(within)) {
             continue;
         }
         let clip = !is_picture(&full);
-        items.push((class, Item { path: full, name: path, clip, class: 0, group: split_group, detail, note }));
+        items.push((class, Item { path: full, name: path, clip, class: 0, group: split_group, note }));
     }
     Ok(items)
 }
@@ -197,8 +193,7 @@ fn in_folders(data: &Path) -> Result<Vec<(String, Item)>> {
                 }
                 _ => name.clone(),
             };
-            let (detail, note) = (String::new(), String::new());
-            items.push((class.clone(), Item { path, name, clip, class: 0, group, detail, note }));
+            items.push((class.clone(), Item { path, name, clip, class: 0, group, note: String::new() }));
         }
     }
     Ok(items)

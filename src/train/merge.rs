@@ -22,7 +22,7 @@ const NEAR: u32 = 28;
 ///
 /// # Errors
 /// Input, where a folder has no classes; unavailable, where the table cannot be written.
-pub fn merge(folders: &[PathBuf], output: &Path, details: &[Detail]) -> Result<String> {
+pub fn merge(folders: &[PathBuf], output: &Path) -> Result<String> {
     let mut rows = Vec::new();
     for folder in folders {
         let data = Dataset::read(folder, &[])?;
@@ -40,7 +40,7 @@ pub fn merge(folders: &[PathBuf], output: &Path, details: &[Detail]) -> Result<S
     }
     let left_out: BTreeSet<PathBuf> = unreadable.iter().map(|row| row.item.path.clone()).collect();
     let (groups, pairs) = join(&rows, &hashes);
-    write(output, &rows, &groups, &left_out, details)?;
+    write(output, &rows, &groups, &left_out)?;
     let mut text = counts(&rows, &left_out);
     for (one, other) in pairs {
         text.push_str(&format!("\n{} and {} look alike: one group", rows[one].item.name, rows[other].item.name));
@@ -52,31 +52,6 @@ pub fn merge(folders: &[PathBuf], output: &Path, details: &[Detail]) -> Result<S
 struct Row {
     class: String,
     item: Item,
-}
-
-/// What a file's note says of it: notes with `words` in them are of this detail of their class.
-#[derive(Clone, Debug)]
-pub struct Detail {
-    pub words: String,
-    pub detail: String,
-}
-
-/// Reads lines of `words<TAB>detail`.
-///
-/// # Errors
-/// Input, where the file cannot be read or a line has no tab.
-pub fn read_details(path: &Path) -> Result<Vec<Detail>> {
-    let wrong = |what: &str| {
-        Error::input(format!("{}: {what}", path.display()))
-            .remedy("write lines of words, a tab, and the detail they mean")
-    };
-    let text = std::fs::read_to_string(path).map_err(|cause| wrong("cannot be read").because(cause))?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let detail = |line: &str| {
-        let (words, detail) = line.split_once('\t').ok_or_else(|| wrong(&format!("no tab in {line:?}")))?;
-        Ok(Detail { words: words.trim().into(), detail: detail.trim().into() })
-    };
-    lines.map(detail).collect()
 }
 
 type Hash = [u64; SIDE * SIDE / 64];
@@ -169,13 +144,7 @@ pub fn source(group: &str) -> &str {
     group.split_once('-').map_or(group, |(source, _)| source)
 }
 
-fn write(
-    output: &Path,
-    rows: &[Row],
-    groups: &[String],
-    left_out: &BTreeSet<PathBuf>,
-    details: &[Detail],
-) -> Result<()> {
+fn write(output: &Path, rows: &[Row], groups: &[String], left_out: &BTreeSet<PathBuf>) -> Result<()> {
     let unwritable = |cause: csv::Error| {
         Error::unavailable(format!("{}: cannot be written", output.display()))
             .because(cause)
@@ -186,12 +155,10 @@ fn write(
         .quote_style(csv::QuoteStyle::Never)
         .from_path(output)
         .map_err(unwritable)?;
-    table.write_record(["path", "class", "split_group", "detail", "note"]).map_err(unwritable)?;
+    table.write_record(["path", "class", "split_group", "note"]).map_err(unwritable)?;
     for (row, group) in rows.iter().zip(groups).filter(|(row, _)| !left_out.contains(&row.item.path)) {
-        let note = row.item.note.as_str();
-        let detail = details.iter().find(|detail| note.contains(&detail.words)).map_or("", |found| &found.detail);
         let path = row.item.path.to_string_lossy();
-        table.write_record([&path, row.class.as_str(), group, detail, note]).map_err(unwritable)?;
+        table.write_record([&path, row.class.as_str(), group, row.item.note.as_str()]).map_err(unwritable)?;
     }
     table.flush().map_err(|cause| unwritable(cause.into()))
 }
@@ -218,7 +185,7 @@ mod tests {
         picture(&at("two/rest/d.png"), 3, 200);
         std::fs::write(at("two/rest/broken.png"), "no picture").unwrap();
         let table = at("all.tsv");
-        let told = merge(&[at("one"), at("two")], &table, &[]).unwrap();
+        let told = merge(&[at("one"), at("two")], &table).unwrap();
         assert!(told.contains("tea/a.png and tea/c.bmp look alike"), "{told}");
         let data = Dataset::read(&table, &[]).unwrap();
         let group = |end: &str| &data.items.iter().find(|item| item.name.ends_with(end)).unwrap().group;
@@ -229,19 +196,16 @@ mod tests {
     }
 
     #[test]
-    fn a_note_says_the_detail() {
+    fn notes_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         picture(&at("p/1.png"), 1, 50);
         picture(&at("p/2.png"), 2, 50);
         let rows = "path\tclass\tsplit_group\tnote\n1.png\ttea\tg\tgreen tea, hot\n2.png\trest\th\t\n";
         std::fs::write(at("p/list.tsv"), rows).unwrap();
-        std::fs::write(at("details"), "black tea\tblack\ngreen\tgreen\ntea\tany\n").unwrap();
-        merge(&[at("p")], &at("all.tsv"), &read_details(&at("details")).unwrap()).unwrap();
+        merge(&[at("p")], &at("all.tsv")).unwrap();
         let data = Dataset::read(&at("all.tsv"), &[]).unwrap();
-        let details: Vec<_> = data.items.iter().map(|item| (item.detail.as_str(), item.note.as_str())).collect();
-        assert_eq!(details, [("green", "green tea, hot"), ("", "")]);
-        std::fs::write(at("details"), "no tab\n").unwrap();
-        assert!(read_details(&at("details")).unwrap_err().to_string().contains("no tab in"));
+        let notes: Vec<_> = data.items.iter().map(|item| (item.group.as_str(), item.note.as_str())).collect();
+        assert_eq!(notes, [("g", "green tea, hot"), ("h", "")]);
     }
 }

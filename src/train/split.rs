@@ -154,7 +154,6 @@ mod tests {
                 clip: false,
                 class,
                 group: group.into(),
-                detail: String::new(),
                 note: String::new(),
             })
         });

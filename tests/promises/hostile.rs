@@ -286,7 +286,7 @@ fn two_runs_with_the_same_outputs_do_not_mix() {
 fn two_runs_of_one_second_have_files_of_their_own() {
     let program = Program::new();
     let model = tiny::model();
-    let run = ["run", "test://?rate=20", "--model", text(&model), "--segment", "1h"];
+    let run = ["run", "test://?rate=20", "--model", text(&model), "--segment", "24h"];
     let runs = [(); 3].map(|()| program.command(&run).stderr(Stdio::null()).spawn().unwrap());
     let named = |ending: &str| {
         let names = fs::read_dir(program.folder.path()).unwrap().flatten().map(|entry| entry.file_name());
