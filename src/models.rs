@@ -125,7 +125,7 @@ pub fn import(args: &ImportArgs) -> Result<String> {
     let part = tempfile::Builder::new().suffix(".onnx").tempfile_in(folder).map_err(unwritable)?;
     std::fs::write(part.path(), &made).map_err(unwritable)?;
     let mut model = Model::read(part.path())?;
-    // What goes wrong from here on is told of the file that the user knows.
+    // Errors from here on name the file that the user knows.
     model.name = about.origin.clone();
     let (_, seen) = classify(&model, &args.pictures, Demand::of(Choice::Auto, 2)).map_err(|error| {
         let told = error.to_string().replace(&part.path().display().to_string(), &args.file.display().to_string());

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-/// One part: pictures of one source, or as whoever trained the model has cut them.
+/// One part: pictures of one source, or a named part of the training's own choice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     pub name: String,

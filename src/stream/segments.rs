@@ -29,9 +29,9 @@ impl Segments {
     }
 }
 
-/// A new file that nobody else has: `folder/stem-20260102T030405Z.ending`, or with a number behind the time where that is
-/// there. It is made, so that another run of the same second takes the next number; where it cannot be, whoever opens it
-/// will tell.
+/// A new file of this run alone: `folder/stem-20260102T030405Z.ending`, or with a number behind the time where that exists.
+/// The file is created, so that another run of the same second takes the next number. Where it cannot be created, opening
+/// it later reports the error.
 pub fn stamped(folder: &Path, stem: &str, now: OffsetDateTime, ending: &str) -> PathBuf {
     let stamp = now.format(STAMP).unwrap_or_default();
     let first = folder.join(format!("{stem}-{stamp}{ending}"));
