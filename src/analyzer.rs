@@ -14,7 +14,8 @@ use crate::jobs::Job;
 use crate::media;
 use crate::models;
 use crate::overwrite;
-use crate::stream::{self, Context, Shutdown};
+use crate::pipeline::{self, StreamContext};
+use crate::shutdown::Shutdown;
 use crate::summary;
 use crate::web::{self, Bound, Server};
 
@@ -30,7 +31,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     config.jobs.iter().try_for_each(|job| check_action(job, &model))?;
     overwrite::check(config, &model.path)?;
     if !config.force {
-        config.jobs.iter().try_for_each(stream::check_absent)?;
+        config.jobs.iter().try_for_each(pipeline::check_absent)?;
     }
     let web = config.web.as_ref().map(|access| Ok((Bound::new(access)?, web::install_metrics()?))).transpose()?;
     let engine = Engine::start(&model, config.network)?;
@@ -39,14 +40,17 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&board), metrics)).transpose()?;
     let announcer = Announcer::start(&config.events, &board)?;
     let display = Display::new(config.quiet, config.events.takes_stdout());
+    // Cameras first: one that waited for a clip to end would miss what happens meanwhile.
+    let mut order: Vec<usize> = (0..config.jobs.len()).collect();
+    order.sort_by_key(|&number| config.jobs[number].live.is_none());
     let next = AtomicUsize::new(0);
     let worst = Mutex::new(0_u8);
     std::thread::scope(|scope| {
         let work = || {
             while !shutdown.requested()
-                && let number = next.fetch_add(1, Ordering::Relaxed)
-                && let (Some(job), Some(post)) = (config.jobs.get(number), board.posts.get(number))
+                && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
             {
+                let (job, post) = (&config.jobs[number], &board.posts[number]);
                 let announcer = announcer.as_ref();
                 let run = Run { config, model: &model, engine: &engine, announcer, display: &display, shutdown };
                 let code = run.one(job, post);
@@ -106,29 +110,14 @@ impl Run<'_> {
     /// Analyses one input; returns its exit code.
     fn one(&self, job: &Job, post: &Arc<Post>) -> u8 {
         let Run { config, model, engine, announcer, display, shutdown } = *self;
+        let context = StreamContext { job, model, engine, state: post, shutdown, announcer, display: config.display };
         let progress = &post.progress;
-        let context = Context {
-            job,
-            labelling: &job.labelling,
-            model,
-            engine,
-            post,
-            progress,
-            shutdown,
-            announcer,
-            display: config.display,
+        let outcome = if job.live.is_some() {
+            display.follow(&job.name, progress, config.status_interval, || pipeline::run(&context))
+        } else {
+            display.watch(&job.name, progress, || pipeline::run(&context))
         };
-        let told = match &job.live {
-            Some(live) => {
-                let interval = config.status_interval;
-                let ended = display.follow(&job.name, progress, interval, || stream::live::run(&context, live));
-                ended.map(|ended| (summary::live(&context, &ended), ended.error))
-            }
-            None => {
-                let outcome = display.watch(&job.name, progress, || stream::run(&context));
-                outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error))
-            }
-        };
+        let told = outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error));
         post.end(
             told.as_ref()
                 .map_or_else(|error| Some(error.to_string()), |(_, error)| error.as_ref().map(Error::to_string)),

@@ -10,7 +10,7 @@ use crate::display::Display;
 use crate::error::{Error, Result};
 use crate::media::source::{Event, Source};
 use crate::picture::file;
-use crate::stream::Shutdown;
+use crate::shutdown::Shutdown;
 
 /// Endings that are taken for videos when a folder is given.
 const VIDEO_ENDINGS: [&str; 13] =

@@ -1,7 +1,7 @@
 //! Labels what people do in video: every frame through a ResNet50, smoothed, drawn, and written down.
 //!
 //! The rooms, in the order a frame travels: [`media`] decodes, [`inference`] classifies, [`labels`] decides,
-//! [`report`] writes, [`events`] tells others; [`stream`] joins them into one input's pipeline and tells [`board`] how it goes, [`analyzer`] runs
+//! [`report`] writes, [`events`] tells others; [`pipeline`] joins them into one input's pipeline and tells [`board`] how it goes, [`analyzer`] runs
 //! many, [`web`] shows the board to browsers and systems. [`onnx`] writes model files, [`picture`] is what the rooms hand
 //! each other.
 
@@ -27,10 +27,10 @@ pub mod models;
 pub mod onnx;
 pub mod overwrite;
 pub mod picture;
+pub mod pipeline;
 pub mod report;
 pub mod settings;
-pub mod signals;
-pub mod stream;
+pub mod shutdown;
 mod summary;
 #[cfg(feature = "train")]
 pub mod train;

@@ -10,7 +10,7 @@ use livelabel::error::Error;
 use livelabel::inference::session::Demand;
 use livelabel::settings::Settings;
 use livelabel::web::access::Access;
-use livelabel::{analyzer, bench, frames, logging, models, signals, viewer};
+use livelabel::{analyzer, bench, frames, logging, models, shutdown, viewer};
 
 fn main() -> ExitCode {
     return_large_memory();
@@ -35,18 +35,18 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let pipeline = args.pipeline.as_deref().map(Settings::read).transpose()?;
             let settings = args.settings().over(pipeline.unwrap_or_default());
             let config = Config::resolve(settings)?;
-            let signals = signals::watch().context("signals cannot be watched")?;
+            let signals = shutdown::watch().context("signals cannot be watched")?;
             let code = analyzer::run(&config, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
         }
         Command::View(args) => {
             let access = Access::resolve(&args.settings())?.context("no address")?;
-            let signals = signals::watch().context("signals cannot be watched")?;
+            let signals = shutdown::watch().context("signals cannot be watched")?;
             viewer::view(&args.timeline, args.video.as_deref(), &access, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
         }
         Command::Frames(args) => {
-            let signals = signals::watch().context("signals cannot be watched")?;
+            let signals = shutdown::watch().context("signals cannot be watched")?;
             let taken =
                 frames::extract(&args.videos, &args.out, args.every, args.layout, args.quiet, &signals.shutdown);
             match signals.exit_code() {

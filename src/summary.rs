@@ -2,13 +2,15 @@
 
 use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
-use crate::report::diary::Summary;
-use crate::stream::live::Ended;
-use crate::stream::{Context, Outcome};
+use crate::pipeline::{Outcome, StreamContext};
 
 /// What became of one input, for people.
-pub fn text(context: &Context, outcome: &Outcome) -> String {
-    let Context { job, model, engine, .. } = context;
+pub fn text(context: &StreamContext, outcome: &Outcome) -> String {
+    if context.job.live.is_some() { camera(context, outcome) } else { clip(context, outcome) }
+}
+
+fn clip(context: &StreamContext, outcome: &Outcome) -> String {
+    let StreamContext { job, model, engine, .. } = context;
     let balance = &outcome.balance;
     let dropped: u64 = balance.dropped.values().sum();
     let held = if balance.held > 0 { format!(", {} held", balance.held) } else { String::new() };
@@ -17,11 +19,11 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
             "{}: {} frames decoded, {} analysed{held}, {dropped} dropped",
             job.name, balance.decoded, balance.analysed
         ),
-        format!("  intervals  {}", outcome.files.intervals),
+        format!("  intervals  {}", outcome.intervals),
         format!(
             "  speed      {:.1} frames/s: {:.1} s for {:.1} s of video",
             outcome.frames_per_second(),
-            outcome.files.wall.as_secs_f64(),
+            outcome.wall.as_secs_f64(),
             outcome.position as f64 / 1e9
         ),
         format!(
@@ -33,7 +35,7 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
         format!("  model      {} ({})", model.name, model.precision),
         format!("  codecs     {}", codecs(context, outcome)),
     ];
-    if let Some((stride, agreement)) = outcome.files.stride {
+    if let Some((stride, agreement)) = outcome.stride {
         lines.push(format!("  stride     auto took {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
     }
     if let Some(note) = rate_note(context, outcome) {
@@ -45,13 +47,13 @@ pub fn text(context: &Context, outcome: &Outcome) -> String {
             outcome.position as f64 / 1e9
         ));
     }
-    let there: Vec<String> = outcome.files.written.iter().map(|path| path.display().to_string()).collect();
+    let there: Vec<String> = outcome.files.iter().map(|path| path.display().to_string()).collect();
     lines.push(format!("  files      {}", there.join(", ")));
     lines.join("\n")
 }
 
 /// What decoded the clip and encoded its video.
-fn codecs(context: &Context, outcome: &Outcome) -> String {
+fn codecs(context: &StreamContext, outcome: &Outcome) -> String {
     let decoder = outcome.decoder.as_deref().unwrap_or("no decoder");
     match context.job.outputs.video {
         Some(_) => format!("{decoder}, {}", media::jpeg_encoder()),
@@ -59,29 +61,27 @@ fn codecs(context: &Context, outcome: &Outcome) -> String {
     }
 }
 
-/// What became of one camera, for people.
-pub fn live(context: &Context, ended: &Ended) -> String {
-    let Context { job, model, engine, .. } = context;
-    let Summary { frames, gaps, latency_ms, .. } = &ended.summary;
+fn camera(context: &StreamContext, outcome: &Outcome) -> String {
+    let StreamContext { job, model, engine, .. } = context;
+    let Outcome { balance: frames, gaps, latency, .. } = outcome;
     let dropped: u64 = frames.dropped.values().sum();
-    let summary = &ended.summary;
     let mut lines = vec![
         format!(
             "{}: {} frames decoded, {} analysed, {} held, {dropped} dropped",
             job.name, frames.decoded, frames.analysed, frames.held
         ),
-        format!("  intervals  {}", summary.intervals),
+        format!("  intervals  {}", outcome.intervals),
         format!(
             "  camera     {} reconnects, {} stalls, {} gaps of {:.1} s in {:.1} s",
-            summary.reconnects,
-            summary.stalls,
+            outcome.reconnects,
+            outcome.stalls,
             gaps.count,
             gaps.total / 1000.0,
-            summary.wall_s
+            outcome.wall.as_secs_f64()
         ),
         format!(
             "  latency    {:.0} ms in the middle, 95 % under {:.0} ms, 99 % under {:.0} ms",
-            latency_ms.p50, latency_ms.p95, latency_ms.p99
+            latency.p50, latency.p95, latency.p99
         ),
         format!(
             "  device     {} in {}, up to {} pictures at once",
@@ -91,23 +91,23 @@ pub fn live(context: &Context, ended: &Ended) -> String {
         ),
         format!("  model      {} ({})", model.name, model.precision),
     ];
-    if summary.videos + summary.video_failures > 0 {
-        let (failures, skipped) = (summary.video_failures, summary.pictures_skipped);
-        lines.push(format!("  video      {} files, {failures} failures, {skipped} pictures left out", summary.videos));
+    if outcome.videos + outcome.video_failures > 0 {
+        let (failures, skipped) = (outcome.video_failures, outcome.pictures_skipped);
+        lines.push(format!("  video      {} files, {failures} failures, {skipped} pictures left out", outcome.videos));
     }
     lines.join("\n")
 }
 
 /// What was done to keep AVI's constant rate; nothing where the input's rate was constant.
-fn rate_note(context: &Context, outcome: &Outcome) -> Option<String> {
+fn rate_note(context: &StreamContext, outcome: &Outcome) -> Option<String> {
     let (_, container) = context.job.outputs.video.as_ref()?;
-    let Recorded { repeated, left_out } = outcome.files.recorded;
-    if *container != Container::Avi || repeated + left_out + outcome.files.long_gaps == 0 {
+    let Recorded { repeated, left_out } = outcome.recorded;
+    if *container != Container::Avi || repeated + left_out + outcome.long_gaps == 0 {
         return None;
     }
     let mut note = format!("AVI has one rate: {repeated} frames repeated and {left_out} left out to keep the times");
-    if outcome.files.long_gaps > 0 {
-        note.push_str(&format!(", {} gaps of over {} s closed", outcome.files.long_gaps, LONGEST_FILL / 1_000_000_000));
+    if outcome.long_gaps > 0 {
+        note.push_str(&format!(", {} gaps of over {} s closed", outcome.long_gaps, LONGEST_FILL / 1_000_000_000));
     }
     Some(note + "; .mkv keeps each frame's own")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::board::Recording;
 use crate::error::{Error, Result};
 use crate::media::{self, replay::Video};
-use crate::stream::Shutdown;
+use crate::shutdown::Shutdown;
 use crate::web::access::Access;
 use crate::web::{self, Bound, Replay, Server};
 

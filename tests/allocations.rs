@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use livelabel::analyzer;
 use livelabel::config::Config;
 use livelabel::settings::{Kind, Settings};
-use livelabel::stream::Shutdown;
+use livelabel::shutdown::Shutdown;
 
 /// The system's allocator, with a count of the large blocks.
 struct Counting;

@@ -19,9 +19,10 @@ use crate::media;
 use crate::media::encoder::Encoder;
 use crate::media::frame::{Drawn, Frame};
 use crate::media::source::{Event, Source};
+use crate::pipeline::overlay_renderer::OverlayRenderer;
+use crate::pipeline::{self, StreamContext};
 use crate::settings::{Kind, Settings};
-use crate::stream::painter::Painter;
-use crate::stream::{self, Context, Shutdown};
+use crate::shutdown::Shutdown;
 
 /// Frames that the stages behind the decoder are measured on, again and again.
 const SAMPLE: usize = 8;
@@ -159,19 +160,10 @@ fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> 
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
     let engine = Engine::start(model, demand)?;
     let post = analyzer::post(job, model, false);
-    let context = Context {
-        job,
-        labelling: &job.labelling,
-        model,
-        engine: &engine,
-        post: &post,
-        progress: &post.progress,
-        shutdown,
-        announcer: None,
-        display: false,
-    };
+    let context =
+        StreamContext { job, model, engine: &engine, state: &post, shutdown, announcer: None, display: false };
     let meter = Meter::start();
-    let outcome = stream::run(&context)?;
+    let outcome = pipeline::run(&context)?;
     if let Some(error) = outcome.error {
         return Err(error);
     }
@@ -215,15 +207,17 @@ fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
 /// Also returns pictures to encode.
 fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<Drawn>)> {
     let layout = sample[0].facts().layout;
-    let mut painter = Painter::new(layout, true);
+    let mut renderer = OverlayRenderer::new(layout, true);
     let meter = Meter::start();
     for frame in sample.iter().cycle().take(frames as usize) {
-        painter.paint_if_free(frame, Some("drinking"))?;
+        if let Some(canvas) = renderer.canvas() {
+            renderer.render(canvas, frame, Some("drinking"))?;
+        }
     }
     let cost = meter.cost(frames);
     let mut drawn = Vec::new();
-    while let Some(picture) = painter.paint_if_free(&sample[drawn.len() % sample.len()], Some("drinking"))? {
-        drawn.push(picture);
+    while let Some(canvas) = renderer.canvas() {
+        drawn.push(renderer.render(canvas, &sample[drawn.len() % sample.len()], Some("drinking"))?);
     }
     Ok((cost, drawn))
 }
@@ -253,7 +247,7 @@ fn network(sample: &[Frame], model: &Model, engine: &Engine, frames: u64) -> Res
         preprocessor.prepare(&frame.picture(), &mut tensor)?;
         tensors.push(tensor);
     }
-    let client = engine.client()?;
+    let client = engine.client(false);
     let meter = Meter::start();
     let mut replies = VecDeque::new();
     for prepared in tensors.iter().cycle().take(frames as usize) {

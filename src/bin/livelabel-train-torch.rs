@@ -12,7 +12,7 @@ use livelabel::cli::LogFormat;
 use livelabel::error::{Error, Result};
 use livelabel::inference::model::Model;
 use livelabel::inference::session::Demand;
-use livelabel::signals::{self, Watch};
+use livelabel::shutdown::{self, Watch};
 use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
 use livelabel::train::dataset::Dataset;
 use livelabel::train::evaluate::Scope;
@@ -30,7 +30,7 @@ use serde_json::json;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.log_format == LogFormat::Json);
-    let watch = match signals::watch() {
+    let watch = match shutdown::watch() {
         Ok(watch) => watch,
         Err(cause) => {
             tracing::error!("signals cannot be watched ({cause})");

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
-use crate::labels::verdict::Verdict;
 use crate::report::{milliseconds, rounded};
 
 /// What is remembered of confidences, in nanoseconds, and how far apart they are at least.
@@ -75,7 +75,7 @@ pub(super) struct History {
 
 impl History {
     /// Takes a labelled frame, and the interval that is open with it.
-    pub fn frame(&mut self, pts: u64, verdict: Verdict, smoothed: &[f64], open: Option<Interval>) {
+    pub fn frame(&mut self, pts: u64, decision: Decision, smoothed: &[f64], open: Option<Interval>) {
         self.revision += 1;
         self.open = open.map(|interval| (self.revision, span(&interval, true)));
         let tenth = pts / SPACING;
@@ -85,7 +85,7 @@ impl History {
         self.tenth = Some(tenth);
         let smoothed: Arc<[f32]> = smoothed.iter().map(|&confidence| rounded(confidence) as f32).collect();
         let most = MOST_NUMBERS / smoothed.len().max(1);
-        let row = Row { ms: milliseconds(pts), shown: verdict.shown.then_some(verdict.class), smoothed };
+        let row = Row { ms: milliseconds(pts), shown: decision.shown.then_some(decision.class), smoothed };
         self.rows.push_back((self.revision, row));
         let now = milliseconds(pts);
         let outlived = |row: &Row| row.ms + milliseconds(MEMORY) <= now;
@@ -166,8 +166,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn shown(class: usize) -> Verdict {
-        Verdict { class, confidence: 0.9, shown: true }
+    fn shown(class: usize) -> Decision {
+        Decision { class, confidence: 0.9, shown: true }
     }
 
     fn interval(class: usize, start: u64, end: u64) -> Interval {

@@ -9,8 +9,8 @@ use crate::board::history::{History, Update};
 use crate::board::pictures::{Picture, Pictures};
 use crate::board::progress::Progress;
 use crate::board::status::{State, Status};
+use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
-use crate::labels::verdict::Verdict;
 use crate::media::encoder::{Encoded, Taps};
 use crate::report::milliseconds;
 
@@ -37,8 +37,8 @@ pub struct Post {
     pub pictures: Pictures,
     /// Whether anybody may ask for pictures.
     shown: bool,
-    /// When the stream's time 0 was, in both clocks.
-    epoch: OnceLock<(OffsetDateTime, Instant)>,
+    /// When the stream's time 0 was, by the clock that is never set.
+    began: OnceLock<Instant>,
     history: Mutex<History>,
     /// From a frame's arrival to its label at every output.
     latency: metrics::Histogram,
@@ -53,7 +53,7 @@ impl Post {
             progress: Progress::default(),
             pictures: Pictures::default(),
             shown,
-            epoch: OnceLock::new(),
+            began: OnceLock::new(),
             history: Mutex::default(),
             latency,
         };
@@ -61,20 +61,29 @@ impl Post {
         post
     }
 
-    /// The stream's time 0 is now, at `instant`.
+    /// The stream's time 0 is `instant`.
     pub fn begin(&self, instant: Instant) {
-        let _ = self.epoch.set((OffsetDateTime::now_utc() - instant.elapsed(), instant));
+        let _ = self.began.set(instant);
     }
 
-    /// The UTC of the stream's time 0.
-    pub fn epoch(&self) -> Option<OffsetDateTime> {
-        self.epoch.get().map(|(utc, _)| *utc)
+    /// The stream's time 0 in UTC.
+    pub fn start_time(&self) -> Option<OffsetDateTime> {
+        self.began.get().map(|began| OffsetDateTime::now_utc() - began.elapsed())
+    }
+
+    /// A moment of a camera's stream in UTC, `at` in nanoseconds; of a clip, whose time has no place in ours, now. What lies
+    /// between is measured by the clock that is never set, so that everybody is told the same once the other was.
+    pub fn utc(&self, at: u64) -> OffsetDateTime {
+        match self.start_time() {
+            Some(start) if self.subject.live => start + time::Duration::nanoseconds(at as i64),
+            _ => OffsetDateTime::now_utc(),
+        }
     }
 
     /// The stream's time now, in milliseconds: a clip's is where it is.
     pub fn now_ms(&self) -> f64 {
-        match self.epoch.get() {
-            Some((_, instant)) if self.subject.live => instant.elapsed().as_secs_f64() * 1000.0,
+        match self.began.get() {
+            Some(began) if self.subject.live => began.elapsed().as_secs_f64() * 1000.0,
             _ => milliseconds(self.progress.position.get()),
         }
     }
@@ -114,15 +123,13 @@ impl Post {
     }
 
     /// Takes a labelled frame, and the interval that it belongs to.
-    pub fn frame(&self, pts: u64, verdict: Verdict, smoothed: &[f64], open: Option<Interval>) {
-        self.history().frame(pts, verdict, smoothed, open);
+    pub fn frame(&self, pts: u64, decision: Decision, smoothed: &[f64], open: Option<Interval>) {
+        self.history().frame(pts, decision, smoothed, open);
     }
 
-    /// Takes an interval, where one was closed.
-    pub fn interval(&self, closed: Option<&Interval>) {
-        if let Some(interval) = closed {
-            self.history().interval(interval);
-        }
+    /// Takes an interval that was closed.
+    pub fn interval(&self, closed: &Interval) {
+        self.history().interval(closed);
     }
 
     /// The stream was lost at `start` of its time.

@@ -121,7 +121,7 @@ impl Announcer {
     }
 
     /// Tells an event. Never waits.
-    pub(super) fn tell(&self, event: &Event) {
+    pub fn tell(&self, event: &Event) {
         let Ok(json) = serde_json::to_string(event) else { return };
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}-{count}", self.run);

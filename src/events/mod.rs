@@ -1,15 +1,14 @@
 //! Tells others what was seen: the start and end of intervals and the loss of cameras, to a file, an MQTT broker and
 //! web servers.
 //!
-//! A stream tells its [`teller`], which never waits. Each place that is told has a thread of its own and takes what it
+//! Telling never waits. Each place that is told has a thread of its own and takes what it
 //! is told from one ring: whoever falls behind misses the oldest events, which is counted, and disturbs nobody.
 
 pub mod announcer;
 mod escape;
-mod event;
+pub mod event;
 mod lines;
 mod mqtt;
 mod patience;
 pub mod plan;
-pub mod teller;
 mod webhook;

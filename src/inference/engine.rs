@@ -1,18 +1,20 @@
 //! One network for all streams: collects what they have waiting into batches and answers each request.
 //!
-//! Requests wait in one bounded channel, so a stream that brings pictures faster than the network runs is held up there.
-//! A batch starts when it is full, or when its most urgent request can wait no longer. On a CPU there are several
+//! Requests wait in two bounded channels, cameras' and clips', so a stream that brings pictures faster than the network runs
+//! is held up there. Cameras go first. A batch starts when it is full, or when its most urgent request can wait no longer. On a CPU there are several
 //! workers, each with its share of the cores and a batch of its own; on a GPU two, of which one copies while the other runs.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::{Error, Result};
 use crate::inference::device::{Choice, Device, threads};
 use crate::inference::model::Model;
+use crate::inference::queues::{Probabilities, Queues, Request};
 use crate::inference::session::{Demand, Session};
 
 /// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights.
@@ -23,9 +25,6 @@ const CORES_A_PICTURE: usize = 4;
 const STREAMS_A_WORKER: usize = 4;
 /// How long a picture of a file may wait for others to fill its batch.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
-
-/// The probabilities of one picture, one a label.
-pub type Probabilities = Vec<f32>;
 
 /// Where the answer to one request will be.
 pub struct Reply(Receiver<Result<Probabilities, Arc<str>>>);
@@ -44,15 +43,12 @@ impl Reply {
     }
 }
 
-struct Request {
-    tensor: Vec<f32>,
-    start_by: Instant,
-    reply: Sender<Result<Probabilities, Arc<str>>>,
-}
-
-/// Owns the threads that run the network. Ends when it and every [`Client`] are dropped.
+/// Owns the threads that run the network. When it is dropped they end; a [`Client`] that outlives it is refused.
 pub struct Engine {
-    requests: Option<Sender<Request>>,
+    live_requests: Sender<Request>,
+    clip_requests: Sender<Request>,
+    /// Dropped to end the threads.
+    open: Option<Sender<Infallible>>,
     spare: Receiver<Vec<f32>>,
     threads: Vec<JoinHandle<()>>,
     device: Device,
@@ -72,11 +68,15 @@ impl Engine {
         let first = &sessions[0];
         let (device, batch, arithmetic) = (first.device(), first.batch(), first.arithmetic().to_string());
         // One batch that is being filled, while each worker has its own.
-        let (requests, incoming) = bounded(batch);
+        let (live_requests, live) = bounded(batch);
+        let (clip_requests, clips) = bounded(batch);
+        let (open, closed) = bounded(0);
         let (used, spare) = bounded((sessions.len() + 1) * batch);
-        let incoming = Arc::new(Mutex::new(incoming));
+        let queues = Arc::new(Mutex::new(Queues { live, clips, closed, live_batches: 0 }));
         let mut engine = Self {
-            requests: Some(requests),
+            live_requests,
+            clip_requests,
+            open: Some(open),
             spare,
             threads: Vec::new(),
             device,
@@ -88,7 +88,7 @@ impl Engine {
         for (number, session) in sessions.into_iter().enumerate() {
             let mut worker = Worker {
                 session,
-                incoming: Arc::clone(&incoming),
+                queues: Arc::clone(&queues),
                 used: used.clone(),
                 batch,
                 classes: model.labels.len(),
@@ -128,15 +128,15 @@ impl Engine {
     }
 
     /// A handle for one stream.
-    pub fn client(&self) -> Result<Client> {
-        let requests = self.requests.clone().ok_or_else(|| Error::internal("the inference engine has ended"))?;
-        Ok(Client { requests, spare: self.spare.clone(), tensor_len: self.tensor_len })
+    pub fn client(&self, live: bool) -> Client {
+        let requests = if live { &self.live_requests } else { &self.clip_requests };
+        Client { requests: requests.clone(), spare: self.spare.clone(), tensor_len: self.tensor_len }
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        drop(self.requests.take());
+        drop(self.open.take());
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -210,8 +210,8 @@ impl Client {
 /// What one of the engine's threads owns.
 struct Worker {
     session: Session,
-    /// Whoever holds it fills a batch, and the others wait: two half batches would cost as much as two whole ones.
-    incoming: Arc<Mutex<Receiver<Request>>>,
+    /// Whoever holds them fills a batch, and the others wait: two half batches would cost as much as two whole ones.
+    queues: Arc<Mutex<Queues>>,
     used: Sender<Vec<f32>>,
     batch: usize,
     classes: usize,
@@ -248,24 +248,12 @@ impl Worker {
         }
     }
 
-    /// Takes requests until the batch is full, one of them may wait no longer, or no stream is left to bring more.
-    /// Returns whether there are any.
+    /// Takes requests. Returns whether there are any.
     fn fill(&self, requests: &mut Vec<Request>) -> bool {
-        let incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(first) = incoming.recv() else { return false };
-        let mut start_by = first.start_by;
-        requests.push(first);
-        while requests.len() < self.batch {
-            match incoming.recv_deadline(start_by) {
-                Ok(request) => {
-                    start_by = start_by.min(request.start_by);
-                    requests.push(request);
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        self.measures.waiting.set(incoming.len() as f64);
-        true
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.fill(requests, self.batch);
+        self.measures.waiting.set((queues.live.len() + queues.clips.len()) as f64);
+        !requests.is_empty()
     }
 
     fn answer(&mut self, requests: &mut Vec<Request>) {

@@ -10,6 +10,7 @@ mod network;
 mod onnxruntime;
 pub mod openvino;
 pub mod preprocess;
+mod queues;
 pub mod rounding;
 pub mod runtime;
 pub mod session;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::labels::verdict::Verdict;
+use crate::labels::decision::Decision;
 
 /// A stretch in which one label was shown on every frame. Times in nanoseconds of the stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,18 +35,18 @@ struct Open {
 }
 
 impl Intervals {
-    /// Takes the verdict of the frame shown from `pts` to `end`. Returns the interval that this frame has closed.
-    pub fn push(&mut self, verdict: Verdict, pts: u64, end: u64) -> Option<Interval> {
-        let continues = self.open.as_ref().is_some_and(|open| verdict.shown && open.class == verdict.class);
+    /// Takes the decision of the frame shown from `pts` to `end`. Returns the interval that this frame has closed.
+    pub fn push(&mut self, decision: Decision, pts: u64, end: u64) -> Option<Interval> {
+        let continues = self.open.as_ref().is_some_and(|open| decision.shown && open.class == decision.class);
         let closed = if continues { None } else { self.close(pts) };
-        if !verdict.shown {
+        if !decision.shown {
             return closed;
         }
         let open =
-            self.open.get_or_insert(Open { class: verdict.class, start: pts, end, sum: 0.0, frames: 0, peak: 0.0 });
-        open.sum += verdict.confidence;
+            self.open.get_or_insert(Open { class: decision.class, start: pts, end, sum: 0.0, frames: 0, peak: 0.0 });
+        open.sum += decision.confidence;
         open.frames += 1;
-        open.peak = open.peak.max(verdict.confidence);
+        open.peak = open.peak.max(decision.confidence);
         open.end = end;
         closed
     }
@@ -83,17 +83,17 @@ impl Open {
 mod tests {
     use super::*;
 
-    fn shown(class: usize, confidence: f64) -> Verdict {
-        Verdict { class, confidence, shown: true }
+    fn shown(class: usize, confidence: f64) -> Decision {
+        Decision { class, confidence, shown: true }
     }
 
     #[test]
     fn runs_of_one_label_become_intervals() {
-        let hidden = Verdict { class: 0, confidence: 0.9, shown: false };
+        let hidden = Decision { class: 0, confidence: 0.9, shown: false };
         let frames = [hidden, shown(1, 0.5), shown(1, 0.7), shown(2, 0.9), hidden, shown(2, 0.4)];
         let mut intervals = Intervals::default();
         let mut found: Vec<Interval> =
-            frames.iter().zip(0..).filter_map(|(&verdict, i)| intervals.push(verdict, 10 * i, 10 * i + 10)).collect();
+            frames.iter().zip(0..).filter_map(|(&decision, i)| intervals.push(decision, 10 * i, 10 * i + 10)).collect();
         found.extend(intervals.finish());
         let interval = |class, start, end, mean, peak| Interval { class, start, end, mean, peak };
         assert_eq!(

@@ -3,8 +3,8 @@
 //! A frame that is not analysed takes over the last prediction, which also enters the smoothing window in its place,
 //! so that the window covers the same time whatever the stride.
 
-use crate::labels::smoothing::Smoothing;
-use crate::labels::verdict::{Judge, Verdict};
+use crate::labels::decision::Decision;
+use crate::labels::labeler::State;
 
 /// The strides that `auto` chooses from.
 pub const CANDIDATES: [u64; 4] = [2, 4, 8, 15];
@@ -43,28 +43,27 @@ pub struct Trial {
 /// What would have been shown with one stride.
 struct Shadow {
     stride: u64,
-    smoothing: Smoothing,
-    judge: Judge,
+    state: State,
     held: Vec<f32>,
     agreed: u64,
 }
 
 impl Trial {
-    pub fn new(smoothing: &Smoothing, judge: &Judge) -> Self {
-        let shadow =
-            |stride| Shadow { stride, smoothing: smoothing.clone(), judge: judge.clone(), held: Vec::new(), agreed: 0 };
+    /// `before` is what the first frame's label depends on.
+    pub fn new(before: &State) -> Self {
+        let shadow = |stride| Shadow { stride, state: before.clone(), held: Vec::new(), agreed: 0 };
         Self { shadows: CANDIDATES.map(shadow).into(), frames: 0 }
     }
 
     /// Takes a frame's prediction and what the full analysis made of it.
-    pub fn push(&mut self, probabilities: &[f32], full: Verdict) {
+    pub fn push(&mut self, probabilities: &[f32], full: Decision) {
         for shadow in &mut self.shadows {
             if self.frames.is_multiple_of(shadow.stride) {
                 shadow.held.clear();
                 shadow.held.extend_from_slice(probabilities);
             }
-            let verdict = shadow.judge.judge(shadow.smoothing.push(&shadow.held));
-            let same = verdict.shown == full.shown && (!full.shown || verdict.class == full.class);
+            let decision = shadow.state.decider.decide(shadow.state.smoothing.push(&shadow.held));
+            let same = decision.shown == full.shown && (!full.shown || decision.class == full.class);
             shadow.agreed += u64::from(same);
         }
         self.frames += 1;
@@ -85,13 +84,15 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::decision::Decider;
+    use crate::labels::smoothing::Smoothing;
 
     fn outcome(predictions: impl Iterator<Item = [f32; 2]>) -> (u64, f64) {
-        let (mut smoothing, mut judge) = (Smoothing::new(4, 2), Judge::new(None, 0.0, 0.0));
-        let mut trial = Trial::new(&smoothing, &judge);
+        let mut state = State { smoothing: Smoothing::new(4, 2), decider: Decider::new(None, 0.0, 0.0) };
+        let mut trial = Trial::new(&state);
         for prediction in predictions {
-            let verdict = judge.judge(smoothing.push(&prediction));
-            trial.push(&prediction, verdict);
+            let decision = state.decider.decide(state.smoothing.push(&prediction));
+            trial.push(&prediction, decision);
         }
         trial.outcome()
     }

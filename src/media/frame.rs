@@ -22,8 +22,8 @@ pub struct Frame {
     pub damaged: bool,
     /// When it came out of the decoder.
     pub arrival: std::time::Instant,
-    /// Raised with each stretch of a live stream that is missing; frames of one epoch follow each other.
-    pub epoch: u64,
+    /// Raised with each stretch of the stream that is missing; frames with the same number follow each other.
+    pub discontinuity: u64,
     colorimetry: Colorimetry,
 }
 
@@ -38,8 +38,21 @@ impl Frame {
     ) -> Option<Self> {
         let damaged = buffer.flags().contains(gstreamer::BufferFlags::CORRUPTED);
         let video = gst_video::VideoFrame::from_buffer_readable(buffer, info).ok()?;
+        // A plane that a decoder leaves out would be read later.
+        if !(0..3).all(|plane| video.plane_data(plane).is_ok_and(|data| !data.is_empty())) {
+            return None;
+        }
         let arrival = std::time::Instant::now();
-        Some(Self { video, pts, duration, sequence, damaged, arrival, epoch: 0, colorimetry: colorimetry(info) })
+        Some(Self {
+            video,
+            pts,
+            duration,
+            sequence,
+            damaged,
+            arrival,
+            discontinuity: 0,
+            colorimetry: colorimetry(info),
+        })
     }
 
     /// When the next frame is due, in nanoseconds of the stream.

@@ -69,7 +69,7 @@ struct Shared {
 struct Times {
     keeper: Timekeeper,
     sequence: u64,
-    epoch: u64,
+    discontinuity: u64,
 }
 
 impl LiveSource {
@@ -217,9 +217,9 @@ impl Shared {
         let duration = frame_duration(&buffer, &info);
         let mut times = self.lock();
         let place = times.keeper.place(camera, arrival, duration);
-        times.epoch += u64::from(place.gap);
+        times.discontinuity += u64::from(place.gap);
         let mut frame = Frame::map(buffer, &info, place.pts, duration, times.sequence)?;
-        frame.epoch = times.epoch;
+        frame.discontinuity = times.discontinuity;
         times.sequence += 1;
         self.arrival.store(arrival.max(1), Ordering::Release);
         Some(frame)

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::labels::intervals::Interval;
 use crate::ledger::Counts;
-use crate::report::{claim, unwritable};
+use crate::report::{claim, milliseconds, rounded, unwritable};
 
 /// How a run was set up; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +78,19 @@ pub struct LabelledInterval {
     pub peak: f64,
 }
 
+impl LabelledInterval {
+    /// An interval as files tell it.
+    pub fn of(interval: &Interval, labels: &[String]) -> Self {
+        Self {
+            label: labels[interval.class].clone(),
+            start: milliseconds(interval.start),
+            end: milliseconds(interval.end),
+            mean: rounded(interval.mean),
+            peak: rounded(interval.peak),
+        }
+    }
+}
+
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,6 +135,8 @@ pub struct Journal {
     file: File,
     path: PathBuf,
     bytes: u64,
+    /// Set where a line was written in part.
+    torn: bool,
 }
 
 impl Journal {
@@ -131,18 +147,34 @@ impl Journal {
     pub fn create(path: &Path, header: Header) -> Result<Self> {
         let file = claim(path)?;
         file.set_len(0).map_err(|cause| unwritable(path, cause))?;
-        let mut journal = Self { file, path: path.to_path_buf(), bytes: 0 };
+        let mut journal = Self { file, path: path.to_path_buf(), bytes: 0, torn: false };
         journal.append(&Record::Start(header))?;
         Ok(journal)
     }
 
     /// # Errors
-    /// Failed, where the disk is full or gone.
+    /// Failed, where the disk is full or gone. What was written of the record is then a line of its own, which is passed
+    /// over by [`read`].
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let mut line = serde_json::to_vec(record).map_err(|cause| Error::internal("a record").because(cause))?;
         line.push(b'\n');
-        self.bytes += line.len() as u64;
-        self.file.write_all(&line).map_err(|cause| unwritable(&self.path, cause))
+        if self.torn {
+            line.insert(0, b'\n');
+        }
+        let mut rest = line.as_slice();
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(unwritable(&self.path, std::io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    self.bytes += written as u64;
+                    rest = &rest[written..];
+                    self.torn = !rest.is_empty();
+                }
+                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(unwritable(&self.path, cause)),
+            }
+        }
+        Ok(())
     }
 
     /// Bytes written so far.
@@ -151,7 +183,8 @@ impl Journal {
     }
 }
 
-/// Reads a journal, record by record. A last line that was cut off by a kill is passed over.
+/// Reads a journal, record by record. A line that is not a record was written in part, when the disk was full or the run
+/// was killed; it is passed over.
 ///
 /// # Errors
 /// Each item is an error where the file cannot be read on.
@@ -159,10 +192,24 @@ pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<Record>> + use<>>
     let origin = path.display().to_string();
     let unreadable = move |cause: std::io::Error| Error::failed(format!("{origin}: cannot be read")).because(cause);
     let file = File::open(path).map_err(&unreadable)?;
-    Ok(BufReader::new(file).lines().map_while(move |line| match line {
-        Ok(line) => serde_json::from_str(&line).ok().map(Ok),
+    Ok(BufReader::new(file).split(b'\n').filter_map(move |line| match line {
+        Ok(line) => serde_json::from_slice(&line).ok().map(Ok),
         Err(cause) => Some(Err(unreadable(cause))),
     }))
+}
+
+/// Whether every line of a journal is a record.
+///
+/// # Errors
+/// Failed, where it cannot be read.
+pub fn is_whole(path: &Path) -> Result<bool> {
+    let unreadable = |cause| Error::failed(format!("{}: cannot be read", path.display())).because(cause);
+    for line in BufReader::new(File::open(path).map_err(unreadable)?).split(b'\n') {
+        if serde_json::from_slice::<Record>(&line.map_err(unreadable)?).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -233,5 +280,21 @@ mod tests {
         file.write_all(b"{\"frame\":{\"ms\":12").unwrap();
         let records: Vec<Record> = read(&path).unwrap().map(Result::unwrap).collect();
         assert_eq!(records, sample());
+    }
+
+    #[test]
+    fn a_line_that_was_written_in_part_costs_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let Some(Record::Start(header)) = sample().into_iter().next() else { unreachable!() };
+        let mut journal = Journal::create(&path, header).unwrap();
+        assert!(is_whole(&path).unwrap());
+        // As a full disk leaves it.
+        journal.file.write_all(b"{\"frame\":{\"ms\":12").unwrap();
+        journal.torn = true;
+        sample()[1..].iter().for_each(|record| journal.append(record).unwrap());
+        let records: Vec<Record> = read(&path).unwrap().map(Result::unwrap).collect();
+        assert_eq!(records, sample());
+        assert!(!is_whole(&path).unwrap());
     }
 }

@@ -1,9 +1,10 @@
 //! What a run leaves to read: a journal while it goes, and from it the timeline, the plot and the subtitles.
 
-pub mod diary;
 pub mod journal;
 pub mod plot;
+pub mod rotating_journal;
 pub mod subtitles;
+pub mod summary;
 pub mod timeline;
 
 use std::fs::{File, OpenOptions, TryLockError};

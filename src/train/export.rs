@@ -15,7 +15,7 @@ use crate::locate;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph;
 use crate::picture::file::read_picture;
-use crate::stream::Shutdown;
+use crate::shutdown::Shutdown;
 use crate::train::augment::Recipe;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::features::frames;

@@ -14,7 +14,7 @@ use crate::onnx::build::Cut;
 use crate::onnx::weights::Weights;
 use crate::picture::Picture;
 use crate::picture::file::read_picture;
-use crate::stream::Shutdown;
+use crate::shutdown::Shutdown;
 use crate::train::dataset::Dataset;
 use crate::train::frozen::{BATCH, Frozen};
 use crate::train::store::{Entry, Kept, Store, check_limit, row_bytes};

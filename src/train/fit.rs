@@ -12,7 +12,7 @@ use crate::locate;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
 use crate::onnx::weights::Weights;
-use crate::stream::Shutdown;
+use crate::shutdown::Shutdown;
 use crate::train::calibration::temperature;
 use crate::train::callbacks::remote_monitor::RemoteMonitor;
 use crate::train::callbacks::tensorboard::TensorBoard;

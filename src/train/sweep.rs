@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::stream::Shutdown;
+use crate::shutdown::Shutdown;
 use crate::train::fit::{Prepared, Reporter};
 use crate::train::options::FitOptions;
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::onnx::build::Cut;
 use crate::onnx::head::Pooling;
 use crate::onnx::resnet::Stage;
-use crate::stream::Shutdown;
+use crate::shutdown::Shutdown;
 use crate::train::balance::{chances, roots};
 use crate::train::dataset::Dataset;
 use crate::train::features::{Sample, tensor};

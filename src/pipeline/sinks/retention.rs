@@ -3,8 +3,12 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::cameras::Record;
+use crate::error::Result;
+use crate::pipeline::sinks::open_files::OpenFiles;
+use crate::pipeline::sinks::{LabeledFrame, Sink};
 use crate::settings::Keep;
 
 /// How the files of a live run end.
@@ -19,8 +23,42 @@ const IDLE: i128 = 24 * 3600 * 1_000_000_000;
 /// Jumps that are remembered; of more, the earliest two become one.
 const MOST_JUMPS: usize = 64;
 
+/// How often files beyond the bound are looked for, where no new one was begun.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Looks for files beyond the bound when a new one is begun, and every minute.
+pub struct RetentionSink {
+    retention: Retention,
+    open: OpenFiles,
+    /// The files that were open at the last look, and when that was.
+    swept: (Vec<PathBuf>, Instant),
+}
+
+impl RetentionSink {
+    /// `None` where everything is kept. At the begin of a run, before it has written anything.
+    pub fn new(record: &Record, open: &OpenFiles) -> Option<Self> {
+        let retention = Retention::new(&record.folder, &record.stem, record.keep?);
+        Some(Self { retention, open: open.clone(), swept: (Vec::new(), Instant::now()) })
+    }
+}
+
+impl Sink for RetentionSink {
+    fn frame(&mut self, _frame: &LabeledFrame) -> Result<()> {
+        let open = self.open.paths();
+        let (before, at) = &self.swept;
+        if open == *before && at.elapsed() < SWEEP {
+            return Ok(());
+        }
+        for path in self.retention.apply(SystemTime::now(), Instant::now(), &open) {
+            tracing::debug!("{}: deleted", path.display());
+        }
+        self.swept = (open, Instant::now());
+        Ok(())
+    }
+}
+
 /// The files of one camera.
-pub struct Retention {
+struct Retention {
     folder: PathBuf,
     stem: String,
     keep: Keep,
@@ -29,7 +67,7 @@ pub struct Retention {
 
 impl Retention {
     /// At the begin of a run, before it has written anything.
-    pub fn new(folder: &Path, stem: &str, keep: Keep) -> Self {
+    fn new(folder: &Path, stem: &str, keep: Keep) -> Self {
         let mut jumps = Jumps::default();
         if matches!(keep, Keep::Age(_)) {
             let newest = own(folder, stem).iter().map(|file| file.modified).max();
@@ -43,7 +81,7 @@ impl Retention {
     /// `now` is the system's clock, which somebody may set, and `at` the time that passes by itself. Age is the time that
     /// was recorded since: what the clock jumped by, and a long time before the run in which nothing was recorded, does not
     /// count. So a clock that is set wrong deletes nothing.
-    pub fn apply(&mut self, now: SystemTime, at: Instant, open: &[&Path]) -> Vec<PathBuf> {
+    fn apply(&mut self, now: SystemTime, at: Instant, open: &[PathBuf]) -> Vec<PathBuf> {
         let mut files = own(&self.folder, &self.stem);
         // By name is by time.
         files.sort_by(|a, b| stamp(&a.path, &self.stem).cmp(&stamp(&b.path, &self.stem)));
@@ -57,7 +95,7 @@ impl Retention {
                 Keep::Age(age) => self.jumps.age(file.modified, now) > age.as_nanos() as i128,
                 Keep::Bytes(most) => total > most,
             };
-            if !surplus || open.contains(&file.path.as_path()) {
+            if !surplus || open.contains(&file.path) {
                 continue;
             }
             match fs::remove_file(&file.path) {
@@ -197,7 +235,7 @@ mod tests {
         (0..5).for_each(|hour| fs::write(path(hour), [0; 100]).unwrap());
         fs::write(folder.path().join("door.mkv"), [0; 1000]).unwrap();
         let mut retention = Retention::new(folder.path(), "door", Keep::Bytes(250));
-        let deleted = retention.apply(SystemTime::now(), Instant::now(), &[&path(0)]);
+        let deleted = retention.apply(SystemTime::now(), Instant::now(), &[path(0)]);
         assert_eq!(deleted, [path(1), path(2), path(3)]);
         assert!(path(0).exists() && path(4).exists() && folder.path().join("door.mkv").exists());
     }

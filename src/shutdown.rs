@@ -1,13 +1,12 @@
-//! Ctrl-C, SIGTERM and a closed terminal: the first asks for a graceful end, the second ends the program at once.
+//! The wish to stop, seen by every thread: by Ctrl-C, SIGTERM or a closed terminal. The first asks for a graceful end, the
+//! second ends the program at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-
-use crate::stream::Shutdown;
 
 /// What a shell expects of a program that a signal ended: 128 and the signal's number.
 const BASE: i32 = 128;
@@ -15,6 +14,20 @@ const BASE: i32 = 128;
 /// What comes this soon after the first is still the first: coreutils' `timeout` signals the program and then its
 /// process group, and so tells it twice.
 const SAME: Duration = Duration::from_millis(500);
+
+/// The user's wish to stop.
+#[derive(Clone, Default)]
+pub struct Shutdown(Arc<AtomicBool>);
+
+impl Shutdown {
+    pub fn request(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
 
 /// Watches for signals until the process ends.
 pub struct Watch {

@@ -12,12 +12,12 @@ const STAMP: &[BorrowedFormatItem] = format_description!("[year][month][day]T[ho
 
 /// Cuts time at multiples of a length, so that segments of ten minutes begin at ten past, twenty past, and so on.
 #[derive(Debug)]
-pub struct Segments {
+pub struct Schedule {
     length: i128,
     current: Option<i128>,
 }
 
-impl Segments {
+impl Schedule {
     pub fn new(length: Duration) -> Self {
         Self { length: length.as_nanos().max(1) as i128, current: None }
     }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn segments_end_on_the_clock() {
-        let mut segments = Segments::new(Duration::from_secs(600));
+        let mut schedule = Schedule::new(Duration::from_secs(600));
         let ends = [
             datetime!(2026-01-02 03:04:05 UTC),
             datetime!(2026-01-02 03:09:59.9 UTC),
@@ -58,7 +58,7 @@ mod tests {
             datetime!(2026-01-02 03:19:00 UTC),
             datetime!(2026-01-02 04:00:00 UTC),
         ]
-        .map(|now| segments.due(now));
+        .map(|now| schedule.due(now));
         assert_eq!(ends, [false, false, true, false, true]);
     }
 

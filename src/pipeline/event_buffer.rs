@@ -11,7 +11,7 @@ pub const AFTER: u64 = 5 * SECOND;
 const MOST: usize = 64 << 20;
 
 /// Holds pictures back until it is known whether they are kept.
-pub struct Activity<T> {
+pub struct EventBuffer<T> {
     held: VecDeque<Held<T>>,
     bytes: usize,
     /// End of what is kept.
@@ -24,13 +24,13 @@ struct Held<T> {
     item: T,
 }
 
-impl<T> Default for Activity<T> {
+impl<T> Default for EventBuffer<T> {
     fn default() -> Self {
         Self { held: VecDeque::new(), bytes: 0, until: None }
     }
 }
 
-impl<T> Activity<T> {
+impl<T> EventBuffer<T> {
     /// Notes whether the frame at `pts` belongs to an interval.
     pub fn see(&mut self, pts: u64, active: bool) {
         if active {
@@ -69,14 +69,14 @@ mod tests {
 
     /// Ten pictures a second; those of `intervals` (in seconds) are active. Returns the kept ones' times in tenths.
     fn kept(seconds: u64, intervals: &[(u64, u64)]) -> Vec<u64> {
-        let mut activity = Activity::default();
+        let mut buffer = EventBuffer::default();
         let mut kept = Vec::new();
         for tenth in 0..10 * seconds {
             let pts = tenth * SECOND / 10;
-            activity.see(pts, intervals.iter().any(|&(start, end)| (10 * start..10 * end).contains(&tenth)));
-            activity.hold(pts, 1000, tenth);
-            kept.extend(std::iter::from_fn(|| activity.next()));
-            assert!(activity.held.len() <= 52, "{}", activity.held.len());
+            buffer.see(pts, intervals.iter().any(|&(start, end)| (10 * start..10 * end).contains(&tenth)));
+            buffer.hold(pts, 1000, tenth);
+            kept.extend(std::iter::from_fn(|| buffer.next()));
+            assert!(buffer.held.len() <= 52, "{}", buffer.held.len());
         }
         kept
     }
@@ -98,11 +98,11 @@ mod tests {
 
     #[test]
     fn large_pictures_are_held_back_for_a_shorter_time() {
-        let mut activity = Activity::default();
+        let mut buffer = EventBuffer::default();
         for second in 0..4 {
-            activity.hold(second * SECOND, MOST / 2, second);
+            buffer.hold(second * SECOND, MOST / 2, second);
         }
-        activity.see(4 * SECOND, true);
-        assert_eq!(std::iter::from_fn(|| activity.next()).collect::<Vec<_>>(), [2, 3]);
+        buffer.see(4 * SECOND, true);
+        assert_eq!(std::iter::from_fn(|| buffer.next()).collect::<Vec<_>>(), [2, 3]);
     }
 }

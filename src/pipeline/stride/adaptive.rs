@@ -1,7 +1,10 @@
-//! Keeps a live stream's delay bounded: where the network is slower than the camera, fewer frames are analysed.
+//! The stride of a camera: keeps its delay bounded. Where the network is slower than the camera, fewer frames are analysed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::pipeline::stride::{Load, Outcome, StridePolicy};
 
 /// How often the stride is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -15,7 +18,7 @@ const MOST_CALM: u32 = 32;
 /// many: as raising it takes a share of what a stream has, streams that share a network come to have about as much each.
 const MORE: u64 = 20;
 /// Most frames for one prediction.
-pub const LARGEST: u64 = 60;
+const LARGEST: u64 = 60;
 /// A frame with a longer delay is late, where the network could answer sooner.
 const LATE: Duration = Duration::from_millis(100);
 /// The same in times of the network's fastest answer: one that takes long by itself is not made faster by a stride.
@@ -24,22 +27,46 @@ const ANSWERS: u32 = 3;
 const TOLERATED: u64 = 20;
 const SINGLE: u64 = 1;
 
-/// How late the frames of a stream are; told by the thread that presents them to the one that takes them.
+/// Follows the load of the network.
+pub struct AdaptiveStride {
+    latency: LatencyMonitor,
+    control: Mutex<LoadControl>,
+}
+
+impl AdaptiveStride {
+    /// For one of `streams` that share the network.
+    pub fn new(streams: usize) -> Self {
+        Self { latency: LatencyMonitor::new(), control: Mutex::new(LoadControl::new(streams)) }
+    }
+}
+
+impl StridePolicy for AdaptiveStride {
+    fn stride(&self, load: &Load) -> u64 {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        control.look(&self.latency, load.at, load.waiting, load.capacity, load.dropped)
+    }
+
+    fn labeled(&self, frame: Outcome<'_>) {
+        self.latency.add(frame.delay, frame.prediction.is_some());
+    }
+}
+
+/// How late the frames of a stream are; written by the thread that presents them, read by the one that takes them.
 #[derive(Debug)]
-pub struct Lateness {
+struct LatencyMonitor {
     frames: AtomicU64,
     late: AtomicU64,
     /// The network's fastest answer so far, in nanoseconds.
     fastest: AtomicU64,
 }
 
-impl Lateness {
-    pub fn new() -> Self {
+impl LatencyMonitor {
+    fn new() -> Self {
         Self { frames: AtomicU64::new(0), late: AtomicU64::new(0), fastest: AtomicU64::new(u64::MAX) }
     }
 
     /// Takes the time from a frame's arrival to its last output.
-    pub fn add(&self, delay: Duration, analysed: bool) {
+    fn add(&self, delay: Duration, analysed: bool) {
         let nanoseconds = delay.as_nanos() as u64;
         if analysed {
             self.fastest.fetch_min(nanoseconds, Ordering::Relaxed);
@@ -58,8 +85,7 @@ impl Lateness {
 
 /// Finds the stride from how full the way to the network is, and how late frames come out of it.
 #[derive(Debug)]
-pub struct Throttle<'a> {
-    lateness: &'a Lateness,
+struct LoadControl {
     stride: u64,
     looked: Duration,
     /// Frames that were dropped by then.
@@ -75,12 +101,11 @@ pub struct Throttle<'a> {
     tried: bool,
 }
 
-impl<'a> Throttle<'a> {
+impl LoadControl {
     /// For one of `streams` that share the network. Until it is known what that can do, each takes its part of what one
     /// stream alone would want: the stride comes down without a frame being late, where it would go up by late ones only.
-    pub fn new(lateness: &'a Lateness, streams: usize) -> Self {
+    fn new(streams: usize) -> Self {
         Self {
-            lateness,
             stride: (streams as u64).clamp(1, LARGEST),
             looked: Duration::ZERO,
             dropped: 0,
@@ -92,18 +117,13 @@ impl<'a> Throttle<'a> {
         }
     }
 
-    /// The stride that holds now.
-    pub fn stride(&self) -> u64 {
-        self.stride
-    }
-
     /// Takes how many frames are waiting and how many were dropped so far; returns the stride that holds from now on.
-    pub fn look(&mut self, now: Duration, waiting: usize, capacity: usize, dropped: u64) -> u64 {
+    fn look(&mut self, latency: &LatencyMonitor, now: Duration, waiting: usize, capacity: usize, dropped: u64) -> u64 {
         self.fullest = self.fullest.max(waiting);
         if now < self.looked + INTERVAL {
             return self.stride;
         }
-        let late = self.lateness.take();
+        let late = latency.take();
         let crowded = late || dropped > self.dropped || self.fullest + 1 >= capacity;
         if self.settling > 0 {
             self.settling -= 1;
@@ -132,8 +152,8 @@ mod tests {
     /// A camera with `rate` frames a second before a network that takes `cost` seconds a picture, through a channel of
     /// eight; returns the share of dropped frames and the strides of the last half.
     fn simulate(rate: f64, cost: f64, seconds: f64) -> (f64, Vec<u64>) {
-        let lateness = Lateness::new();
-        let mut throttle = Throttle::new(&lateness, 1);
+        let latency = LatencyMonitor::new();
+        let mut control = LoadControl::new(1);
         let (mut waiting, mut dropped, mut held, mut free_at) = (0_usize, 0_u64, u64::MAX, 0.0_f64);
         let (mut strides, mut stride, frames) = (Vec::new(), 1, (rate * seconds) as u64);
         for i in 0..frames {
@@ -145,7 +165,7 @@ mod tests {
             }
             while waiting > 0 && free_at <= now {
                 waiting -= 1;
-                stride = throttle.look(Duration::from_secs_f64(now), waiting, 8, dropped);
+                stride = control.look(&latency, Duration::from_secs_f64(now), waiting, 8, dropped);
                 held = held.saturating_add(1);
                 if held >= stride {
                     held = 0;
@@ -174,31 +194,32 @@ mod tests {
 
     #[test]
     fn it_recovers_when_the_network_does() {
-        let lateness = Lateness::new();
-        let mut throttle = Throttle::new(&lateness, 1);
+        let latency = LatencyMonitor::new();
+        let mut control = LoadControl::new(1);
         for i in 0..20 {
-            throttle.look(Duration::from_millis(600 * i), 8, 8, i);
+            control.look(&latency, Duration::from_millis(600 * i), 8, 8, i);
         }
-        assert!(throttle.stride > 10);
-        let mut stride = throttle.stride;
+        assert!(control.stride > 10);
+        let mut stride = control.stride;
         for i in 20..300 {
-            stride = throttle.look(Duration::from_millis(600 * i), 0, 8, 19);
+            stride = control.look(&latency, Duration::from_millis(600 * i), 0, 8, 19);
         }
         assert_eq!(stride, 1);
     }
 
     #[test]
     fn each_of_many_starts_at_its_part_and_comes_down() {
-        let lateness = Lateness::new();
-        assert_eq!([0, 1, 8, 500].map(|streams| Throttle::new(&lateness, streams).stride()), [1, 1, 8, LARGEST]);
-        let mut throttle = Throttle::new(&lateness, 16);
-        let strides: Vec<u64> = (1..=9).map(|second| throttle.look(Duration::from_secs(second), 0, 8, 0)).collect();
+        let latency = LatencyMonitor::new();
+        assert_eq!([0, 1, 8, 500].map(|streams| LoadControl::new(streams).stride), [1, 1, 8, LARGEST]);
+        let mut control = LoadControl::new(16);
+        let strides: Vec<u64> =
+            (1..=9).map(|second| control.look(&latency, Duration::from_secs(second), 0, 8, 0)).collect();
         assert_eq!(strides, [16, 16, 8, 8, 5, 5, 4, 4, 3]);
     }
 
     struct Camera<'a> {
-        throttle: Throttle<'a>,
-        lateness: &'a Lateness,
+        control: LoadControl,
+        latency: &'a LatencyMonitor,
         /// When the frames that were taken will have been presented, how late, and whether they were analysed.
         taken: VecDeque<(f64, f64, bool)>,
         dropped: u64,
@@ -209,12 +230,12 @@ mod tests {
     /// Returns pictures a second of each camera through the network, and the share of frames later than 150 ms, of the
     /// last half.
     fn share(cameras: usize, cost: f64, seconds: usize) -> (Vec<f64>, f64) {
-        let lateness: Vec<Lateness> = (0..cameras).map(|_| Lateness::new()).collect();
-        let camera = |lateness| {
+        let latency: Vec<LatencyMonitor> = (0..cameras).map(|_| LatencyMonitor::new()).collect();
+        let camera = |latency| {
             let taken = VecDeque::new();
-            Camera { throttle: Throttle::new(lateness, cameras), lateness, taken, dropped: 0, held: u64::MAX }
+            Camera { control: LoadControl::new(cameras), latency, taken, dropped: 0, held: u64::MAX }
         };
-        let mut all: Vec<Camera> = lateness.iter().map(camera).collect();
+        let mut all: Vec<Camera> = latency.iter().map(camera).collect();
         let mut free_at = [0.0_f64; 2];
         let (mut analysed, mut late, mut frames) = (vec![0.0; cameras], 0, 0);
         for i in 0..30 * seconds * cameras {
@@ -222,7 +243,7 @@ mod tests {
             let camera = &mut all[i % cameras];
             while let Some(&(_, delay, by_network)) = camera.taken.front().filter(|(at, ..)| *at <= now) {
                 camera.taken.pop_front();
-                camera.lateness.add(Duration::from_secs_f64(delay), by_network);
+                camera.latency.add(Duration::from_secs_f64(delay), by_network);
             }
             // Four wait for their answers, and eight to be taken.
             if camera.taken.len() >= 12 {
@@ -230,7 +251,7 @@ mod tests {
                 continue;
             }
             let waiting = camera.taken.len().saturating_sub(4);
-            let stride = camera.throttle.look(Duration::from_secs_f64(now), waiting, 8, camera.dropped);
+            let stride = camera.control.look(camera.latency, Duration::from_secs_f64(now), waiting, 8, camera.dropped);
             camera.held = camera.held.saturating_add(1);
             let asks = camera.held >= stride;
             let mut at = camera.taken.back().map_or(now, |(at, ..)| at.max(now));
@@ -263,14 +284,14 @@ mod tests {
 
     /// The stride after ten seconds of frames with `delay` milliseconds each, of which the first had `first`.
     fn stride_with(first: u64, delay: u64) -> u64 {
-        let lateness = Lateness::new();
-        let mut throttle = Throttle::new(&lateness, 1);
-        lateness.add(Duration::from_millis(first), true);
+        let latency = LatencyMonitor::new();
+        let mut control = LoadControl::new(1);
+        latency.add(Duration::from_millis(first), true);
         (0..300).for_each(|i| {
-            lateness.add(Duration::from_millis(delay), i % throttle.stride == 0);
-            throttle.look(Duration::from_millis(33 * i), 0, 8, 0);
+            latency.add(Duration::from_millis(delay), i % control.stride == 0);
+            control.look(&latency, Duration::from_millis(33 * i), 0, 8, 0);
         });
-        throttle.stride
+        control.stride
     }
 
     #[test]

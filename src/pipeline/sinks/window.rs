@@ -1,20 +1,40 @@
 //! The window of one stream: shows what was drawn, and does what its keys ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::media::frame::Drawn;
-use crate::media::source::Facts;
 use crate::media::window::{Key, Screen, Window};
+use crate::pipeline::StreamContext;
+use crate::pipeline::schedule::stamped;
+use crate::pipeline::sinks::{LabeledFrame, Rendered, Sink};
 use crate::report;
-use crate::stream::Shutdown;
-use crate::stream::segments::stamped;
+use crate::shutdown::Shutdown;
+
+/// The window, where one is asked for; saved pictures go to `folder`. Without a display a run goes on if something else
+/// comes of it.
+///
+/// # Errors
+/// Unavailable, where there is no display.
+pub fn open(context: &StreamContext, others: bool, folder: &Path, paced: bool) -> Result<Option<WindowSink>> {
+    if !context.display {
+        return Ok(None);
+    }
+    match WindowSink::new(context, folder.to_path_buf(), paced) {
+        Ok(window) => Ok(Some(window)),
+        Err(error) if others => {
+            tracing::warn!("{error}; the run goes on without it");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// A window, opened with the first picture.
-pub struct Viewing {
+pub struct WindowSink {
     title: String,
     /// What the names of saved pictures begin with.
     stem: String,
@@ -35,27 +55,22 @@ struct Pace {
     start: Option<Instant>,
 }
 
-impl Viewing {
-    /// # Errors
-    /// Unavailable, where there is no display.
-    pub fn new(title: &str, stem: &str, folder: PathBuf, shutdown: &Shutdown, paced: bool) -> Result<Self> {
-        let screen = Some(Screen::open()?);
-        let pace = paced.then(Pace::default);
+impl WindowSink {
+    fn new(context: &StreamContext, folder: PathBuf, paced: bool) -> Result<Self> {
         Ok(Self {
-            title: title.into(),
-            stem: stem.into(),
+            title: context.job.name.clone(),
+            stem: context.job.stem().into(),
             folder,
-            screen,
+            screen: Some(Screen::open()?),
             window: None,
             paused: false,
             save: false,
-            shutdown: shutdown.clone(),
-            pace,
+            shutdown: context.shutdown.clone(),
+            pace: paced.then(Pace::default),
         })
     }
 
-    /// Reads the keys. Returns whether the next picture is needed.
-    pub fn wants(&mut self) -> bool {
+    fn read_keys(&mut self) {
         while let Some(key) = self.window.as_ref().and_then(Window::pressed) {
             match key {
                 Key::Quit => self.shutdown.request(),
@@ -63,16 +78,12 @@ impl Viewing {
                 Key::Save => self.save = true,
             }
         }
-        !self.paused || self.save
     }
 
-    /// Shows a picture, or saves it, or both. Times in nanoseconds.
-    ///
-    /// # Errors
-    /// Unavailable, where the window cannot be opened after all.
-    pub fn show(&mut self, picture: &Drawn, facts: &Facts, pts: u64, duration: u64) -> Result<()> {
+    /// Shows a picture, or saves it, or both, at `pts`.
+    fn show(&mut self, rendered: &Rendered, pts: u64) -> Result<()> {
         if std::mem::take(&mut self.save) {
-            self.store(picture);
+            self.store(&rendered.picture);
         }
         if self.paused {
             return Ok(());
@@ -81,10 +92,10 @@ impl Viewing {
             pace.wait(pts, &self.shutdown);
         }
         if let Some(screen) = self.screen.take() {
-            self.window = Some(Window::open(screen, &self.title, facts)?);
+            self.window = Some(Window::open(screen, &self.title, &rendered.facts)?);
         }
         if let Some(window) = &self.window {
-            window.show(picture, pts, duration);
+            window.show(&rendered.picture, pts, rendered.duration);
         }
         Ok(())
     }
@@ -105,6 +116,31 @@ impl Viewing {
             Ok(()) => tracing::info!("saved {}", path.display()),
             Err(error) => tracing::error!("{error}"),
         }
+    }
+}
+
+impl Sink for WindowSink {
+    fn wants_picture(&mut self) -> bool {
+        self.read_keys();
+        !self.paused || self.save
+    }
+
+    fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
+        labeled.picture.map_or(Ok(()), |picture| self.show(picture, picture.pts))
+    }
+
+    fn idle(&mut self, _quiet: Duration) -> bool {
+        self.read_keys();
+        false
+    }
+
+    fn still(&mut self, picture: &Rendered, lost: bool) -> Result<()> {
+        if !lost {
+            return Ok(());
+        }
+        // Twice: the first could be held back for as long as none follows.
+        self.show(picture, picture.pts + picture.duration)?;
+        self.show(picture, picture.pts)
     }
 }
 

@@ -7,12 +7,12 @@ use crate::labels::overlay::Overlay;
 use crate::media::frame::{Canvas, Drawn, Easel, Frame, Layout};
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 
-/// Canvases: one being drawn, one being encoded, two between; and as many for a window.
-const CANVASES: usize = 4;
-const CANVASES_IN_WINDOW: usize = 4;
+/// Pictures in memory: one being drawn, one being encoded, two between; and as many for a window.
+const PICTURES: usize = 4;
+const PICTURES_IN_WINDOW: usize = 4;
 
-/// Draws frames of one stream on canvases that go round.
-pub struct Painter {
+/// Draws labels on copies of one stream's frames, in memory that is used again.
+pub struct OverlayRenderer {
     easel: Easel,
     overlay: Overlay,
     layout: Layout,
@@ -20,21 +20,26 @@ pub struct Painter {
     scaled: Option<OwnedPicture>,
 }
 
-impl Painter {
+impl OverlayRenderer {
     pub fn new(layout: Layout, in_window: bool) -> Self {
-        let canvases = CANVASES + if in_window { CANVASES_IN_WINDOW } else { 0 };
-        Self { easel: Easel::new(layout, canvases), overlay: Overlay::default(), layout, scaled: None }
+        let pictures = PICTURES + if in_window { PICTURES_IN_WINDOW } else { 0 };
+        Self { easel: Easel::new(layout, pictures), overlay: Overlay::default(), layout, scaled: None }
     }
 
     pub fn easel(&self) -> &Easel {
         &self.easel
     }
 
+    /// Memory for a picture, or `None` where all is with somebody slow.
+    pub fn canvas(&self) -> Option<Canvas> {
+        self.easel.canvas(Duration::ZERO)
+    }
+
     /// The frame with its label, or "computing..." for none, on a canvas from the easel.
     ///
     /// # Errors
     /// Internal, where OpenCV cannot resize or draw.
-    pub fn paint(&mut self, mut canvas: Canvas, frame: &Frame, label: Option<&str>) -> Result<Drawn> {
+    pub fn render(&mut self, mut canvas: Canvas, frame: &Frame, label: Option<&str>) -> Result<Drawn> {
         let mut target = canvas.picture_mut();
         let picture = frame.picture();
         if (picture.width(), picture.height()) == (self.layout.width, self.layout.height) {
@@ -49,14 +54,5 @@ impl Painter {
         }
         self.overlay.draw(&mut target, label)?;
         Ok(canvas.finish())
-    }
-
-    /// Like [`Painter::paint`], or `None` where all canvases are with somebody slow.
-    ///
-    /// # Errors
-    /// Those of [`Painter::paint`].
-    pub fn paint_if_free(&mut self, frame: &Frame, label: Option<&str>) -> Result<Option<Drawn>> {
-        let Some(canvas) = self.easel.canvas(Duration::ZERO) else { return Ok(None) };
-        self.paint(canvas, frame, label).map(Some)
     }
 }

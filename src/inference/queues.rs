@@ -1,0 +1,126 @@
+//! What waits for the network: cameras' pictures and clips'. Cameras go first, but never keep clips waiting for ever.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use crate::error::Result;
+
+/// The probabilities of one picture, one a label.
+pub type Probabilities = Vec<f32>;
+
+/// Batches of cameras in a row after which a batch of clips is run, where one waits.
+const LIVE_BATCHES: u32 = 7;
+
+/// A picture to classify.
+pub(super) struct Request {
+    pub tensor: Vec<f32>,
+    pub start_by: Instant,
+    pub reply: Sender<Result<Probabilities, Arc<str>>>,
+}
+
+/// Both queues.
+pub(super) struct Queues {
+    pub live: Receiver<Request>,
+    pub clips: Receiver<Request>,
+    /// Disconnected when no more batches are to be run.
+    pub closed: Receiver<Infallible>,
+    /// Batches of cameras since the last one of clips.
+    pub live_batches: u32,
+}
+
+impl Queues {
+    /// Takes requests of one kind until there are `batch`, or one of them may wait no longer. None means that the engine
+    /// ends.
+    pub fn fill(&mut self, requests: &mut Vec<Request>, batch: usize) {
+        let Some((first, live)) = self.first() else { return };
+        self.live_batches = if live { self.live_batches.saturating_add(1) } else { 0 };
+        let queue = if live { &self.live } else { &self.clips };
+        let mut start_by = first.start_by;
+        requests.push(first);
+        while requests.len() < batch {
+            let Ok(request) = queue.recv_deadline(start_by) else { break };
+            start_by = start_by.min(request.start_by);
+            requests.push(request);
+        }
+    }
+
+    /// The next request, and whether it is a camera's.
+    fn first(&self) -> Option<(Request, bool)> {
+        let (live, clips) = (|| self.live.try_recv().ok(), || self.clips.try_recv().ok());
+        if self.live_batches >= LIVE_BATCHES
+            && let Some(request) = clips()
+        {
+            return Some((request, false));
+        }
+        if let Some(request) = live() {
+            return Some((request, true));
+        }
+        select! {
+            recv(self.live) -> request => request.ok().map(|request| (request, true)),
+            recv(self.clips) -> request => request.ok().map(|request| (request, false)),
+            recv(self.closed) -> _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::bounded;
+
+    struct Engine {
+        queues: Queues,
+        live: Sender<Request>,
+        clips: Sender<Request>,
+        open: Sender<Infallible>,
+    }
+
+    fn engine() -> Engine {
+        let ((live, live_queue), (clips, clip_queue), (open, closed)) = (bounded(100), bounded(100), bounded(0));
+        let queues = Queues { live: live_queue, clips: clip_queue, closed, live_batches: 0 };
+        Engine { queues, live, clips, open }
+    }
+
+    fn request(name: f32) -> Request {
+        Request { tensor: vec![name], start_by: Instant::now(), reply: bounded(1).0 }
+    }
+
+    fn names(queues: &mut Queues, batch: usize) -> Vec<f32> {
+        let mut requests = Vec::new();
+        queues.fill(&mut requests, batch);
+        requests.iter().map(|request| request.tensor[0]).collect()
+    }
+
+    #[test]
+    fn cameras_go_before_clips_and_share_no_batch() {
+        let Engine { mut queues, live, clips, .. } = engine();
+        for name in [1.0, 2.0, 3.0] {
+            clips.send(request(name)).unwrap();
+        }
+        live.send(request(10.0)).unwrap();
+        live.send(request(11.0)).unwrap();
+        assert_eq!(names(&mut queues, 4), [10.0, 11.0]);
+        assert_eq!(names(&mut queues, 2), [1.0, 2.0]);
+        assert_eq!(names(&mut queues, 2), [3.0]);
+    }
+
+    #[test]
+    fn clips_do_not_wait_for_ever() {
+        let Engine { mut queues, live, clips, .. } = engine();
+        clips.send(request(0.0)).unwrap();
+        (1..=10).for_each(|name: u8| live.send(request(f32::from(name))).unwrap());
+        let order: Vec<f32> = (0..11).flat_map(|_| names(&mut queues, 1)).collect();
+        assert_eq!(order, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 0.0, 8.0, 9.0, 10.0]);
+    }
+
+    #[test]
+    fn it_ends_though_a_client_is_left() {
+        let Engine { mut queues, live, clips, open } = engine();
+        drop(open);
+        assert!(names(&mut queues, 4).is_empty());
+        drop((live, clips));
+    }
+}

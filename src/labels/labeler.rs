@@ -1,0 +1,113 @@
+//! Predictions to labels: smoothing, decision, intervals, and what is forgotten after a gap. No I/O.
+
+use crate::labels::decision::{Decider, Decision};
+use crate::labels::intervals::{Interval, Intervals};
+use crate::labels::smoothing::Smoothing;
+
+/// Labels the frames of one stream, in their order.
+pub struct Labeler {
+    initial: State,
+    state: State,
+    intervals: Intervals,
+    /// The last prediction, which frames that are not analysed take over. Empty while there is none.
+    held: Vec<f32>,
+}
+
+/// What a label depends on besides its frame.
+#[derive(Clone)]
+pub struct State {
+    pub smoothing: Smoothing,
+    pub decider: Decider,
+}
+
+/// What was made of one frame.
+pub struct Label<'a> {
+    pub decision: Decision,
+    /// The smoothed probability of every class.
+    pub smoothed: &'a [f64],
+    /// The interval that ended with this frame.
+    pub closed: Option<Interval>,
+    /// The interval that the frame belongs to, as far as it goes.
+    pub open: Option<Interval>,
+}
+
+impl Labeler {
+    pub fn new(smoothing: Smoothing, decider: Decider) -> Self {
+        let initial = State { smoothing, decider };
+        Self { state: initial.clone(), initial, intervals: Intervals::default(), held: Vec::new() }
+    }
+
+    /// Labels the frame shown from `pts` to `end`, in nanoseconds. Without a `prediction` it takes over the last one; `None`
+    /// where there is none to take over.
+    pub fn frame(&mut self, prediction: Option<Vec<f32>>, pts: u64, end: u64) -> Option<Label<'_>> {
+        if let Some(prediction) = prediction {
+            self.held = prediction;
+        }
+        if self.held.is_empty() {
+            return None;
+        }
+        let smoothed = self.state.smoothing.push(&self.held);
+        let decision = self.state.decider.decide(smoothed);
+        let closed = self.intervals.push(decision, pts, end);
+        Some(Label { decision, smoothed, closed, open: self.intervals.open() })
+    }
+
+    /// The prediction of the last frame.
+    pub fn prediction(&self) -> &[f32] {
+        &self.held
+    }
+
+    /// What the next label will depend on.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Ends the open interval, if there is one.
+    pub fn close(&mut self) -> Option<Interval> {
+        self.intervals.finish()
+    }
+
+    /// Forgets every prediction: what comes next has nothing to do with what came before. Ends the open interval.
+    pub fn reset(&mut self) -> Option<Interval> {
+        self.state = self.initial.clone();
+        self.held.clear();
+        self.intervals.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labeler() -> Labeler {
+        Labeler::new(Smoothing::new(2, 2), Decider::new(None, 0.6, 0.0))
+    }
+
+    #[test]
+    fn a_frame_that_is_not_analysed_takes_over_the_last_prediction() {
+        let mut labeler = labeler();
+        assert!(labeler.frame(None, 0, 10).is_none());
+        labeler.frame(Some(vec![0.9, 0.1]), 10, 20).unwrap();
+        let label = labeler.frame(None, 20, 30).unwrap();
+        assert_eq!(label.decision, Decision { class: 0, confidence: f64::from(0.9_f32), shown: true });
+        assert_eq!(label.open.map(|interval| (interval.start, interval.end)), Some((10, 30)));
+    }
+
+    #[test]
+    fn a_reset_forgets_the_window_and_the_prediction() {
+        let mut labeler = labeler();
+        labeler.frame(Some(vec![1.0, 0.0]), 0, 10).unwrap();
+        let closed = labeler.reset().unwrap();
+        assert_eq!((closed.class, closed.start, closed.end), (0, 0, 10));
+        assert!(labeler.frame(None, 20, 30).is_none());
+        assert_eq!(labeler.frame(Some(vec![0.0, 1.0]), 30, 40).unwrap().smoothed, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn closing_keeps_the_window() {
+        let mut labeler = labeler();
+        labeler.frame(Some(vec![1.0, 0.0]), 0, 10).unwrap();
+        assert!(labeler.close().is_some() && labeler.close().is_none());
+        assert_eq!(labeler.frame(Some(vec![0.0, 1.0]), 10, 20).unwrap().smoothed, [0.5, 0.5]);
+    }
+}

@@ -1,0 +1,62 @@
+//! What a stream tells to event receivers as it goes. It never waits for any of them.
+
+use crate::board::Post;
+use crate::error::Result;
+use crate::events::announcer::Announcer;
+use crate::events::event::{Event, rfc3339};
+use crate::labels::intervals::Interval;
+use crate::pipeline::StreamContext;
+use crate::pipeline::sinks::{LabeledFrame, Loss, Sink};
+use crate::report::{milliseconds, rounded};
+
+/// Emits the events of one stream.
+pub struct EventEmitter<'a> {
+    announcer: &'a Announcer,
+    state: &'a Post,
+    /// Whether an interval has been begun and not ended.
+    open: bool,
+    /// Whether the camera is gone.
+    away: bool,
+}
+
+impl<'a> EventEmitter<'a> {
+    /// `None` where nobody is to be told.
+    pub fn new(context: &StreamContext<'a>) -> Option<Self> {
+        Some(Self { announcer: context.announcer?, state: context.state, open: false, away: false })
+    }
+}
+
+impl Sink for EventEmitter<'_> {
+    fn frame(&mut self, LabeledFrame { frame, decision, .. }: &LabeledFrame) -> Result<()> {
+        let (stream, ms, time) = (self.state.subject.name.as_str(), milliseconds(frame.pts), self.state.utc(frame.pts));
+        if std::mem::take(&mut self.away) {
+            self.announcer.tell(&Event::Back { stream, ms, time: rfc3339(time) });
+        }
+        if decision.shown && !std::mem::replace(&mut self.open, true) {
+            let (label, confidence) = (&self.state.subject.labels[decision.class], rounded(decision.confidence));
+            self.announcer.tell(&Event::Start { stream, label, ms, time: rfc3339(time), confidence });
+        }
+        Ok(())
+    }
+
+    fn interval(&mut self, interval: &Interval) -> Result<()> {
+        self.open = false;
+        self.announcer.tell(&Event::End {
+            stream: &self.state.subject.name,
+            label: &self.state.subject.labels[interval.class],
+            ms: milliseconds(interval.end),
+            time: rfc3339(self.state.utc(interval.end)),
+            start_ms: milliseconds(interval.start),
+            mean: rounded(interval.mean),
+            peak: rounded(interval.peak),
+        });
+        Ok(())
+    }
+
+    fn lost(&mut self, loss: &Loss) -> Result<()> {
+        self.away = true;
+        let (stream, time) = (&self.state.subject.name, rfc3339(self.state.utc(loss.at)));
+        self.announcer.tell(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason });
+        Ok(())
+    }
+}

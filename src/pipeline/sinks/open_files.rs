@@ -1,0 +1,56 @@
+//! The files that a stream is writing, which retention must not delete.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Shared by the sinks of one stream.
+#[derive(Clone, Default)]
+pub struct OpenFiles(Arc<Mutex<Vec<PathBuf>>>);
+
+/// A file is open as long as this is held, until it is closed on whatever thread.
+pub struct OpenFile {
+    files: OpenFiles,
+    path: PathBuf,
+}
+
+impl OpenFiles {
+    pub fn add(&self, path: PathBuf) -> OpenFile {
+        self.lock().push(path.clone());
+        OpenFile { files: self.clone(), path }
+    }
+
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let mut paths = self.files.lock();
+        if let Some(place) = paths.iter().position(|path| *path == self.path) {
+            paths.swap_remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_open_until_its_last_holder_lets_go() {
+        let files = OpenFiles::default();
+        let (first, second) = (files.add("a.mkv".into()), files.add("b.mkv".into()));
+        let closing = std::thread::spawn(move || first);
+        let first = closing.join().unwrap();
+        assert_eq!(files.paths(), [PathBuf::from("a.mkv"), "b.mkv".into()]);
+        drop(first);
+        assert_eq!(files.paths(), [PathBuf::from("b.mkv")]);
+        drop(second);
+        assert!(files.paths().is_empty());
+    }
+}

@@ -1,0 +1,272 @@
+//! The video of a camera: one file, or one after the other, each closed by itself. Whatever happens to it, watching goes
+//! on.
+
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use time::OffsetDateTime;
+
+use crate::board::Post;
+use crate::cameras::Record;
+use crate::error::{Error, Result};
+use crate::media::encoder::{Encoded, Encoder, Taps};
+use crate::media::recorder::{Container, Recorder};
+use crate::media::source::Facts;
+use crate::pipeline::Outcome;
+use crate::pipeline::disk_space::DiskSpace;
+use crate::pipeline::event_buffer::EventBuffer;
+use crate::pipeline::schedule::{Schedule, stamped};
+use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
+use crate::pipeline::sinks::{LabeledFrame, Loss, Rendered, Sink};
+use crate::report::{claim, remove_empty};
+
+/// Records a camera.
+pub struct SegmentsSink {
+    plan: Record,
+    state: Arc<Post>,
+    schedule: Option<Schedule>,
+    current: Option<Segment>,
+    /// Where only intervals are recorded.
+    selective: Option<Selective>,
+    /// Set after a failure, until the next segment.
+    failed: bool,
+    /// Whether pictures are encoded here, so that the page can have them.
+    encodes: Rc<Cell<bool>>,
+    files: OpenFiles,
+    /// The last segment, which is being closed while the next one fills.
+    closing: Option<JoinHandle<Result<()>>>,
+    written: u64,
+    failures: u64,
+    /// Pictures that were left out because the disk was too slow.
+    skipped: u64,
+}
+
+/// A file being written.
+struct Segment {
+    recorder: Recorder,
+    /// Held so that no other run writes to the file.
+    claim: File,
+    /// Held so that retention does not delete it.
+    open: OpenFile,
+    path: PathBuf,
+    /// The stream's time at which it begins.
+    start: u64,
+    frames: u64,
+    space: DiskSpace,
+}
+
+/// How a recorder is made, for pictures that it encodes or for encoded ones.
+type Create = fn(&Path, Container, &Facts, Option<(i32, i32)>, Taps) -> Result<Recorder>;
+
+/// Pictures that are encoded first and kept or not later.
+struct Selective {
+    state: Arc<Post>,
+    encoder: Option<(Facts, Encoder)>,
+    buffer: EventBuffer<Encoded>,
+}
+
+impl Selective {
+    fn new(state: &Arc<Post>) -> Self {
+        Self { state: Arc::clone(state), encoder: None, buffer: EventBuffer::default() }
+    }
+
+    fn put(&mut self, rendered: &Rendered, active: bool) -> Result<()> {
+        let Rendered { picture, facts, pts, duration } = rendered;
+        self.buffer.see(*pts, active);
+        if self.encoder.is_none() {
+            self.encoder = Some((facts.clone(), Encoder::new(facts, self.state.taps(0).picture)?));
+        }
+        let Some((_, encoder)) = &self.encoder else { return Ok(()) };
+        encoder.put(picture, *pts, *duration)?;
+        while let Some(encoded) = encoder.take() {
+            self.buffer.hold(encoded.pts(), encoded.bytes(), encoded);
+        }
+        Ok(())
+    }
+
+    /// Encodes the rest.
+    fn finish(&mut self) -> Option<Facts> {
+        let (facts, encoder) = self.encoder.take()?;
+        for encoded in encoder.finish() {
+            self.buffer.hold(encoded.pts(), encoded.bytes(), encoded);
+        }
+        Some(facts)
+    }
+}
+
+impl Sink for SegmentsSink {
+    fn wants_picture(&mut self) -> bool {
+        self.rotate(OffsetDateTime::now_utc());
+        self.encodes.set(!self.failed);
+        !self.failed
+    }
+
+    fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
+        if self.failed {
+            return Ok(());
+        }
+        let Some(picture) = labeled.picture else {
+            // None could be drawn in time.
+            self.skipped += 1;
+            return Ok(());
+        };
+        let added = match &mut self.selective {
+            None => self.add(picture),
+            Some(selective) => {
+                let put = selective.put(picture, labeled.label.is_some());
+                put.and_then(|()| self.add_selected(picture))
+            }
+        };
+        added.inspect_err(|_| {
+            self.failed = true;
+            self.failures += 1;
+            self.close();
+        })
+    }
+
+    fn consequence(&self) -> &'static str {
+        match self.schedule {
+            Some(_) => ", but not recorded until the next segment",
+            None => ", but not recorded for the rest of the run",
+        }
+    }
+
+    /// A segment ends with the connection, as nobody knows for how long.
+    fn lost(&mut self, _loss: &Loss) -> Result<()> {
+        if self.schedule.is_some() {
+            self.close();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
+        if let Some(facts) = self.selective.as_mut().and_then(Selective::finish)
+            && let Err(error) = self.write_selected(&facts)
+        {
+            tracing::error!("{error}");
+            self.failures += 1;
+        }
+        self.close();
+        self.join();
+        (outcome.videos, outcome.video_failures, outcome.pictures_skipped) =
+            (self.written, self.failures, self.skipped);
+        Ok(())
+    }
+}
+
+impl SegmentsSink {
+    pub fn new(plan: &Record, state: &Arc<Post>, files: &OpenFiles, encodes: Rc<Cell<bool>>) -> Self {
+        Self {
+            plan: plan.clone(),
+            state: Arc::clone(state),
+            schedule: plan.segment.map(Schedule::new),
+            current: None,
+            selective: plan.only_active.then(|| Selective::new(state)),
+            failed: false,
+            encodes,
+            files: files.clone(),
+            closing: None,
+            written: 0,
+            failures: 0,
+            skipped: 0,
+        }
+    }
+
+    /// Ends the segment where its time has come.
+    fn rotate(&mut self, now: OffsetDateTime) {
+        if self.schedule.as_mut().is_some_and(|schedule| schedule.due(now)) {
+            // A disk that was full may have room by now.
+            self.failed = false;
+            self.close();
+        }
+    }
+
+    fn add(&mut self, Rendered { picture, facts, pts, duration }: &Rendered) -> Result<()> {
+        if self.current.is_none() {
+            self.current = Some(self.begin(facts, *pts, Recorder::create)?);
+        }
+        let Some(current) = &mut self.current else { return Ok(()) };
+        current.space.check(current.frames, 0)?;
+        current.frames += 1;
+        current.recorder.write(picture, pts.saturating_sub(current.start), *duration)
+    }
+
+    /// Writes what belongs to an interval, and ends a segment where the interval's surroundings do.
+    fn add_selected(&mut self, picture: &Rendered) -> Result<()> {
+        self.write_selected(&picture.facts)?;
+        let keeps = self.selective.as_ref().is_some_and(|selective| selective.buffer.keeps(picture.pts));
+        if self.schedule.is_some() && !keeps {
+            self.close();
+        }
+        Ok(())
+    }
+
+    fn write_selected(&mut self, facts: &Facts) -> Result<()> {
+        while let Some(picture) = self.selective.as_mut().and_then(|selective| selective.buffer.next()) {
+            let pts = picture.pts();
+            if self.current.is_none() {
+                self.current = Some(self.begin(facts, pts, Recorder::for_encoded)?);
+            }
+            let Some(current) = &mut self.current else { return Ok(()) };
+            current.space.check(current.frames, 0)?;
+            current.frames += 1;
+            current.recorder.write_encoded(picture, pts.saturating_sub(current.start))?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, facts: &Facts, pts: u64, create: Create) -> Result<Segment> {
+        let Record { folder, stem, container, file, .. } = &self.plan;
+        let ending = match container {
+            Container::Avi => ".avi",
+            Container::Matroska => ".mkv",
+        };
+        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, OffsetDateTime::now_utc(), ending));
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if !parent.as_os_str().is_empty() {
+            fs::create_dir_all(parent).map_err(|cause| {
+                Error::failed(format!("{}: the folder cannot be made", parent.display()))
+                    .because(cause)
+                    .remedy("choose a folder that can be written to")
+            })?;
+        }
+        let mut space = DiskSpace::new(parent, facts.layout.width * facts.layout.height);
+        space.check(0, 0)?;
+        let claim = claim(&path)?;
+        let recorder = create(&path, *container, facts, facts.frame_rate, self.state.taps(pts)).inspect_err(|_| {
+            remove_empty(&claim, &path);
+        })?;
+        let open = self.files.add(path.clone());
+        Ok(Segment { recorder, claim, open, path, start: pts, frames: 0, space })
+    }
+
+    /// Has the current file closed, on a thread of its own so that no picture waits for the disk.
+    fn close(&mut self) {
+        let Some(Segment { recorder, frames, path, claim, open, .. }) = self.current.take() else { return };
+        self.join();
+        self.written += 1;
+        tracing::debug!("{}: closing after {frames} pictures", path.display());
+        let closing = std::thread::Builder::new().name("close".into()).spawn(move || {
+            let finished = recorder.finish().map(drop);
+            drop((claim, open));
+            finished
+        });
+        match closing {
+            Ok(thread) => self.closing = Some(thread),
+            Err(cause) => tracing::error!("{}: cannot be closed ({cause})", path.display()),
+        }
+    }
+
+    fn join(&mut self) {
+        if let Some(Ok(Err(error))) = self.closing.take().map(JoinHandle::join)
+            && !self.failed
+        {
+            tracing::error!("{error}");
+            self.failures += 1;
+        }
+    }
+}

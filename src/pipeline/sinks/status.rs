@@ -1,0 +1,69 @@
+//! What page, metrics and terminal know of a stream: its label, its speed, its last minutes. Called behind the other sinks,
+//! so that the latency it measures is that of all of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::board::Post;
+use crate::board::status::{Delays, Meter};
+use crate::error::Result;
+use crate::labels::intervals::Interval;
+use crate::pipeline::sinks::{Gap, LabeledFrame, Loss, Sink};
+use crate::pipeline::{Outcome, StreamContext};
+
+/// Keeps a stream's state up to date.
+pub struct StatusSink<'a> {
+    state: &'a Arc<Post>,
+    /// From arrival to the last output: of the whole run, and of the last seconds.
+    delays: Delays,
+    meter: Meter,
+}
+
+impl<'a> StatusSink<'a> {
+    pub fn new(context: &StreamContext<'a>, began: Instant) -> Self {
+        Self { state: context.state, delays: Delays::default(), meter: Meter::new(began) }
+    }
+}
+
+impl Sink for StatusSink<'_> {
+    fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
+        let LabeledFrame { frame, decision, .. } = labeled;
+        self.state.frame(frame.pts, *decision, labeled.smoothed, labeled.open.clone());
+        self.state.progress.position.set(frame.end());
+        let delay = frame.arrival.elapsed();
+        self.delays.add(delay);
+        self.state.took(delay);
+        let recent = self.meter.add(delay);
+        let mut status = self.state.progress.status_mut();
+        status.label = labeled.label.map(Into::into);
+        status.confidence = decision.confidence;
+        status.size = Some((labeled.layout.width, labeled.layout.height));
+        if let Some((rate, latency)) = recent {
+            (status.rate, status.latency) = (rate, latency);
+        }
+        Ok(())
+    }
+
+    fn interval(&mut self, interval: &Interval) -> Result<()> {
+        self.state.interval(interval);
+        Ok(())
+    }
+
+    fn gap(&mut self, gap: &Gap) -> Result<()> {
+        self.state.progress.status_mut().gaps += 1;
+        self.state.gap(gap.start, gap.end, gap.reason);
+        Ok(())
+    }
+
+    fn lost(&mut self, loss: &Loss) -> Result<()> {
+        self.state.lost(loss.since, loss.reason);
+        let mut status = self.state.progress.status_mut();
+        (status.label, status.confidence, status.rate) = (None, 0.0, 0.0);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
+        outcome.latency = self.delays.latency();
+        Ok(())
+    }
+}

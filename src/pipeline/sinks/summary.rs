@@ -1,0 +1,48 @@
+//! The end of a camera's run in numbers, in a file of its own.
+
+use std::path::PathBuf;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::Result;
+use crate::pipeline::sinks::Sink;
+use crate::pipeline::{Outcome, StreamContext};
+use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
+
+/// Writes the summary when everything else is closed.
+pub struct SummarySink {
+    path: PathBuf,
+    input: String,
+    started: String,
+}
+
+impl SummarySink {
+    pub fn new(context: &StreamContext, path: PathBuf) -> Self {
+        let started = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        Self { path, input: context.job.input.display().to_string(), started }
+    }
+}
+
+impl Sink for SummarySink {
+    fn finish(self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
+        let numbers = Summary {
+            schema: SUMMARY_SCHEMA,
+            version: SUMMARY_VERSION,
+            input: self.input,
+            started: self.started,
+            ended: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+            frames: outcome.balance.clone(),
+            wall_s: outcome.wall.as_secs_f64(),
+            reconnects: outcome.reconnects,
+            stalls: outcome.stalls,
+            gaps: outcome.gaps,
+            intervals: outcome.intervals,
+            latency_ms: outcome.latency,
+            videos: outcome.videos,
+            video_failures: outcome.video_failures,
+            pictures_skipped: outcome.pictures_skipped,
+        };
+        summary::write(&self.path, &numbers)
+    }
+}

@@ -1,0 +1,63 @@
+//! The labelled video of a clip. It waits for the disk, so that no frame is left out.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::media::frame::{Canvas, Easel};
+use crate::media::recorder::Recorder;
+use crate::media::rhythm::constant_rate;
+use crate::media::source::Facts;
+use crate::pipeline::sinks::{LabeledFrame, Sink};
+use crate::pipeline::{Outcome, StreamContext};
+use crate::report::{claim, remove_empty};
+
+/// One file from the first frame to the last.
+pub struct VideoSink {
+    path: PathBuf,
+    recorder: Recorder,
+    /// Held so that no other run writes to the video.
+    _claim: File,
+}
+
+impl VideoSink {
+    /// `None` where no video is wanted.
+    ///
+    /// # Errors
+    /// Where the file cannot be created; then it is gone again.
+    pub fn create(context: &StreamContext, facts: &Facts) -> Result<Option<Self>> {
+        let Some((path, container)) = &context.job.outputs.video else { return Ok(None) };
+        let claim = claim(path)?;
+        let rate = constant_rate(&context.job.input, facts.frame_rate, &|| context.shutdown.requested());
+        let recorder = Recorder::create(path, *container, facts, rate, context.state.taps(0))
+            .inspect_err(|_| remove_empty(&claim, path))?;
+        Ok(Some(Self { path: path.clone(), recorder, _claim: claim }))
+    }
+
+    /// Removes the file, into which nothing came.
+    pub fn discard(self) {
+        drop(self.recorder);
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Sink for VideoSink {
+    fn wants_picture(&mut self) -> bool {
+        true
+    }
+
+    fn canvas(&mut self, easel: &Easel) -> Result<Option<Canvas>> {
+        self.recorder.canvas(easel).map(Some)
+    }
+
+    fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
+        let Some(picture) = labeled.picture else { return Ok(()) };
+        self.recorder.write(&picture.picture, picture.pts, picture.duration)
+    }
+
+    fn finish(self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
+        outcome.recorded = self.recorder.finish()?;
+        outcome.files.push(self.path);
+        Ok(())
+    }
+}

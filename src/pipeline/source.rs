@@ -1,0 +1,173 @@
+//! Where a stream's frames come from: a recorded clip or a camera.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::board::status::{State, Status};
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::media::camera::Camera;
+use crate::media::faults::Faults;
+use crate::media::frame::Frame;
+use crate::media::live::{self, LiveSource};
+use crate::media::source::{self, Facts, Source};
+use crate::media::supervisor::Reason;
+
+/// A stretch of a clip without frames that counts as a gap, in nanoseconds.
+const GAP: u64 = 1_000_000_000;
+
+/// What comes out of a source.
+pub enum SourceEvent {
+    Frame(Box<Frame>),
+    /// The camera sends no more. The source connects again by itself.
+    Lost(Reason),
+    /// The clip has ended.
+    End,
+}
+
+/// Frames in the order of their time.
+pub trait FrameSource: Send {
+    /// Lets the frames flow.
+    ///
+    /// # Errors
+    /// Failed, where the source cannot be started.
+    fn start(&mut self) -> Result<()>;
+
+    /// The next event; `None` where there is none within `patience`.
+    ///
+    /// # Errors
+    /// Where no more frames can come. All frames before it have been returned.
+    fn next(&mut self, patience: Duration) -> Result<Option<SourceEvent>>;
+
+    /// Writes what is known of the connection into `status`.
+    fn report(&self, status: &mut Status);
+
+    /// Frames that wait to be taken, where frames are dropped when too many do: how many do now, and how many may.
+    fn backlog(&self) -> Option<(usize, usize)>;
+}
+
+/// A recorded clip. No frame of it is dropped.
+pub struct ClipSource {
+    source: Source,
+    ledger: Arc<Ledger>,
+    /// End of the last frame.
+    end: Option<u64>,
+    discontinuity: u64,
+}
+
+impl ClipSource {
+    /// # Errors
+    /// Input, where the clip cannot be opened. `interrupted` is asked now and then whether to give up.
+    pub fn open(path: &Path, ledger: &Arc<Ledger>, interrupted: &dyn Fn() -> bool) -> Result<Self> {
+        let source = Source::open(path, interrupted)?;
+        Ok(Self { source, ledger: Arc::clone(ledger), end: None, discontinuity: 0 })
+    }
+
+    pub fn facts(&self) -> &Facts {
+        self.source.facts()
+    }
+
+    pub fn faults(&self) -> Arc<Faults> {
+        self.source.faults()
+    }
+}
+
+impl FrameSource for ClipSource {
+    fn start(&mut self) -> Result<()> {
+        self.source.play()
+    }
+
+    fn next(&mut self, patience: Duration) -> Result<Option<SourceEvent>> {
+        match self.source.next(patience) {
+            None => Ok(None),
+            Some(source::Event::End) => Ok(Some(SourceEvent::End)),
+            Some(source::Event::Failed(error)) => Err(error),
+            Some(source::Event::Frame(mut frame)) => {
+                self.ledger.arrived();
+                self.discontinuity += u64::from(self.end.is_some_and(|end| frame.pts > end + GAP));
+                self.end = Some(frame.end());
+                frame.discontinuity = self.discontinuity;
+                Ok(Some(SourceEvent::Frame(frame)))
+            }
+        }
+    }
+
+    fn report(&self, status: &mut Status) {
+        if self.end.is_some() {
+            status.enter(State::Running);
+        }
+    }
+
+    fn backlog(&self) -> Option<(usize, usize)> {
+        None
+    }
+}
+
+/// A camera, connected again whenever it is lost. Frames that nobody takes in time are dropped, the oldest first.
+pub struct CameraSource {
+    /// The stream's name, for the log.
+    name: String,
+    source: LiveSource,
+    /// What the camera was lost for last.
+    lost: Option<Reason>,
+    /// The same, as last written to the log: an outage of a week is one line.
+    logged: Option<Reason>,
+}
+
+impl CameraSource {
+    /// The stream's time 0 is `began`.
+    pub fn new(name: &str, camera: &Camera, ledger: &Arc<Ledger>, began: Instant) -> Self {
+        // Cameras of one run differ by name, and runs by process, so that their calls spread out.
+        let mut hasher = DefaultHasher::new();
+        (std::process::id(), name).hash(&mut hasher);
+        let source = LiveSource::new(camera.clone(), Arc::clone(ledger), began, hasher.finish());
+        Self { name: name.into(), source, lost: None, logged: None }
+    }
+}
+
+impl FrameSource for CameraSource {
+    fn start(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn next(&mut self, patience: Duration) -> Result<Option<SourceEvent>> {
+        let event = self.source.next(patience)?;
+        Ok(event.map(|event| match event {
+            live::Event::Frame(frame) => {
+                if self.logged.take().is_some() {
+                    tracing::info!("{}: the camera is back", self.name);
+                }
+                SourceEvent::Frame(frame)
+            }
+            live::Event::Lost(reason) => {
+                self.lost = Some(reason);
+                if self.logged.replace(reason) != Some(reason) {
+                    let (name, why) = (&self.name, reason.name());
+                    tracing::warn!(
+                        "{name}: no camera ({why}); {}; it is called again until it answers",
+                        reason.remedy()
+                    );
+                }
+                SourceEvent::Lost(reason)
+            }
+        }))
+    }
+
+    fn report(&self, status: &mut Status) {
+        status.enter(self.source.state().into());
+        let reconnects = self.source.reconnects();
+        if let Some(reason) = self.lost.filter(|_| reconnects > status.reconnects) {
+            *status.reconnects_by.entry(reason.name()).or_default() += reconnects - status.reconnects;
+        }
+        status.reconnects = reconnects;
+        status.waiting = self.source.waiting();
+        status.stalls = self.source.stalls();
+    }
+
+    fn backlog(&self) -> Option<(usize, usize)> {
+        Some((self.source.waiting(), live::CAPACITY))
+    }
+}

@@ -1,0 +1,153 @@
+//! The stride of a clip: the largest whose labels agree with those of every frame, measured now and then.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::labels::stride::Trial;
+use crate::pipeline::stride::{Load, Outcome, StridePolicy};
+
+const SECOND: u64 = 1_000_000_000;
+/// How long every frame is analysed before the first choice, and before each later one.
+const FIRST_TRIAL: u64 = 60 * SECOND;
+const LATER_TRIAL: u64 = 10 * SECOND;
+/// How long a choice holds before it is measured again.
+const BETWEEN_TRIALS: u64 = 300 * SECOND;
+
+/// Measures strides against the full analysis.
+pub struct CalibratedStride {
+    stride: AtomicU64,
+    calibration: Mutex<Calibration>,
+}
+
+struct Calibration {
+    phase: Phase,
+    trial_length: u64,
+    /// The last choice and its measured agreement.
+    chosen: Option<(u64, f64)>,
+}
+
+enum Phase {
+    /// Waits for the first frame that is analysed after every frame was asked for.
+    Awaiting,
+    Measuring {
+        trial: Trial,
+        until: u64,
+    },
+    Holding {
+        until: u64,
+    },
+}
+
+impl Default for CalibratedStride {
+    fn default() -> Self {
+        let calibration = Calibration { phase: Phase::Awaiting, trial_length: FIRST_TRIAL, chosen: None };
+        Self { stride: AtomicU64::new(1), calibration: Mutex::new(calibration) }
+    }
+}
+
+impl CalibratedStride {
+    fn calibration(&self) -> std::sync::MutexGuard<'_, Calibration> {
+        self.calibration.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StridePolicy for CalibratedStride {
+    fn stride(&self, _load: &Load) -> u64 {
+        self.stride.load(Ordering::Relaxed)
+    }
+
+    fn needs_state(&self) -> bool {
+        matches!(self.calibration().phase, Phase::Awaiting)
+    }
+
+    fn labeled(&self, frame: Outcome<'_>) {
+        if let Some(stride) = self.calibration().labeled(frame) {
+            self.stride.store(stride, Ordering::Relaxed);
+        }
+    }
+
+    fn measured(&self) -> Option<(u64, f64)> {
+        self.calibration().chosen
+    }
+}
+
+impl Calibration {
+    /// Returns the stride that holds from now on, where it changes.
+    fn labeled(&mut self, Outcome { pts, prediction, decision, before, .. }: Outcome<'_>) -> Option<u64> {
+        let Some(prediction) = prediction else {
+            // A frame that was still on its way when the stride changed spoils a measurement.
+            if !matches!(self.phase, Phase::Holding { .. }) {
+                self.phase = Phase::Awaiting;
+            }
+            return self.recheck(pts);
+        };
+        if let (Phase::Awaiting, Some(state)) = (&self.phase, before) {
+            self.phase = Phase::Measuring { trial: Trial::new(&state), until: pts + self.trial_length };
+        }
+        if let Phase::Measuring { trial, until } = &mut self.phase {
+            trial.push(prediction, decision);
+            if pts >= *until {
+                let (stride, agreement) = trial.outcome();
+                self.chosen = Some((stride, agreement));
+                self.trial_length = LATER_TRIAL;
+                self.phase = Phase::Holding { until: pts + BETWEEN_TRIALS };
+                return Some(stride);
+            }
+        }
+        self.recheck(pts)
+    }
+
+    fn recheck(&mut self, pts: u64) -> Option<u64> {
+        let due = matches!(self.phase, Phase::Holding { until } if pts >= until);
+        due.then(|| {
+            self.phase = Phase::Awaiting;
+            1
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::labels::decision::Decider;
+    use crate::labels::labeler::Labeler;
+    use crate::labels::smoothing::Smoothing;
+
+    /// Plays `seconds` of a still scene at ten frames a second, as the two threads would; returns the stride each
+    /// second began with.
+    fn strides(seconds: u64) -> Vec<u64> {
+        let policy = CalibratedStride::default();
+        let load = Load { at: Duration::ZERO, waiting: 0, capacity: 8, dropped: 0 };
+        let mut labeler = Labeler::new(Smoothing::new(4, 2), Decider::new(None, 0.0, 0.0));
+        let mut strides = Vec::new();
+        let mut held = 0;
+        for i in 0..10 * seconds {
+            let stride = policy.stride(&load);
+            if i % 10 == 0 {
+                strides.push(stride);
+            }
+            held += 1;
+            let analysed = held >= stride;
+            if analysed {
+                held = 0;
+            }
+            let before = policy.needs_state().then(|| labeler.state().clone());
+            let prediction = [0.9, 0.1];
+            let (pts, end) = (i * SECOND / 10, (i + 1) * SECOND / 10);
+            let decision = labeler.frame(Some(prediction.to_vec()), pts, end).unwrap().decision;
+            let prediction = analysed.then_some(prediction.as_slice());
+            policy.labeled(Outcome { pts, prediction, decision, before, delay: Duration::ZERO });
+        }
+        strides
+    }
+
+    #[test]
+    fn measures_a_minute_holds_five_and_measures_again() {
+        let strides = strides(700);
+        let every_frame: Vec<usize> = (0..700).filter(|&second| strides[second] == 1).collect();
+        assert_eq!(every_frame, (0..=60).chain(361..=370).chain(671..=680).collect::<Vec<_>>());
+        assert!(strides.iter().all(|&stride| stride == 1 || stride == 15));
+    }
+}

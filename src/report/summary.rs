@@ -1,0 +1,59 @@
+//! A camera's run in numbers, written at its end.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::report::journal::Balance;
+use crate::report::{replace, unwritable};
+
+pub const SUMMARY_SCHEMA: &str = "livelabel.summary";
+pub const SUMMARY_VERSION: u32 = 1;
+
+/// The end of a live run in numbers.
+#[derive(Debug, Serialize)]
+pub struct Summary<L: Serialize> {
+    pub schema: &'static str,
+    pub version: u32,
+    pub input: String,
+    pub started: String,
+    pub ended: String,
+    pub frames: Balance,
+    pub wall_s: f64,
+    pub reconnects: u64,
+    pub stalls: u64,
+    pub gaps: Gaps,
+    pub intervals: u64,
+    pub latency_ms: L,
+    pub videos: u64,
+    pub video_failures: u64,
+    pub pictures_skipped: u64,
+}
+
+/// Stretches without frames, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Gaps {
+    pub count: u64,
+    pub total: f64,
+    pub longest: f64,
+}
+
+impl Gaps {
+    pub fn add(&mut self, length: f64) {
+        self.count += 1;
+        self.total += length;
+        self.longest = self.longest.max(length);
+    }
+}
+
+/// Writes the summary, beside its place and renamed.
+///
+/// # Errors
+/// Failed, where it cannot be written.
+pub fn write<L: Serialize>(path: &Path, summary: &Summary<L>) -> Result<()> {
+    replace(path, |part| {
+        let text = serde_json::to_vec_pretty(summary).map_err(|cause| Error::internal("a summary").because(cause))?;
+        std::fs::write(part, text).map_err(|cause| unwritable(part, cause))
+    })
+}
