@@ -40,9 +40,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&board), metrics)).transpose()?;
     let announcer = Announcer::start(&config.events, &board)?;
     let display = Display::new(config.quiet, config.events.takes_stdout());
-    // Cameras first: one that waited for a clip to end would miss what happens meanwhile.
-    let mut order: Vec<usize> = (0..config.jobs.len()).collect();
-    order.sort_by_key(|&number| config.jobs[number].live.is_none());
+    let order = start_order(&config.jobs);
     let next = AtomicUsize::new(0);
     let worst = Mutex::new(0_u8);
     std::thread::scope(|scope| {
@@ -138,6 +136,14 @@ impl Run<'_> {
     }
 }
 
+/// The numbers of the jobs in the order in which they start. Cameras are first: one that waited for a clip to end would miss
+/// what happens meanwhile.
+fn start_order(jobs: &[Job]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|&number| jobs[number].live.is_none());
+    order
+}
+
 fn check_action(job: &Job, model: &Model) -> Result<()> {
     match &job.labelling.action {
         Some(action) if !model.labels.contains(action) => {
@@ -145,5 +151,18 @@ fn check_action(job: &Job, model: &Model) -> Result<()> {
                 .remedy(format!("take one of {}", model.labels.join(", "))))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn cameras_start_before_clips() {
+        let input = ["a.mp4", "b.mp4", "test://", "c.mp4", "rtsp://cam/1"].map(Into::into).to_vec();
+        let config = Config::resolve(Settings { input, ..Settings::default() }).unwrap();
+        assert_eq!(start_order(&config.jobs), [2, 4, 0, 1, 3]);
     }
 }

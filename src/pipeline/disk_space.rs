@@ -46,8 +46,8 @@ impl DiskSpace {
         self.asked = Some((Instant::now(), written));
         let Some(disk) = statvfs(&self.folder).ok().filter(|disk| disk.blocks() > 0) else { return Ok(()) };
         let free = disk.blocks_available() * disk.fragment_size();
-        // The timeline repeats the journal's numbers, beside it until it is complete.
-        let needed = MARGIN + PICTURES * self.picture_bytes + INDEX_BYTES * frames + 2 * journal;
+        // The timeline repeats the journal's numbers, beside it until it is complete, and so do the lists it is made from.
+        let needed = MARGIN + PICTURES * self.picture_bytes + INDEX_BYTES * frames + 3 * journal;
         if free >= needed {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! What a run leaves to read: a journal while it goes, and from it the timeline, the plot and the subtitles.
 
 pub mod journal;
+mod lists;
 pub mod plot;
 pub mod rotating_journal;
 pub mod subtitles;

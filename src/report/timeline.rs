@@ -1,7 +1,6 @@
-//! `timeline.json`: the run's results in one file, made from the journal in one pass for each list in it, so that its
-//! length costs no memory.
+//! `timeline.json`: the run's results in one file, made from the journal in one pass. Its length costs no memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -11,6 +10,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::report::journal::{self, AutoStride, Balance, Header, Record};
+use crate::report::lists::Lists;
 use crate::report::{replace, unwritable};
 
 pub const SCHEMA: &str = "livelabel.timeline";
@@ -65,9 +65,13 @@ struct Ending {
     reconnects: u64,
     auto_stride: Option<AutoStride>,
     complete: bool,
-    /// Labels that were shown at all.
-    shown: BTreeSet<String>,
 }
+
+/// The numbers of the lists before those of the labels.
+const INTERVALS: usize = 0;
+const GAPS: usize = 1;
+const ROWS: usize = 2;
+const FIRST_LABEL: usize = 3;
 
 struct Writer<'a> {
     out: BufWriter<File>,
@@ -78,7 +82,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn timeline(mut self, journal: &Path) -> Result<()> {
-        let (header, ending) = summary(journal)?;
+        let (header, ending, mut lists) = collect(journal, self.path)?;
         let labels = header.model.labels.clone();
         self.raw("{")?;
         self.entry("schema", &SCHEMA)?;
@@ -91,52 +95,26 @@ impl Writer<'_> {
         self.entry("speed", &json!({"wall_s": ending.wall_s, "frames_per_second": ending.frames_per_second}))?;
         self.entry("reconnects", &ending.reconnects)?;
         self.entry("complete", &ending.complete)?;
-        for label in labels.iter().filter(|&label| header.action.as_ref().is_none_or(|action| action == label)) {
-            if !ending.shown.contains(label) {
-                // With a thousand labels, a pass for each would take longer than the analysis.
-                self.entry(&key(label), &json!([]))?;
-                continue;
+        for (number, label) in labels.iter().enumerate() {
+            if header.action.as_ref().is_none_or(|action| action == label) {
+                self.list(&key(label), &mut lists, FIRST_LABEL + number)?;
             }
-            self.list(&key(label), journal, |record| match record {
-                Record::Frame { ms, label: Some(shown), confidence, .. } if shown == label => {
-                    Some(json!([ms, confidence]))
-                }
-                _ => None,
-            })?;
         }
-        self.list("intervals", journal, |record| match record {
-            Record::Interval(interval) => Some(json!(interval)),
-            _ => None,
-        })?;
-        self.list("gaps", journal, |record| match record {
-            Record::Gap { start, end, .. } => Some(json!({"start": start, "end": end})),
-            _ => None,
-        })?;
+        self.list("intervals", &mut lists, INTERVALS)?;
+        self.list("gaps", &mut lists, GAPS)?;
         self.name("confidences")?;
         self.first = true;
         self.raw("{")?;
         self.entry("labels", &labels)?;
-        self.list("rows", journal, |record| match record {
-            Record::Frame { ms, smoothed, .. } => {
-                Some(std::iter::once(*ms).chain(smoothed.iter().copied()).collect::<Vec<f64>>().into())
-            }
-            _ => None,
-        })?;
+        self.list("rows", &mut lists, ROWS)?;
         self.raw("\n}\n}\n")?;
         self.out.flush().map_err(|cause| unwritable(self.path, cause))
     }
 
-    fn list(&mut self, name: &str, journal: &Path, item: impl Fn(&Record) -> Option<serde_json::Value>) -> Result<()> {
+    fn list(&mut self, name: &str, lists: &mut Lists, number: usize) -> Result<()> {
         self.name(name)?;
         self.raw("[")?;
-        let mut separator = "\n";
-        for record in journal::read(journal)? {
-            if let Some(value) = item(&record?) {
-                self.raw(separator)?;
-                self.raw(&value.to_string())?;
-                separator = ",\n";
-            }
-        }
+        lists.write(number, &mut self.out).map_err(|cause| unwritable(self.path, cause))?;
         self.raw("]")
     }
 
@@ -161,25 +139,38 @@ fn fields(header: &Header) -> Result<BTreeMap<String, serde_json::Value>> {
     Ok(value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// The first and the last record of the journal.
-fn summary(path: &Path) -> Result<(Header, Ending)> {
-    let mut header = None;
-    let (mut ending, mut shown) = (Ending::default(), BTreeSet::new());
-    for record in journal::read(path)? {
+/// Reads the journal at `path`: its first and last record, and all lists of the timeline at `output`.
+fn collect(path: &Path, output: &Path) -> Result<(Header, Ending, Lists)> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let full = |cause| unwritable(output, cause);
+    let mut records = journal::read(path)?;
+    let header = match records.next().transpose()? {
+        Some(Record::Start(header)) => header,
+        _ => return Err(Error::internal(format!("{}: has no first line", path.display()))),
+    };
+    let places: BTreeMap<&str, usize> = header.model.labels.iter().map(String::as_str).zip(FIRST_LABEL..).collect();
+    let mut lists = Lists::new(folder, FIRST_LABEL + header.model.labels.len()).map_err(full)?;
+    let mut ending = Ending::default();
+    for record in records {
         match record? {
-            Record::Start(start) => header = Some(start),
-            Record::Frame { label: Some(label), .. } => {
-                shown.insert(label);
+            Record::Frame { ms, label, confidence, smoothed } => {
+                if let Some(&place) = label.as_deref().and_then(|label| places.get(label)) {
+                    lists.push(place, &json!([ms, confidence]).to_string()).map_err(full)?;
+                }
+                let row: Vec<f64> = std::iter::once(ms).chain(smoothed).collect();
+                lists.push(ROWS, &json!(row).to_string()).map_err(full)?;
+            }
+            Record::Interval(interval) => lists.push(INTERVALS, &json!(interval).to_string()).map_err(full)?,
+            Record::Gap { start, end, .. } => {
+                lists.push(GAPS, &json!({"start": start, "end": end}).to_string()).map_err(full)?;
             }
             Record::End { frames, wall_s, frames_per_second, reconnects, auto_stride, complete } => {
-                ending = Ending { frames, wall_s, frames_per_second, reconnects, auto_stride, complete, ..ending };
+                ending = Ending { frames, wall_s, frames_per_second, reconnects, auto_stride, complete };
             }
-            _ => {}
+            Record::Start(_) | Record::Lost { .. } => {}
         }
     }
-    let header = header.ok_or_else(|| Error::internal(format!("{}: has no first line", path.display())))?;
-    ending.shown = shown;
-    Ok((header, ending))
+    Ok((header, ending, lists))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 pub mod access;
 mod api;
 mod events;
+mod feed;
 mod guard;
 mod metrics;
 mod page;

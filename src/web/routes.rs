@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::board::{Board, Post};
 use crate::web::access::Access;
+use crate::web::feed::Feed;
 use crate::web::recording::{self, Replay};
 use crate::web::{api, events, guard, metrics, page, pictures};
 
@@ -27,6 +28,7 @@ pub(super) struct Site {
     /// Where it is really listened, where the port was left to the system.
     pub address: SocketAddr,
     pub metrics: PrometheusHandle,
+    pub feed: Feed,
     /// Becomes true when the run ends.
     pub closing: watch::Receiver<bool>,
     /// Connections that are open.

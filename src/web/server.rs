@@ -22,6 +22,7 @@ use tokio_io_timeout::TimeoutStream;
 use crate::board::Board;
 use crate::error::{Error, Result};
 use crate::web::access::Access;
+use crate::web::feed::Feed;
 use crate::web::recording::Replay;
 use crate::web::routes::{self, Site};
 
@@ -100,12 +101,15 @@ impl Server {
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
         let (closing, closed) = watch::channel(false);
         let Bound { listener, address, access } = bound;
-        let site =
-            Arc::new(Site { board, replay, access, address, metrics, closing: closed, clients: AtomicUsize::new(0) });
+        let feed = Feed::new(board.posts.len());
+        let clients = AtomicUsize::new(0);
+        let site = Arc::new(Site { board, replay, access, address, metrics, feed, closing: closed, clients });
         let thread = std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {
-                runtime.block_on(serve(listener, site));
+                runtime.block_on(async {
+                    tokio::join!(serve(listener, &site), site.feed.run(&site.board, site.closed()))
+                });
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
@@ -123,12 +127,12 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, site: Arc<Site>) {
+async fn serve(listener: TcpListener, site: &Arc<Site>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(cause) => return tracing::error!("the page cannot be served: {cause}"),
     };
-    let router = TowerToHyperService::new(routes::router(Arc::clone(&site)));
+    let router = TowerToHyperService::new(routes::router(Arc::clone(site)));
     let (places, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
     let mut upkeep = tokio::time::interval(UPKEEP);
     let mut connections = JoinSet::new();
@@ -137,7 +141,7 @@ async fn serve(listener: TcpListener, site: Arc<Site>) {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
                     Ok(place) => {
-                        connections.spawn(connection(stream, router.clone(), Arc::clone(&site), place));
+                        connections.spawn(connection(stream, router.clone(), Arc::clone(site), place));
                     }
                     Err(_) => if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
                         connections.spawn(refuse(stream, place));

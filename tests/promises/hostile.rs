@@ -331,3 +331,21 @@ fn a_clip_that_is_a_playlist_fetches_nothing() {
     }
     assert!(listener.accept().is_err(), "an address of the network was asked");
 }
+
+#[test]
+fn a_library_beside_a_copied_program_is_not_loaded() {
+    let program = Program::new();
+    let own = Path::new(env!("CARGO_BIN_EXE_livelabel"));
+    let copy = program.path("bin/livelabel");
+    fs::create_dir_all(program.path("bin")).unwrap();
+    fs::copy(own, &copy).unwrap();
+    for name in ["onnxruntime/libonnxruntime.so", "openvino/libopenvino_c.so"] {
+        let library = program.path(".deps").join(name);
+        fs::create_dir_all(library.parent().unwrap()).unwrap();
+        fs::write(library, "not a library").unwrap();
+    }
+    let devices = |program: &Path| Command::new(program).arg("devices").output().unwrap();
+    let (copied, built) = (devices(&copy), devices(own));
+    assert_eq!(String::from_utf8_lossy(&copied.stdout), String::from_utf8_lossy(&built.stdout));
+    assert!(!String::from_utf8_lossy(&copied.stdout).contains(text(program.folder.path())));
+}

@@ -364,3 +364,21 @@ fn a_full_disk_stops_the_recording_and_not_the_watching() {
     assert!(after > before.map(|count| count + 100), "{}", finished.stderr);
     assert!(finished.stdout.contains("1 failures"), "{}{}", finished.stdout, finished.stderr);
 }
+
+#[test]
+fn a_camera_that_never_answered_is_in_the_journal() {
+    let program = Program::new();
+    // Nobody listens at the port of a listener that is gone.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("rtsp://127.0.0.1:{port}/live");
+    let mut watch = Watch::start(&program, &[&address], &[]);
+    watch.line("the loss", |fields| fields["message"].as_str().is_some_and(|line| line.contains("(refused)")));
+    watch.until("connecting", |status| status["state"] == "connecting");
+    let (finished, _) = watch.stop("TERM");
+    assert_eq!(finished.code, 143, "{}", finished.stderr);
+    let records = records(&program);
+    let lost = of(&records, "lost");
+    assert_eq!(lost.len(), 1, "{records:?}");
+    assert_eq!(lost[0]["reason"], "refused");
+    assert!(of(&records, "gap").is_empty(), "{records:?}");
+}
