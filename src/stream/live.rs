@@ -65,7 +65,7 @@ pub fn run(context: &Context, live: &Live) -> Result<Ended> {
     };
     let preparer = Preparer {
         name: &job.name,
-        source: LiveSource::new(live.camera.clone(), progress.ledger.clone(), began, seed),
+        source: LiveSource::new(live.camera.clone(), job.limits, progress.ledger.clone(), began, seed),
         client: engine.client()?,
         preprocessor: Preprocessor::new(&model.input),
         throttle,

@@ -102,7 +102,7 @@ pub struct Context<'a> {
 /// the [`Outcome`].
 pub fn run(context: &Context) -> Result<Outcome> {
     let Context { job, labelling, model, engine, progress, shutdown, .. } = context;
-    let source = Source::open(&job.input, &|| shutdown.requested())?;
+    let source = Source::open(&job.input, job.limits, &|| shutdown.requested())?;
     let facts = source.facts().clone();
     let faults = source.faults();
     progress.duration.set(facts.duration.unwrap_or(0));

@@ -16,6 +16,7 @@ use crate::media::frame::Frame;
 use crate::media::recorder::{Recorded, Recorder};
 use crate::media::rhythm::constant_rate;
 use crate::media::source::Facts;
+use crate::printable;
 use crate::report::journal::{AutoStride, Balance, Header, Journal, LabelledInterval, ModelName, Record};
 use crate::report::{claim, milliseconds, plot, remove_empty, rounded, subtitles, timeline};
 use crate::stream::Context;
@@ -31,8 +32,8 @@ pub struct Writers {
     journal: Journal,
     painter: Option<Painter>,
     recorder: Option<Recorder>,
-    /// Held so that no other run writes to the video.
-    _claim: Option<File>,
+    /// Held so that no other run writes to the video, the plot or the subtitles. The journal's own is the timeline's too.
+    claims: Vec<(PathBuf, File)>,
     viewing: Option<Viewing>,
     broadcast: Broadcast,
     facts: Facts,
@@ -59,30 +60,31 @@ impl Writers {
         }
         space.iter().try_for_each(|space| space.check(0, 0))?;
         let journal = Journal::create(&outputs.journal, header(context))?;
-        let claim = outputs.video.as_ref().map(|(path, _)| claim(path)).transpose();
-        let claim = claim.inspect_err(|_| {
-            let _ = fs::remove_file(&outputs.journal);
-        })?;
-        let recorder = match &outputs.video {
+        let mut claims = Vec::new();
+        let video = outputs.video.as_ref().map(|(path, _)| path);
+        let claimed =
+            [video, outputs.plot.as_ref(), outputs.subtitles.as_ref()].into_iter().flatten().try_for_each(|path| {
+                claims.push((path.clone(), claim(path)?));
+                Ok(())
+            });
+        let recorder = claimed.and_then(|()| match &outputs.video {
             None => Ok(None),
             Some((path, container)) => {
                 let Context { job, post, shutdown, .. } = context;
                 let rate = constant_rate(&job.input, facts.frame_rate, &|| shutdown.requested());
                 Recorder::create(path, *container, facts, rate, post.taps(0)).map(Some)
             }
-        };
+        });
         let recorder = recorder.inspect_err(|_| {
             let _ = fs::remove_file(&outputs.journal);
-            if let (Some(claim), Some((path, _))) = (&claim, &outputs.video) {
-                remove_empty(claim, path);
-            }
+            claims.iter().for_each(|(path, claim)| remove_empty(claim, path));
         })?;
         let viewing = viewing(context, outputs.files().next().is_some(), outputs.journal.parent(), true)?;
         Ok(Self {
             labels: context.model.labels.clone(),
             painter: None,
             recorder,
-            _claim: claim,
+            claims,
             viewing,
             broadcast: Broadcast::new(context.post),
             facts: facts.clone(),
@@ -163,9 +165,14 @@ impl Writers {
             wall: Duration::ZERO,
         };
         if let (Some(recorder), Some((path, _))) = (self.recorder.take(), &self.outputs.video) {
-            let finished = recorder.finish();
-            files.recorded = finished.as_ref().copied().unwrap_or_default();
-            files.keep(path, finished.map(drop));
+            match recorder.finish() {
+                Ok(None) => {}
+                Ok(Some(recorded)) => {
+                    files.recorded = recorded;
+                    files.keep(path, Ok(()));
+                }
+                Err(error) => files.keep(path, Err(error)),
+            }
         }
         files.wall = began.elapsed();
         let wall = files.wall.as_secs_f64();
@@ -194,6 +201,8 @@ impl Writers {
                 files.keep(path, written);
             }
         }
+        // What could not be written after all.
+        self.claims.iter().for_each(|(path, claim)| remove_empty(claim, path));
         files.result = ended.and(files.result);
         if all_written {
             // The timeline holds all of it. Left behind, the journal would only do no harm.
@@ -280,7 +289,7 @@ pub(super) fn viewing(context: &Context, others: bool, folder: Option<&Path>, pa
 pub(super) fn header(context: &Context) -> Header {
     let Context { job, labelling, model, engine, .. } = context;
     Header {
-        input: job.input.display().to_string(),
+        input: printable::path(&job.input),
         started: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
         action: labelling.action.clone(),
