@@ -15,6 +15,7 @@ use crate::media;
 use crate::models;
 use crate::overwrite;
 use crate::pipeline::{self, StreamContext};
+use crate::printable;
 use crate::shutdown::Shutdown;
 use crate::summary;
 use crate::web::{self, Bound, Server};
@@ -85,7 +86,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
 pub(crate) fn post(job: &Job, model: &Model, shown: bool) -> Arc<Post> {
     let subject = Subject {
         name: job.name.clone(),
-        input: job.input.display().to_string(),
+        input: printable::path(&job.input),
         live: job.live.is_some(),
         labels: model.labels.clone(),
         threshold: job.labelling.threshold.unwrap_or(model.threshold),

@@ -11,6 +11,7 @@ use crate::inference::rounding::Rounding;
 use crate::inference::session::Demand;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
+use crate::media::limits::parse_pixels;
 use crate::media::recorder::Container;
 use crate::onnx::graph::Precision;
 use crate::onnx::import::{Layout, Softmax};
@@ -124,6 +125,9 @@ pub struct RunArgs {
     /// Camera: how long RTSP waits for late packets, in milliseconds [default: 150]
     #[arg(long, value_name = "MS")]
     latency: Option<u64>,
+    /// Pixels of a picture at most [default: 35389440, which is 8192x4320]
+    #[arg(long, value_name = "N", value_parser = parse_pixels)]
+    max_pixels: Option<usize>,
     /// Camera: environment variable that holds the user's name
     #[arg(long, value_name = "VARIABLE")]
     user_env: Option<String>,
@@ -213,6 +217,7 @@ impl RunArgs {
             name: self.name,
             transport: self.transport,
             latency: self.latency,
+            max_pixels: self.max_pixels,
             user_env: self.user_env,
             password_env: self.password_env,
             password_file: self.password_file,
@@ -243,6 +248,9 @@ pub struct ViewArgs {
     /// The labelled video, or the clip itself [default: the one beside the timeline, else the clip]
     #[arg(long, value_name = "FILE")]
     pub video: Option<PathBuf>,
+    /// Pixels of a picture at most [default: 35389440, which is 8192x4320]
+    #[arg(long, value_name = "N", value_parser = parse_pixels)]
+    pub max_pixels: Option<usize>,
     /// Where the page is served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     web: String,

@@ -10,7 +10,7 @@ use crate::board::Progress;
 use crate::board::status::Status;
 use crate::error::Error;
 use crate::ledger::Counts;
-use crate::logging;
+use crate::{logging, printable};
 
 const REFRESH: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ impl Display {
         let line = self.bars.as_ref().map(|bars| bars.add(status_line(name)));
         let mut told = Instant::now();
         let shown = self.beside(work, || match &line {
-            Some(line) => line.set_message(live_text(&progress.status(), &progress.ledger.counts())),
+            Some(line) => line.set_message(printable::lines(&live_text(&progress.status(), &progress.ledger.counts()))),
             None if told.elapsed() >= interval => {
                 told = Instant::now();
                 tell_live(name, &progress.status(), &progress.ledger.counts());
@@ -107,6 +107,7 @@ impl Display {
         if self.quiet {
             return;
         }
+        let text = printable::visible(text);
         self.apart(|| {
             // A closed pipe is the reader's choice.
             let _ =
@@ -139,12 +140,12 @@ impl<F: FnMut()> Drop for AtEnd<F> {
 fn bar(name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix} {bar:30} {percent:>3} %  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(1000).with_style(style).with_prefix(name.to_string())
+    ProgressBar::new(1000).with_style(style).with_prefix(printable::visible(name).into_owned())
 }
 
 fn status_line(name: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix}: {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new_spinner().with_style(style).with_prefix(name.to_string())
+    ProgressBar::new_spinner().with_style(style).with_prefix(printable::visible(name).into_owned())
 }
 
 /// How a live stream is, for people.

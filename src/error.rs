@@ -1,9 +1,11 @@
 //! The one error type: what failed, of which kind, and what the user can do about it.
 //!
 //! An [`Error`] is written for the person at the terminal: [`fmt::Display`] gives a single line,
-//! message first, remedy after it, whatever line breaks the cause held.
+//! message first, remedy after it, whatever line breaks and control characters the cause held.
 
 use std::fmt;
+
+use crate::{printable, shortage};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -77,9 +79,14 @@ impl Error {
     /// 2 for usage and input, 1 for everything that fails later.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
-            Kind::Usage | Kind::Input => 2,
-            Kind::Unavailable | Kind::Failed | Kind::Internal => 1,
+            Kind::Usage | Kind::Input if self.shortage().is_none() => 2,
+            _ => 1,
         }
+    }
+
+    /// What helps where its cause is that the process ran out of something: nothing is wrong with what was given then.
+    fn shortage(&self) -> Option<&'static str> {
+        shortage::remedy(&self.source.as_ref()?.to_string())
     }
 }
 
@@ -89,11 +96,11 @@ impl fmt::Display for Error {
         if let Some(source) = &self.source {
             line.push_str(&format!(" ({source})"));
         }
-        if let Some(remedy) = &self.remedy {
+        if let Some(remedy) = self.shortage().or(self.remedy.as_deref()) {
             line.push_str("; ");
             line.push_str(remedy);
         }
-        f.write_str(&line.split_whitespace().collect::<Vec<_>>().join(" "))
+        f.write_str(&printable::line(&line))
     }
 }
 

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::board::Progress;
 use crate::display::Display;
 use crate::error::{Error, Result};
+use crate::media::limits::Limits;
 use crate::media::source::{Event, Source};
 use crate::picture::file;
 use crate::shutdown::Shutdown;
@@ -113,7 +114,7 @@ fn one(
     progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let mut source = Source::open(video, &|| shutdown.requested())?;
+    let mut source = Source::open(video, Limits::default(), &|| shutdown.requested())?;
     progress.duration.set(source.facts().duration.unwrap_or(0));
     let folder = match layout {
         Layout::Flat => out.to_path_buf(),

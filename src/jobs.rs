@@ -9,10 +9,13 @@ use crate::events::plan::{Lines, Plan};
 use crate::inference::model::LONGEST_WINDOW;
 use crate::labels::stride::Stride;
 use crate::media::camera::Camera;
+use crate::media::limits::{Limits, MAX_PIXELS, MOST_PIXELS};
 use crate::media::recorder::Container;
 use crate::settings::{Kind, Settings};
 
 const LARGEST_BATCH: usize = 256;
+/// What files of an input without a name are called after.
+const UNNAMED: &str = "clip";
 
 /// How frames are turned into labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +36,7 @@ pub struct Job {
     pub name: String,
     pub outputs: Outputs,
     pub labelling: Labelling,
+    pub limits: Limits,
     /// Set where the input is a camera; `input` is then its address without credentials, and `outputs` is empty.
     pub live: Option<Box<Live>>,
 }
@@ -180,6 +184,7 @@ fn live_job(settings: &Settings, input: &str, taken: &mut Taken) -> Result<Job> 
         name: taken.names.distinct(&name),
         outputs: Outputs::default(),
         labelling: Labelling::of(settings, true),
+        limits: limits(settings),
         live: Some(Box::new(live)),
     })
 }
@@ -194,7 +199,9 @@ fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken)
         named.into_iter().flatten().try_for_each(|path| check_is_folder_name(path))?;
     }
     let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
-    let stem = taken.stems.distinct(&input.file_stem().unwrap_or_default().to_string_lossy());
+    let stem = input.file_stem().unwrap_or_default().to_string_lossy();
+    // Of `..mp4` a dot is left, and files of that name would be hidden.
+    let stem = taken.stems.distinct(if stem.trim_matches('.').is_empty() { UNNAMED } else { &stem });
     let place = |kind: Kind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
         let file = format!("{stem}{suffix}");
         match named {
@@ -222,7 +229,12 @@ fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken)
     let outputs = Outputs { video, timeline, plot, subtitles, journal };
     let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
     let name = taken.names.distinct(&name);
-    Ok(Job { input: input.into(), name, outputs, labelling: Labelling::of(settings, false), live: None })
+    let (labelling, limits) = (Labelling::of(settings, false), limits(settings));
+    Ok(Job { input: input.into(), name, outputs, labelling, limits, live: None })
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits { max_pixels: settings.max_pixels.unwrap_or(MAX_PIXELS), ..Limits::default() }
 }
 
 /// With several inputs an output is a folder; a file's name there is a mistake.
@@ -319,5 +331,6 @@ pub(crate) fn check_ranges(settings: &Settings) -> Result<()> {
     share("hysteresis", settings.hysteresis)?;
     count("window", settings.window, LONGEST_WINDOW)?;
     count("batch", settings.batch, LARGEST_BATCH)?;
+    count("max_pixels", settings.max_pixels, MOST_PIXELS)?;
     count("jobs", settings.jobs, 1024)
 }

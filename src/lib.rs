@@ -28,8 +28,10 @@ pub mod onnx;
 pub mod overwrite;
 pub mod picture;
 pub mod pipeline;
+pub mod printable;
 pub mod report;
 pub mod settings;
+mod shortage;
 pub mod shutdown;
 mod summary;
 #[cfg(feature = "train")]

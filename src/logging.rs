@@ -9,6 +9,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::printable;
+
 /// Overrides which messages are shown, in tracing's syntax.
 const VARIABLE: &str = "LIVELABEL_LOG";
 /// What these tell of their inner lives is not for users; their failures reach them as errors.
@@ -52,8 +54,8 @@ where
             Level::WARN => "warning: ",
             _ => "",
         };
-        write!(writer, "livelabel: {kind}")?;
-        context.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut fields = String::new();
+        context.format_fields(Writer::new(&mut fields), event)?;
+        writeln!(writer, "livelabel: {kind}{}", printable::line(&fields))
     }
 }

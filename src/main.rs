@@ -8,13 +8,14 @@ use livelabel::cli::{BenchCommand, Cli, Command, LogFormat, ModelCommand};
 use livelabel::config::Config;
 use livelabel::error::Error;
 use livelabel::inference::session::Demand;
+use livelabel::media::limits::{Limits, MAX_PIXELS};
 use livelabel::settings::Settings;
 use livelabel::web::access::Access;
-use livelabel::{analyzer, bench, frames, logging, models, shutdown, viewer};
+use livelabel::{analyzer, bench, frames, logging, models, printable, shutdown, viewer};
 
 fn main() -> ExitCode {
     return_large_memory();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     logging::start(cli.log_format == LogFormat::Json);
     match run(cli.command) {
         Ok(code) => code,
@@ -42,7 +43,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::View(args) => {
             let access = Access::resolve(&args.settings())?.context("no address")?;
             let signals = shutdown::watch().context("signals cannot be watched")?;
-            viewer::view(&args.timeline, args.video.as_deref(), &access, &signals.shutdown)?;
+            let limits = Limits { max_pixels: args.max_pixels.unwrap_or(MAX_PIXELS), ..Limits::default() };
+            viewer::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
         }
         Command::Frames(args) => {
@@ -108,8 +110,19 @@ fn return_large_memory() {
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
 }
 
+/// Tells what is wrong with the command line, or the help that was asked for.
+fn refuse(error: &clap::Error) -> ! {
+    let told = error.render().to_string();
+    let printable = printable::lines(&told);
+    if !error.use_stderr() || printable == told {
+        error.exit();
+    }
+    eprint!("{printable}");
+    std::process::exit(error.exit_code());
+}
+
 /// To stdout; a reader that has gone is no error.
 fn print(text: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(std::io::stdout(), "{}", printable::visible(text));
 }

@@ -43,6 +43,8 @@ pub struct Settings {
     pub transport: Option<Transport>,
     /// In milliseconds.
     pub latency: Option<u64>,
+    /// Of a picture.
+    pub max_pixels: Option<usize>,
     pub user_env: Option<String>,
     pub password_env: Option<String>,
     pub password_file: Option<PathBuf>,
@@ -201,6 +203,7 @@ impl Settings {
             name: self.name.or(file.name),
             transport: self.transport.or(file.transport),
             latency: self.latency.or(file.latency),
+            max_pixels: self.max_pixels.or(file.max_pixels),
             user_env: self.user_env.or(file.user_env),
             password_env: self.password_env.or(file.password_env),
             password_file: self.password_file.or(file.password_file),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::board::Recording;
 use crate::error::{Error, Result};
+use crate::media::limits::Limits;
 use crate::media::{self, replay::Video};
 use crate::shutdown::Shutdown;
 use crate::web::access::Access;
@@ -17,10 +18,10 @@ const POLL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Input, where the timeline or the video cannot be read; usage, where the address cannot be had.
-pub fn view(timeline: &Path, video: Option<&Path>, access: &Access, shutdown: &Shutdown) -> Result<()> {
+pub fn view(timeline: &Path, video: Option<&Path>, limits: Limits, access: &Access, shutdown: &Shutdown) -> Result<()> {
     let recording = Recording::read(timeline)?;
     media::init()?;
-    let video = Video::open(&find(&recording, timeline, video)?)?;
+    let video = Video::open(&find(&recording, timeline, video)?, limits)?;
     let bound = Bound::new(access)?;
     let _server = Server::replay(bound, Replay::new(recording, video)?, web::install_metrics()?)?;
     while !shutdown.requested() {

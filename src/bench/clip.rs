@@ -18,6 +18,7 @@ use crate::inference::session::Demand;
 use crate::media;
 use crate::media::encoder::Encoder;
 use crate::media::frame::{Drawn, Frame};
+use crate::media::limits::Limits;
 use crate::media::source::{Event, Source};
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::{self, StreamContext};
@@ -173,7 +174,7 @@ fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> 
 }
 
 fn decode(clip: &Path) -> Result<(Cost, Vec<Frame>)> {
-    let mut source = Source::open(clip, &|| false)?;
+    let mut source = Source::open(clip, Limits::default(), &|| false)?;
     let mut sample = Vec::new();
     let mut frames = 0;
     let meter = Meter::start();

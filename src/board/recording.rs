@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::board::{Gap, Row, Span, Subject};
 use crate::error::{Error, Result};
+use crate::printable;
 use crate::report::journal::{Balance, LabelledInterval};
 use crate::report::timeline::{SCHEMA, VERSION};
 
@@ -39,7 +40,7 @@ pub struct Recording {
 struct Timeline {
     schema: String,
     version: u32,
-    input: PathBuf,
+    input: String,
     started: String,
     action: Option<String>,
     threshold: f64,
@@ -108,7 +109,8 @@ impl Recording {
         let intervals: Vec<Span> = spans.collect::<Result<_, &'static str>>()?;
         let gaps = timeline.gaps.iter().map(|gap| Gap { start: gap.start, end: Some(gap.end), reason: None }).collect();
         let (rate, end) = rhythm(&rows);
-        let name = timeline.input.file_name().unwrap_or(timeline.input.as_os_str()).to_string_lossy().into_owned();
+        let name = Path::new(&timeline.input).file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_else(|| timeline.input.clone());
         Ok(Self {
             started: OffsetDateTime::parse(&timeline.started, &Rfc3339).map_err(|_| "its start is no time")?,
             rows: thinned(&rows, &shown(&rows, &intervals)),
@@ -120,7 +122,7 @@ impl Recording {
             intervals: intervals.into_iter().take(MOST_SPANS).collect(),
             subject: Subject {
                 name,
-                input: timeline.input.display().to_string(),
+                input: timeline.input,
                 live: false,
                 labels,
                 threshold: timeline.threshold,
@@ -134,9 +136,13 @@ impl Recording {
         let name = timeline.file_name().unwrap_or_default().to_string_lossy();
         let stem = name.strip_suffix(".timeline.json").or(name.strip_suffix(".json")).unwrap_or(&name);
         let labelled = ["avi", "mkv"].map(|ending| timeline.with_file_name(format!("{stem}.labelled.{ending}")));
-        let clip = PathBuf::from(&self.subject.input);
-        let beside = clip.file_name().map(|name| timeline.with_file_name(name));
-        labelled.into_iter().chain([clip]).chain(beside).collect()
+        // A path that is no text was written with numbers for its bytes.
+        let clips = [PathBuf::from(&self.subject.input), printable::parse_path(&self.subject.input)];
+        let clips = clips.into_iter().flat_map(|clip| {
+            let beside = clip.file_name().map(|name| timeline.with_file_name(name));
+            std::iter::once(clip).chain(beside)
+        });
+        labelled.into_iter().chain(clips).collect()
     }
 }
 

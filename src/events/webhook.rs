@@ -35,8 +35,8 @@ pub(super) struct Poster {
     authorization: Option<String>,
     what: String,
     patience: Patience,
-    /// Why it is away, since it was there last, and why it refused events, ever.
-    away: HashSet<String>,
+    /// Whether it has been away since it was there last, and why it refused events, ever.
+    away: bool,
     refused: HashSet<String>,
 }
 
@@ -61,7 +61,7 @@ impl Poster {
             authorization,
             what: hook.to_string(),
             patience: Patience::default(),
-            away: HashSet::new(),
+            away: false,
             refused: HashSet::new(),
         }
     }
@@ -89,8 +89,7 @@ impl Poster {
             match self.post(event) {
                 Answer::Taken => {
                     self.patience.renew();
-                    if !self.away.is_empty() {
-                        self.away.clear();
+                    if std::mem::take(&mut self.away) {
                         tracing::info!("{}: the webhook takes events again", self.what);
                     }
                     return true;
@@ -102,7 +101,7 @@ impl Poster {
                     return false;
                 }
                 Answer::Away(why) => {
-                    if self.away.insert(why.clone()) {
+                    if !std::mem::replace(&mut self.away, true) {
                         let what = &self.what;
                         tracing::warn!(
                             "{what}: the webhook takes no events ({why}); they are sent again for 10 minutes"

@@ -16,7 +16,8 @@ use crate::inference::slices::Slice;
 use crate::locate;
 use crate::onnx::build::{METADATA_VERSION, PROBABILITIES, SLICES};
 use crate::onnx::head::check_labels;
-use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, TensorProto, ValueInfoProto};
+use crate::onnx::nested::Contents;
+use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, ValueInfoProto};
 
 /// The model that is used where none is named.
 pub const DEFAULT: &str = "models/drinking-cooking.int8.onnx";
@@ -203,14 +204,15 @@ fn not_onnx(origin: &str) -> Error {
 }
 
 fn check_self_contained(proto: &ModelProto, origin: &str) -> Result<()> {
-    let graph = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(|| not_onnx(origin))?;
-    let of_nodes = graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
-    let outside = |tensor: &&TensorProto| tensor.data_location == EXTERNAL;
-    if let Some(tensor) = graph.initializer.iter().chain(of_nodes).find(outside) {
+    if proto.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
+        return Err(not_onnx(origin));
+    }
+    let contents = Contents::of(proto);
+    if let Some(tensor) = contents.tensors.iter().find(|tensor| tensor.data_location == EXTERNAL) {
         return Err(Error::input(format!("model {origin}: its tensor {} is in another file", tensor.name))
             .remedy("save the model as one file, without external data"));
     }
-    if let Some(node) = graph.node.iter().find(|node| !KNOWN_DOMAINS.contains(&node.domain.as_str())) {
+    if let Some(node) = contents.nodes.iter().find(|node| !KNOWN_DOMAINS.contains(&node.domain.as_str())) {
         return Err(Error::input(format!(
             "model {origin}: needs the custom operator {}::{}",
             node.domain, node.op_type

@@ -7,6 +7,7 @@ use gstreamer_app as gst_app;
 use crate::error::{Error, Result};
 use crate::login::Login;
 use crate::media::camera::{Camera, Place, Transport};
+use crate::media::limits::{Limits, bound_pictures, is_too_large};
 use crate::media::supervisor::Reason;
 use crate::media::{decoding, element};
 
@@ -18,8 +19,9 @@ const NETWORK_TIMEOUT_S: u32 = 8;
 const TEST_SPEED: i32 = 4;
 
 /// `camera ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`.
-pub(super) fn pipeline(camera: &Camera) -> Result<(gst::Pipeline, gst_app::AppSink)> {
+pub(super) fn pipeline(camera: &Camera, limits: Limits) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
+    bound_pictures(&pipeline, limits.max_pixels);
     // Segments of HLS come in bursts, which its times spread out again.
     let paced = matches!(camera.place, Place::Http(_));
     let sink = gst_app::AppSink::builder().sync(paced).max_buffers(2).drop(false).build();
@@ -123,6 +125,9 @@ fn test_caps(camera: &Camera) -> gst::Caps {
 /// What an error of the pipeline means for the connection.
 pub(super) fn reason(error: &gst::glib::Error) -> Reason {
     use gst::ResourceError as Resource;
+    if is_too_large(error) {
+        return Reason::TooLarge;
+    }
     if let Some(kind) = error.kind::<Resource>() {
         return match kind {
             Resource::NotAuthorized => Reason::Unauthorised,

@@ -11,6 +11,7 @@ use gstreamer_base::prelude::*;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
+use crate::media::limits::{Limits, bound_pictures};
 use crate::media::memory::PictureMemory;
 use crate::media::{caps, element};
 
@@ -29,9 +30,10 @@ const PLAYLISTS: [&str; 6] = [
 ];
 
 /// `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only pictures are decoded.
-pub(super) fn pipeline(path: &Path) -> Result<(gst::Pipeline, gst_app::AppSink)> {
+pub(super) fn pipeline(path: &Path, limits: Limits) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     caps::distrust_container_colours(&pipeline);
+    bound_pictures(&pipeline, limits.max_pixels);
     let file = element("filesrc")?;
     file.set_property("location", path);
     let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
@@ -223,7 +225,8 @@ mod tests {
     #[test]
     fn pictures_reach_the_sink_where_the_decoder_put_them() {
         crate::media::init().unwrap();
-        let (pipeline, sink) = pipeline(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/sample.mp4")).unwrap();
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let (pipeline, sink) = pipeline(&project.join(".deps/sample.mp4"), Limits::default()).unwrap();
         let (decoded, received) = (Places::default(), Places::default());
         watch(&sink.static_pad("sink").unwrap(), &received);
         let places = Arc::clone(&decoded);

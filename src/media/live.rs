@@ -21,6 +21,7 @@ use crate::media::camera::Camera;
 use crate::media::clock::frame_duration;
 use crate::media::connection;
 use crate::media::frame::Frame;
+use crate::media::limits::Limits;
 use crate::media::supervisor::{Reason, State, Step, Supervisor};
 use crate::media::timekeeper::Timekeeper;
 
@@ -40,6 +41,7 @@ pub enum Event {
 /// A camera that is being watched. Dropping it ends the connection.
 pub struct LiveSource {
     camera: Camera,
+    limits: Limits,
     supervisor: Supervisor,
     connection: Option<Connection>,
     retiring: Option<JoinHandle<()>>,
@@ -74,11 +76,12 @@ struct Times {
 
 impl LiveSource {
     /// Nothing is connected yet; [`LiveSource::next`] does it. `seed` spreads the calls of many cameras.
-    pub fn new(camera: Camera, ledger: Arc<Ledger>, began: Instant, seed: u64) -> Self {
+    pub fn new(camera: Camera, limits: Limits, ledger: Arc<Ledger>, began: Instant, seed: u64) -> Self {
         let (ring, frames) = bounded(CAPACITY);
         let shared = Shared { began, ring, frames, ledger, times: Mutex::default(), arrival: AtomicU64::new(0) };
         Self {
             camera,
+            limits,
             supervisor: Supervisor::new(seed),
             connection: None,
             retiring: None,
@@ -151,7 +154,7 @@ impl LiveSource {
     }
 
     fn connect(&mut self) -> Result<()> {
-        let (pipeline, sink) = connection::pipeline(&self.camera)?;
+        let (pipeline, sink) = connection::pipeline(&self.camera, self.limits)?;
         let alive = Arc::new(AtomicBool::new(true));
         self.shared.arrival.store(0, Ordering::Release);
         self.shared.lock().reconnected();

@@ -8,7 +8,9 @@ mod decoding;
 pub mod encoder;
 pub mod faults;
 pub mod frame;
+mod headers;
 pub mod length;
+pub mod limits;
 pub mod live;
 mod memory;
 mod preroll;
@@ -20,22 +22,49 @@ pub mod supervisor;
 mod timekeeper;
 pub mod window;
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use gstreamer::glib;
 use gstreamer::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::shortage;
 
 /// Longest that a wait for a message goes on without a look at what else there may be to do.
 const POLL: Duration = Duration::from_millis(100);
+/// Files that a run with one input has open: pipes that wake GStreamer's threads, libraries while they are loaded, results.
+const LEAST_FILES: u64 = 64;
+/// Different complaints of the libraries that are told.
+const MOST_COMPLAINTS: usize = 16;
 
 /// Loads GStreamer, once for the process.
 ///
 /// # Errors
-/// Unavailable, where GStreamer or a part of it that this program needs is not installed.
+/// Unavailable, where GStreamer or a part of it that this program needs is not installed, or too few files may be open.
 pub fn init() -> Result<()> {
+    let files = shortage::open_files();
+    if files < LEAST_FILES {
+        return Err(Error::unavailable(format!("only {files} files may be open at once"))
+            .remedy(format!("allow {LEAST_FILES}, and 32 more for each further input (ulimit -n)")));
+    }
+    glib::log_set_default_handler(complain);
     gstreamer::init()
         .map_err(|cause| Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup"))
+}
+
+/// What GLib and GStreamer say of themselves beside their messages. They repeat it at each step, so each is told once.
+fn complain(domain: Option<&str>, level: glib::LogLevel, message: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let domain = domain.unwrap_or("GLib");
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let serious = matches!(level, glib::LogLevel::Error | glib::LogLevel::Critical | glib::LogLevel::Warning);
+    if serious && told.len() < MOST_COMPLAINTS && told.insert(message.into()) {
+        tracing::warn!("{domain}: {message}");
+    } else {
+        tracing::debug!("{domain}: {message}");
+    }
 }
 
 /// Encoders of JPEG that take pictures from plain memory. Among those that are here the one with the highest rank is

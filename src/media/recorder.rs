@@ -2,6 +2,7 @@
 //!
 //! Encoding and writing happen on GStreamer's own thread. Canvases bound how far drawing may run ahead of it.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,8 @@ pub struct Recorder {
     rate: Option<gst::Element>,
     failure: Receiver<Error>,
     path: PathBuf,
+    /// Pictures that were handed in.
+    pictures: Cell<u64>,
 }
 
 impl Recorder {
@@ -147,7 +150,7 @@ impl Recorder {
         gst::Element::link_many(&chain).map_err(built)?;
 
         let failure = failures(&pipeline, path)?;
-        let recorder = Self { pipeline, input, rate, failure, path: path.to_path_buf() };
+        let recorder = Self { pipeline, input, rate, failure, path: path.to_path_buf(), pictures: Cell::new(0) };
         recorder.pipeline.set_state(gst::State::Playing).map_err(|_| recorder.error())?;
         Ok(recorder)
     }
@@ -184,7 +187,7 @@ impl Recorder {
         if let Ok(error) = self.failure.try_recv() {
             return Err(error);
         }
-        self.input.push_buffer(picture.timed(pts, duration)).map(drop).map_err(|_| self.error())
+        self.push(picture.timed(pts, duration))
     }
 
     /// Adds a picture that is encoded already, at `pts` of the file, in nanoseconds.
@@ -199,14 +202,26 @@ impl Recorder {
         let writable = buffer.make_mut();
         writable.set_pts(gst::ClockTime::from_nseconds(pts));
         writable.set_dts(gst::ClockTime::NONE);
-        self.input.push_buffer(buffer).map(drop).map_err(|_| self.error())
+        self.push(buffer)
     }
 
-    /// Encodes what is waiting, writes the index and closes the file.
+    fn push(&self, buffer: gst::Buffer) -> Result<()> {
+        self.input.push_buffer(buffer).map_err(|_| self.error())?;
+        self.pictures.set(self.pictures.get() + 1);
+        Ok(())
+    }
+
+    /// Encodes what is waiting, writes the index and closes the file. Without a picture no player would take it: then it
+    /// is gone, and `None` returned.
     ///
     /// # Errors
     /// The reason why the file could not be completed.
-    pub fn finish(self) -> Result<Recorded> {
+    pub fn finish(self) -> Result<Option<Recorded>> {
+        if self.pictures.get() == 0 {
+            let _ = self.pipeline.set_state(gst::State::Null);
+            let _ = std::fs::remove_file(&self.path);
+            return Ok(None);
+        }
         let bus = self.pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
         let _ = self.input.end_of_stream();
         let ended = bus.timed_pop_filtered(
@@ -217,7 +232,7 @@ impl Recorder {
             return Err(self.error());
         }
         let count = |property: &str| self.rate.as_ref().map_or(0, |rate| rate.property::<u64>(property));
-        Ok(Recorded { repeated: count("duplicate"), left_out: count("drop") })
+        Ok(Some(Recorded { repeated: count("duplicate"), left_out: count("drop") }))
     }
 
     fn error(&self) -> Error {
@@ -294,4 +309,28 @@ fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
         gst::BusSyncReply::Pass
     });
     Ok(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::frame::Layout;
+
+    #[test]
+    fn without_a_picture_no_file_is_left() {
+        crate::media::init().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let facts = Facts {
+            layout: Layout { width: 64, height: 32 },
+            frame_rate: None,
+            pixel_aspect: (1, 1),
+            duration: None,
+            decoder: None,
+        };
+        for (name, container) in [("a.mkv", Container::Matroska), ("a.avi", Container::Avi)] {
+            let path = folder.path().join(name);
+            let recorder = Recorder::create(&path, container, &facts, None, Taps::default()).unwrap();
+            assert!(recorder.finish().unwrap().is_none() && !path.exists(), "{name}");
+        }
+    }
 }

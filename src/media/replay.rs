@@ -14,6 +14,7 @@ use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
 use crate::media::decoding::{NO_VIDEO, kind, only_containers, only_pictures};
+use crate::media::limits::{Limits, bound_pictures, is_too_large};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
 use crate::media::recorder::QUALITY;
 use crate::media::{caps, element};
@@ -34,6 +35,7 @@ pub struct Shot {
 #[derive(Clone)]
 pub struct Video {
     path: PathBuf,
+    limits: Limits,
     pub size: (usize, usize),
     /// Where the container tells.
     pub duration: Option<u64>,
@@ -46,13 +48,14 @@ pub struct Video {
 impl Video {
     /// # Errors
     /// Input, where it holds no pictures that can be decoded.
-    pub fn open(path: &Path) -> Result<Self> {
-        let reel = Reel::open(path, false, false)?;
+    pub fn open(path: &Path, limits: Limits) -> Result<Self> {
+        let reel = Reel::open(path, limits, false, false)?;
         let sample = reel.sink.try_pull_preroll(PATIENCE).ok_or_else(|| reel.unusable())?;
         let structure = sample.caps().and_then(|caps| caps.structure(0)).ok_or_else(|| reel.unusable())?;
         let side = |name: &str| structure.get::<i32>(name).map_err(|_| reel.unusable());
         Ok(Self {
             path: path.to_path_buf(),
+            limits,
             size: (side("width")? as usize, side("height")? as usize),
             duration: reel.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
             origin: stream_time(&sample).unwrap_or(0),
@@ -65,7 +68,7 @@ impl Video {
     /// # Errors
     /// Those of [`Video::open`].
     pub fn seeker(&self) -> Result<Seeker> {
-        let reel = Reel::open(&self.path, false, false)?;
+        let reel = Reel::open(&self.path, self.limits, false, false)?;
         reel.play()?;
         Ok(Seeker { reel, video: self.clone() })
     }
@@ -76,7 +79,7 @@ impl Video {
     /// # Errors
     /// Those of [`Video::open`].
     pub fn play(&self, from: u64, speed: f64, take: impl Fn(Option<Shot>) + Send + Sync + 'static) -> Result<Playing> {
-        let reel = Reel::open(&self.path, true, true)?;
+        let reel = Reel::open(&self.path, self.limits, true, true)?;
         let take = std::sync::Arc::new(take);
         let (at_end, on_error, origin) = (take.clone(), take.clone(), self.origin);
         let callbacks = gst_app::AppSinkCallbacks::builder()
@@ -181,8 +184,9 @@ struct Reel {
 
 impl Reel {
     /// Opens the file up to its first picture. `encode` makes JPEGs of all pictures, `paced` lets them out in their time.
-    fn open(path: &Path, encode: bool, paced: bool) -> Result<Self> {
+    fn open(path: &Path, limits: Limits, encode: bool, paced: bool) -> Result<Self> {
         let pipeline = gst::Pipeline::new();
+        bound_pictures(&pipeline, limits.max_pixels);
         caps::distrust_container_colours(&pipeline);
         let file = element("filesrc")?;
         file.set_property("location", path);
@@ -198,6 +202,9 @@ impl Reel {
         file.link(&decode).map_err(built)?;
         join(&decode, &reel, encode);
         preroll(&reel.pipeline, PATIENCE.into(), &|| false).map_err(|obstacle| match obstacle {
+            Obstacle::Told(cause) if is_too_large(&cause) => Error::input(format!("{}: cannot be played", reel.origin))
+                .because(cause.message().to_string())
+                .remedy("scale them down, or allow them with a larger --max-pixels"),
             Obstacle::Told(cause) => reel.unusable().because(cause.message().trim_end_matches('.').to_string()),
             Obstacle::NoTrack => reel.unusable().because(NO_TRACK),
             Obstacle::Silence | Obstacle::Interrupted => reel.unusable(),

@@ -22,6 +22,7 @@ use crate::media::clock::{Clock, frame_rate};
 use crate::media::decoding;
 use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
+use crate::media::limits::{Limits, SMALLER, is_too_large};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
 
 /// Decoded frames that may wait for the next stage.
@@ -75,10 +76,10 @@ impl Source {
     ///
     /// # Errors
     /// An input error, where there is no such file, or it holds no video that can be decoded.
-    pub fn open(path: &Path, interrupted: &dyn Fn() -> bool) -> Result<Self> {
+    pub fn open(path: &Path, limits: Limits, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let origin = path.display().to_string();
         let start = check_file(path, &origin)?;
-        let (pipeline, sink) = decoding::pipeline(path)?;
+        let (pipeline, sink) = decoding::pipeline(path, limits)?;
         let (sender, events) = bounded(CAPACITY);
         let faults = Faults::of(&pipeline);
         deliver(&sink, sender.clone(), Arc::clone(&faults), !(start.starts_with(b"RIFF") && start.ends_with(b"AVI ")));
@@ -260,6 +261,7 @@ impl Opening<'_> {
 /// What kept a clip from being opened, and what to do about it.
 fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
     let (what, remedy) = match cause.kind::<gst::StreamError>() {
+        _ if is_too_large(cause) => ("cannot be taken", SMALLER),
         Some(gst::StreamError::WrongType) if cause.message() == decoding::NO_VIDEO => {
             ("has no video track", "give a clip with pictures")
         }
@@ -288,9 +290,11 @@ fn watch(bus: &gst::Bus, origin: &str, events: &Sender<Event>, faults: &Faults, 
                 tracing::debug!("{origin}: {}", warning.error());
             }
             Some(gst::MessageView::Error(error)) => {
+                let cause = error.error();
+                let damaged = "the clip is damaged or cut short; copy or record it again";
                 let error = Error::failed(format!("{origin}: cannot be read on"))
-                    .because(error.error().message().trim_end_matches('.').to_string())
-                    .remedy("the clip is damaged or cut short; copy or record it again");
+                    .because(cause.message().trim_end_matches('.').to_string())
+                    .remedy(if is_too_large(&cause) { SMALLER } else { damaged });
                 let _ = events.send(Event::Failed(error));
                 return;
             }

@@ -35,6 +35,8 @@ pub enum Reason {
     DecodeError,
     /// The pictures changed to a form that the pipeline could not follow.
     CapsChange,
+    /// Its pictures have more pixels than are taken.
+    TooLarge,
 }
 
 impl Reason {
@@ -49,6 +51,7 @@ impl Reason {
             Reason::EndOfStream => "end of stream",
             Reason::DecodeError => "decode error",
             Reason::CapsChange => "caps change",
+            Reason::TooLarge => "pictures too large",
         }
     }
 
@@ -61,12 +64,13 @@ impl Reason {
             Reason::Timeout | Reason::Stalled => "check the camera and the network to it",
             Reason::EndOfStream => "the camera ended the stream itself",
             Reason::DecodeError | Reason::CapsChange => "check the camera's encoding; H.264 is the safest",
+            Reason::TooLarge => "lower the camera's resolution, or take it with a larger --max-pixels",
         }
     }
 
     /// Whether calling again soon is of no use.
     fn is_settled(self) -> bool {
-        matches!(self, Reason::Unauthorised | Reason::NotFound)
+        matches!(self, Reason::Unauthorised | Reason::NotFound | Reason::TooLarge)
     }
 }
 
@@ -251,8 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_password_or_path_is_tried_at_the_longest_interval() {
-        for reason in [Reason::Unauthorised, Reason::NotFound] {
+    fn what_will_not_change_soon_is_tried_at_the_longest_interval() {
+        for reason in [Reason::Unauthorised, Reason::NotFound, Reason::TooLarge] {
             assert!(waits(reason, 4).iter().all(|&wait| wait >= 22 * S && wait <= LONGEST_WAIT + 10 * MS));
         }
     }

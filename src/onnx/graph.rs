@@ -115,6 +115,7 @@ impl GraphBuilder {
     /// The finished model with its metadata.
     pub fn finish(self, metadata: &[(String, String)]) -> ModelProto {
         ModelProto {
+            functions: Vec::new(),
             ir_version: IR_VERSION,
             producer_name: "livelabel".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),

@@ -6,6 +6,7 @@ pub mod build;
 pub mod graph;
 pub mod head;
 pub mod import;
+pub mod nested;
 pub mod proto;
 pub mod raw;
 pub mod resnet;

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, RgbImage};
+use image::{DynamicImage, ImageDecoder, RgbImage};
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size, Vec3b, Vector};
 use opencv::imgproc;
 use turbojpeg::{Colorspace, Compressor, Decompressor, Image, PixelFormat, Subsamp};
@@ -14,8 +14,8 @@ use crate::picture::{Colorimetry, Matrix, OwnedPicture, Picture, convert};
 
 /// From here on TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;
-/// Pixels at most, so that a file cannot ask for all memory.
-const LARGEST: usize = 1 << 28;
+/// Pixels at most, so that a file cannot ask for all memory: the photographs of most telephones have fewer.
+const LARGEST: usize = 1 << 26;
 
 /// A picture file as the analyzer would see it in a video: upright, and in full-range BT.601, which is what JPEG holds.
 /// What is transparent is taken as if it were not.
@@ -42,16 +42,24 @@ fn decode(bytes: &[u8]) -> anyhow::Result<RgbImage> {
 fn decode_other(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
     let mut reader = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let mut limits = image::Limits::default();
-    limits.max_alloc = Some(4 * LARGEST as u64);
+    limits.max_alloc = Some(8 * LARGEST as u64);
     reader.limits(limits);
-    Ok(reader.decode()?)
+    let decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    check_size(width as usize, height as usize)?;
+    Ok(DynamicImage::from_decoder(decoder)?)
+}
+
+fn check_size(width: usize, height: usize) -> anyhow::Result<()> {
+    anyhow::ensure!(width.saturating_mul(height) <= LARGEST, "{width}x{height} pixels, where {LARGEST} are the most");
+    Ok(())
 }
 
 fn decode_jpeg(bytes: &[u8]) -> anyhow::Result<RgbImage> {
     let mut decompressor = Decompressor::new()?;
     let header = decompressor.read_header(bytes)?;
     let (width, height) = (header.width, header.height);
-    anyhow::ensure!(width * height <= LARGEST, "{width}x{height} pixels are too many");
+    check_size(width, height)?;
     let printed = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
     let format = if printed { PixelFormat::CMYK } else { PixelFormat::RGB };
     let mut pixels = vec![0; format.size() * width * height];

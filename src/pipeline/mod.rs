@@ -35,6 +35,7 @@ use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
 use crate::media::faults::Faults;
 use crate::media::recorder::Recorded;
+use crate::printable;
 use crate::report::journal::{AutoStride, Balance, Header, ModelName, Record};
 use crate::report::summary::Gaps;
 use crate::shutdown::Shutdown;
@@ -230,10 +231,10 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
         let began = Instant::now();
         state.begin(began);
         let sinks = sinks::camera(context, live, began)?;
-        let source = Box::new(CameraSource::new(&job.name, &live.camera, ledger, began));
+        let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, ledger, began));
         return Ok(Stream { source, sinks, began, faults: None, decoder: None });
     }
-    let source = ClipSource::open(&job.input, ledger, &|| shutdown.requested())?;
+    let source = ClipSource::open(&job.input, job.limits, ledger, &|| shutdown.requested())?;
     let began = Instant::now();
     state.begin(began);
     let facts = source.facts().clone();
@@ -278,7 +279,7 @@ fn header(context: &StreamContext) -> Header {
     let StreamContext { job, model, engine, .. } = context;
     let labelling = &job.labelling;
     Header {
-        input: job.input.display().to_string(),
+        input: printable::path(&job.input),
         started: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
         action: labelling.action.clone(),

@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::media::camera::Camera;
 use crate::media::faults::Faults;
 use crate::media::frame::Frame;
+use crate::media::limits::Limits;
 use crate::media::live::{self, LiveSource};
 use crate::media::source::{self, Facts, Source};
 use crate::media::supervisor::Reason;
@@ -61,8 +62,8 @@ pub struct ClipSource {
 impl ClipSource {
     /// # Errors
     /// Input, where the clip cannot be opened. `interrupted` is asked now and then whether to give up.
-    pub fn open(path: &Path, ledger: &Arc<Ledger>, interrupted: &dyn Fn() -> bool) -> Result<Self> {
-        let source = Source::open(path, interrupted)?;
+    pub fn open(path: &Path, limits: Limits, ledger: &Arc<Ledger>, interrupted: &dyn Fn() -> bool) -> Result<Self> {
+        let source = Source::open(path, limits, interrupted)?;
         Ok(Self { source, ledger: Arc::clone(ledger), end: None, discontinuity: 0 })
     }
 
@@ -119,11 +120,11 @@ pub struct CameraSource {
 
 impl CameraSource {
     /// The stream's time 0 is `began`.
-    pub fn new(name: &str, camera: &Camera, ledger: &Arc<Ledger>, began: Instant) -> Self {
+    pub fn new(name: &str, camera: &Camera, limits: Limits, ledger: &Arc<Ledger>, began: Instant) -> Self {
         // Cameras of one run differ by name, and runs by process, so that their calls spread out.
         let mut hasher = DefaultHasher::new();
         (std::process::id(), name).hash(&mut hasher);
-        let source = LiveSource::new(camera.clone(), Arc::clone(ledger), began, hasher.finish());
+        let source = LiveSource::new(camera.clone(), limits, Arc::clone(ledger), began, hasher.finish());
         Self { name: name.into(), source, lost: None, logged: None }
     }
 }

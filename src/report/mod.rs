@@ -8,7 +8,7 @@ pub mod subtitles;
 pub mod summary;
 pub mod timeline;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -53,9 +53,10 @@ pub(crate) fn claim(path: &Path) -> Result<File> {
     }
 }
 
-/// Removes a claimed file into which nothing came.
+/// Removes a claimed file into which nothing came, where no other has taken its place.
 pub(crate) fn remove_empty(claim: &File, path: &Path) {
-    if claim.metadata().is_ok_and(|file| file.len() == 0) {
+    let same = |there: Metadata| claim.metadata().is_ok_and(|file| file.len() == 0 && file.ino() == there.ino());
+    if std::fs::metadata(path).is_ok_and(same) {
         let _ = std::fs::remove_file(path);
     }
 }

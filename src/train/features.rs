@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::media::limits::Limits;
 use crate::media::source::{Event, Source};
 use crate::onnx::build::Cut;
 use crate::onnx::weights::Weights;
@@ -271,7 +272,7 @@ pub fn frames(
     shutdown: &Shutdown,
     take: &mut dyn FnMut(u64, &Picture) -> Result<bool>,
 ) -> Result<()> {
-    let mut source = Source::open(path, &|| shutdown.requested())?;
+    let mut source = Source::open(path, Limits::default(), &|| shutdown.requested())?;
     source.play()?;
     let (mut due, mut taken) = (0, 0);
     while !shutdown.requested() {

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::{Demand, Session};
+use crate::media::limits::Limits;
 use crate::media::source::{Event, Source};
 use crate::train::dataset::{Dataset, Item};
 use crate::train::evaluate::Scope;
@@ -65,7 +66,7 @@ pub fn read(model: &Model, data: &Dataset, scope: &Scope, demand: Demand) -> Res
 
 fn track(model: &Model, item: &Item, class: &str, session: &mut Session) -> Result<Track> {
     let mut preprocessor = Preprocessor::new(&model.input);
-    let mut source = Source::open(&item.path, &|| false)?;
+    let mut source = Source::open(&item.path, Limits::default(), &|| false)?;
     source.play()?;
     let mut frames = Vec::new();
     let mut times = Vec::new();

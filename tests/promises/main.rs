@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod import;
 mod labels;
+mod limits;
 mod live;
 mod model;
 mod page;

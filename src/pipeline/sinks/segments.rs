@@ -248,7 +248,7 @@ impl SegmentsSink {
     fn close(&mut self) {
         let Some(Segment { recorder, frames, path, claim, open, .. }) = self.current.take() else { return };
         self.join();
-        self.written += 1;
+        self.written += u64::from(frames > 0);
         tracing::debug!("{}: closing after {frames} pictures", path.display());
         let closing = std::thread::Builder::new().name("close".into()).spawn(move || {
             let finished = recorder.finish().map(drop);

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::error::Result;
 use crate::pipeline::sinks::Sink;
 use crate::pipeline::{Outcome, StreamContext};
+use crate::printable;
 use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
 
 /// Writes the summary when everything else is closed.
@@ -20,7 +21,7 @@ pub struct SummarySink {
 impl SummarySink {
     pub fn new(context: &StreamContext, path: PathBuf) -> Self {
         let started = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-        Self { path, input: context.job.input.display().to_string(), started }
+        Self { path, input: printable::path(&context.job.input), started }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a clip leaves to read: the journal while it goes, and from it timeline, plot and subtitles at its end.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -11,13 +11,15 @@ use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::sinks::{Gap, LabeledFrame, Sink};
 use crate::pipeline::{Outcome, StreamContext, header};
 use crate::report::journal::{self, AutoStride, Journal, LabelledInterval, Record};
-use crate::report::{milliseconds, plot, subtitles, timeline};
+use crate::report::{claim, milliseconds, plot, remove_empty, subtitles, timeline};
 
 /// Writes a record a frame.
 pub struct TimelineSink<'a> {
     outputs: &'a Outputs,
     labels: &'a [String],
     journal: Journal,
+    /// Held so that no other run writes to the plot or the subtitles. The journal's own is the timeline's too.
+    claims: Vec<(&'a Path, File)>,
     space: Vec<DiskSpace>,
     frames: u64,
 }
@@ -41,12 +43,28 @@ impl<'a> TimelineSink<'a> {
         }
         space.iter_mut().try_for_each(|space| space.check(0, 0))?;
         let journal = Journal::create(&outputs.journal, header(context))?;
-        Ok(Self { outputs, labels: &context.model.labels, journal, space, frames: 0 })
+        let labels = &context.model.labels;
+        let mut sink = Self { outputs, labels, journal, claims: Vec::new(), space, frames: 0 };
+        for path in [&outputs.plot, &outputs.subtitles].into_iter().flatten() {
+            match claim(path) {
+                Ok(file) => sink.claims.push((path, file)),
+                Err(error) => {
+                    sink.discard();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(sink)
     }
 
-    /// Removes the journal, into which no frame came.
+    /// Removes the files, into which nothing came.
     pub fn discard(self) {
         let _ = fs::remove_file(&self.outputs.journal);
+        self.remove_empty();
+    }
+
+    fn remove_empty(&self) {
+        self.claims.iter().for_each(|(path, claim)| remove_empty(claim, path));
     }
 }
 
@@ -87,6 +105,8 @@ impl Sink for TimelineSink<'_> {
             }
             result = result.and(written);
         }
+        // What could not be written after all.
+        self.remove_empty();
         if result.is_ok() && journal::is_whole(source)? {
             // The timeline holds all of it. Left behind, the journal would only do no harm.
             let _ = fs::remove_file(source);

@@ -56,8 +56,10 @@ impl Sink for VideoSink {
     }
 
     fn finish(self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
-        outcome.recorded = self.recorder.finish()?;
-        outcome.files.push(self.path);
+        if let Some(recorded) = self.recorder.finish()? {
+            outcome.recorded = recorded;
+            outcome.files.push(self.path);
+        }
         Ok(())
     }
 }

@@ -1,0 +1,147 @@
+//! The size of a picture as its own first bytes tell it: what decoders go by, whatever a container says.
+
+/// A start of image, which a JPEG begins with.
+const JPEG: [u8; 2] = [0xff, 0xd8];
+const PNG: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+/// What a VP8 key frame has behind its tag.
+const VP8: [u8; 3] = [0x9d, 0x01, 0x2a];
+
+/// Width and height.
+pub(super) type Size = (usize, usize);
+
+/// Reads the sizes of encoded pictures, which may come in pieces.
+pub(super) enum Header {
+    Jpeg(Segments),
+    Png,
+    Vp8,
+}
+
+impl Header {
+    /// For a media type such as `image/jpeg`; `None` where a parser reads the size before the decoder, or nobody can.
+    pub(super) fn of(kind: &str) -> Option<Self> {
+        match kind {
+            "image/jpeg" => Some(Header::Jpeg(Segments::default())),
+            "image/png" => Some(Header::Png),
+            "video/x-vp8" => Some(Header::Vp8),
+            _ => None,
+        }
+    }
+
+    /// The size that the next piece of the stream tells, where it does.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Option<Size> {
+        match self {
+            Header::Jpeg(segments) => segments.read(bytes),
+            // Its first chunk: length, name, width, height.
+            Header::Png if bytes.starts_with(&PNG) => Some((big(bytes, 16, 4)?, big(bytes, 20, 4)?)),
+            // RFC 6386, 9.1: 14 bits each, and two for a scale that decoders pass over.
+            Header::Vp8 if bytes.get(3..6) == Some(&VP8) && bytes[0] & 1 == 0 => {
+                let side =
+                    |at: usize| Some(usize::from(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]) & 0x3fff));
+                Some((side(6)?, side(8)?))
+            }
+            Header::Png | Header::Vp8 => None,
+        }
+    }
+}
+
+/// A JPEG's segments up to the one with the size.
+#[derive(Default)]
+pub(super) struct Segments {
+    /// Bytes to pass over, and those of a segment that is not there as a whole.
+    skip: usize,
+    begun: Vec<u8>,
+    /// Whether the size was read, or none will come.
+    done: bool,
+}
+
+impl Segments {
+    fn read(&mut self, bytes: &[u8]) -> Option<Size> {
+        if bytes.starts_with(&JPEG) {
+            *self = Self::default();
+        }
+        if self.done {
+            return None;
+        }
+        if self.begun.is_empty() {
+            return self.scan(bytes);
+        }
+        let joined = [std::mem::take(&mut self.begun).as_slice(), bytes].concat();
+        self.scan(&joined)
+    }
+
+    fn scan(&mut self, bytes: &[u8]) -> Option<Size> {
+        let mut at = std::mem::take(&mut self.skip);
+        while let Some(&byte) = bytes.get(at) {
+            let Some(&marker) = bytes.get(at + 1) else { break };
+            if byte != 0xff || marker == 0xff {
+                at += 1;
+                continue;
+            }
+            match marker {
+                // Without a length: stuffing, restarts, begin and end.
+                0x00 | 0x01 | 0xd0..=0xd9 => at += 2,
+                // The picture's own bytes.
+                0xda => {
+                    self.done = true;
+                    return None;
+                }
+                0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
+                    let Some(height) = big(bytes, at + 5, 2) else { break };
+                    let Some(width) = big(bytes, at + 7, 2) else { break };
+                    self.done = true;
+                    return Some((width, height));
+                }
+                _ => {
+                    let Some(length) = big(bytes, at + 2, 2) else { break };
+                    at += 2 + length.max(2);
+                }
+            }
+        }
+        self.skip = at.saturating_sub(bytes.len());
+        // A few bytes at most: longer segments are passed over.
+        self.begun = bytes.get(at..).unwrap_or_default().to_vec();
+        None
+    }
+}
+
+/// A number of that many bytes, the highest first.
+fn big(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
+    Some(bytes.get(at..at + length)?.iter().fold(0, |number, &byte| number << 8 | usize::from(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A JPEG's head with comments of that many bytes before its size.
+    fn jpeg(comment: usize) -> Vec<u8> {
+        let segment = [&[0xff, 0xfe][..], &(comment as u16 + 2).to_be_bytes(), &vec![0xff; comment]].concat();
+        let size = [0xff, 0xff, 0xc2, 0, 17, 8, 0x20, 0x01, 0x40, 0x02, 3];
+        [&JPEG[..], &segment, &segment, &size, &[0xff, 0xda, 0, 12], &[7; 100]].concat()
+    }
+
+    #[test]
+    fn a_jpeg_tells_its_size_in_pieces_of_any_length() {
+        for comment in [0, 1, 65_000] {
+            let bytes = jpeg(comment);
+            for piece in [1, 2, 3, 7, 4096, bytes.len()] {
+                let mut header = Header::of("image/jpeg").unwrap();
+                let sizes: Vec<Size> = bytes.chunks(piece).filter_map(|piece| header.read(piece)).collect();
+                assert_eq!(sizes, [(0x4002, 0x2001)], "{comment} in pieces of {piece}");
+            }
+        }
+        let mut header = Header::of("image/jpeg").unwrap();
+        // Of one stream each picture is read.
+        assert_eq!([header.read(&jpeg(3)), header.read(&jpeg(5))], [Some((0x4002, 0x2001)); 2]);
+    }
+
+    #[test]
+    fn png_and_vp8_tell_theirs() {
+        let png = [&PNG[..], b"\0\0\0\x0dIHDR", &[0, 0, 0x3e, 0x80, 0, 0, 0, 16]].concat();
+        assert_eq!(Header::Png.read(&png), Some((16_000, 16)));
+        assert_eq!(Header::Png.read(&png[..20]), None);
+        let vp8 = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x7e, 0x10, 0x00];
+        assert_eq!(Header::Vp8.read(&vp8), Some((16_000, 16)));
+        assert_eq!(Header::Vp8.read(&[0x11, 0, 0, 5, 6, 7, 8, 9]), None);
+    }
+}
