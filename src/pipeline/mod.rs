@@ -3,8 +3,10 @@
 //! Two threads: `prepare` takes frames from the source and asks the engine; `present`, the caller's own, waits for the
 //! answers in order, labels, and hands the frames to the sinks. Between them is one bounded channel.
 
+mod context;
 mod disk_space;
 mod event_buffer;
+mod outcome;
 pub(crate) mod overlay_renderer;
 mod prepare;
 mod present;
@@ -13,20 +15,13 @@ mod sinks;
 mod source;
 mod stride;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::bounded;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use crate::board::Post;
-use crate::board::status::Latency;
 use crate::error::{Error, Result};
-use crate::events::announcer::Announcer;
 use crate::inference::engine::Engine;
-use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::jobs::Job;
 use crate::labels::decision::Decider;
@@ -34,112 +29,18 @@ use crate::labels::labeler::Labeler;
 use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
 use crate::media::faults::Faults;
-use crate::media::recorder::Recorded;
-use crate::printable;
-use crate::report::journal::{AutoStride, Balance, Header, ModelName, Record};
 use crate::report::summary::Gaps;
-use crate::shutdown::Shutdown;
+pub use context::StreamContext;
+pub use outcome::Outcome;
 use prepare::{End, Preparer};
 use present::Presenter;
-use sinks::Sinks;
+use sinks::set::Sinks;
 use source::{CameraSource, ClipSource, FrameSource};
 
 /// Frames of a camera that wait for their answers. Few, as each is a frame's delay.
 const PENDING_LIVE: usize = 4;
 /// Frames of a clip that may wait besides, where not all are analysed.
 const PENDING_HELD: usize = 16;
-
-/// What a stream needs from outside.
-pub struct StreamContext<'a> {
-    pub job: &'a Job,
-    pub model: &'a Model,
-    pub engine: &'a Engine,
-    pub state: &'a Arc<Post>,
-    pub shutdown: &'a Shutdown,
-    /// Who is told of events, if anybody is.
-    pub announcer: Option<&'a Announcer>,
-    /// Whether the pictures are shown in a window.
-    pub display: bool,
-}
-
-/// How a stream ended, with what it found. The files are closed either way.
-pub struct Outcome {
-    pub began: Instant,
-    pub balance: Balance,
-    /// From the start to the closed video.
-    pub wall: Duration,
-    /// End of the last labelled frame, in nanoseconds.
-    pub position: u64,
-    /// Whether the input was analysed to its end. A camera has none, and is complete when the user stops it.
-    pub complete: bool,
-    /// Set where the user stopped the run before a clip's end.
-    pub interrupted: bool,
-    /// The first thing that went wrong on the way; what came before it is in the files.
-    pub error: Option<Error>,
-    pub intervals: u64,
-    pub gaps: Gaps,
-    /// Gaps that are too long to be filled in an AVI.
-    pub long_gaps: u64,
-    /// What `--stride auto` chose last on a clip, with the agreement it measured.
-    pub stride: Option<(u64, f64)>,
-    pub latency: Latency,
-    pub reconnects: u64,
-    pub stalls: u64,
-    /// GStreamer's decoder of a clip.
-    pub decoder: Option<String>,
-    /// What was done to a clip's video to keep an AVI's rate.
-    pub recorded: Recorded,
-    /// The files of a clip.
-    pub files: Vec<PathBuf>,
-    /// A camera's videos, those that failed, and pictures that were left out.
-    pub videos: u64,
-    pub video_failures: u64,
-    pub pictures_skipped: u64,
-}
-
-impl Outcome {
-    fn new(began: Instant) -> Self {
-        Self {
-            began,
-            balance: Balance::default(),
-            wall: Duration::ZERO,
-            position: 0,
-            complete: false,
-            interrupted: false,
-            error: None,
-            intervals: 0,
-            gaps: Gaps::default(),
-            long_gaps: 0,
-            stride: None,
-            latency: Latency::default(),
-            reconnects: 0,
-            stalls: 0,
-            decoder: None,
-            recorded: Recorded::default(),
-            files: Vec::new(),
-            videos: 0,
-            video_failures: 0,
-            pictures_skipped: 0,
-        }
-    }
-
-    /// Frames labelled in a second of real time.
-    pub fn frames_per_second(&self) -> f64 {
-        (self.balance.analysed + self.balance.held) as f64 / self.wall.as_secs_f64().max(1e-9)
-    }
-
-    /// The last record of a journal.
-    fn record(&self, auto_stride: Option<AutoStride>) -> Record {
-        Record::End {
-            frames: self.balance.clone(),
-            wall_s: self.wall.as_secs_f64(),
-            frames_per_second: self.frames_per_second(),
-            reconnects: self.reconnects,
-            auto_stride,
-            complete: self.complete,
-        }
-    }
-}
 
 /// A source with the sinks of its stream.
 struct Stream<'a> {
@@ -162,7 +63,7 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
     let Stream { source, sinks, began, faults, decoder } = open(context)?;
     let live = job.live.is_some();
     let option = job.labelling.stride;
-    let stride = stride::policy(option, live.then(|| engine.live()));
+    let stride = stride::select(option, live.then(|| engine.live()));
     let preparer = Preparer {
         source,
         client: engine.client(live),
@@ -272,26 +173,4 @@ pub fn check_absent(job: &Job) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// How the run is set up, as its files tell it.
-fn header(context: &StreamContext) -> Header {
-    let StreamContext { job, model, engine, .. } = context;
-    let labelling = &job.labelling;
-    Header {
-        input: printable::path(&job.input),
-        started: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
-        model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
-        action: labelling.action.clone(),
-        window: labelling.window.unwrap_or(model.window),
-        threshold: labelling.threshold.unwrap_or(model.threshold),
-        hysteresis: labelling.hysteresis,
-        stride: match labelling.stride {
-            Stride::Every(stride) => stride.into(),
-            Stride::Auto => "auto".into(),
-        },
-        device: engine.device().to_string(),
-        opened: None,
-        opened_ms: None,
-    }
 }

@@ -11,7 +11,7 @@ use crate::inference::preprocess::Preprocessor;
 use crate::media::frame::Frame;
 use crate::media::supervisor::Reason;
 use crate::pipeline::source::{FrameSource, SourceEvent};
-use crate::pipeline::stride::{Load, StridePolicy};
+use crate::pipeline::stride::policy::{Load, StridePolicy};
 use crate::shutdown::Shutdown;
 
 /// How often a wait for a frame looks whether to stop.

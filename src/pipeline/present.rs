@@ -11,10 +11,11 @@ use crate::labels::labeler::Labeler;
 use crate::media::frame::Frame;
 use crate::media::recorder::LONGEST_FILL;
 use crate::media::supervisor::Reason;
-use crate::pipeline::Outcome;
+use crate::pipeline::outcome::Outcome;
 use crate::pipeline::prepare::Message;
-use crate::pipeline::sinks::{Gap, Loss, Sinks};
-use crate::pipeline::stride::{self, StridePolicy};
+use crate::pipeline::sinks::set::Sinks;
+use crate::pipeline::sinks::sink::{Gap, Loss};
+use crate::pipeline::stride::policy::{Labeled, StridePolicy};
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
 
@@ -78,7 +79,7 @@ impl Presenter<'_> {
         self.sinks.frame(frame, decision, shown, label.smoothed, label.open)?;
         self.progress.ledger.labelled(analysed);
         let prediction = analysed.then(|| self.labeler.prediction());
-        self.stride.labeled(stride::Outcome { pts, prediction, decision, before, delay: arrival.elapsed() });
+        self.stride.labeled(Labeled { pts, prediction, decision, before, delay: arrival.elapsed() });
         Ok(())
     }
 

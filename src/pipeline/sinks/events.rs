@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::events::announcer::Announcer;
 use crate::events::event::{Event, rfc3339};
 use crate::labels::intervals::Interval;
-use crate::pipeline::StreamContext;
-use crate::pipeline::sinks::{LabeledFrame, Loss, Sink};
+use crate::pipeline::context::StreamContext;
+use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Sink};
 use crate::report::{milliseconds, rounded};
 
 /// Emits the events of one stream.

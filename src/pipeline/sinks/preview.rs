@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::board::Post;
 use crate::error::Result;
 use crate::media::encoder::Encoder;
-use crate::pipeline::sinks::{LabeledFrame, Rendered, Sink};
+use crate::pipeline::sinks::sink::{LabeledFrame, Rendered, Sink};
 
 /// Time between pictures at least: a clip that is worked off faster than it is long need not be shown whole.
 const SPACING: Duration = Duration::from_millis(30);

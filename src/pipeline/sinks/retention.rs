@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::cameras::Record;
 use crate::error::Result;
 use crate::pipeline::sinks::open_files::OpenFiles;
-use crate::pipeline::sinks::{LabeledFrame, Sink};
+use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 use crate::settings::Keep;
 
 /// How the files of a live run end.

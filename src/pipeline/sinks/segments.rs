@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::recorder::{Container, Recorder};
 use crate::media::source::Facts;
-use crate::pipeline::Outcome;
 use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::event_buffer::EventBuffer;
+use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{Schedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
-use crate::pipeline::sinks::{LabeledFrame, Loss, Rendered, Sink};
+use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Rendered, Sink};
 use crate::report::{claim, remove_empty};
 
 /// Records a camera.

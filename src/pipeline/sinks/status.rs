@@ -8,8 +8,9 @@ use crate::board::Post;
 use crate::board::status::{Delays, Meter};
 use crate::error::Result;
 use crate::labels::intervals::Interval;
-use crate::pipeline::sinks::{Gap, LabeledFrame, Loss, Sink};
-use crate::pipeline::{Outcome, StreamContext};
+use crate::pipeline::context::StreamContext;
+use crate::pipeline::outcome::Outcome;
+use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
 
 /// Keeps a stream's state up to date.
 pub struct StatusSink<'a> {

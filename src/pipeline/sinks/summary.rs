@@ -6,8 +6,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::Result;
-use crate::pipeline::sinks::Sink;
-use crate::pipeline::{Outcome, StreamContext};
+use crate::pipeline::context::StreamContext;
+use crate::pipeline::outcome::Outcome;
+use crate::pipeline::sinks::sink::Sink;
 use crate::printable;
 use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
 

@@ -1,15 +1,16 @@
 //! What a clip leaves to read: the journal while it goes, and from it timeline, plot and subtitles at its end.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::Path;
+use std::rc::Rc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::Outputs;
 use crate::labels::intervals::Interval;
-use crate::media::source::Facts;
-use crate::pipeline::disk_space::DiskSpace;
-use crate::pipeline::sinks::{Gap, LabeledFrame, Sink};
-use crate::pipeline::{Outcome, StreamContext, header};
+use crate::pipeline::context::{StreamContext, header};
+use crate::pipeline::outcome::Outcome;
+use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Sink};
 use crate::report::journal::{self, AutoStride, Journal, LabelledInterval, Record};
 use crate::report::{claim, milliseconds, plot, remove_empty, subtitles, timeline};
 
@@ -20,31 +21,18 @@ pub struct TimelineSink<'a> {
     journal: Journal,
     /// Held so that no other run writes to the plot or the subtitles. The journal's own is the timeline's too.
     claims: Vec<(&'a Path, File)>,
-    space: Vec<DiskSpace>,
-    frames: u64,
+    /// Bytes of the journal so far, for those who watch the disk.
+    written: Rc<Cell<u64>>,
 }
 
 impl<'a> TimelineSink<'a> {
     /// # Errors
-    /// Usage, where one of the clip's files could not be written; failed, where the disk is full.
-    pub fn create(context: &StreamContext<'a>, facts: &Facts) -> Result<Self> {
+    /// Usage, where another run writes to one of the files; failed, where the journal cannot be written.
+    pub fn create(context: &StreamContext<'a>, written: Rc<Cell<u64>>) -> Result<Self> {
         let outputs = &context.job.outputs;
-        for path in outputs.files().chain([outputs.journal.as_path()]) {
-            make_folder(path)?;
-            check_writable(path)?;
-        }
-        let folders = outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent);
-        let pixels = facts.layout.width * facts.layout.height;
-        let mut space: Vec<DiskSpace> = Vec::new();
-        for folder in folders {
-            if space.iter().all(|space| !space.watches(folder)) {
-                space.push(DiskSpace::new(folder, pixels));
-            }
-        }
-        space.iter_mut().try_for_each(|space| space.check(0, 0))?;
         let journal = Journal::create(&outputs.journal, header(context))?;
         let labels = &context.model.labels;
-        let mut sink = Self { outputs, labels, journal, claims: Vec::new(), space, frames: 0 };
+        let mut sink = Self { outputs, labels, journal, claims: Vec::new(), written };
         for path in [&outputs.plot, &outputs.subtitles].into_iter().flatten() {
             match claim(path) {
                 Ok(file) => sink.claims.push((path, file)),
@@ -70,10 +58,9 @@ impl<'a> TimelineSink<'a> {
 
 impl Sink for TimelineSink<'_> {
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
-        self.frames += 1;
-        let (frames, bytes) = (self.frames, self.journal.bytes());
-        self.space.iter_mut().try_for_each(|space| space.check(frames, bytes))?;
-        self.journal.append(&labeled.record())
+        self.journal.append(&labeled.record())?;
+        self.written.set(self.journal.bytes());
+        Ok(())
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
@@ -113,27 +100,4 @@ impl Sink for TimelineSink<'_> {
         }
         result
     }
-}
-
-/// Refuses a file that could not be written, before any work is done for it.
-fn check_writable(path: &Path) -> Result<()> {
-    let existed = path.exists();
-    fs::OpenOptions::new().append(true).create(true).open(path).map_err(|cause| {
-        Error::usage(format!("{}: cannot be written", path.display()))
-            .because(cause)
-            .remedy("choose a folder that can be written to")
-    })?;
-    if !existed {
-        let _ = fs::remove_file(path);
-    }
-    Ok(())
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    fs::create_dir_all(folder).map_err(|cause| {
-        Error::usage(format!("{}: the folder cannot be made", folder.display()))
-            .because(cause)
-            .remedy("choose a folder that can be written to")
-    })
 }

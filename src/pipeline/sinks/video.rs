@@ -8,8 +8,9 @@ use crate::media::frame::{Canvas, Easel};
 use crate::media::recorder::Recorder;
 use crate::media::rhythm::constant_rate;
 use crate::media::source::Facts;
-use crate::pipeline::sinks::{LabeledFrame, Sink};
-use crate::pipeline::{Outcome, StreamContext};
+use crate::pipeline::context::StreamContext;
+use crate::pipeline::outcome::Outcome;
+use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 use crate::report::{claim, remove_empty};
 
 /// One file from the first frame to the last.

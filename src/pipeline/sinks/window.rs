@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 use crate::error::{Error, Result};
 use crate::media::frame::Drawn;
 use crate::media::window::{Key, Screen, Window};
-use crate::pipeline::StreamContext;
+use crate::pipeline::context::StreamContext;
 use crate::pipeline::schedule::stamped;
-use crate::pipeline::sinks::{LabeledFrame, Rendered, Sink};
+use crate::pipeline::sinks::sink::{LabeledFrame, Rendered, Sink};
 use crate::report;
 use crate::shutdown::Shutdown;
 

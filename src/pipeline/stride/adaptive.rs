@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::pipeline::stride::{Load, Outcome, StridePolicy};
+use crate::pipeline::stride::policy::{Labeled, Load, StridePolicy};
 
 /// How often the stride is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ impl StridePolicy for AdaptiveStride {
         control.look(&self.latency, load.at, load.waiting, load.capacity, load.dropped)
     }
 
-    fn labeled(&self, frame: Outcome<'_>) {
+    fn labeled(&self, frame: Labeled<'_>) {
         self.latency.add(frame.delay, frame.prediction.is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::labels::stride::Trial;
-use crate::pipeline::stride::{Load, Outcome, StridePolicy};
+use crate::pipeline::stride::policy::{Labeled, Load, StridePolicy};
 
 const SECOND: u64 = 1_000_000_000;
 /// How long every frame is analysed before the first choice, and before each later one.
@@ -60,7 +60,7 @@ impl StridePolicy for CalibratedStride {
         matches!(self.calibration().phase, Phase::Awaiting)
     }
 
-    fn labeled(&self, frame: Outcome<'_>) {
+    fn labeled(&self, frame: Labeled<'_>) {
         if let Some(stride) = self.calibration().labeled(frame) {
             self.stride.store(stride, Ordering::Relaxed);
         }
@@ -73,7 +73,7 @@ impl StridePolicy for CalibratedStride {
 
 impl Calibration {
     /// Returns the stride that holds from now on, where it changes.
-    fn labeled(&mut self, Outcome { pts, prediction, decision, before, .. }: Outcome<'_>) -> Option<u64> {
+    fn labeled(&mut self, Labeled { pts, prediction, decision, before, .. }: Labeled<'_>) -> Option<u64> {
         let Some(prediction) = prediction else {
             // A frame that was still on its way when the stride changed spoils a measurement.
             if !matches!(self.phase, Phase::Holding { .. }) {
@@ -138,7 +138,7 @@ mod tests {
             let (pts, end) = (i * SECOND / 10, (i + 1) * SECOND / 10);
             let decision = labeler.frame(Some(prediction.to_vec()), pts, end).unwrap().decision;
             let prediction = analysed.then_some(prediction.as_slice());
-            policy.labeled(Outcome { pts, prediction, decision, before, delay: Duration::ZERO });
+            policy.labeled(Labeled { pts, prediction, decision, before, delay: Duration::ZERO });
         }
         strides
     }

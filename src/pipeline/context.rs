@@ -1,0 +1,51 @@
+//! What a stream is given.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::board::Post;
+use crate::events::announcer::Announcer;
+use crate::inference::engine::Engine;
+use crate::inference::model::Model;
+use crate::jobs::Job;
+use crate::labels::stride::Stride;
+use crate::printable;
+use crate::report::journal::{Header, ModelName};
+use crate::shutdown::Shutdown;
+
+/// What a stream needs from outside.
+pub struct StreamContext<'a> {
+    pub job: &'a Job,
+    pub model: &'a Model,
+    pub engine: &'a Engine,
+    pub state: &'a Arc<Post>,
+    pub shutdown: &'a Shutdown,
+    /// Who is told of events, if anybody is.
+    pub announcer: Option<&'a Announcer>,
+    /// Whether the pictures are shown in a window.
+    pub display: bool,
+}
+
+/// How the run is set up, as its files tell it.
+pub(super) fn header(context: &StreamContext) -> Header {
+    let StreamContext { job, model, engine, .. } = context;
+    let labelling = &job.labelling;
+    Header {
+        input: printable::path(&job.input),
+        started: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
+        action: labelling.action.clone(),
+        window: labelling.window.unwrap_or(model.window),
+        threshold: labelling.threshold.unwrap_or(model.threshold),
+        hysteresis: labelling.hysteresis,
+        stride: match labelling.stride {
+            Stride::Every(stride) => stride.into(),
+            Stride::Auto => "auto".into(),
+        },
+        device: engine.device().to_string(),
+        opened: None,
+        opened_ms: None,
+    }
+}

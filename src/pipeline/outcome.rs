@@ -1,0 +1,89 @@
+//! How a stream ended.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::board::status::Latency;
+use crate::error::Error;
+use crate::media::recorder::Recorded;
+use crate::report::journal::{AutoStride, Balance, Record};
+use crate::report::summary::Gaps;
+
+/// How a stream ended, with what it found. The files are closed either way.
+pub struct Outcome {
+    pub began: Instant,
+    pub balance: Balance,
+    /// From the start to the closed video.
+    pub wall: Duration,
+    /// End of the last labelled frame, in nanoseconds.
+    pub position: u64,
+    /// Whether the input was analysed to its end. A camera has none, and is complete when the user stops it.
+    pub complete: bool,
+    /// Set where the user stopped the run before a clip's end.
+    pub interrupted: bool,
+    /// The first thing that went wrong on the way; what came before it is in the files.
+    pub error: Option<Error>,
+    pub intervals: u64,
+    pub gaps: Gaps,
+    /// Gaps that are too long to be filled in an AVI.
+    pub long_gaps: u64,
+    /// What `--stride auto` chose last on a clip, with the agreement it measured.
+    pub stride: Option<(u64, f64)>,
+    pub latency: Latency,
+    pub reconnects: u64,
+    pub stalls: u64,
+    /// GStreamer's decoder of a clip.
+    pub decoder: Option<String>,
+    /// What was done to a clip's video to keep an AVI's rate.
+    pub recorded: Recorded,
+    /// The files of a clip.
+    pub files: Vec<PathBuf>,
+    /// A camera's videos, those that failed, and pictures that were left out.
+    pub videos: u64,
+    pub video_failures: u64,
+    pub pictures_skipped: u64,
+}
+
+impl Outcome {
+    pub(super) fn new(began: Instant) -> Self {
+        Self {
+            began,
+            balance: Balance::default(),
+            wall: Duration::ZERO,
+            position: 0,
+            complete: false,
+            interrupted: false,
+            error: None,
+            intervals: 0,
+            gaps: Gaps::default(),
+            long_gaps: 0,
+            stride: None,
+            latency: Latency::default(),
+            reconnects: 0,
+            stalls: 0,
+            decoder: None,
+            recorded: Recorded::default(),
+            files: Vec::new(),
+            videos: 0,
+            video_failures: 0,
+            pictures_skipped: 0,
+        }
+    }
+
+    /// Frames labelled in a second of real time.
+    pub fn frames_per_second(&self) -> f64 {
+        (self.balance.analysed + self.balance.held) as f64 / self.wall.as_secs_f64().max(1e-9)
+    }
+
+    /// The last record of a journal.
+    pub(super) fn record(&self, auto_stride: Option<AutoStride>) -> Record {
+        Record::End {
+            frames: self.balance.clone(),
+            wall_s: self.wall.as_secs_f64(),
+            frames_per_second: self.frames_per_second(),
+            reconnects: self.reconnects,
+            auto_stride,
+            complete: self.complete,
+        }
+    }
+}

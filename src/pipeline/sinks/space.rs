@@ -1,0 +1,44 @@
+//! Ends a clip's run while there is still room to close its files. The first of the sinks, so that a frame for which there
+//! is no room reaches none of them.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::error::Result;
+use crate::jobs::Outputs;
+use crate::media::source::Facts;
+use crate::pipeline::disk_space::DiskSpace;
+use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
+
+/// Watches the disks of all files.
+pub struct SpaceSink {
+    disks: Vec<DiskSpace>,
+    frames: u64,
+    /// Bytes of the journal so far.
+    journal: Rc<Cell<u64>>,
+}
+
+impl SpaceSink {
+    /// # Errors
+    /// Failed, where a disk is full already.
+    pub fn new(outputs: &Outputs, facts: &Facts, journal: Rc<Cell<u64>>) -> Result<Self> {
+        let pixels = facts.layout.width * facts.layout.height;
+        let mut disks: Vec<DiskSpace> = Vec::new();
+        for folder in outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent) {
+            if disks.iter().all(|disk| !disk.watches(folder)) {
+                disks.push(DiskSpace::new(folder, pixels));
+            }
+        }
+        disks.iter_mut().try_for_each(|disk| disk.check(0, 0))?;
+        Ok(Self { disks, frames: 0, journal })
+    }
+}
+
+impl Sink for SpaceSink {
+    fn frame(&mut self, _frame: &LabeledFrame) -> Result<()> {
+        self.frames += 1;
+        let (frames, journal) = (self.frames, self.journal.get());
+        self.disks.iter_mut().try_for_each(|disk| disk.check(frames, journal))
+    }
+}
