@@ -56,7 +56,8 @@ pub fn signal(process: u32, name: &str) {
 
 /// A run that watches cameras and tells its state in JSON every second.
 pub struct Watch {
-    child: Child,
+    /// None once its end was waited for. A test that fails must not leave it behind.
+    child: Option<Child>,
     lines: BufReader<ChildStderr>,
     pub log: Vec<Value>,
 }
@@ -74,11 +75,11 @@ impl Watch {
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let lines = BufReader::new(child.stderr.take().expect("a pipe"));
-        Self { child, lines, log: Vec::new() }
+        Self { child: Some(child), lines, log: Vec::new() }
     }
 
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// Reads the log until a status of the stream is as wanted.
@@ -103,7 +104,7 @@ impl Watch {
 
     /// Ends the run as a user does; returns what it printed, and how long it took to end.
     pub fn stop(self, name: &str) -> (Finished, Duration) {
-        signal(self.child.id(), name);
+        signal(self.id(), name);
         self.finish()
     }
 
@@ -112,9 +113,18 @@ impl Watch {
         let began = Instant::now();
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut self.lines, &mut rest).expect("the log is text");
-        let output = self.child.wait_with_output().expect("it ends");
+        let output = self.child.take().expect("it runs").wait_with_output().expect("it ends");
         let finished = Finished { stderr: rest, ..Finished::from(output) };
         (finished, began.elapsed())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
