@@ -33,8 +33,8 @@ pub fn install() -> Result<PrometheusHandle> {
 /// Reads the board and the process into the gauges and counters.
 pub(super) fn gather(board: &Board, clients: usize) {
     board.posts.iter().for_each(|post| gather_stream(post));
-    gauge!("livelabel_start_time_seconds").set(board.started.unix_timestamp() as f64);
-    gauge!("livelabel_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("process_start_time_seconds").set(board.started.unix_timestamp() as f64);
+    gauge!("livelabel_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("livelabel_web_connections").set(clients as f64);
     gather_process();
 }
@@ -63,7 +63,7 @@ fn gather_stream(post: &Post) {
     counter!("livelabel_stalls_total", &stream).absolute(status.stalls);
     counter!("livelabel_gaps_total", &stream).absolute(status.gaps);
     counter!("livelabel_written_bytes_total", &stream).absolute(post.progress.written.get());
-    gauge!("livelabel_watchers", &stream).set(post.pictures.watchers() as f64);
+    gauge!("livelabel_viewers", &stream).set(post.pictures.watchers() as f64);
 
     let smoothed = post.smoothed().filter(|_| status.state == State::Running);
     for (class, label) in post.subject.labels.iter().enumerate() {
@@ -81,14 +81,14 @@ fn gather_process() {
         line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
     };
     if let Some(kibibytes) = number("VmRSS:") {
-        gauge!("livelabel_resident_memory_bytes").set(1024.0 * kibibytes);
+        gauge!("process_resident_memory_bytes").set(1024.0 * kibibytes);
     }
     if let Some(threads) = number("Threads:") {
-        gauge!("livelabel_threads").set(threads);
+        gauge!("process_threads").set(threads);
     }
     if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
         // One of them is the folder that is being read.
-        gauge!("livelabel_open_files").set(files.count().saturating_sub(1) as f64);
+        gauge!("process_open_fds").set(files.count().saturating_sub(1) as f64);
     }
 }
 
@@ -118,11 +118,11 @@ fn describe() {
     describe_gauge!("livelabel_label", "1 for the label that is shown, 0 for the others.");
     describe_gauge!("livelabel_confidence_ratio", "Smoothed confidence of each label; NaN while no pictures come.");
     describe_counter!("livelabel_written_bytes_total", Unit::Bytes, "Bytes of video written.");
-    describe_gauge!("livelabel_watchers", "Clients that pictures of the stream are made for.");
+    describe_gauge!("livelabel_viewers", "Clients that pictures of the stream are made for.");
     describe_gauge!("livelabel_web_connections", "Connections to this server, 128 at most.");
-    describe_gauge!("livelabel_start_time_seconds", Unit::Seconds, "When the run began, in seconds since 1970.");
-    describe_gauge!("livelabel_info", "Always 1, with the program's version.");
-    describe_gauge!("livelabel_resident_memory_bytes", Unit::Bytes, "Memory that the process holds.");
-    describe_gauge!("livelabel_threads", "Threads of the process.");
-    describe_gauge!("livelabel_open_files", "Files and sockets that the process holds open.");
+    describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the run began, in seconds since 1970.");
+    describe_gauge!("livelabel_build_info", "Always 1, with the program's version.");
+    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory that the process holds.");
+    describe_gauge!("process_threads", "Threads of the process.");
+    describe_gauge!("process_open_fds", "Files and sockets that the process holds open.");
 }

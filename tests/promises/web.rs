@@ -170,9 +170,10 @@ fn metrics_and_health_tell_what_became_of_an_oddly_named_camera() {
     let videos: u64 = files(&program, ".mkv").iter().map(|path| path.metadata().unwrap().len()).sum();
     let written = metrics.get("livelabel_written_bytes_total", &named);
     assert!((written - videos as f64).abs() < 20_000.0, "{written} of {videos}");
-    for name in ["resident_memory_bytes", "threads", "open_files", "web_connections", "start_time_seconds"] {
-        assert!(metrics.get(&format!("livelabel_{name}"), &[]) > 0.0, "{name}");
+    for name in ["process_resident_memory_bytes", "process_threads", "process_open_fds", "process_start_time_seconds"] {
+        assert!(metrics.get(name, &[]) > 0.0, "{name}");
     }
+    assert!(metrics.get("livelabel_web_connections", &[]) > 0.0);
     let journals = files(&program, ".timeline.jsonl");
     let name = journals[0].file_name().unwrap().to_str().unwrap();
     assert!(name.starts_with("Tür \"A\"\\ -1 ..-🍳-2"), "{name}");
@@ -205,7 +206,7 @@ fn slow_clients_slow_nothing_and_one_that_never_reads_is_dropped() {
     let site = Site::of(&mut watch);
     is_running(site, "test");
     let slow: Vec<_> = (0..50).map(|_| site.open("/pictures")).collect();
-    let watchers = |site: Site| site.metrics().get("livelabel_watchers", &[("stream", "test")]);
+    let watchers = |site: Site| site.metrics().get("livelabel_viewers", &[("stream", "test")]);
     site.until("50 watch", watchers, |&count| count == 50.0);
     let reading = std::thread::spawn(move || {
         let mut slow = slow;

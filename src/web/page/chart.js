@@ -14,7 +14,7 @@ export class Chart {
     this.history = history;
     this.live = live;
     this.seek = seek;
-    this.epoch = 0;
+    this.start = 0;
     this.from = 0;
     this.to = 60e3;
     this.threshold = 0;
@@ -41,13 +41,13 @@ export class Chart {
   }
 
   // uPlot counts in seconds: of UTC for a camera, of the clip for a recording.
-  toX = ms => (this.live ? this.epoch : 0) / 1000 + ms / 1000;
-  toMs = x => x * 1000 - (this.live ? this.epoch : 0);
-  tell = ms => (this.live ? clock(this.epoch + ms) : moment(ms));
+  toX = ms => (this.live ? this.start : 0) / 1000 + ms / 1000;
+  toMs = x => x * 1000 - (this.live ? this.start : 0);
+  tell = ms => (this.live ? clock(this.start + ms) : moment(ms));
 
   /** Shows what the history holds, between two moments. */
-  update({ from, to, epoch, threshold }) {
-    Object.assign(this, { from, to, epoch, threshold });
+  update({ from, to, start, threshold }) {
+    Object.assign(this, { from, to, start, threshold });
     const lines = this.history.lines();
     this.empty.hidden = this.history.rows.length > 0;
     this.element.setAttribute('aria-valuemin', Math.round(from));

@@ -120,7 +120,7 @@ export class Large {
       const answer = await fetch(`/api/streams/${encodeURIComponent(this.name)}/timeline`, { signal, cache: 'no-store' });
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       const timeline = await answer.json();
-      this.epoch = Date.parse(timeline.epoch) || 0;
+      this.start = Date.parse(timeline.start_time) || 0;
       this.history.load(timeline);
       for (const news of this.early) this.history.add(news);
       this.loaded = true;
@@ -252,12 +252,12 @@ export class Large {
     if (live) {
       // Where pictures come, the last one is now; where they do not, the clock goes on.
       to = history.last + (this.arrived ? performance.now() - this.arrived : 0);
-      if (stream.state !== 'running') to = Math.max(to, this.board.now() - this.epoch);
+      if (stream.state !== 'running') to = Math.max(to, this.board.now() - this.start);
       if (this.board.away) to = history.last;
       const eldest = history.rows[0]?.[0] ?? to;
       from = Math.max(to - minutes * 60e3, Math.min(eldest, to - SHORTEST));
     }
-    this.chart.update({ from, to, epoch: this.epoch, threshold: stream.threshold });
+    this.chart.update({ from, to, start: this.start, threshold: stream.threshold });
     if (this.player) this.chart.mark(this.player.position);
   }
 
@@ -297,7 +297,7 @@ export class Large {
     const swatch = element('i', { className: 'swatch' });
     swatch.style.background = colour(Math.max(0, this.history.labels.indexOf(interval.label)));
     const label = element('bdi', { textContent: interval.label, title: interval.label });
-    const begin = this.live ? clock(this.epoch + interval.start, this.board.now()) : moment(interval.start);
+    const begin = this.live ? clock(this.start + interval.start, this.board.now()) : moment(interval.start);
     const named = element('td', { className: 'named' });
     if (this.player) {
       const open = element('button', { type: 'button', className: 'open', 'aria-label': `${interval.label} at ${begin}: show its start` }, swatch, label);
