@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -88,7 +89,7 @@ pub fn measure(clip: &Path, model: &Model, demand: Demand) -> Result<Report> {
     let first = sample.first().ok_or_else(|| Error::input(format!("{}: has no frames", clip.display())))?;
     let layout = first.facts().layout;
     let (draw, drawn) = draw(&sample, frames)?;
-    let engine = Engine::start(model, demand)?;
+    let engine = Engine::start(model, demand, Arc::new(|| false))?;
     let stages = Stages {
         decode,
         scale: scale(&sample, model, frames)?,
@@ -158,7 +159,7 @@ fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> 
     };
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
-    let engine = Engine::start(model, demand)?;
+    let engine = Engine::start(model, demand, Arc::new(|| false))?;
     let post = analyzer::post(job, model, false);
     let context = Context {
         job,

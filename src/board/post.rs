@@ -13,6 +13,7 @@ use crate::labels::intervals::Interval;
 use crate::labels::verdict::Verdict;
 use crate::media::encoder::{Encoded, Taps};
 use crate::report::milliseconds;
+use crate::utc;
 
 /// A stream that is connected and brings nothing is told as stalled after this time, or after this many of its frames'
 /// intervals.
@@ -63,7 +64,7 @@ impl Post {
 
     /// The stream's time 0 is now, at `instant`.
     pub fn begin(&self, instant: Instant) {
-        let _ = self.epoch.set((OffsetDateTime::now_utc() - instant.elapsed(), instant));
+        let _ = self.epoch.set((utc::ago(instant.elapsed()), instant));
     }
 
     /// The UTC of the stream's time 0.
@@ -88,7 +89,7 @@ impl Post {
             let silence = arrival.elapsed();
             if silence > usual.max(SILENCE) {
                 status.state = State::Stalled;
-                status.since = Some(OffsetDateTime::now_utc() - silence);
+                status.since = Some(utc::ago(silence));
             }
         }
         status

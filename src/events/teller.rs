@@ -6,10 +6,11 @@ use time::OffsetDateTime;
 
 use crate::board::Subject;
 use crate::events::announcer::Announcer;
-use crate::events::event::{Event, rfc3339};
+use crate::events::event::Event;
 use crate::labels::intervals::Interval;
 use crate::labels::verdict::Verdict;
 use crate::report::{milliseconds, rounded};
+use crate::utc;
 
 /// One stream's voice; says nothing where nobody is to be told.
 pub struct Teller<'a> {
@@ -35,11 +36,11 @@ impl<'a> Teller<'a> {
         let Some(announcer) = self.announcer else { return };
         let (stream, ms, time) = (self.subject.name.as_str(), milliseconds(pts), self.utc(pts));
         if std::mem::take(&mut self.away) {
-            announcer.tell(&Event::Back { stream, ms, time: rfc3339(time) });
+            announcer.tell(&Event::Back { stream, ms, time: utc::milliseconds(time) });
         }
         if verdict.shown && !std::mem::replace(&mut self.open, true) {
             let (label, confidence) = (&self.subject.labels[verdict.class], rounded(verdict.confidence));
-            announcer.tell(&Event::Start { stream, label, ms, time: rfc3339(time), confidence });
+            announcer.tell(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
         }
     }
 
@@ -51,7 +52,7 @@ impl<'a> Teller<'a> {
             stream: &self.subject.name,
             label: &self.subject.labels[interval.class],
             ms: milliseconds(interval.end),
-            time: rfc3339(self.utc(interval.end)),
+            time: utc::milliseconds(self.utc(interval.end)),
             start_ms: milliseconds(interval.start),
             mean: rounded(interval.mean),
             peak: rounded(interval.peak),
@@ -62,16 +63,16 @@ impl<'a> Teller<'a> {
     pub fn lost(&mut self, at: u64, reason: &str) {
         let Some(announcer) = self.announcer else { return };
         if !std::mem::replace(&mut self.away, true) {
-            let (stream, time) = (&self.subject.name, rfc3339(self.utc(at)));
+            let (stream, time) = (&self.subject.name, utc::milliseconds(self.utc(at)));
             announcer.tell(&Event::Lost { stream, ms: milliseconds(at), time, reason });
         }
     }
 
     /// A moment of the stream in UTC; of a clip, now. What lies between is measured by the clock that is never set.
     fn utc(&self, at: u64) -> OffsetDateTime {
-        let now = OffsetDateTime::now_utc();
+        let now = utc::now();
         let Some(began) = self.began else { return now };
         // The end of a picture may lie ahead.
-        now + time::Duration::nanoseconds(at as i64 - began.elapsed().as_nanos() as i64)
+        now.saturating_add(time::Duration::nanoseconds(at as i64 - began.elapsed().as_nanos() as i64))
     }
 }

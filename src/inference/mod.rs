@@ -14,3 +14,4 @@ pub mod rounding;
 pub mod runtime;
 pub mod session;
 pub mod slices;
+pub mod watchdog;

@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::board::Post;
 use crate::board::status::{Latency, Status};
 use crate::cameras::{Live, Record as Plan};
@@ -28,6 +25,7 @@ use crate::stream::recording::Recording;
 use crate::stream::retention::Retention;
 use crate::stream::segments::{Segments, stamped};
 use crate::stream::viewing::Viewing;
+use crate::utc;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How the names of journals end.
@@ -82,7 +80,7 @@ impl Keeping {
         }
         // Before this run has written anything.
         let retention = plan.keep.map(|keep| Retention::new(&plan.folder, &plan.stem, keep));
-        let now = OffsetDateTime::now_utc();
+        let now = utc::now();
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header.clone() };
         let path = stamped(&plan.folder, &plan.stem, now, JOURNAL);
@@ -223,11 +221,11 @@ impl Keeping {
 
     /// Begins new files where it is time, and deletes what is beyond `--keep`.
     fn rotate(&mut self) {
-        let now = OffsetDateTime::now_utc();
+        let now = utc::now();
         let recording = self.recording.rotate(now);
         if self.segments.due(now) {
             let path = stamped(&self.plan.folder, &self.plan.stem, now, JOURNAL);
-            self.diary.rotate(path, now.format(&Rfc3339).unwrap_or_default(), now_ms(self.began));
+            self.diary.rotate(path, utc::exact(now), now_ms(self.began));
         }
         let Some(retention) = &mut self.retention else { return };
         if recording || self.swept.elapsed() >= SWEEP {
@@ -266,7 +264,7 @@ impl Keeping {
             version: SUMMARY_VERSION,
             input: self.header.input,
             started: self.header.started,
-            ended: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+            ended: utc::exact(utc::now()),
             frames,
             wall_s: wall.as_secs_f64(),
             reconnects: status.reconnects,

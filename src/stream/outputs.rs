@@ -4,9 +4,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::error::{Error, Result};
 use crate::jobs::{Job, Outputs};
 use crate::labels::intervals::Interval;
@@ -24,6 +21,7 @@ use crate::stream::broadcast::Broadcast;
 use crate::stream::painter::Painter;
 use crate::stream::space::Space;
 use crate::stream::viewing::Viewing;
+use crate::utc;
 
 /// Everything that a stream writes to.
 pub struct Writers {
@@ -290,7 +288,7 @@ pub(super) fn header(context: &Context) -> Header {
     let Context { job, labelling, model, engine, .. } = context;
     Header {
         input: printable::path(&job.input),
-        started: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        started: utc::exact(utc::now()),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
         action: labelling.action.clone(),
         window: labelling.window.unwrap_or(model.window),

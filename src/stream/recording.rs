@@ -19,6 +19,7 @@ use crate::report::{claim, remove_empty};
 use crate::stream::activity::Activity;
 use crate::stream::segments::{Segments, stamped};
 use crate::stream::space::Space;
+use crate::utc;
 
 /// Records, where something shall be recorded.
 pub struct Recording {
@@ -206,7 +207,7 @@ impl Recording {
             Container::Avi => ".avi",
             Container::Matroska => ".mkv",
         };
-        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, OffsetDateTime::now_utc(), ending));
+        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, utc::now(), ending));
         let parent = path.parent().unwrap_or(Path::new(""));
         if !parent.as_os_str().is_empty() {
             fs::create_dir_all(parent).map_err(|cause| {

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-
 use crate::error::{Error, Result};
 use crate::media::frame::Drawn;
 use crate::media::source::Facts;
@@ -12,6 +10,7 @@ use crate::media::window::{Key, Screen, Window};
 use crate::report;
 use crate::stream::Shutdown;
 use crate::stream::segments::stamped;
+use crate::utc;
 
 /// A window, opened with the first picture.
 pub struct Viewing {
@@ -91,7 +90,7 @@ impl Viewing {
 
     /// A picture that cannot be saved is told, and no reason to stop.
     fn store(&self, picture: &Drawn) {
-        let path = stamped(&self.folder, &self.stem, OffsetDateTime::now_utc(), ".jpg");
+        let path = stamped(&self.folder, &self.stem, utc::now(), ".jpg");
         let written = picture.jpeg().and_then(|bytes| {
             report::replace(&path, |part| {
                 std::fs::write(part, &bytes).map_err(|cause| {
