@@ -35,7 +35,11 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
         config.jobs.iter().try_for_each(pipeline::check_absent)?;
     }
     let web = config.web.as_ref().map(|access| Ok((Bound::new(access)?, web::install_metrics()?))).transpose()?;
-    let engine = Engine::start(&model, config.network)?;
+    let stopping = {
+        let shutdown = shutdown.clone();
+        Arc::new(move || shutdown.requested())
+    };
+    let engine = Engine::start(&model, config.network, stopping)?;
     let board = Arc::new(Board::new(config.jobs.iter().map(|job| post(job, &model, web.is_some())).collect()));
     // Dropped, and with it ended, when the streams have ended.
     let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&board), metrics)).transpose()?;

@@ -128,6 +128,9 @@ pub struct RunArgs {
     /// Pixels of a picture at most [default: 35389440, which is 8192x4320]
     #[arg(long, value_name = "N", value_parser = parse_pixels)]
     max_pixels: Option<usize>,
+    /// Follow a clip that is an HLS or DASH playlist to the files and web servers that it names, a camera's to other hosts
+    #[arg(long)]
+    allow_playlists: bool,
     /// Camera: environment variable that holds the user's name
     #[arg(long, value_name = "VARIABLE")]
     user_env: Option<String>,
@@ -218,6 +221,7 @@ impl RunArgs {
             transport: self.transport,
             latency: self.latency,
             max_pixels: self.max_pixels,
+            allow_playlists: self.allow_playlists.then_some(true),
             user_env: self.user_env,
             password_env: self.password_env,
             password_file: self.password_file,

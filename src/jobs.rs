@@ -234,7 +234,8 @@ fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken)
 }
 
 fn limits(settings: &Settings) -> Limits {
-    Limits { max_pixels: settings.max_pixels.unwrap_or(MAX_PIXELS), ..Limits::default() }
+    let playlists = settings.allow_playlists.unwrap_or(false);
+    Limits { max_pixels: settings.max_pixels.unwrap_or(MAX_PIXELS), playlists }
 }
 
 /// With several inputs an output is a folder; a file's name there is a mistake.

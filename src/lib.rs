@@ -36,5 +36,6 @@ pub mod shutdown;
 mod summary;
 #[cfg(feature = "train")]
 pub mod train;
+mod utc;
 pub mod viewer;
 pub mod web;

@@ -37,7 +37,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let settings = args.settings().over(pipeline.unwrap_or_default());
             let config = Config::resolve(settings)?;
             let signals = shutdown::watch().context("signals cannot be watched")?;
-            let code = analyzer::run(&config, &signals.shutdown)?;
+            let code = analyzer::run(&config, &signals.shutdown).or_else(|error| {
+                // Whoever has stopped the run expects the signal's code.
+                let stopped = signals.exit_code().map(|_| error.exit_code());
+                stopped.inspect(|_| tracing::error!("{error}")).ok_or(error)
+            })?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
         }
         Command::View(args) => {
@@ -112,9 +116,11 @@ fn return_large_memory() {
 
 /// Tells what is wrong with the command line, or the help that was asked for.
 fn refuse(error: &clap::Error) -> ! {
+    // With the colours of a terminal, what the user wrote would come as it is.
+    let obeyed = std::env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control));
     let told = error.render().to_string();
     let printable = printable::lines(&told);
-    if !error.use_stderr() || printable == told {
+    if !error.use_stderr() || (printable == told && !obeyed) {
         error.exit();
     }
     eprint!("{printable}");

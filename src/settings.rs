@@ -45,6 +45,7 @@ pub struct Settings {
     pub latency: Option<u64>,
     /// Of a picture.
     pub max_pixels: Option<usize>,
+    pub allow_playlists: Option<bool>,
     pub user_env: Option<String>,
     pub password_env: Option<String>,
     pub password_file: Option<PathBuf>,
@@ -204,6 +205,7 @@ impl Settings {
             transport: self.transport.or(file.transport),
             latency: self.latency.or(file.latency),
             max_pixels: self.max_pixels.or(file.max_pixels),
+            allow_playlists: self.allow_playlists.or(file.allow_playlists),
             user_env: self.user_env.or(file.user_env),
             password_env: self.password_env.or(file.password_env),
             password_file: self.password_file.or(file.password_file),

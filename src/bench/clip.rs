@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -89,7 +90,7 @@ pub fn measure(clip: &Path, model: &Model, demand: Demand) -> Result<Report> {
     let first = sample.first().ok_or_else(|| Error::input(format!("{}: has no frames", clip.display())))?;
     let layout = first.facts().layout;
     let (draw, drawn) = draw(&sample, frames)?;
-    let engine = Engine::start(model, demand)?;
+    let engine = Engine::start(model, demand, Arc::new(|| false))?;
     let stages = Stages {
         decode,
         scale: scale(&sample, model, frames)?,
@@ -159,7 +160,7 @@ fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> 
     };
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
-    let engine = Engine::start(model, demand)?;
+    let engine = Engine::start(model, demand, Arc::new(|| false))?;
     let post = analyzer::post(job, model, false);
     let context =
         StreamContext { job, model, engine: &engine, state: &post, shutdown, announcer: None, display: false };

@@ -2,6 +2,7 @@
 //! already, and from decoded pictures.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -101,7 +102,7 @@ fn resident(model: &Model, session: &mut Session, size: usize, time: Duration) -
 }
 
 fn from_pictures(model: &Model, demand: Demand, size: usize, time: Duration) -> Result<f64> {
-    let engine = Engine::start(model, demand)?;
+    let engine = Engine::start(model, demand, Arc::new(|| false))?;
     let pictures: Vec<OwnedPicture> = (0..size).map(picture).collect();
     // Enough that every worker has a batch and another one waits.
     let waiting = ((engine.workers() + 1) * size).div_ceil(threads());

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use crate::utc;
+
 pub use history::{Gap, Row, Span, Update};
 pub use pictures::{Picture, Pictures};
 pub use post::{Post, Subject};
@@ -33,7 +35,7 @@ pub struct Board {
 
 impl Board {
     pub fn new(posts: Vec<Arc<Post>>) -> Self {
-        Self { started: OffsetDateTime::now_utc(), posts }
+        Self { started: utc::now(), posts }
     }
 
     pub fn find(&self, name: &str) -> Option<&Arc<Post>> {

@@ -13,6 +13,7 @@ use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
 use crate::media::encoder::{Encoded, Taps};
 use crate::report::milliseconds;
+use crate::utc;
 
 /// A stream that is connected and brings nothing is told as stalled after this time, or after this many of its frames'
 /// intervals.
@@ -68,15 +69,15 @@ impl Post {
 
     /// The stream's time 0 in UTC.
     pub fn start_time(&self) -> Option<OffsetDateTime> {
-        self.began.get().map(|began| OffsetDateTime::now_utc() - began.elapsed())
+        self.began.get().map(|began| utc::ago(began.elapsed()))
     }
 
     /// A moment of a camera's stream in UTC, `at` in nanoseconds; of a clip, whose time has no place in ours, now. What lies
     /// between is measured by the clock that is never set, so that everybody is told the same once the other was.
     pub fn utc(&self, at: u64) -> OffsetDateTime {
         match self.start_time() {
-            Some(start) if self.subject.live => start + time::Duration::nanoseconds(at as i64),
-            _ => OffsetDateTime::now_utc(),
+            Some(start) if self.subject.live => start.saturating_add(time::Duration::nanoseconds(at as i64)),
+            _ => utc::now(),
         }
     }
 
@@ -97,7 +98,7 @@ impl Post {
             let silence = arrival.elapsed();
             if silence > usual.max(SILENCE) {
                 status.state = State::Stalled;
-                status.since = Some(OffsetDateTime::now_utc() - silence);
+                status.since = Some(utc::ago(silence));
             }
         }
         status

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::board::{Gap, Row, Span, Subject};
 use crate::error::{Error, Result};
 use crate::printable;
 use crate::report::journal::{Balance, LabelledInterval};
 use crate::report::timeline::{SCHEMA, VERSION};
+use crate::utc;
 
 /// Moments that are shown at most.
 const MOST_ROWS: usize = 6000;
@@ -112,7 +112,7 @@ impl Recording {
         let name = Path::new(&timeline.input).file_name().map(|name| name.to_string_lossy().into_owned());
         let name = name.unwrap_or_else(|| timeline.input.clone());
         Ok(Self {
-            started: OffsetDateTime::parse(&timeline.started, &Rfc3339).map_err(|_| "its start is no time")?,
+            started: utc::parse(&timeline.started).ok_or("its start is no time")?,
             rows: thinned(&rows, &shown(&rows, &intervals)),
             gaps,
             frames: timeline.frames,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::media::supervisor;
+use crate::utc;
 
 /// Delays are kept from a microsecond to a minute with three digits; longer ones count as a minute.
 const LONGEST_US: u64 = 60_000_000;
@@ -84,7 +85,7 @@ impl Status {
     /// Notes a state, and since when where it is another.
     pub fn enter(&mut self, state: State) {
         if self.state != state || self.since.is_none() {
-            (self.state, self.since) = (state, Some(OffsetDateTime::now_utc()));
+            (self.state, self.since) = (state, Some(utc::now()));
         }
         if state == State::Running {
             self.reason = None;

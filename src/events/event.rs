@@ -1,12 +1,6 @@
 //! What is told of a stream, in the one form that every place gets.
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
-
-const FORMAT: &[BorrowedFormatItem] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Something that happened. Times in milliseconds of the stream.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,11 +49,6 @@ impl Event<'_> {
     }
 }
 
-/// RFC 3339 with milliseconds.
-pub fn rfc3339(time: OffsetDateTime) -> String {
-    time.to_offset(time::UtcOffset::UTC).format(FORMAT).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,7 +56,7 @@ mod tests {
 
     #[test]
     fn is_one_flat_object() {
-        let time = rfc3339(datetime!(2026-01-02 03:04:06.5 UTC));
+        let time = crate::utc::milliseconds(datetime!(2026-01-02 03:04:06.5 UTC));
         let event = Event::Lost { stream: "door", ms: 9000.0, time, reason: "stalled" };
         let text = serde_json::to_string(&event).unwrap();
         let right =

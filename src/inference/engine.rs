@@ -16,6 +16,7 @@ use crate::inference::device::{Choice, Device, threads};
 use crate::inference::model::Model;
 use crate::inference::queues::{Probabilities, Queues, Request};
 use crate::inference::session::{Demand, Session};
+use crate::inference::watchdog::{Stopping, Watchdog};
 
 /// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights.
 const MOST_WORKERS: usize = 4;
@@ -59,12 +60,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads the network and starts the threads.
+    /// Loads the network and starts the threads. Once the user is `stopping`, runs that do not end are given up.
     ///
     /// # Errors
     /// Those of [`Session::load`].
-    pub fn start(model: &Model, demand: Demand) -> Result<Self> {
-        let sessions = load(model, demand)?;
+    pub fn start(model: &Model, demand: Demand, stopping: Stopping) -> Result<Self> {
+        let sessions = load(model, demand, &Arc::new(Watchdog::start(stopping)?))?;
         let first = &sessions[0];
         let (device, batch, arithmetic) = (first.device(), first.batch(), first.arithmetic().to_string());
         // One batch that is being filled, while each worker has its own.
@@ -144,19 +145,22 @@ impl Drop for Engine {
 }
 
 /// A session for each worker.
-fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
+fn load(model: &Model, demand: Demand, watchdog: &Arc<Watchdog>) -> Result<Vec<Session>> {
     let most = workers(demand.threads.unwrap_or_else(threads), demand.live);
     let demand = Demand { streams: most, ..demand };
-    let first = Session::load(model, demand)?;
+    let first = Session::watched(model, demand, watchdog)?;
     let others = match first.device() {
         // One batch keeps all of a GPU busy, and the next is copied there meanwhile.
-        Device::Cuda(_) => match Session::load(model, Demand { choice: Choice::Exactly(first.device()), ..demand }) {
-            Ok(second) => vec![second],
-            Err(error) => {
-                tracing::warn!("batches are copied to {} and run one after the other: {error}", first.device());
-                Vec::new()
+        Device::Cuda(_) => {
+            let again = Demand { choice: Choice::Exactly(first.device()), ..demand };
+            match Session::watched(model, again, watchdog) {
+                Ok(second) => vec![second],
+                Err(error) => {
+                    tracing::warn!("batches are copied to {} and run one after the other: {error}", first.device());
+                    Vec::new()
+                }
             }
-        },
+        }
         Device::OpenVino => {
             let siblings = (1..most).map(|_| first.sibling()).collect::<Result<Vec<Option<Session>>>>()?;
             siblings.into_iter().flatten().collect()
@@ -164,7 +168,7 @@ fn load(model: &Model, demand: Demand) -> Result<Vec<Session>> {
         Device::Cpu => {
             // What the first fell back to is not tried again.
             let again = Demand { choice: Choice::Exactly(Device::Cpu), ..demand };
-            (1..most).map(|_| Session::load(model, again)).collect::<Result<Vec<Session>>>()?
+            (1..most).map(|_| Session::watched(model, again, watchdog)).collect::<Result<Vec<Session>>>()?
         }
     };
     Ok(std::iter::once(first).chain(others).collect())

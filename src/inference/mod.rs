@@ -15,3 +15,4 @@ pub mod rounding;
 pub mod runtime;
 pub mod session;
 pub mod slices;
+pub mod watchdog;

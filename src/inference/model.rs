@@ -80,6 +80,9 @@ pub struct Model {
     pub input: InputSpec,
     /// Pictures that each run of the network has, where the file does not leave that open.
     pub batch: Option<usize>,
+    /// Whether it can repeat a part of itself, perhaps without an end.
+    #[serde(skip)]
+    pub loops: bool,
     /// Number of predictions to average, where the user names none.
     pub window: usize,
     /// Bound below which no label is shown, where the user names none.
@@ -145,6 +148,7 @@ impl Model {
                 scale: metadata.scale()?,
             },
             batch,
+            loops: Contents::of(&proto).loops(),
             window,
             threshold,
             precision: metadata.text("precision"),
@@ -172,6 +176,7 @@ impl Model {
             width,
             input,
             batch: None,
+            loops: false,
             window: 1,
             threshold: 0.0,
             precision: "fp32".into(),

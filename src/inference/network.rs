@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::inference::device::Device;
 use crate::inference::model::Model;
+use crate::inference::watchdog::Watchdog;
 use crate::onnx::build::{FROZEN, LOGITS, PROBABILITIES};
 
 /// How far a probability may be out of its range by rounding.
@@ -43,11 +44,11 @@ pub trait Network: Send {
     fn put(&mut self, tensors: &[&[f32]], size: usize) -> Result<()>;
 
     /// Runs the batch that was put in last; appends the numbers of its first `count` pictures to `rows`: as many for
-    /// each as the model gives.
+    /// each as the model gives. `watchdog` ends it where it takes too long, as far as the library can be stopped.
     ///
     /// # Errors
-    /// Failed, with the library's reason.
-    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()>;
+    /// Failed, with the library's reason, or where it took too long.
+    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>, watchdog: &Watchdog) -> Result<()>;
 
     /// The same network for another thread, to be run at the same time; `None` where each has to load its own.
     ///

@@ -1,9 +1,11 @@
 //! Networks run by ONNX Runtime: on any CPU, and on NVIDIA GPUs.
 
+use std::sync::Arc;
+
 use ort::ep;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{IoBinding, OutputSelector, RunOptions, Session, SessionOutputs};
+use ort::session::{IoBinding, RunOptions, Session, SessionOutputs};
 use ort::value::{Tensor, TensorRef};
 
 use crate::error::{Error, Result};
@@ -11,6 +13,7 @@ use crate::inference::device::Device;
 use crate::inference::model::Model;
 use crate::inference::network::{Network, Output, broken, fill, first, unusable};
 use crate::inference::runtime;
+use crate::inference::watchdog::Watchdog;
 
 /// Most of a GPU's memory that a session may take, in bytes: ResNet50 at batch 64 needs a quarter of it.
 const GPU_MEMORY: usize = 4 << 30;
@@ -154,7 +157,7 @@ impl Network for Loaded {
         }
     }
 
-    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
+    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>, watchdog: &Watchdog) -> Result<()> {
         let width = self.model.width;
         let size = match &self.batch {
             Batch::Here(_, size) => *size,
@@ -165,19 +168,22 @@ impl Network for Loaded {
             rows.extend_from_slice(first(numbers, size, count, width)?);
             Ok(())
         };
-        match &self.batch {
+        let options = Arc::new(RunOptions::new().map_err(broken)?);
+        let running = Arc::clone(&options);
+        // Without an end it would be waited for; a failure to stop it comes with the next try.
+        let interrupt = Box::new(move || drop(running.terminate()));
+        let session = &mut self.session;
+        watchdog.watch(interrupt, || match &self.batch {
             Batch::Here(places, size) => {
                 let shape = self.model.shape(*size);
                 let input = TensorRef::from_array_view((shape, &places[..shape.iter().product()])).map_err(broken)?;
-                let wanted = OutputSelector::no_default().with(output.name());
-                let options = RunOptions::new().map_err(broken)?.with_outputs(wanted);
                 let inputs = ort::inputs![self.model.input.as_str() => input];
-                append(self.session.run_with_options(inputs, &options).map_err(broken)?)
+                append(session.run_with_options(inputs, &*options).map_err(broken)?)
             }
             Batch::There { bound, next, .. } => {
-                append(self.session.run_binding(&bound[*next].binding).map_err(broken)?)
+                append(session.run_binding_with_options(&bound[*next].binding, &options).map_err(broken)?)
             }
-        }
+        })
     }
 
     fn sibling(&self) -> Result<Option<Box<dyn Network>>> {
@@ -217,12 +223,13 @@ mod tests {
         let model = Model::read(&model).unwrap();
         let load = || Loaded::load(&model, Device::Cpu, 1, 4).unwrap();
         let (mut plain, mut bound) = (load(), load());
+        let watchdog = Watchdog::unstopped().unwrap();
         bound.batch = Batch::on_device(Pinned { kind: AllocationDevice::CPU, device: 0 });
         let tensors: Vec<Vec<f32>> =
             (1..=4).map(|k| (0..model.input.len()).map(|i| ((i * k) % 251) as f32 - 120.0).collect()).collect();
         let run = |network: &mut Loaded, count: usize| {
             let mut rows = Vec::new();
-            network.run(count, Output::Probabilities, &mut rows).unwrap();
+            network.run(count, Output::Probabilities, &mut rows, &watchdog).unwrap();
             rows
         };
         for (count, size) in [(4, 4), (1, 1), (3, 4), (2, 2), (1, 1)] {

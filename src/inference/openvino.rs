@@ -13,6 +13,7 @@ use crate::inference::device::Device;
 use crate::inference::model::Model;
 use crate::inference::network::{Network, Output, broken, fill, first, unusable};
 use crate::inference::rounding::Rounding;
+use crate::inference::watchdog::Watchdog;
 use crate::locate;
 
 /// Where `scripts/setup --openvino` puts the library.
@@ -140,8 +141,9 @@ impl Network for Compiled {
         Ok(())
     }
 
-    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>) -> Result<()> {
-        self.request.infer().map_err(broken)?;
+    fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>, watchdog: &Watchdog) -> Result<()> {
+        // It cannot be stopped within a loop, and without one it ends: networks with loops are not run here.
+        watchdog.watch(Box::new(|| ()), || self.request.infer().map_err(broken))?;
         let numbers = self.request.get_tensor(output.name()).map_err(broken)?;
         rows.extend_from_slice(first(numbers.get_data::<f32>().map_err(broken)?, self.size, count, self.width)?);
         Ok(())

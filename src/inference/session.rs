@@ -1,5 +1,7 @@
 //! One network on one device: a batch of tensors in, a row of probabilities for each out.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 use crate::inference::batches::{Piece, Sizes};
 use crate::inference::device::{Choice, Device, candidates, threads};
@@ -8,6 +10,7 @@ use crate::inference::network::{Network, Output, check_probabilities, unusable};
 use crate::inference::onnxruntime::Loaded;
 use crate::inference::openvino::Plan;
 use crate::inference::rounding::Rounding;
+use crate::inference::watchdog::Watchdog;
 
 /// What a session shall be made for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,6 +48,7 @@ pub struct Session {
     output: Output,
     /// Numbers that the network gives for each picture.
     width: usize,
+    watchdog: Arc<Watchdog>,
 }
 
 impl Session {
@@ -55,21 +59,37 @@ impl Session {
     /// # Errors
     /// Unavailable, where the library or the device is not there; input, where ONNX Runtime refuses the model.
     pub fn load(model: &Model, demand: Demand) -> Result<Self> {
+        Self::watched(model, demand, &Arc::new(Watchdog::unstopped()?))
+    }
+
+    /// The same, with runs that `watchdog` ends.
+    ///
+    /// # Errors
+    /// Those of [`Session::load`].
+    pub fn watched(model: &Model, demand: Demand, watchdog: &Arc<Watchdog>) -> Result<Self> {
         let devices = match demand.choice {
             Choice::Exactly(device) => vec![device],
             Choice::Auto => candidates(&model.precision),
         };
+        let devices: Vec<Device> = match demand.choice {
+            Choice::Auto => devices.into_iter().filter(|device| can_be_stopped(model, *device)).collect(),
+            Choice::Exactly(_) => devices,
+        };
         let (last, others) = devices.split_last().ok_or_else(|| Error::internal("no device to try"))?;
         for &device in others {
-            match Self::load_on(model, device, demand) {
+            match Self::load_on(model, device, demand, watchdog) {
                 Ok(session) => return Ok(session),
+                Err(error) if watchdog.stopping() => return Err(error),
                 Err(error) => tracing::warn!("{device} cannot be used, trying the next device: {error}"),
             }
         }
-        Self::load_on(model, *last, demand)
+        Self::load_on(model, *last, demand, watchdog)
     }
 
-    fn load_on(model: &Model, device: Device, demand: Demand) -> Result<Self> {
+    fn load_on(model: &Model, device: Device, demand: Demand, watchdog: &Arc<Watchdog>) -> Result<Self> {
+        if !can_be_stopped(model, device) {
+            return Err(unusable(device, model, "it holds a loop, which cannot be stopped there"));
+        }
         let batch = model.batch.unwrap_or(demand.batch.unwrap_or(device.batch()));
         let sizes = match (model.batch, device) {
             (Some(fixed), _) => Sizes::fixed(fixed),
@@ -97,6 +117,7 @@ impl Session {
             size: model.input.size,
             output: model.output,
             width: model.width,
+            watchdog: Arc::clone(watchdog),
         };
         session.warm_up().map_err(|error| match device {
             Device::Cpu => error,
@@ -115,7 +136,13 @@ impl Session {
             let Some(sibling) = network.sibling()? else { return Ok(None) };
             networks.push(sibling);
         }
-        Ok(Some(Self { networks, sizes: self.sizes.clone(), arithmetic: self.arithmetic.clone(), ..*self }))
+        Ok(Some(Self {
+            networks,
+            sizes: self.sizes.clone(),
+            arithmetic: self.arithmetic.clone(),
+            watchdog: Arc::clone(&self.watchdog),
+            ..*self
+        }))
     }
 
     pub fn device(&self) -> Device {
@@ -165,8 +192,8 @@ impl Session {
     pub fn run_again(&mut self, count: usize) -> Result<Vec<f32>> {
         let mut rows = Vec::with_capacity(count * self.width);
         if let Some(piece) = self.sizes.pieces(count).last() {
-            let output = self.output;
-            self.network(piece.size)?.run(piece.count, output, &mut rows)?;
+            let (output, watchdog) = (self.output, Arc::clone(&self.watchdog));
+            self.network(piece.size)?.run(piece.count, output, &mut rows, &watchdog)?;
         }
         Ok(rows)
     }
@@ -190,10 +217,11 @@ impl Session {
     }
 
     fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: Piece, rows: &mut Vec<f32>) -> Result<()> {
+        let watchdog = Arc::clone(&self.watchdog);
         let network = self.network(piece.size)?;
         network.put(tensors, piece.size)?;
         let before = rows.len();
-        network.run(tensors.len(), output, rows)?;
+        network.run(tensors.len(), output, rows, &watchdog)?;
         if output == Output::Probabilities { check_probabilities(&rows[before..]) } else { Ok(()) }
     }
 
@@ -212,4 +240,9 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// OpenVINO looks for a wish to stop between the layers only, of which a loop is one.
+fn can_be_stopped(model: &Model, device: Device) -> bool {
+    !(model.loops && device == Device::OpenVino)
 }

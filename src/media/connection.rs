@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::login::Login;
 use crate::media::camera::{Camera, Place, Transport};
 use crate::media::limits::{Limits, bound_pictures, is_too_large};
+use crate::media::references::Scope;
 use crate::media::supervisor::Reason;
-use crate::media::{decoding, element};
+use crate::media::{decoding, element, references};
 
 /// How long the network may be silent before GStreamer gives up by itself, in microseconds and in seconds. The
 /// supervisor is sooner; this ends what hangs behind it.
@@ -40,8 +41,10 @@ pub(super) fn pipeline(camera: &Camera, limits: Limits) -> Result<(gst::Pipeline
     }
     expect_one_stream(&pipeline);
     let decode = decoding::decoded(&pipeline, &source, &sink)?;
-    if !camera.is_playlist() {
-        decoding::only_containers(&decode);
+    decoding::only_containers(&decode, camera.is_playlist());
+    if let (true, Place::Http(url)) = (camera.is_playlist(), &camera.place) {
+        let scope = if limits.playlists { Scope::Web } else { Scope::Origin(url.origin()) };
+        references::follow(&pipeline, scope);
     }
     Ok((pipeline, sink))
 }
@@ -125,6 +128,9 @@ fn test_caps(camera: &Camera) -> gst::Caps {
 /// What an error of the pipeline means for the connection.
 pub(super) fn reason(error: &gst::glib::Error) -> Reason {
     use gst::ResourceError as Resource;
+    if references::is_foreign(error) {
+        return Reason::Foreign;
+    }
     if is_too_large(error) {
         return Reason::TooLarge;
     }

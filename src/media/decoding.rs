@@ -13,21 +13,17 @@ use gstreamer_video as gst_video;
 use crate::error::{Error, Result};
 use crate::media::limits::{Limits, bound_pictures};
 use crate::media::memory::PictureMemory;
-use crate::media::{caps, element};
+use crate::media::references::Scope;
+use crate::media::{caps, element, references};
 
 /// The error message of a file that has only other tracks.
 pub(super) const NO_VIDEO: &str = "no video track";
 /// That of a file that is a list of others.
 pub(super) const PLAYLIST: &str = "a playlist, which names other files or addresses";
-/// Media types of what names other files or addresses instead of holding pictures.
-const PLAYLISTS: [&str; 6] = [
-    "application/dash+xml",
-    "application/sdp",
-    "application/smil",
-    "application/vnd.ms-sstr+xml",
-    "application/x-hls",
-    "text/uri-list",
-];
+/// Media types of what names other files or addresses instead of holding pictures,
+const PLAYLISTS: [&str; 3] = ["application/sdp", "application/smil", "text/uri-list"];
+/// and of those that name the segments of one video.
+const SEGMENTED: [&str; 3] = ["application/dash+xml", "application/vnd.ms-sstr+xml", "application/x-hls"];
 
 /// `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only pictures are decoded.
 pub(super) fn pipeline(path: &Path, limits: Limits) -> Result<(gst::Pipeline, gst_app::AppSink)> {
@@ -38,7 +34,10 @@ pub(super) fn pipeline(path: &Path, limits: Limits) -> Result<(gst::Pipeline, gs
     file.set_property("location", path);
     let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
     let decode = decoded(&pipeline, &file, &sink)?;
-    only_containers(&decode);
+    only_containers(&decode, limits.playlists);
+    if limits.playlists {
+        references::follow(&pipeline, Scope::WebAndFiles);
+    }
     Ok((pipeline, sink))
 }
 
@@ -157,12 +156,14 @@ pub(super) fn only_pictures(decode: &gst::Element) {
     });
 }
 
-/// Fails the pipeline where a file is a playlist: a clip from a stranger shall not make the program read other files, or ask
+/// Fails the pipeline where a file is a playlist, but for one of a video's segments where these are `followed`: a clip from a stranger shall not make the program read other files, or ask
 /// addresses of the network.
-pub(super) fn only_containers(decode: &gst::Element) {
-    decode.connect("autoplug-continue", false, |arguments| {
+pub(super) fn only_containers(decode: &gst::Element, followed: bool) {
+    decode.connect("autoplug-continue", false, move |arguments| {
         let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-        let playlist = caps.as_ref().and_then(kind).is_some_and(|kind| PLAYLISTS.contains(&kind.as_str()));
+        let playlist = caps.as_ref().and_then(kind).is_some_and(|kind| {
+            PLAYLISTS.contains(&kind.as_str()) || (!followed && SEGMENTED.contains(&kind.as_str()))
+        });
         if playlist && let Some(Ok(decode)) = arguments.first().map(|value| value.get::<gst::Element>()) {
             gst::element_error!(decode, gst::StreamError::WrongType, ("{PLAYLIST}"));
         }

@@ -15,6 +15,7 @@ pub mod live;
 mod memory;
 mod preroll;
 pub mod recorder;
+mod references;
 pub mod replay;
 pub mod rhythm;
 pub mod source;
@@ -65,6 +66,13 @@ fn complain(domain: Option<&str>, level: glib::LogLevel, message: &str) {
     } else {
         tracing::debug!("{domain}: {message}");
     }
+}
+
+/// What an error of GStreamer's says, without places in its source.
+fn said(cause: &glib::Error) -> String {
+    let is_place = |word: &&str| [".c(", ".c:", ".cpp", ".cc("].iter().any(|ending| word.contains(ending));
+    let words: Vec<&str> = cause.message().split_whitespace().filter(|word| !is_place(word)).collect();
+    words.join(" ").trim_end_matches('.').to_string()
 }
 
 /// Encoders of JPEG that take pictures from plain memory. Among those that are here the one with the highest rank is

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Taps, attach};
 use crate::media::frame::{Canvas, Drawn, Easel};
 use crate::media::source::Facts;
-use crate::media::{POLL, element};
+use crate::media::{POLL, element, said};
 
 /// JPEG quality, the encoder's usual one.
 pub(super) const QUALITY: i32 = 85;
@@ -301,7 +301,7 @@ fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
                     Error::failed(format!("{origin}: the disk is full")).remedy("free some room, or write elsewhere")
                 }
                 _ => Error::failed(format!("{origin}: the video cannot be written"))
-                    .because(cause.message().trim_end_matches('.').to_string())
+                    .because(said(&cause))
                     .remedy("check the folder and its permissions"),
             };
             let _ = sender.try_send(error);

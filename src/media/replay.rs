@@ -17,7 +17,7 @@ use crate::media::decoding::{NO_VIDEO, kind, only_containers, only_pictures};
 use crate::media::limits::{Limits, bound_pictures, is_too_large};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
 use crate::media::recorder::QUALITY;
-use crate::media::{caps, element};
+use crate::media::{caps, element, said};
 
 /// Longest wait for a file's first picture, or one somewhere else in it.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
@@ -194,7 +194,7 @@ impl Reel {
         let wanted = [JPEG, "video/x-raw"].map(gst::Structure::new_empty);
         decode.set_property("caps", gst::Caps::from_iter(wanted));
         only_pictures(&decode);
-        only_containers(&decode);
+        only_containers(&decode, false);
         let sink = gst_app::AppSink::builder().sync(paced).max_buffers(1).drop(false).build();
         let reel = Self { pipeline, sink, origin: path.display().to_string() };
         let built = |cause| Error::internal("the replay pipeline cannot be built").because(cause);
@@ -205,7 +205,7 @@ impl Reel {
             Obstacle::Told(cause) if is_too_large(&cause) => Error::input(format!("{}: cannot be played", reel.origin))
                 .because(cause.message().to_string())
                 .remedy("scale them down, or allow them with a larger --max-pixels"),
-            Obstacle::Told(cause) => reel.unusable().because(cause.message().trim_end_matches('.').to_string()),
+            Obstacle::Told(cause) => reel.unusable().because(said(&cause)),
             Obstacle::NoTrack => reel.unusable().because(NO_TRACK),
             Obstacle::Silence | Obstacle::Interrupted => reel.unusable(),
         })?;

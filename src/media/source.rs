@@ -17,13 +17,14 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
-use crate::media::POLL;
 use crate::media::clock::{Clock, frame_rate};
 use crate::media::decoding;
 use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
 use crate::media::limits::{Limits, SMALLER, is_too_large};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
+use crate::media::references::is_foreign;
+use crate::media::{POLL, said};
 
 /// Decoded frames that may wait for the next stage.
 const CAPACITY: usize = 8;
@@ -261,12 +262,13 @@ impl Opening<'_> {
 /// What kept a clip from being opened, and what to do about it.
 fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
     let (what, remedy) = match cause.kind::<gst::StreamError>() {
+        _ if is_foreign(cause) => ("cannot be read", "give the clips that it names"),
         _ if is_too_large(cause) => ("cannot be taken", SMALLER),
         Some(gst::StreamError::WrongType) if cause.message() == decoding::NO_VIDEO => {
             ("has no video track", "give a clip with pictures")
         }
         Some(gst::StreamError::WrongType) if cause.message() == decoding::PLAYLIST => {
-            ("is no clip", "give the clips that it names; a camera's playlist by its http:// address")
+            ("is no clip", "give the clips that it names, or let it name them with --allow-playlists")
         }
         Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {
             ("is not a video", "give a clip that ffprobe can read")
@@ -276,7 +278,7 @@ fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
         }
         _ => ("cannot be opened as video", DAMAGED),
     };
-    Error::input(format!("{origin}: {what}")).because(cause.message().trim_end_matches('.').to_string()).remedy(remedy)
+    Error::input(format!("{origin}: {what}")).because(said(cause)).remedy(remedy)
 }
 
 /// Reads the bus until the end: counts warnings, and passes an error on behind the frames.
@@ -293,7 +295,7 @@ fn watch(bus: &gst::Bus, origin: &str, events: &Sender<Event>, faults: &Faults, 
                 let cause = error.error();
                 let damaged = "the clip is damaged or cut short; copy or record it again";
                 let error = Error::failed(format!("{origin}: cannot be read on"))
-                    .because(cause.message().trim_end_matches('.').to_string())
+                    .because(said(&cause))
                     .remedy(if is_too_large(&cause) { SMALLER } else { damaged });
                 let _ = events.send(Event::Failed(error));
                 return;

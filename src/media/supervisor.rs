@@ -37,6 +37,8 @@ pub enum Reason {
     CapsChange,
     /// Its pictures have more pixels than are taken.
     TooLarge,
+    /// Its playlist names another host, or a file.
+    Foreign,
 }
 
 impl Reason {
@@ -52,6 +54,7 @@ impl Reason {
             Reason::DecodeError => "decode error",
             Reason::CapsChange => "caps change",
             Reason::TooLarge => "pictures too large",
+            Reason::Foreign => "playlist of another host",
         }
     }
 
@@ -65,12 +68,13 @@ impl Reason {
             Reason::EndOfStream => "the camera ended the stream itself",
             Reason::DecodeError | Reason::CapsChange => "check the camera's encoding; H.264 is the safest",
             Reason::TooLarge => "lower the camera's resolution, or take it with a larger --max-pixels",
+            Reason::Foreign => "let its playlist name other hosts with --allow-playlists",
         }
     }
 
     /// Whether calling again soon is of no use.
     fn is_settled(self) -> bool {
-        matches!(self, Reason::Unauthorised | Reason::NotFound | Reason::TooLarge)
+        matches!(self, Reason::Unauthorised | Reason::NotFound | Reason::TooLarge | Reason::Foreign)
     }
 }
 
@@ -256,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_will_not_change_soon_is_tried_at_the_longest_interval() {
-        for reason in [Reason::Unauthorised, Reason::NotFound, Reason::TooLarge] {
+        for reason in [Reason::Unauthorised, Reason::NotFound, Reason::TooLarge, Reason::Foreign] {
             assert!(waits(reason, 4).iter().all(|&wait| wait >= 22 * S && wait <= LONGEST_WAIT + 10 * MS));
         }
     }

@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::board::Post;
 use crate::events::announcer::Announcer;
 use crate::inference::engine::Engine;
@@ -14,6 +11,7 @@ use crate::labels::stride::Stride;
 use crate::printable;
 use crate::report::journal::{Header, ModelName};
 use crate::shutdown::Shutdown;
+use crate::utc;
 
 /// What a stream needs from outside.
 pub struct StreamContext<'a> {
@@ -34,7 +32,7 @@ pub(super) fn header(context: &StreamContext) -> Header {
     let labelling = &job.labelling;
     Header {
         input: printable::path(&job.input),
-        started: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        started: utc::exact(utc::now()),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
         action: labelling.action.clone(),
         window: labelling.window.unwrap_or(model.window),

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 
-const STAMP: &[BorrowedFormatItem] = format_description!("[year][month][day]T[hour][minute][second]Z");
+use crate::utc;
 
 /// Cuts time at multiples of a length, so that segments of ten minutes begin at ten past, twenty past, and so on.
 #[derive(Debug)]
@@ -33,7 +31,7 @@ impl Schedule {
 /// The file is created, so that another run of the same second takes the next number. Where it cannot be created, opening
 /// it later reports the error.
 pub fn stamped(folder: &Path, stem: &str, now: OffsetDateTime, ending: &str) -> PathBuf {
-    let stamp = now.format(STAMP).unwrap_or_default();
+    let stamp = utc::stamp(now);
     let first = folder.join(format!("{stem}-{stamp}{ending}"));
     let numbered = (2..).map(|number| folder.join(format!("{stem}-{stamp}-{number}{ending}")));
     let free = |path: &PathBuf| match File::create_new(path) {

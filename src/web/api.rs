@@ -9,16 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 
 use crate::board::status::{Latency, State as Condition};
 use crate::board::{Board, Gap, Post, Row, Span};
 use crate::report::{milliseconds, rounded};
+use crate::utc;
 use crate::web::routes::{Name, Refusal, Site};
-
-const TIME: &[BorrowedFormatItem] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 #[derive(Serialize)]
 pub(super) struct Streams<'a> {
@@ -83,8 +79,8 @@ pub(super) fn server(started: OffsetDateTime) -> Server {
     Server {
         program: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        started: utc(started),
-        now: utc(OffsetDateTime::now_utc()),
+        started: utc::milliseconds(started),
+        now: utc::milliseconds(utc::now()),
     }
 }
 
@@ -98,7 +94,7 @@ fn stream(post: &Post, started: OffsetDateTime) -> Stream<'_> {
         input: &post.subject.input,
         live: post.subject.live,
         state: status.state,
-        since: status.since.map(utc),
+        since: status.since.map(utc::milliseconds),
         reason: status.reason,
         label: status.label,
         confidence: rounded(status.confidence),
@@ -106,7 +102,7 @@ fn stream(post: &Post, started: OffsetDateTime) -> Stream<'_> {
         threshold: post.subject.threshold,
         action: post.subject.action.as_deref(),
         position_ms: milliseconds(post.progress.position.get()),
-        start_time: utc(post.start_time().unwrap_or(started)),
+        start_time: utc::milliseconds(post.start_time().unwrap_or(started)),
         frames_per_second: (10.0 * status.rate).round() / 10.0,
         latency_ms: status.latency,
         stride: status.stride,
@@ -135,7 +131,7 @@ pub(super) async fn timeline(State(site): State<Arc<Site>>, Path(name): Name) ->
         "threshold": post.subject.threshold,
         "action": post.subject.action,
         "now_ms": post.now_ms(),
-        "start_time": utc(post.start_time().unwrap_or(site.board.started)),
+        "start_time": utc::milliseconds(post.start_time().unwrap_or(site.board.started)),
         "rows": rows(&all.rows),
         "intervals": intervals(&all.intervals, labels),
         "gaps": gaps(&all.gaps),
@@ -169,9 +165,4 @@ pub(super) fn intervals(intervals: &[Span], labels: &[String]) -> Vec<Value> {
 pub(super) fn gaps(gaps: &[Gap]) -> Vec<Value> {
     let gap = |gap: &Gap| json!({ "start": gap.start, "end": gap.end, "reason": gap.reason });
     gaps.iter().map(gap).collect()
-}
-
-/// As in `2026-01-02T03:04:05.678Z`.
-pub(super) fn utc(time: OffsetDateTime) -> String {
-    time.format(TIME).unwrap_or_default()
 }

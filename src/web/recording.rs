@@ -19,6 +19,7 @@ use crate::board::{Picture, Recording};
 use crate::error::Result;
 use crate::media::replay::{Playing, Seeker, Shot, Video};
 use crate::report::milliseconds;
+use crate::utc;
 use crate::web::api;
 use crate::web::guard::encoded;
 use crate::web::pictures::{multipart, part};
@@ -64,7 +65,7 @@ impl Replay {
             "input": subject.input,
             "live": false,
             "state": "ended",
-            "since": api::utc(*started),
+            "since": utc::milliseconds(*started),
             "reason": null,
             "label": null,
             "confidence": 0.0,
@@ -73,7 +74,7 @@ impl Replay {
             "action": subject.action,
             "position_ms": self.duration(),
             "duration_ms": self.duration(),
-            "start_time": api::utc(*started),
+            "start_time": utc::milliseconds(*started),
             "frames_per_second": (10.0 * self.recording.rate).round() / 10.0,
             "latency_ms": delay,
             "stride": self.recording.stride,
@@ -114,7 +115,7 @@ fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, Refusal> {
         "threshold": subject.threshold,
         "action": subject.action,
         "now_ms": replay.duration(),
-        "start_time": api::utc(*started),
+        "start_time": utc::milliseconds(*started),
         "rows": api::rows(rows),
         "intervals": api::intervals(intervals, &subject.labels),
         "gaps": api::gaps(gaps),

@@ -21,6 +21,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::board::Board;
 use crate::error::{Error, Result};
+use crate::utc;
 use crate::web::access::Access;
 use crate::web::feed::Feed;
 use crate::web::recording::Replay;
@@ -32,6 +33,9 @@ const CONNECTIONS: usize = 128;
 const REFUSALS: usize = 32;
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 26\r\n\
     Retry-After: 5\r\nConnection: close\r\n\r\ntoo many connections open\n";
+/// For a clock whose year the HTTP library cannot write: it would panic.
+const UNDATED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 33\r\n\
+    Connection: close\r\n\r\nthe clock's year is not in HTTP.\n";
 /// How long a client may take for a request's head, or be silent between two requests.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const LARGEST_HEAD: usize = 16 << 10;
@@ -140,11 +144,14 @@ async fn serve(listener: TcpListener, site: &Arc<Site>) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
+                    Ok(place) if !utc::fits_http() => {
+                        connections.spawn(refuse(stream, place, UNDATED));
+                    }
                     Ok(place) => {
                         connections.spawn(connection(stream, router.clone(), Arc::clone(site), place));
                     }
                     Err(_) => if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
-                        connections.spawn(refuse(stream, place));
+                        connections.spawn(refuse(stream, place, REFUSAL));
                     },
                 },
                 // No file is to be had for it: the clients that are there go on.
@@ -184,11 +191,11 @@ async fn connection(stream: TcpStream, service: Service, site: Arc<Site>, _place
     site.clients.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Says that there is no place, after reading what was asked, so that the answer is not lost with the connection.
-async fn refuse(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
+/// Says why nothing is served, after reading what was asked, so that the answer is not lost with the connection.
+async fn refuse(mut stream: TcpStream, _place: OwnedSemaphorePermit, answer: &'static [u8]) {
     let _ = timeout(Duration::from_secs(1), async {
         let _ = stream.read(&mut [0; 4096]).await;
-        let _ = stream.write_all(REFUSAL).await;
+        let _ = stream.write_all(answer).await;
         let _ = stream.shutdown().await;
     })
     .await;

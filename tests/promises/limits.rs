@@ -8,9 +8,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use livelabel::onnx::proto::{AttributeProto, EXTERNAL, GraphProto, NodeProto, TensorProto};
+use livelabel::onnx::proto::{
+    AttributeProto, DimensionProto, EXTERNAL, GraphProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
+};
 use nix::sys::resource::{Resource, setrlimit};
 use prost::Message;
 
@@ -140,7 +144,11 @@ fn a_camera_of_huge_pictures_is_told_and_its_pictures_are_not_decoded() {
 fn control_characters_of_a_name_do_not_reach_the_terminal() {
     let program = Program::new();
     let name = "a\u{1b}[31m\u{9b}2J\u{7}.mp4";
-    for arguments in [&["run", name][..], &["run", "a.mp4", "--window", name], &["model", "show", name]] {
+    // The parser of the command line leaves sequences out itself.
+    let refused = program.start(&["run", "a.mp4", "--window", name]);
+    assert!(refused.code == 2 && refused.stderr.contains("\\u{9b}2J"), "{:?}", refused.stderr);
+    assert!(!refused.stderr.contains(['\u{1b}', '\u{9b}', '\u{7}']), "{:?}", refused.stderr);
+    for arguments in [&["run", name][..], &["model", "show", name]] {
         let refused = program.start(arguments);
         assert!(
             refused.code == 2 && refused.stderr.contains("a\\u{1b}[31m\\u{9b}2J\\u{7}.mp4"),
@@ -311,4 +319,246 @@ fn two_runs_that_share_only_a_plot_or_subtitles_are_told_apart() {
         assert!(fs::metadata(program.path(output)).unwrap().len() > 0, "the first one's file is complete");
         fs::remove_file(program.path(output)).unwrap();
     }
+}
+
+/// The tiny network behind a loop that does not end.
+fn endless() -> Vec<u8> {
+    let value = |name: &str, kind: i32, sides: &[i64]| {
+        let dim = sides.iter().map(|&side| DimensionProto { dim_value: Some(side), dim_param: None }).collect();
+        let tensor = TensorTypeProto { elem_type: kind, shape: Some(TensorShapeProto { dim }) };
+        ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+    };
+    let copy = |from: &str, to: &str| NodeProto {
+        op_type: "Identity".into(),
+        input: vec![from.into()],
+        output: vec![to.into()],
+        ..Default::default()
+    };
+    let (float, integer, boolean) = (1, 7, 9);
+    let pixels = |name: &str| value(name, float, &[1, 3, 32, 32]);
+    let body = GraphProto {
+        name: "body".into(),
+        node: vec![copy("go", "on"), copy("before", "after")],
+        input: vec![value("step", integer, &[]), value("go", boolean, &[]), pixels("before")],
+        output: vec![value("on", boolean, &[]), pixels("after")],
+        ..Default::default()
+    };
+    let mut proto = tiny::proto();
+    let graph = proto.graph.as_mut().unwrap();
+    let input = graph.input[0].name.clone();
+    for name in graph.node.iter_mut().flat_map(|node| &mut node.input).filter(|name| **name == input) {
+        *name = "looped".into();
+    }
+    let attribute = AttributeProto { name: "body".into(), g: Some(body), r#type: 5, ..Default::default() };
+    let forever = NodeProto {
+        op_type: "Loop".into(),
+        input: vec![String::new(), String::new(), input],
+        output: vec!["looped".into()],
+        attribute: vec![attribute],
+        ..Default::default()
+    };
+    graph.node.insert(0, forever);
+    proto.encode_to_vec()
+}
+
+/// Waits until the process has a handler of its own for SIGTERM.
+fn handles_signals(process: u32) {
+    let began = Instant::now();
+    let handled = || {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> 14 & 1 == 1)
+    };
+    while !handled() && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_model_with_a_loop_that_does_not_end_is_stopped_by_one_signal() {
+    let program = Program::new();
+    fs::write(program.path("endless.onnx"), endless()).unwrap();
+    let run = ["run", "test://", "--model", "endless.onnx"];
+    let mut child = program.command(&run).stderr(Stdio::piped()).spawn().unwrap();
+    handles_signals(child.id());
+    signal(child.id(), "TERM");
+    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{stderr}");
+    assert!(stderr.contains("the network gave no answer until the run was stopped"), "{stderr}");
+    let refused = program.start(&[&run[..], &["--device", "openvino"]].concat());
+    assert!(refused.refusal(1).contains("it holds a loop, which cannot be stopped there"), "{}", refused.stderr);
+}
+
+/// A library that has the clock of the programs that it is loaded into stand `seconds` after 1970.
+fn clock(folder: &Path, seconds: i64) -> PathBuf {
+    let (source, library) = (folder.join("clock.c"), folder.join(format!("clock{seconds}.so")));
+    let code = format!(
+        "#define _GNU_SOURCE\n#include <time.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n\
+         int clock_gettime(clockid_t id, struct timespec *t) {{\n\
+         int r = syscall(SYS_clock_gettime, id, t);\n\
+         if (id == CLOCK_REALTIME) {{ static long first; if (!first) first = t->tv_sec; t->tv_sec += {seconds}L - first; }}\n\
+         return r; }}\n"
+    );
+    fs::write(&source, code).unwrap();
+    let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status().unwrap();
+    assert!(made.success());
+    library
+}
+
+#[test]
+fn times_are_written_whatever_year_the_clock_says() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), "in.mp4", 10);
+    // In 12345, in 1965, and in the last year that a calendar here holds.
+    for (seconds, begins, stamp) in [
+        (327_403_382_400, "+012345-01-01T", "123450101T"),
+        (-149_990_000, "1965-04-01T", "19650401T"),
+        (4_000_000_000_000_000_000, "+999999-12-31T", "9999991231T"),
+    ] {
+        let library = clock(program.folder.path(), seconds);
+        let run =
+            ["run", text(&clip), "--model", text(&tiny::model()), "--only", "timeline", "--events", "-", "--force"]
+                .map(String::from);
+        let run: Vec<&str> = run.iter().map(String::as_str).collect();
+        let finished = Finished::from(program.command(&run).env("LD_PRELOAD", &library).output().unwrap()).succeeded();
+        assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+        let timeline = program.json("in.timeline.json");
+        assert!(timeline["started"].as_str().unwrap().starts_with(begins), "{}", timeline["started"]);
+        let event: serde_json::Value = serde_json::from_str(finished.stdout.lines().next().unwrap()).unwrap();
+        assert!(event["time"].as_str().unwrap().starts_with(begins), "{event}");
+        // The page's server and a camera's files.
+        let mut watched = program.command(&[
+            "--log-format",
+            "json",
+            "run",
+            "test://?rate=20",
+            "--model",
+            text(&tiny::model()),
+            "--segment",
+            "24h",
+            "--keep",
+            "7d",
+            "--web",
+            "127.0.0.1:0",
+            "--status-interval",
+            "1s",
+        ]);
+        watched.env("LD_PRELOAD", &library);
+        let mut watch = Watch::spawn(watched);
+        let served = watch.line("the page's address", |fields| fields["message"].to_string().contains("http://127"));
+        let message = served["message"].to_string();
+        let at = message.find("http://").unwrap() + "http://".len();
+        let address = message[at..].split(['/', '"', ' ']).next().unwrap();
+        watch.until("pictures are labelled", crate::camera::running);
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream
+            .write_all(format!("GET /api/streams HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        let answer = std::io::read_to_string(stream).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.ends_with("the clock's year is not in HTTP.\n"),
+            "{answer}"
+        );
+        let (finished, _) = watch.stop("TERM");
+        assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+        for ending in [".mkv", ".timeline.jsonl", ".summary.json"] {
+            let files = crate::camera::files(&program, ending);
+            assert!(files.iter().any(|path| text(path).contains(&format!("test-{stamp}"))), "{files:?}");
+        }
+        let recorded = crate::camera::files(&program, ".timeline.jsonl");
+        let journal = recorded.iter().find(|path| text(path).contains(&format!("test-{stamp}"))).unwrap();
+        assert!(fs::read_to_string(journal).unwrap().contains(&format!("\"started\":\"{begins}")));
+    }
+}
+
+/// Answers every request by its path; says which were asked.
+fn files_over_http(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let Some(line) = lines.next() else { continue };
+            lines.find(String::is_empty);
+            let path = line.split(' ').nth(1).unwrap_or_default().to_string();
+            kept.lock().unwrap().push(path.clone());
+            let (status, body) = answer(&path).map_or((404, Vec::new()), |body| (200, body));
+            let kind = if path.ends_with("m3u8") { "application/x-mpegurl" } else { "video/mp2t" };
+            let head = format!(
+                "HTTP/1.1 {status} So\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    (address, asked)
+}
+
+fn playlist(addresses: &[&str]) -> String {
+    let segments: String = addresses.iter().map(|address| format!("#EXTINF:1,\n{address}\n")).collect();
+    format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n{segments}#EXT-X-ENDLIST\n")
+}
+
+fn segment(folder: &Path) -> Vec<u8> {
+    let file = variant(folder, "segment.ts", 25, &["-vf", "scale=320:136", "-c:v", "libx264", "-g", "25", "-an"]);
+    fs::read(file).unwrap()
+}
+
+#[test]
+fn a_camera_whose_playlist_names_another_host_or_a_file_asks_nobody() {
+    let program = Program::new();
+    let bytes = segment(program.folder.path());
+    let local = format!("file://{}", program.path("segment.ts").display());
+    let (elsewhere, asked) = files_over_http(move |_| None);
+    let other = elsewhere.clone();
+    let (own, own_asked) = files_over_http(move |path| match path {
+        "/own.m3u8" => Some(playlist(&["1.ts", "2.ts", "3.ts"]).into()),
+        "/foreign.m3u8" => Some(playlist(&[&format!("{other}/1.ts")]).into()),
+        "/local.m3u8" => Some(playlist(&[&local]).into()),
+        "/key.m3u8" => {
+            let key = format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{other}/key\"\n#EXTINF");
+            Some(playlist(&["1.ts"]).replacen("#EXTINF", &key, 1).into())
+        }
+        "/variant.m3u8" => Some(format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{other}/own.m3u8\n").into()),
+        path if path.ends_with(".ts") => Some(bytes.clone()),
+        _ => None,
+    });
+    for name in ["own", "foreign", "local", "key", "variant"] {
+        let address = format!("{own}/{name}.m3u8");
+        let mut watch = Watch::start(&program, &[&address], &["--stride", "1"]);
+        if name == "own" {
+            watch.until("its pictures are labelled", |status| status["decoded"].as_u64() > Some(10));
+        } else {
+            let told = watch.line("it is told", |fields| fields["message"].to_string().contains("no camera"));
+            let told = told["message"].to_string();
+            let named = ["foreign", "local"].contains(&name);
+            assert!(!named || told.contains("playlist of another host"), "{name}: {told}");
+        }
+        let (finished, _) = watch.stop("TERM");
+        assert!(name == "own" || !finished.stdout.contains("analysed, 0 held, 0 dropped 1"), "{}", finished.stdout);
+    }
+    assert!(own_asked.lock().unwrap().iter().any(|path| path == "/1.ts"));
+    assert_eq!(*asked.lock().unwrap(), Vec::<String>::new(), "another host was asked");
+}
+
+#[test]
+fn a_clip_that_is_a_playlist_is_followed_where_the_user_says_so() {
+    let program = Program::new();
+    let bytes = segment(program.folder.path());
+    let (server, _) = files_over_http(move |path| path.ends_with(".ts").then(|| bytes.clone()));
+    let there = format!("{server}/1.ts");
+    for (name, address) in [("near.m3u8", "segment.ts"), ("far.m3u8", there.as_str())] {
+        fs::write(program.path(name), playlist(&[address])).unwrap();
+        let refused = program.run(&program.path(name), &["--only", "timeline"]);
+        assert!(refused.refusal(2).contains("--allow-playlists"), "{}", refused.stderr);
+        program.run(&program.path(name), &["--only", "timeline", "--allow-playlists"]).succeeded();
+        let timeline = program.json(&name.replace("m3u8", "timeline.json"));
+        assert_eq!(timeline["frames"]["decoded"], 25, "{name}");
+    }
+    // What names no segments of one video is never followed.
+    fs::write(program.path("list.mp4"), "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nm=video 5004 RTP/AVP 96\r\n")
+        .unwrap();
+    program.run(&program.path("list.mp4"), &["--only", "timeline", "--allow-playlists"]).refusal(2);
 }

@@ -5,8 +5,8 @@ use time::OffsetDateTime;
 
 use crate::board::status::{State, Status};
 use crate::events::escape::level;
-use crate::events::event::rfc3339;
 use crate::report::rounded;
+use crate::utc;
 
 pub const ONLINE: &str = "online";
 pub const OFFLINE: &str = "offline";
@@ -72,7 +72,7 @@ impl Now {
         let confidence = if label.is_some() || state == State::Running { rounded(confidence) } else { 0.0 };
         let same = before.filter(|before| (before.state, &before.label) == (state, &label));
         // It is looked at so often that what is new is new now.
-        let since = same.map_or_else(OffsetDateTime::now_utc, |before| before.since);
+        let since = same.map_or_else(utc::now, |before| before.since);
         Self { state, label, confidence, since }
     }
 
@@ -82,6 +82,8 @@ impl Now {
 
     pub fn payload(&self) -> Vec<u8> {
         let Self { state, label, confidence, since } = self;
-        json!({"label": label, "confidence": confidence, "state": state, "since": rfc3339(*since)}).to_string().into()
+        json!({"label": label, "confidence": confidence, "state": state, "since": utc::milliseconds(*since)})
+            .to_string()
+            .into()
     }
 }

@@ -3,11 +3,12 @@
 use crate::board::Post;
 use crate::error::Result;
 use crate::events::announcer::Announcer;
-use crate::events::event::{Event, rfc3339};
+use crate::events::event::Event;
 use crate::labels::intervals::Interval;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Sink};
 use crate::report::{milliseconds, rounded};
+use crate::utc;
 
 /// Emits the events of one stream.
 pub struct EventEmitter<'a> {
@@ -30,11 +31,11 @@ impl Sink for EventEmitter<'_> {
     fn frame(&mut self, LabeledFrame { frame, decision, .. }: &LabeledFrame) -> Result<()> {
         let (stream, ms, time) = (self.state.subject.name.as_str(), milliseconds(frame.pts), self.state.utc(frame.pts));
         if std::mem::take(&mut self.away) {
-            self.announcer.tell(&Event::Back { stream, ms, time: rfc3339(time) });
+            self.announcer.tell(&Event::Back { stream, ms, time: utc::milliseconds(time) });
         }
         if decision.shown && !std::mem::replace(&mut self.open, true) {
             let (label, confidence) = (&self.state.subject.labels[decision.class], rounded(decision.confidence));
-            self.announcer.tell(&Event::Start { stream, label, ms, time: rfc3339(time), confidence });
+            self.announcer.tell(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
         }
         Ok(())
     }
@@ -45,7 +46,7 @@ impl Sink for EventEmitter<'_> {
             stream: &self.state.subject.name,
             label: &self.state.subject.labels[interval.class],
             ms: milliseconds(interval.end),
-            time: rfc3339(self.state.utc(interval.end)),
+            time: utc::milliseconds(self.state.utc(interval.end)),
             start_ms: milliseconds(interval.start),
             mean: rounded(interval.mean),
             peak: rounded(interval.peak),
@@ -55,7 +56,7 @@ impl Sink for EventEmitter<'_> {
 
     fn lost(&mut self, loss: &Loss) -> Result<()> {
         self.away = true;
-        let (stream, time) = (&self.state.subject.name, rfc3339(self.state.utc(loss.at)));
+        let (stream, time) = (&self.state.subject.name, utc::milliseconds(self.state.utc(loss.at)));
         self.announcer.tell(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason });
         Ok(())
     }

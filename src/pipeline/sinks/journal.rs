@@ -3,9 +3,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::cameras::Record as Plan;
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
@@ -17,6 +14,7 @@ use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
 use crate::report::journal::{Header, LabelledInterval, Record};
 use crate::report::milliseconds;
 use crate::report::rotating_journal::RotatingJournal;
+use crate::utc;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How the names of journals end.
@@ -46,7 +44,7 @@ impl<'a> JournalSink<'a> {
                     .remedy("choose a folder that can be written to")
             })?;
         }
-        let now = OffsetDateTime::now_utc();
+        let now = utc::now();
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header };
         let path = stamped(&plan.folder, &plan.stem, now, JOURNAL);
@@ -71,14 +69,14 @@ impl<'a> JournalSink<'a> {
     }
 
     fn rotate(&mut self) -> Result<()> {
-        let now = OffsetDateTime::now_utc();
+        let now = utc::now();
         if !self.schedule.due(now) {
             return Ok(());
         }
         let path = stamped(&self.folder, &self.stem, now, JOURNAL);
         self.open = self.files.add(path.clone());
         let opened_ms = milliseconds(self.began.elapsed().as_nanos() as u64);
-        self.journal.rotate(path, now.format(&Rfc3339).unwrap_or_default(), opened_ms)
+        self.journal.rotate(path, utc::exact(now), opened_ms)
     }
 }
 

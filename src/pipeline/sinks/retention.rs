@@ -13,8 +13,10 @@ use crate::settings::Keep;
 
 /// How the files of a live run end.
 const ENDINGS: [&str; 4] = [".mkv", ".avi", ".timeline.jsonl", ".summary.json"];
-/// `-20260102T030405Z`, which stands between a name and its ending.
-const STAMP: usize = 17;
+/// Digits of a date, as in `-20260102T030405Z`, which stands between a name and its ending; of late years there are more.
+const DATE: std::ops::RangeInclusive<usize> = 8..=10;
+/// What stands behind a date: a time.
+const TIME: usize = "T030405Z".len();
 
 /// A clock that differs by more from the time that has passed was set.
 const SET: i128 = 10 * 60 * 1_000_000_000;
@@ -182,22 +184,25 @@ fn own(folder: &Path, stem: &str) -> Vec<Own> {
         .collect()
 }
 
-fn stamp<'a>(path: &'a Path, stem: &str) -> Option<&'a str> {
-    path.file_name()?.to_str()?.strip_prefix(stem)
+/// What names are sorted by: a date of more digits is later.
+fn stamp<'a>(path: &'a Path, stem: &str) -> Option<(usize, &'a str)> {
+    let stamp = path.file_name()?.to_str()?.strip_prefix(stem)?.strip_prefix('-')?;
+    Some((date(stamp), stamp))
+}
+
+/// How many digits `text` begins with.
+fn date(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
 /// Whether a file was named by a run of `stem`: the name, a time, an optional number, a known ending.
 fn is_own(name: &str, stem: &str) -> bool {
-    let Some((stamp, ending)) = name.strip_prefix(stem).and_then(|rest| rest.split_at_checked(STAMP)) else {
-        return false;
-    };
+    let Some(rest) = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')) else { return false };
+    let date = date(rest);
+    let Some((time, ending)) = rest[date..].split_at_checked(TIME) else { return false };
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let timed = stamp.is_ascii()
-        && stamp.starts_with('-')
-        && digits(&stamp[1..9])
-        && &stamp[9..10] == "T"
-        && digits(&stamp[10..16])
-        && stamp.ends_with('Z');
+    let clock = time.strip_prefix('T').and_then(|time| time.strip_suffix('Z'));
+    let timed = DATE.contains(&date) && clock.is_some_and(digits);
     let ending = match ending.strip_prefix('-').and_then(|rest| rest.split_once('.')) {
         Some((number, _)) if digits(number) => &ending[1 + number.len()..],
         _ => ending,
@@ -213,8 +218,12 @@ mod tests {
 
     #[test]
     fn only_own_files_are_known() {
-        for name in ["door-20260102T030405Z.mkv", "door-20260102T030405Z-2.timeline.jsonl", "door-20260102T030405Z.avi"]
-        {
+        for name in [
+            "door-20260102T030405Z.mkv",
+            "door-20260102T030405Z-2.timeline.jsonl",
+            "door-20260102T030405Z.avi",
+            "door-1234560102T030405Z.mkv",
+        ] {
             assert!(is_own(name, "door"), "{name}");
         }
         for name in [

@@ -23,6 +23,7 @@ use crate::pipeline::schedule::{Schedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Rendered, Sink};
 use crate::report::{claim, remove_empty};
+use crate::utc;
 
 /// Records a camera.
 pub struct SegmentsSink {
@@ -100,7 +101,7 @@ impl Selective {
 
 impl Sink for SegmentsSink {
     fn wants_picture(&mut self) -> bool {
-        self.rotate(OffsetDateTime::now_utc());
+        self.rotate(utc::now());
         self.encodes.set(!self.failed);
         !self.failed
     }
@@ -225,7 +226,7 @@ impl SegmentsSink {
             Container::Avi => ".avi",
             Container::Matroska => ".mkv",
         };
-        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, OffsetDateTime::now_utc(), ending));
+        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, utc::now(), ending));
         let parent = path.parent().unwrap_or(Path::new(""));
         if !parent.as_os_str().is_empty() {
             fs::create_dir_all(parent).map_err(|cause| {

@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::error::Result;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::Sink;
 use crate::printable;
 use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
+use crate::utc;
 
 /// Writes the summary when everything else is closed.
 pub struct SummarySink {
@@ -21,7 +19,7 @@ pub struct SummarySink {
 
 impl SummarySink {
     pub fn new(context: &StreamContext, path: PathBuf) -> Self {
-        let started = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        let started = utc::exact(utc::now());
         Self { path, input: printable::path(&context.job.input), started }
     }
 }
@@ -33,7 +31,7 @@ impl Sink for SummarySink {
             version: SUMMARY_VERSION,
             input: self.input,
             started: self.started,
-            ended: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+            ended: utc::exact(utc::now()),
             frames: outcome.balance.clone(),
             wall_s: outcome.wall.as_secs_f64(),
             reconnects: outcome.reconnects,

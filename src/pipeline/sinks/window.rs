@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-
 use crate::error::{Error, Result};
 use crate::media::frame::Drawn;
 use crate::media::window::{Key, Screen, Window};
@@ -13,6 +11,7 @@ use crate::pipeline::schedule::stamped;
 use crate::pipeline::sinks::sink::{LabeledFrame, Rendered, Sink};
 use crate::report;
 use crate::shutdown::Shutdown;
+use crate::utc;
 
 /// The window, where one is asked for; saved pictures go to `folder`. Without a display a run goes on if something else
 /// comes of it.
@@ -102,7 +101,7 @@ impl WindowSink {
 
     /// A picture that cannot be saved is told, and no reason to stop.
     fn store(&self, picture: &Drawn) {
-        let path = stamped(&self.folder, &self.stem, OffsetDateTime::now_utc(), ".jpg");
+        let path = stamped(&self.folder, &self.stem, utc::now(), ".jpg");
         let written = picture.jpeg().and_then(|bytes| {
             report::replace(&path, |part| {
                 std::fs::write(part, &bytes).map_err(|cause| {

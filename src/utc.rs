@@ -1,0 +1,104 @@
+//! Moments in UTC as every file, answer and message writes them, whatever the system's clock says.
+//!
+//! RFC 3339 knows years of four digits. Others are written with a sign and six, as ISO 8601 and JavaScript have them.
+
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+/// What stands behind the year.
+const EXACT: &[BorrowedFormatItem] =
+    format_description!("-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:9]Z");
+const MILLISECONDS: &[BorrowedFormatItem] =
+    format_description!("-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+const STAMP: &[BorrowedFormatItem] = format_description!("[month][day]T[hour][minute][second]Z");
+
+/// The system's clock. A moment that no calendar holds is the last or first one that it does.
+pub fn now() -> OffsetDateTime {
+    let epoch = OffsetDateTime::UNIX_EPOCH;
+    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => epoch.saturating_add(span(after)),
+        Err(before) => epoch.saturating_sub(span(before.duration())),
+    }
+}
+
+/// Whether the header of an HTTP answer can hold the time.
+pub fn fits_http() -> bool {
+    (1970..=9998).contains(&now().year())
+}
+
+/// That long before now.
+pub fn ago(past: Duration) -> OffsetDateTime {
+    now().saturating_sub(span(past))
+}
+
+fn span(length: Duration) -> time::Duration {
+    time::Duration::try_from(length).unwrap_or(time::Duration::MAX)
+}
+
+/// To the nanosecond.
+pub fn exact(moment: OffsetDateTime) -> String {
+    text(moment, EXACT)
+}
+
+/// As in `2026-01-02T03:04:05.678Z`.
+pub fn milliseconds(moment: OffsetDateTime) -> String {
+    text(moment, MILLISECONDS)
+}
+
+/// For names of files: `20260102T030405Z`, with more digits for later years.
+pub fn stamp(moment: OffsetDateTime) -> String {
+    // No clock that stands so early is meant.
+    format!("{:04}{}", moment.year().max(0), rest(moment, STAMP))
+}
+
+/// A moment as [`exact`] and [`milliseconds`] write it.
+pub fn parse(text: &str) -> Option<OffsetDateTime> {
+    let Some(unsigned) = text.strip_prefix(['+', '-']) else { return OffsetDateTime::parse(text, &Rfc3339).ok() };
+    let (year, rest) = unsigned.split_once('-')?;
+    let year: i32 = format!("{}{year}", &text[..1]).parse().ok()?;
+    // In a leap year every day is one.
+    OffsetDateTime::parse(&format!("2000-{rest}"), &Rfc3339).ok()?.replace_year(year).ok()
+}
+
+fn text(moment: OffsetDateTime, format: &[BorrowedFormatItem]) -> String {
+    let rest = rest(moment, format);
+    match moment.year() {
+        year @ 0..=9999 => format!("{year:04}{rest}"),
+        year => format!("{}{:06}{rest}", if year < 0 { '-' } else { '+' }, year.unsigned_abs()),
+    }
+}
+
+/// All moments here are in UTC, and have all parts that the formats name.
+fn rest(moment: OffsetDateTime, format: &[BorrowedFormatItem]) -> String {
+    moment.format(format).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn years_of_any_length_are_written_and_read() {
+        for (moment, written, stamped) in [
+            (datetime!(2026-01-02 03:04:05.678 UTC), "2026-01-02T03:04:05.678Z", "20260102T030405Z"),
+            (datetime!(9999-12-31 23:59:59.999 UTC), "9999-12-31T23:59:59.999Z", "99991231T235959Z"),
+            (datetime!(+10000-01-01 0:00 UTC), "+010000-01-01T00:00:00.000Z", "100000101T000000Z"),
+            (datetime!(+292277-02-28 1:02:03 UTC), "+292277-02-28T01:02:03.000Z", "2922770228T010203Z"),
+            (datetime!(1969-12-31 23:59:59.5 UTC), "1969-12-31T23:59:59.500Z", "19691231T235959Z"),
+            (datetime!(0000-02-29 0:00 UTC), "0000-02-29T00:00:00.000Z", "00000229T000000Z"),
+            (datetime!(-0044-03-15 12:00 UTC), "-000044-03-15T12:00:00.000Z", "00000315T120000Z"),
+        ] {
+            assert_eq!((milliseconds(moment), stamp(moment)), (written.into(), stamped.into()));
+            assert_eq!(parse(written), Some(moment));
+            assert_eq!(parse(&exact(moment)), Some(moment));
+        }
+        for nonsense in ["", "+", "-", "+012345", "+x-01-01T00:00:00Z", "ä-1", "2026-01-02"] {
+            assert_eq!(parse(nonsense), None, "{nonsense}");
+        }
+    }
+}
