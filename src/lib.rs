@@ -32,6 +32,7 @@ pub mod settings;
 pub mod signals;
 pub mod stream;
 mod summary;
+mod tls;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod viewer;
