@@ -11,12 +11,14 @@ pub mod frame;
 pub mod length;
 pub mod live;
 mod memory;
+mod network;
 mod preroll;
 pub mod recorder;
 pub mod replay;
 pub mod rhythm;
 pub mod source;
 pub mod supervisor;
+mod teardown;
 mod timekeeper;
 pub mod window;
 

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::intake::Refusal;
+
 /// Shortest and longest wait between two calls.
 pub const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -35,6 +37,26 @@ pub enum Reason {
     DecodeError,
     /// The pictures changed to a form that the pipeline could not follow.
     CapsChange,
+    /// No TLS, or a certificate that is not trusted.
+    TlsRefused,
+    /// The camera sends its callers to another server.
+    Redirected,
+    /// An answer was larger than any that a camera has to give.
+    TooLarge,
+    /// Much came, and no picture.
+    NoPictures,
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unreachable => Reason::Refused,
+            Refusal::Tls => Reason::TlsRefused,
+            Refusal::Redirected => Reason::Redirected,
+            Refusal::TooLarge => Reason::TooLarge,
+            Refusal::NoPicture => Reason::NoPictures,
+        }
+    }
 }
 
 impl Reason {
@@ -49,6 +71,10 @@ impl Reason {
             Reason::EndOfStream => "end of stream",
             Reason::DecodeError => "decode error",
             Reason::CapsChange => "caps change",
+            Reason::TlsRefused => "TLS refused",
+            Reason::Redirected => "redirected elsewhere",
+            Reason::TooLarge => "answer too large",
+            Reason::NoPictures => "data without pictures",
         }
     }
 
@@ -61,12 +87,15 @@ impl Reason {
             Reason::Timeout | Reason::Stalled => "check the camera and the network to it",
             Reason::EndOfStream => "the camera ended the stream itself",
             Reason::DecodeError | Reason::CapsChange => "check the camera's encoding; H.264 is the safest",
+            Reason::TlsRefused => "it must speak TLS 1.2 or newer, with a certificate that this machine trusts",
+            Reason::Redirected => "if the address that it sends to is to be trusted, give that one",
+            Reason::TooLarge | Reason::NoPictures => "check that a camera is at the address",
         }
     }
 
     /// Whether calling again soon is of no use.
     fn is_settled(self) -> bool {
-        matches!(self, Reason::Unauthorised | Reason::NotFound)
+        matches!(self, Reason::Unauthorised | Reason::NotFound | Reason::TlsRefused | Reason::Redirected)
     }
 }
 
