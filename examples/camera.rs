@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! camera PORT [CLIP | --size WxH] [--login USER:PASSWORD] [--resize-after SECONDS] [--end-after SECONDS]
-//!        [--jump-after SECONDS]
+//!        [--jump-after SECONDS] [--certificate PEM --key PEM]
 //! ```
-//! Prints `ready rtsp://127.0.0.1:PORT/live` when it can be called. PORT 0 takes a free one.
+//! Prints `ready rtsp://127.0.0.1:PORT/live` when it can be called, or `rtsps://` with a certificate. PORT 0 takes a free one.
 
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ struct Options {
     resize_after: Option<u64>,
     end_after: Option<u64>,
     jump_after: Option<u64>,
+    certificate: Option<String>,
+    key: Option<String>,
 }
 
 fn main() {
@@ -35,6 +37,8 @@ fn main() {
             "--resize-after" => options.resize_after = Some(value().parse().expect("seconds")),
             "--end-after" => options.end_after = Some(value().parse().expect("seconds")),
             "--jump-after" => options.jump_after = Some(value().parse().expect("seconds")),
+            "--certificate" => options.certificate = Some(value()),
+            "--key" => options.key = Some(value()),
             _ => options.clip = Some(argument),
         }
     }
@@ -45,14 +49,15 @@ fn main() {
     let factory = rtsp::RTSPMediaFactory::new();
     factory.set_shared(true);
     factory.set_launch(&pipeline(&options));
-    if let Some(login) = &options.login {
-        protect(&server, &factory, login);
+    let scheme = if options.certificate.is_some() { "rtsps" } else { "rtsp" };
+    if options.login.is_some() || options.certificate.is_some() {
+        protect(&server, &factory, &options);
     }
     factory.connect_media_configure(move |_, media| configure(media, &options));
     server.mount_points().expect("mount points").add_factory("/live", factory);
     let context = gst::glib::MainLoop::new(None, false);
     let _source = server.attach(None).expect("the port is free");
-    println!("ready rtsp://127.0.0.1:{}/live", server.bound_port());
+    println!("ready {scheme}://127.0.0.1:{}/live", server.bound_port());
     context.run();
 }
 
@@ -79,11 +84,20 @@ fn pipeline(options: &Options) -> String {
     }
 }
 
-fn protect(server: &rtsp::RTSPServer, factory: &rtsp::RTSPMediaFactory, login: &str) {
-    let (user, password) = login.split_once(':').expect("USER:PASSWORD");
+fn protect(server: &rtsp::RTSPServer, factory: &rtsp::RTSPMediaFactory, options: &Options) {
     let auth = rtsp::RTSPAuth::new();
-    let token = rtsp::RTSPToken::builder().field(rtsp::RTSP_TOKEN_MEDIA_FACTORY_ROLE, "user").build();
-    auth.add_basic(&rtsp::RTSPAuth::make_basic(user, password), &token);
+    let mut token = rtsp::RTSPToken::builder().field(rtsp::RTSP_TOKEN_MEDIA_FACTORY_ROLE, "user").build();
+    if let (Some(certificate), Some(key)) = (&options.certificate, &options.key) {
+        let pair = rtsp::gio::TlsCertificate::from_files(certificate, key).expect("a certificate and its key");
+        auth.set_tls_certificate(Some(&pair));
+    }
+    match &options.login {
+        Some(login) => {
+            let (user, password) = login.split_once(':').expect("USER:PASSWORD");
+            auth.add_basic(&rtsp::RTSPAuth::make_basic(user, password), &token);
+        }
+        None => auth.set_default_token(Some(&mut token)),
+    }
     server.set_auth(Some(&auth));
     let role = gst::Structure::builder("user")
         .field(rtsp::RTSP_PERM_MEDIA_FACTORY_ACCESS.as_str(), true)

@@ -1,10 +1,11 @@
 //! Labels what people do in video: every frame through a ResNet50, smoothed, drawn, and written down.
 //!
-//! The rooms, in the order a frame travels: [`media`] decodes, [`inference`] classifies, [`labels`] decides,
-//! [`report`] writes, [`events`] tells others; [`pipeline`] joins them into one input's pipeline and tells [`board`] how it goes, [`analyzer`] runs
-//! many, [`web`] shows the board to browsers and systems. [`onnx`] writes model files, [`picture`] is what the rooms hand
-//! each other.
+//! The rooms, in the order a frame travels: `rtsp` relays what a camera says, [`media`] decodes, [`inference`] classifies,
+//! [`labels`] decides, [`report`] writes, [`events`] tells others; [`pipeline`] joins them into one stream and tells
+//! [`board`] how it goes, [`analyzer`] runs many, [`web`] shows the board to browsers and systems. [`onnx`] writes model
+//! files, [`picture`] is what the rooms hand each other.
 
+mod address;
 pub mod analyzer;
 pub mod bench;
 pub mod board;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod events;
 pub mod frames;
 pub mod inference;
+mod intake;
 pub mod jobs;
 pub mod labels;
 pub mod ledger;
@@ -30,10 +32,12 @@ pub mod picture;
 pub mod pipeline;
 pub mod printable;
 pub mod report;
+mod rtsp;
 pub mod settings;
 mod shortage;
 pub mod shutdown;
 mod summary;
+mod tls;
 #[cfg(feature = "train")]
 pub mod train;
 mod utc;

@@ -1,44 +1,183 @@
-//! One connection to a camera: its pipeline, and what its errors mean.
+//! One connection to a camera: its pipeline, and what became of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use url::Url;
 
+use crate::address::{REDIRECTS, redirected};
 use crate::error::{Error, Result};
-use crate::login::Login;
-use crate::media::camera::{Camera, Place, Transport};
+use crate::intake::{Intake, Refusal};
+use crate::media::camera::{Camera, Place};
 use crate::media::limits::{Limits, bound_pictures, is_too_large};
+use crate::media::network::{self, HttpAnswer};
 use crate::media::references::Scope;
 use crate::media::supervisor::Reason;
 use crate::media::{decoding, element, references};
+use crate::rtsp::relay::Relay;
 
-/// How long the network may be silent before GStreamer gives up by itself, in microseconds and in seconds. The
-/// supervisor is sooner; this ends what hangs behind it.
-const NETWORK_TIMEOUT_US: u64 = 8_000_000;
-const NETWORK_TIMEOUT_S: u32 = 8;
 /// How fast the test picture's bars move, in pixels a frame.
 const TEST_SPEED: i32 = 4;
 
+/// A connection that is being made, or brings pictures.
+pub(super) struct Connection {
+    pipeline: gst::Pipeline,
+    bus: gst::Bus,
+    intake: Arc<Intake>,
+    /// What RTSP goes through.
+    relay: Option<Relay>,
+    target: Target,
+    /// Whether its pictures are still wanted.
+    pub alive: Arc<AtomicBool>,
+}
+
+/// A camera, and where it is called.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub camera: Camera,
+    /// How often it has sent the caller to another path.
+    redirects: usize,
+}
+
+impl Target {
+    pub fn new(camera: Camera) -> Self {
+        Self { camera, redirects: 0 }
+    }
+
+    /// The same camera at the path that it sends its callers to; nothing where that is another server.
+    fn redirected(&self, location: &str) -> Option<Self> {
+        let Place::Http(url) = &self.camera.place else { return None };
+        let to = redirected(url, location).filter(|_| self.redirects < REDIRECTS)?;
+        let camera = Camera { place: Place::Http(to), ..self.camera.clone() };
+        Some(Self { camera, redirects: self.redirects + 1 })
+    }
+}
+
+/// What became of a connection since it was last asked.
+#[derive(Default)]
+pub(super) struct News {
+    pub fault: Option<Reason>,
+    /// The fault in GStreamer's words.
+    pub detail: Option<String>,
+    /// Where to call instead.
+    pub moved: Option<Target>,
+    /// User and password go to the camera as plain text.
+    pub plain_password: bool,
+}
+
+impl Connection {
+    /// A pipeline that does not play yet, and the sink for its pictures.
+    ///
+    /// # Errors
+    /// Unavailable, where a part of GStreamer is not installed.
+    pub fn new(target: Target, limits: Limits) -> Result<(Self, gst_app::AppSink)> {
+        let intake = Arc::new(Intake::default());
+        let relay = relay(&target.camera, &intake);
+        let (pipeline, sink) = pipeline(&target.camera, limits, relay.as_ref(), &intake)?;
+        let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
+        Ok((Self { pipeline, bus, intake, relay, target, alive: Arc::new(AtomicBool::new(true)) }, sink))
+    }
+
+    /// What is told that pictures come.
+    pub fn intake(&self) -> Arc<Intake> {
+        Arc::clone(&self.intake)
+    }
+
+    pub fn play(&self) -> Option<Reason> {
+        let failed = self.pipeline.set_state(gst::State::Playing).is_err() && self.bus.peek().is_none();
+        failed.then_some(Reason::Refused)
+    }
+
+    pub fn news(&self) -> News {
+        let mut news = News::default();
+        while let Some(message) = self.bus.pop() {
+            match message.view() {
+                gst::MessageView::Error(error) => {
+                    let reason = reason(&error.error());
+                    tracing::debug!("{}: {}", self.target.camera, reason.name());
+                    news.detail = news.detail.or_else(|| detail(&error.error()));
+                    news.fault.get_or_insert(reason);
+                }
+                gst::MessageView::Eos(_) => {
+                    news.fault.get_or_insert(Reason::EndOfStream);
+                }
+                gst::MessageView::Element(element) => {
+                    if let Some(answer) = element.structure().and_then(HttpAnswer::read) {
+                        self.hear(&answer, &mut news);
+                    }
+                }
+                _ => {}
+            }
+        }
+        // Told before its consequences, which may be on the bus already.
+        if let Some(refusal) = self.intake.refusal() {
+            news.fault = Some(refusal.into());
+        }
+        news.plain_password |= self.target.camera.login.is_some() && self.intake.plain_password();
+        news
+    }
+
+    fn hear(&self, answer: &HttpAnswer, news: &mut News) {
+        if let Some(location) = &answer.redirect {
+            news.moved = self.target.redirected(location);
+            if news.moved.is_none() {
+                self.intake.refuse(Refusal::Redirected);
+            }
+        }
+        let encrypted = matches!(&self.target.camera.place, Place::Http(url) if url.scheme() == "https");
+        news.plain_password |= answer.plain_password && !encrypted;
+    }
+
+    /// Its pictures are wanted no more, and what becomes of it does not matter.
+    pub fn silence(&self) {
+        self.alive.store(false, Ordering::Release);
+        self.bus.set_flushing(true);
+    }
+
+    /// Ends it, which a dead network may hold up.
+    pub fn close(self) {
+        if let Some(relay) = &self.relay {
+            relay.close_soon();
+        }
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// The relay that an RTSP camera is called by. Without one the connection is refused, and tried again.
+fn relay(camera: &Camera, intake: &Arc<Intake>) -> Option<Relay> {
+    let Place::Rtsp(url) = &camera.place else { return None };
+    let relay = Relay::start(Url::clone(url), Arc::clone(intake));
+    if let Err(cause) = &relay {
+        tracing::debug!("{camera}: no relay: {cause}");
+        intake.refuse(Refusal::Unreachable);
+    }
+    relay.ok()
+}
+
 /// `camera ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`.
-pub(super) fn pipeline(camera: &Camera, limits: Limits) -> Result<(gst::Pipeline, gst_app::AppSink)> {
+fn pipeline(
+    camera: &Camera,
+    limits: Limits,
+    relay: Option<&Relay>,
+    intake: &Arc<Intake>,
+) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     bound_pictures(&pipeline, limits.max_pixels);
     // Segments of HLS come in bursts, which its times spread out again.
     let paced = matches!(camera.place, Place::Http(_));
     let sink = gst_app::AppSink::builder().sync(paced).max_buffers(2).drop(false).build();
-    let source = source(camera)?;
-    if matches!(camera.place, Place::Test { .. }) {
-        let caps = element("capsfilter")?;
-        caps.set_property("caps", test_caps(camera));
-        let entry = decoding::upright(&pipeline, &sink)?;
-        let built =
-            |cause: gst::glib::BoolError| Error::internal("the camera's pipeline cannot be built").because(cause);
-        pipeline.add_many([&source, &caps]).map_err(built)?;
-        source.link(&caps).map_err(built)?;
-        let exit = caps.static_pad("src").ok_or_else(|| Error::internal("a filter has no source"))?;
-        exit.link(&entry).map_err(|cause| Error::internal("the test picture cannot be linked").because(cause))?;
-        return Ok((pipeline, sink));
-    }
+    let source = match &camera.place {
+        Place::Rtsp(url) => network::rtsp(camera, url, relay, intake)?,
+        Place::Http(url) => network::http(camera, url, intake)?,
+        Place::Usb(device) => usb(device)?,
+        &Place::Test { width, height, rate } => {
+            test(&pipeline, &sink, (width, height, rate))?;
+            return Ok((pipeline, sink));
+        }
+    };
     expect_one_stream(&pipeline);
     let decode = decoding::decoded(&pipeline, &source, &sink)?;
     decoding::only_containers(&decode, camera.is_playlist());
@@ -58,86 +197,51 @@ fn expect_one_stream(pipeline: &gst::Pipeline) {
     });
 }
 
-fn source(camera: &Camera) -> Result<gst::Element> {
-    Ok(match &camera.place {
-        Place::Rtsp(url) => {
-            let source = element("rtspsrc")?;
-            source.set_property("location", url.as_str());
-            let protocols = match camera.transport {
-                Transport::Tcp => "tcp",
-                Transport::Udp => "udp",
-            };
-            source.set_property_from_str("protocols", protocols);
-            source.set_property("latency", camera.latency.as_millis() as u32);
-            source.set_property("drop-on-latency", true);
-            source.set_property("tcp-timeout", NETWORK_TIMEOUT_US);
-            source.set_property("timeout", NETWORK_TIMEOUT_US);
-            log_in(&source, camera.login.as_ref());
-            // Sound is not even fetched.
-            source.connect("select-stream", false, |arguments| {
-                let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-                let media = caps.as_ref().and_then(|caps| caps.structure(0)?.get::<String>("media").ok());
-                Some(media.is_none_or(|media| media == "video").to_value())
-            });
-            source
-        }
-        Place::Http(url) => {
-            let source = element("souphttpsrc")?;
-            source.set_property("location", url.as_str());
-            source.set_property("is-live", true);
-            source.set_property("do-timestamp", true);
-            source.set_property("timeout", NETWORK_TIMEOUT_S);
-            source.set_property("retries", 0);
-            source.set_property("user-agent", concat!("livelabel/", env!("CARGO_PKG_VERSION")));
-            log_in(&source, camera.login.as_ref());
-            source
-        }
-        Place::Usb(device) => {
-            let source = element("v4l2src")?;
-            source.set_property("device", device);
-            source.set_property("do-timestamp", true);
-            source
-        }
-        Place::Test { .. } => {
-            let source = element("videotestsrc")?;
-            source.set_property("is-live", true);
-            // Most of its moving pictures take longer to draw than a camera's take to decode.
-            source.set_property_from_str("pattern", "smpte75");
-            source.set_property("horizontal-speed", TEST_SPEED);
-            source
-        }
-    })
+fn usb(device: &str) -> Result<gst::Element> {
+    let source = element("v4l2src")?;
+    source.set_property("device", device);
+    source.set_property("do-timestamp", true);
+    Ok(source)
 }
 
-fn log_in(source: &gst::Element, login: Option<&Login>) {
-    if let Some(Login { user, password }) = login {
-        source.set_property("user-id", user);
-        source.set_property("user-pw", password);
-    }
+/// `videotestsrc ! caps`, of a width, height and rate, into `sink`.
+fn test(pipeline: &gst::Pipeline, sink: &gst_app::AppSink, (width, height, rate): (i32, i32, i32)) -> Result<()> {
+    let source = element("videotestsrc")?;
+    source.set_property("is-live", true);
+    // Most of its moving pictures take longer to draw than a camera's take to decode.
+    source.set_property_from_str("pattern", "smpte75");
+    source.set_property("horizontal-speed", TEST_SPEED);
+    let caps = gst::Caps::builder("video/x-raw").field("width", width).field("height", height);
+    let filter = element("capsfilter")?;
+    filter.set_property("caps", caps.field("framerate", gst::Fraction::new(rate, 1)).build());
+    let entry = decoding::upright(pipeline, sink)?;
+    let built = |cause: gst::glib::BoolError| Error::internal("the camera's pipeline cannot be built").because(cause);
+    pipeline.add_many([&source, &filter]).map_err(built)?;
+    source.link(&filter).map_err(built)?;
+    let exit = filter.static_pad("src").ok_or_else(|| Error::internal("a filter has no source"))?;
+    exit.link(&entry).map_err(|cause| Error::internal("the test picture cannot be linked").because(cause))?;
+    Ok(())
 }
 
-fn test_caps(camera: &Camera) -> gst::Caps {
-    let Place::Test { width, height, rate } = camera.place else { return gst::Caps::new_any() };
-    gst::Caps::builder("video/x-raw")
-        .field("width", width)
-        .field("height", height)
-        .field("framerate", gst::Fraction::new(rate, 1))
-        .build()
+/// An error in GStreamer's words, unless an address is in them, which may hold what must not be shown.
+fn detail(error: &gst::glib::Error) -> Option<String> {
+    Some(error.message().trim_end_matches('.').to_string()).filter(|text| !text.contains("://"))
 }
 
 /// What an error of the pipeline means for the connection.
-pub(super) fn reason(error: &gst::glib::Error) -> Reason {
+fn reason(error: &gst::glib::Error) -> Reason {
     use gst::ResourceError as Resource;
     if references::is_foreign(error) {
-        return Reason::Foreign;
+        return Reason::ForeignPlaylist;
     }
     if is_too_large(error) {
-        return Reason::TooLarge;
+        return Reason::FramesTooLarge;
     }
     if let Some(kind) = error.kind::<Resource>() {
         return match kind {
             Resource::NotAuthorized => Reason::Unauthorised,
             Resource::NotFound => Reason::NotFound,
+            Resource::Busy => Reason::Busy,
             Resource::Read | Resource::Write | Resource::Close | Resource::Sync => Reason::EndOfStream,
             _ => Reason::Refused,
         };

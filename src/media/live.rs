@@ -6,30 +6,29 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use gstreamer as gst;
-use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::Result;
+use crate::intake::Intake;
 use crate::ledger::{Drop as Dropped, Ledger};
 use crate::media::camera::Camera;
 use crate::media::clock::frame_duration;
-use crate::media::connection;
+use crate::media::connection::{Connection, Target};
 use crate::media::frame::Frame;
 use crate::media::limits::Limits;
 use crate::media::supervisor::{Reason, State, Step, Supervisor};
+use crate::media::teardown::Teardowns;
 use crate::media::timekeeper::Timekeeper;
 
 /// Decoded frames that may wait for the next stage.
 pub const CAPACITY: usize = 8;
-/// How long the end of a connection may take before the program goes on, or ends, without it.
+/// How long the ends of connections may take before the program ends without them.
 const TEARDOWN: Duration = Duration::from_secs(2);
-const TEARDOWN_POLL: Duration = Duration::from_millis(10);
 
 /// What comes out of a camera.
 pub enum Event {
@@ -44,16 +43,15 @@ pub struct LiveSource {
     limits: Limits,
     supervisor: Supervisor,
     connection: Option<Connection>,
-    retiring: Option<JoinHandle<()>>,
+    teardowns: Teardowns,
+    /// Where the camera has sent its caller, who has not called there yet.
+    moved: Option<Target>,
+    told_plain_password: bool,
     /// A loss that has not been told yet.
     lost: Option<Reason>,
+    /// What GStreamer said of the last loss.
+    detail: Option<String>,
     shared: Arc<Shared>,
-}
-
-struct Connection {
-    pipeline: gst::Pipeline,
-    bus: gst::Bus,
-    alive: Arc<AtomicBool>,
 }
 
 /// What GStreamer's threads write to.
@@ -84,8 +82,11 @@ impl LiveSource {
             limits,
             supervisor: Supervisor::new(seed),
             connection: None,
-            retiring: None,
+            teardowns: Teardowns::default(),
+            moved: None,
+            told_plain_password: false,
             lost: None,
+            detail: None,
             shared: Arc::new(shared),
         }
     }
@@ -111,6 +112,11 @@ impl LiveSource {
         self.shared.frames.len()
     }
 
+    /// What GStreamer said of the last loss, if anything.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
     pub fn state(&self) -> State {
         self.supervisor.state()
     }
@@ -129,23 +135,33 @@ impl LiveSource {
             if arrival > 0 {
                 self.supervisor.frame(Duration::from_nanos(arrival));
             }
-            while let Some(message) = connection.bus.pop() {
-                match message.view() {
-                    gst::MessageView::Error(error) => {
-                        let reason = connection::reason(&error.error());
-                        tracing::debug!("{}: {}", self.camera, reason.name());
-                        self.supervisor.fault(reason);
-                    }
-                    gst::MessageView::Eos(_) => self.supervisor.fault(Reason::EndOfStream),
-                    _ => {}
-                }
+            let news = connection.news();
+            if news.plain_password && !std::mem::replace(&mut self.told_plain_password, true) {
+                tracing::warn!(
+                    "{}: user and password go to it as plain text, as it takes them no other way (Basic); give it \
+                     rtsps:// or https://, or have it offer Digest",
+                    self.camera
+                );
             }
-        } else if !self.retired() {
+            if news.moved.is_some() {
+                self.moved = news.moved;
+                self.retire();
+                return Ok(None);
+            }
+            if news.detail.is_some() {
+                self.detail = news.detail;
+            }
+            if let Some(reason) = news.fault {
+                self.supervisor.fault(reason);
+            }
+        } else if !self.teardowns.ready(&self.camera) {
             return Ok(None);
+        } else if let Some(target) = self.moved.take() {
+            return self.connect(target).map(|()| None);
         }
         match self.supervisor.poll(self.shared.began.elapsed()) {
             Step::Wait => Ok(None),
-            Step::Connect => self.connect().map(|()| None),
+            Step::Connect => self.connect(Target::new(self.camera.clone())).map(|()| None),
             Step::Disconnect(reason) => {
                 self.retire();
                 Ok(Some(reason))
@@ -153,54 +169,32 @@ impl LiveSource {
         }
     }
 
-    fn connect(&mut self) -> Result<()> {
-        let (pipeline, sink) = connection::pipeline(&self.camera, self.limits)?;
-        let alive = Arc::new(AtomicBool::new(true));
+    fn connect(&mut self, target: Target) -> Result<()> {
+        let (connection, sink) = Connection::new(target, self.limits)?;
+        self.detail = None;
         self.shared.arrival.store(0, Ordering::Release);
         self.shared.lock().reconnected();
-        deliver(&sink, Arc::clone(&self.shared), Arc::clone(&alive));
-        let bus = pipeline.bus().ok_or_else(|| crate::error::Error::internal("a pipeline has no bus"))?;
-        if pipeline.set_state(gst::State::Playing).is_err() && bus.peek().is_none() {
-            self.supervisor.fault(Reason::Refused);
+        deliver(&sink, Arc::clone(&self.shared), connection.intake(), Arc::clone(&connection.alive));
+        if let Some(reason) = connection.play() {
+            self.supervisor.fault(reason);
         }
-        self.connection = Some(Connection { pipeline, bus, alive });
+        self.connection = Some(connection);
         Ok(())
     }
 
     /// Ends the connection without waiting for it.
     fn retire(&mut self) {
-        let Some(Connection { pipeline, bus, alive }) = self.connection.take() else { return };
-        alive.store(false, Ordering::Release);
-        bus.set_flushing(true);
-        let ending = std::thread::Builder::new().name("teardown".into()).spawn(move || {
-            let _ = pipeline.set_state(gst::State::Null);
-        });
-        // Without a thread the pipeline ends here, as it was dropped.
-        self.retiring = ending.ok();
-    }
-
-    /// Whether the last connection is gone; the next waits for it, so that they never pile up.
-    fn retired(&mut self) -> bool {
-        if self.retiring.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return false;
-        }
-        if let Some(thread) = self.retiring.take() {
-            let _ = thread.join();
-        }
-        true
+        let Some(connection) = self.connection.take() else { return };
+        connection.silence();
+        self.teardowns.begin(move || connection.close());
     }
 }
 
 impl Drop for LiveSource {
     fn drop(&mut self) {
         self.retire();
-        let began = Instant::now();
-        while !self.retired() {
-            if began.elapsed() > TEARDOWN {
-                tracing::warn!("{}: the connection does not end; left to the system", self.camera);
-                return;
-            }
-            std::thread::sleep(TEARDOWN_POLL);
+        if !self.teardowns.finish(TEARDOWN) {
+            tracing::warn!("{}: the connection does not end; left to the system", self.camera);
         }
     }
 }
@@ -254,13 +248,14 @@ impl Times {
 }
 
 /// Sends every frame that reaches `sink` to the ring, while the connection is `alive`.
-fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, alive: Arc<AtomicBool>) {
+fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, intake: Arc<Intake>, alive: Arc<AtomicBool>) {
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             if !alive.load(Ordering::Acquire) {
                 return Err(gst::FlowError::Eos);
             }
+            intake.picture();
             let frame = shared.frame(&sample).ok_or(gst::FlowError::NotNegotiated)?;
             shared.put(frame);
             Ok(gst::FlowSuccess::Ok)

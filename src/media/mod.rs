@@ -13,6 +13,7 @@ pub mod length;
 pub mod limits;
 pub mod live;
 mod memory;
+mod network;
 mod preroll;
 pub mod recorder;
 mod references;
@@ -20,6 +21,7 @@ pub mod replay;
 pub mod rhythm;
 pub mod source;
 pub mod supervisor;
+mod teardown;
 mod timekeeper;
 pub mod window;
 

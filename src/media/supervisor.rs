@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::intake::Refusal;
+
 /// Shortest and longest wait between two calls.
 pub const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -35,27 +37,59 @@ pub enum Reason {
     DecodeError,
     /// The pictures changed to a form that the pipeline could not follow.
     CapsChange,
-    /// Its pictures have more pixels than are taken.
-    TooLarge,
+    /// No TLS, or a certificate that is not trusted.
+    TlsRefused,
+    /// The camera sends its callers to another server.
+    Redirected,
+    /// An answer was larger than any that a camera has to give.
+    AnswerTooLarge,
+    /// Much came, and no frame.
+    NoFrames,
+    /// Its frames have more pixels than are taken.
+    FramesTooLarge,
     /// Its playlist names another host, or a file.
-    Foreign,
+    ForeignPlaylist,
+    /// Another program uses the device.
+    Busy,
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unreachable => Reason::Refused,
+            Refusal::Tls => Reason::TlsRefused,
+            Refusal::Redirected => Reason::Redirected,
+            Refusal::TooLarge => Reason::AnswerTooLarge,
+            Refusal::NoPicture => Reason::NoFrames,
+        }
+    }
 }
 
 impl Reason {
-    /// In the words of the log, the timeline and the metrics.
+    /// As the timeline, events and metrics name it.
     pub fn name(self) -> &'static str {
         match self {
             Reason::Refused => "refused",
             Reason::Unauthorised => "unauthorised",
-            Reason::NotFound => "not found",
+            Reason::NotFound => "not_found",
             Reason::Timeout => "timeout",
             Reason::Stalled => "stalled",
-            Reason::EndOfStream => "end of stream",
-            Reason::DecodeError => "decode error",
-            Reason::CapsChange => "caps change",
-            Reason::TooLarge => "pictures too large",
-            Reason::Foreign => "playlist of another host",
+            Reason::EndOfStream => "end_of_stream",
+            Reason::DecodeError => "decode_error",
+            Reason::CapsChange => "caps_change",
+            Reason::TlsRefused => "tls_refused",
+            Reason::Redirected => "redirected",
+            Reason::AnswerTooLarge => "answer_too_large",
+            Reason::NoFrames => "no_frames",
+            Reason::FramesTooLarge => "frames_too_large",
+            Reason::ForeignPlaylist => "foreign_playlist",
+            Reason::Busy => "busy",
         }
+    }
+
+    /// The same for people.
+    pub fn words(self) -> String {
+        self.name().replace('_', " ")
     }
 
     /// What the user can do about it.
@@ -67,14 +101,26 @@ impl Reason {
             Reason::Timeout | Reason::Stalled => "check the camera and the network to it",
             Reason::EndOfStream => "the camera ended the stream itself",
             Reason::DecodeError | Reason::CapsChange => "check the camera's encoding; H.264 is the safest",
-            Reason::TooLarge => "lower the camera's resolution, or take it with a larger --max-pixels",
-            Reason::Foreign => "let its playlist name other hosts with --allow-playlists",
+            Reason::TlsRefused => "it must speak TLS 1.2 or newer, with a certificate that this machine trusts",
+            Reason::Redirected => "if the address that it sends to is to be trusted, give that one",
+            Reason::AnswerTooLarge | Reason::NoFrames => "check that a camera is at the address",
+            Reason::FramesTooLarge => "lower the camera's resolution, or raise --max-pixels",
+            Reason::ForeignPlaylist => "let its playlist name other hosts with --allow-playlists",
+            Reason::Busy => "close the other program that uses it",
         }
     }
 
     /// Whether calling again soon is of no use.
     fn is_settled(self) -> bool {
-        matches!(self, Reason::Unauthorised | Reason::NotFound | Reason::TooLarge | Reason::Foreign)
+        matches!(
+            self,
+            Reason::Unauthorised
+                | Reason::NotFound
+                | Reason::TlsRefused
+                | Reason::Redirected
+                | Reason::FramesTooLarge
+                | Reason::ForeignPlaylist
+        )
     }
 }
 
@@ -260,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_will_not_change_soon_is_tried_at_the_longest_interval() {
-        for reason in [Reason::Unauthorised, Reason::NotFound, Reason::TooLarge, Reason::Foreign] {
+        for reason in [Reason::Unauthorised, Reason::NotFound, Reason::FramesTooLarge, Reason::ForeignPlaylist] {
             assert!(waits(reason, 4).iter().all(|&wait| wait >= 22 * S && wait <= LONGEST_WAIT + 10 * MS));
         }
     }

@@ -22,7 +22,7 @@ use crate::report::summary::Gaps;
 /// How often the sinks are called while no frame comes.
 const POLL: Duration = Duration::from_millis(50);
 /// Why frames are missing where the camera was not lost.
-const CLOCK_JUMP: &str = "clock jump";
+const CLOCK_JUMP: &str = "clock_jump";
 
 /// Turns answers into labels.
 pub struct Presenter<'a> {

@@ -146,11 +146,9 @@ impl FrameSource for CameraSource {
             live::Event::Lost(reason) => {
                 self.lost = Some(reason);
                 if self.logged.replace(reason) != Some(reason) {
-                    let (name, why) = (&self.name, reason.name());
-                    tracing::warn!(
-                        "{name}: no camera ({why}); {}; it is called again until it answers",
-                        reason.remedy()
-                    );
+                    let (name, why, remedy) = (&self.name, reason.words(), reason.remedy());
+                    let detail = self.source.detail().map(|text| format!("; GStreamer: {text}")).unwrap_or_default();
+                    tracing::warn!("{name}: no camera ({why}); {remedy}; reconnects until it answers{detail}");
                 }
                 SourceEvent::Lost(reason)
             }

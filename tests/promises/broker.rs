@@ -135,8 +135,8 @@ impl Broker {
     }
 }
 
-/// Makes an authority, and has it certify a broker on the loopback.
-fn certify(folder: &Path) {
+/// Makes an authority, and has it certify a server on the loopback.
+pub fn certify(folder: &Path) {
     let openssl = |arguments: &str| {
         let made = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output();
         let made = made.expect("openssl starts");

@@ -135,7 +135,7 @@ fn a_camera_of_huge_pictures_is_told_and_its_pictures_are_not_decoded() {
     watch.line("the size is told", |fields| {
         fields["message"]
             .as_str()
-            .is_some_and(|line| line.contains("pictures too large") && line.contains("--max-pixels"))
+            .is_some_and(|line| line.contains("frames too large") && line.contains("--max-pixels"))
     });
     watch.stop("TERM");
 }
@@ -534,7 +534,7 @@ fn a_camera_whose_playlist_names_another_host_or_a_file_asks_nobody() {
             let told = watch.line("it is told", |fields| fields["message"].to_string().contains("no camera"));
             let told = told["message"].to_string();
             let named = ["foreign", "local"].contains(&name);
-            assert!(!named || told.contains("playlist of another host"), "{name}: {told}");
+            assert!(!named || told.contains("foreign playlist"), "{name}: {told}");
         }
         let (finished, _) = watch.stop("TERM");
         assert!(name == "own" || !finished.stdout.contains("analysed, 0 held, 0 dropped 1"), "{}", finished.stdout);

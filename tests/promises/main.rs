@@ -8,6 +8,7 @@ mod events;
 mod footage;
 mod frames;
 mod hostile;
+mod hostile_cameras;
 mod http;
 mod import;
 mod labels;

@@ -17,16 +17,15 @@ use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet,
     Publish, QoS, Request, StateError, TlsConfiguration, Transport,
 };
-use rustls::ClientConfig;
-use rustls_platform_verifier::ConfigVerifierExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::board::Board;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::events::announcer::{Deadline, Ears, Ring, Told};
 use crate::events::patience::Patience;
 use crate::events::plan::Broker;
+use crate::tls;
 use topics::{Now, OFFLINE, ONLINE, Topics};
 
 /// Requests between the two tasks.
@@ -60,7 +59,7 @@ impl Client {
             options.set_credentials(&login.user, &login.password);
         }
         if broker.tls {
-            options.set_transport(Transport::tls_with_config(tls()?));
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls::client()?)));
         }
         Ok(Self { options, topics, what: broker.to_string() })
     }
@@ -81,16 +80,6 @@ impl Client {
         eventloop.clean();
         link.take_back(&mut eventloop);
     }
-}
-
-/// TLS that trusts whom the system trusts.
-fn tls() -> Result<TlsConfiguration> {
-    // A second time, as for another run in the process, it is there already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = ClientConfig::with_platform_verifier().map_err(|cause| {
-        Error::unavailable("TLS cannot be prepared").because(cause).remedy("install the package ca-certificates")
-    })?;
-    Ok(TlsConfiguration::Rustls(Arc::new(config)))
 }
 
 /// What the two tasks know of each other.

@@ -77,12 +77,19 @@ export const percent = share => `${Math.round(share * 100)} %`;
 const REASONS = {
   refused: 'the camera refuses the connection',
   unauthorised: 'user or password is wrong',
-  'not found': 'the camera has no such path',
+  not_found: 'the camera has no such path',
   timeout: 'the camera does not answer',
   stalled: 'pictures stopped coming',
-  'end of stream': 'the camera ended the stream',
-  'decode error': 'the pictures cannot be decoded',
-  'caps change': 'the pictures changed their form',
+  end_of_stream: 'the camera ended the stream',
+  decode_error: 'the pictures cannot be decoded',
+  caps_change: 'the pictures changed their form',
+  tls_refused: 'the certificate is not trusted, or there is no TLS',
+  redirected: 'the camera sends its callers to another server',
+  answer_too_large: 'the answer is larger than any camera has to give',
+  no_frames: 'much data came, and no picture',
+  frames_too_large: 'the pictures are too large',
+  foreign_playlist: 'the playlist names another server',
+  busy: 'another program uses the device',
 };
 
 export const because = reason => REASONS[reason] ?? reason ?? '';

@@ -1,0 +1,132 @@
+//! The elements that bring pictures over the network, with bounds on what they take and on whom they ask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use url::Url;
+
+use crate::error::Result;
+use crate::intake::Intake;
+use crate::login::Login;
+use crate::media::camera::{Camera, Transport};
+use crate::media::element;
+use crate::rtsp::plain;
+use crate::rtsp::relay::Relay;
+
+/// How long the network may be silent before GStreamer gives up by itself, in microseconds and in seconds. The
+/// supervisor is sooner; this ends what hangs behind it.
+const NETWORK_TIMEOUT_US: u64 = 8_000_000;
+const NETWORK_TIMEOUT_S: u32 = 8;
+
+/// `rtspsrc`, which speaks to the relay and by it to the camera.
+pub(super) fn rtsp(camera: &Camera, url: &Url, relay: Option<&Relay>, intake: &Arc<Intake>) -> Result<gst::Element> {
+    let source = element("rtspsrc")?;
+    source.set_property("location", plain(url).as_str());
+    // Nobody takes calls at port 0.
+    source.set_property("proxy", format!("http://127.0.0.1:{}", relay.map_or(0, |relay| relay.port)));
+    let protocols = match camera.transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    source.set_property_from_str("protocols", protocols);
+    source.set_property("latency", camera.latency.as_millis() as u32);
+    source.set_property("drop-on-latency", true);
+    source.set_property("tcp-timeout", NETWORK_TIMEOUT_US);
+    source.set_property("timeout", NETWORK_TIMEOUT_US);
+    log_in(&source, camera.login.as_ref());
+    take_one_stream(&source);
+    if camera.transport == Transport::Udp {
+        // These pictures do not come by the relay.
+        let intake = Arc::clone(intake);
+        source.connect_pad_added(move |_, pad| bound(pad, &intake));
+    }
+    Ok(source)
+}
+
+/// Has the first stream of pictures fetched and no other, nor sound. Each takes two ports, and a description may list a
+/// thousand.
+fn take_one_stream(source: &gst::Element) {
+    let taken = Arc::new(AtomicBool::new(false));
+    let anew = Arc::clone(&taken);
+    source.connect("on-sdp", false, move |_| {
+        anew.store(false, Ordering::Relaxed);
+        None
+    });
+    source.connect("select-stream", false, move |arguments| {
+        let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        let media = caps.as_ref().and_then(|caps| caps.structure(0)?.get::<String>("media").ok());
+        let wanted = media.is_none_or(|media| media == "video") && !taken.swap(true, Ordering::Relaxed);
+        Some(wanted.to_value())
+    });
+}
+
+/// `souphttpsrc`. Where there are a user and a password, it follows no redirect by itself, as it would answer whoever
+/// asks for them.
+pub(super) fn http(camera: &Camera, url: &Url, intake: &Arc<Intake>) -> Result<gst::Element> {
+    let source = element("souphttpsrc")?;
+    source.set_property("location", url.as_str());
+    source.set_property("is-live", true);
+    source.set_property("do-timestamp", true);
+    source.set_property("timeout", NETWORK_TIMEOUT_S);
+    source.set_property("retries", 0);
+    source.set_property("automatic-redirect", camera.login.is_none());
+    source.set_property("user-agent", concat!("livelabel/", env!("CARGO_PKG_VERSION")));
+    log_in(&source, camera.login.as_ref());
+    if let Some(pad) = source.static_pad("src") {
+        bound(&pad, intake);
+    }
+    Ok(source)
+}
+
+fn log_in(source: &gst::Element, login: Option<&Login>) {
+    if let Some(Login { user, password }) = login {
+        source.set_property("user-id", user);
+        source.set_property("user-pw", password);
+    }
+}
+
+/// Counts what passes the pad, and ends the stream where it is too much.
+fn bound(pad: &gst::Pad, intake: &Arc<Intake>) {
+    let intake = Arc::clone(intake);
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+        let size = match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
+            Some(gst::PadProbeData::BufferList(list)) => list.calculate_size(),
+            _ => 0,
+        };
+        if intake.add(size).is_ok() {
+            return gst::PadProbeReturn::Ok;
+        }
+        info.data = None;
+        info.flow_res = Err(gst::FlowError::Eos);
+        gst::PadProbeReturn::Handled
+    });
+}
+
+/// What the head of an HTTP answer says that `souphttpsrc` has posted.
+pub(super) struct HttpAnswer {
+    /// Where it sends its caller.
+    pub redirect: Option<String>,
+    /// Whether user and password were sent as plain text.
+    pub plain_password: bool,
+}
+
+impl HttpAnswer {
+    pub fn read(message: &gst::StructureRef) -> Option<Self> {
+        if message.name() != "http-headers" {
+            return None;
+        }
+        let status = message.get::<u32>("http-status-code").ok()?;
+        let redirect = field(message, "response-headers", "location").filter(|_| (300..400).contains(&status));
+        let login = field(message, "request-headers", "authorization").map(|login| login.to_ascii_lowercase());
+        Some(Self { redirect, plain_password: login.is_some_and(|login| login.starts_with("basic ")) })
+    }
+}
+
+/// A field of an HTTP head, by its name in small letters.
+fn field(message: &gst::StructureRef, head: &str, name: &str) -> Option<String> {
+    let fields = message.get::<gst::Structure>(head).ok()?;
+    fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.get().ok())
+}
