@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use livelabel::bench::network;
-use livelabel::inference::device::Choice;
+use livelabel::inference::device::DeviceSelection;
 use livelabel::inference::model::Model;
-use livelabel::inference::session::Demand;
+use livelabel::inference::session::SessionOptions;
 
 /// For each size, with tensors on the device and from pictures.
 const TIME: Duration = Duration::from_secs(3);
@@ -19,10 +19,14 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     ensure!(arguments.len() > 2, "usage: network MODEL DEVICE BATCH...");
     let model = Model::read(Path::new(&arguments[0]))?;
-    let choice: Choice = arguments[1].parse().map_err(anyhow::Error::msg)?;
+    let choice: DeviceSelection = arguments[1].parse().map_err(anyhow::Error::msg)?;
     let sizes = arguments[2..].iter().map(|size| size.parse()).collect::<Result<Vec<usize>, _>>();
-    let report =
-        network::measure(&model, Demand { choice, ..Demand::default() }, &sizes.context("a size of batch")?, TIME)?;
+    let report = network::measure(
+        &model,
+        SessionOptions { choice, ..SessionOptions::default() },
+        &sizes.context("a size of batch")?,
+        TIME,
+    )?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }

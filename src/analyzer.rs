@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::board::{Board, Post, Subject};
 use crate::config::Config;
 use crate::display::Display;
 use crate::error::{Error, Result};
-use crate::events::announcer::Announcer;
+use crate::events::event_bus::EventBus;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::jobs::Job;
@@ -18,6 +17,7 @@ use crate::pipeline::{self, StreamContext};
 use crate::printable;
 use crate::shutdown::Shutdown;
 use crate::summary;
+use crate::telemetry::{StreamInfo, StreamState, Telemetry};
 use crate::web::{self, Bound, Server};
 
 /// Analyses every input of `config`. Failures of single inputs are reported on stderr as they happen; returns the exit
@@ -40,10 +40,10 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
         Arc::new(move || shutdown.requested())
     };
     let engine = Engine::start(&model, config.network, stopping)?;
-    let board = Arc::new(Board::new(config.jobs.iter().map(|job| post(job, &model, web.is_some())).collect()));
+    let telemetry = Arc::new(Telemetry::new(config.jobs.iter().map(|job| post(job, &model, web.is_some())).collect()));
     // Dropped, and with it ended, when the streams have ended.
-    let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&board), metrics)).transpose()?;
-    let announcer = Announcer::start(&config.events, &board)?;
+    let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
+    let event_bus = EventBus::start(&config.events, &telemetry)?;
     let display = Display::new(config.quiet, config.events.takes_stdout());
     let order = start_order(&config.jobs);
     let next = AtomicUsize::new(0);
@@ -53,9 +53,9 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
             while !shutdown.requested()
                 && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
             {
-                let (job, post) = (&config.jobs[number], &board.posts[number]);
-                let announcer = announcer.as_ref();
-                let run = Run { config, model: &model, engine: &engine, announcer, display: &display, shutdown };
+                let (job, post) = (&config.jobs[number], &telemetry.streams[number]);
+                let event_bus = event_bus.as_ref();
+                let run = Run { config, model: &model, engine: &engine, event_bus, display: &display, shutdown };
                 let code = run.one(job, post);
                 // Something that broke while running weighs more than an input that could not be used.
                 let mut worst = worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -75,8 +75,8 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
         }
         work();
     });
-    if let Some(announcer) = announcer {
-        display.print(&announcer.finish());
+    if let Some(event_bus) = event_bus {
+        display.print(&event_bus.finish());
     }
     let exit_code = *worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let left = config.jobs.len().saturating_sub(next.load(Ordering::Relaxed));
@@ -86,17 +86,17 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     Ok(exit_code)
 }
 
-/// An input's place on the board.
-pub(crate) fn post(job: &Job, model: &Model, shown: bool) -> Arc<Post> {
-    let subject = Subject {
+/// What is known of an input's stream, for those who watch.
+pub(crate) fn post(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
+    let subject = StreamInfo {
         name: job.name.clone(),
         input: printable::path(&job.input),
         live: job.live.is_some(),
         labels: model.labels.clone(),
-        threshold: job.labelling.threshold.unwrap_or(model.threshold),
-        action: job.labelling.action.clone(),
+        threshold: job.label_config.threshold.unwrap_or(model.threshold),
+        action: job.label_config.action.clone(),
     };
-    Arc::new(Post::new(subject, shown))
+    Arc::new(StreamState::new(subject, shown))
 }
 
 /// What all inputs share.
@@ -104,16 +104,16 @@ struct Run<'a> {
     config: &'a Config,
     model: &'a Model,
     engine: &'a Engine,
-    announcer: Option<&'a Announcer>,
+    event_bus: Option<&'a EventBus>,
     display: &'a Display,
     shutdown: &'a Shutdown,
 }
 
 impl Run<'_> {
     /// Analyses one input; returns its exit code.
-    fn one(&self, job: &Job, post: &Arc<Post>) -> u8 {
-        let Run { config, model, engine, announcer, display, shutdown } = *self;
-        let context = StreamContext { job, model, engine, state: post, shutdown, announcer, display: config.display };
+    fn one(&self, job: &Job, post: &Arc<StreamState>) -> u8 {
+        let Run { config, model, engine, event_bus, display, shutdown } = *self;
+        let context = StreamContext { job, model, engine, state: post, shutdown, event_bus, display: config.display };
         let progress = &post.progress;
         let outcome = if job.live.is_some() {
             display.follow(&job.name, progress, config.status_interval, || pipeline::run(&context))
@@ -150,7 +150,7 @@ fn start_order(jobs: &[Job]) -> Vec<usize> {
 }
 
 fn check_action(job: &Job, model: &Model) -> Result<()> {
-    match &job.labelling.action {
+    match &job.label_config.action {
         Some(action) if !model.labels.contains(action) => {
             Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
                 .remedy(format!("take one of {}", model.labels.join(", "))))

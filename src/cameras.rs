@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::credentials::{CredentialSource, Credentials};
 use crate::error::{Error, Result};
-use crate::login::{Login, Places};
 use crate::media::camera::Camera;
 use crate::media::recorder::Container;
 use crate::settings::{Keep, Settings};
@@ -114,8 +114,8 @@ fn stem(name: &str) -> String {
 }
 
 /// User and password from where the settings say that they are.
-fn login(settings: &Settings) -> Result<Option<Login>> {
-    let places = Places {
+fn login(settings: &Settings) -> Result<Option<Credentials>> {
+    let places = CredentialSource {
         prefix: "",
         user_env: settings.user_env.as_deref(),
         password_env: settings.password_env.as_deref(),
@@ -123,7 +123,7 @@ fn login(settings: &Settings) -> Result<Option<Login>> {
     };
     match places.read()? {
         (None, None) => Ok(None),
-        (Some(user), password) => Ok(Some(Login { user, password: password.unwrap_or_default() })),
+        (Some(user), password) => Ok(Some(Credentials { user, password: password.unwrap_or_default() })),
         (None, Some(_)) => {
             Err(Error::usage("a password is given, but no user").remedy("name the user's variable with --user-env"))
         }

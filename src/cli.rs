@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::frames::Layout as FolderLayout;
-use crate::inference::device::Choice;
-use crate::inference::rounding::Rounding;
-use crate::inference::session::Demand;
+use crate::inference::device::DeviceSelection;
+use crate::inference::rounding::ComputePrecision;
+use crate::inference::session::SessionOptions;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::limits::parse_pixels;
@@ -102,13 +102,13 @@ pub struct RunArgs {
     model: Option<PathBuf>,
     /// What runs the network: auto, cpu, cuda, cuda:N, openvino [default: auto]
     #[arg(long, value_name = "DEVICE")]
-    device: Option<Choice>,
+    device: Option<DeviceSelection>,
     /// Pictures that are run at once, at most [default: 4; cuda: 64]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// How floating point numbers may be rounded on the way [default: auto]
     #[arg(long, value_name = "KIND", value_enum)]
-    rounding: Option<Rounding>,
+    rounding: Option<ComputePrecision>,
     /// Analyse every N-th frame, or as few as measured safe with `auto` [default: 1; cameras: auto, by the
     /// load]
     #[arg(long, value_name = "N|auto")]
@@ -327,10 +327,10 @@ pub struct NetworkArgs {
     pub model: Option<PathBuf>,
     /// What runs the network
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub device: Choice,
+    pub device: DeviceSelection,
     /// How floating point numbers may be rounded on the way
     #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
-    pub rounding: Rounding,
+    pub rounding: ComputePrecision,
     /// Threads for the network [default: one a core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -341,8 +341,14 @@ pub struct NetworkArgs {
 
 impl NetworkArgs {
     /// What it asks of a session.
-    pub fn demand(&self, batch: Option<usize>) -> Demand {
-        Demand { choice: self.device, batch, rounding: self.rounding, threads: self.threads, ..Demand::default() }
+    pub fn demand(&self, batch: Option<usize>) -> SessionOptions {
+        SessionOptions {
+            choice: self.device,
+            batch,
+            rounding: self.rounding,
+            threads: self.threads,
+            ..SessionOptions::default()
+        }
     }
 }
 
@@ -448,10 +454,10 @@ pub enum ModelCommand {
         #[arg(long, value_name = "FILE", num_args = 1..)]
         pictures: Vec<PathBuf>,
         #[arg(long, default_value = "auto", value_name = "DEVICE")]
-        device: Choice,
+        device: DeviceSelection,
         /// How floating point numbers may be rounded on the way
         #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
-        rounding: Rounding,
+        rounding: ComputePrecision,
         /// As JSON, with all logits
         #[arg(long)]
         json: bool,

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::events::plan::Plan;
-use crate::inference::session::Demand;
+use crate::events::config::EventsConfig;
+use crate::inference::session::SessionOptions;
 use crate::jobs::{Job, check_events, check_ranges, jobs};
 use crate::labels::stride::Stride;
 use crate::settings::Settings;
-use crate::web::access::Access;
+use crate::web::config::WebConfig;
 
 const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -22,7 +22,7 @@ pub struct Config {
     /// Files that the settings were read from: a pipeline, tokens, passwords.
     pub read: Vec<PathBuf>,
     /// How the network shall be run.
-    pub network: Demand,
+    pub network: SessionOptions,
     /// Inputs that are worked on at once.
     pub parallel: usize,
     pub force: bool,
@@ -32,9 +32,9 @@ pub struct Config {
     /// Time between status lines of live streams.
     pub status_interval: Duration,
     /// Who is told of events.
-    pub events: Plan,
+    pub events: EventsConfig,
     /// Where the page is served, where it is.
-    pub web: Option<Access>,
+    pub web: Option<WebConfig>,
 }
 
 impl Config {
@@ -46,26 +46,26 @@ impl Config {
         if jobs.is_empty() {
             return Err(Error::usage("no input is given").remedy("name a clip or a camera: livelabel run CLIP"));
         }
-        let events = Plan::resolve(&settings)?;
+        let events = EventsConfig::resolve(&settings)?;
         check_events(&events, &jobs)?;
-        let web = Access::resolve(&settings)?;
+        let web = WebConfig::resolve(&settings)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so that whatever waits for it would wait for ever.
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
         // Frames between which others are held come one by one.
-        let singles = jobs.iter().any(|job| job.live.is_some() || job.labelling.stride != Stride::Every(1));
+        let singles = jobs.iter().any(|job| job.live.is_some() || job.label_config.stride != Stride::Every(1));
         let read = settings.files();
         Ok(Self {
             jobs,
             read,
             model: settings.model,
-            network: Demand {
+            network: SessionOptions {
                 choice: settings.device.unwrap_or_default(),
                 batch: settings.batch,
                 singles,
                 live,
                 rounding: settings.rounding.unwrap_or_default(),
-                ..Demand::default()
+                ..SessionOptions::default()
             },
             parallel: live + settings.jobs.unwrap_or(cores),
             force: settings.force.unwrap_or(false),
@@ -133,7 +133,7 @@ mod tests {
         let config = Config::resolve(given).unwrap();
         assert!(config.parallel >= 20);
         assert_eq!((config.jobs[0].name.as_str(), config.jobs[19].name.as_str()), ("test", "test-20"));
-        assert_eq!(config.jobs[3].labelling.stride, Stride::Auto);
+        assert_eq!(config.jobs[3].label_config.stride, Stride::Auto);
     }
 
     #[test]
@@ -142,7 +142,10 @@ mod tests {
         let given = Settings { window: Some(64), threshold: Some(0.5), stream: vec![stream], ..settings(&[]) };
         let config = Config::resolve(given).unwrap();
         let job = &config.jobs[0];
-        assert_eq!((job.labelling.window, job.labelling.threshold, job.name.as_str()), (Some(8), Some(0.5), "door"));
+        assert_eq!(
+            (job.label_config.window, job.label_config.threshold, job.name.as_str()),
+            (Some(8), Some(0.5), "door")
+        );
         let wrong = Settings { model: Some("m".into()), ..settings(&["test://"]) };
         assert!(refusal(Settings { stream: vec![wrong], ..settings(&[]) }).contains("model stands in a [[stream]]"));
     }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::board::Progress;
-use crate::board::status::Status;
 use crate::error::Error;
-use crate::ledger::Counts;
+use crate::telemetry::Progress;
+use crate::telemetry::frame_counters::Counts;
+use crate::telemetry::status::Status;
 use crate::{logging, printable};
 
 const REFRESH: Duration = Duration::from_millis(200);
@@ -89,10 +89,12 @@ impl Display {
         let line = self.bars.as_ref().map(|bars| bars.add(status_line(name)));
         let mut told = Instant::now();
         let shown = self.beside(work, || match &line {
-            Some(line) => line.set_message(printable::lines(&live_text(&progress.status(), &progress.ledger.counts()))),
+            Some(line) => {
+                line.set_message(printable::lines(&live_text(&progress.status(), &progress.counters.counts())))
+            }
             None if told.elapsed() >= interval => {
                 told = Instant::now();
-                tell_live(name, &progress.status(), &progress.ledger.counts());
+                tell_live(name, &progress.status(), &progress.counters.counts());
             }
             None => {}
         });
@@ -201,7 +203,7 @@ struct State {
 
 impl State {
     fn of(progress: &Progress, elapsed: Duration) -> Self {
-        let frames = progress.ledger.counts().labelled();
+        let frames = progress.counters.counts().labelled();
         let (position, duration) = (progress.position.get() as f64, progress.duration.get() as f64);
         let share = (duration > 0.0).then(|| (position / duration).min(1.0));
         let left = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));

@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use crate::board::Progress;
 use crate::display::Display;
 use crate::error::{Error, Result};
 use crate::media::limits::Limits;
-use crate::media::source::{Event, Source};
+use crate::media::source::{ClipEvent, Source};
 use crate::picture::file;
 use crate::shutdown::Shutdown;
+use crate::telemetry::Progress;
 
 /// Endings that are taken for videos when a folder is given.
 const VIDEO_ENDINGS: [&str; 13] =
@@ -78,7 +78,7 @@ pub fn extract(
         }
         let progress = Progress::default();
         let result = display.watch(&name, &progress, || one(video, &name, out, every, layout, &progress, shutdown));
-        let counts = progress.ledger.counts();
+        let counts = progress.counters.counts();
         taken += counts.analysed;
         there += counts.held;
         if let Err(error) = result {
@@ -126,9 +126,9 @@ fn one(
     while !shutdown.requested() {
         match source.next(std::time::Duration::from_millis(100)) {
             None => {}
-            Some(Event::End) => return source.faults().verdict(video).map_or(Ok(()), Err),
-            Some(Event::Failed(error)) => return Err(error),
-            Some(Event::Frame(frame)) => {
+            Some(ClipEvent::End) => return source.decode_errors().verdict(video).map_or(Ok(()), Err),
+            Some(ClipEvent::Failed(error)) => return Err(error),
+            Some(ClipEvent::Frame(frame)) => {
                 progress.position.set(frame.end());
                 // A picture that the decoder could restore only in part is nothing to train with.
                 if frame.pts < due || frame.damaged {
@@ -137,13 +137,13 @@ fn one(
                 if let Every::Nanoseconds(interval) = every {
                     due = (frame.pts / interval + 1) * interval;
                 }
-                progress.ledger.arrived();
+                progress.counters.arrived();
                 let path = folder.join(format!("{name}_{:09}.jpg", frame.pts / 1_000_000));
                 let is_new = !path.exists();
                 if is_new {
                     save(&path, &file::jpeg(&frame.picture())?)?;
                 }
-                progress.ledger.labelled(is_new);
+                progress.counters.labelled(is_new);
             }
         }
     }

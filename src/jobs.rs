@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cameras::Live;
 use crate::error::{Error, Result};
-use crate::events::plan::{Lines, Plan};
+use crate::events::config::{EventsConfig, Lines};
 use crate::inference::model::LONGEST_WINDOW;
 use crate::labels::stride::Stride;
 use crate::media::camera::Camera;
@@ -19,7 +19,7 @@ const UNNAMED: &str = "clip";
 
 /// How frames are turned into labels.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Labelling {
+pub struct LabelConfig {
     pub action: Option<String>,
     /// `None` leaves it to the model.
     pub window: Option<usize>,
@@ -35,7 +35,7 @@ pub struct Job {
     /// Different for each job: as the user says, or after the input, numbered where two are alike.
     pub name: String,
     pub outputs: Outputs,
-    pub labelling: Labelling,
+    pub label_config: LabelConfig,
     pub limits: Limits,
     /// Set where the input is a camera; `input` is then its address without credentials, and `outputs` is empty.
     pub live: Option<Box<Live>>,
@@ -70,7 +70,7 @@ impl Outputs {
     }
 }
 
-impl Labelling {
+impl LabelConfig {
     fn of(settings: &Settings, live: bool) -> Self {
         Self {
             action: settings.action.clone(),
@@ -183,7 +183,7 @@ fn live_job(settings: &Settings, input: &str, taken: &mut Taken) -> Result<Job> 
         input: live.camera.to_string().into(),
         name: taken.names.distinct(&name),
         outputs: Outputs::default(),
-        labelling: Labelling::of(settings, true),
+        label_config: LabelConfig::of(settings, true),
         limits: limits(settings),
         live: Some(Box::new(live)),
     })
@@ -229,8 +229,8 @@ fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken)
     let outputs = Outputs { video, timeline, plot, subtitles, journal };
     let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
     let name = taken.names.distinct(&name);
-    let (labelling, limits) = (Labelling::of(settings, false), limits(settings));
-    Ok(Job { input: input.into(), name, outputs, labelling, limits, live: None })
+    let (label_config, limits) = (LabelConfig::of(settings, false), limits(settings));
+    Ok(Job { input: input.into(), name, outputs, label_config, limits, live: None })
 }
 
 fn limits(settings: &Settings) -> Limits {
@@ -295,7 +295,7 @@ fn check_apart(jobs: &[Job]) -> Result<()> {
 }
 
 /// Events are appended, which would ruin any other file.
-pub(crate) fn check_events(events: &Plan, jobs: &[Job]) -> Result<()> {
+pub(crate) fn check_events(events: &EventsConfig, jobs: &[Job]) -> Result<()> {
     let Some(Lines::File(path)) = &events.lines else { return Ok(()) };
     let own = |job: &Job| {
         let files = job.outputs.files().chain([job.outputs.journal.as_path(), job.input.as_path()]);

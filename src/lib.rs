@@ -2,16 +2,17 @@
 //!
 //! The rooms, in the order a frame travels: `rtsp` relays what a camera says, [`media`] decodes, [`inference`] classifies,
 //! [`labels`] decides, [`report`] writes, [`events`] tells others; [`pipeline`] joins them into one stream and tells
-//! [`board`] how it goes, [`analyzer`] runs many, [`web`] shows the board to browsers and systems. [`onnx`] writes model
-//! files, [`picture`] is what the rooms hand each other.
+//! [`telemetry`] how it goes, [`analyzer`] runs many, [`web`] shows the telemetry to browsers and systems. [`onnx`] writes
+//! model files, [`picture`] is what the rooms hand each other.
 
 mod address;
 pub mod analyzer;
+mod backoff;
 pub mod bench;
-pub mod board;
 pub mod cameras;
 pub mod cli;
 pub mod config;
+mod credentials;
 mod display;
 pub mod error;
 pub mod events;
@@ -20,10 +21,8 @@ pub mod inference;
 mod intake;
 pub mod jobs;
 pub mod labels;
-pub mod ledger;
 pub mod locate;
 pub mod logging;
-mod login;
 pub mod media;
 pub mod models;
 pub mod onnx;
@@ -37,6 +36,7 @@ pub mod settings;
 mod shortage;
 pub mod shutdown;
 mod summary;
+pub mod telemetry;
 mod tls;
 #[cfg(feature = "train")]
 pub mod train;

@@ -7,10 +7,10 @@ use clap::Parser;
 use livelabel::cli::{BenchCommand, Cli, Command, LogFormat, ModelCommand};
 use livelabel::config::Config;
 use livelabel::error::Error;
-use livelabel::inference::session::Demand;
+use livelabel::inference::session::SessionOptions;
 use livelabel::media::limits::{Limits, MAX_PIXELS};
 use livelabel::settings::Settings;
-use livelabel::web::access::Access;
+use livelabel::web::config::WebConfig;
 use livelabel::{analyzer, bench, frames, logging, models, printable, shutdown, viewer};
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
         }
         Command::View(args) => {
-            let access = Access::resolve(&args.settings())?.context("no address")?;
+            let access = WebConfig::resolve(&args.settings())?.context("no address")?;
             let signals = shutdown::watch().context("signals cannot be watched")?;
             let limits = Limits { max_pixels: args.max_pixels.unwrap_or(MAX_PIXELS), ..Limits::default() };
             viewer::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;
@@ -100,7 +100,7 @@ fn model(command: ModelCommand) -> Result<String, Error> {
         }
         ModelCommand::Import(args) => models::import(&args),
         ModelCommand::Verify { model, pictures, device, rounding, json } => {
-            let demand = Demand { singles: true, rounding, ..Demand::of(device, 2) };
+            let demand = SessionOptions { singles: true, rounding, ..SessionOptions::of(device, 2) };
             models::verify(&models::read(model.as_deref())?, &pictures, demand, json)
         }
     }

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::cli::{ChannelOrder, ImportArgs};
 use crate::error::{Error, Result};
-use crate::inference::device::{Choice, Device, INT8, candidates, survey};
+use crate::inference::device::{Device, DeviceSelection, INT8, candidates, probe};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
-use crate::inference::session::{Demand, Session};
+use crate::inference::session::{Session, SessionOptions};
 use crate::inference::slices;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
@@ -127,10 +127,11 @@ pub fn import(args: &ImportArgs) -> Result<String> {
     let mut model = Model::read(part.path())?;
     // Errors from here on name the file that the user knows.
     model.name = about.origin.clone();
-    let (_, seen) = classify(&model, &args.pictures, Demand::of(Choice::Auto, 2)).map_err(|error| {
-        let told = error.to_string().replace(&part.path().display().to_string(), &args.file.display().to_string());
-        Error::input(format!("{}: cannot be used", args.file.display())).because(told)
-    })?;
+    let (_, seen) =
+        classify(&model, &args.pictures, SessionOptions::of(DeviceSelection::Auto, 2)).map_err(|error| {
+            let told = error.to_string().replace(&part.path().display().to_string(), &args.file.display().to_string());
+            Error::input(format!("{}: cannot be used", args.file.display())).because(told)
+        })?;
     part.persist(output).map_err(|cause| unwritable(cause.error))?;
     let model = Model::read(output)?;
     let lines = std::iter::once(show(&model, false)).chain(seen.iter().map(|seen| seen.line(&model)));
@@ -167,7 +168,7 @@ fn each_channel(numbers: &[f32], option: &str) -> Result<[f32; 3]> {
 ///
 /// # Errors
 /// Where the model cannot be loaded, or its answers are no probabilities, or depend on the batch they are made in.
-pub fn verify(model: &Model, pictures: &[PathBuf], demand: Demand, as_json: bool) -> Result<String> {
+pub fn verify(model: &Model, pictures: &[PathBuf], demand: SessionOptions, as_json: bool) -> Result<String> {
     let (device, seen) = classify(model, pictures, demand)?;
     if as_json {
         let pictures: Vec<_> = seen
@@ -205,7 +206,7 @@ impl Seen<'_> {
 }
 
 /// Checks a model's answers on made-up tensors, and classifies pictures.
-fn classify<'a>(model: &Model, pictures: &'a [PathBuf], demand: Demand) -> Result<(Device, Vec<Seen<'a>>)> {
+fn classify<'a>(model: &Model, pictures: &'a [PathBuf], demand: SessionOptions) -> Result<(Device, Vec<Seen<'a>>)> {
     let mut session = Session::load(model, demand)?;
     let mut preprocessor = Preprocessor::new(&model.input);
     check_answers(model, &mut session)?;
@@ -244,7 +245,7 @@ fn check_answers(model: &Model, session: &mut Session) -> Result<()> {
 
 /// What can run a network here.
 pub fn devices(as_json: bool) -> String {
-    let found = survey();
+    let found = probe();
     let shipped = Model::default_path().and_then(|path| Model::read(&path));
     let precision = shipped.map_or(INT8.into(), |model| model.precision);
     let taken = candidates(&precision)[0];

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::events::plan::Lines;
+use crate::events::config::Lines;
 use crate::jobs::Job;
 
 /// What tells a file from all others, whatever it is called: its device and its number there.

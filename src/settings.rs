@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::inference::device::Choice;
-use crate::inference::rounding::Rounding;
+use crate::inference::device::DeviceSelection;
+use crate::inference::rounding::ComputePrecision;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::recorder::Container;
@@ -30,9 +30,9 @@ pub struct Settings {
     pub format: Option<Container>,
     pub only: Option<Vec<Kind>>,
     pub model: Option<PathBuf>,
-    pub device: Option<Choice>,
+    pub device: Option<DeviceSelection>,
     pub batch: Option<usize>,
-    pub rounding: Option<Rounding>,
+    pub rounding: Option<ComputePrecision>,
     #[serde(default, deserialize_with = "stride")]
     pub stride: Option<Stride>,
     pub jobs: Option<usize>,

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::board::Recording;
 use crate::error::{Error, Result};
 use crate::media::limits::Limits;
 use crate::media::{self, replay::Video};
 use crate::shutdown::Shutdown;
-use crate::web::access::Access;
+use crate::telemetry::FinishedRun;
+use crate::web::config::WebConfig;
 use crate::web::{self, Bound, Replay, Server};
 
 /// How often it is asked whether to stop.
@@ -18,8 +18,14 @@ const POLL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Input, where the timeline or the video cannot be read; usage, where the address cannot be had.
-pub fn view(timeline: &Path, video: Option<&Path>, limits: Limits, access: &Access, shutdown: &Shutdown) -> Result<()> {
-    let recording = Recording::read(timeline)?;
+pub fn view(
+    timeline: &Path,
+    video: Option<&Path>,
+    limits: Limits,
+    access: &WebConfig,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    let recording = FinishedRun::read(timeline)?;
     media::init()?;
     let video = Video::open(&find(&recording, timeline, video)?, limits)?;
     let bound = Bound::new(access)?;
@@ -30,7 +36,7 @@ pub fn view(timeline: &Path, video: Option<&Path>, limits: Limits, access: &Acce
     Ok(())
 }
 
-fn find(recording: &Recording, timeline: &Path, named: Option<&Path>) -> Result<PathBuf> {
+fn find(recording: &FinishedRun, timeline: &Path, named: Option<&Path>) -> Result<PathBuf> {
     match named {
         Some(named) if named.is_file() => Ok(named.to_path_buf()),
         Some(named) => {

@@ -8,19 +8,19 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::analyzer;
-use crate::bench::meter::{Cost, Meter, peak_memory};
+use crate::bench::meter::{Cost, ResourceMeter, peak_memory};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::inference::device::threads;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
-use crate::inference::session::Demand;
+use crate::inference::session::SessionOptions;
 use crate::media;
 use crate::media::encoder::Encoder;
-use crate::media::frame::{Drawn, Frame};
+use crate::media::frame::{Frame, RenderedFrame};
 use crate::media::limits::Limits;
-use crate::media::source::{Event, Source};
+use crate::media::source::{ClipEvent, Source};
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::{self, StreamContext};
 use crate::settings::{Kind, Settings};
@@ -82,7 +82,7 @@ impl Stages {
 ///
 /// # Errors
 /// Those of a run.
-pub fn measure(clip: &Path, model: &Model, demand: Demand) -> Result<Report> {
+pub fn measure(clip: &Path, model: &Model, demand: SessionOptions) -> Result<Report> {
     media::init()?;
     let shutdown = Shutdown::default();
     let (together, frames, peak_mib) = together(clip, model, demand, &shutdown)?;
@@ -149,7 +149,7 @@ impl Report {
 }
 
 /// A run as a user makes it, from the opened clip to the closed video.
-fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> Result<(Cost, u64, u64)> {
+fn together(clip: &Path, model: &Model, demand: SessionOptions, shutdown: &Shutdown) -> Result<(Cost, u64, u64)> {
     let folder = tempfile::tempdir()
         .map_err(|cause| Error::failed("no folder for the video can be made").because(cause).remedy("set TMPDIR"))?;
     let settings = Settings {
@@ -163,8 +163,8 @@ fn together(clip: &Path, model: &Model, demand: Demand, shutdown: &Shutdown) -> 
     let engine = Engine::start(model, demand, Arc::new(|| false))?;
     let post = analyzer::post(job, model, false);
     let context =
-        StreamContext { job, model, engine: &engine, state: &post, shutdown, announcer: None, display: false };
-    let meter = Meter::start();
+        StreamContext { job, model, engine: &engine, state: &post, shutdown, event_bus: None, display: false };
+    let meter = ResourceMeter::start();
     let outcome = pipeline::run(&context)?;
     if let Some(error) = outcome.error {
         return Err(error);
@@ -178,20 +178,20 @@ fn decode(clip: &Path) -> Result<(Cost, Vec<Frame>)> {
     let mut source = Source::open(clip, Limits::default(), &|| false)?;
     let mut sample = Vec::new();
     let mut frames = 0;
-    let meter = Meter::start();
+    let meter = ResourceMeter::start();
     source.play()?;
     loop {
         match source.next(POLL) {
             None => {}
-            Some(Event::Frame(frame)) => {
+            Some(ClipEvent::Frame(frame)) => {
                 frames += 1;
                 // A frame in thirty, so that they differ.
                 if sample.len() < SAMPLE && frames % 30 == 1 {
                     sample.push(*frame);
                 }
             }
-            Some(Event::End) => return Ok((meter.cost(frames), sample)),
-            Some(Event::Failed(error)) => return Err(error),
+            Some(ClipEvent::End) => return Ok((meter.cost(frames), sample)),
+            Some(ClipEvent::Failed(error)) => return Err(error),
         }
     }
 }
@@ -199,7 +199,7 @@ fn decode(clip: &Path) -> Result<(Cost, Vec<Frame>)> {
 fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut tensor = vec![0.0; model.input.len()];
-    let meter = Meter::start();
+    let meter = ResourceMeter::start();
     for frame in sample.iter().cycle().take(frames as usize) {
         preprocessor.prepare(&frame.picture(), &mut tensor)?;
     }
@@ -207,10 +207,10 @@ fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
 }
 
 /// Also returns pictures to encode.
-fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<Drawn>)> {
+fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<RenderedFrame>)> {
     let layout = sample[0].facts().layout;
     let mut renderer = OverlayRenderer::new(layout, true);
-    let meter = Meter::start();
+    let meter = ResourceMeter::start();
     for frame in sample.iter().cycle().take(frames as usize) {
         if let Some(canvas) = renderer.canvas() {
             renderer.render(canvas, frame, Some("drinking"))?;
@@ -224,9 +224,9 @@ fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<Drawn>)> {
     Ok((cost, drawn))
 }
 
-fn jpeg(drawn: &[Drawn], sample: &[Frame], frames: u64) -> Result<Cost> {
+fn jpeg(drawn: &[RenderedFrame], sample: &[Frame], frames: u64) -> Result<Cost> {
     let encoder = Encoder::new(&sample[0].facts(), None)?;
-    let meter = Meter::start();
+    let meter = ResourceMeter::start();
     let mut done = 0;
     for (i, picture) in drawn.iter().cycle().take(frames as usize).enumerate() {
         let time = i as u64 * 40_000_000;
@@ -250,7 +250,7 @@ fn network(sample: &[Frame], model: &Model, engine: &Engine, frames: u64) -> Res
         tensors.push(tensor);
     }
     let client = engine.client(false);
-    let meter = Meter::start();
+    let meter = ResourceMeter::start();
     let mut replies = VecDeque::new();
     for prepared in tensors.iter().cycle().take(frames as usize) {
         let mut tensor = client.tensor();

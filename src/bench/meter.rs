@@ -14,12 +14,12 @@ pub struct Cost {
 }
 
 /// Measures from its making on.
-pub struct Meter {
+pub struct ResourceMeter {
     began: Instant,
     cpu: Duration,
 }
 
-impl Meter {
+impl ResourceMeter {
     pub fn start() -> Self {
         Self { began: Instant::now(), cpu: cpu() }
     }

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::bench::meter::peak_memory;
-use crate::board::status::{Delays, Latency};
 use crate::error::{Error, Result};
 use crate::inference::device::threads;
 use crate::inference::engine::{Client, Engine};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
-use crate::inference::session::{Demand, Session};
+use crate::inference::session::{Session, SessionOptions};
 use crate::picture::{Colorimetry, OwnedPicture};
+use crate::telemetry::status::{Delays, Latency};
 
 /// Width and height of the pictures that are prepared.
 const PICTURE: (usize, usize) = (640, 360);
@@ -47,11 +47,11 @@ pub struct Batch {
 ///
 /// # Errors
 /// Those of [`Session::load`].
-pub fn measure(model: &Model, demand: Demand, sizes: &[usize], time: Duration) -> Result<Report> {
+pub fn measure(model: &Model, demand: SessionOptions, sizes: &[usize], time: Duration) -> Result<Report> {
     let mut batches = Vec::new();
     let mut told = None;
     for &size in sizes {
-        let demand = Demand { batch: Some(size), singles: false, ..demand };
+        let demand = SessionOptions { batch: Some(size), singles: false, ..demand };
         let mut session = Session::load(model, demand)?;
         told = Some((session.device().to_string(), session.arithmetic().to_string()));
         let (latency, frames_per_second) = resident(model, &mut session, size, time)?;
@@ -101,7 +101,7 @@ fn resident(model: &Model, session: &mut Session, size: usize, time: Duration) -
     Ok((delays.latency(), runs as f64 / began.elapsed().as_secs_f64()))
 }
 
-fn from_pictures(model: &Model, demand: Demand, size: usize, time: Duration) -> Result<f64> {
+fn from_pictures(model: &Model, demand: SessionOptions, size: usize, time: Duration) -> Result<f64> {
     let engine = Engine::start(model, demand, Arc::new(|| false))?;
     let pictures: Vec<OwnedPicture> = (0..size).map(picture).collect();
     // Enough that every worker has a batch and another one waits.

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use livelabel::cli::LogFormat;
 use livelabel::error::{Error, Result};
 use livelabel::inference::model::Model;
-use livelabel::inference::session::Demand;
+use livelabel::inference::session::SessionOptions;
 use livelabel::shutdown::{self, Watch};
 use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
 use livelabel::train::dataset::Dataset;
@@ -143,7 +143,7 @@ fn evaluated(args: &EvaluateArgs) -> Result<String> {
             let data = Dataset::read(clips, &[])?;
             let mut all = Vec::new();
             for (model, scope) in pairs {
-                all.extend(tracks::read(model, &data, scope, Demand::of(args.device, 0))?);
+                all.extend(tracks::read(model, &data, scope, SessionOptions::of(args.device, 0))?);
             }
             clips_told(args, &labels, &all)
         }

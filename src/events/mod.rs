@@ -4,11 +4,10 @@
 //! Telling never waits. Each place that is told has a thread of its own and takes what it
 //! is told from one ring: whoever falls behind misses the oldest events, which is counted, and disturbs nobody.
 
-pub mod announcer;
+pub mod config;
 mod escape;
 pub mod event;
-mod lines;
+pub mod event_bus;
+mod json_lines;
 mod mqtt;
-mod patience;
-pub mod plan;
 mod webhook;

@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use crate::events::announcer::{Ears, Told};
-use crate::events::patience::Patience;
-use crate::events::plan::Webhook;
+use crate::backoff::Backoff;
+use crate::events::config::Webhook;
+use crate::events::event_bus::{EventEnvelope, SinkContext};
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,18 +29,18 @@ enum Answer {
 }
 
 /// Posts to one address.
-pub(super) struct Poster {
+pub(super) struct WebhookSink {
     agent: ureq::Agent,
     url: String,
     authorization: Option<String>,
     what: String,
-    patience: Patience,
+    patience: Backoff,
     /// Whether it has been away since it was there last, and why it refused events, ever.
     away: bool,
     refused: HashSet<String>,
 }
 
-impl Poster {
+impl WebhookSink {
     pub fn new(hook: &Webhook) -> Self {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = ureq::Agent::config_builder()
@@ -60,13 +60,13 @@ impl Poster {
             url: hook.url.to_string(),
             authorization,
             what: hook.to_string(),
-            patience: Patience::default(),
+            patience: Backoff::default(),
             away: false,
             refused: HashSet::new(),
         }
     }
 
-    pub async fn run(mut self, Ears { mut ring, delivered, deadline }: Ears) {
+    pub async fn run(mut self, SinkContext { mut ring, delivered, deadline }: SinkContext) {
         let post = async {
             while let Some(event) = ring.next().await {
                 if self.deliver(&event).await {
@@ -84,7 +84,7 @@ impl Poster {
     }
 
     /// Posts an event until it is taken, refused, or too old; says whether it was taken.
-    async fn deliver(&mut self, event: &Told) -> bool {
+    async fn deliver(&mut self, event: &EventEnvelope) -> bool {
         while event.at.elapsed() < OLDEST {
             match self.post(event) {
                 Answer::Taken => {
@@ -114,7 +114,7 @@ impl Poster {
         false
     }
 
-    fn post(&self, event: &Told) -> Answer {
+    fn post(&self, event: &EventEnvelope) -> Answer {
         let mut request =
             self.agent.post(&self.url).content_type("application/json").header("Idempotency-Key", &event.key);
         if let Some(authorization) = &self.authorization {

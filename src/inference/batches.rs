@@ -3,7 +3,7 @@
 
 /// The sizes that a session is ready for, the smallest first; empty where any size will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct BatchPlan {
     ready: Vec<usize>,
     /// Whether a batch costs about the same however many of its places are used.
     flat: bool,
@@ -11,12 +11,12 @@ pub struct Sizes {
 
 /// A run of the network: `count` pictures in a batch of `size`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct SubBatch {
     pub count: usize,
     pub size: usize,
 }
 
-impl Sizes {
+impl BatchPlan {
     pub fn any() -> Self {
         Self { ready: Vec::new(), flat: false }
     }
@@ -45,7 +45,7 @@ impl Sizes {
     }
 
     /// How `count` pictures, at most the largest size, are run.
-    pub fn pieces(&self, count: usize) -> Vec<Piece> {
+    pub fn pieces(&self, count: usize) -> Vec<SubBatch> {
         let mut pieces = Vec::new();
         let mut left = count;
         while left > 0 {
@@ -56,15 +56,15 @@ impl Sizes {
         pieces
     }
 
-    fn next(&self, left: usize) -> Piece {
+    fn next(&self, left: usize) -> SubBatch {
         let above = self.ready.iter().copied().find(|&size| size >= left);
         let below = self.ready.iter().copied().rev().find(|&size| size <= left);
         match (above, below) {
-            (None, None) => Piece { count: left, size: left },
+            (None, None) => SubBatch { count: left, size: left },
             // A batch that is filled by more than half is faster than its pictures one by one.
-            (Some(size), Some(_)) if self.flat || 2 * left > size => Piece { count: left, size },
-            (_, Some(size)) => Piece { count: size, size },
-            (Some(size), None) => Piece { count: left, size },
+            (Some(size), Some(_)) if self.flat || 2 * left > size => SubBatch { count: left, size },
+            (_, Some(size)) => SubBatch { count: size, size },
+            (Some(size), None) => SubBatch { count: left, size },
         }
     }
 }
@@ -73,24 +73,24 @@ impl Sizes {
 mod tests {
     use super::*;
 
-    fn pieces(sizes: &Sizes, count: usize) -> Vec<(usize, usize)> {
+    fn pieces(sizes: &BatchPlan, count: usize) -> Vec<(usize, usize)> {
         sizes.pieces(count).into_iter().map(|piece| (piece.count, piece.size)).collect()
     }
 
     #[test]
     fn a_cpu_runs_few_pictures_one_by_one_and_many_in_a_batch() {
-        let sizes = Sizes::of_cpu(8, true);
+        let sizes = BatchPlan::of_cpu(8, true);
         assert_eq!(pieces(&sizes, 1), [(1, 1)]);
         assert_eq!(pieces(&sizes, 3), [(1, 1); 3]);
         assert_eq!(pieces(&sizes, 5), [(5, 8)]);
         assert_eq!(pieces(&sizes, 8), [(8, 8)]);
-        assert_eq!(pieces(&Sizes::of_cpu(8, false), 3), [(3, 8)]);
-        assert_eq!(pieces(&Sizes::of_cpu(1, true), 1), [(1, 1)]);
+        assert_eq!(pieces(&BatchPlan::of_cpu(8, false), 3), [(3, 8)]);
+        assert_eq!(pieces(&BatchPlan::of_cpu(1, true), 1), [(1, 1)]);
     }
 
     #[test]
     fn a_gpu_fills_up_the_next_size() {
-        let sizes = Sizes::of_gpu(64);
+        let sizes = BatchPlan::of_gpu(64);
         assert_eq!(sizes.ready(), [1, 4, 16, 64]);
         assert_eq!(pieces(&sizes, 1), [(1, 1)]);
         assert_eq!(pieces(&sizes, 5), [(5, 16)]);
@@ -99,11 +99,11 @@ mod tests {
 
     #[test]
     fn every_picture_is_run_once_in_a_size_that_is_ready() {
-        for sizes in [Sizes::any(), Sizes::of_cpu(6, true), Sizes::of_cpu(6, false), Sizes::of_gpu(6)] {
+        for sizes in [BatchPlan::any(), BatchPlan::of_cpu(6, true), BatchPlan::of_cpu(6, false), BatchPlan::of_gpu(6)] {
             for count in 1..=6 {
                 let pieces = sizes.pieces(count);
                 assert_eq!(pieces.iter().map(|piece| piece.count).sum::<usize>(), count);
-                for Piece { count, size } in pieces {
+                for SubBatch { count, size } in pieces {
                     assert!(count <= size && (sizes.ready().is_empty() || sizes.ready().contains(&size)));
                 }
             }

@@ -11,7 +11,7 @@ pub const INT8: &str = "int8";
 
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Choice {
+pub enum DeviceSelection {
     #[default]
     Auto,
     Exactly(Device),
@@ -59,12 +59,12 @@ impl fmt::Display for Device {
     }
 }
 
-impl FromStr for Choice {
+impl FromStr for DeviceSelection {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let device = match text.split_once(':') {
-            None if text == "auto" => return Ok(Choice::Auto),
+            None if text == "auto" => return Ok(DeviceSelection::Auto),
             None if text == "cpu" => Device::Cpu,
             None if text == "openvino" => Device::OpenVino,
             None if text == "cuda" => Device::Cuda(0),
@@ -73,11 +73,11 @@ impl FromStr for Choice {
             }
             _ => return Err(format!("{text:?} is none of auto, cpu, cuda, cuda:N, openvino")),
         };
-        Ok(Choice::Exactly(device))
+        Ok(DeviceSelection::Exactly(device))
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Choice {
+impl<'de> serde::Deserialize<'de> for DeviceSelection {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
@@ -85,7 +85,7 @@ impl<'de> serde::Deserialize<'de> for Choice {
 
 /// Whether a device's parts are here, told before any session is made.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Presence {
+pub struct DeviceStatus {
     pub device: String,
     pub usable: bool,
     /// What was found, or what is missing and how to get it.
@@ -93,8 +93,8 @@ pub struct Presence {
 }
 
 /// Every device with what was found of it. Touches files only: no library is loaded.
-pub fn survey() -> Vec<Presence> {
-    let presence = |device: Device, found: Result<String, String>| Presence {
+pub fn probe() -> Vec<DeviceStatus> {
+    let presence = |device: Device, found: Result<String, String>| DeviceStatus {
         device: device.to_string(),
         usable: found.is_ok(),
         reason: found.unwrap_or_else(|missing| missing),

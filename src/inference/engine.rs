@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::{Error, Result};
-use crate::inference::device::{Choice, Device, threads};
+use crate::inference::device::{Device, DeviceSelection, threads};
 use crate::inference::model::Model;
 use crate::inference::queues::{Probabilities, Queues, Request};
-use crate::inference::session::{Demand, Session};
+use crate::inference::session::{Session, SessionOptions};
 use crate::inference::watchdog::{Stopping, Watchdog};
 
 /// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights.
@@ -64,7 +64,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Session::load`].
-    pub fn start(model: &Model, demand: Demand, stopping: Stopping) -> Result<Self> {
+    pub fn start(model: &Model, demand: SessionOptions, stopping: Stopping) -> Result<Self> {
         let sessions = load(model, demand, &Arc::new(Watchdog::start(stopping)?))?;
         let first = &sessions[0];
         let (device, batch, arithmetic) = (first.device(), first.batch(), first.arithmetic().to_string());
@@ -145,14 +145,14 @@ impl Drop for Engine {
 }
 
 /// A session for each worker.
-fn load(model: &Model, demand: Demand, watchdog: &Arc<Watchdog>) -> Result<Vec<Session>> {
+fn load(model: &Model, demand: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Vec<Session>> {
     let most = workers(demand.threads.unwrap_or_else(threads), demand.live);
-    let demand = Demand { streams: most, ..demand };
+    let demand = SessionOptions { streams: most, ..demand };
     let first = Session::watched(model, demand, watchdog)?;
     let others = match first.device() {
         // One batch keeps all of a GPU busy, and the next is copied there meanwhile.
         Device::Cuda(_) => {
-            let again = Demand { choice: Choice::Exactly(first.device()), ..demand };
+            let again = SessionOptions { choice: DeviceSelection::Exactly(first.device()), ..demand };
             match Session::watched(model, again, watchdog) {
                 Ok(second) => vec![second],
                 Err(error) => {
@@ -167,7 +167,7 @@ fn load(model: &Model, demand: Demand, watchdog: &Arc<Watchdog>) -> Result<Vec<S
         }
         Device::Cpu => {
             // What the first fell back to is not tried again.
-            let again = Demand { choice: Choice::Exactly(Device::Cpu), ..demand };
+            let again = SessionOptions { choice: DeviceSelection::Exactly(Device::Cpu), ..demand };
             (1..most).map(|_| Session::watched(model, again, watchdog)).collect::<Result<Vec<Session>>>()?
         }
     };

@@ -1,12 +1,12 @@
 //! Everything that runs networks: ONNX Runtime, OpenVINO, the model file, preprocessing, and the engine that all streams
 //! share.
 
+mod backend;
 mod batches;
 mod cache;
 pub mod device;
 pub mod engine;
 pub mod model;
-mod network;
 mod onnxruntime;
 pub mod openvino;
 pub mod preprocess;

@@ -9,9 +9,9 @@ use ort::session::{IoBinding, RunOptions, Session, SessionOutputs};
 use ort::value::{Tensor, TensorRef};
 
 use crate::error::{Error, Result};
+use crate::inference::backend::{Backend, Output, broken, fill, first, unusable};
 use crate::inference::device::Device;
 use crate::inference::model::Model;
-use crate::inference::network::{Network, Output, broken, fill, first, unusable};
 use crate::inference::runtime;
 use crate::inference::watchdog::Watchdog;
 
@@ -19,7 +19,7 @@ use crate::inference::watchdog::Watchdog;
 const GPU_MEMORY: usize = 4 << 30;
 
 /// A network that takes batches of any size.
-pub struct Loaded {
+pub struct OrtBackend {
     session: Session,
     model: Facts,
     batch: Batch,
@@ -54,7 +54,7 @@ struct Bound {
     binding: IoBinding,
 }
 
-impl Loaded {
+impl OrtBackend {
     /// `model` on a CPU, by `threads`, or on a GPU; `batch` is the most pictures of a run.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Bound {
     }
 }
 
-impl Network for Loaded {
+impl Backend for OrtBackend {
     fn size(&self) -> Option<usize> {
         None
     }
@@ -186,7 +186,7 @@ impl Network for Loaded {
         })
     }
 
-    fn sibling(&self) -> Result<Option<Box<dyn Network>>> {
+    fn sibling(&self) -> Result<Option<Box<dyn Backend>>> {
         Ok(None)
     }
 }
@@ -221,13 +221,13 @@ mod tests {
     fn bound_batches_give_what_plain_ones_do_and_stay_where_they_are() {
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/drinking-cooking.int8.onnx");
         let model = Model::read(&model).unwrap();
-        let load = || Loaded::load(&model, Device::Cpu, 1, 4).unwrap();
+        let load = || OrtBackend::load(&model, Device::Cpu, 1, 4).unwrap();
         let (mut plain, mut bound) = (load(), load());
         let watchdog = Watchdog::unstopped().unwrap();
         bound.batch = Batch::on_device(Pinned { kind: AllocationDevice::CPU, device: 0 });
         let tensors: Vec<Vec<f32>> =
             (1..=4).map(|k| (0..model.input.len()).map(|i| ((i * k) % 251) as f32 - 120.0).collect()).collect();
-        let run = |network: &mut Loaded, count: usize| {
+        let run = |network: &mut OrtBackend, count: usize| {
             let mut rows = Vec::new();
             network.run(count, Output::Probabilities, &mut rows, &watchdog).unwrap();
             rows

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openvino::{CompiledModel, Core, DeviceType, InferRequest, PartialShape, RwPropertyKey, Tensor};
 
 use crate::error::{Error, Result};
+use crate::inference::backend::{Backend, Output, broken, fill, first, unusable};
 use crate::inference::cache::Cache;
 use crate::inference::device::Device;
 use crate::inference::model::Model;
-use crate::inference::network::{Network, Output, broken, fill, first, unusable};
-use crate::inference::rounding::Rounding;
+use crate::inference::rounding::ComputePrecision;
 use crate::inference::watchdog::Watchdog;
 use crate::locate;
 
@@ -28,20 +28,20 @@ pub fn library() -> Option<PathBuf> {
 
 /// How networks are compiled.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    pub rounding: Rounding,
+pub struct OpenVinoOptions {
+    pub rounding: ComputePrecision,
     /// Threads for all streams together.
     pub threads: usize,
     /// Batches that are run at the same time.
     pub streams: usize,
 }
 
-impl Plan {
+impl OpenVinoOptions {
     /// `model` for batches of `size`: from what was kept, or compiled and then kept.
     ///
     /// # Errors
     /// Unavailable, where the library is not there, or refuses the model.
-    pub fn load(&self, model: &Model, size: usize) -> Result<Compiled> {
+    pub fn load(&self, model: &Model, size: usize) -> Result<OpenVinoBackend> {
         let library = library()
             .ok_or_else(|| Error::unavailable("OpenVINO is not installed").remedy("run scripts/setup --openvino"))?;
         openvino_sys::library::load_from(&library).map_err(|cause| {
@@ -54,14 +54,14 @@ impl Plan {
         };
         // The layers that a trainer froze are run once, and not kept.
         let cache = if model.output == Output::Features { None } else { Cache::of(model) };
-        let Some(cache) = cache else { return Compiled::new(compile(None)?, model, size) };
+        let Some(cache) = cache else { return OpenVinoBackend::new(compile(None)?, model, size) };
         let how = format!("openvino-{}-{}x{}x{size}", self.hint(model), self.threads, self.streams);
         // What compiling takes goes with what it made.
         let kept = match cache.find(&how) {
             Some(kept) => Some(kept),
             None => cache.keep(&how, |folder| compile(Some(folder)).map(drop))?,
         };
-        let network = Compiled::new(compile(kept.as_deref())?, model, size)?;
+        let network = OpenVinoBackend::new(compile(kept.as_deref())?, model, size)?;
         if let Some(kept) = kept {
             Cache::page_out(&kept);
         }
@@ -95,7 +95,7 @@ impl Plan {
 }
 
 /// A compiled network, and one thread's place to run it.
-pub struct Compiled {
+pub struct OpenVinoBackend {
     network: Arc<Mutex<CompiledModel>>,
     request: InferRequest,
     /// The request's own memory for a batch.
@@ -106,7 +106,7 @@ pub struct Compiled {
     logits: bool,
 }
 
-impl Compiled {
+impl OpenVinoBackend {
     fn new(network: CompiledModel, model: &Model, size: usize) -> Result<Self> {
         let logits = network.get_output_by_name(Output::Logits.name()).is_ok();
         Self::of(Arc::new(Mutex::new(network)), size, model.width, model.output, logits)
@@ -127,7 +127,7 @@ impl Compiled {
     }
 }
 
-impl Network for Compiled {
+impl Backend for OpenVinoBackend {
     fn size(&self) -> Option<usize> {
         Some(self.size)
     }
@@ -149,7 +149,7 @@ impl Network for Compiled {
         Ok(())
     }
 
-    fn sibling(&self) -> Result<Option<Box<dyn Network>>> {
+    fn sibling(&self) -> Result<Option<Box<dyn Backend>>> {
         let sibling = Self::of(Arc::clone(&self.network), self.size, self.width, self.output, self.logits)?;
         Ok(Some(Box::new(sibling)))
     }

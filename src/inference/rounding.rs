@@ -5,7 +5,7 @@ use crate::inference::device::{Device, INT8, computes_in_bf16};
 /// What is not int8 may be computed with fewer digits, where the device can.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Rounding {
+pub enum ComputePrecision {
     /// As the file says: an fp32 file in fp32; what an int8 file leaves in floating point in bf16 where that is faster
     #[default]
     Auto,
@@ -15,13 +15,13 @@ pub enum Rounding {
     Bf16,
 }
 
-impl Rounding {
+impl ComputePrecision {
     /// Whether OpenVINO computes a file of `precision` in bf16.
     pub fn in_bf16(self, precision: &str) -> bool {
         match self {
-            Rounding::Fp32 => false,
-            Rounding::Bf16 => true,
-            Rounding::Auto => precision != "fp32" && computes_in_bf16(),
+            ComputePrecision::Fp32 => false,
+            ComputePrecision::Bf16 => true,
+            ComputePrecision::Auto => precision != "fp32" && computes_in_bf16(),
         }
     }
 
@@ -43,11 +43,11 @@ mod tests {
 
     #[test]
     fn only_openvino_rounds_and_a_file_in_fp32_only_on_demand() {
-        assert_eq!(Rounding::Auto.arithmetic("fp32", Device::OpenVino), "fp32");
-        assert_eq!(Rounding::Bf16.arithmetic("fp32", Device::OpenVino), "bf16");
-        assert_eq!(Rounding::Bf16.arithmetic("fp32", Device::Cpu), "fp32");
-        assert_eq!(Rounding::Bf16.arithmetic(INT8, Device::OpenVino), "int8 and bf16");
-        assert_eq!(Rounding::Fp32.arithmetic(INT8, Device::OpenVino), "int8 and fp32");
-        assert_eq!(Rounding::Auto.arithmetic("fp16", Device::Cuda(0)), "fp16");
+        assert_eq!(ComputePrecision::Auto.arithmetic("fp32", Device::OpenVino), "fp32");
+        assert_eq!(ComputePrecision::Bf16.arithmetic("fp32", Device::OpenVino), "bf16");
+        assert_eq!(ComputePrecision::Bf16.arithmetic("fp32", Device::Cpu), "fp32");
+        assert_eq!(ComputePrecision::Bf16.arithmetic(INT8, Device::OpenVino), "int8 and bf16");
+        assert_eq!(ComputePrecision::Fp32.arithmetic(INT8, Device::OpenVino), "int8 and fp32");
+        assert_eq!(ComputePrecision::Auto.arithmetic("fp16", Device::Cuda(0)), "fp16");
     }
 }

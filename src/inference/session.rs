@@ -3,35 +3,35 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::inference::batches::{Piece, Sizes};
-use crate::inference::device::{Choice, Device, candidates, threads};
+use crate::inference::backend::{Backend, Output, check_probabilities, unusable};
+use crate::inference::batches::{BatchPlan, SubBatch};
+use crate::inference::device::{Device, DeviceSelection, candidates, threads};
 use crate::inference::model::Model;
-use crate::inference::network::{Network, Output, check_probabilities, unusable};
-use crate::inference::onnxruntime::Loaded;
-use crate::inference::openvino::Plan;
-use crate::inference::rounding::Rounding;
+use crate::inference::onnxruntime::OrtBackend;
+use crate::inference::openvino::OpenVinoOptions;
+use crate::inference::rounding::ComputePrecision;
 use crate::inference::watchdog::Watchdog;
 
 /// What a session shall be made for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Demand {
-    pub choice: Choice,
+pub struct SessionOptions {
+    pub choice: DeviceSelection,
     /// The most pictures a call will bring; `None` leaves it to the device.
     pub batch: Option<usize>,
     /// Whether single pictures will come, and not only full batches.
     pub singles: bool,
     /// Live streams among those that will bring pictures.
     pub live: usize,
-    pub rounding: Rounding,
+    pub rounding: ComputePrecision,
     /// Threads for the network; `None` takes every core.
     pub threads: Option<usize>,
     /// Batches that will be run at the same time, each by its share of the threads; 0 and 1 are one.
     pub streams: usize,
 }
 
-impl Demand {
+impl SessionOptions {
     /// Batches of up to `batch` pictures.
-    pub fn of(choice: Choice, batch: usize) -> Self {
+    pub fn of(choice: DeviceSelection, batch: usize) -> Self {
         Self { choice, batch: Some(batch), ..Self::default() }
     }
 }
@@ -39,8 +39,8 @@ impl Demand {
 /// A loaded network.
 pub struct Session {
     /// For each size that has to be made ready, or one for all.
-    networks: Vec<Box<dyn Network>>,
-    sizes: Sizes,
+    networks: Vec<Box<dyn Backend>>,
+    sizes: BatchPlan,
     device: Device,
     batch: usize,
     arithmetic: String,
@@ -54,11 +54,11 @@ pub struct Session {
 impl Session {
     /// Loads `model` as it is demanded.
     ///
-    /// With [`Choice::Auto`] a device that fails to load is passed over with a warning that says why.
+    /// With [`DeviceSelection::Auto`] a device that fails to load is passed over with a warning that says why.
     ///
     /// # Errors
     /// Unavailable, where the library or the device is not there; input, where ONNX Runtime refuses the model.
-    pub fn load(model: &Model, demand: Demand) -> Result<Self> {
+    pub fn load(model: &Model, demand: SessionOptions) -> Result<Self> {
         Self::watched(model, demand, &Arc::new(Watchdog::unstopped()?))
     }
 
@@ -66,14 +66,14 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`Session::load`].
-    pub fn watched(model: &Model, demand: Demand, watchdog: &Arc<Watchdog>) -> Result<Self> {
+    pub fn watched(model: &Model, demand: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Self> {
         let devices = match demand.choice {
-            Choice::Exactly(device) => vec![device],
-            Choice::Auto => candidates(&model.precision),
+            DeviceSelection::Exactly(device) => vec![device],
+            DeviceSelection::Auto => candidates(&model.precision),
         };
         let devices: Vec<Device> = match demand.choice {
-            Choice::Auto => devices.into_iter().filter(|device| can_be_stopped(model, *device)).collect(),
-            Choice::Exactly(_) => devices,
+            DeviceSelection::Auto => devices.into_iter().filter(|device| can_be_stopped(model, *device)).collect(),
+            DeviceSelection::Exactly(_) => devices,
         };
         let (last, others) = devices.split_last().ok_or_else(|| Error::internal("no device to try"))?;
         for &device in others {
@@ -86,26 +86,26 @@ impl Session {
         Self::load_on(model, *last, demand, watchdog)
     }
 
-    fn load_on(model: &Model, device: Device, demand: Demand, watchdog: &Arc<Watchdog>) -> Result<Self> {
+    fn load_on(model: &Model, device: Device, demand: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Self> {
         if !can_be_stopped(model, device) {
             return Err(unusable(device, model, "it holds a loop, which cannot be stopped there"));
         }
         let batch = model.batch.unwrap_or(demand.batch.unwrap_or(device.batch()));
         let sizes = match (model.batch, device) {
-            (Some(fixed), _) => Sizes::fixed(fixed),
-            (None, Device::Cpu) => Sizes::any(),
-            (None, Device::OpenVino) => Sizes::of_cpu(batch, demand.singles),
-            (None, Device::Cuda(_)) => Sizes::of_gpu(batch),
+            (Some(fixed), _) => BatchPlan::fixed(fixed),
+            (None, Device::Cpu) => BatchPlan::any(),
+            (None, Device::OpenVino) => BatchPlan::of_cpu(batch, demand.singles),
+            (None, Device::Cuda(_)) => BatchPlan::of_gpu(batch),
         };
         let (threads, streams) = (demand.threads.unwrap_or_else(threads), demand.streams.max(1));
-        let networks: Vec<Box<dyn Network>> = match device {
+        let networks: Vec<Box<dyn Backend>> = match device {
             Device::OpenVino => {
-                let plan = Plan { rounding: demand.rounding, threads, streams };
+                let plan = OpenVinoOptions { rounding: demand.rounding, threads, streams };
                 let load = |&size: &usize| Ok(Box::new(plan.load(model, size)?) as _);
                 sizes.ready().iter().map(load).collect::<Result<_>>()?
             }
             Device::Cpu | Device::Cuda(_) => {
-                vec![Box::new(Loaded::load(model, device, threads.div_ceil(streams), batch)?)]
+                vec![Box::new(OrtBackend::load(model, device, threads.div_ceil(streams), batch)?)]
             }
         };
         let mut session = Self {
@@ -216,7 +216,7 @@ impl Session {
         3 * self.size * self.size
     }
 
-    fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: Piece, rows: &mut Vec<f32>) -> Result<()> {
+    fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: SubBatch, rows: &mut Vec<f32>) -> Result<()> {
         let watchdog = Arc::clone(&self.watchdog);
         let network = self.network(piece.size)?;
         network.put(tensors, piece.size)?;
@@ -225,8 +225,8 @@ impl Session {
         if output == Output::Probabilities { check_probabilities(&rows[before..]) } else { Ok(()) }
     }
 
-    fn network(&mut self, size: usize) -> Result<&mut Box<dyn Network>> {
-        let fits = |network: &&mut Box<dyn Network>| network.size().is_none_or(|own| own == size);
+    fn network(&mut self, size: usize) -> Result<&mut Box<dyn Backend>> {
+        let fits = |network: &&mut Box<dyn Backend>| network.size().is_none_or(|own| own == size);
         self.networks.iter_mut().find(fits).ok_or_else(|| Error::internal("no network of that size"))
     }
 
@@ -236,7 +236,7 @@ impl Session {
         let sizes = if self.sizes.ready().is_empty() { vec![1] } else { self.sizes.ready().to_vec() };
         for size in sizes {
             let tensors = vec![zeros.as_slice(); size];
-            self.run_piece(self.output, &tensors, Piece { count: size, size }, &mut Vec::new())?;
+            self.run_piece(self.output, &tensors, SubBatch { count: size, size }, &mut Vec::new())?;
         }
         Ok(())
     }

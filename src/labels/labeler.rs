@@ -6,8 +6,8 @@ use crate::labels::smoothing::Smoothing;
 
 /// Labels the frames of one stream, in their order.
 pub struct Labeler {
-    initial: State,
-    state: State,
+    initial: LabelState,
+    state: LabelState,
     intervals: Intervals,
     /// The last prediction, which frames that are not analysed take over. Empty while there is none.
     held: Vec<f32>,
@@ -15,7 +15,7 @@ pub struct Labeler {
 
 /// What a label depends on besides its frame.
 #[derive(Clone)]
-pub struct State {
+pub struct LabelState {
     pub smoothing: Smoothing,
     pub decider: Decider,
 }
@@ -33,7 +33,7 @@ pub struct Label<'a> {
 
 impl Labeler {
     pub fn new(smoothing: Smoothing, decider: Decider) -> Self {
-        let initial = State { smoothing, decider };
+        let initial = LabelState { smoothing, decider };
         Self { state: initial.clone(), initial, intervals: Intervals::default(), held: Vec::new() }
     }
 
@@ -58,7 +58,7 @@ impl Labeler {
     }
 
     /// What the next label will depend on.
-    pub fn state(&self) -> &State {
+    pub fn state(&self) -> &LabelState {
         &self.state
     }
 

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn text_stays_left_of_the_right_edge() {
         let mut picture = grey(320, 240);
-        Overlay::default().draw(&mut picture.view_mut(), Some("preparing vegetables on a wooden board")).unwrap();
+        Overlay::default().draw(&mut picture.view_mut(), Some("preparing vegetables on a wooden telemetry")).unwrap();
         let view = picture.view();
         let last_drawn = (0..320).filter(|&x| (0..240).any(|y| view.planes[0].row(y)[x] != 128)).max().unwrap();
         assert!((250..319).contains(&last_drawn), "{last_drawn}");

@@ -4,7 +4,7 @@
 //! so that the window covers the same time whatever the stride.
 
 use crate::labels::decision::Decision;
-use crate::labels::labeler::State;
+use crate::labels::labeler::LabelState;
 
 /// The strides that `auto` chooses from.
 pub const CANDIDATES: [u64; 4] = [2, 4, 8, 15];
@@ -43,14 +43,14 @@ pub struct Trial {
 /// What would have been shown with one stride.
 struct Shadow {
     stride: u64,
-    state: State,
+    state: LabelState,
     held: Vec<f32>,
     agreed: u64,
 }
 
 impl Trial {
     /// `before` is what the first frame's label depends on.
-    pub fn new(before: &State) -> Self {
+    pub fn new(before: &LabelState) -> Self {
         let shadow = |stride| Shadow { stride, state: before.clone(), held: Vec::new(), agreed: 0 };
         Self { shadows: CANDIDATES.map(shadow).into(), frames: 0 }
     }
@@ -88,7 +88,7 @@ mod tests {
     use crate::labels::smoothing::Smoothing;
 
     fn outcome(predictions: impl Iterator<Item = [f32; 2]>) -> (u64, f64) {
-        let mut state = State { smoothing: Smoothing::new(4, 2), decider: Decider::new(None, 0.0, 0.0) };
+        let mut state = LabelState { smoothing: Smoothing::new(4, 2), decider: Decider::new(None, 0.0, 0.0) };
         let mut trial = Trial::new(&state);
         for prediction in predictions {
             let decision = state.decider.decide(state.smoothing.push(&prediction));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
-use crate::login::Login;
 
 /// How the network brings RTSP's pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -39,7 +39,7 @@ pub(super) enum Place {
 #[derive(Clone, PartialEq)]
 pub struct Camera {
     pub(super) place: Place,
-    pub(super) login: Option<Login>,
+    pub(super) login: Option<Credentials>,
     pub(super) transport: Transport,
     /// How long packets may wait for those that are late.
     pub(super) latency: Duration,
@@ -55,7 +55,7 @@ impl Camera {
     ///
     /// # Errors
     /// Usage, where it cannot be understood. The message holds no credentials.
-    pub fn parse(input: &str, login: Option<Login>, transport: Transport, latency: Duration) -> Result<Self> {
+    pub fn parse(input: &str, login: Option<Credentials>, transport: Transport, latency: Duration) -> Result<Self> {
         if input.starts_with('/') {
             return Ok(Self { place: Place::Usb(input.into()), login: None, transport, latency });
         }
@@ -65,8 +65,10 @@ impl Camera {
                 .remedy("write it like rtsp://HOST/PATH; a password with special characters goes to --password-file")
         })?;
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let written = (!url.username().is_empty() || url.password().is_some())
-            .then(|| Login { user: decoded(url.username()), password: decoded(url.password().unwrap_or_default()) });
+        let written = (!url.username().is_empty() || url.password().is_some()).then(|| Credentials {
+            user: decoded(url.username()),
+            password: decoded(url.password().unwrap_or_default()),
+        });
         // Fails only for addresses that have no host, which have no credentials either.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn credentials_are_taken_out_and_never_shown() {
         let camera = camera("rtsp://ann:p%40ss@cam.example:8554/live/1?token=geheim");
-        assert!(camera.login == Some(Login { user: "ann".into(), password: "p@ss".into() }));
+        assert!(camera.login == Some(Credentials { user: "ann".into(), password: "p@ss".into() }));
         assert_eq!(camera.to_string(), "rtsp://cam.example:8554/live/1?...");
         assert_eq!(camera.stem(), "cam.example-8554-live-1");
         let debug = format!("{camera:?}");
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_given_login_goes_before_the_written_one() {
-        let login = Login { user: "bob".into(), password: "x".into() };
+        let login = Credentials { user: "bob".into(), password: "x".into() };
         let given = Camera::parse("rtsp://ann:y@cam/1", Some(login.clone()), Transport::Udp, Duration::ZERO).unwrap();
         assert!(given.login == Some(login));
     }

@@ -112,7 +112,7 @@ impl Connection {
                 _ => {}
             }
         }
-        // Told before its consequences, which may be on the bus already.
+        // Reported before its consequences, which may be on the bus already.
         if let Some(refusal) = self.intake.refusal() {
             news.fault = Some(refusal.into());
         }

@@ -6,9 +6,9 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
-use crate::media::frame::Drawn;
+use crate::media::frame::RenderedFrame;
 use crate::media::recorder::{QUALITY, picture_caps};
-use crate::media::source::Facts;
+use crate::media::source::VideoFormat;
 
 /// Encoded pictures that may wait to be taken. Whoever hands pictures in takes them out as well, so few ever do.
 const WAITING: u32 = 64;
@@ -65,7 +65,7 @@ pub struct Encoder {
 impl Encoder {
     /// # Errors
     /// Unavailable, where the encoder is not installed.
-    pub fn new(facts: &Facts, tap: Option<Tap>) -> Result<Self> {
+    pub fn new(facts: &VideoFormat, tap: Option<Tap>) -> Result<Self> {
         let caps = picture_caps(facts, facts.frame_rate.unwrap_or((0, 1)));
         let input = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
         let encode = super::encoder(QUALITY)?;
@@ -88,7 +88,7 @@ impl Encoder {
     ///
     /// # Errors
     /// Failed, where the encoder has given up.
-    pub fn put(&self, picture: &Drawn, pts: u64, duration: u64) -> Result<()> {
+    pub fn put(&self, picture: &RenderedFrame, pts: u64, duration: u64) -> Result<()> {
         let pushed = self.input.push_buffer(picture.timed(pts, duration));
         pushed.map(drop).map_err(|cause| Error::failed("a picture cannot be encoded").because(cause))
     }

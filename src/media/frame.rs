@@ -6,7 +6,7 @@ use gstreamer_video::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::media::clock::frame_rate;
-use crate::media::source::Facts;
+use crate::media::source::VideoFormat;
 use crate::picture::file;
 use crate::picture::{Colorimetry, Matrix, Picture, PictureMut, Plane, PlaneMut, Range, chroma};
 
@@ -61,9 +61,9 @@ impl Frame {
     }
 
     /// What it says of its stream.
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> VideoFormat {
         let info = self.video.info();
-        Facts {
+        VideoFormat {
             layout: Layout { width: info.width() as usize, height: info.height() as usize },
             frame_rate: frame_rate(info),
             pixel_aspect: (info.par().numer(), info.par().denom()),
@@ -127,14 +127,14 @@ impl Layout {
     }
 }
 
-/// A picture to draw on, in JPEG's colorimetry. Its memory goes back to its [`Easel`] when it is dropped.
-pub struct Canvas {
+/// A picture to draw on, in JPEG's colorimetry. Its memory goes back to its [`FramePool`] when it is dropped.
+pub struct PooledFrame {
     layout: Layout,
     bytes: Vec<u8>,
     home: Sender<Vec<u8>>,
 }
 
-impl Canvas {
+impl PooledFrame {
     pub fn picture_mut(&mut self) -> PictureMut<'_> {
         let Layout { width, height } = self.layout;
         let ([luma, half], [luma_size, half_size]) = (self.layout.strides(), self.layout.plane_sizes());
@@ -152,20 +152,20 @@ impl Canvas {
     }
 
     /// Ends the drawing. The memory comes home when nobody shows or encodes the picture any more.
-    pub fn finish(self) -> Drawn {
+    pub fn finish(self) -> RenderedFrame {
         let layout = self.layout;
-        Drawn { buffer: gstreamer::Buffer::from_slice(self), layout }
+        RenderedFrame { buffer: gstreamer::Buffer::from_slice(self), layout }
     }
 }
 
 /// A drawn picture, shared by all that show or keep it.
 #[derive(Clone)]
-pub struct Drawn {
+pub struct RenderedFrame {
     buffer: gstreamer::Buffer,
     layout: Layout,
 }
 
-impl Drawn {
+impl RenderedFrame {
     /// It as a JPEG file's bytes.
     ///
     /// # Errors
@@ -199,27 +199,27 @@ impl Drawn {
     }
 }
 
-impl AsRef<[u8]> for Canvas {
+impl AsRef<[u8]> for PooledFrame {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Canvas {
+impl Drop for PooledFrame {
     fn drop(&mut self) {
-        // Fails only after the easel itself is gone.
+        // Fails only after the pool itself is gone.
         let _ = self.home.try_send(std::mem::take(&mut self.bytes));
     }
 }
 
 /// A fixed number of canvases, so that drawing allocates nothing and a slow encoder holds the drawing up.
-pub struct Easel {
+pub struct FramePool {
     layout: Layout,
     home: Sender<Vec<u8>>,
     free: Receiver<Vec<u8>>,
 }
 
-impl Easel {
+impl FramePool {
     pub fn new(layout: Layout, count: usize) -> Self {
         let (home, free) = bounded(count);
         for _ in 0..count {
@@ -229,8 +229,8 @@ impl Easel {
     }
 
     /// A free canvas, or `None` where none came back within `patience`. It holds an earlier picture.
-    pub fn canvas(&self, patience: std::time::Duration) -> Option<Canvas> {
+    pub fn canvas(&self, patience: std::time::Duration) -> Option<PooledFrame> {
         let bytes = self.free.recv_timeout(patience).ok()?;
-        Some(Canvas { layout: self.layout, bytes, home: self.home.clone() })
+        Some(PooledFrame { layout: self.layout, bytes, home: self.home.clone() })
     }
 }

@@ -15,15 +15,15 @@ use gstreamer_video as gst_video;
 
 use crate::error::Result;
 use crate::intake::Intake;
-use crate::ledger::{Drop as Dropped, Ledger};
 use crate::media::camera::Camera;
 use crate::media::clock::frame_duration;
 use crate::media::connection::{Connection, Target};
 use crate::media::frame::Frame;
 use crate::media::limits::Limits;
-use crate::media::supervisor::{Reason, State, Step, Supervisor};
+use crate::media::supervisor::{ConnectionState, Reason, Step, Supervisor};
 use crate::media::teardown::Teardowns;
-use crate::media::timekeeper::Timekeeper;
+use crate::media::timestamp_mapper::TimestampMapper;
+use crate::telemetry::frame_counters::{DropReason, FrameCounters};
 
 /// Decoded frames that may wait for the next stage.
 pub const CAPACITY: usize = 8;
@@ -31,7 +31,7 @@ pub const CAPACITY: usize = 8;
 const TEARDOWN: Duration = Duration::from_secs(2);
 
 /// What comes out of a camera.
-pub enum Event {
+pub enum CameraEvent {
     Frame(Box<Frame>),
     /// The connection has ended; it is being made anew.
     Lost(Reason),
@@ -59,7 +59,7 @@ struct Shared {
     began: Instant,
     ring: Sender<Box<Frame>>,
     frames: Receiver<Box<Frame>>,
-    ledger: Arc<Ledger>,
+    counters: Arc<FrameCounters>,
     times: Mutex<Times>,
     /// Arrival of the connection's last frame, in nanoseconds; 0 for none yet.
     arrival: AtomicU64,
@@ -67,16 +67,16 @@ struct Shared {
 
 #[derive(Default)]
 struct Times {
-    keeper: Timekeeper,
+    keeper: TimestampMapper,
     sequence: u64,
     discontinuity: u64,
 }
 
 impl LiveSource {
     /// Nothing is connected yet; [`LiveSource::next`] does it. `seed` spreads the calls of many cameras.
-    pub fn new(camera: Camera, limits: Limits, ledger: Arc<Ledger>, began: Instant, seed: u64) -> Self {
+    pub fn new(camera: Camera, limits: Limits, counters: Arc<FrameCounters>, began: Instant, seed: u64) -> Self {
         let (ring, frames) = bounded(CAPACITY);
-        let shared = Shared { began, ring, frames, ledger, times: Mutex::default(), arrival: AtomicU64::new(0) };
+        let shared = Shared { began, ring, frames, counters, times: Mutex::default(), arrival: AtomicU64::new(0) };
         Self {
             camera,
             limits,
@@ -95,15 +95,15 @@ impl LiveSource {
     ///
     /// # Errors
     /// Unavailable, where a part of GStreamer is not installed.
-    pub fn next(&mut self, patience: Duration) -> Result<Option<Event>> {
+    pub fn next(&mut self, patience: Duration) -> Result<Option<CameraEvent>> {
         if let Some(reason) = self.attend()? {
             self.lost = Some(reason);
         }
         // What came before the loss is told before it.
         let patience = if self.lost.is_some() { Duration::ZERO } else { patience };
         match self.shared.frames.recv_timeout(patience) {
-            Ok(frame) => Ok(Some(Event::Frame(frame))),
-            Err(_) => Ok(self.lost.take().map(Event::Lost)),
+            Ok(frame) => Ok(Some(CameraEvent::Frame(frame))),
+            Err(_) => Ok(self.lost.take().map(CameraEvent::Lost)),
         }
     }
 
@@ -117,7 +117,7 @@ impl LiveSource {
         self.detail.as_deref()
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ConnectionState {
         self.supervisor.state()
     }
 
@@ -224,7 +224,7 @@ impl Shared {
 
     /// Puts a frame into the ring; the oldest make room.
     fn put(&self, frame: Frame) {
-        self.ledger.arrived();
+        self.counters.arrived();
         let mut frame = Box::new(frame);
         loop {
             match self.ring.try_send(frame) {
@@ -232,10 +232,10 @@ impl Shared {
                 Err(TrySendError::Full(back)) => {
                     frame = back;
                     if self.frames.try_recv().is_ok() {
-                        self.ledger.dropped(Dropped::Overrun);
+                        self.counters.dropped(DropReason::Overrun);
                     }
                 }
-                Err(TrySendError::Disconnected(_)) => return self.ledger.dropped(Dropped::Failure),
+                Err(TrySendError::Disconnected(_)) => return self.counters.dropped(DropReason::Failure),
             }
         }
     }

@@ -7,9 +7,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use url::Url;
 
+use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::intake::Intake;
-use crate::login::Login;
 use crate::media::camera::{Camera, Transport};
 use crate::media::element;
 use crate::rtsp::plain;
@@ -80,8 +80,8 @@ pub(super) fn http(camera: &Camera, url: &Url, intake: &Arc<Intake>) -> Result<g
     Ok(source)
 }
 
-fn log_in(source: &gst::Element, login: Option<&Login>) {
-    if let Some(Login { user, password }) = login {
+fn log_in(source: &gst::Element, login: Option<&Credentials>) {
+    if let Some(Credentials { user, password }) = login {
         source.set_property("user-id", user);
         source.set_property("user-pw", password);
     }

@@ -13,7 +13,7 @@ pub(super) const NO_TRACK: &str = "it holds no track that can be played";
 /// Why there is no picture.
 pub(super) enum Obstacle {
     /// An element has said why.
-    Told(gst::glib::Error),
+    EventEnvelope(gst::glib::Error),
     /// None has found a track.
     NoTrack,
     /// Nothing has come for as long as the caller wanted to wait.
@@ -36,7 +36,7 @@ pub(super) fn preroll(
     loop {
         let message = bus.timed_pop_filtered(Some(gst::ClockTime::from_mseconds(POLL.as_millis() as u64)), &kinds);
         match message.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => return Err(Obstacle::Told(error.error())),
+            Some(gst::MessageView::Error(error)) => return Err(Obstacle::EventEnvelope(error.error())),
             Some(_) => return started.map(drop).map_err(|_| Obstacle::NoTrack),
             None if interrupted() => return Err(Obstacle::Interrupted),
             None if began.elapsed() > patience => return Err(Obstacle::Silence),

@@ -13,8 +13,8 @@ use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Taps, attach};
-use crate::media::frame::{Canvas, Drawn, Easel};
-use crate::media::source::Facts;
+use crate::media::frame::{FramePool, PooledFrame, RenderedFrame};
+use crate::media::source::VideoFormat;
 use crate::media::{POLL, element, said};
 
 /// JPEG quality, the encoder's usual one.
@@ -78,7 +78,7 @@ impl Recorder {
     pub fn create(
         path: &Path,
         container: Container,
-        facts: &Facts,
+        facts: &VideoFormat,
         frame_rate: Option<(i32, i32)>,
         taps: Taps,
     ) -> Result<Self> {
@@ -92,7 +92,7 @@ impl Recorder {
     pub fn for_encoded(
         path: &Path,
         container: Container,
-        facts: &Facts,
+        facts: &VideoFormat,
         frame_rate: Option<(i32, i32)>,
         taps: Taps,
     ) -> Result<Self> {
@@ -102,7 +102,7 @@ impl Recorder {
     fn of(
         path: &Path,
         container: Container,
-        facts: &Facts,
+        facts: &VideoFormat,
         frame_rate: Option<(i32, i32)>,
         taps: Taps,
         encodes: bool,
@@ -159,13 +159,13 @@ impl Recorder {
     ///
     /// # Errors
     /// The reason why the encoder or the disk has given up.
-    pub fn canvas(&self, easel: &Easel) -> Result<Canvas> {
+    pub fn canvas(&self, pool: &FramePool) -> Result<PooledFrame> {
         let began = Instant::now();
         loop {
             if let Ok(error) = self.failure.try_recv() {
                 return Err(error);
             }
-            match easel.canvas(POLL) {
+            match pool.canvas(POLL) {
                 Some(canvas) => return Ok(canvas),
                 None if began.elapsed() > PATIENCE => {
                     return Err(Error::failed(format!(
@@ -183,7 +183,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The reason why the encoder or the disk has given up.
-    pub fn write(&self, picture: &Drawn, pts: u64, duration: u64) -> Result<()> {
+    pub fn write(&self, picture: &RenderedFrame, pts: u64, duration: u64) -> Result<()> {
         if let Ok(error) = self.failure.try_recv() {
             return Err(error);
         }
@@ -264,8 +264,8 @@ fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
     }
 }
 
-/// Drawn pictures, as GStreamer describes them.
-pub(super) fn picture_caps(facts: &Facts, (numerator, denominator): (i32, i32)) -> gst::Caps {
+/// Rendered frames, as GStreamer describes them.
+pub(super) fn picture_caps(facts: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
     let (pixel_width, pixel_height) = facts.pixel_aspect;
     gst::Caps::builder("video/x-raw")
         .field("format", "I420")
@@ -278,7 +278,7 @@ pub(super) fn picture_caps(facts: &Facts, (numerator, denominator): (i32, i32)) 
 }
 
 /// The same, encoded.
-fn jpeg_caps(facts: &Facts, (numerator, denominator): (i32, i32)) -> gst::Caps {
+fn jpeg_caps(facts: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
     let (pixel_width, pixel_height) = facts.pixel_aspect;
     gst::Caps::builder("image/jpeg")
         .field("width", facts.layout.width as i32)
@@ -320,7 +320,7 @@ mod tests {
     fn without_a_picture_no_file_is_left() {
         crate::media::init().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let facts = Facts {
+        let facts = VideoFormat {
             layout: Layout { width: 64, height: 32 },
             frame_rate: None,
             pixel_aspect: (1, 1),

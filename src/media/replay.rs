@@ -26,7 +26,7 @@ const STEPS_BACK: [u64; 4] = [0, 2_000_000_000, 30_000_000_000, u64::MAX];
 const JPEG: &str = "image/jpeg";
 
 /// A picture and when it appears.
-pub struct Shot {
+pub struct Still {
     pub jpeg: Bytes,
     pub time: u64,
 }
@@ -49,7 +49,7 @@ impl Video {
     /// # Errors
     /// Input, where it holds no pictures that can be decoded.
     pub fn open(path: &Path, limits: Limits) -> Result<Self> {
-        let reel = Reel::open(path, limits, false, false)?;
+        let reel = Player::open(path, limits, false, false)?;
         let sample = reel.sink.try_pull_preroll(PATIENCE).ok_or_else(|| reel.unusable())?;
         let structure = sample.caps().and_then(|caps| caps.structure(0)).ok_or_else(|| reel.unusable())?;
         let side = |name: &str| structure.get::<i32>(name).map_err(|_| reel.unusable());
@@ -68,7 +68,7 @@ impl Video {
     /// # Errors
     /// Those of [`Video::open`].
     pub fn seeker(&self) -> Result<Seeker> {
-        let reel = Reel::open(&self.path, self.limits, false, false)?;
+        let reel = Player::open(&self.path, self.limits, false, false)?;
         reel.play()?;
         Ok(Seeker { reel, video: self.clone() })
     }
@@ -78,8 +78,8 @@ impl Video {
     ///
     /// # Errors
     /// Those of [`Video::open`].
-    pub fn play(&self, from: u64, speed: f64, take: impl Fn(Option<Shot>) + Send + Sync + 'static) -> Result<Playing> {
-        let reel = Reel::open(&self.path, self.limits, true, true)?;
+    pub fn play(&self, from: u64, speed: f64, take: impl Fn(Option<Still>) + Send + Sync + 'static) -> Result<Playing> {
+        let reel = Player::open(&self.path, self.limits, true, true)?;
         let take = std::sync::Arc::new(take);
         let (at_end, on_error, origin) = (take.clone(), take.clone(), self.origin);
         let callbacks = gst_app::AppSinkCallbacks::builder()
@@ -119,12 +119,12 @@ impl Video {
 
 /// A video that plays. Dropping it ends its threads.
 pub struct Playing {
-    _reel: Reel,
+    _reel: Player,
 }
 
 /// Finds single pictures.
 pub struct Seeker {
-    reel: Reel,
+    reel: Player,
     video: Video,
 }
 
@@ -133,7 +133,7 @@ impl Seeker {
     ///
     /// # Errors
     /// Failed, where the file cannot be read there.
-    pub fn at(&mut self, time: u64) -> Result<Shot> {
+    pub fn at(&mut self, time: u64) -> Result<Still> {
         let last = self.video.duration.map_or(time, |duration| time.min(duration.saturating_sub(1)));
         let mut found = None;
         for back in STEPS_BACK {
@@ -165,7 +165,7 @@ impl Seeker {
             }
         };
         let jpeg = jpeg(&sample).ok_or_else(failed)?;
-        Ok(Shot { jpeg, time })
+        Ok(Still { jpeg, time })
     }
 
     fn seek(&self, time: u64) -> Result<()> {
@@ -176,13 +176,13 @@ impl Seeker {
 }
 
 /// A pipeline from a file to a sink.
-struct Reel {
+struct Player {
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
     origin: String,
 }
 
-impl Reel {
+impl Player {
     /// Opens the file up to its first picture. `encode` makes JPEGs of all pictures, `paced` lets them out in their time.
     fn open(path: &Path, limits: Limits, encode: bool, paced: bool) -> Result<Self> {
         let pipeline = gst::Pipeline::new();
@@ -202,10 +202,12 @@ impl Reel {
         file.link(&decode).map_err(built)?;
         join(&decode, &reel, encode);
         preroll(&reel.pipeline, PATIENCE.into(), &|| false).map_err(|obstacle| match obstacle {
-            Obstacle::Told(cause) if is_too_large(&cause) => Error::input(format!("{}: cannot be played", reel.origin))
-                .because(cause.message().to_string())
-                .remedy("scale them down, or allow them with a larger --max-pixels"),
-            Obstacle::Told(cause) => reel.unusable().because(said(&cause)),
+            Obstacle::EventEnvelope(cause) if is_too_large(&cause) => {
+                Error::input(format!("{}: cannot be played", reel.origin))
+                    .because(cause.message().to_string())
+                    .remedy("scale them down, or allow them with a larger --max-pixels")
+            }
+            Obstacle::EventEnvelope(cause) => reel.unusable().because(said(&cause)),
             Obstacle::NoTrack => reel.unusable().because(NO_TRACK),
             Obstacle::Silence | Obstacle::Interrupted => reel.unusable(),
         })?;
@@ -225,14 +227,14 @@ impl Reel {
     }
 }
 
-impl Drop for Reel {
+impl Drop for Player {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 
 /// Links the first pictures that come out of `decode` to the sink.
-fn join(decode: &gst::Element, reel: &Reel, encode: bool) {
+fn join(decode: &gst::Element, reel: &Player, encode: bool) {
     let joined = std::sync::Arc::new(AtomicBool::new(false));
     let (any, sink, pipeline) = (joined.clone(), reel.sink.clone(), reel.pipeline.downgrade());
     decode.connect_pad_added(move |decode, pad| {
@@ -299,9 +301,9 @@ fn stream_time(sample: &gst::Sample) -> Option<u64> {
     }
 }
 
-fn shot(sample: &gst::Sample, origin: u64) -> Option<Shot> {
+fn shot(sample: &gst::Sample, origin: u64) -> Option<Still> {
     let time = stream_time(sample)?.saturating_sub(origin);
-    Some(Shot { jpeg: jpeg(sample)?, time })
+    Some(Still { jpeg: jpeg(sample)?, time })
 }
 
 fn jpeg(sample: &gst::Sample) -> Option<Bytes> {

@@ -18,8 +18,8 @@ use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
 use crate::media::clock::{Clock, frame_rate};
+use crate::media::decode_errors::DecodeErrors;
 use crate::media::decoding;
-use crate::media::faults::Faults;
 use crate::media::frame::{Frame, Layout};
 use crate::media::limits::{Limits, SMALLER, is_too_large};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
@@ -37,7 +37,7 @@ const SMALLEST: u32 = 8;
 const DAMAGED: &str = "it may be damaged or cut short; copy or record it again";
 
 /// What comes out of a source.
-pub enum Event {
+pub enum ClipEvent {
     Frame(Box<Frame>),
     /// The clip has ended.
     End,
@@ -47,7 +47,7 @@ pub enum Event {
 
 /// What a clip says of itself before its frames are read.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct VideoFormat {
     pub layout: Layout,
     /// Frames a second as a fraction, where the container tells.
     pub frame_rate: Option<(i32, i32)>,
@@ -62,9 +62,9 @@ pub struct Facts {
 /// An opened clip. Dropping it ends its threads.
 pub struct Source {
     pipeline: gst::Pipeline,
-    events: Receiver<Event>,
-    facts: Facts,
-    faults: Arc<Faults>,
+    events: Receiver<ClipEvent>,
+    facts: VideoFormat,
+    decode_errors: Arc<DecodeErrors>,
     watch: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
     origin: String,
@@ -82,36 +82,41 @@ impl Source {
         let start = check_file(path, &origin)?;
         let (pipeline, sink) = decoding::pipeline(path, limits)?;
         let (sender, events) = bounded(CAPACITY);
-        let faults = Faults::of(&pipeline);
-        deliver(&sink, sender.clone(), Arc::clone(&faults), !(start.starts_with(b"RIFF") && start.ends_with(b"AVI ")));
+        let decode_errors = DecodeErrors::of(&pipeline);
+        deliver(
+            &sink,
+            sender.clone(),
+            Arc::clone(&decode_errors),
+            !(start.starts_with(b"RIFF") && start.ends_with(b"AVI ")),
+        );
         let opened = Opening { pipeline: &pipeline, sink: &sink, origin: &origin, interrupted };
         let facts = match opened.facts() {
             Ok(facts) => facts,
             Err(error) => {
                 let _ = pipeline.set_state(gst::State::Null);
-                faults.close();
+                decode_errors.close();
                 return Err(error);
             }
         };
         let stopping = Arc::new(AtomicBool::new(false));
         let watch = {
             let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
-            let (faults, stopping, origin) = (Arc::clone(&faults), Arc::clone(&stopping), origin.clone());
+            let (decode_errors, stopping, origin) = (Arc::clone(&decode_errors), Arc::clone(&stopping), origin.clone());
             std::thread::Builder::new()
                 .name("watch".into())
-                .spawn(move || watch(&bus, &origin, &sender, &faults, &stopping))
+                .spawn(move || watch(&bus, &origin, &sender, &decode_errors, &stopping))
                 .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?
         };
-        Ok(Self { pipeline, events, facts, faults, watch: Some(watch), stopping, origin, silent_since: None })
+        Ok(Self { pipeline, events, facts, decode_errors, watch: Some(watch), stopping, origin, silent_since: None })
     }
 
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &VideoFormat {
         &self.facts
     }
 
     /// What goes wrong while it is decoded, to be asked when it has ended.
-    pub fn faults(&self) -> Arc<Faults> {
-        Arc::clone(&self.faults)
+    pub fn decode_errors(&self) -> Arc<DecodeErrors> {
+        Arc::clone(&self.decode_errors)
     }
 
     /// Lets the frames flow.
@@ -127,17 +132,17 @@ impl Source {
 
     /// The next frame, or how the stream ended; `None` where neither came within `patience`. A decoder that is silent
     /// for long counts as failed.
-    pub fn next(&mut self, patience: Duration) -> Option<Event> {
+    pub fn next(&mut self, patience: Duration) -> Option<ClipEvent> {
         let event = match self.events.recv_timeout(patience) {
             Ok(event) => event,
-            Err(RecvTimeoutError::Disconnected) => Event::End,
+            Err(RecvTimeoutError::Disconnected) => ClipEvent::End,
             Err(RecvTimeoutError::Timeout) => {
                 let since = *self.silent_since.get_or_insert_with(Instant::now);
                 if since.elapsed() < SILENCE {
                     return None;
                 }
                 let seconds = SILENCE.as_secs();
-                Event::Failed(
+                ClipEvent::Failed(
                     Error::failed(format!("{}: no picture and no end for {seconds} s", self.origin))
                         .remedy("check that its disk answers; if it does, convert the clip with ffmpeg"),
                 )
@@ -154,7 +159,7 @@ impl Drop for Source {
         // A decoder thread may wait for room in the channel: with the receiver gone it gives up and the state can change.
         self.events = crossbeam_channel::never();
         let _ = self.pipeline.set_state(gst::State::Null);
-        self.faults.close();
+        self.decode_errors.close();
         if let Some(watch) = self.watch.take() {
             let _ = watch.join();
         }
@@ -186,7 +191,7 @@ fn check_file(path: &Path, origin: &str) -> Result<[u8; 12]> {
 }
 
 /// Sends every frame that reaches `sink`, and its end.
-fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>, own_times: bool) {
+fn deliver(sink: &gst_app::AppSink, events: Sender<ClipEvent>, decode_errors: Arc<DecodeErrors>, own_times: bool) {
     let mut clock = Clock::new(own_times);
     let at_end = events.clone();
     let callbacks = gst_app::AppSinkCallbacks::builder()
@@ -194,13 +199,16 @@ fn deliver(sink: &gst_app::AppSink, events: Sender<Event>, faults: Arc<Faults>, 
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let frame = clock.frame(&sample).ok_or(gst::FlowError::Error)?;
             if frame.damaged {
-                faults.add();
+                decode_errors.add();
             }
-            faults.advance(frame.end());
-            events.send(Event::Frame(Box::new(frame))).map(|()| gst::FlowSuccess::Ok).map_err(|_| gst::FlowError::Eos)
+            decode_errors.advance(frame.end());
+            events
+                .send(ClipEvent::Frame(Box::new(frame)))
+                .map(|()| gst::FlowSuccess::Ok)
+                .map_err(|_| gst::FlowError::Eos)
         })
         .eos(move |_| {
-            let _ = at_end.send(Event::End);
+            let _ = at_end.send(ClipEvent::End);
         })
         .build();
     sink.set_callbacks(callbacks);
@@ -215,7 +223,7 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn facts(&self) -> Result<Facts> {
+    fn facts(&self) -> Result<VideoFormat> {
         preroll(self.pipeline, OPEN_PATIENCE, self.interrupted).map_err(|obstacle| self.unopened(obstacle))?;
         let info = self
             .sink
@@ -236,7 +244,7 @@ impl Opening<'_> {
             ))
             .remedy(format!("give a clip of at least {SMALLEST}x{SMALLEST}")));
         }
-        Ok(Facts {
+        Ok(VideoFormat {
             layout: Layout { width: info.width() as usize, height: info.height() as usize },
             frame_rate: frame_rate(&info),
             pixel_aspect: (info.par().numer(), info.par().denom()),
@@ -248,7 +256,7 @@ impl Opening<'_> {
     fn unopened(&self, obstacle: Obstacle) -> Error {
         let origin = self.origin;
         match obstacle {
-            Obstacle::Told(cause) => opening_error(origin, &cause),
+            Obstacle::EventEnvelope(cause) => opening_error(origin, &cause),
             Obstacle::NoTrack => {
                 Error::input(format!("{origin}: cannot be opened as video")).because(NO_TRACK).remedy(DAMAGED)
             }
@@ -282,13 +290,19 @@ fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
 }
 
 /// Reads the bus until the end: counts warnings, and passes an error on behind the frames.
-fn watch(bus: &gst::Bus, origin: &str, events: &Sender<Event>, faults: &Faults, stopping: &AtomicBool) {
+fn watch(
+    bus: &gst::Bus,
+    origin: &str,
+    events: &Sender<ClipEvent>,
+    decode_errors: &DecodeErrors,
+    stopping: &AtomicBool,
+) {
     let kinds = [gst::MessageType::Warning, gst::MessageType::Error, gst::MessageType::Eos];
     while !stopping.load(Ordering::Relaxed) {
         let message = bus.timed_pop_filtered(Some(gst::ClockTime::from_mseconds(POLL.as_millis() as u64)), &kinds);
         match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Warning(warning)) => {
-                faults.add();
+                decode_errors.add();
                 tracing::debug!("{origin}: {}", warning.error());
             }
             Some(gst::MessageView::Error(error)) => {
@@ -297,7 +311,7 @@ fn watch(bus: &gst::Bus, origin: &str, events: &Sender<Event>, faults: &Faults, 
                 let error = Error::failed(format!("{origin}: cannot be read on"))
                     .because(said(&cause))
                     .remedy(if is_too_large(&cause) { SMALLER } else { damaged });
-                let _ = events.send(Event::Failed(error));
+                let _ = events.send(ClipEvent::Failed(error));
                 return;
             }
             Some(_) => return,

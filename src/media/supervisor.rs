@@ -126,18 +126,18 @@ impl Reason {
 
 /// Where a stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ConnectionState {
     Connecting,
     Running,
     Reconnecting,
 }
 
-impl State {
+impl ConnectionState {
     pub fn name(self) -> &'static str {
         match self {
-            State::Connecting => "connecting",
-            State::Running => "running",
-            State::Reconnecting => "reconnecting",
+            ConnectionState::Connecting => "connecting",
+            ConnectionState::Running => "running",
+            ConnectionState::Reconnecting => "reconnecting",
         }
     }
 }
@@ -227,11 +227,11 @@ impl Supervisor {
         Step::Disconnect(reason)
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ConnectionState {
         match self.phase {
-            Phase::Running { .. } => State::Running,
-            _ if self.ran => State::Reconnecting,
-            _ => State::Connecting,
+            Phase::Running { .. } => ConnectionState::Running,
+            _ if self.ran => ConnectionState::Reconnecting,
+            _ => ConnectionState::Connecting,
         }
     }
 
@@ -325,7 +325,10 @@ mod tests {
     fn no_first_picture_is_a_timeout() {
         let mut supervisor = called();
         assert_eq!(next(&mut supervisor, Duration::ZERO), (CONNECT_PATIENCE, Step::Disconnect(Reason::Timeout)));
-        assert_eq!((supervisor.state(), supervisor.stalls(), supervisor.reconnects()), (State::Connecting, 0, 0));
+        assert_eq!(
+            (supervisor.state(), supervisor.stalls(), supervisor.reconnects()),
+            (ConnectionState::Connecting, 0, 0)
+        );
     }
 
     #[test]
@@ -335,10 +338,10 @@ mod tests {
             supervisor.frame(i * 40 * MS);
             assert_eq!(supervisor.poll(i * 40 * MS), Step::Wait);
         }
-        assert_eq!(supervisor.state(), State::Running);
+        assert_eq!(supervisor.state(), ConnectionState::Running);
         let (when, step) = next(&mut supervisor, 4 * S);
         assert_eq!((when, step), (99 * 40 * MS + STALL_PATIENCE, Step::Disconnect(Reason::Stalled)));
-        assert_eq!((supervisor.state(), supervisor.stalls()), (State::Reconnecting, 1));
+        assert_eq!((supervisor.state(), supervisor.stalls()), (ConnectionState::Reconnecting, 1));
     }
 
     #[test]
@@ -358,7 +361,7 @@ mod tests {
         let (then, _) = next(&mut supervisor, now);
         assert!(then - now < 1300 * MS, "{:?}", then - now);
         supervisor.frame(then);
-        assert_eq!((supervisor.reconnects(), supervisor.state()), (1, State::Running));
+        assert_eq!((supervisor.reconnects(), supervisor.state()), (1, ConnectionState::Running));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
 use crate::media::element;
-use crate::media::frame::Drawn;
-use crate::media::source::Facts;
+use crate::media::frame::RenderedFrame;
+use crate::media::source::VideoFormat;
 
 /// Pictures that may wait to be shown.
 const WAITING: u64 = 2;
@@ -59,7 +59,7 @@ impl Window {
     ///
     /// # Errors
     /// Unavailable, where the display has gone.
-    pub fn open(screen: Screen, title: &str, facts: &Facts) -> Result<Self> {
+    pub fn open(screen: Screen, title: &str, facts: &VideoFormat) -> Result<Self> {
         let sink = screen.0;
         let (pixel_width, pixel_height) = facts.pixel_aspect;
         let caps = gst::Caps::builder("video/x-raw")
@@ -102,7 +102,7 @@ impl Window {
     }
 
     /// Shows a picture, when the ones before it have been.
-    pub fn show(&self, picture: &Drawn, pts: u64, duration: u64) {
+    pub fn show(&self, picture: &RenderedFrame, pts: u64, duration: u64) {
         // A window that was closed says so by its key.
         let _ = self.input.push_buffer(picture.timed(pts, duration));
     }

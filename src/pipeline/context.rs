@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::board::Post;
-use crate::events::announcer::Announcer;
+use crate::events::event_bus::EventBus;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::jobs::Job;
@@ -11,6 +10,7 @@ use crate::labels::stride::Stride;
 use crate::printable;
 use crate::report::journal::{Header, ModelName};
 use crate::shutdown::Shutdown;
+use crate::telemetry::StreamState;
 use crate::utc;
 
 /// What a stream needs from outside.
@@ -18,10 +18,10 @@ pub struct StreamContext<'a> {
     pub job: &'a Job,
     pub model: &'a Model,
     pub engine: &'a Engine,
-    pub state: &'a Arc<Post>,
+    pub state: &'a Arc<StreamState>,
     pub shutdown: &'a Shutdown,
     /// Who is told of events, if anybody is.
-    pub announcer: Option<&'a Announcer>,
+    pub event_bus: Option<&'a EventBus>,
     /// Whether the pictures are shown in a window.
     pub display: bool,
 }
@@ -29,16 +29,16 @@ pub struct StreamContext<'a> {
 /// How the run is set up, as its files tell it.
 pub(super) fn header(context: &StreamContext) -> Header {
     let StreamContext { job, model, engine, .. } = context;
-    let labelling = &job.labelling;
+    let label_config = &job.label_config;
     Header {
         input: printable::path(&job.input),
         started: utc::exact(utc::now()),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
-        action: labelling.action.clone(),
-        window: labelling.window.unwrap_or(model.window),
-        threshold: labelling.threshold.unwrap_or(model.threshold),
-        hysteresis: labelling.hysteresis,
-        stride: match labelling.stride {
+        action: label_config.action.clone(),
+        window: label_config.window.unwrap_or(model.window),
+        threshold: label_config.threshold.unwrap_or(model.threshold),
+        hysteresis: label_config.hysteresis,
+        stride: match label_config.stride {
             Stride::Every(stride) => stride.into(),
             Stride::Auto => "auto".into(),
         },

@@ -28,7 +28,7 @@ use crate::labels::decision::Decider;
 use crate::labels::labeler::Labeler;
 use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
-use crate::media::faults::Faults;
+use crate::media::decode_errors::DecodeErrors;
 use crate::report::summary::Gaps;
 pub use context::StreamContext;
 pub use outcome::Outcome;
@@ -48,7 +48,7 @@ struct Stream<'a> {
     sinks: Sinks<'a>,
     began: Instant,
     /// What goes wrong while a clip is decoded.
-    faults: Option<Arc<Faults>>,
+    decode_errors: Option<Arc<DecodeErrors>>,
     decoder: Option<String>,
 }
 
@@ -60,9 +60,9 @@ struct Stream<'a> {
 pub fn run(context: &StreamContext) -> Result<Outcome> {
     let StreamContext { job, model, engine, shutdown, .. } = context;
     let progress = &context.state.progress;
-    let Stream { source, sinks, began, faults, decoder } = open(context)?;
+    let Stream { source, sinks, began, decode_errors, decoder } = open(context)?;
     let live = job.live.is_some();
-    let option = job.labelling.stride;
+    let option = job.label_config.stride;
     let stride = stride::select(option, live.then(|| engine.live()));
     let preparer = Preparer {
         source,
@@ -105,12 +105,12 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
     let interrupted = !live && shutdown.requested() && matches!(end, End::Stopped);
     let error = match (presented, end) {
         (Err(error), _) | (Ok(()), End::Failed(error)) => Some(error),
-        (Ok(()), End::Complete) => faults.and_then(|faults| faults.verdict(&job.input)),
+        (Ok(()), End::Complete) => decode_errors.and_then(|decode_errors| decode_errors.verdict(&job.input)),
         (Ok(()), End::Stopped) => None,
     };
     let status = progress.status();
     let mut outcome = Outcome {
-        balance: progress.ledger.close().into(),
+        balance: progress.counters.close().into(),
         complete: error.is_none() && !interrupted,
         interrupted,
         error,
@@ -127,28 +127,28 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
 
 fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     let StreamContext { job, state, shutdown, .. } = context;
-    let ledger = &state.progress.ledger;
+    let counters = &state.progress.counters;
     if let Some(live) = &job.live {
         let began = Instant::now();
         state.begin(began);
         let sinks = sinks::camera(context, live, began)?;
-        let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, ledger, began));
-        return Ok(Stream { source, sinks, began, faults: None, decoder: None });
+        let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, began));
+        return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None });
     }
-    let source = ClipSource::open(&job.input, job.limits, ledger, &|| shutdown.requested())?;
+    let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
     let began = Instant::now();
     state.begin(began);
     let facts = source.facts().clone();
     state.progress.duration.set(facts.duration.unwrap_or(0));
     state.progress.status_mut().size = Some((facts.layout.width, facts.layout.height));
     let sinks = sinks::clip(context, &facts)?;
-    let faults = Some(source.faults());
-    Ok(Stream { source: Box::new(source), sinks, began, faults, decoder: facts.decoder })
+    let decode_errors = Some(source.decode_errors());
+    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: facts.decoder })
 }
 
 fn labeler(context: &StreamContext) -> Labeler {
     let StreamContext { job, model, .. } = context;
-    let options = &job.labelling;
+    let options = &job.label_config;
     let action = options.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action));
     let threshold = options.threshold.unwrap_or(model.threshold);
     let smoothing = Smoothing::new(options.window.unwrap_or(model.window), model.labels.len());

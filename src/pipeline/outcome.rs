@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::board::status::Latency;
 use crate::error::Error;
 use crate::media::recorder::Recorded;
-use crate::report::journal::{AutoStride, Balance, Record};
+use crate::report::journal::{AutoStride, FrameCounts, Record};
 use crate::report::summary::Gaps;
+use crate::telemetry::status::Latency;
 
 /// How a stream ended, with what it found. The files are closed either way.
 pub struct Outcome {
     pub began: Instant,
-    pub balance: Balance,
+    pub balance: FrameCounts,
     /// From the start to the closed video.
     pub wall: Duration,
     /// End of the last labelled frame, in nanoseconds.
@@ -48,7 +48,7 @@ impl Outcome {
     pub(super) fn new(began: Instant) -> Self {
         Self {
             began,
-            balance: Balance::default(),
+            balance: FrameCounts::default(),
             wall: Duration::ZERO,
             position: 0,
             complete: false,

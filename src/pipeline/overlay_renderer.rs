@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::labels::overlay::Overlay;
-use crate::media::frame::{Canvas, Drawn, Easel, Frame, Layout};
+use crate::media::frame::{Frame, FramePool, Layout, PooledFrame, RenderedFrame};
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 
 /// Pictures in memory: one being drawn, one being encoded, two between; and as many for a window.
@@ -13,7 +13,7 @@ const PICTURES_IN_WINDOW: usize = 4;
 
 /// Draws labels on copies of one stream's frames, in memory that is used again.
 pub struct OverlayRenderer {
-    easel: Easel,
+    pool: FramePool,
     overlay: Overlay,
     layout: Layout,
     /// For frames of another size than the first, which a file cannot take.
@@ -23,23 +23,23 @@ pub struct OverlayRenderer {
 impl OverlayRenderer {
     pub fn new(layout: Layout, in_window: bool) -> Self {
         let pictures = PICTURES + if in_window { PICTURES_IN_WINDOW } else { 0 };
-        Self { easel: Easel::new(layout, pictures), overlay: Overlay::default(), layout, scaled: None }
+        Self { pool: FramePool::new(layout, pictures), overlay: Overlay::default(), layout, scaled: None }
     }
 
-    pub fn easel(&self) -> &Easel {
-        &self.easel
+    pub fn pool(&self) -> &FramePool {
+        &self.pool
     }
 
     /// Memory for a picture, or `None` where all is with somebody slow.
-    pub fn canvas(&self) -> Option<Canvas> {
-        self.easel.canvas(Duration::ZERO)
+    pub fn canvas(&self) -> Option<PooledFrame> {
+        self.pool.canvas(Duration::ZERO)
     }
 
-    /// The frame with its label, or "computing..." for none, on a canvas from the easel.
+    /// The frame with its label, or "computing..." for none, on a canvas from the pool.
     ///
     /// # Errors
     /// Internal, where OpenCV cannot resize or draw.
-    pub fn render(&mut self, mut canvas: Canvas, frame: &Frame, label: Option<&str>) -> Result<Drawn> {
+    pub fn render(&mut self, mut canvas: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<RenderedFrame> {
         let mut target = canvas.picture_mut();
         let picture = frame.picture();
         if (picture.width(), picture.height()) == (self.layout.width, self.layout.height) {

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use crate::board::Progress;
 use crate::error::{Error, Result};
 use crate::inference::engine::{Client, Reply};
 use crate::inference::preprocess::Preprocessor;
@@ -13,6 +12,7 @@ use crate::media::supervisor::Reason;
 use crate::pipeline::source::{FrameSource, SourceEvent};
 use crate::pipeline::stride::policy::{Load, StridePolicy};
 use crate::shutdown::Shutdown;
+use crate::telemetry::Progress;
 
 /// How often a wait for a frame looks whether to stop.
 const POLL: Duration = Duration::from_millis(50);
@@ -91,7 +91,7 @@ impl Preparer<'_> {
 
     fn load(&self) -> Load {
         let (waiting, capacity) = self.source.backlog().unwrap_or((0, usize::MAX));
-        let dropped = self.progress.ledger.counts().lost();
+        let dropped = self.progress.counters.counts().lost();
         Load { at: self.began.elapsed(), waiting, capacity, dropped }
     }
 

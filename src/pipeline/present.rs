@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::board::Progress;
 use crate::error::Result;
 use crate::inference::engine::Reply;
 use crate::labels::labeler::Labeler;
@@ -18,6 +17,7 @@ use crate::pipeline::sinks::sink::{Gap, Loss};
 use crate::pipeline::stride::policy::{Labeled, StridePolicy};
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
+use crate::telemetry::Progress;
 
 /// How often the sinks are called while no frame comes.
 const POLL: Duration = Duration::from_millis(50);
@@ -69,7 +69,7 @@ impl Presenter<'_> {
         self.position = Some((frame.discontinuity, end));
         let Some(label) = self.labeler.frame(prediction, pts, end) else {
             // A frame of a new connection that was overtaken by the loss of the one before it.
-            self.progress.ledger.labelled(analysed);
+            self.progress.counters.labelled(analysed);
             return Ok(());
         };
         let decision = label.decision;
@@ -77,7 +77,7 @@ impl Presenter<'_> {
         self.sinks.interval(label.closed.as_ref())?;
         let shown = decision.shown.then(|| self.labels[decision.class].as_str());
         self.sinks.frame(frame, decision, shown, label.smoothed, label.open)?;
-        self.progress.ledger.labelled(analysed);
+        self.progress.counters.labelled(analysed);
         let prediction = analysed.then(|| self.labeler.prediction());
         self.stride.labeled(Labeled { pts, prediction, decision, before, delay: arrival.elapsed() });
         Ok(())
@@ -103,7 +103,7 @@ impl Presenter<'_> {
         self.sinks.gap(&Gap { start, end: frame.pts, reason })
     }
 
-    /// The camera is gone. Told once, however often it is called in vain.
+    /// The camera is gone. Reported once, however often a reconnect fails.
     fn lose(&mut self, reason: Reason) -> Result<()> {
         if self.lost.replace(reason).is_some() {
             return Ok(());

@@ -6,16 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::board::status::{State, Status};
 use crate::error::Result;
-use crate::ledger::Ledger;
 use crate::media::camera::Camera;
-use crate::media::faults::Faults;
+use crate::media::decode_errors::DecodeErrors;
 use crate::media::frame::Frame;
 use crate::media::limits::Limits;
-use crate::media::live::{self, LiveSource};
-use crate::media::source::{self, Facts, Source};
+use crate::media::live::{self, CameraEvent, LiveSource};
+use crate::media::source::{ClipEvent, Source, VideoFormat};
 use crate::media::supervisor::Reason;
+use crate::telemetry::frame_counters::FrameCounters;
+use crate::telemetry::status::{State, Status};
 
 /// A stretch of a clip without frames that counts as a gap, in nanoseconds.
 const GAP: u64 = 1_000_000_000;
@@ -53,7 +53,7 @@ pub trait FrameSource: Send {
 /// A recorded clip. No frame of it is dropped.
 pub struct ClipSource {
     source: Source,
-    ledger: Arc<Ledger>,
+    counters: Arc<FrameCounters>,
     /// End of the last frame.
     end: Option<u64>,
     discontinuity: u64,
@@ -62,17 +62,22 @@ pub struct ClipSource {
 impl ClipSource {
     /// # Errors
     /// Input, where the clip cannot be opened. `interrupted` is asked now and then whether to give up.
-    pub fn open(path: &Path, limits: Limits, ledger: &Arc<Ledger>, interrupted: &dyn Fn() -> bool) -> Result<Self> {
+    pub fn open(
+        path: &Path,
+        limits: Limits,
+        counters: &Arc<FrameCounters>,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Self> {
         let source = Source::open(path, limits, interrupted)?;
-        Ok(Self { source, ledger: Arc::clone(ledger), end: None, discontinuity: 0 })
+        Ok(Self { source, counters: Arc::clone(counters), end: None, discontinuity: 0 })
     }
 
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &VideoFormat {
         self.source.facts()
     }
 
-    pub fn faults(&self) -> Arc<Faults> {
-        self.source.faults()
+    pub fn decode_errors(&self) -> Arc<DecodeErrors> {
+        self.source.decode_errors()
     }
 }
 
@@ -84,10 +89,10 @@ impl FrameSource for ClipSource {
     fn next(&mut self, patience: Duration) -> Result<Option<SourceEvent>> {
         match self.source.next(patience) {
             None => Ok(None),
-            Some(source::Event::End) => Ok(Some(SourceEvent::End)),
-            Some(source::Event::Failed(error)) => Err(error),
-            Some(source::Event::Frame(mut frame)) => {
-                self.ledger.arrived();
+            Some(ClipEvent::End) => Ok(Some(SourceEvent::End)),
+            Some(ClipEvent::Failed(error)) => Err(error),
+            Some(ClipEvent::Frame(mut frame)) => {
+                self.counters.arrived();
                 self.discontinuity += u64::from(self.end.is_some_and(|end| frame.pts > end + GAP));
                 self.end = Some(frame.end());
                 frame.discontinuity = self.discontinuity;
@@ -120,11 +125,11 @@ pub struct CameraSource {
 
 impl CameraSource {
     /// The stream's time 0 is `began`.
-    pub fn new(name: &str, camera: &Camera, limits: Limits, ledger: &Arc<Ledger>, began: Instant) -> Self {
+    pub fn new(name: &str, camera: &Camera, limits: Limits, counters: &Arc<FrameCounters>, began: Instant) -> Self {
         // Cameras of one run differ by name, and runs by process, so that their calls spread out.
         let mut hasher = DefaultHasher::new();
         (std::process::id(), name).hash(&mut hasher);
-        let source = LiveSource::new(camera.clone(), limits, Arc::clone(ledger), began, hasher.finish());
+        let source = LiveSource::new(camera.clone(), limits, Arc::clone(counters), began, hasher.finish());
         Self { name: name.into(), source, lost: None, logged: None }
     }
 }
@@ -137,13 +142,13 @@ impl FrameSource for CameraSource {
     fn next(&mut self, patience: Duration) -> Result<Option<SourceEvent>> {
         let event = self.source.next(patience)?;
         Ok(event.map(|event| match event {
-            live::Event::Frame(frame) => {
+            CameraEvent::Frame(frame) => {
                 if self.logged.take().is_some() {
                     tracing::info!("{}: the camera is back", self.name);
                 }
                 SourceEvent::Frame(frame)
             }
-            live::Event::Lost(reason) => {
+            CameraEvent::Lost(reason) => {
                 self.lost = Some(reason);
                 if self.logged.replace(reason) != Some(reason) {
                     let (name, why, remedy) = (&self.name, reason.words(), reason.remedy());

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
-use crate::ledger::Counts;
 use crate::report::{claim, milliseconds, rounded, unwritable};
+use crate::telemetry::frame_counters::Counts;
 
 /// How a run was set up; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub struct ModelName {
 
 /// What became of every frame: `decoded = analysed + held + the sum of dropped`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Balance {
+pub struct FrameCounts {
     pub decoded: u64,
     /// Went through the network.
     pub analysed: u64,
@@ -54,7 +54,7 @@ pub struct Balance {
     pub dropped: BTreeMap<String, u64>,
 }
 
-impl From<Counts> for Balance {
+impl From<Counts> for FrameCounts {
     fn from(counts: Counts) -> Self {
         let dropped = counts.dropped.into_iter().map(|(reason, count)| (reason.to_string(), count)).collect();
         Self { decoded: counts.decoded, analysed: counts.analysed, held: counts.held, dropped }
@@ -119,7 +119,7 @@ pub enum Record {
         reason: String,
     },
     End {
-        frames: Balance,
+        frames: FrameCounts,
         wall_s: f64,
         frames_per_second: f64,
         reconnects: u64,
@@ -249,7 +249,7 @@ pub(super) fn sample() -> Vec<Record> {
         Record::Gap { start: 66.733334, end: 3_723_004.0, reason: None },
         interval("drinking <tea>", 3_723_004.0, 3_723_044.0, 0.875, 0.875),
         Record::End {
-            frames: Balance { decoded: 3, analysed: 3, ..Default::default() },
+            frames: FrameCounts { decoded: 3, analysed: 3, ..Default::default() },
             wall_s: 1.5,
             frames_per_second: 2.0,
             reconnects: 0,

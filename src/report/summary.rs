@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::report::journal::Balance;
+use crate::report::journal::FrameCounts;
 use crate::report::{replace, unwritable};
 
 pub const SUMMARY_SCHEMA: &str = "livelabel.summary";
@@ -19,7 +19,7 @@ pub struct Summary<L: Serialize> {
     pub input: String,
     pub started: String,
     pub ended: String,
-    pub frames: Balance,
+    pub frames: FrameCounts,
     pub wall_s: f64,
     pub reconnects: u64,
     pub stalls: u64,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::report::journal::{self, AutoStride, Balance, Header, Record};
+use crate::report::journal::{self, AutoStride, FrameCounts, Header, Record};
 use crate::report::lists::Lists;
 use crate::report::{replace, unwritable};
 
@@ -59,7 +59,7 @@ pub fn write(journal: &Path, output: &Path) -> Result<()> {
 /// How a run ended; the counts of a run that was killed are not known.
 #[derive(Default)]
 struct Ending {
-    frames: Balance,
+    frames: FrameCounts,
     wall_s: f64,
     frames_per_second: f64,
     reconnects: u64,

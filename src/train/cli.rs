@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::LogFormat;
-use crate::inference::device::Choice;
+use crate::inference::device::DeviceSelection;
 use crate::train::augment::Recipe;
 use crate::train::export::Precision;
 use crate::train::options::FitOptions;
@@ -127,7 +127,7 @@ pub struct EvaluateArgs {
     pub json: Option<PathBuf>,
     /// What runs the network: auto, cpu, cuda, cuda:N, openvino
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub device: Choice,
+    pub device: DeviceSelection,
 }
 
 /// Options as they are when none is given.

@@ -8,9 +8,9 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use crate::error::{Error, Result};
-use crate::inference::device::{Choice, Device};
+use crate::inference::device::{Device, DeviceSelection};
 use crate::inference::model::Model;
-use crate::inference::session::{Demand, Session};
+use crate::inference::session::{Session, SessionOptions};
 use crate::locate;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph;
@@ -116,7 +116,7 @@ fn compare(full: &Path, int8: &Path, data: &Dataset, kept: &[bool], every: u64, 
     let models = [Model::read(full)?, Model::read(int8)?];
     let mut sessions = Vec::new();
     for model in &models {
-        sessions.push(Session::load(model, Demand::of(Choice::Exactly(Device::Cpu), 1))?);
+        sessions.push(Session::load(model, SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1))?);
     }
     let mut predictions = [Vec::new(), Vec::new()];
     for (item, _) in data.items.iter().zip(kept).filter(|(_, kept)| **kept) {

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::media::limits::Limits;
-use crate::media::source::{Event, Source};
+use crate::media::source::{ClipEvent, Source};
 use crate::onnx::build::Cut;
 use crate::onnx::weights::Weights;
 use crate::picture::Picture;
@@ -278,16 +278,16 @@ pub fn frames(
     while !shutdown.requested() {
         let frame = match source.next(Duration::from_millis(100)) {
             None => continue,
-            Some(Event::End) if taken > 0 => return Ok(()),
-            Some(Event::End) => {
+            Some(ClipEvent::End) if taken > 0 => return Ok(()),
+            Some(ClipEvent::End) => {
                 return Err(Error::input(format!("{}: has no whole frame", path.display())));
             }
-            Some(Event::Failed(error)) if taken == 0 => return Err(error),
-            Some(Event::Failed(error)) => {
+            Some(ClipEvent::Failed(error)) if taken == 0 => return Err(error),
+            Some(ClipEvent::Failed(error)) => {
                 tracing::warn!("{error}; the {taken} frames before are used");
                 return Ok(());
             }
-            Some(Event::Frame(frame)) => frame,
+            Some(ClipEvent::Frame(frame)) => frame,
         };
         let time = frame.pts / 1_000_000;
         if time < due || frame.damaged {

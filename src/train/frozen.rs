@@ -4,10 +4,10 @@
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
-use crate::inference::device::{Choice, computes_in_bf16};
+use crate::inference::device::{DeviceSelection, computes_in_bf16};
 use crate::inference::model::{Channels, InputSpec, Model};
-use crate::inference::rounding::Rounding;
-use crate::inference::session::{Demand, Session};
+use crate::inference::rounding::ComputePrecision;
+use crate::inference::session::{Session, SessionOptions};
 use crate::onnx::build::{Cut, INPUT, MEAN, frozen};
 use crate::onnx::resnet::INPUT_SIZE;
 use crate::onnx::weights::Weights;
@@ -40,8 +40,8 @@ impl<'a> Frozen<'a> {
         let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(failed)?;
         std::fs::write(file.path(), frozen(weights, cut)?).map_err(failed)?;
         let model = Model::frozen(file.path(), input(INPUT_SIZE, MEAN), cut.shape().iter().product())?;
-        let rounding = if kind == Kind::BFloat16 { Rounding::Bf16 } else { Rounding::Fp32 };
-        let demand = Demand { rounding, ..Demand::of(Choice::Auto, BATCH) };
+        let rounding = if kind == Kind::BFloat16 { ComputePrecision::Bf16 } else { ComputePrecision::Fp32 };
+        let demand = SessionOptions { rounding, ..SessionOptions::of(DeviceSelection::Auto, BATCH) };
         Ok(Frozen::Session(Box::new(Session::load(&model, demand)?)))
     }
 
@@ -78,12 +78,12 @@ pub fn forward(cut: Cut, backbone: &Backbone, pictures: &Tensor) -> Tensor {
 }
 
 /// The numbers that a training computes in: bf16 where the CPU has it, unless fp32 is asked for.
-pub fn kind(rounding: Rounding) -> Kind {
+pub fn kind(rounding: ComputePrecision) -> Kind {
     match rounding {
-        Rounding::Fp32 => Kind::Float,
-        Rounding::Bf16 => Kind::BFloat16,
-        Rounding::Auto if computes_in_bf16() => Kind::BFloat16,
-        Rounding::Auto => Kind::Float,
+        ComputePrecision::Fp32 => Kind::Float,
+        ComputePrecision::Bf16 => Kind::BFloat16,
+        ComputePrecision::Auto if computes_in_bf16() => Kind::BFloat16,
+        ComputePrecision::Auto => Kind::Float,
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
-use crate::inference::session::{Demand, Session};
+use crate::inference::session::{Session, SessionOptions};
 use crate::media::limits::Limits;
-use crate::media::source::{Event, Source};
+use crate::media::source::{ClipEvent, Source};
 use crate::train::dataset::{Dataset, Item};
 use crate::train::evaluate::Scope;
 
@@ -47,8 +47,8 @@ impl Track {
 ///
 /// # Errors
 /// Input, where there are clips and none can be read.
-pub fn read(model: &Model, data: &Dataset, scope: &Scope, demand: Demand) -> Result<Vec<Track>> {
-    let mut session = Session::load(model, Demand { batch: Some(BATCH), ..demand })?;
+pub fn read(model: &Model, data: &Dataset, scope: &Scope, demand: SessionOptions) -> Result<Vec<Track>> {
+    let mut session = Session::load(model, SessionOptions { batch: Some(BATCH), ..demand })?;
     let mut tracks = Vec::new();
     let clips: Vec<&Item> = data.items.iter().filter(|item| item.clip && scope.has(&item.group, &item.name)).collect();
     for &item in &clips {
@@ -74,9 +74,9 @@ fn track(model: &Model, item: &Item, class: &str, session: &mut Session) -> Resu
     loop {
         let ended = match source.next(Duration::from_secs(1)) {
             None => continue,
-            Some(Event::Failed(error)) if frames.is_empty() && times.is_empty() => return Err(error),
-            Some(Event::Failed(_) | Event::End) => true,
-            Some(Event::Frame(frame)) => {
+            Some(ClipEvent::Failed(error)) if frames.is_empty() && times.is_empty() => return Err(error),
+            Some(ClipEvent::Failed(_) | ClipEvent::End) => true,
+            Some(ClipEvent::Frame(frame)) => {
                 let begin = tensors.len();
                 tensors.resize(begin + model.input.len(), 0.0);
                 preprocessor.prepare(&frame.picture(), &mut tensors[begin..])?;

@@ -1,4 +1,4 @@
-//! The board as JSON.
+//! The state of all streams as JSON.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::board::status::{Latency, State as Condition};
-use crate::board::{Board, Gap, Post, Row, Span};
 use crate::report::{milliseconds, rounded};
+use crate::telemetry::status::{Latency, State as Condition};
+use crate::telemetry::{Gap, Row, Span, StreamState, Telemetry};
 use crate::utc;
-use crate::web::routes::{Name, Refusal, Site};
+use crate::web::routes::{ApiError, AppState, Name};
 
 #[derive(Serialize)]
 pub(super) struct Streams<'a> {
@@ -65,14 +65,18 @@ struct Frames {
     in_flight: u64,
 }
 
-pub(super) async fn streams(State(site): State<Arc<Site>>) -> Response {
-    Json(all(&site.board)).into_response()
+pub(super) async fn streams(State(state): State<Arc<AppState>>) -> Response {
+    Json(all(&state.telemetry)).into_response()
 }
 
 /// How all streams are now.
-pub(super) fn all(board: &Board) -> Streams<'_> {
-    let server = server(board.started);
-    Streams { server, mode: "live", streams: board.posts.iter().map(|post| stream(post, board.started)).collect() }
+pub(super) fn all(telemetry: &Telemetry) -> Streams<'_> {
+    let server = server(telemetry.started);
+    Streams {
+        server,
+        mode: "live",
+        streams: telemetry.streams.iter().map(|post| stream(post, telemetry.started)).collect(),
+    }
 }
 
 pub(super) fn server(started: OffsetDateTime) -> Server {
@@ -84,9 +88,9 @@ pub(super) fn server(started: OffsetDateTime) -> Server {
     }
 }
 
-fn stream(post: &Post, started: OffsetDateTime) -> Stream<'_> {
+fn stream(post: &StreamState, started: OffsetDateTime) -> Stream<'_> {
     let status = post.status();
-    let counts = post.progress.ledger.counts();
+    let counts = post.progress.counters.counts();
     let mut dropped = counts.dropped;
     dropped.entry("overrun").or_default();
     Stream {
@@ -121,8 +125,8 @@ fn stream(post: &Post, started: OffsetDateTime) -> Stream<'_> {
 }
 
 /// The last minutes of one stream.
-pub(super) async fn timeline(State(site): State<Arc<Site>>, Path(name): Name) -> Result<Response, Refusal> {
-    let post = site.find(&name)?;
+pub(super) async fn timeline(State(state): State<Arc<AppState>>, Path(name): Name) -> Result<Response, ApiError> {
+    let post = state.find(&name)?;
     let all = post.since(0);
     let labels = &post.subject.labels;
     let told = json!({
@@ -131,7 +135,7 @@ pub(super) async fn timeline(State(site): State<Arc<Site>>, Path(name): Name) ->
         "threshold": post.subject.threshold,
         "action": post.subject.action,
         "now_ms": post.now_ms(),
-        "start_time": utc::milliseconds(post.start_time().unwrap_or(site.board.started)),
+        "start_time": utc::milliseconds(post.start_time().unwrap_or(state.telemetry.started)),
         "rows": rows(&all.rows),
         "intervals": intervals(&all.intervals, labels),
         "gaps": gaps(&all.gaps),

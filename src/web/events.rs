@@ -10,15 +10,15 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
 
 use crate::web::feed::{self, Message};
-use crate::web::routes::{Site, UNBUFFERED};
+use crate::web::routes::{AppState, UNBUFFERED};
 
 /// When a browser whose connection was lost calls again.
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(super) async fn events(State(site): State<Arc<Site>>) -> Response {
+pub(super) async fn events(State(state): State<Arc<AppState>>) -> Response {
     // Listened to first, so that nothing is missed between the two.
-    let receiver = site.feed.listen();
-    let first = feed::streams(&site.board).map(|message| event(message).retry(RETRY));
+    let receiver = state.feed.listen();
+    let first = feed::streams(&state.telemetry).map(|message| event(message).retry(RETRY));
     let rest = stream::unfold(receiver, |mut receiver| async {
         // The end of the run, or a listener that has fallen behind: it comes back and asks for everything.
         let message = receiver.recv().await.ok()??;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::sync::{Notify, broadcast};
 
-use crate::board::status::State as Condition;
-use crate::board::{Board, Post};
+use crate::telemetry::status::State as Condition;
+use crate::telemetry::{StreamState, Telemetry};
 use crate::web::api;
 
 /// How often it is looked whether a state or a label has changed.
@@ -48,10 +48,10 @@ impl Feed {
     }
 
     /// Looks for changes until `closed` is done, and says how the streams have ended.
-    pub async fn run(&self, board: &Board, closed: impl Future<Output = ()>) {
+    pub async fn run(&self, telemetry: &Telemetry, closed: impl Future<Output = ()>) {
         let mut closed = std::pin::pin!(closed);
         loop {
-            let mut changes = Changes::of(board);
+            let mut changes = Changes::of(telemetry);
             while self.sender.receiver_count() > 0 {
                 changes.send(&self.sender, false);
                 let tick = tokio::time::sleep(TICK);
@@ -73,13 +73,13 @@ impl Feed {
 }
 
 /// How all streams are, as a message.
-pub fn streams(board: &Board) -> Option<Message> {
-    Some(Message { event: "streams", data: serde_json::to_string(&api::all(board)).ok()? })
+pub fn streams(telemetry: &Telemetry) -> Option<Message> {
+    Some(Message { event: "streams", data: serde_json::to_string(&api::all(telemetry)).ok()? })
 }
 
 /// What has been sent already.
 struct Changes<'a> {
-    board: &'a Board,
+    telemetry: &'a Telemetry,
     conditions: Vec<(Condition, Option<String>)>,
     told: Instant,
     /// Of each stream: the revision of its last rows, and when they were sent.
@@ -87,20 +87,20 @@ struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    fn of(board: &'a Board) -> Self {
+    fn of(telemetry: &'a Telemetry) -> Self {
         let now = Instant::now();
-        let rows = board.posts.iter().map(|post| (post.since(u64::MAX).revision, now)).collect();
-        Self { board, conditions: conditions(board), told: now, rows }
+        let rows = telemetry.streams.iter().map(|post| (post.since(u64::MAX).revision, now)).collect();
+        Self { telemetry, conditions: conditions(telemetry), told: now, rows }
     }
 
     /// Sends what is new; with `last` how the streams are in any case.
     fn send(&mut self, sender: &broadcast::Sender<Option<Message>>, last: bool) {
-        let conditions = conditions(self.board);
+        let conditions = conditions(self.telemetry);
         if last || conditions != self.conditions || self.told.elapsed() >= STREAMS {
             (self.conditions, self.told) = (conditions, Instant::now());
-            let _ = sender.send(streams(self.board));
+            let _ = sender.send(streams(self.telemetry));
         }
-        for (post, sent) in self.board.posts.iter().zip(&mut self.rows) {
+        for (post, sent) in self.telemetry.streams.iter().zip(&mut self.rows) {
             if let Some(message) = rows(post, sent, last) {
                 let _ = sender.send(Some(message));
             }
@@ -108,16 +108,16 @@ impl<'a> Changes<'a> {
     }
 }
 
-fn conditions(board: &Board) -> Vec<(Condition, Option<String>)> {
-    let condition = |post: &std::sync::Arc<Post>| {
+fn conditions(telemetry: &Telemetry) -> Vec<(Condition, Option<String>)> {
+    let condition = |post: &std::sync::Arc<StreamState>| {
         let status = post.status();
         (status.state, status.label)
     };
-    board.posts.iter().map(condition).collect()
+    telemetry.streams.iter().map(condition).collect()
 }
 
 /// What is new of a stream, where it is time to say so.
-fn rows(post: &Post, (revision, sent): &mut (u64, Instant), last: bool) -> Option<Message> {
+fn rows(post: &StreamState, (revision, sent): &mut (u64, Instant), last: bool) -> Option<Message> {
     if !last && sent.elapsed() < ROWS {
         return None;
     }

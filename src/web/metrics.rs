@@ -1,12 +1,12 @@
-//! Numbers for Prometheus: what is measured as it happens, and what is read off the board when somebody asks.
+//! Metrics for Prometheus: some are measured as they happen, the others are read from the telemetry on each scrape.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::board::status::State;
-use crate::board::{Board, Post, label_value};
 use crate::error::{Error, Result};
 use crate::report::rounded;
+use crate::telemetry::status::State;
+use crate::telemetry::{StreamState, Telemetry, label_value};
 
 /// Upper bounds of the histograms.
 const LATENCY_SECONDS: [f64; 12] = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0];
@@ -30,20 +30,20 @@ pub fn install() -> Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Reads the board and the process into the gauges and counters.
-pub(super) fn gather(board: &Board, clients: usize) {
-    board.posts.iter().for_each(|post| gather_stream(post));
-    gauge!("process_start_time_seconds").set(board.started.unix_timestamp() as f64);
+/// Writes the state of streams and process into gauges and counters.
+pub(super) fn gather(telemetry: &Telemetry, clients: usize) {
+    telemetry.streams.iter().for_each(|post| gather_stream(post));
+    gauge!("process_start_time_seconds").set(telemetry.started.unix_timestamp() as f64);
     gauge!("livelabel_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("livelabel_web_connections").set(clients as f64);
     gather_process();
 }
 
-fn gather_stream(post: &Post) {
+fn gather_stream(post: &StreamState) {
     let name = label_value(&post.subject.name);
     let named = |key: &'static str, value: &str| [("stream", name.clone()), (key, label_value(value))];
     let stream = [("stream", name.clone())];
-    let counts = post.progress.ledger.counts();
+    let counts = post.progress.counters.counts();
     let frames = |outcome: &str, count: u64| {
         counter!("livelabel_frames_total", &named("outcome", outcome)).absolute(count);
     };

@@ -1,12 +1,12 @@
-//! The page and the interfaces for systems: what stands on the [`Board`](crate::board::Board), over HTTP, to read only.
+//! The page and the interfaces for systems: the [`Telemetry`](crate::telemetry::Telemetry) over HTTP, read-only.
 //!
-//! One thread serves everybody. It reads what the streams have left on the board and never keeps one of them waiting.
+//! One thread serves everybody. It reads the telemetry and never blocks a stream.
 
-pub mod access;
 mod api;
+mod auth;
+pub mod config;
 mod events;
 mod feed;
-mod guard;
 mod metrics;
 mod page;
 mod pictures;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 
-use crate::web::routes::Site;
+use crate::web::routes::AppState;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -30,7 +30,7 @@ const FILES: [(&str, &str, &str); 13] = [
     ("/uplot.license", TEXT, include_str!("page/uPlot.LICENSE")),
 ];
 
-pub(super) fn routes() -> Router<Arc<Site>> {
+pub(super) fn routes() -> Router<Arc<AppState>> {
     FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
         router.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }))
     })

@@ -13,13 +13,13 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::board::{Picture, Post};
-use crate::web::guard::encoded;
-use crate::web::routes::{NOTHING, Name, Refusal, Site, UNBUFFERED};
+use crate::telemetry::{Picture, StreamState};
+use crate::web::auth::encoded;
+use crate::web::routes::{ApiError, AppState, NOTHING, Name, UNBUFFERED};
 
 const MULTIPART: &str = "multipart/x-mixed-replace; boundary=picture";
 const BOUNDARY: &[u8] = b"--picture\r\n";
-/// Told behind each picture rather than before the next, as browsers show a picture only then.
+/// Sent behind each picture rather than before the next, as browsers show a picture only then.
 const NEXT: &[u8] = b"\r\n--picture\r\n";
 /// Pictures a second that can be asked for.
 const RATES: std::ops::RangeInclusive<f64> = 0.1..=60.0;
@@ -31,52 +31,52 @@ const PATIENCE: Duration = Duration::from_secs(3);
 type Pairs = Query<Vec<(String, String)>>;
 
 /// `/pictures`: several streams over one connection.
-pub(super) async fn several(State(site): State<Arc<Site>>, Query(pairs): Pairs) -> Result<Response, Refusal> {
+pub(super) async fn several(State(state): State<Arc<AppState>>, Query(pairs): Pairs) -> Result<Response, ApiError> {
     let spacing = spacing(&pairs)?;
     let named = pairs.iter().filter(|(key, _)| key == "stream").map(|(_, name)| name);
-    let mut posts: Vec<&Arc<Post>> = Vec::new();
+    let mut streams: Vec<&Arc<StreamState>> = Vec::new();
     for name in named {
-        let post = site.find(name)?;
-        if !posts.iter().any(|other| Arc::ptr_eq(other, post)) {
-            posts.push(post);
+        let post = state.find(name)?;
+        if !streams.iter().any(|other| Arc::ptr_eq(other, post)) {
+            streams.push(post);
         }
     }
-    if posts.is_empty() {
-        posts = site.board.posts.iter().collect();
+    if streams.is_empty() {
+        streams = state.telemetry.streams.iter().collect();
     }
-    let feeds: Vec<_> = posts.into_iter().map(|post| feed(post, spacing)).collect();
-    Ok(multipart(feeds, Arc::clone(&site)))
+    let feeds: Vec<_> = streams.into_iter().map(|post| feed(post, spacing)).collect();
+    Ok(multipart(feeds, Arc::clone(&state)))
 }
 
 /// `/streams/NAME.mjpg`: what an `<img>`, VLC and home automation show.
 pub(super) async fn one(
-    State(site): State<Arc<Site>>,
+    State(state): State<Arc<AppState>>,
     Path(file): Name,
     Query(pairs): Pairs,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let name = file.strip_suffix(".mjpg").ok_or(NOTHING)?;
-    let post = site.find(name)?;
+    let post = state.find(name)?;
     let feed = feed(post, spacing(&pairs)?);
-    Ok(multipart(vec![feed], Arc::clone(&site)))
+    Ok(multipart(vec![feed], Arc::clone(&state)))
 }
 
 /// `/streams/NAME/snapshot.jpg`
-pub(super) async fn snapshot_of(State(site): State<Arc<Site>>, Path(name): Name) -> Result<Response, Refusal> {
-    snap(site.find(&name)?).await
+pub(super) async fn snapshot_of(State(state): State<Arc<AppState>>, Path(name): Name) -> Result<Response, ApiError> {
+    snap(state.find(&name)?).await
 }
 
 /// `/snapshot.jpg`, of the first stream where none is named.
-pub(super) async fn snapshot(State(site): State<Arc<Site>>, Query(pairs): Pairs) -> Result<Response, Refusal> {
+pub(super) async fn snapshot(State(state): State<Arc<AppState>>, Query(pairs): Pairs) -> Result<Response, ApiError> {
     let named = pairs.iter().find(|(key, _)| key == "stream");
-    let post = match (named, site.board.posts.first()) {
-        (Some((_, name)), _) => site.find(name)?,
+    let post = match (named, state.telemetry.streams.first()) {
+        (Some((_, name)), _) => state.find(name)?,
         (None, Some(first)) => first,
         (None, None) => return Err(NOTHING),
     };
     snap(post).await
 }
 
-async fn snap(post: &Post) -> Result<Response, Refusal> {
+async fn snap(post: &StreamState) -> Result<Response, ApiError> {
     let mut pictures = watching(post);
     let next = timeout(PATIENCE, pictures.changed()).await;
     let picture = match next {
@@ -95,7 +95,7 @@ async fn snap(post: &Post) -> Result<Response, Refusal> {
 }
 
 /// Hears of the next picture, and of the latest where it is not long ago.
-fn watching(post: &Post) -> watch::Receiver<Option<Picture>> {
+fn watching(post: &StreamState) -> watch::Receiver<Option<Picture>> {
     let mut pictures = post.pictures.watch();
     let now = post.now_ms();
     if pictures.borrow().as_ref().is_some_and(|latest| latest.ms + RECENT > now) {
@@ -104,7 +104,7 @@ fn watching(post: &Post) -> watch::Receiver<Option<Picture>> {
     pictures
 }
 
-fn spacing(pairs: &[(String, String)]) -> Result<Duration, Refusal> {
+fn spacing(pairs: &[(String, String)]) -> Result<Duration, ApiError> {
     let Some((_, written)) = pairs.iter().find(|(key, _)| key == "fps") else { return Ok(Duration::ZERO) };
     match written.parse::<f64>() {
         Ok(rate) if RATES.contains(&rate) => Ok(Duration::from_secs_f64(1.0 / rate)),
@@ -113,7 +113,7 @@ fn spacing(pairs: &[(String, String)]) -> Result<Duration, Refusal> {
 }
 
 /// One stream's pictures for one who watches, each the latest when the connection has room for it.
-fn feed(post: &Arc<Post>, spacing: Duration) -> BoxStream<'static, [Bytes; 3]> {
+fn feed(post: &Arc<StreamState>, spacing: Duration) -> BoxStream<'static, [Bytes; 3]> {
     let start = (watching(post), encoded(&post.subject.name), Instant::now());
     stream::unfold(start, move |(mut pictures, name, due)| async move {
         sleep_until(due).await;
@@ -138,10 +138,10 @@ pub(super) fn part(name: &str, Picture { jpeg, ms }: Picture) -> [Bytes; 3] {
     [head.into(), jpeg, Bytes::from_static(NEXT)]
 }
 
-pub(super) fn multipart(feeds: Vec<BoxStream<'static, [Bytes; 3]>>, site: Arc<Site>) -> Response {
+pub(super) fn multipart(feeds: Vec<BoxStream<'static, [Bytes; 3]>>, state: Arc<AppState>) -> Response {
     let pictures = stream::select_all(feeds).flat_map(stream::iter);
     let all = stream::iter([Bytes::from_static(BOUNDARY)]).chain(pictures);
-    let until_closed = all.take_until(Box::pin(async move { site.closed().await }));
+    let until_closed = all.take_until(Box::pin(async move { state.closed().await }));
     let body = Body::from_stream(until_closed.map(Ok::<_, Infallible>));
     ([(header::CONTENT_TYPE, MULTIPART), UNBUFFERED], body).into_response()
 }

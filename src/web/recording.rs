@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
-use crate::board::{Picture, Recording};
 use crate::error::Result;
-use crate::media::replay::{Playing, Seeker, Shot, Video};
+use crate::media::replay::{Playing, Seeker, Still, Video};
 use crate::report::milliseconds;
+use crate::telemetry::{FinishedRun, Picture};
 use crate::utc;
 use crate::web::api;
-use crate::web::guard::encoded;
+use crate::web::auth::encoded;
 use crate::web::pictures::{multipart, part};
-use crate::web::routes::{Name, Refusal, Site, UNBUFFERED};
+use crate::web::routes::{ApiError, AppState, Name, UNBUFFERED};
 
 /// Who may play at once: each has a decoder of their own.
 const PLAYERS: usize = 8;
@@ -33,11 +33,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=8.0;
 /// Beyond this a number of milliseconds is no time in a video: a year.
 const LATEST: f64 = 366.0 * 86_400_000.0;
-const UNREADABLE: Refusal = (StatusCode::INTERNAL_SERVER_ERROR, "the video cannot be read there\n");
+const UNREADABLE: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the video cannot be read there\n");
 
 /// A finished run with its video.
 pub struct Replay {
-    recording: Recording,
+    recording: FinishedRun,
     video: Video,
     seeker: Arc<Mutex<Seeker>>,
     players: Arc<Semaphore>,
@@ -46,7 +46,7 @@ pub struct Replay {
 impl Replay {
     /// # Errors
     /// Input, where the video cannot be played.
-    pub fn new(recording: Recording, video: Video) -> Result<Self> {
+    pub fn new(recording: FinishedRun, video: Video) -> Result<Self> {
         let seeker = Arc::new(Mutex::new(video.seeker()?));
         Ok(Self { recording, video, seeker, players: Arc::new(Semaphore::new(PLAYERS)) })
     }
@@ -55,8 +55,8 @@ impl Replay {
         self.video.duration.map_or(self.recording.end, milliseconds)
     }
 
-    fn streams(&self, site: &Site) -> Value {
-        let Recording { subject, started, frames, .. } = &self.recording;
+    fn streams(&self, state: &AppState) -> Value {
+        let FinishedRun { subject, started, frames, .. } = &self.recording;
         let mut dropped = frames.dropped.clone();
         dropped.entry("overrun".into()).or_default();
         let delay = json!({ "p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0 });
@@ -87,25 +87,25 @@ impl Replay {
             "gaps": self.recording.gaps.len(),
             "size": self.video.size,
         });
-        json!({ "server": api::server(site.board.started), "mode": "recording", "streams": [stream] })
+        json!({ "server": api::server(state.telemetry.started), "mode": "recording", "streams": [stream] })
     }
 }
 
-pub(super) fn routes(replay: Arc<Replay>) -> Router<Arc<Site>> {
-    type At = State<Arc<Site>>;
+pub(super) fn routes(replay: Arc<Replay>) -> Router<Arc<AppState>> {
+    type At = State<Arc<AppState>>;
     let (all, events) = (Arc::clone(&replay), Arc::clone(&replay));
     let (moments, playing) = (Arc::clone(&replay), Arc::clone(&replay));
     Router::new()
-        .route("/api/streams", get(|State(site): At| async move { Json(all.streams(&site)) }))
+        .route("/api/streams", get(|State(state): At| async move { Json(all.streams(&state)) }))
         .route("/api/streams/{name}/timeline", get(|name| async move { timeline(&moments, name) }))
-        .route("/api/events", get(|State(site): At| async move { alive(&events, site) }))
-        .route("/recording/pictures", get(|State(site): At, asked| async move { play(&playing, &site, asked).await }))
+        .route("/api/events", get(|State(state): At| async move { alive(&events, state) }))
+        .route("/recording/pictures", get(|State(state): At, asked| async move { play(&playing, &state, asked).await }))
         .route("/recording/picture.jpg", get(|asked| async move { picture(&replay, asked).await }))
         .route("/healthz", get(|| async { "ok\n" }))
 }
 
-fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, Refusal> {
-    let Recording { subject, started, rows, intervals, gaps, .. } = &replay.recording;
+fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, ApiError> {
+    let FinishedRun { subject, started, rows, intervals, gaps, .. } = &replay.recording;
     if name != subject.name {
         return Err((StatusCode::NOT_FOUND, "there is no stream of that name\n"));
     }
@@ -124,14 +124,14 @@ fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, Refusal> {
 }
 
 /// Nothing changes any more, but a page must hear that somebody is there.
-fn alive(replay: &Arc<Replay>, site: Arc<Site>) -> Response {
-    let start = (Arc::clone(replay), site, true);
-    let events = stream::unfold(start, |(replay, site, first)| async move {
-        if !first && timeout(INTERVAL, site.closed()).await.is_ok() {
+fn alive(replay: &Arc<Replay>, state: Arc<AppState>) -> Response {
+    let start = (Arc::clone(replay), state, true);
+    let events = stream::unfold(start, |(replay, state, first)| async move {
+        if !first && timeout(INTERVAL, state.closed()).await.is_ok() {
             return None;
         }
-        let event = Event::default().event("streams").json_data(replay.streams(&site)).ok()?;
-        Some((Ok::<_, Infallible>(event), (replay, site, false)))
+        let event = Event::default().event("streams").json_data(replay.streams(&state)).ok()?;
+        Some((Ok::<_, Infallible>(event), (replay, state, false)))
     });
     ([UNBUFFERED], Sse::new(events)).into_response()
 }
@@ -146,7 +146,7 @@ fn number(asked: &Asked, key: &str, usual: f64, range: std::ops::RangeInclusive<
     }
 }
 
-fn moment(asked: &Asked, key: &str) -> Result<u64, Refusal> {
+fn moment(asked: &Asked, key: &str) -> Result<u64, ApiError> {
     let ms = number(asked, key, 0.0, 0.0..=LATEST);
     let ms = ms.ok_or((StatusCode::BAD_REQUEST, "a time is a number of milliseconds from 0 up\n"))?;
     // Times are told in milliseconds with six digits, which a double keeps to the nanosecond for a hundred days.
@@ -154,11 +154,11 @@ fn moment(asked: &Asked, key: &str) -> Result<u64, Refusal> {
 }
 
 /// `/recording/picture.jpg?at=MS`: the picture that is shown at that time.
-async fn picture(replay: &Replay, asked: Asked) -> Result<Response, Refusal> {
+async fn picture(replay: &Replay, asked: Asked) -> Result<Response, ApiError> {
     let at = moment(&asked, "at")?;
     let mut seeker = Arc::clone(&replay.seeker).lock_owned().await;
     let found = tokio::task::spawn_blocking(move || seeker.at(at)).await;
-    let Shot { jpeg, time } = match found {
+    let Still { jpeg, time } = match found {
         Ok(Ok(shot)) => shot,
         Ok(Err(error)) => {
             tracing::warn!("{error}");
@@ -183,16 +183,16 @@ enum Shown {
 }
 
 /// `/recording/pictures?from=MS&speed=1`: all pictures from there on, each in its time, until the end.
-async fn play(replay: &Replay, site: &Arc<Site>, asked: Asked) -> Result<Response, Refusal> {
+async fn play(replay: &Replay, state: &Arc<AppState>, asked: Asked) -> Result<Response, ApiError> {
     let from = moment(&asked, "from")?;
     let speed = number(&asked, "speed", 1.0, SPEEDS);
     let speed = speed.ok_or((StatusCode::BAD_REQUEST, "speed is a number from 0.1 to 8\n"))?;
     let place = Arc::clone(&replay.players).try_acquire_owned();
     let place = place.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, "too many play it already\n"))?;
     let (sender, shown) = watch::channel(Shown::Nothing);
-    let take = move |shot: Option<Shot>| {
+    let take = move |shot: Option<Still>| {
         sender.send_replace(match shot {
-            Some(Shot { jpeg, time }) => Shown::Picture(Picture { jpeg, ms: milliseconds(time) }),
+            Some(Still { jpeg, time }) => Shown::Picture(Picture { jpeg, ms: milliseconds(time) }),
             None => Shown::End,
         });
     };
@@ -218,7 +218,7 @@ async fn play(replay: &Replay, site: &Arc<Site>, asked: Asked) -> Result<Respons
             }
         }
     });
-    Ok(multipart(vec![feed.boxed()], Arc::clone(site)))
+    Ok(multipart(vec![feed.boxed()], Arc::clone(state)))
 }
 
 /// Plays for one who watches, until they go.

@@ -13,18 +13,18 @@ use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
-use crate::board::{Board, Post};
-use crate::web::access::Access;
+use crate::telemetry::{StreamState, Telemetry};
+use crate::web::config::WebConfig;
 use crate::web::feed::Feed;
 use crate::web::recording::{self, Replay};
-use crate::web::{api, events, guard, metrics, page, pictures};
+use crate::web::{api, auth, events, metrics, page, pictures};
 
 /// What every answer is made from.
-pub(super) struct Site {
-    pub board: Arc<Board>,
-    /// Served in the board's place, where it is a finished run that is looked at.
+pub(super) struct AppState {
+    pub telemetry: Arc<Telemetry>,
+    /// Served instead of the telemetry, for a finished run.
     pub replay: Option<Arc<Replay>>,
-    pub access: Access,
+    pub access: WebConfig,
     /// Where it is really listened, where the port was left to the system.
     pub address: SocketAddr,
     pub metrics: PrometheusHandle,
@@ -35,9 +35,9 @@ pub(super) struct Site {
     pub clients: AtomicUsize,
 }
 
-impl Site {
-    pub fn find(&self, name: &str) -> Result<&Arc<Post>, Refusal> {
-        self.board.find(name).ok_or((
+impl AppState {
+    pub fn find(&self, name: &str) -> Result<&Arc<StreamState>, ApiError> {
+        self.telemetry.find(name).ok_or((
             StatusCode::NOT_FOUND,
             "there is no stream of that name
 ",
@@ -51,16 +51,16 @@ impl Site {
 }
 
 /// Why a request is not answered as it wishes.
-pub(super) type Refusal = (StatusCode, &'static str);
+pub(super) type ApiError = (StatusCode, &'static str);
 
 /// Where nothing is to be found.
-pub(super) const NOTHING: Refusal = (StatusCode::NOT_FOUND, "there is nothing here\n");
+pub(super) const NOTHING: ApiError = (StatusCode::NOT_FOUND, "there is nothing here\n");
 
 /// For proxies: what comes bit by bit is not to be held back.
 pub(super) const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
-pub(super) fn router(site: Arc<Site>) -> Router {
-    let content = match &site.replay {
+pub(super) fn router(state: Arc<AppState>) -> Router {
+    let content = match &state.replay {
         Some(replay) => recording::routes(Arc::clone(replay)),
         None => live(),
     };
@@ -68,11 +68,11 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .merge(page::routes())
         .merge(content)
         .fallback(|| async { NOTHING })
-        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::check))
-        .with_state(site)
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::check))
+        .with_state(state)
 }
 
-fn live() -> Router<Arc<Site>> {
+fn live() -> Router<Arc<AppState>> {
     Router::new()
         .route("/api/streams", get(api::streams))
         .route("/api/streams/{name}/timeline", get(api::timeline))
@@ -86,10 +86,10 @@ fn live() -> Router<Arc<Site>> {
 }
 
 /// Whether every stream brings what it should.
-async fn healthz(State(site): State<Arc<Site>>) -> Response {
-    let down: String = site
-        .board
-        .posts
+async fn healthz(State(state): State<Arc<AppState>>) -> Response {
+    let down: String = state
+        .telemetry
+        .streams
         .iter()
         .filter_map(|post| {
             let status = post.status();
@@ -103,9 +103,9 @@ async fn healthz(State(site): State<Arc<Site>>) -> Response {
     }
 }
 
-async fn scrape(State(site): State<Arc<Site>>) -> impl IntoResponse {
-    metrics::gather(&site.board, site.clients.load(Ordering::Relaxed));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], site.metrics.render())
+async fn scrape(State(state): State<Arc<AppState>>) -> impl IntoResponse {
+    metrics::gather(&state.telemetry, state.clients.load(Ordering::Relaxed));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
 }
 
 /// The name in a path, decoded.

@@ -19,13 +19,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
-use crate::board::Board;
 use crate::error::{Error, Result};
+use crate::telemetry::Telemetry;
 use crate::utc;
-use crate::web::access::Access;
+use crate::web::config::WebConfig;
 use crate::web::feed::Feed;
 use crate::web::recording::Replay;
-use crate::web::routes::{self, Site};
+use crate::web::routes::{self, AppState};
 
 /// Connections at once. Above it a client is told so and sent away.
 const CONNECTIONS: usize = 128;
@@ -54,13 +54,13 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub struct Bound {
     listener: TcpListener,
     pub address: SocketAddr,
-    access: Access,
+    access: WebConfig,
 }
 
 impl Bound {
     /// # Errors
     /// Usage, where the address is not to be had.
-    pub fn new(access: &Access) -> Result<Self> {
+    pub fn new(access: &WebConfig) -> Result<Self> {
         let refused = |cause: std::io::Error| {
             let (what, remedy) = match cause.kind() {
                 ErrorKind::AddrInUse => ("is in use by another program", "choose another port; 0 takes a free one"),
@@ -87,8 +87,8 @@ impl Server {
     ///
     /// # Errors
     /// Unavailable, where the system gives no thread for it.
-    pub fn start(bound: Bound, board: Arc<Board>, metrics: PrometheusHandle) -> Result<Self> {
-        Self::begin(bound, board, None, metrics)
+    pub fn start(bound: Bound, telemetry: Arc<Telemetry>, metrics: PrometheusHandle) -> Result<Self> {
+        Self::begin(bound, telemetry, None, metrics)
     }
 
     /// The same with a finished run.
@@ -96,23 +96,28 @@ impl Server {
     /// # Errors
     /// Those of [`Server::start`].
     pub fn replay(bound: Bound, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
-        Self::begin(bound, Arc::new(Board::new(Vec::new())), Some(Arc::new(replay)), metrics)
+        Self::begin(bound, Arc::new(Telemetry::new(Vec::new())), Some(Arc::new(replay)), metrics)
     }
 
-    fn begin(bound: Bound, board: Arc<Board>, replay: Option<Arc<Replay>>, metrics: PrometheusHandle) -> Result<Self> {
+    fn begin(
+        bound: Bound,
+        telemetry: Arc<Telemetry>,
+        replay: Option<Arc<Replay>>,
+        metrics: PrometheusHandle,
+    ) -> Result<Self> {
         let failed = |cause: std::io::Error| Error::unavailable("the page cannot be served").because(cause);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
         let (closing, closed) = watch::channel(false);
         let Bound { listener, address, access } = bound;
-        let feed = Feed::new(board.posts.len());
+        let feed = Feed::new(telemetry.streams.len());
         let clients = AtomicUsize::new(0);
-        let site = Arc::new(Site { board, replay, access, address, metrics, feed, closing: closed, clients });
+        let state = Arc::new(AppState { telemetry, replay, access, address, metrics, feed, closing: closed, clients });
         let thread = std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {
                 runtime.block_on(async {
-                    tokio::join!(serve(listener, &site), site.feed.run(&site.board, site.closed()))
+                    tokio::join!(serve(listener, &state), state.feed.run(&state.telemetry, state.closed()))
                 });
                 runtime.shutdown_background();
             })
@@ -131,12 +136,12 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, site: &Arc<Site>) {
+async fn serve(listener: TcpListener, state: &Arc<AppState>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(cause) => return tracing::error!("the page cannot be served: {cause}"),
     };
-    let router = TowerToHyperService::new(routes::router(Arc::clone(site)));
+    let router = TowerToHyperService::new(routes::router(Arc::clone(state)));
     let (places, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
     let mut upkeep = tokio::time::interval(UPKEEP);
     let mut connections = JoinSet::new();
@@ -148,7 +153,7 @@ async fn serve(listener: TcpListener, site: &Arc<Site>) {
                         connections.spawn(refuse(stream, place, UNDATED));
                     }
                     Ok(place) => {
-                        connections.spawn(connection(stream, router.clone(), Arc::clone(site), place));
+                        connections.spawn(connection(stream, router.clone(), Arc::clone(state), place));
                     }
                     Err(_) => if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
                         connections.spawn(refuse(stream, place, REFUSAL));
@@ -157,9 +162,9 @@ async fn serve(listener: TcpListener, site: &Arc<Site>) {
                 // No file is to be had for it: the clients that are there go on.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             },
-            _ = upkeep.tick() => site.metrics.run_upkeep(),
+            _ = upkeep.tick() => state.metrics.run_upkeep(),
             Some(_) = connections.join_next() => {}
-            () = site.closed() => break,
+            () = state.closed() => break,
         }
     }
     drop(listener);
@@ -168,8 +173,8 @@ async fn serve(listener: TcpListener, site: &Arc<Site>) {
 
 type Service = TowerToHyperService<axum::Router>;
 
-async fn connection(stream: TcpStream, service: Service, site: Arc<Site>, _place: OwnedSemaphorePermit) {
-    site.clients.fetch_add(1, Ordering::Relaxed);
+async fn connection(stream: TcpStream, service: Service, state: Arc<AppState>, _place: OwnedSemaphorePermit) {
+    state.clients.fetch_add(1, Ordering::Relaxed);
     tune(&stream);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_PATIENCE));
@@ -183,12 +188,12 @@ async fn connection(stream: TcpStream, service: Service, site: Arc<Site>, _place
     // How a client goes is its own affair.
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = site.closed() => {
+        () = state.closed() => {
             connection.as_mut().graceful_shutdown();
             let _ = timeout(GRACE, connection).await;
         }
     }
-    site.clients.fetch_sub(1, Ordering::Relaxed);
+    state.clients.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Says why nothing is served, after reading what was asked, so that the answer is not lost with the connection.

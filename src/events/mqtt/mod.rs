@@ -20,11 +20,11 @@ use rumqttc::{
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::board::Board;
+use crate::backoff::Backoff;
 use crate::error::Result;
-use crate::events::announcer::{Deadline, Ears, Ring, Told};
-use crate::events::patience::Patience;
-use crate::events::plan::Broker;
+use crate::events::config::Broker;
+use crate::events::event_bus::{Deadline, EventEnvelope, EventReceiver, SinkContext};
+use crate::telemetry::Telemetry;
 use crate::tls;
 use topics::{Now, OFFLINE, ONLINE, Topics};
 
@@ -65,13 +65,13 @@ impl Client {
     }
 
     /// Publishes until the end.
-    pub async fn run(self, board: Arc<Board>, ears: Ears) {
-        let Ears { ring, delivered, deadline } = ears;
+    pub async fn run(self, telemetry: Arc<Telemetry>, context: SinkContext) {
+        let SinkContext { ring, delivered, deadline } = context;
         let (client, mut eventloop) = AsyncClient::new(self.options, REQUESTS);
         let link = Link { delivered, ..Link::default() };
-        let known = board.posts.iter().map(|post| Now::new(post.status(), None)).collect();
-        let published = vec![None; board.posts.len()];
-        let mut speaker = Speaker { client, link: &link, topics: self.topics, board, known, published, ring };
+        let known = telemetry.streams.iter().map(|post| Now::new(post.status(), None)).collect();
+        let published = vec![None; telemetry.streams.len()];
+        let mut speaker = MqttPublisher { client, link: &link, topics: self.topics, telemetry, known, published, ring };
         tokio::select! {
             () = drive(&mut eventloop, &link, &self.what, deadline.clone()) => {}
             () = speaker.speak() => {}
@@ -115,7 +115,7 @@ impl Link {
 
 /// Keeps the connection until it was ended on purpose, or the broker is away at the end.
 async fn drive(eventloop: &mut EventLoop, link: &Link, what: &str, mut deadline: Deadline) {
-    let mut patience = Patience::default();
+    let mut patience = Backoff::default();
     let mut sessions = 0;
     // Why the broker is away, since it was there last.
     let mut told = HashSet::new();
@@ -173,18 +173,18 @@ fn reason(cause: &ConnectionError) -> (String, &'static str) {
 }
 
 /// Says what is to be published.
-struct Speaker<'a> {
+struct MqttPublisher<'a> {
     client: AsyncClient,
     link: &'a Link,
     topics: Topics,
-    board: Arc<Board>,
+    telemetry: Arc<Telemetry>,
     /// How each stream was when it was looked at last, and as it was published on this connection.
     known: Vec<Now>,
     published: Vec<Option<Now>>,
-    ring: Ring,
+    ring: EventReceiver,
 }
 
-impl Speaker<'_> {
+impl MqttPublisher<'_> {
     /// Publishes on each connection, and takes leave at the end. Returns never, as the connection's end ends it.
     async fn speak(&mut self) {
         let mut session = self.link.session.subscribe();
@@ -204,7 +204,7 @@ impl Speaker<'_> {
 
     /// What a broker must be told that may know nothing, and what the last one did not confirm.
     async fn introduce(&mut self) {
-        for post in self.board.posts.iter().filter(|post| post.subject.live) {
+        for post in self.telemetry.streams.iter().filter(|post| post.subject.live) {
             for (topic, config) in discovery::messages(&self.topics, &post.subject.name) {
                 self.publish(topic, true, config).await;
             }
@@ -240,15 +240,15 @@ impl Speaker<'_> {
         }
     }
 
-    async fn event(&self, event: &Told) {
+    async fn event(&self, event: &EventEnvelope) {
         self.link.delivered.fetch_add(1, Ordering::Relaxed);
         self.publish(self.topics.event(&event.stream), false, event.json.clone().into()).await;
     }
 
     /// Publishes states that are others than those published; with `all` also those of which only the confidence is.
     async fn states(&mut self, all: bool) {
-        for number in 0..self.board.posts.len() {
-            let post = Arc::clone(&self.board.posts[number]);
+        for number in 0..self.telemetry.streams.len() {
+            let post = Arc::clone(&self.telemetry.streams[number]);
             let now = Now::new(post.status(), Some(&self.known[number]));
             self.known[number] = now.clone();
             let before = self.published[number].take();

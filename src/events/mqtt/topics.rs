@@ -3,9 +3,9 @@
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::board::status::{State, Status};
 use crate::events::escape::level;
 use crate::report::rounded;
+use crate::telemetry::status::{State, Status};
 use crate::utc;
 
 pub const ONLINE: &str = "online";

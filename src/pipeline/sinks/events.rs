@@ -1,19 +1,19 @@
 //! What a stream tells to event receivers as it goes. It never waits for any of them.
 
-use crate::board::Post;
 use crate::error::Result;
-use crate::events::announcer::Announcer;
 use crate::events::event::Event;
+use crate::events::event_bus::EventBus;
 use crate::labels::intervals::Interval;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Sink};
 use crate::report::{milliseconds, rounded};
+use crate::telemetry::StreamState;
 use crate::utc;
 
 /// Emits the events of one stream.
 pub struct EventEmitter<'a> {
-    announcer: &'a Announcer,
-    state: &'a Post,
+    event_bus: &'a EventBus,
+    state: &'a StreamState,
     /// Whether an interval has been begun and not ended.
     open: bool,
     /// Whether the camera is gone.
@@ -23,7 +23,7 @@ pub struct EventEmitter<'a> {
 impl<'a> EventEmitter<'a> {
     /// `None` where nobody is to be told.
     pub fn new(context: &StreamContext<'a>) -> Option<Self> {
-        Some(Self { announcer: context.announcer?, state: context.state, open: false, away: false })
+        Some(Self { event_bus: context.event_bus?, state: context.state, open: false, away: false })
     }
 }
 
@@ -31,18 +31,18 @@ impl Sink for EventEmitter<'_> {
     fn frame(&mut self, LabeledFrame { frame, decision, .. }: &LabeledFrame) -> Result<()> {
         let (stream, ms, time) = (self.state.subject.name.as_str(), milliseconds(frame.pts), self.state.utc(frame.pts));
         if std::mem::take(&mut self.away) {
-            self.announcer.tell(&Event::Back { stream, ms, time: utc::milliseconds(time) });
+            self.event_bus.tell(&Event::Back { stream, ms, time: utc::milliseconds(time) });
         }
         if decision.shown && !std::mem::replace(&mut self.open, true) {
             let (label, confidence) = (&self.state.subject.labels[decision.class], rounded(decision.confidence));
-            self.announcer.tell(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
+            self.event_bus.tell(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
         }
         Ok(())
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
         self.open = false;
-        self.announcer.tell(&Event::End {
+        self.event_bus.tell(&Event::End {
             stream: &self.state.subject.name,
             label: &self.state.subject.labels[interval.class],
             ms: milliseconds(interval.end),
@@ -57,7 +57,7 @@ impl Sink for EventEmitter<'_> {
     fn lost(&mut self, loss: &Loss) -> Result<()> {
         self.away = true;
         let (stream, time) = (&self.state.subject.name, utc::milliseconds(self.state.utc(loss.at)));
-        self.announcer.tell(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason });
+        self.event_bus.tell(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason });
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use crate::cameras::Live;
 use crate::error::{Error, Result};
-use crate::media::source::Facts;
+use crate::media::source::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use set::Sinks;
 use sink::Sink;
@@ -35,7 +35,7 @@ use sink::Sink;
 ///
 /// # Errors
 /// Where a file cannot be created. Those that were created are gone again.
-pub fn clip<'a>(context: &StreamContext<'a>, facts: &Facts) -> Result<Sinks<'a>> {
+pub fn clip<'a>(context: &StreamContext<'a>, facts: &VideoFormat) -> Result<Sinks<'a>> {
     let encodes = Rc::new(Cell::new(context.job.outputs.video.is_some()));
     let written = Rc::new(Cell::new(0));
     let outputs = &context.job.outputs;

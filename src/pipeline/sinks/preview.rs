@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::board::Post;
 use crate::error::Result;
 use crate::media::encoder::Encoder;
 use crate::pipeline::sinks::sink::{LabeledFrame, Rendered, Sink};
+use crate::telemetry::StreamState;
 
 /// Time between pictures at least: a clip that is worked off faster than it is long need not be shown whole.
 const SPACING: Duration = Duration::from_millis(30);
@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// Encodes while somebody watches.
 pub struct PreviewSink<'a> {
-    state: &'a Arc<Post>,
+    state: &'a Arc<StreamState>,
     /// Whether a recording encodes the pictures.
     recorded: Rc<Cell<bool>>,
     encoder: Option<Encoder>,
@@ -26,7 +26,7 @@ pub struct PreviewSink<'a> {
 }
 
 impl<'a> PreviewSink<'a> {
-    pub fn new(state: &'a Arc<Post>, recorded: Rc<Cell<bool>>) -> Self {
+    pub fn new(state: &'a Arc<StreamState>, recorded: Rc<Cell<bool>>) -> Self {
         Self { state, recorded, encoder: None, last: None, failed: None }
     }
 

@@ -10,12 +10,11 @@ use std::thread::JoinHandle;
 
 use time::OffsetDateTime;
 
-use crate::board::Post;
 use crate::cameras::Record;
 use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::recorder::{Container, Recorder};
-use crate::media::source::Facts;
+use crate::media::source::VideoFormat;
 use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::event_buffer::EventBuffer;
 use crate::pipeline::outcome::Outcome;
@@ -23,12 +22,13 @@ use crate::pipeline::schedule::{Schedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Rendered, Sink};
 use crate::report::{claim, remove_empty};
+use crate::telemetry::StreamState;
 use crate::utc;
 
 /// Records a camera.
 pub struct SegmentsSink {
     plan: Record,
-    state: Arc<Post>,
+    state: Arc<StreamState>,
     schedule: Option<Schedule>,
     current: Option<Segment>,
     /// Where only intervals are recorded.
@@ -61,17 +61,17 @@ struct Segment {
 }
 
 /// How a recorder is made, for pictures that it encodes or for encoded ones.
-type Create = fn(&Path, Container, &Facts, Option<(i32, i32)>, Taps) -> Result<Recorder>;
+type Create = fn(&Path, Container, &VideoFormat, Option<(i32, i32)>, Taps) -> Result<Recorder>;
 
 /// Pictures that are encoded first and kept or not later.
 struct Selective {
-    state: Arc<Post>,
-    encoder: Option<(Facts, Encoder)>,
+    state: Arc<StreamState>,
+    encoder: Option<(VideoFormat, Encoder)>,
     buffer: EventBuffer<Encoded>,
 }
 
 impl Selective {
-    fn new(state: &Arc<Post>) -> Self {
+    fn new(state: &Arc<StreamState>) -> Self {
         Self { state: Arc::clone(state), encoder: None, buffer: EventBuffer::default() }
     }
 
@@ -90,7 +90,7 @@ impl Selective {
     }
 
     /// Encodes the rest.
-    fn finish(&mut self) -> Option<Facts> {
+    fn finish(&mut self) -> Option<VideoFormat> {
         let (facts, encoder) = self.encoder.take()?;
         for encoded in encoder.finish() {
             self.buffer.hold(encoded.pts(), encoded.bytes(), encoded);
@@ -160,7 +160,7 @@ impl Sink for SegmentsSink {
 }
 
 impl SegmentsSink {
-    pub fn new(plan: &Record, state: &Arc<Post>, files: &OpenFiles, encodes: Rc<Cell<bool>>) -> Self {
+    pub fn new(plan: &Record, state: &Arc<StreamState>, files: &OpenFiles, encodes: Rc<Cell<bool>>) -> Self {
         Self {
             plan: plan.clone(),
             state: Arc::clone(state),
@@ -206,7 +206,7 @@ impl SegmentsSink {
         Ok(())
     }
 
-    fn write_selected(&mut self, facts: &Facts) -> Result<()> {
+    fn write_selected(&mut self, facts: &VideoFormat) -> Result<()> {
         while let Some(picture) = self.selective.as_mut().and_then(|selective| selective.buffer.next()) {
             let pts = picture.pts();
             if self.current.is_none() {
@@ -220,7 +220,7 @@ impl SegmentsSink {
         Ok(())
     }
 
-    fn begin(&self, facts: &Facts, pts: u64, create: Create) -> Result<Segment> {
+    fn begin(&self, facts: &VideoFormat, pts: u64, create: Create) -> Result<Segment> {
         let Record { folder, stem, container, file, .. } = &self.plan;
         let ending = match container {
             Container::Avi => ".avi",

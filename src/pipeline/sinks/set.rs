@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
-use crate::media::frame::{Canvas, Frame};
-use crate::media::source::Facts;
+use crate::media::frame::{Frame, PooledFrame};
+use crate::media::source::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
@@ -24,9 +24,9 @@ pub struct Sinks<'a> {
     live: bool,
     /// What pictures are drawn with. A camera that changes its size is scaled to the first, which files and window were
     /// begun with.
-    renderer: Option<(Facts, OverlayRenderer)>,
+    renderer: Option<(VideoFormat, OverlayRenderer)>,
     /// Of a clip, known before its first frame.
-    facts: Option<Facts>,
+    facts: Option<VideoFormat>,
     windowed: bool,
     /// Whether the last frame is kept, to be shown while no other comes.
     keeps: bool,
@@ -43,7 +43,7 @@ impl<'a> Sinks<'a> {
     pub fn new(
         context: &StreamContext<'a>,
         sinks: Vec<Box<dyn Sink + 'a>>,
-        facts: Option<Facts>,
+        facts: Option<VideoFormat>,
         windowed: bool,
     ) -> Self {
         let live = context.job.live.is_some();
@@ -150,19 +150,19 @@ impl<'a> Sinks<'a> {
         let Some(first) = first else { return Ok(None) };
         self.renderer(frame);
         let Some((_, renderer)) = &self.renderer else { return Ok(None) };
-        match self.sinks[first].canvas(renderer.easel())? {
+        match self.sinks[first].canvas(renderer.pool())? {
             Some(canvas) => self.draw(canvas, frame, label).map(Some),
             None => Ok(None),
         }
     }
 
-    fn draw(&mut self, canvas: Canvas, frame: &Frame, label: Option<&str>) -> Result<Rendered> {
+    fn draw(&mut self, canvas: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<Rendered> {
         let (facts, renderer) = self.renderer(frame);
         let picture = renderer.render(canvas, frame, label)?;
         Ok(Rendered { picture, facts: facts.clone(), pts: frame.pts, duration: frame.duration })
     }
 
-    fn renderer(&mut self, frame: &Frame) -> &mut (Facts, OverlayRenderer) {
+    fn renderer(&mut self, frame: &Frame) -> &mut (VideoFormat, OverlayRenderer) {
         let (facts, windowed) = (&self.facts, self.windowed);
         self.renderer.get_or_insert_with(|| {
             let facts = facts.clone().unwrap_or_else(|| frame.facts());

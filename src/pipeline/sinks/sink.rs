@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
-use crate::media::frame::{Canvas, Drawn, Easel, Frame, Layout};
-use crate::media::source::Facts;
+use crate::media::frame::{Frame, FramePool, Layout, PooledFrame, RenderedFrame};
+use crate::media::source::VideoFormat;
 use crate::pipeline::outcome::Outcome;
 use crate::report::journal::Record;
 use crate::report::{milliseconds, rounded};
@@ -29,8 +29,8 @@ pub struct LabeledFrame<'a> {
 
 /// A picture with its label drawn.
 pub struct Rendered {
-    pub picture: Drawn,
-    pub facts: Facts,
+    pub picture: RenderedFrame,
+    pub facts: VideoFormat,
     /// In nanoseconds of the stream.
     pub pts: u64,
     pub duration: u64,
@@ -75,8 +75,8 @@ pub trait Sink {
     ///
     /// # Errors
     /// Where the sink has failed meanwhile.
-    fn canvas(&mut self, easel: &Easel) -> Result<Option<Canvas>> {
-        Ok(easel.canvas(Duration::ZERO))
+    fn canvas(&mut self, pool: &FramePool) -> Result<Option<PooledFrame>> {
+        Ok(pool.canvas(Duration::ZERO))
     }
 
     /// Takes a frame.

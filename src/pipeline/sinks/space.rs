@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::error::Result;
 use crate::jobs::Outputs;
-use crate::media::source::Facts;
+use crate::media::source::VideoFormat;
 use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 
@@ -22,7 +22,7 @@ pub struct SpaceSink {
 impl SpaceSink {
     /// # Errors
     /// Failed, where a disk is full already.
-    pub fn new(outputs: &Outputs, facts: &Facts, journal: Rc<Cell<u64>>) -> Result<Self> {
+    pub fn new(outputs: &Outputs, facts: &VideoFormat, journal: Rc<Cell<u64>>) -> Result<Self> {
         let pixels = facts.layout.width * facts.layout.height;
         let mut disks: Vec<DiskSpace> = Vec::new();
         for folder in outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent) {

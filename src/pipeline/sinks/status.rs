@@ -4,25 +4,25 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::board::Post;
-use crate::board::status::{Delays, Meter};
 use crate::error::Result;
 use crate::labels::intervals::Interval;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
+use crate::telemetry::StreamState;
+use crate::telemetry::status::{Delays, RateMeter};
 
 /// Keeps a stream's state up to date.
 pub struct StatusSink<'a> {
-    state: &'a Arc<Post>,
+    state: &'a Arc<StreamState>,
     /// From arrival to the last output: of the whole run, and of the last seconds.
     delays: Delays,
-    meter: Meter,
+    meter: RateMeter,
 }
 
 impl<'a> StatusSink<'a> {
     pub fn new(context: &StreamContext<'a>, began: Instant) -> Self {
-        Self { state: context.state, delays: Delays::default(), meter: Meter::new(began) }
+        Self { state: context.state, delays: Delays::default(), meter: RateMeter::new(began) }
     }
 }
 

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use crate::error::Result;
-use crate::media::frame::{Canvas, Easel};
+use crate::media::frame::{FramePool, PooledFrame};
+use crate::media::frame_rate::constant_rate;
 use crate::media::recorder::Recorder;
-use crate::media::rhythm::constant_rate;
-use crate::media::source::Facts;
+use crate::media::source::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
@@ -26,7 +26,7 @@ impl VideoSink {
     ///
     /// # Errors
     /// Where the file cannot be created; then it is gone again.
-    pub fn create(context: &StreamContext, facts: &Facts) -> Result<Option<Self>> {
+    pub fn create(context: &StreamContext, facts: &VideoFormat) -> Result<Option<Self>> {
         let Some((path, container)) = &context.job.outputs.video else { return Ok(None) };
         let claim = claim(path)?;
         let rate = constant_rate(&context.job.input, facts.frame_rate, &|| context.shutdown.requested());
@@ -47,8 +47,8 @@ impl Sink for VideoSink {
         true
     }
 
-    fn canvas(&mut self, easel: &Easel) -> Result<Option<Canvas>> {
-        self.recorder.canvas(easel).map(Some)
+    fn canvas(&mut self, pool: &FramePool) -> Result<Option<PooledFrame>> {
+        self.recorder.canvas(pool).map(Some)
     }
 
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {

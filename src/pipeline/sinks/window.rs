@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::media::frame::Drawn;
+use crate::media::frame::RenderedFrame;
 use crate::media::window::{Key, Screen, Window};
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::schedule::stamped;
@@ -100,7 +100,7 @@ impl WindowSink {
     }
 
     /// A picture that cannot be saved is told, and no reason to stop.
-    fn store(&self, picture: &Drawn) {
+    fn store(&self, picture: &RenderedFrame) {
         let path = stamped(&self.folder, &self.stem, utc::now(), ".jpg");
         let written = picture.jpeg().and_then(|bytes| {
             report::replace(&path, |part| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::labels::decision::Decision;
-use crate::labels::labeler::State;
+use crate::labels::labeler::LabelState;
 
 /// Decides the stride. The thread that prepares frames asks it; the one that presents them tells it what became of them.
 pub trait StridePolicy: Sync {
@@ -42,7 +42,7 @@ pub struct Labeled<'a> {
     pub prediction: Option<&'a [f32]>,
     pub decision: Decision,
     /// What the label depended on, where the policy needs it.
-    pub before: Option<State>,
+    pub before: Option<LabelState>,
     /// From the frame's arrival to its last output.
     pub delay: Duration,
 }

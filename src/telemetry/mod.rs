@@ -1,14 +1,15 @@
-//! What is known of every stream now, for those who watch from outside: the page, the metrics, the terminal.
+//! The state of every stream, for page, metrics and terminal.
 //!
 //! A stream's threads write, everybody else reads. Writing takes a short lock and nothing that grows with the number of
 //! those who read; all that is remembered has a bound.
 
+mod finished_run;
+pub mod frame_counters;
 mod history;
 mod pictures;
-mod post;
 mod progress;
-mod recording;
 pub mod status;
+mod stream_state;
 
 use std::sync::Arc;
 
@@ -16,11 +17,11 @@ use time::OffsetDateTime;
 
 use crate::utc;
 
+pub use finished_run::FinishedRun;
 pub use history::{Gap, Row, Span, Update};
 pub use pictures::{Picture, Pictures};
-pub use post::{Post, Subject};
 pub use progress::{Counter, Progress};
-pub use recording::Recording;
+pub use stream_state::{StreamInfo, StreamState};
 
 /// A label's value as the metrics' exporter wants it, which takes a pair of backslashes for one.
 pub fn label_value(text: &str) -> String {
@@ -28,17 +29,17 @@ pub fn label_value(text: &str) -> String {
 }
 
 /// All streams of a run, in the order in which they were given.
-pub struct Board {
+pub struct Telemetry {
     pub started: OffsetDateTime,
-    pub posts: Vec<Arc<Post>>,
+    pub streams: Vec<Arc<StreamState>>,
 }
 
-impl Board {
-    pub fn new(posts: Vec<Arc<Post>>) -> Self {
-        Self { started: utc::now(), posts }
+impl Telemetry {
+    pub fn new(streams: Vec<Arc<StreamState>>) -> Self {
+        Self { started: utc::now(), streams }
     }
 
-    pub fn find(&self, name: &str) -> Option<&Arc<Post>> {
-        self.posts.iter().find(|post| post.subject.name == name)
+    pub fn find(&self, name: &str) -> Option<&Arc<StreamState>> {
+        self.streams.iter().find(|post| post.subject.name == name)
     }
 }

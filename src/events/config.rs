@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::credentials::{CredentialSource, Credentials};
 use crate::error::{Error, Result};
-use crate::login::{Login, Places};
 use crate::settings::Settings;
 
 const DEFAULT_PREFIX: &str = "livelabel";
@@ -16,7 +16,7 @@ const TLS_PORT: u16 = 8883;
 
 /// Everyone who shall be told.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+pub struct EventsConfig {
     pub lines: Option<Lines>,
     pub broker: Option<Broker>,
     pub webhooks: Vec<Webhook>,
@@ -36,7 +36,7 @@ pub struct Broker {
     pub host: String,
     pub port: u16,
     pub tls: bool,
-    pub login: Option<Login>,
+    pub login: Option<Credentials>,
     /// What all topics begin with.
     pub prefix: String,
 }
@@ -46,10 +46,10 @@ pub struct Broker {
 pub struct Webhook {
     /// Without credentials.
     pub url: Url,
-    pub login: Option<Login>,
+    pub login: Option<Credentials>,
 }
 
-impl Plan {
+impl EventsConfig {
     /// # Errors
     /// Usage, where an address cannot be understood or credentials not be read.
     pub fn resolve(settings: &Settings) -> Result<Self> {
@@ -57,7 +57,7 @@ impl Plan {
             Some("-") => Lines::Stdout,
             _ => Lines::File(path.clone()),
         });
-        let places = Places {
+        let places = CredentialSource {
             prefix: "mqtt-",
             user_env: settings.mqtt_user_env.as_deref(),
             password_env: settings.mqtt_password_env.as_deref(),
@@ -106,7 +106,7 @@ impl Broker {
         let password = password.or_else(|| url.password().and_then(written));
         let login = match (user, password) {
             (None, None) => None,
-            (Some(user), password) => Some(Login { user, password: password.unwrap_or_default() }),
+            (Some(user), password) => Some(Credentials { user, password: password.unwrap_or_default() }),
             (None, Some(_)) => {
                 return Err(Error::usage("a password for MQTT is given, but no user")
                     .remedy("name the user in the address, or their variable with --mqtt-user-env"));
@@ -148,7 +148,7 @@ impl Webhook {
         }
         let (user, password) = (written(url.username()), url.password().and_then(written));
         let login = (user.is_some() || password.is_some())
-            .then(|| Login { user: user.unwrap_or_default(), password: password.unwrap_or_default() });
+            .then(|| Credentials { user: user.unwrap_or_default(), password: password.unwrap_or_default() });
         // Neither fails for an address with a host.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -209,7 +209,7 @@ mod tests {
         let plain = broker("mqtt://host").unwrap();
         assert_eq!((plain.port, plain.tls, plain.prefix.as_str()), (1883, false, "livelabel"));
         let full = broker("mqtts://ann:p%40ss@broker.example:1234/home/cams/").unwrap();
-        assert!(full.login == Some(Login { user: "ann".into(), password: "p@ss".into() }));
+        assert!(full.login == Some(Credentials { user: "ann".into(), password: "p@ss".into() }));
         assert_eq!((full.to_string().as_str(), full.prefix.as_str()), ("mqtts://broker.example:1234", "home/cams"));
         assert!(!format!("{full:?}").contains("ann"));
         assert_eq!(broker("mqtt://[::1]").unwrap().to_string(), "mqtt://[::1]:1883");

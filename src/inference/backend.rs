@@ -30,7 +30,7 @@ impl Output {
 }
 
 /// A network that is loaded on a device.
-pub trait Network: Send {
+pub trait Backend: Send {
     /// The pictures that each run has; `None` runs any number.
     fn size(&self) -> Option<usize>;
 
@@ -54,7 +54,7 @@ pub trait Network: Send {
     ///
     /// # Errors
     /// Unavailable, where there is no memory for it.
-    fn sibling(&self) -> Result<Option<Box<dyn Network>>>;
+    fn sibling(&self) -> Result<Option<Box<dyn Backend>>>;
 }
 
 /// A network that broke off.

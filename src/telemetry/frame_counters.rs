@@ -6,18 +6,18 @@ use std::time::Instant;
 
 /// Why a frame reached no label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Drop {
+pub enum DropReason {
     /// A newer one took its place, because the next stage was busy.
     Overrun,
     /// The run ended, or broke, while the frame was on its way.
     Failure,
 }
 
-impl Drop {
+impl DropReason {
     fn name(self) -> &'static str {
         match self {
-            Drop::Overrun => "overrun",
-            Drop::Failure => "failure",
+            DropReason::Overrun => "overrun",
+            DropReason::Failure => "failure",
         }
     }
 }
@@ -47,7 +47,7 @@ impl Counts {
 
 /// The counts of one stream. Every change moves a frame from one place to another under one lock.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<Book>);
+pub struct FrameCounters(Mutex<Book>);
 
 #[derive(Debug, Default)]
 struct Book {
@@ -55,7 +55,7 @@ struct Book {
     last_arrival: Option<Instant>,
 }
 
-impl Ledger {
+impl FrameCounters {
     /// A frame has come out of the decoder.
     pub fn arrived(&self) {
         let mut book = self.lock();
@@ -81,7 +81,7 @@ impl Ledger {
     }
 
     /// A frame was given up.
-    pub fn dropped(&self, why: Drop) {
+    pub fn dropped(&self, why: DropReason) {
         let counts = &mut self.lock().counts;
         counts.in_flight -= 1;
         *counts.dropped.entry(why.name()).or_default() += 1;
@@ -92,7 +92,7 @@ impl Ledger {
         let counts = &mut self.lock().counts;
         let left = std::mem::take(&mut counts.in_flight);
         if left > 0 {
-            *counts.dropped.entry(Drop::Failure.name()).or_default() += left;
+            *counts.dropped.entry(DropReason::Failure.name()).or_default() += left;
         }
         counts.clone()
     }
@@ -112,36 +112,36 @@ mod tests {
 
     #[test]
     fn the_balance_holds_while_threads_move_frames() {
-        let ledger = Ledger::default();
+        let counters = FrameCounters::default();
         let (sender, receiver) = crossbeam_channel::bounded::<u64>(4);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for i in 0..20_000 {
-                    ledger.arrived();
+                    counters.arrived();
                     if i % 3 == 0 {
-                        ledger.dropped(Drop::Overrun);
+                        counters.dropped(DropReason::Overrun);
                     } else {
                         sender.send(i).unwrap();
                     }
                 }
                 drop(sender);
             });
-            scope.spawn(|| receiver.iter().for_each(|i| ledger.labelled(i % 2 == 0)));
+            scope.spawn(|| receiver.iter().for_each(|i| counters.labelled(i % 2 == 0)));
             for _ in 0..2_000 {
-                let counts = ledger.counts();
+                let counts = counters.counts();
                 assert_eq!(counts.decoded, counts.labelled() + counts.lost() + counts.in_flight);
             }
         });
-        let counts = ledger.close();
+        let counts = counters.close();
         assert_eq!((counts.decoded, counts.in_flight, counts.lost()), (20_000, 0, 6_667));
     }
 
     #[test]
     fn what_is_on_its_way_at_the_end_is_told() {
-        let ledger = Ledger::default();
-        ledger.arrived();
-        ledger.arrived();
-        ledger.labelled(true);
-        assert_eq!(ledger.close().dropped, BTreeMap::from([("failure", 1)]));
+        let counters = FrameCounters::default();
+        counters.arrived();
+        counters.arrived();
+        counters.labelled(true);
+        assert_eq!(counters.close().dropped, BTreeMap::from([("failure", 1)]));
     }
 }

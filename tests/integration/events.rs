@@ -244,7 +244,7 @@ fn a_broker_that_freezes_holds_nothing_up() {
 
 #[test]
 fn a_refused_password_is_told_once_and_never_shown() {
-    let broker = Broker::at(free_port(), Gate::Login("ann", "s3cret-word"));
+    let broker = Broker::at(free_port(), Gate::Credentials("ann", "s3cret-word"));
     let program = Program::new();
     let wrong = format!("mqtt://ann:w0ng-word@127.0.0.1:{}", broker.port);
     let mut watch = Watch::start(&program, &["test://?rate=5"], &["--mqtt", &wrong]);

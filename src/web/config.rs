@@ -15,12 +15,12 @@ const SHORTEST_TOKEN: usize = 8;
 
 /// Where the page is served, and who is let in.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Access {
+pub struct WebConfig {
     pub address: SocketAddr,
     pub token: Option<Token>,
 }
 
-impl Access {
+impl WebConfig {
     /// Reads what the settings say of the page; `None` where it is not asked for.
     ///
     /// # Errors
@@ -125,25 +125,25 @@ mod tests {
     #[test]
     fn off_loopback_a_token_is_needed() {
         for written in ["127.0.0.1:8080", "[::1]:0", "localhost:80", "127.9.9.9:1"] {
-            assert!(Access::resolve(&settings(written, None)).unwrap().is_some(), "{written}");
+            assert!(WebConfig::resolve(&settings(written, None)).unwrap().is_some(), "{written}");
         }
         for written in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80"] {
-            let error = Access::resolve(&settings(written, None)).unwrap_err();
+            let error = WebConfig::resolve(&settings(written, None)).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains("--web-token-file"), "{error}");
-            assert!(Access::resolve(&settings(written, Some("a-long-secret"))).unwrap().is_some());
+            assert!(WebConfig::resolve(&settings(written, Some("a-long-secret"))).unwrap().is_some());
         }
     }
 
     #[test]
     fn nonsense_is_refused() {
         for written in ["", "8080", "127.0.0.1", "localhost:99999", "http://127.0.0.1:80"] {
-            assert_eq!(Access::resolve(&settings(written, None)).unwrap_err().exit_code(), 2, "{written}");
+            assert_eq!(WebConfig::resolve(&settings(written, None)).unwrap_err().exit_code(), 2, "{written}");
         }
-        let short = Access::resolve(&settings("127.0.0.1:0", Some("geheim"))).unwrap_err().to_string();
+        let short = WebConfig::resolve(&settings("127.0.0.1:0", Some("geheim"))).unwrap_err().to_string();
         assert!(short.contains("openssl") && !short.contains("geheim"), "{short}");
         let alone = Settings { web_token: Some("a-long-secret".into()), ..Default::default() };
-        assert!(Access::resolve(&alone).is_err());
-        assert_eq!(Access::resolve(&Settings::default()).unwrap(), None);
+        assert!(WebConfig::resolve(&alone).is_err());
+        assert_eq!(WebConfig::resolve(&Settings::default()).unwrap(), None);
     }
 
     #[test]

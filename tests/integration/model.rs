@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use livelabel::inference::device::{Choice, Device};
+use livelabel::inference::device::{Device, DeviceSelection};
 use livelabel::inference::model::Model;
 use livelabel::inference::preprocess::Preprocessor;
-use livelabel::inference::session::{Demand, Session};
+use livelabel::inference::session::{Session, SessionOptions};
 use livelabel::onnx::weights::Weights;
 use livelabel::picture::file::read_picture;
 use serde_json::Value;
@@ -55,7 +55,7 @@ fn with_its_own_top_it_is_the_published_network() {
     let program = Program::new();
     build(&program, "imagenet", "imagenet.onnx", &[]);
     let model = Model::read(&program.path("imagenet.onnx")).unwrap();
-    let mut session = Session::load(&model, Demand::of(Choice::Exactly(Device::Cpu), 1)).unwrap();
+    let mut session = Session::load(&model, SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1)).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
     let tensors: Vec<Vec<f32>> = PHOTOGRAPHS
         .iter()

@@ -14,7 +14,7 @@ const LEAST: u64 = 1_000_000;
 
 /// Places frames. Times in nanoseconds.
 #[derive(Debug, Default)]
-pub(super) struct Timekeeper {
+pub(super) struct TimestampMapper {
     /// What is added to the camera's time, and the camera's last time.
     anchor: Option<(i64, u64)>,
     last: Option<u64>,
@@ -28,7 +28,7 @@ pub(super) struct Place {
     pub gap: bool,
 }
 
-impl Timekeeper {
+impl TimestampMapper {
     /// A new connection: the camera's clock may be another, and time was lost.
     pub(super) fn reconnected(&mut self) {
         self.anchor = None;
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_cameras_spacing_is_kept_though_arrivals_tremble() {
-        let mut keeper = Timekeeper::default();
+        let mut keeper = TimestampMapper::default();
         let mut before: Option<u64> = None;
         for i in 0..250 {
             let late = [0, 9, 3, 14, 1][i as usize % 5] * MS;
@@ -96,9 +96,9 @@ mod tests {
 
     #[test]
     fn an_anchor_that_came_late_is_soon_corrected() {
-        let mut keeper = Timekeeper::default();
+        let mut keeper = TimestampMapper::default();
         keeper.place(Some(0), 300 * MS, FRAME);
-        let ahead = |keeper: &mut Timekeeper, i: u64| {
+        let ahead = |keeper: &mut TimestampMapper, i: u64| {
             keeper.place(Some(i * FRAME), i * FRAME, FRAME).pts as i64 - (i * FRAME) as i64
         };
         (1..50).for_each(|i| assert!(ahead(&mut keeper, i) >= 0));
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn slow_drift_is_followed() {
-        let mut keeper = Timekeeper::default();
+        let mut keeper = TimestampMapper::default();
         // A camera that runs 200 ppm fast, for an hour and a half.
         for i in 0..135_000_u64 {
             let arrival = i * FRAME;
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_jump_of_more_than_ten_seconds_is_a_gap() {
         for jump in [11_000_000_000_i64, 3_600_000_000_000] {
-            let mut keeper = Timekeeper::default();
+            let mut keeper = TimestampMapper::default();
             let start = 1_000_000_000_000_u64;
             keeper.place(Some(start), 0, FRAME);
             assert!(!keeper.place(Some(start + FRAME), FRAME, FRAME).gap);
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_a_little_goes_on() {
-        let mut keeper = Timekeeper::default();
+        let mut keeper = TimestampMapper::default();
         keeper.place(Some(5_000 * MS), 0, FRAME);
         let set_back = keeper.place(Some(3_000 * MS), FRAME, FRAME);
         assert_eq!(set_back, Place { pts: FRAME, gap: false });
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_new_connection_starts_where_it_arrives() {
-        let mut keeper = Timekeeper::default();
+        let mut keeper = TimestampMapper::default();
         keeper.place(Some(0), 0, FRAME);
         keeper.reconnected();
         assert_eq!(keeper.place(Some(77), 9_000 * MS, FRAME), Place { pts: 9_000 * MS, gap: true });
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn time_never_goes_back() {
-        let mut keeper = Timekeeper::default();
+        let mut keeper = TimestampMapper::default();
         let first = keeper.place(None, 10, FRAME).pts;
         assert!(keeper.place(None, 10, FRAME).pts > first);
     }

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use livelabel::inference::device::{Choice, Device};
+use livelabel::inference::device::{Device, DeviceSelection};
 use livelabel::inference::model::{DEFAULT, Model};
 use livelabel::inference::preprocess::Preprocessor;
-use livelabel::inference::session::{Demand, Session};
+use livelabel::inference::session::{Session, SessionOptions};
 use livelabel::picture::{Colorimetry, Matrix, OwnedPicture, Range};
 use serde_json::Value;
 
@@ -72,7 +72,7 @@ fn every_frame_is_labelled_as_the_definition_says() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let model = Model::read(&project().join(DEFAULT)).unwrap();
-    let mut session = Session::load(&model, Demand::of(Choice::Exactly(Device::Cpu), 1)).unwrap();
+    let mut session = Session::load(&model, SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1)).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut tensor = vec![0.0; model.input.len()];
     let predictions: Vec<Vec<f32>> = decoded(&clip, 320, 240)

@@ -29,7 +29,7 @@ pub struct Broker {
 #[derive(Clone, Copy)]
 pub enum Gate<'a> {
     Open,
-    Login(&'a str, &'a str),
+    Credentials(&'a str, &'a str),
     /// Everybody who speaks TLS; it has a certificate of its own making.
     Tls,
 }
@@ -53,7 +53,7 @@ impl Broker {
                 let (certificate, key) = (path("broker.pem"), path("broker.key"));
                 lines.push_str(&format!("allow_anonymous true\ncertfile {certificate}\nkeyfile {key}\n"));
             }
-            Gate::Login(user, password) => {
+            Gate::Credentials(user, password) => {
                 let file = folder.path().join("passwords");
                 let made = Command::new("mosquitto_passwd").args(["-c", "-b", text(&file), user, password]).status();
                 assert!(made.expect("mosquitto_passwd starts").success());
@@ -76,7 +76,7 @@ impl Broker {
             std::thread::sleep(Duration::from_millis(20));
         }
         let login = match gate {
-            Gate::Login(user, password) => Some((user.to_string(), password.to_string())),
+            Gate::Credentials(user, password) => Some((user.to_string(), password.to_string())),
             _ => None,
         };
         Self { child, port, login, folder }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use crate::board::{Gap, Row, Span, Subject};
 use crate::error::{Error, Result};
 use crate::printable;
-use crate::report::journal::{Balance, LabelledInterval};
+use crate::report::journal::{FrameCounts, LabelledInterval};
 use crate::report::timeline::{SCHEMA, VERSION};
+use crate::telemetry::{Gap, Row, Span, StreamInfo};
 use crate::utc;
 
 /// Moments that are shown at most.
@@ -20,14 +20,14 @@ const MOST_ROWS: usize = 6000;
 const MOST_SPANS: usize = 20_000;
 
 /// A finished run.
-pub struct Recording {
-    pub subject: Subject,
+pub struct FinishedRun {
+    pub subject: StreamInfo,
     pub started: OffsetDateTime,
     /// In the order of time; of a long one only so many that every change of the label is among them.
     pub rows: Vec<Row>,
     pub intervals: Vec<Span>,
     pub gaps: Vec<Gap>,
-    pub frames: Balance,
+    pub frames: FrameCounts,
     pub stride: u64,
     /// Frames in a second of it.
     pub rate: f64,
@@ -45,7 +45,7 @@ struct Timeline {
     action: Option<String>,
     threshold: f64,
     stride: serde_json::Value,
-    frames: Balance,
+    frames: FrameCounts,
     intervals: Vec<LabelledInterval>,
     gaps: Vec<Stretch>,
     confidences: Confidences,
@@ -63,7 +63,7 @@ struct Confidences {
     rows: Vec<Vec<f64>>,
 }
 
-impl Recording {
+impl FinishedRun {
     /// Reads a timeline.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Recording {
             rate,
             end: intervals.last().map_or(end, |last| last.end.max(end)),
             intervals: intervals.into_iter().take(MOST_SPANS).collect(),
-            subject: Subject {
+            subject: StreamInfo {
                 name,
                 input: timeline.input,
                 live: false,

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::error::{Error, Result};
-use crate::events::announcer::Ears;
-use crate::events::plan::Lines;
+use crate::events::config::Lines;
+use crate::events::event_bus::SinkContext;
 
 /// Writes one event a line.
 pub(super) struct Writer {
@@ -42,7 +42,7 @@ impl Writer {
         Ok(Self { out: out.map_err(unwritable)?, what: lines.to_string(), torn, failing: false })
     }
 
-    pub async fn run(mut self, Ears { mut ring, delivered, deadline }: Ears) {
+    pub async fn run(mut self, SinkContext { mut ring, delivered, deadline }: SinkContext) {
         let write = async {
             while let Some(event) = ring.next().await {
                 match self.line(&event.json) {

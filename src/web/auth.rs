@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Ve
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::web::access::Token;
-use crate::web::routes::Site;
+use crate::web::config::Token;
+use crate::web::routes::AppState;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; \
     connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
@@ -24,8 +24,8 @@ const LOGIN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
     <button>Watch</button></form></html>";
 
 /// Lets a request through or answers in its place, and gives every answer the headers that keep browsers safe.
-pub(super) async fn check(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let mut response = match refusal(&site, &request) {
+pub(super) async fn check(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(&state, &request) {
         Some(response) => response,
         None => next.run(request).await,
     };
@@ -42,7 +42,7 @@ pub(super) async fn check(State(site): State<Arc<Site>>, request: Request, next:
     response
 }
 
-fn refusal(site: &Site, request: &Request) -> Option<Response> {
+fn refusal(state: &AppState, request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Some(
             (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "this is to read only\n").into_response(),
@@ -53,13 +53,13 @@ fn refusal(site: &Site, request: &Request) -> Option<Response> {
     if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
         return Some((StatusCode::BAD_REQUEST, "a request has one Host\n").into_response());
     }
-    let Some(token) = &site.access.token else {
-        let known = !site.address.ip().is_loopback() || is_local(uri, headers);
+    let Some(token) = &state.access.token else {
+        let known = !state.address.ip().is_loopback() || is_local(uri, headers);
         // A page of another site, whose name was made to mean this machine, shall not read what is here.
         return (!known).then(|| (StatusCode::FORBIDDEN, "ask for localhost\n").into_response());
     };
     let given = query_token(uri);
-    let cookie = format!("livelabel-{}", site.address.port());
+    let cookie = format!("livelabel-{}", state.address.port());
     match given {
         Some(given) if token.is(&given) => (uri.path() == "/").then(|| welcome(token, &cookie)),
         None if bearer(headers).is_some_and(|given| token.is(given)) => None,

@@ -46,12 +46,12 @@ impl State {
     }
 }
 
-impl From<supervisor::State> for State {
-    fn from(state: supervisor::State) -> Self {
+impl From<supervisor::ConnectionState> for State {
+    fn from(state: supervisor::ConnectionState) -> Self {
         match state {
-            supervisor::State::Connecting => State::Connecting,
-            supervisor::State::Running => State::Running,
-            supervisor::State::Reconnecting => State::Reconnecting,
+            supervisor::ConnectionState::Connecting => State::Connecting,
+            supervisor::ConnectionState::Running => State::Running,
+            supervisor::ConnectionState::Reconnecting => State::Reconnecting,
         }
     }
 }
@@ -139,12 +139,12 @@ impl Delays {
 }
 
 /// Rate and delay of the last seconds.
-pub struct Meter {
+pub struct RateMeter {
     recent: Delays,
     told: Instant,
 }
 
-impl Meter {
+impl RateMeter {
     pub fn new(now: Instant) -> Self {
         Self { recent: Delays::default(), told: now }
     }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use livelabel::inference::device::{Choice, Device};
+use livelabel::inference::device::{Device, DeviceSelection};
 use livelabel::inference::model::Model;
 use livelabel::inference::preprocess::Preprocessor;
-use livelabel::inference::session::{Demand, Session};
+use livelabel::inference::session::{Session, SessionOptions};
 use livelabel::onnx::weights::safetensors;
 use livelabel::picture::file::read_picture;
 use serde_json::Value;
@@ -158,7 +158,7 @@ fn features_from_the_cache_train_as_those_computed_anew() {
 /// What the trainer's network and the model file say of the same pictures.
 fn furthest_from_the_model_file(program: &Program, run: &str, model: &str) -> f64 {
     let model = Model::read(&program.path(model)).unwrap();
-    let mut session = Session::load(&model, Demand::of(Choice::Exactly(Device::Cpu), 1)).unwrap();
+    let mut session = Session::load(&model, SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1)).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
     let predictions: Value = program.json(&format!("{run}/predictions.json"));
     let mut furthest = 0.0f64;

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::board::status::Status;
-use crate::ledger::Ledger;
+use crate::telemetry::frame_counters::FrameCounters;
+use crate::telemetry::status::Status;
 
 /// A number that one thread raises and others look at.
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Counter {
 /// How far a stream is.
 #[derive(Default)]
 pub struct Progress {
-    pub ledger: Arc<Ledger>,
+    pub counters: Arc<FrameCounters>,
     /// End of the last labelled frame, and of the clip where it is known, in nanoseconds.
     pub position: Counter,
     pub duration: Counter,

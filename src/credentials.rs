@@ -6,13 +6,13 @@ use crate::error::{Error, Result};
 
 /// A user's name and password.
 #[derive(Clone, Default, PartialEq)]
-pub struct Login {
+pub struct Credentials {
     pub user: String,
     pub password: String,
 }
 
 /// Where the settings say that name and password stand.
-pub struct Places<'a> {
+pub struct CredentialSource<'a> {
     /// What the flags' names begin with: nothing, or `mqtt-`.
     pub prefix: &'static str,
     pub user_env: Option<&'a str>,
@@ -20,7 +20,7 @@ pub struct Places<'a> {
     pub password_file: Option<&'a PathBuf>,
 }
 
-impl Places<'_> {
+impl CredentialSource<'_> {
     /// Name and password, each where it is given.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Faults in a clip that its decoder gets over without a word: it drops the picture and goes on.
+//! Errors in a clip that its decoder does not report: it drops the frame and goes on.
 //!
 //! GStreamer tells of them only in its log, so this listens there. A log line names the decoder, and each decoder
 //! is registered with the clip it works for.
@@ -12,7 +12,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::error::Error;
-use crate::media::length;
+use crate::media::truncation;
 
 /// The category under which GStreamer's base class of video decoders logs.
 const CATEGORY: &str = "videodecoder";
@@ -20,11 +20,11 @@ const CATEGORY: &str = "videodecoder";
 const PREFIX: &str = "error: ";
 const NEVER: u64 = u64::MAX;
 
-static DECODERS: LazyLock<Mutex<HashMap<String, Arc<Faults>>>> = LazyLock::new(Mutex::default);
+static DECODERS: LazyLock<Mutex<HashMap<String, Arc<DecodeErrors>>>> = LazyLock::new(Mutex::default);
 
-/// Counts the faults of one clip.
+/// Counts the decode errors of one clip.
 #[derive(Debug)]
-pub struct Faults {
+pub struct DecodeErrors {
     count: AtomicU64,
     /// End of the last frame that came out of the decoder, in nanoseconds.
     position: AtomicU64,
@@ -32,21 +32,21 @@ pub struct Faults {
     first: AtomicU64,
 }
 
-impl Faults {
+impl DecodeErrors {
     /// Listens to every decoder that `pipeline` will come to use.
     pub(super) fn of(pipeline: &gst::Pipeline) -> Arc<Self> {
         static LISTENING: Once = Once::new();
         LISTENING.call_once(listen);
-        let faults =
+        let decode_errors =
             Arc::new(Self { count: AtomicU64::new(0), position: AtomicU64::new(0), first: AtomicU64::new(NEVER) });
-        let registered = Arc::clone(&faults);
+        let registered = Arc::clone(&decode_errors);
         pipeline.connect_deep_element_added(move |_, _, element| {
             let decodes = element.factory().is_some_and(|factory| factory.has_type(gst::ElementFactoryType::DECODER));
             if decodes {
                 decoders().insert(element.name().to_string(), Arc::clone(&registered));
             }
         });
-        faults
+        decode_errors
     }
 
     /// What is wrong with the clip at `path`, now that it was read to its end; `None` for a whole one.
@@ -56,7 +56,7 @@ impl Faults {
             Error::failed(format!("{}: {what}", path.display()))
                 .remedy("copy or record it again; what could be read was taken")
         };
-        if let Some((there, whole)) = length::missing(path) {
+        if let Some((there, whole)) = truncation::missing(path) {
             let end = seconds(&self.position);
             return Some(failed(format!("is cut short at {end:.1} s: {there} of its {whole} bytes are there")));
         }
@@ -79,11 +79,11 @@ impl Faults {
 
     /// Forgets the clip's decoders.
     pub(super) fn close(self: &Arc<Self>) {
-        decoders().retain(|_, faults| !Arc::ptr_eq(faults, self));
+        decoders().retain(|_, decode_errors| !Arc::ptr_eq(decode_errors, self));
     }
 }
 
-fn decoders() -> std::sync::MutexGuard<'static, HashMap<String, Arc<Faults>>> {
+fn decoders() -> std::sync::MutexGuard<'static, HashMap<String, Arc<DecodeErrors>>> {
     DECODERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -97,8 +97,8 @@ fn listen() {
         let Some(object) = object.filter(|_| category.name() == CATEGORY) else { return };
         let counts =
             message.get().is_some_and(|text| text.starts_with(PREFIX) && !text.ends_with("Invalid input packet"));
-        if counts && let Some(faults) = decoders().get(&object.to_string()) {
-            faults.add();
+        if counts && let Some(decode_errors) = decoders().get(&object.to_string()) {
+            decode_errors.add();
         }
     });
 }

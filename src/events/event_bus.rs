@@ -11,11 +11,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
-use crate::board::Board;
 use crate::error::{Error, Result};
+use crate::events::config::EventsConfig;
 use crate::events::event::Event;
-use crate::events::plan::Plan;
-use crate::events::{lines, mqtt, webhook};
+use crate::events::{json_lines, mqtt, webhook};
+use crate::telemetry::Telemetry;
 
 /// Events that wait for a place that does not take them; beyond it the oldest go.
 const CAPACITY: usize = 1024;
@@ -25,7 +25,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_millis(100);
 
 /// An event on its way.
-pub(super) struct Told {
+pub(super) struct EventEnvelope {
     pub stream: String,
     pub json: String,
     /// Different for every event of every run.
@@ -34,8 +34,8 @@ pub(super) struct Told {
 }
 
 /// Tells everyone who shall be told.
-pub struct Announcer {
-    ring: broadcast::Sender<Arc<Told>>,
+pub struct EventBus {
+    ring: broadcast::Sender<Arc<EventEnvelope>>,
     run: String,
     count: AtomicU64,
     closing: Closing,
@@ -54,23 +54,23 @@ struct Sink {
 type Closing = watch::Sender<Option<Instant>>;
 
 /// What a sink works with.
-pub(super) struct Ears {
-    pub ring: Ring,
+pub(super) struct SinkContext {
+    pub ring: EventReceiver,
     pub delivered: Arc<AtomicU64>,
     pub deadline: Deadline,
 }
 
-impl Announcer {
-    /// Starts telling of what stands on the board; `None` where nobody is to be told.
+impl EventBus {
+    /// Starts the sinks; `None` where there are none.
     ///
     /// # Errors
     /// Usage, where the file cannot be written; unavailable, where a thread cannot be started.
-    pub fn start(plan: &Plan, board: &Arc<Board>) -> Result<Option<Self>> {
+    pub fn start(plan: &EventsConfig, telemetry: &Arc<Telemetry>) -> Result<Option<Self>> {
         if plan.is_empty() {
             return Ok(None);
         }
         let (alive, ended) = bounded(0);
-        let mut announcer = Self {
+        let mut event_bus = Self {
             ring: broadcast::Sender::new(CAPACITY),
             run: format!("{:016x}", fastrand::u64(..)),
             count: AtomicU64::new(0),
@@ -79,18 +79,18 @@ impl Announcer {
             ended,
         };
         if let Some(lines) = &plan.lines {
-            let writer = lines::Writer::open(lines)?;
-            announcer.add(&alive, "events", lines.to_string(), move |ears| writer.run(ears))?;
+            let writer = json_lines::Writer::open(lines)?;
+            event_bus.add(&alive, "events", lines.to_string(), move |context| writer.run(context))?;
         }
         if let Some(broker) = &plan.broker {
-            let (client, board) = (mqtt::Client::new(broker)?, Arc::clone(board));
-            announcer.add(&alive, "mqtt", broker.to_string(), move |ears| client.run(board, ears))?;
+            let (client, telemetry) = (mqtt::Client::new(broker)?, Arc::clone(telemetry));
+            event_bus.add(&alive, "mqtt", broker.to_string(), move |context| client.run(telemetry, context))?;
         }
         for hook in &plan.webhooks {
-            let poster = webhook::Poster::new(hook);
-            announcer.add(&alive, "webhook", hook.to_string(), move |ears| poster.run(ears))?;
+            let poster = webhook::WebhookSink::new(hook);
+            event_bus.add(&alive, "webhook", hook.to_string(), move |context| poster.run(context))?;
         }
-        Ok(Some(announcer))
+        Ok(Some(event_bus))
     }
 
     fn add<F: Future<Output = ()>>(
@@ -98,19 +98,19 @@ impl Announcer {
         alive: &Sender<()>,
         name: &str,
         what: String,
-        work: impl FnOnce(Ears) -> F + Send + 'static,
+        work: impl FnOnce(SinkContext) -> F + Send + 'static,
     ) -> Result<()> {
         let cannot = |cause| Error::unavailable("a thread cannot be started").because(cause);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         let delivered = Arc::new(AtomicU64::new(0));
-        let ears = Ears {
-            ring: Ring { events: self.ring.subscribe(), what: what.clone(), told: false },
+        let context = SinkContext {
+            ring: EventReceiver { events: self.ring.subscribe(), what: what.clone(), told: false },
             delivered: Arc::clone(&delivered),
             deadline: Deadline(self.closing.subscribe()),
         };
         let alive = alive.clone();
         let run = move || {
-            runtime.block_on(work(ears));
+            runtime.block_on(work(context));
             // A name that is still being looked up is not waited for.
             runtime.shutdown_background();
             drop(alive);
@@ -126,7 +126,8 @@ impl Announcer {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}-{count}", self.run);
         // Without a receiver every thread has ended early, and what is not delivered is told at the end.
-        let _ = self.ring.send(Arc::new(Told { stream: event.stream().into(), json, key, at: Instant::now() }));
+        let _ =
+            self.ring.send(Arc::new(EventEnvelope { stream: event.stream().into(), json, key, at: Instant::now() }));
     }
 
     /// Lets everyone finish in the time that is left; returns what became of the events, for people.
@@ -153,15 +154,15 @@ impl Announcer {
 }
 
 /// The events as one sink takes them.
-pub(super) struct Ring {
-    events: broadcast::Receiver<Arc<Told>>,
+pub(super) struct EventReceiver {
+    events: broadcast::Receiver<Arc<EventEnvelope>>,
     what: String,
     told: bool,
 }
 
-impl Ring {
+impl EventReceiver {
     /// The next event; `None` at the end.
-    pub async fn next(&mut self) -> Option<Arc<Told>> {
+    pub async fn next(&mut self) -> Option<Arc<EventEnvelope>> {
         loop {
             match self.events.recv().await {
                 Ok(event) => return Some(event),
@@ -202,7 +203,7 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::plan::Webhook;
+    use crate::events::config::Webhook;
 
     #[test]
     fn who_is_away_misses_the_oldest_and_holds_nobody_up() {
@@ -210,16 +211,20 @@ mod tests {
         let file = folder.path().join("events.jsonl");
         // Nobody listens at the port for discarding.
         let nobody = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
-        let plan = Plan { lines: Some(crate::events::plan::Lines::File(file)), broker: None, webhooks: vec![nobody] };
-        let announcer = Announcer::start(&plan, &Arc::new(Board::new(Vec::new()))).unwrap().unwrap();
+        let plan = EventsConfig {
+            lines: Some(crate::events::config::Lines::File(file)),
+            broker: None,
+            webhooks: vec![nobody],
+        };
+        let event_bus = EventBus::start(&plan, &Arc::new(Telemetry::new(Vec::new()))).unwrap().unwrap();
         let count = CAPACITY + 100;
         for number in 0..count {
             let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };
-            announcer.tell(&back);
+            event_bus.tell(&back);
             // The file's thread shares two cores with everything else.
             std::thread::sleep(Duration::from_micros(50));
         }
-        let text = announcer.finish();
+        let text = event_bus.finish();
         let (written, posted) = text.split_once("\n  http").unwrap();
         assert!(written.starts_with("events: 1124\n") && written.ends_with(": 1124 delivered"), "{text}");
         assert_eq!(posted, "://127.0.0.1:9: 0 delivered, 1124 not");

@@ -1,18 +1,18 @@
-//! One stream's place on the board.
+//! The state of one stream.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use crate::board::history::{History, Update};
-use crate::board::pictures::{Picture, Pictures};
-use crate::board::progress::Progress;
-use crate::board::status::{State, Status};
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
 use crate::media::encoder::{Encoded, Taps};
 use crate::report::milliseconds;
+use crate::telemetry::history::{History, Update};
+use crate::telemetry::pictures::{Picture, Pictures};
+use crate::telemetry::progress::Progress;
+use crate::telemetry::status::{State, Status};
 use crate::utc;
 
 /// A stream that is connected and brings nothing is told as stalled after this time, or after this many of its frames'
@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_millis(1500);
 const SILENT_FRAMES: f64 = 3.0;
 
 /// What a stream is, which never changes.
-pub struct Subject {
+pub struct StreamInfo {
     pub name: String,
     /// Its address without credentials, or its path.
     pub input: String,
@@ -32,8 +32,8 @@ pub struct Subject {
 }
 
 /// What is known of one stream.
-pub struct Post {
-    pub subject: Subject,
+pub struct StreamState {
+    pub subject: StreamInfo,
     pub progress: Progress,
     pub pictures: Pictures,
     /// Whether anybody may ask for pictures.
@@ -45,10 +45,10 @@ pub struct Post {
     latency: metrics::Histogram,
 }
 
-impl Post {
-    pub fn new(subject: Subject, shown: bool) -> Self {
+impl StreamState {
+    pub fn new(subject: StreamInfo, shown: bool) -> Self {
         let latency =
-            metrics::histogram!("livelabel_latency_seconds", "stream" => crate::board::label_value(&subject.name));
+            metrics::histogram!("livelabel_latency_seconds", "stream" => crate::telemetry::label_value(&subject.name));
         let post = Self {
             subject,
             progress: Progress::default(),
@@ -92,7 +92,7 @@ impl Post {
     /// How it is, as those see it who wait for pictures.
     pub fn status(&self) -> Status {
         let mut status = self.progress.status();
-        let arrival = self.progress.ledger.last_arrival();
+        let arrival = self.progress.counters.last_arrival();
         if let (true, State::Running, Some(arrival)) = (self.subject.live, status.state, arrival) {
             let usual = if status.rate > 0.0 { Duration::from_secs_f64(SILENT_FRAMES / status.rate) } else { SILENCE };
             let silence = arrival.elapsed();

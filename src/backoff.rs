@@ -8,17 +8,17 @@ const LONGEST: Duration = Duration::from_secs(30);
 const JITTER: f64 = 0.25;
 
 /// Doubles the wait with each failure.
-pub struct Patience {
+pub struct Backoff {
     next: Duration,
 }
 
-impl Default for Patience {
+impl Default for Backoff {
     fn default() -> Self {
         Self { next: SHORTEST }
     }
 }
 
-impl Patience {
+impl Backoff {
     /// The wait after one more failure.
     pub fn wait(&mut self) -> Duration {
         let wait = self.next;
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_half_a_minute() {
-        let mut patience = Patience::default();
+        let mut patience = Backoff::default();
         for seconds in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
             let share = patience.wait().as_secs_f64() / seconds;
             assert!((0.75..=1.25).contains(&share), "{share} of {seconds} s");
