@@ -162,12 +162,14 @@ fn check_action(job: &Job, model: &Model) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::StreamOptions;
     use crate::settings::Settings;
 
     #[test]
     fn cameras_start_before_clips() {
         let input = ["a.mp4", "b.mp4", "test://", "c.mp4", "rtsp://cam/1"].map(Into::into).to_vec();
-        let config = Config::resolve(Settings { input, ..Settings::default() }).unwrap();
+        let streams = StreamOptions { input, ..StreamOptions::default() };
+        let config = Config::resolve(Settings { streams, ..Settings::default() }).unwrap();
         assert_eq!(start_order(&config.jobs), [2, 4, 0, 1, 3]);
     }
 }

@@ -7,7 +7,7 @@ use crate::credentials::{CredentialSource, Credentials};
 use crate::error::{Error, Result};
 use crate::media::camera::Camera;
 use crate::media::recorder::Container;
-use crate::settings::{Keep, Settings};
+use crate::options::{Keep, StreamOptions};
 
 const DEFAULT_LATENCY: u64 = 150;
 /// Beyond this nothing is live any more.
@@ -39,65 +39,65 @@ pub struct Record {
 }
 
 impl Live {
-    /// Reads the settings of one live input.
+    /// Reads the options of one live input.
     ///
     /// # Errors
     /// Usage, where they contradict each other, or credentials cannot be read.
-    pub fn resolve(settings: &Settings, input: &str) -> Result<Self> {
-        let reports = [("timeline", &settings.timeline), ("plot", &settings.plot), ("subtitles", &settings.subtitles)];
+    pub fn resolve(options: &StreamOptions, input: &str) -> Result<Self> {
+        let reports = [("timeline", &options.timeline), ("plot", &options.plot), ("subtitles", &options.subtitles)];
         if let Some((name, _)) = reports.into_iter().find(|(_, path)| path.is_some()) {
             return Err(Error::usage(format!("--{name} is made of recorded clips, and {} never ends", "a camera"))
                 .remedy("its timeline is kept without being asked for; --segment records clips to analyse later"));
         }
-        if settings.only.is_some() {
+        if options.only.is_some() {
             return Err(Error::usage("--only chooses among a recorded clip's files")
                 .remedy("a camera's video is written with --output or --segment only"));
         }
-        if settings.output.is_some() && settings.segment.is_some() {
+        if options.output.is_some() && options.segment.is_some() {
             return Err(Error::usage("--output names one file and --segment asks for many")
                 .remedy("give one of them; --output-dir says where segments go"));
         }
-        if settings.only_active == Some(true) {
-            if settings.output.is_none() && settings.segment.is_none() {
+        if options.only_active == Some(true) {
+            if options.output.is_none() && options.segment.is_none() {
                 return Err(Error::usage("--only-active chooses what is recorded, but nothing is")
                     .remedy("add --segment 10m, or --output FILE.mkv"));
             }
-            if settings.action.is_none() && settings.threshold.is_none_or(|threshold| threshold <= 0.0) {
+            if options.action.is_none() && options.threshold.is_none_or(|threshold| threshold <= 0.0) {
                 return Err(Error::usage(
                     "--only-active records while a label is shown, and without a bound one always is",
                 )
                 .remedy("name a label with --action, or a bound with --threshold"));
             }
         }
-        let latency = settings.latency.unwrap_or(DEFAULT_LATENCY);
+        let latency = options.latency.unwrap_or(DEFAULT_LATENCY);
         if latency > LONGEST_LATENCY {
             return Err(Error::usage(format!("latency {latency} is out of range"))
                 .remedy(format!("give milliseconds up to {LONGEST_LATENCY}")));
         }
         let camera = Camera::parse(
             input,
-            login(settings)?,
-            settings.transport.unwrap_or_default(),
+            login(options)?,
+            options.transport.unwrap_or_default(),
             Duration::from_millis(latency),
         )?;
-        let container = match &settings.output {
+        let container = match &options.output {
             Some(path) => Container::of(path).ok_or_else(|| {
                 Error::usage(format!("output {}: cannot tell the format", path.display()))
                     .remedy("end its name in .avi or .mkv")
             })?,
             // A Matroska file that is cut off by a kill can be played to its last second.
-            None => settings.format.unwrap_or(Container::Matroska),
+            None => options.format.unwrap_or(Container::Matroska),
         };
         let record = Record {
-            folder: settings.output_dir.clone().unwrap_or_default(),
-            stem: settings.name.as_deref().map_or_else(|| camera.stem(), stem),
+            folder: options.output_dir.clone().unwrap_or_default(),
+            stem: options.name.as_deref().map_or_else(|| camera.stem(), stem),
             container,
-            file: settings.output.clone(),
-            segment: settings.segment,
-            keep: settings.keep,
-            only_active: settings.only_active.unwrap_or(false),
+            file: options.output.clone(),
+            segment: options.segment,
+            keep: options.keep,
+            only_active: options.only_active.unwrap_or(false),
         };
-        if settings.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        if options.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::usage("a stream's name is empty").remedy("give it one, like --name door"));
         }
         Ok(Self { camera, record })
@@ -113,13 +113,13 @@ fn stem(name: &str) -> String {
     if safe.is_empty() { "stream".into() } else { safe.into() }
 }
 
-/// User and password from where the settings say that they are.
-fn login(settings: &Settings) -> Result<Option<Credentials>> {
+/// User and password from where the options say that they are.
+fn login(options: &StreamOptions) -> Result<Option<Credentials>> {
     let places = CredentialSource {
         prefix: "",
-        user_env: settings.user_env.as_deref(),
-        password_env: settings.password_env.as_deref(),
-        password_file: settings.password_file.as_ref(),
+        user_env: options.user_env.as_deref(),
+        password_env: options.password_env.as_deref(),
+        password_file: options.password_file.as_ref(),
     };
     match places.read()? {
         (None, None) => Ok(None),

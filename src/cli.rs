@@ -9,13 +9,11 @@ use crate::frames::Layout as FolderLayout;
 use crate::inference::device::DeviceSelection;
 use crate::inference::rounding::ComputePrecision;
 use crate::inference::session::SessionOptions;
-use crate::labels::stride::Stride;
-use crate::media::camera::Transport;
 use crate::media::limits::parse_pixels;
-use crate::media::recorder::Container;
 use crate::onnx::graph::Precision;
 use crate::onnx::import::{Layout, Softmax};
-use crate::settings::{Keep, Kind, Settings, parse_span};
+use crate::options::{RunOptions, StreamOptions, parse_span};
+use crate::settings::Settings;
 
 /// Labels what people do in video.
 ///
@@ -51,6 +49,9 @@ pub enum Command {
     /// Measure what this machine makes of a clip, or of the network
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Describe pipeline files
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show what can run the network here, and what `auto` would take
     Devices {
         /// As JSON
@@ -59,188 +60,26 @@ pub enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the JSON Schema of a pipeline file, for editors
+    Schema,
+}
+
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Clips, or cameras: rtsp://, http(s):// (MJPEG, HLS), /dev/videoN, test://; several at once with one network
-    #[arg(value_name = "INPUT")]
-    input: Vec<PathBuf>,
-    /// The label to look for; without it every label is shown
-    #[arg(long, value_name = "LABEL")]
-    action: Option<String>,
-    /// Number of predictions to average [default: the model's, 128]
-    #[arg(long, value_name = "N")]
-    window: Option<usize>,
-    /// Confidence below which "computing..." is shown [default: the model's, 0.0]
-    #[arg(long, value_name = "SHARE")]
-    threshold: Option<f64>,
-    /// How far another label must lead, or confidence fall below the threshold, before the label changes [default: 0]
-    #[arg(long, value_name = "SHARE")]
-    hysteresis: Option<f64>,
-    /// Labelled video, .avi or .mkv (both MJPG); with several inputs a folder
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Times and confidences as JSON; with several inputs a folder
-    #[arg(long, value_name = "FILE")]
-    timeline: Option<PathBuf>,
-    /// Confidence over time, .png or .svg; with several inputs a folder
-    #[arg(long, value_name = "FILE")]
-    plot: Option<PathBuf>,
-    /// Intervals as WebVTT; with several inputs a folder
-    #[arg(long, value_name = "FILE")]
-    subtitles: Option<PathBuf>,
-    /// Folder for files that are not named [default: the current one]
-    #[arg(long, value_name = "FOLDER")]
-    output_dir: Option<PathBuf>,
-    /// Kind of video where its file is not named [default: avi]
-    #[arg(long, value_name = "KIND", value_enum)]
-    format: Option<Container>,
-    /// Write only these kinds of file, and those that are named
-    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
-    only: Option<Vec<Kind>>,
-    /// Model file [default: models/drinking-cooking.int8.onnx]
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
-    /// What runs the network: auto, cpu, cuda, cuda:N, openvino [default: auto]
-    #[arg(long, value_name = "DEVICE")]
-    device: Option<DeviceSelection>,
-    /// Pictures that are run at once, at most [default: 4; cuda: 64]
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
-    /// How floating point numbers may be rounded on the way [default: auto]
-    #[arg(long, value_name = "KIND", value_enum)]
-    rounding: Option<ComputePrecision>,
-    /// Analyse every N-th frame, or as few as measured safe with `auto` [default: 1; cameras: auto, by the
-    /// load]
-    #[arg(long, value_name = "N|auto")]
-    stride: Option<Stride>,
-    /// Inputs that are worked on at once [default: the number of cores]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-    /// Camera: name its stream and its files [default: after its address]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Camera: how RTSP travels [default: tcp]
-    #[arg(long, value_name = "KIND", value_enum)]
-    transport: Option<Transport>,
-    /// Camera: how long RTSP waits for late packets, in milliseconds [default: 150]
-    #[arg(long, value_name = "MS")]
-    latency: Option<u64>,
-    /// Pixels of a picture at most [default: 35389440, which is 8192x4320]
-    #[arg(long, value_name = "N", value_parser = parse_pixels)]
-    max_pixels: Option<usize>,
-    /// Follow a clip that is an HLS or DASH playlist to the files and web servers that it names, a camera's to other hosts
-    #[arg(long)]
-    allow_playlists: bool,
-    /// Camera: environment variable that holds the user's name
-    #[arg(long, value_name = "VARIABLE")]
-    user_env: Option<String>,
-    /// Camera: environment variable that holds the password
-    #[arg(long, value_name = "VARIABLE")]
-    password_env: Option<String>,
-    /// Camera: file that holds the password
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
-    /// Show the labelled picture in a window: q quits, space pauses, s saves a picture
-    #[arg(long)]
-    display: bool,
-    /// Camera: record the labelled video in files of this length, like 10m
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
-    segment: Option<Duration>,
-    /// Camera: delete the oldest of its own files beyond this age or size, like 7d or 50G
-    #[arg(long, value_name = "AGE|SIZE")]
-    keep: Option<Keep>,
-    /// Camera: record only while a label is shown, and five seconds before and after
-    #[arg(long)]
-    only_active: bool,
-    /// Camera: time between status lines where there is no terminal [default: 1m]
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
-    status_interval: Option<Duration>,
-    /// Append the start and end of intervals, and the loss of cameras, to a file as JSON Lines; - is stdout
-    #[arg(long, value_name = "FILE|-")]
-    events: Option<PathBuf>,
-    /// Publish states and events to a broker: mqtt[s]://[USER:PASSWORD@]HOST[:PORT][/PREFIX]
-    #[arg(long, value_name = "URL")]
-    mqtt: Option<String>,
-    /// Environment variable that holds the user's name for the broker
-    #[arg(long, value_name = "VARIABLE")]
-    mqtt_user_env: Option<String>,
-    /// Environment variable that holds the password for the broker
-    #[arg(long, value_name = "VARIABLE")]
-    mqtt_password_env: Option<String>,
-    /// File that holds the password for the broker
-    #[arg(long, value_name = "FILE")]
-    mqtt_password_file: Option<PathBuf>,
-    /// Post each event as JSON to a web server; may be given several times
-    #[arg(long, value_name = "URL")]
-    webhook: Vec<String>,
-    /// Serve a page with the live pictures, a timeline and metrics, like 127.0.0.1:8080 (docs/web.md)
-    #[arg(long, value_name = "ADDRESS")]
-    web: Option<String>,
-    /// Page: let in who knows this token; needed where other machines can reach the address
-    #[arg(long, value_name = "TOKEN")]
-    web_token: Option<String>,
-    /// Page: file that holds the token, which unlike the flag is not seen in the list of processes
-    #[arg(long, value_name = "FILE")]
-    web_token_file: Option<PathBuf>,
-    /// Take settings from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, web, many); flags win
+    #[command(flatten)]
+    streams: StreamOptions,
+    #[command(flatten)]
+    run: RunOptions,
+    /// Take options from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, web, many); flags win
     #[arg(long, value_name = "NAME|FILE")]
     pub pipeline: Option<String>,
-    /// Write over files that exist
-    #[arg(long)]
-    force: bool,
-    /// No progress and no summary
-    #[arg(long)]
-    quiet: bool,
 }
 
 impl RunArgs {
     pub fn settings(self) -> Settings {
-        Settings {
-            origin: None,
-            input: self.input,
-            action: self.action,
-            window: self.window,
-            threshold: self.threshold,
-            hysteresis: self.hysteresis,
-            output: self.output,
-            timeline: self.timeline,
-            plot: self.plot,
-            subtitles: self.subtitles,
-            output_dir: self.output_dir,
-            format: self.format,
-            only: self.only,
-            model: self.model,
-            device: self.device,
-            batch: self.batch,
-            rounding: self.rounding,
-            stride: self.stride,
-            jobs: self.jobs,
-            force: self.force.then_some(true),
-            quiet: self.quiet.then_some(true),
-            name: self.name,
-            transport: self.transport,
-            latency: self.latency,
-            max_pixels: self.max_pixels,
-            allow_playlists: self.allow_playlists.then_some(true),
-            user_env: self.user_env,
-            password_env: self.password_env,
-            password_file: self.password_file,
-            display: self.display.then_some(true),
-            segment: self.segment,
-            keep: self.keep,
-            only_active: self.only_active.then_some(true),
-            status_interval: self.status_interval,
-            events: self.events,
-            mqtt: self.mqtt,
-            mqtt_user_env: self.mqtt_user_env,
-            mqtt_password_env: self.mqtt_password_env,
-            mqtt_password_file: self.mqtt_password_file,
-            webhook: self.webhook,
-            web: self.web,
-            web_token: self.web_token,
-            web_token_file: self.web_token_file,
-            stream: Vec::new(),
-        }
+        Settings { run: self.run, streams: self.streams, origin: None }
     }
 }
 
@@ -267,12 +106,13 @@ pub struct ViewArgs {
 }
 
 impl ViewArgs {
-    pub fn settings(&self) -> Settings {
-        Settings {
+    /// Where the page is served, and who is let in.
+    pub fn options(&self) -> RunOptions {
+        RunOptions {
             web: Some(self.web.clone()),
             web_token: self.web_token.clone(),
             web_token_file: self.web_token_file.clone(),
-            ..Settings::default()
+            ..RunOptions::default()
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::events::config::EventsConfig;
 use crate::inference::session::SessionOptions;
-use crate::jobs::{Job, check_events, check_ranges, jobs};
+use crate::jobs::{Job, check_events, check_ranges, check_run_ranges, jobs};
 use crate::labels::stride::Stride;
 use crate::settings::Settings;
 use crate::web::config::WebConfig;
@@ -41,37 +41,39 @@ impl Config {
     /// # Errors
     /// A usage error for what contradicts itself or is out of range.
     pub fn resolve(settings: Settings) -> Result<Self> {
-        check_ranges(&settings)?;
+        check_ranges(&settings.streams)?;
+        check_run_ranges(&settings.run)?;
         let jobs = jobs(&settings)?;
         if jobs.is_empty() {
             return Err(Error::usage("no input is given").remedy("name a clip or a camera: livelabel run CLIP"));
         }
-        let events = EventsConfig::resolve(&settings)?;
+        let events = EventsConfig::resolve(&settings.run)?;
         check_events(&events, &jobs)?;
-        let web = WebConfig::resolve(&settings)?;
+        let web = WebConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so that whatever waits for it would wait for ever.
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
         // Frames between which others are held come one by one.
         let singles = jobs.iter().any(|job| job.live.is_some() || job.label_config.stride != Stride::Every(1));
         let read = settings.files();
+        let run = settings.run;
         Ok(Self {
             jobs,
             read,
-            model: settings.model,
+            model: run.model,
             network: SessionOptions {
-                choice: settings.device.unwrap_or_default(),
-                batch: settings.batch,
+                choice: run.device.unwrap_or_default(),
+                batch: run.batch,
                 singles,
                 live,
-                rounding: settings.rounding.unwrap_or_default(),
+                rounding: run.rounding.unwrap_or_default(),
                 ..SessionOptions::default()
             },
-            parallel: live + settings.jobs.unwrap_or(cores),
-            force: settings.force.unwrap_or(false),
-            quiet: settings.quiet.unwrap_or(false),
-            display: settings.display.unwrap_or(false),
-            status_interval: settings.status_interval.unwrap_or(DEFAULT_STATUS_INTERVAL),
+            parallel: live + run.jobs.unwrap_or(cores),
+            force: run.force.unwrap_or(false),
+            quiet: run.quiet.unwrap_or(false),
+            display: run.display.unwrap_or(false),
+            status_interval: run.status_interval.unwrap_or(DEFAULT_STATUS_INTERVAL),
             events,
             web,
         })
@@ -84,10 +86,18 @@ mod tests {
 
     use super::*;
     use crate::media::recorder::Container;
-    use crate::settings::Kind;
+    use crate::options::{Kind, RunOptions, StreamOptions};
+
+    fn stream(inputs: &[&str]) -> StreamOptions {
+        StreamOptions { input: inputs.iter().map(PathBuf::from).collect(), ..Default::default() }
+    }
+
+    fn given(streams: StreamOptions) -> Settings {
+        Settings { streams, ..Default::default() }
+    }
 
     fn settings(inputs: &[&str]) -> Settings {
-        Settings { input: inputs.iter().map(PathBuf::from).collect(), ..Default::default() }
+        given(stream(inputs))
     }
 
     fn refusal(settings: Settings) -> String {
@@ -114,14 +124,15 @@ mod tests {
 
     #[test]
     fn with_several_inputs_an_output_is_a_folder() {
-        let several = Settings { output: Some("out".into()), ..settings(&["a.mp4", "b.mp4"]) };
+        let several = given(StreamOptions { output: Some("out".into()), ..stream(&["a.mp4", "b.mp4"]) });
         let config = Config::resolve(several).unwrap();
         assert_eq!(config.jobs[1].outputs.video, Some(("out/b.labelled.avi".into(), Container::Avi)));
     }
 
     #[test]
     fn only_the_kinds_that_are_asked_for_are_written() {
-        let only = Settings { only: Some(vec![Kind::Timeline]), plot: Some("p.svg".into()), ..settings(&["a.mp4"]) };
+        let only =
+            given(StreamOptions { only: Some(vec![Kind::Timeline]), plot: Some("p.svg".into()), ..stream(&["a.mp4"]) });
         let config = Config::resolve(only).unwrap();
         let files: Vec<&Path> = config.jobs[0].outputs.files().collect();
         assert_eq!(files, ["a.timeline.json", "p.svg"].map(Path::new));
@@ -129,38 +140,46 @@ mod tests {
 
     #[test]
     fn cameras_run_all_at_once_and_have_names_of_their_own() {
-        let given = Settings { jobs: Some(1), segment: Some(Duration::from_secs(60)), ..settings(&["test://"; 20]) };
-        let config = Config::resolve(given).unwrap();
+        let streams = StreamOptions { segment: Some(Duration::from_secs(60)), ..stream(&["test://"; 20]) };
+        let run = RunOptions { jobs: Some(1), ..Default::default() };
+        let config = Config::resolve(Settings { run, ..given(streams) }).unwrap();
         assert!(config.parallel >= 20);
         assert_eq!((config.jobs[0].name.as_str(), config.jobs[19].name.as_str()), ("test", "test-20"));
         assert_eq!(config.jobs[3].label_config.stride, Stride::Auto);
     }
 
     #[test]
-    fn a_streams_settings_go_before_those_of_the_run() {
-        let stream = Settings { name: Some("door".into()), window: Some(8), ..settings(&["test://"]) };
-        let given = Settings { window: Some(64), threshold: Some(0.5), stream: vec![stream], ..settings(&[]) };
-        let config = Config::resolve(given).unwrap();
+    fn a_streams_options_go_before_those_of_the_run() {
+        let own = StreamOptions { name: Some("door".into()), window: Some(8), ..stream(&["test://"]) };
+        let run = RunOptions { stream: vec![own], ..Default::default() };
+        let shared = StreamOptions { window: Some(64), threshold: Some(0.5), ..Default::default() };
+        let config = Config::resolve(Settings { run, ..given(shared) }).unwrap();
         let job = &config.jobs[0];
         assert_eq!(
             (job.label_config.window, job.label_config.threshold, job.name.as_str()),
             (Some(8), Some(0.5), "door")
         );
-        let wrong = Settings { model: Some("m".into()), ..settings(&["test://"]) };
-        assert!(refusal(Settings { stream: vec![wrong], ..settings(&[]) }).contains("model stands in a [[stream]]"));
     }
 
     #[test]
     fn nonsense_is_refused() {
         assert!(refusal(settings(&[])).contains("no input"));
-        assert!(refusal(Settings { threshold: Some(1.5), ..settings(&["a.mp4"]) }).contains("threshold 1.5"));
-        assert!(refusal(Settings { window: Some(0), ..settings(&["a.mp4"]) }).contains("window 0"));
-        assert!(refusal(Settings { output: Some("a.mov".into()), ..settings(&["a.mp4"]) }).contains(".avi or .mkv"));
+        assert!(refusal(given(StreamOptions { threshold: Some(1.5), ..stream(&["a.mp4"]) })).contains("threshold 1.5"));
+        assert!(refusal(given(StreamOptions { window: Some(0), ..stream(&["a.mp4"]) })).contains("window 0"));
         assert!(
-            refusal(Settings { output: Some("a.avi".into()), ..settings(&["a.avi"]) }).contains("input and an output")
+            refusal(given(StreamOptions { output: Some("a.mov".into()), ..stream(&["a.mp4"]) }))
+                .contains(".avi or .mkv")
         );
-        assert!(refusal(Settings { plot: Some("p.jpg".into()), ..settings(&["a.mp4"]) }).contains(".png or .svg"));
-        assert!(refusal(Settings { plot: Some("p.png".into()), ..settings(&["test://"]) }).contains("--plot"));
+        assert!(
+            refusal(given(StreamOptions { output: Some("a.avi".into()), ..stream(&["a.avi"]) }))
+                .contains("input and an output")
+        );
+        assert!(
+            refusal(given(StreamOptions { plot: Some("p.jpg".into()), ..stream(&["a.mp4"]) })).contains(".png or .svg")
+        );
+        assert!(
+            refusal(given(StreamOptions { plot: Some("p.png".into()), ..stream(&["test://"]) })).contains("--plot")
+        );
         assert!(refusal(settings(&["ftp://user:secret@camera/1"])).starts_with("live inputs"));
     }
 }

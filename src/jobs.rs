@@ -11,7 +11,8 @@ use crate::labels::stride::Stride;
 use crate::media::camera::Camera;
 use crate::media::limits::{Limits, MAX_PIXELS, MOST_PIXELS};
 use crate::media::recorder::Container;
-use crate::settings::{Kind, Settings};
+use crate::options::{Kind, RunOptions, StreamOptions};
+use crate::settings::Settings;
 
 const LARGEST_BATCH: usize = 256;
 /// What files of an input without a name are called after.
@@ -71,76 +72,43 @@ impl Outputs {
 }
 
 impl LabelConfig {
-    fn of(settings: &Settings, live: bool) -> Self {
+    fn of(options: &StreamOptions, live: bool) -> Self {
         Self {
-            action: settings.action.clone(),
-            window: settings.window,
-            threshold: settings.threshold,
-            hysteresis: settings.hysteresis.unwrap_or(0.0),
-            stride: settings.stride.unwrap_or(if live { Stride::Auto } else { Stride::Every(1) }),
+            action: options.action.clone(),
+            window: options.window,
+            threshold: options.threshold,
+            hysteresis: options.hysteresis.unwrap_or(0.0),
+            stride: options.stride.unwrap_or(if live { Stride::Auto } else { Stride::Every(1) }),
         }
     }
 }
 
-/// Every input with the settings that hold for it.
+/// Every input with the options that hold for it.
 pub(crate) fn jobs(settings: &Settings) -> Result<Vec<Job>> {
-    let mut inputs: Vec<(Settings, &PathBuf)> = Vec::new();
-    let shared = Settings { stream: Vec::new(), input: Vec::new(), ..settings.clone() };
-    for input in &settings.input {
-        inputs.push((shared.clone(), input));
-    }
-    for stream in &settings.stream {
-        check_stream(stream)?;
-        let own = Settings { input: Vec::new(), ..stream.clone() }.over(shared.clone());
+    let shared = StreamOptions { input: Vec::new(), ..settings.streams.clone() };
+    let mut inputs: Vec<(StreamOptions, &PathBuf)> =
+        settings.streams.input.iter().map(|input| (shared.clone(), input)).collect();
+    for stream in &settings.run.stream {
+        let [input] = stream.input.as_slice() else {
+            return Err(Error::usage("a [[stream]] has one input").remedy("write input = [\"rtsp://CAMERA/PATH\"]"));
+        };
+        let own = StreamOptions { input: Vec::new(), ..stream.clone() }.over(shared.clone());
         check_ranges(&own)?;
-        inputs.extend(stream.input.iter().map(|input| (own.clone(), input)));
+        inputs.push((own, input));
     }
     let several = inputs.len() > 1;
     let mut taken = Taken::default();
     let mut jobs = Vec::new();
-    for (settings, input) in inputs {
+    for (options, input) in inputs {
         let text = input.to_string_lossy();
         jobs.push(if Camera::is_live(&text) {
-            live_job(&settings, &text, &mut taken)?
+            live_job(&options, &text, &mut taken)?
         } else {
-            file_job(&settings, input, several, &mut taken)?
+            file_job(&options, input, several, &mut taken)?
         });
     }
     check_apart(&jobs)?;
     Ok(jobs)
-}
-
-/// What holds for the whole run cannot be said of one stream.
-fn check_stream(stream: &Settings) -> Result<()> {
-    let whole = [
-        ("model", stream.model.is_some()),
-        ("device", stream.device.is_some()),
-        ("batch", stream.batch.is_some()),
-        ("rounding", stream.rounding.is_some()),
-        ("jobs", stream.jobs.is_some()),
-        ("force", stream.force.is_some()),
-        ("quiet", stream.quiet.is_some()),
-        ("display", stream.display.is_some()),
-        ("status_interval", stream.status_interval.is_some()),
-        ("events", stream.events.is_some()),
-        ("mqtt", stream.mqtt.is_some()),
-        ("mqtt_user_env", stream.mqtt_user_env.is_some()),
-        ("mqtt_password_env", stream.mqtt_password_env.is_some()),
-        ("mqtt_password_file", stream.mqtt_password_file.is_some()),
-        ("webhook", !stream.webhook.is_empty()),
-        ("web", stream.web.is_some()),
-        ("web_token", stream.web_token.is_some()),
-        ("web_token_file", stream.web_token_file.is_some()),
-        ("stream", !stream.stream.is_empty()),
-    ];
-    if let Some((key, _)) = whole.into_iter().find(|(_, given)| *given) {
-        return Err(Error::usage(format!("{key} stands in a [[stream]], but holds for the whole run"))
-            .remedy("put it above the first [[stream]]"));
-    }
-    if stream.input.len() != 1 {
-        return Err(Error::usage("a [[stream]] has one input").remedy("write input = [\"rtsp://CAMERA/PATH\"]"));
-    }
-    Ok(())
 }
 
 /// Names that are given already: of streams, and of what their files begin with.
@@ -175,30 +143,30 @@ impl Names {
     }
 }
 
-fn live_job(settings: &Settings, input: &str, taken: &mut Taken) -> Result<Job> {
-    let mut live = Live::resolve(settings, input)?;
-    let name = settings.name.clone().unwrap_or_else(|| live.camera.stem());
+fn live_job(options: &StreamOptions, input: &str, taken: &mut Taken) -> Result<Job> {
+    let mut live = Live::resolve(options, input)?;
+    let name = options.name.clone().unwrap_or_else(|| live.camera.stem());
     live.record.stem = taken.stems.distinct(&live.record.stem);
     Ok(Job {
         input: live.camera.to_string().into(),
         name: taken.names.distinct(&name),
         outputs: Outputs::default(),
-        label_config: LabelConfig::of(settings, true),
-        limits: limits(settings),
+        label_config: LabelConfig::of(options, true),
+        limits: limits(options),
         live: Some(Box::new(live)),
     })
 }
 
-fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken) -> Result<Job> {
-    if settings.segment.is_some() || settings.keep.is_some() || settings.only_active == Some(true) {
+fn file_job(options: &StreamOptions, input: &Path, several: bool, taken: &mut Taken) -> Result<Job> {
+    if options.segment.is_some() || options.keep.is_some() || options.only_active == Some(true) {
         return Err(Error::usage(format!("{}: --segment, --keep and --only-active are for cameras", input.display()))
             .remedy("leave them out for a recorded clip"));
     }
     if several {
-        let named = [&settings.output, &settings.timeline, &settings.plot, &settings.subtitles];
+        let named = [&options.output, &options.timeline, &options.plot, &options.subtitles];
         named.into_iter().flatten().try_for_each(|path| check_is_folder_name(path))?;
     }
-    let wanted = |kind: Kind| settings.only.as_ref().is_none_or(|only| only.contains(&kind));
+    let wanted = |kind: Kind| options.only.as_ref().is_none_or(|only| only.contains(&kind));
     let stem = input.file_stem().unwrap_or_default().to_string_lossy();
     // Of `..mp4` a dot is left, and files of that name would be hidden.
     let stem = taken.stems.distinct(if stem.trim_matches('.').is_empty() { UNNAMED } else { &stem });
@@ -207,20 +175,20 @@ fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken)
         match named {
             Some(folder) if several => Some(folder.join(file)),
             Some(path) => Some(path.clone()),
-            None if wanted(kind) => Some(settings.output_dir.clone().unwrap_or_default().join(file)),
+            None if wanted(kind) => Some(options.output_dir.clone().unwrap_or_default().join(file)),
             None => None,
         }
     };
-    let ending = match settings.format.unwrap_or(Container::Avi) {
+    let ending = match options.format.unwrap_or(Container::Avi) {
         Container::Avi => ".labelled.avi",
         Container::Matroska => ".labelled.mkv",
     };
-    let video = place(Kind::Video, &settings.output, ending).map(container).transpose()?;
-    let timeline = place(Kind::Timeline, &settings.timeline, ".timeline.json");
-    let plot = place(Kind::Plot, &settings.plot, ".plot.png");
-    let subtitles = place(Kind::Subtitles, &settings.subtitles, ".vtt");
+    let video = place(Kind::Video, &options.output, ending).map(container).transpose()?;
+    let timeline = place(Kind::Timeline, &options.timeline, ".timeline.json");
+    let plot = place(Kind::Plot, &options.plot, ".plot.png");
+    let subtitles = place(Kind::Subtitles, &options.subtitles, ".vtt");
     let journal = timeline.as_ref().map_or_else(
-        || settings.output_dir.clone().unwrap_or_default().join(format!("{stem}.timeline.jsonl")),
+        || options.output_dir.clone().unwrap_or_default().join(format!("{stem}.timeline.jsonl")),
         |path| path.with_extension("jsonl"),
     );
     check_extension(plot.as_deref(), &["png", "svg"], "plot")?;
@@ -229,13 +197,13 @@ fn file_job(settings: &Settings, input: &Path, several: bool, taken: &mut Taken)
     let outputs = Outputs { video, timeline, plot, subtitles, journal };
     let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
     let name = taken.names.distinct(&name);
-    let (label_config, limits) = (LabelConfig::of(settings, false), limits(settings));
+    let (label_config, limits) = (LabelConfig::of(options, false), limits(options));
     Ok(Job { input: input.into(), name, outputs, label_config, limits, live: None })
 }
 
-fn limits(settings: &Settings) -> Limits {
-    let playlists = settings.allow_playlists.unwrap_or(false);
-    Limits { max_pixels: settings.max_pixels.unwrap_or(MAX_PIXELS), playlists }
+fn limits(options: &StreamOptions) -> Limits {
+    let playlists = options.allow_playlists.unwrap_or(false);
+    Limits { max_pixels: options.max_pixels.unwrap_or(MAX_PIXELS), playlists }
 }
 
 /// With several inputs an output is a folder; a file's name there is a mistake.
@@ -315,23 +283,34 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// Refuses numbers that make no sense.
-pub(crate) fn check_ranges(settings: &Settings) -> Result<()> {
-    let share = |name: &str, value: Option<f64>| match value {
+pub(crate) fn check_ranges(options: &StreamOptions) -> Result<()> {
+    share("threshold", options.threshold)?;
+    share("hysteresis", options.hysteresis)?;
+    count("window", options.window, LONGEST_WINDOW)?;
+    count("max_pixels", options.max_pixels, MOST_PIXELS)
+}
+
+/// The same for the whole run.
+pub(crate) fn check_run_ranges(options: &RunOptions) -> Result<()> {
+    count("batch", options.batch, LARGEST_BATCH)?;
+    count("jobs", options.jobs, 1024)
+}
+
+fn share(name: &str, value: Option<f64>) -> Result<()> {
+    match value {
         Some(value) if !(0.0..=1.0).contains(&value) => {
             Err(Error::usage(format!("{name} {value} is not between 0 and 1")).remedy("give a share such as 0.6"))
         }
         _ => Ok(()),
-    };
-    let count =
-        |name: &str, value: Option<usize>, most: usize| match value {
-            Some(value) if value == 0 || value > most => Err(Error::usage(format!("{name} {value} is out of range"))
-                .remedy(format!("give a number from 1 to {most}"))),
-            _ => Ok(()),
-        };
-    share("threshold", settings.threshold)?;
-    share("hysteresis", settings.hysteresis)?;
-    count("window", settings.window, LONGEST_WINDOW)?;
-    count("batch", settings.batch, LARGEST_BATCH)?;
-    count("max_pixels", settings.max_pixels, MOST_PIXELS)?;
-    count("jobs", settings.jobs, 1024)
+    }
+}
+
+fn count(name: &str, value: Option<usize>, most: usize) -> Result<()> {
+    match value {
+        Some(value) if value == 0 || value > most => {
+            Err(Error::usage(format!("{name} {value} is out of range"))
+                .remedy(format!("give a number from 1 to {most}")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use livelabel::cli::{BenchCommand, Cli, Command, LogFormat, ModelCommand};
+use livelabel::cli::{BenchCommand, Cli, Command, ConfigCommand, LogFormat, ModelCommand};
 use livelabel::config::Config;
 use livelabel::error::Error;
 use livelabel::inference::session::SessionOptions;
 use livelabel::media::limits::{Limits, MAX_PIXELS};
 use livelabel::settings::Settings;
 use livelabel::web::config::WebConfig;
-use livelabel::{analyzer, bench, frames, logging, models, printable, shutdown, viewer};
+use livelabel::{analyzer, bench, frames, logging, models, printable, reference, shutdown, viewer};
 
 fn main() -> ExitCode {
     return_large_memory();
@@ -45,7 +45,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
         }
         Command::View(args) => {
-            let access = WebConfig::resolve(&args.settings())?.context("no address")?;
+            let access = WebConfig::resolve(&args.options())?.context("no address")?;
             let signals = shutdown::watch().context("signals cannot be watched")?;
             let limits = Limits { max_pixels: args.max_pixels.unwrap_or(MAX_PIXELS), ..Limits::default() };
             viewer::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;
@@ -66,6 +66,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Bench(command) => {
             print(&bench(command)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config(ConfigCommand::Schema) => {
+            print(&format!("{:#}", reference::schema()));
             Ok(ExitCode::SUCCESS)
         }
         Command::Devices { json } => {

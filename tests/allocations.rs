@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use livelabel::analyzer;
 use livelabel::config::Config;
-use livelabel::settings::{Kind, Settings};
+use livelabel::options::{Kind, RunOptions, StreamOptions};
+use livelabel::settings::Settings;
 use livelabel::shutdown::Shutdown;
 
 /// The system's allocator, with a count of the large blocks.
@@ -57,15 +58,19 @@ fn clip(folder: &Path, frames: u32) -> PathBuf {
 
 /// Large blocks that a run asks for which labels the clip with the shipped network and records it.
 fn blocks(folder: &Path, clip: &Path) -> usize {
-    let settings = Settings {
+    let streams = StreamOptions {
         input: vec![clip.to_path_buf()],
         only: Some(vec![Kind::Video]),
         output_dir: Some(folder.to_path_buf()),
+        ..StreamOptions::default()
+    };
+    let run = RunOptions {
         device: Some("cpu".parse().expect("a device")),
         quiet: Some(true),
         force: Some(true),
-        ..Settings::default()
+        ..RunOptions::default()
     };
+    let settings = Settings { run, streams, origin: None };
     let config = Config::resolve(settings).expect("settings that hold");
     let before = BLOCKS.load(Ordering::Relaxed);
     assert_eq!(analyzer::run(&config, &Shutdown::default()).expect("a run"), 0);

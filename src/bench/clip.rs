@@ -21,9 +21,10 @@ use crate::media::encoder::Encoder;
 use crate::media::frame::{Frame, RenderedFrame};
 use crate::media::limits::Limits;
 use crate::media::source::{ClipEvent, Source};
+use crate::options::{Kind, StreamOptions};
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::{self, StreamContext};
-use crate::settings::{Kind, Settings};
+use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 
 /// Frames that the stages behind the decoder are measured on, again and again.
@@ -152,12 +153,13 @@ impl Report {
 fn together(clip: &Path, model: &Model, demand: SessionOptions, shutdown: &Shutdown) -> Result<(Cost, u64, u64)> {
     let folder = tempfile::tempdir()
         .map_err(|cause| Error::failed("no folder for the video can be made").because(cause).remedy("set TMPDIR"))?;
-    let settings = Settings {
+    let streams = StreamOptions {
         input: vec![clip.to_path_buf()],
         only: Some(vec![Kind::Video]),
         output_dir: Some(PathBuf::from(folder.path())),
-        ..Settings::default()
+        ..StreamOptions::default()
     };
+    let settings = Settings { streams, ..Settings::default() };
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
     let engine = Engine::start(model, demand, Arc::new(|| false))?;

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::credentials::{CredentialSource, Credentials};
 use crate::error::{Error, Result};
-use crate::settings::Settings;
+use crate::options::RunOptions;
 
 const DEFAULT_PREFIX: &str = "livelabel";
 const PORT: u16 = 1883;
@@ -52,19 +52,19 @@ pub struct Webhook {
 impl EventsConfig {
     /// # Errors
     /// Usage, where an address cannot be understood or credentials not be read.
-    pub fn resolve(settings: &Settings) -> Result<Self> {
-        let lines = settings.events.as_ref().map(|path| match path.to_str() {
+    pub fn resolve(options: &RunOptions) -> Result<Self> {
+        let lines = options.events.as_ref().map(|path| match path.to_str() {
             Some("-") => Lines::Stdout,
             _ => Lines::File(path.clone()),
         });
         let places = CredentialSource {
             prefix: "mqtt-",
-            user_env: settings.mqtt_user_env.as_deref(),
-            password_env: settings.mqtt_password_env.as_deref(),
-            password_file: settings.mqtt_password_file.as_ref(),
+            user_env: options.mqtt_user_env.as_deref(),
+            password_env: options.mqtt_password_env.as_deref(),
+            password_file: options.mqtt_password_file.as_ref(),
         };
         let (user, password) = places.read()?;
-        let broker = match &settings.mqtt {
+        let broker = match &options.mqtt {
             Some(address) => Some(Broker::parse(address, user, password)?),
             None if user.is_some() || password.is_some() => {
                 return Err(Error::usage("a user or password for MQTT is given, but no broker")
@@ -72,7 +72,7 @@ impl EventsConfig {
             }
             None => None,
         };
-        let webhooks = settings.webhook.iter().map(|url| Webhook::parse(url)).collect::<Result<_>>()?;
+        let webhooks = options.webhook.iter().map(|url| Webhook::parse(url)).collect::<Result<_>>()?;
         Ok(Self { lines, broker, webhooks })
     }
 

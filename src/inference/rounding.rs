@@ -3,7 +3,18 @@
 use crate::inference::device::{Device, INT8, computes_in_bf16};
 
 /// What is not int8 may be computed with fewer digits, where the device can.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputePrecision {
     /// As the file says: an fp32 file in fp32; what an int8 file leaves in floating point in bf16 where that is faster

@@ -10,7 +10,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
 /// How the network brings RTSP's pictures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Nothing is lost on the way

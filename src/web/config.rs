@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
-use crate::settings::Settings;
+use crate::options::RunOptions;
 
 /// In characters. What is shorter is guessed too soon.
 const SHORTEST_TOKEN: usize = 8;
@@ -21,12 +21,12 @@ pub struct WebConfig {
 }
 
 impl WebConfig {
-    /// Reads what the settings say of the page; `None` where it is not asked for.
+    /// Reads what the options say of the page; `None` where it is not asked for.
     ///
     /// # Errors
     /// Usage, where the address cannot be understood, the token not be read, or one is needed.
-    pub fn resolve(settings: &Settings) -> Result<Option<Self>> {
-        let token = match (&settings.web_token, &settings.web_token_file) {
+    pub fn resolve(options: &RunOptions) -> Result<Option<Self>> {
+        let token = match (&options.web_token, &options.web_token_file) {
             (Some(_), Some(_)) => {
                 return Err(Error::usage("--web-token and --web-token-file both name the token").remedy("give one"));
             }
@@ -34,7 +34,7 @@ impl WebConfig {
             (None, Some(path)) => Some(Token::read(path)?),
             (None, None) => None,
         };
-        let Some(written) = &settings.web else {
+        let Some(written) = &options.web else {
             return match token {
                 None => Ok(None),
                 Some(_) => Err(Error::usage("a token is given, but no page is served")
@@ -118,32 +118,32 @@ impl fmt::Debug for Token {
 mod tests {
     use super::*;
 
-    fn settings(web: &str, token: Option<&str>) -> Settings {
-        Settings { web: Some(web.into()), web_token: token.map(Into::into), ..Default::default() }
+    fn options(web: &str, token: Option<&str>) -> RunOptions {
+        RunOptions { web: Some(web.into()), web_token: token.map(Into::into), ..Default::default() }
     }
 
     #[test]
     fn off_loopback_a_token_is_needed() {
         for written in ["127.0.0.1:8080", "[::1]:0", "localhost:80", "127.9.9.9:1"] {
-            assert!(WebConfig::resolve(&settings(written, None)).unwrap().is_some(), "{written}");
+            assert!(WebConfig::resolve(&options(written, None)).unwrap().is_some(), "{written}");
         }
         for written in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80"] {
-            let error = WebConfig::resolve(&settings(written, None)).unwrap_err();
+            let error = WebConfig::resolve(&options(written, None)).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains("--web-token-file"), "{error}");
-            assert!(WebConfig::resolve(&settings(written, Some("a-long-secret"))).unwrap().is_some());
+            assert!(WebConfig::resolve(&options(written, Some("a-long-secret"))).unwrap().is_some());
         }
     }
 
     #[test]
     fn nonsense_is_refused() {
         for written in ["", "8080", "127.0.0.1", "localhost:99999", "http://127.0.0.1:80"] {
-            assert_eq!(WebConfig::resolve(&settings(written, None)).unwrap_err().exit_code(), 2, "{written}");
+            assert_eq!(WebConfig::resolve(&options(written, None)).unwrap_err().exit_code(), 2, "{written}");
         }
-        let short = WebConfig::resolve(&settings("127.0.0.1:0", Some("geheim"))).unwrap_err().to_string();
+        let short = WebConfig::resolve(&options("127.0.0.1:0", Some("geheim"))).unwrap_err().to_string();
         assert!(short.contains("openssl") && !short.contains("geheim"), "{short}");
-        let alone = Settings { web_token: Some("a-long-secret".into()), ..Default::default() };
+        let alone = RunOptions { web_token: Some("a-long-secret".into()), ..Default::default() };
         assert!(WebConfig::resolve(&alone).is_err());
-        assert_eq!(WebConfig::resolve(&Settings::default()).unwrap(), None);
+        assert_eq!(WebConfig::resolve(&RunOptions::default()).unwrap(), None);
     }
 
     #[test]

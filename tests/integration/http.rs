@@ -10,7 +10,7 @@ use crate::camera::Watch;
 
 /// The server of a run.
 #[derive(Clone, Copy)]
-pub struct AppState {
+pub struct Site {
     pub port: u16,
 }
 
@@ -42,7 +42,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
-impl AppState {
+impl Site {
     /// Where the run's log says that it is.
     pub fn of(watch: &mut Watch) -> Self {
         let said = |fields: &Value| fields["message"].as_str().is_some_and(|text| text.starts_with("page at "));
@@ -85,7 +85,7 @@ impl AppState {
     }
 
     /// Asks until an answer is as wanted.
-    pub fn until<T>(self, what: &str, ask: impl Fn(AppState) -> T, wanted: impl Fn(&T) -> bool) -> T {
+    pub fn until<T>(self, what: &str, ask: impl Fn(Site) -> T, wanted: impl Fn(&T) -> bool) -> T {
         let began = Instant::now();
         loop {
             let answer = ask(self);
@@ -213,7 +213,12 @@ impl Metrics {
         let mut samples = Vec::new();
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Some(comment) = line.strip_prefix("# ") {
-                assert!(comment.starts_with("HELP livelabel_") || comment.starts_with("TYPE livelabel_"), "{line}");
+                assert!(
+                    ["HELP livelabel_", "TYPE livelabel_", "HELP process_", "TYPE process_"]
+                        .iter()
+                        .any(|known| comment.starts_with(known)),
+                    "{line}"
+                );
                 continue;
             }
             let name_end = line.find(['{', ' ']).expect("a name");

@@ -4,12 +4,12 @@ use std::process::Command;
 
 use crate::camera::{Watch, running};
 use crate::footage::{colours, project};
-use crate::http::AppState;
+use crate::http::Site;
 use crate::program::{Program, text};
 
 /// Has the page looked at by `tests/page/page.mjs`: the picture moves, no error, no request to elsewhere, every control has
 /// a name, every text can be read, nothing sticks out.
-fn look(site: &AppState, arguments: &[&str]) {
+fn look(site: &Site, arguments: &[&str]) {
     let script = project().join("tests/page/page.mjs");
     let looked = Command::new("node")
         .args([text(&script), &format!("http://127.0.0.1:{}/", site.port)])
@@ -25,7 +25,7 @@ fn one_camera_is_shown_large_with_its_label() {
     let program = Program::new();
     let web = ["--web", "127.0.0.1:0", "--name", "door <b>&amp;</b> 🍳", "--action", "red"];
     let mut watch = Watch::start(&program, &["test://?size=640x360&rate=15"], &web);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     watch.until("running", running);
     look(&site, &[]);
     watch.stop("INT");
@@ -35,7 +35,7 @@ fn one_camera_is_shown_large_with_its_label() {
 fn several_are_a_wall_of_which_one_is_enlarged() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x180&rate=10"; 4], &["--web", "127.0.0.1:0"]);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     watch.until("running", running);
     look(&site, &[]);
     watch.stop("INT");
@@ -48,7 +48,7 @@ fn a_finished_run_is_played() {
     program.run(&clip, &["--window", "3"]).succeeded();
     let given = ["--log-format", "json", "view", "clip.timeline.json", "--web", "127.0.0.1:0"];
     let mut watch = Watch::spawn(program.command(&given));
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     look(&site, &[]);
     watch.stop("INT");
 }

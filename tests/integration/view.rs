@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::camera::Watch;
 use crate::footage::{colours, small};
-use crate::http::AppState;
+use crate::http::Site;
 use crate::program::{Program, ffmpeg, rgb, text, times};
 
 /// Serves a run at a port of its own.
-fn view(program: &Program, arguments: &[&str]) -> (Watch, AppState) {
+fn view(program: &Program, arguments: &[&str]) -> (Watch, Site) {
     let given = ["--log-format", "json", "view", "clip.timeline.json", "--web", "127.0.0.1:0"];
     let mut watch = Watch::spawn(program.command(&[&given[..], arguments].concat()));
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     (watch, site)
 }
 

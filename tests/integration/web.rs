@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::camera::{Camera, Watch, files, records, summary};
 use crate::footage::{colours, small};
-use crate::http::AppState;
+use crate::http::Site;
 use crate::program::{Program, text};
 use crate::tiny;
 use crate::window::Screen;
@@ -16,7 +16,7 @@ use crate::window::Screen;
 const ODD: &str = "Tür \"A\"\\ /1 ../🍳";
 const WEB: [&str; 2] = ["--web", "127.0.0.1:0"];
 
-fn is_running(site: AppState, name: &str) {
+fn is_running(site: Site, name: &str) {
     site.until("running", |site| site.stream(name), |stream| stream["state"] == "running");
 }
 
@@ -41,7 +41,7 @@ fn pictures_move_and_are_those_of_the_recording() {
             command.env("DISPLAY", &screen.name);
             command
         });
-        let site = AppState::of(&mut watch);
+        let site = Site::of(&mut watch);
         is_running(site, "test");
         let mut feed = site.pictures("/pictures");
         let pictures: Vec<_> = (0..10).map(|_| feed.next()).collect();
@@ -76,7 +76,7 @@ fn labels_and_timeline_on_the_page_are_those_of_the_journal() {
     let clip = colours(program.folder.path(), "clip.h264", &seconds, &["-c:v", "libx264", "-g", "25"]);
     let camera = Camera::start(&[text(&clip)]);
     let mut watch = Watch::start(&program, &[&camera.url], &[&["--name", "door", "--window", "3"], &WEB[..]].concat());
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     let mut events = site.events();
     for label in ["red", "green", "blue", "red"] {
         let told = events.until(label, |stream| stream["label"] == label);
@@ -123,7 +123,7 @@ fn metrics_and_health_tell_what_became_of_an_oddly_named_camera() {
     let port = camera.port;
     let given = [&["--name", ODD, "--segment", "1h"], &WEB[..]].concat();
     let mut watch = Watch::start(&program, &[&camera.url], &given);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     is_running(site, ODD);
     assert_eq!((site.get("/healthz").status, site.get("/healthz").text().as_str()), (200, "ok\n"));
     let path = percent_encoding::utf8_percent_encode(ODD, percent_encoding::NON_ALPHANUMERIC);
@@ -184,7 +184,7 @@ fn a_frozen_camera_is_told_at_once() {
     let program = Program::new();
     let camera = Camera::start(&[]);
     let mut watch = Watch::start(&program, &[&camera.url], &WEB);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     let mut events = site.events();
     events.until("running", |stream| stream["state"] == "running" && stream["frames_per_second"].as_f64() > Some(5.0));
     camera.signal("STOP");
@@ -203,10 +203,10 @@ fn slow_clients_slow_nothing_and_one_that_never_reads_is_dropped() {
     let program = Program::new();
     let given = [&["--stride", "auto"], &WEB[..]].concat();
     let mut watch = Watch::start(&program, &["test://?size=640x480&rate=15"], &given);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     is_running(site, "test");
     let slow: Vec<_> = (0..50).map(|_| site.open("/pictures")).collect();
-    let watchers = |site: AppState| site.metrics().get("livelabel_viewers", &[("stream", "test")]);
+    let watchers = |site: Site| site.metrics().get("livelabel_viewers", &[("stream", "test")]);
     site.until("50 watch", watchers, |&count| count == 50.0);
     let reading = std::thread::spawn(move || {
         let mut slow = slow;
@@ -234,7 +234,7 @@ fn slow_clients_slow_nothing_and_one_that_never_reads_is_dropped() {
 fn two_hundred_connections_meet_a_bound() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=10"], &WEB);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     is_running(site, "test");
     let mut all: Vec<_> = (0..200).map(|_| site.connect()).collect();
     let mut refused = 0;
@@ -265,7 +265,7 @@ fn two_hundred_connections_meet_a_bound() {
 fn hostile_requests_are_refused() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=5"], &WEB);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     is_running(site, "test");
     let mut slow = site.connect();
     slow.write_all(b"GET / HTTP/1.1\r\nHost: local").unwrap();
@@ -321,7 +321,7 @@ fn a_token_lets_in_who_knows_it() {
     std::fs::write(program.path("token"), "s3cret-t0ken\n").unwrap();
     let given = ["--web", "0.0.0.0:0", "--web-token-file", "token", "--name", "door"];
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=5"], &given);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     let ask = |path: &str, more: &str| site.send(&format!("GET {path} HTTP/1.0{more}"));
     for path in ["/", "/api/streams", "/healthz", "/metrics", "/pictures", "/api/events", "/nothing"] {
         for more in [
@@ -383,7 +383,7 @@ fn a_clip_is_on_the_page_until_the_run_ends() {
     let clip = small(program.folder.path(), "a \"clip\".mp4", 120);
     let given = [&["test://?size=320x240&rate=5"], &WEB[..]].concat();
     let mut watch = Watch::start(&program, &[text(&clip)], &given);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     let name = "a \"clip\".mp4";
     let told = site.until("ended", |site| site.stream(name), |stream| stream["state"] == "ended");
     assert_eq!(
@@ -422,7 +422,7 @@ fn a_clip_is_on_the_page_until_the_run_ends() {
 fn other_sites_cannot_embed_its_pictures_and_a_request_names_one_host() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=10"], &WEB);
-    let site = AppState::of(&mut watch);
+    let site = Site::of(&mut watch);
     is_running(site, "test");
     for path in ["/", "/streams/test/snapshot.jpg", "/api/status", "/absent"] {
         assert_eq!(site.get(path).header("cross-origin-resource-policy"), Some("same-origin"), "{path}");

@@ -1,0 +1,108 @@
+//! What the program takes, as a JSON Schema and as pages of the documentation. All of it is made from the options
+//! themselves.
+
+use std::fmt::Write as _;
+
+use clap::{Command, CommandFactory};
+use schemars::schema_for;
+use serde_json::Value;
+
+use crate::cli::Cli;
+use crate::options::{RunOptions, StreamOptions};
+
+/// The JSON Schema of a pipeline file.
+pub fn schema() -> Value {
+    let mut schema = schema_for!(RunOptions).to_value();
+    let streams = schema_for!(StreamOptions).to_value();
+    for part in ["properties", "$defs"] {
+        let Some(own) = streams[part].as_object() else { continue };
+        if schema[part].is_null() {
+            schema[part] = Value::Object(serde_json::Map::new());
+        }
+        if let Some(all) = schema[part].as_object_mut() {
+            all.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+    }
+    schema["title"] = "A pipeline file of livelabel".into();
+    schema["description"] =
+        "Options of a run. Flags win over them; a [[stream]] wins over what stands above it.".into();
+    schema
+}
+
+/// `docs/configuration.md`: every key of a pipeline file.
+pub fn configuration() -> String {
+    let mut page = String::from(
+        "# Configuration\n\nEvery option of `livelabel run` is a flag and a key of a pipeline file. A flag wins over the \
+         file. `livelabel config schema` prints the JSON Schema of such a file. This page is generated from the program.\n\n\
+         ```toml\naction = \"drinking\"\nthreshold = 0.6\noutput_dir = \"results\"\n\n[[stream]]\ninput = \
+         [\"rtsp://CAMERA/PATH\"]\nname = \"door\"\n```\n",
+    );
+    let command = Cli::command();
+    let Some(run) = command.find_subcommand("run") else { return page };
+    let parts = [
+        ("For each stream", "These keys may stand at the top of a file, and in a `[[stream]]`.", StreamOptions::KEYS),
+        ("For the whole run", "These keys stand at the top of a file only.", RunOptions::KEYS),
+    ];
+    for (title, about, keys) in parts {
+        let _ = write!(page, "\n## {title}\n\n{about}\n\n| key | flag | meaning |\n|---|---|---|\n");
+        for argument in run.get_arguments().filter(|argument| keys.contains(&argument.get_id().as_str())) {
+            let flag = argument.get_long().map_or("`INPUT...`".into(), |long| format!("`--{long}`"));
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|");
+            let _ = writeln!(page, "| `{}` | {flag} | {help} |", argument.get_id());
+        }
+    }
+    page
+}
+
+/// `docs/cli.md`: the help of every command.
+pub fn commands() -> String {
+    let mut page = String::from(
+        "# Command line\n\nThe help of every command, as `--help` prints it. This page is generated from the program. \
+         [configuration.md](configuration.md) has the options of `run` with their keys in pipeline files.\n",
+    );
+    let mut command = Cli::command();
+    command.build();
+    describe(&mut page, command);
+    page
+}
+
+fn describe(page: &mut String, mut command: Command) {
+    let help = command.render_long_help().to_string();
+    let name = command.get_bin_name().unwrap_or("livelabel").to_string();
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    let _ = write!(page, "\n## {name}\n\n```\n{}\n```\n", lines.join("\n").trim_end());
+    for subcommand in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        describe(page, subcommand.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compares a page with its file, or writes the file where `LIVELABEL_WRITE_DOCS` is set.
+    fn is_current(name: &str, page: &str) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+        if std::env::var_os("LIVELABEL_WRITE_DOCS").is_some() {
+            std::fs::write(&path, page).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(there == page, "docs/{name} is stale: LIVELABEL_WRITE_DOCS=1 cargo test --release --lib reference");
+    }
+
+    #[test]
+    fn the_pages_are_those_of_the_program() {
+        is_current("configuration.md", &configuration());
+        is_current("cli.md", &commands());
+    }
+
+    #[test]
+    fn the_schema_knows_every_key() {
+        let schema = schema();
+        for key in StreamOptions::KEYS.iter().chain(RunOptions::KEYS) {
+            assert!(schema["properties"][key]["description"].is_string(), "{key} {:#}", schema["properties"][key]);
+        }
+        assert_eq!(schema["additionalProperties"], false);
+        assert!(schema["$defs"]["StreamOptions"]["properties"]["window"].is_object(), "{schema:#}");
+    }
+}
