@@ -67,7 +67,9 @@ def balance(frames):
 
 
 def timeline(path, code):
-    """A timeline that can be read and agrees with itself. Returns faults, and how many frames are in it."""
+    """A timeline that can be read and agrees with itself, and with the exit code where one is given.
+
+    Returns faults, and how many frames are in it."""
     try:
         told = strict(path.read_text())
         faults = balance(told["frames"])
@@ -91,7 +93,7 @@ def timeline(path, code):
                 faults.append(f"an interval cannot be: {json.dumps(interval)}")
         if any(a["end"] > b["start"] for a, b in zip(told["intervals"], told["intervals"][1:])):
             faults.append("intervals overlap")
-        if told["complete"] != (code == 0):
+        if code is not None and told["complete"] != (code == 0):
             faults.append(f"complete is {told['complete']} with exit code {code}")
         return faults, labelled
     except (OSError, ValueError, KeyError, TypeError, IndexError) as cause:
@@ -103,7 +105,7 @@ def packets(path):
     entries = ["-count_packets", "-select_streams", "v", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"]
     found = subprocess.run(["ffprobe", "-v", "error", *entries, path], capture_output=True, text=True, timeout=120)
     number = found.stdout.strip().strip(",").split("\n")[0]
-    return (int(number) if number.isdigit() else 0), found.stderr.strip()
+    return (int(number) if number.isdigit() else 0), found.stderr.strip().split("\n")[0]
 
 
 def video(path, frames=None):
@@ -144,6 +146,8 @@ def outputs(folder, code, videos_complete=True):
             faults += subtitles(path)
         elif path.suffix in (".png", ".svg"):
             faults += plot(path)
+    if code == 0 and labelled == 0:
+        faults.append("exit code 0 and not one picture")
     if code == 2 and results:
         faults.append(f"refused, yet leaves {results[0].name}")
     return faults

@@ -1,7 +1,6 @@
 """Signals at random moments: what was found so far is complete after one that asks, and can be read after one that kills."""
 import signal
 
-
 import judge
 from outcome import Outcome
 
@@ -71,20 +70,22 @@ def attack(lab, number):
     random = lab.random("kills", number)
     which = SIGNALS[number % len(SIGNALS)]
     name = list(RUNS)[number // len(SIGNALS) % len(RUNS)]
-    # As soon as can be, while it starts, and in its midst.
-    delay = random.choice((random.uniform(0, 0.3), random.uniform(0.3, 1.5), random.uniform(1.5, 5)))
+    # From its start, or from the moment at which its first file is there.
+    delay, begun = random.choice(((random.uniform(0, 1.5), False), (random.uniform(0, 0.5), True), (random.uniform(0.5, 4), True)))
     twice = which != signal.SIGKILL and random.random() < 0.2
     folder = lab.folder("kills", number)
     (folder / "long.mp4").symlink_to(lab.footage)
     run = RUNS[name]
     running = lab.program.spawn(["run", *run], folder)
+    while begun and len(list(folder.iterdir())) < 2 and not running.wait(0.01):
+        pass
     running.wait(delay)
     running.signal(which)
     if twice:
         running.wait(0.6 + random.random())
         running.signal(which)
     finished = running.finish(CLOSING_S)
-    told = f"{name}: {which.name}{' twice' if twice else ''} after {delay:.2f} s"
+    told = f"{name}: {which.name}{' twice' if twice else ''} {delay:.2f} s after {'its first file' if begun else 'the start'}"
     if which == signal.SIGKILL:
         faults = [] if finished.code in (0, -signal.SIGKILL) else judge.ended(finished, lab.program.limits)
         return Outcome(told, finished.code, faults + killed(lab, folder, run), finished)

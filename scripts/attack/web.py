@@ -14,6 +14,7 @@ CASES = 430
 JOBS = 1
 TOKEN = "attack-0123456789abcdef"
 WAYS = ("unread", "byte by byte", "silent", "left early", "crowd", "half closed")
+LOCAL = re.compile(rb"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.I)
 server = {}
 
 
@@ -83,8 +84,14 @@ def end(lab):
     return [fault for one in server.values() for fault in one.stop()]
 
 
-def answered(served, answer, busy=False):
-    """An answer is HTTP, none of the server's faults, and nothing but a refusal without the token."""
+def foreign(data):
+    """Whether a request asks for another name than this machine's."""
+    hosts = re.findall(rb"\r\nhost:([^\r\n]*)", data[:40_000], re.I) + re.findall(rb"\AGET http://([^/ ]*)", data)
+    return any(not LOCAL.fullmatch(host.strip()) for host in hosts)
+
+
+def answered(served, answer, busy=False, elsewhere=False):
+    """An answer is HTTP, none of the server's faults, and a refusal without the token or by another name."""
     if not answer:
         return []
     status = re.match(rb"HTTP/1\.[01] (\d{3}) ", answer)
@@ -95,6 +102,8 @@ def answered(served, answer, busy=False):
         return [f"answers {code}"]
     if served.token and code < 400 and code != 100:
         return [f"answers {code} without the token"]
+    if elsewhere and code < 400:
+        return [f"answers {code} by another name"]
     return []
 
 
@@ -156,6 +165,6 @@ def attack(lab, number):
         faults, done = sent(served, random, WAYS[number // 9 % len(WAYS)])
     else:
         data, done = requests.KINDS[number % len(requests.KINDS)](random)
-        faults = answered(served, served.exchange(data, 0.6))
+        faults = answered(served, served.exchange(data, 0.6), elsewhere=foreign(data))
     faults += served.faults()
     return Outcome(f"{name}: {done}", None, faults)
