@@ -10,7 +10,7 @@ from trap import Trap, head
 HTTP, RTSP = 35, 21
 CASES = HTTP + RTSP
 # Longer than a camera is waited for, so that it is called again.
-WATCHED_S = 14
+WATCHED_S = 12
 PASSWORD = "attack-hunter2"
 
 

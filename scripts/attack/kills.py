@@ -18,6 +18,13 @@ RUNS = {
 }
 
 
+def begun(folder, since):
+    """Whether the moment has come that a delay is counted from."""
+    files = [path for path in folder.iterdir() if not path.is_symlink()]
+    videos = [path for path in files if path.suffix in (".mkv", ".avi")]
+    return {"the start": True, "its first file": bool(files), "its video": bool(videos)}[since]
+
+
 def journal(path):
     """Every line but the last is whole, and the first tells the settings."""
     lines = path.read_text(errors="replace").split("\n")
@@ -70,14 +77,16 @@ def attack(lab, number):
     random = lab.random("kills", number)
     which = SIGNALS[number % len(SIGNALS)]
     name = list(RUNS)[number // len(SIGNALS) % len(RUNS)]
-    # From its start, or from the moment at which its first file is there.
-    delay, begun = random.choice(((random.uniform(0, 1.5), False), (random.uniform(0, 0.5), True), (random.uniform(0.5, 4), True)))
+    # From its start, or from the moment at which its first file or its video is there.
+    moments = (("the start", 1.5), ("its first file", 0.5), ("its video", 0.1), ("its video", 4))
+    since, longest = random.choice(moments)
+    delay = random.uniform(0, longest)
     twice = which != signal.SIGKILL and random.random() < 0.2
     folder = lab.folder("kills", number)
     (folder / "long.mp4").symlink_to(lab.footage)
     run = RUNS[name]
     running = lab.program.spawn(["run", *run], folder)
-    while begun and len(list(folder.iterdir())) < 2 and not running.wait(0.01):
+    while not begun(folder, since) and not running.wait(0.005):
         pass
     running.wait(delay)
     running.signal(which)
@@ -85,7 +94,7 @@ def attack(lab, number):
         running.wait(0.6 + random.random())
         running.signal(which)
     finished = running.finish(CLOSING_S)
-    told = f"{name}: {which.name}{' twice' if twice else ''} {delay:.2f} s after {'its first file' if begun else 'the start'}"
+    told = f"{name}: {which.name}{' twice' if twice else ''} {delay:.2f} s after {since}"
     if which == signal.SIGKILL:
         faults = [] if finished.code in (0, -signal.SIGKILL) else judge.ended(finished, lab.program.limits)
         return Outcome(told, finished.code, faults + killed(lab, folder, run), finished)

@@ -50,6 +50,14 @@ class Program:
         return self.spawn(arguments, folder, **more).finish()
 
 
+def started(prepare):
+    """In the child: signals mean what they mean at a terminal, also where the attack itself runs in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    if prepare:
+        prepare()
+
+
 class Running:
     """A process, its peak memory, and its output in files, so that a full pipe never holds it up."""
 
@@ -67,7 +75,7 @@ class Running:
             stdout=self.out,
             stderr=self.err,
             start_new_session=True,
-            preexec_fn=prepare,
+            preexec_fn=lambda: started(prepare),
         )
         self.ended = ""
         self.usage = None
