@@ -96,7 +96,7 @@ TARGETS = ["pipe", "socket", "folder", "loop", "dangling link", "link", "hard li
 FLAGS = {"--output": "avi", "--timeline": "json", "--plot": "png", "--subtitles": "vtt", "--events": "jsonl"}
 SETTINGS = {"--model": "", "--pipeline": "", "--web-token-file": "--web 127.0.0.1:0", "--mqtt-password-file": "--mqtt mqtt://127.0.0.1:1 --mqtt-user-env HOME"}
 LIMITS = [
-    (resource.RLIMIT_FSIZE, size, f"no file over {size} bytes") for size in (1000, 3000, 30_000, 100_000)
+    (resource.RLIMIT_FSIZE, size, f"no file over {size} bytes") for size in (1200, 3000, 30_000, 100_000)
 ] + [(resource.RLIMIT_NOFILE, count, f"{count} files open at most") for count in (4, 8, 12, 16, 20, 24, 32, 40, 64)] + [
     (resource.RLIMIT_AS, mib << 20, f"{mib} MiB of addresses") for mib in (100, 400, 700)
 ]  # fmt: skip
