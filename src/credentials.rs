@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::bounded;
 use crate::error::{Error, Result};
+
+/// In bytes.
+const LONGEST_PASSWORD: usize = 4096;
 
 /// A user's name and password.
 #[derive(Clone, Default, PartialEq)]
@@ -50,7 +54,7 @@ fn variable(name: Option<&str>) -> Result<Option<String>> {
 }
 
 fn password(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).map_err(|cause| {
+    let text = bounded::text(path, LONGEST_PASSWORD).map_err(|cause| {
         Error::usage(format!("{}: the password cannot be read", path.display()))
             .because(cause)
             .remedy("check the file and its permissions")

@@ -9,6 +9,7 @@ mod address;
 pub mod analyzer;
 mod backoff;
 pub mod bench;
+mod bounded;
 pub mod cameras;
 pub mod cli;
 pub mod config;

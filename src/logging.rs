@@ -14,7 +14,7 @@ use crate::printable;
 /// Overrides which messages are shown, in tracing's syntax.
 const VARIABLE: &str = "LIVELABEL_LOG";
 /// What these tell of their inner lives is not for users; their failures reach them as errors.
-const DEFAULT: &str = "info,ort=error,rumqttc=off";
+const DEFAULT: &str = "info,ort=off,rumqttc=off";
 
 /// What these tell in detail holds addresses and headers with credentials, so that nobody can ask for it.
 const SECRETIVE: [&str; 4] = ["ureq", "ureq_proto", "hyper", "rustls"];

@@ -6,8 +6,12 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
+use crate::bounded;
 use crate::error::{Error, Result};
 use crate::options::{RunOptions, StreamOptions};
+
+/// Most bytes of a pipeline file: five hundred cameras with every key take a tenth of it.
+const LARGEST_FILE: usize = 4 << 20;
 
 /// Options as they are written, each left open where it is not.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +31,7 @@ impl Settings {
     pub fn read(pipeline: &str) -> Result<Self> {
         let path = Path::new(pipeline);
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(path).map_err(|cause| {
+            let text = bounded::text(path, LARGEST_FILE).map_err(|cause| {
                 Error::usage(format!("pipeline {pipeline}: cannot be read")).because(cause).remedy("check the name")
             })?;
             return Ok(Self { origin: Some(path.to_path_buf()), ..Self::parse(&text, pipeline)? });

@@ -27,6 +27,12 @@ pub const LONGEST_WINDOW: usize = 1_000_000;
 const SIZES: std::ops::RangeInclusive<usize> = 1..=2048;
 /// The most pictures that a file may fix for each run.
 const LARGEST_BATCH: i64 = 256;
+/// Bytes of a file, which protobuf bounds too.
+const LARGEST_FILE: u64 = 2 << 30;
+/// Nodes, those in branches and functions included: large classifiers have a few thousand.
+const MOST_NODES: usize = 10_000;
+/// Versions of operator sets; the newest is under 30.
+const LATEST_OPSET: i64 = 100;
 /// Operator sets that ONNX Runtime carries itself.
 const KNOWN_DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 
@@ -103,7 +109,7 @@ impl Model {
     /// operators of others, all metadata, and inputs and outputs that fit the metadata.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
-        let bytes = Bytes::from(fs::read(path).map_err(|cause| {
+        let bytes = Bytes::from(read(path).map_err(|cause| {
             Error::input(format!("model {origin}: cannot be read"))
                 .because(cause)
                 .remedy("run scripts/setup to build the shipped model, or name another with --model")
@@ -199,6 +205,16 @@ impl Model {
     }
 }
 
+/// A pipe could keep the run waiting for ever, and a device never ends.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let file = fs::metadata(path)?;
+    match file.is_file() {
+        true if file.len() <= LARGEST_FILE => fs::read(path),
+        true => Err(std::io::Error::other(format!("it has more than {} MiB", LARGEST_FILE >> 20))),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
+}
+
 /// In hexadecimal.
 fn checksum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -213,6 +229,17 @@ fn check_self_contained(proto: &ModelProto, origin: &str) -> Result<()> {
         return Err(not_onnx(origin));
     }
     let contents = Contents::of(proto);
+    if contents.nodes.len() > MOST_NODES {
+        return Err(Error::input(format!(
+            "model {origin}: has {} nodes, and at most {MOST_NODES} are taken",
+            contents.nodes.len()
+        ))
+        .remedy("simplify the network before it is exported"));
+    }
+    if let Some(opset) = proto.opset_import.iter().find(|opset| !(1..=LATEST_OPSET).contains(&opset.version)) {
+        return Err(Error::input(format!("model {origin}: names version {} of operators", opset.version))
+            .remedy("export it again"));
+    }
     if let Some(tensor) = contents.tensors.iter().find(|tensor| tensor.data_location == EXTERNAL) {
         return Err(Error::input(format!("model {origin}: its tensor {} is in another file", tensor.name))
             .remedy("save the model as one file, without external data"));

@@ -46,6 +46,8 @@ pub struct Session {
     arithmetic: String,
     size: usize,
     output: Output,
+    /// The model's name.
+    model: String,
     /// Numbers that the network gives for each picture.
     width: usize,
     watchdog: Arc<Watchdog>,
@@ -117,6 +119,7 @@ impl Session {
             size: model.input.size,
             output: model.output,
             width: model.width,
+            model: model.name.clone(),
             watchdog: Arc::clone(watchdog),
         };
         session.warm_up().map_err(|error| match device {
@@ -140,6 +143,7 @@ impl Session {
             networks,
             sizes: self.sizes.clone(),
             arithmetic: self.arithmetic.clone(),
+            model: self.model.clone(),
             watchdog: Arc::clone(&self.watchdog),
             ..*self
         }))
@@ -222,7 +226,7 @@ impl Session {
         network.put(tensors, piece.size)?;
         let before = rows.len();
         network.run(tensors.len(), output, rows, &watchdog)?;
-        if output == Output::Probabilities { check_probabilities(&rows[before..]) } else { Ok(()) }
+        if output == Output::Probabilities { check_probabilities(&rows[before..], &self.model) } else { Ok(()) }
     }
 
     fn network(&mut self, size: usize) -> Result<&mut Box<dyn Backend>> {

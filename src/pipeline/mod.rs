@@ -29,6 +29,7 @@ use crate::labels::labeler::Labeler;
 use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
+use crate::printable;
 use crate::report::summary::Gaps;
 pub use context::StreamContext;
 pub use outcome::Outcome;
@@ -105,7 +106,10 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
     let interrupted = !live && shutdown.requested() && matches!(end, End::Stopped);
     let error = match (presented, end) {
         (Err(error), _) | (Ok(()), End::Failed(error)) => Some(error),
-        (Ok(()), End::Complete) => decode_errors.and_then(|decode_errors| decode_errors.verdict(&job.input)),
+        (Ok(()), End::Complete) => {
+            let errors = decode_errors.and_then(|decode_errors| decode_errors.verdict(&job.input));
+            errors.or_else(|| (progress.counters.counts().decoded == 0).then(|| no_frames(&job.input)))
+        }
         (Ok(()), End::Stopped) => None,
     };
     let status = progress.status();
@@ -153,6 +157,11 @@ fn labeler(context: &StreamContext) -> Labeler {
     let threshold = options.threshold.unwrap_or(model.threshold);
     let smoothing = Smoothing::new(options.window.unwrap_or(model.window), model.labels.len());
     Labeler::new(smoothing, Decider::new(action, threshold, options.hysteresis))
+}
+
+fn no_frames(input: &std::path::Path) -> Error {
+    Error::failed(format!("{}: not one frame could be decoded", printable::path(input)))
+        .remedy("copy or record the clip again")
 }
 
 /// Frames of a clip that wait for their answers: a batch for each worker, and one that is being filled; and those between

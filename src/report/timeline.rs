@@ -40,19 +40,20 @@ const RESERVED: [&str; 19] = [
     "confidences",
 ];
 
-/// The key under which a label's frames stand.
+/// The key under which a label's frames stand. No two labels share one.
 pub fn key(label: &str) -> String {
-    if RESERVED.contains(&label) { format!("label:{label}") } else { label.to_string() }
+    if RESERVED.contains(&label) || label.starts_with("label:") { format!("label:{label}") } else { label.to_string() }
 }
 
-/// Writes the timeline from the journal, beside its place and renamed.
+/// Writes the timeline from the journal and the run's `end`, for which the journal may have had no room, beside its place
+/// and renamed.
 ///
 /// # Errors
 /// Failed, where the journal cannot be read or the timeline not be written.
-pub fn write(journal: &Path, output: &Path) -> Result<()> {
+pub fn write(journal: &Path, end: &Record, output: &Path) -> Result<()> {
     replace(output, |part| {
         let file = File::create(part).map_err(|cause| unwritable(part, cause))?;
-        Writer { out: BufWriter::new(file), path: part, first: true }.timeline(journal)
+        Writer { out: BufWriter::new(file), path: part, first: true }.timeline(journal, end)
     })
 }
 
@@ -65,6 +66,17 @@ struct Ending {
     reconnects: u64,
     auto_stride: Option<AutoStride>,
     complete: bool,
+}
+
+impl Ending {
+    fn of(end: &Record) -> Self {
+        match end.clone() {
+            Record::End { frames, wall_s, frames_per_second, reconnects, auto_stride, complete } => {
+                Self { frames, wall_s, frames_per_second, reconnects, auto_stride, complete }
+            }
+            _ => Self::default(),
+        }
+    }
 }
 
 /// The numbers of the lists before those of the labels.
@@ -81,8 +93,9 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn timeline(mut self, journal: &Path) -> Result<()> {
-        let (header, ending, mut lists) = collect(journal, self.path)?;
+    fn timeline(mut self, journal: &Path, end: &Record) -> Result<()> {
+        let ending = Ending::of(end);
+        let (header, mut lists) = collect(journal, self.path)?;
         let labels = header.model.labels.clone();
         self.raw("{")?;
         self.entry("schema", &SCHEMA)?;
@@ -139,8 +152,8 @@ fn fields(header: &Header) -> Result<BTreeMap<String, serde_json::Value>> {
     Ok(value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// Reads the journal at `path`: its first and last record, and all lists of the timeline at `output`.
-fn collect(path: &Path, output: &Path) -> Result<(Header, Ending, Lists)> {
+/// Reads the journal at `path`: its first record, and all lists of the timeline at `output`.
+fn collect(path: &Path, output: &Path) -> Result<(Header, Lists)> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let full = |cause| unwritable(output, cause);
     let mut records = journal::read(path)?;
@@ -150,7 +163,6 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, Ending, Lists)> {
     };
     let places: BTreeMap<&str, usize> = header.model.labels.iter().map(String::as_str).zip(FIRST_LABEL..).collect();
     let mut lists = Lists::new(folder, FIRST_LABEL + header.model.labels.len()).map_err(full)?;
-    let mut ending = Ending::default();
     for record in records {
         match record? {
             Record::Frame { ms, label, confidence, smoothed } => {
@@ -164,13 +176,10 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, Ending, Lists)> {
             Record::Gap { start, end, .. } => {
                 lists.push(GAPS, &json!({"start": start, "end": end}).to_string()).map_err(full)?;
             }
-            Record::End { frames, wall_s, frames_per_second, reconnects, auto_stride, complete } => {
-                ending = Ending { frames, wall_s, frames_per_second, reconnects, auto_stride, complete };
-            }
-            Record::Start(_) | Record::Lost { .. } => {}
+            Record::Start(_) | Record::Lost { .. } | Record::End { .. } => {}
         }
     }
-    Ok((header, ending, lists))
+    Ok((header, lists))
 }
 
 #[cfg(test)]
@@ -182,7 +191,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (journal, output) = (folder.path().join("a.jsonl"), folder.path().join("a.json"));
         journal::write_sample(&journal);
-        write(&journal, &output).unwrap();
+        let end = journal::sample().pop().unwrap();
+        write(&journal, &end, &output).unwrap();
         let timeline: serde_json::Value = serde_json::from_slice(&std::fs::read(&output).unwrap()).unwrap();
         assert_eq!(timeline["schema"], SCHEMA);
         assert_eq!(timeline["cooking"], json!([[0.0, 0.75]]));
@@ -202,6 +212,7 @@ mod tests {
     #[test]
     fn a_label_never_hides_a_key() {
         assert_eq!(key("frames"), "label:frames");
+        assert_eq!(key("label:frames"), "label:label:frames");
         assert_eq!(key("drinking"), "drinking");
     }
 }

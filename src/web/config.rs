@@ -7,11 +7,14 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::bounded;
 use crate::error::{Error, Result};
 use crate::options::RunOptions;
 
 /// In characters. What is shorter is guessed too soon.
 const SHORTEST_TOKEN: usize = 8;
+/// In bytes.
+const LONGEST_TOKEN: usize = 4096;
 
 /// Where the page is served, and who is let in.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +80,7 @@ impl Token {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|cause| {
+        let text = bounded::text(path, LONGEST_TOKEN).map_err(|cause| {
             Error::usage(format!("{}: the web token cannot be read", path.display()))
                 .because(cause)
                 .remedy("check the file and its permissions")

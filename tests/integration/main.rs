@@ -15,6 +15,7 @@ mod labels;
 mod limits;
 mod live;
 mod model;
+mod odd_files;
 mod page;
 mod program;
 mod receiver;

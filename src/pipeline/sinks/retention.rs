@@ -1,6 +1,6 @@
 //! Keeps a camera's files within an age or a size: the oldest of its own go, no other file is touched.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -65,17 +65,21 @@ struct Retention {
     stem: String,
     keep: Keep,
     jumps: Jumps,
+    /// The camera's files, and since when there has been each that was not there before the run. A disk may have another clock
+    /// than this machine.
+    since: HashMap<PathBuf, Option<Instant>>,
 }
 
 impl Retention {
     /// At the begin of a run, before it has written anything.
     fn new(folder: &Path, stem: &str, keep: Keep) -> Self {
         let mut jumps = Jumps::default();
+        let files = own(folder, stem);
         if matches!(keep, Keep::Age(_)) {
-            let newest = own(folder, stem).iter().map(|file| file.modified).max();
-            jumps.look(SystemTime::now(), Instant::now(), newest);
+            jumps.look(SystemTime::now(), Instant::now(), files.iter().map(|file| file.modified).max());
         }
-        Self { folder: folder.to_path_buf(), stem: stem.into(), keep, jumps }
+        let since = files.into_iter().map(|file| (file.path, None)).collect();
+        Self { folder: folder.to_path_buf(), stem: stem.into(), keep, jumps, since }
     }
 
     /// Deletes the oldest files that are beyond the bound, but none of `open`. Returns what was deleted.
@@ -90,11 +94,17 @@ impl Retention {
         if matches!(self.keep, Keep::Age(_)) {
             self.jumps.look(now, at, None);
         }
+        let there: HashSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
+        self.since.retain(|path, _| there.contains(path));
         let mut total: u64 = files.iter().map(|file| file.bytes).sum();
         let mut deleted = Vec::new();
         for file in files {
             let surplus = match self.keep {
-                Keep::Age(age) => self.jumps.age(file.modified, now) > age.as_nanos() as i128,
+                Keep::Age(age) => {
+                    let since = self.since.entry(file.path.clone()).or_insert(Some(at));
+                    let most = since.map_or(i128::MAX, |since| at.duration_since(since).as_nanos() as i128);
+                    self.jumps.age(file.modified, now).min(most) > age.as_nanos() as i128
+                }
                 Keep::Bytes(most) => total > most,
             };
             if !surplus || open.contains(&file.path) {
@@ -288,6 +298,18 @@ mod tests {
         assert_eq!(retention.apply(now + year + hour(5), at + hour(5), &[]), files[..1]);
         // And set right again, ten hours later still.
         assert_eq!(retention.apply(now + hour(15), at + hour(15), &[]), files[1..2]);
+    }
+
+    #[test]
+    fn a_disk_with_a_clock_of_its_own_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
+        // Written in this run, and years old by the disk.
+        let files = recorded(folder.path(), &[30_000, 30_000]);
+        let (now, at) = (SystemTime::now(), Instant::now());
+        assert!(retention.apply(now, at, &[]).is_empty());
+        assert!(retention.apply(now + hour(23), at + hour(23), &[]).is_empty());
+        assert_eq!(retention.apply(now + hour(25), at + hour(25), &[]), files);
     }
 
     #[test]

@@ -75,18 +75,17 @@ impl Sink for TimelineSink<'_> {
         // Every other file is closed by now.
         outcome.wall = outcome.began.elapsed();
         let end = outcome.record(outcome.stride.map(|(stride, agreement)| AutoStride { stride, agreement }));
-        let ended = self.journal.append(&end);
+        let mut result = self.journal.append(&end);
         let Outputs { timeline, plot, subtitles, journal: source, .. } = self.outputs;
-        type Report = fn(&Path, &Path) -> Result<()>;
-        let reports = [
-            (timeline, timeline::write as Report),
-            (subtitles, subtitles::write as Report),
-            (plot, plot::write as Report),
+        type Report<'r> = &'r dyn Fn(&Path) -> Result<()>;
+        let reports: [(_, Report); 3] = [
+            (timeline, &|path| timeline::write(source, &end, path)),
+            (subtitles, &|path| subtitles::write(source, path)),
+            (plot, &|path| plot::write(source, path)),
         ];
-        let mut result = ended;
         for (path, write) in reports {
             let Some(path) = path else { continue };
-            let written = write(source, path);
+            let written = write(path);
             if written.is_ok() {
                 outcome.files.push(path.clone());
             }

@@ -1,0 +1,36 @@
+"""Damaged clips: ten containers, forty mutants each."""
+import judge
+import mutations
+from outcome import Outcome
+from seeds import CONTAINERS
+
+CASES = 400
+
+
+def attack(lab, number):
+    random = lab.random("media", number)
+    container = CONTAINERS[(number - 1) % len(CONTAINERS)]
+    slot = (number - 1) // len(CONTAINERS)
+    variant, kind = slot // len(mutations.SLOTS) % 2, mutations.SLOTS[slot % len(mutations.SLOTS)]
+    others = [name for name in CONTAINERS if name != container]
+    other = lab.seeds.data(random.choice(others), random.randrange(2))
+    data, done = mutations.mutate(random, kind, lab.seeds.data(container, variant), other, container)
+    folder = lab.folder("media", number)
+    clip = folder / f"mutant.{container}"
+    clip.write_bytes(data)
+    results = folder / "out"
+    results.mkdir()
+    # A Matroska file has each frame once, an AVI a constant rate.
+    video = "video.mkv" if number % 2 else "video.avi"
+    names = {"--output": video, "--timeline": "clip.timeline.json", "--plot": "plot.svg", "--subtitles": "clip.vtt"}
+    flags = [text for flag, name in names.items() for text in (flag, f"out/{name}")]
+    finished = lab.program.run(["run", clip.name, *flags], folder)
+    faults = judge.ended(finished, lab.program.limits) + judge.told(finished, [clip.name])
+    faults += judge.outputs(results, finished.code) + judge.strays(results, set(names.values()))
+    faults += judge.strays(folder, {clip.name, "out"})
+    if finished.code == 0 and (missing := [name for name in names.values() if not (results / name).exists()]):
+        faults.append(f"exit code 0 without {', '.join(missing)}")
+    if clip.read_bytes() != data:
+        faults.append("the clip was changed")
+    codec = lab.seeds.codec(container, variant)
+    return Outcome(f"{container}/{codec}: {kind}: {done}", finished.code, faults, finished)
