@@ -115,7 +115,7 @@ fn one(
     shutdown: &Shutdown,
 ) -> Result<()> {
     let mut source = Source::open(video, Limits::default(), &|| shutdown.requested())?;
-    progress.duration.set(source.facts().duration.unwrap_or(0));
+    progress.duration.set(source.format().duration.unwrap_or(0));
     let folder = match layout {
         Layout::Flat => out.to_path_buf(),
         Layout::PerVideo => out.join(name),

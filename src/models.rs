@@ -6,9 +6,10 @@ use serde_json::json;
 
 use crate::cli::{ChannelOrder, ImportArgs};
 use crate::error::{Error, Result};
-use crate::inference::device::{Device, DeviceSelection, INT8, candidates, probe};
+use crate::inference::device::{Device, DeviceSelection, INT8};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
+use crate::inference::probe::{candidates, probe};
 use crate::inference::session::{Session, SessionOptions};
 use crate::inference::slices;
 use crate::onnx::build::{self, HeadSource};

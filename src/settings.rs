@@ -56,7 +56,7 @@ impl Settings {
                         .remedy("put it above the first [[stream]]")
                 }
                 None => Error::usage(format!("{place}: {}", cause.message()))
-                    .remedy("see docs/configuration.md for the keys: they are the flags' names with _ for -"),
+                    .remedy("see `livelabel run --help` for the keys: they are the flags' names with _ for -"),
             }
         })
     }

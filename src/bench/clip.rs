@@ -89,7 +89,7 @@ pub fn measure(clip: &Path, model: &Model, demand: SessionOptions) -> Result<Rep
     let (together, frames, peak_mib) = together(clip, model, demand, &shutdown)?;
     let (decode, sample) = decode(clip)?;
     let first = sample.first().ok_or_else(|| Error::input(format!("{}: has no frames", clip.display())))?;
-    let layout = first.facts().layout;
+    let layout = first.format().layout;
     let (draw, drawn) = draw(&sample, frames)?;
     let engine = Engine::start(model, demand, Arc::new(|| false))?;
     let stages = Stages {
@@ -210,7 +210,7 @@ fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
 
 /// Also returns pictures to encode.
 fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<RenderedFrame>)> {
-    let layout = sample[0].facts().layout;
+    let layout = sample[0].format().layout;
     let mut renderer = OverlayRenderer::new(layout, true);
     let meter = ResourceMeter::start();
     for frame in sample.iter().cycle().take(frames as usize) {
@@ -227,7 +227,7 @@ fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<RenderedFrame>)> {
 }
 
 fn jpeg(drawn: &[RenderedFrame], sample: &[Frame], frames: u64) -> Result<Cost> {
-    let encoder = Encoder::new(&sample[0].facts(), None)?;
+    let encoder = Encoder::new(&sample[0].format(), None)?;
     let meter = ResourceMeter::start();
     let mut done = 0;
     for (i, picture) in drawn.iter().cycle().take(frames as usize).enumerate() {

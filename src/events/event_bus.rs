@@ -8,34 +8,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use crate::error::{Error, Result};
 use crate::events::config::EventsConfig;
 use crate::events::event::Event;
+use crate::events::sink_context::{CAPACITY, EventEnvelope, FAREWELL, SinkContext};
 use crate::events::{json_lines, mqtt, webhook};
 use crate::telemetry::Telemetry;
 
-/// Events that wait for a place that does not take them; beyond it the oldest go.
-const CAPACITY: usize = 1024;
-/// How long what waits may be told after the streams have ended.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// How much longer a thread may take to see that.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// An event on its way.
-pub(super) struct EventEnvelope {
-    pub stream: String,
-    pub json: String,
-    /// Different for every event of every run.
-    pub key: String,
-    pub at: Instant,
-}
-
 /// Tells everyone who shall be told.
 pub struct EventBus {
-    ring: broadcast::Sender<Arc<EventEnvelope>>,
+    events: broadcast::Sender<Arc<EventEnvelope>>,
     run: String,
     count: AtomicU64,
     closing: Closing,
@@ -53,13 +40,6 @@ struct Sink {
 /// Set at the end to the moment at which everyone gives up.
 type Closing = watch::Sender<Option<Instant>>;
 
-/// What a sink works with.
-pub(super) struct SinkContext {
-    pub ring: EventReceiver,
-    pub delivered: Arc<AtomicU64>,
-    pub deadline: Deadline,
-}
-
 impl EventBus {
     /// Starts the sinks; `None` where there are none.
     ///
@@ -71,7 +51,7 @@ impl EventBus {
         }
         let (alive, ended) = bounded(0);
         let mut event_bus = Self {
-            ring: broadcast::Sender::new(CAPACITY),
+            events: broadcast::Sender::new(CAPACITY),
             run: format!("{:016x}", fastrand::u64(..)),
             count: AtomicU64::new(0),
             closing: watch::Sender::new(None),
@@ -103,11 +83,7 @@ impl EventBus {
         let cannot = |cause| Error::unavailable("a thread cannot be started").because(cause);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         let delivered = Arc::new(AtomicU64::new(0));
-        let context = SinkContext {
-            ring: EventReceiver { events: self.ring.subscribe(), what: what.clone(), told: false },
-            delivered: Arc::clone(&delivered),
-            deadline: Deadline(self.closing.subscribe()),
-        };
+        let context = SinkContext::new(self.events.subscribe(), &what, &delivered, self.closing.subscribe());
         let alive = alive.clone();
         let run = move || {
             runtime.block_on(work(context));
@@ -127,15 +103,15 @@ impl EventBus {
         let key = format!("{}-{count}", self.run);
         // Without a receiver every thread has ended early, and what is not delivered is told at the end.
         let _ =
-            self.ring.send(Arc::new(EventEnvelope { stream: event.stream().into(), json, key, at: Instant::now() }));
+            self.events.send(Arc::new(EventEnvelope { stream: event.stream().into(), json, key, at: Instant::now() }));
     }
 
     /// Lets everyone finish in the time that is left; returns what became of the events, for people.
     pub fn finish(self) -> String {
-        let Self { ring, closing, sinks, ended, count, .. } = self;
+        let Self { events, closing, sinks, ended, count, .. } = self;
         let deadline = Instant::now() + FAREWELL;
         closing.send_replace(Some(deadline));
-        drop(ring);
+        drop(events);
         let all = ended.recv_deadline(deadline + GRACE) == Err(RecvTimeoutError::Disconnected);
         let count = count.into_inner();
         let mut text = format!("events: {count}");
@@ -150,53 +126,6 @@ impl EventBus {
             }
         }
         text
-    }
-}
-
-/// The events as one sink takes them.
-pub(super) struct EventReceiver {
-    events: broadcast::Receiver<Arc<EventEnvelope>>,
-    what: String,
-    told: bool,
-}
-
-impl EventReceiver {
-    /// The next event; `None` at the end.
-    pub async fn next(&mut self) -> Option<Arc<EventEnvelope>> {
-        loop {
-            match self.events.recv().await {
-                Ok(event) => return Some(event),
-                Err(RecvError::Closed) => return None,
-                Err(RecvError::Lagged(_)) if self.told => {}
-                Err(RecvError::Lagged(_)) => {
-                    self.told = true;
-                    tracing::warn!("{}: more than {CAPACITY} events wait; the oldest are left out", self.what);
-                }
-            }
-        }
-    }
-}
-
-/// The moment at which everyone gives up.
-#[derive(Clone)]
-pub(super) struct Deadline(watch::Receiver<Option<Instant>>);
-
-impl Deadline {
-    /// Waits until the end has begun.
-    pub async fn begins(&mut self) {
-        // Without a sender the program is ending too.
-        let _ = self.0.wait_for(Option::is_some).await;
-    }
-
-    pub fn has_begun(&self) -> bool {
-        self.0.borrow().is_some() || self.0.has_changed().is_err()
-    }
-
-    /// Waits until the time is over.
-    pub async fn passes(mut self) {
-        self.begins().await;
-        let deadline = self.0.borrow().unwrap_or_else(|| Instant::now() + FAREWELL);
-        tokio::time::sleep_until(deadline.into()).await;
     }
 }
 

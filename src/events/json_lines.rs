@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::error::{Error, Result};
 use crate::events::config::Lines;
-use crate::events::event_bus::SinkContext;
+use crate::events::sink_context::SinkContext;
 
 /// Writes one event a line.
 pub(super) struct Writer {
@@ -42,9 +42,9 @@ impl Writer {
         Ok(Self { out: out.map_err(unwritable)?, what: lines.to_string(), torn, failing: false })
     }
 
-    pub async fn run(mut self, SinkContext { mut ring, delivered, deadline }: SinkContext) {
+    pub async fn run(mut self, SinkContext { mut events, delivered, deadline }: SinkContext) {
         let write = async {
-            while let Some(event) = ring.next().await {
+            while let Some(event) = events.next().await {
                 match self.line(&event.json) {
                     Ok(()) => {
                         delivered.fetch_add(1, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 //! web servers.
 //!
 //! Telling never waits. Each place that is told has a thread of its own and takes what it
-//! is told from one ring: whoever falls behind misses the oldest events, which is counted, and disturbs nobody.
+//! is told from one events: whoever falls behind misses the oldest events, which is counted, and disturbs nobody.
 
 pub mod config;
 mod escape;
@@ -10,4 +10,5 @@ pub mod event;
 pub mod event_bus;
 mod json_lines;
 mod mqtt;
+mod sink_context;
 mod webhook;

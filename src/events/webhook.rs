@@ -10,7 +10,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::backoff::Backoff;
 use crate::events::config::Webhook;
-use crate::events::event_bus::{EventEnvelope, SinkContext};
+use crate::events::sink_context::{EventEnvelope, SinkContext};
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,9 +66,9 @@ impl WebhookSink {
         }
     }
 
-    pub async fn run(mut self, SinkContext { mut ring, delivered, deadline }: SinkContext) {
+    pub async fn run(mut self, SinkContext { mut events, delivered, deadline }: SinkContext) {
         let post = async {
-            while let Some(event) = ring.next().await {
+            while let Some(event) = events.next().await {
                 if self.deliver(&event).await {
                     delivered.fetch_add(1, Ordering::Relaxed);
                 }

@@ -3,31 +3,11 @@
 use crate::error::{Error, Result};
 use crate::inference::device::Device;
 use crate::inference::model::Model;
+use crate::inference::output::Output;
 use crate::inference::watchdog::Watchdog;
-use crate::onnx::build::{FROZEN, LOGITS, PROBABILITIES};
 
 /// How far a probability may be out of its range by rounding.
 const SLACK: f32 = 1e-2;
-
-/// What a network can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    Probabilities,
-    /// The numbers before the softmax.
-    Logits,
-    /// What the frozen layers of a network make of a picture, for the trainer.
-    Features,
-}
-
-impl Output {
-    pub fn name(self) -> &'static str {
-        match self {
-            Output::Probabilities => PROBABILITIES,
-            Output::Logits => LOGITS,
-            Output::Features => FROZEN,
-        }
-    }
-}
 
 /// A network that is loaded on a device.
 pub trait Backend: Send {

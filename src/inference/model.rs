@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::inference::backend::Output;
+use crate::inference::output::Output;
 use crate::inference::slices::Slice;
 use crate::locate;
 use crate::onnx::build::{METADATA_VERSION, PROBABILITIES, SLICES};

@@ -9,9 +9,10 @@ use ort::session::{IoBinding, RunOptions, Session, SessionOutputs};
 use ort::value::{Tensor, TensorRef};
 
 use crate::error::{Error, Result};
-use crate::inference::backend::{Backend, Output, broken, fill, first, unusable};
+use crate::inference::backend::{Backend, broken, fill, first, unusable};
 use crate::inference::device::Device;
 use crate::inference::model::Model;
+use crate::inference::output::Output;
 use crate::inference::runtime;
 use crate::inference::watchdog::Watchdog;
 

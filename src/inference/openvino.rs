@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openvino::{CompiledModel, Core, DeviceType, InferRequest, PartialShape, RwPropertyKey, Tensor};
 
 use crate::error::{Error, Result};
-use crate::inference::backend::{Backend, Output, broken, fill, first, unusable};
+use crate::inference::backend::{Backend, broken, fill, first, unusable};
 use crate::inference::cache::Cache;
 use crate::inference::device::Device;
 use crate::inference::model::Model;
+use crate::inference::output::Output;
 use crate::inference::rounding::ComputePrecision;
 use crate::inference::watchdog::Watchdog;
 use crate::locate;

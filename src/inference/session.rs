@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::inference::backend::{Backend, Output, check_probabilities, unusable};
+use crate::inference::backend::{Backend, check_probabilities, unusable};
 use crate::inference::batches::{BatchPlan, SubBatch};
-use crate::inference::device::{Device, DeviceSelection, candidates, threads};
+use crate::inference::device::{Device, DeviceSelection, threads};
 use crate::inference::model::Model;
 use crate::inference::onnxruntime::OrtBackend;
 use crate::inference::openvino::OpenVinoOptions;
+use crate::inference::output::Output;
+use crate::inference::probe::candidates;
 use crate::inference::rounding::ComputePrecision;
 use crate::inference::watchdog::Watchdog;
 

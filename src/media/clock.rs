@@ -4,6 +4,7 @@ use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use crate::media::frame::Frame;
+use crate::media::video_format::frame_rate;
 
 /// A time that lies further back than this is that of a clock that was set back.
 const SET_BACK: u64 = 1_000_000_000;
@@ -60,10 +61,4 @@ pub(super) fn frame_duration(buffer: &gst::BufferRef, info: &gst_video::VideoInf
         .filter(|&duration| duration > 0)
         .or_else(|| frame_rate(info).map(|(n, d)| 1_000_000_000 * d as u64 / n as u64))
         .unwrap_or(DEFAULT_DURATION)
-}
-
-/// Frames a second as a fraction, where the caps tell.
-pub(super) fn frame_rate(info: &gst_video::VideoInfo) -> Option<(i32, i32)> {
-    let rate = info.fps();
-    (rate.numer() > 0 && rate.denom() > 0).then(|| (rate.numer(), rate.denom()))
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::media::limits::{Limits, bound_pictures};
 use crate::media::memory::PictureMemory;
 use crate::media::references::Scope;
-use crate::media::{caps, element, references};
+use crate::media::{caps, element, kind, references};
 
 /// The error message of a file that has only other tracks.
 pub(super) const NO_VIDEO: &str = "no video track";
@@ -199,11 +199,6 @@ fn take_first_video(decode: &gst::Element, entry: gst::Pad) {
             None => gst::element_error!(decode, gst::StreamError::WrongType, ("{NO_VIDEO}")),
         }
     });
-}
-
-/// The caps' media type, such as `video/x-h264`.
-pub(super) fn kind(caps: &gst::Caps) -> Option<String> {
-    caps.structure(0).map(|structure| structure.name().to_string())
 }
 
 #[cfg(test)]

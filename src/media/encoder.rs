@@ -7,8 +7,7 @@ use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
 use crate::media::frame::RenderedFrame;
-use crate::media::recorder::{QUALITY, picture_caps};
-use crate::media::source::VideoFormat;
+use crate::media::video_format::{VideoFormat, picture_caps};
 
 /// Encoded pictures that may wait to be taken. Whoever hands pictures in takes them out as well, so few ever do.
 const WAITING: u32 = 64;
@@ -65,10 +64,10 @@ pub struct Encoder {
 impl Encoder {
     /// # Errors
     /// Unavailable, where the encoder is not installed.
-    pub fn new(facts: &VideoFormat, tap: Option<Tap>) -> Result<Self> {
-        let caps = picture_caps(facts, facts.frame_rate.unwrap_or((0, 1)));
+    pub fn new(format: &VideoFormat, tap: Option<Tap>) -> Result<Self> {
+        let caps = picture_caps(format, format.frame_rate.unwrap_or((0, 1)));
         let input = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
-        let encode = super::encoder(QUALITY)?;
+        let encode = super::encoder()?;
         attach(&encode, tap);
         let output = gst_app::AppSink::builder().sync(false).max_buffers(WAITING).build();
         let pipeline = gst::Pipeline::new();

@@ -5,8 +5,7 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::media::clock::frame_rate;
-use crate::media::source::VideoFormat;
+use crate::media::video_format::{Layout, VideoFormat, frame_rate};
 use crate::picture::file;
 use crate::picture::{Colorimetry, Matrix, Picture, PictureMut, Plane, PlaneMut, Range, chroma};
 
@@ -61,7 +60,7 @@ impl Frame {
     }
 
     /// What it says of its stream.
-    pub fn facts(&self) -> VideoFormat {
+    pub fn format(&self) -> VideoFormat {
         let info = self.video.info();
         VideoFormat {
             layout: Layout { width: info.width() as usize, height: info.height() as usize },
@@ -102,29 +101,6 @@ fn colorimetry(info: &gst_video::VideoInfo) -> Colorimetry {
         _ => Range::Limited,
     };
     Colorimetry { matrix, range }
-}
-
-/// The memory layout of I420 that GStreamer assumes where a buffer says nothing: rows padded to four bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    pub width: usize,
-    pub height: usize,
-}
-
-impl Layout {
-    fn strides(self) -> [usize; 2] {
-        [self.width.next_multiple_of(4), chroma(self.width).next_multiple_of(4)]
-    }
-
-    fn plane_sizes(self) -> [usize; 2] {
-        let [luma, half] = self.strides();
-        [luma * self.height.next_multiple_of(2), half * chroma(self.height)]
-    }
-
-    fn bytes(self) -> usize {
-        let [luma, half] = self.plane_sizes();
-        luma + 2 * half
-    }
 }
 
 /// A picture to draw on, in JPEG's colorimetry. Its memory goes back to its [`FramePool`] when it is dropped.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-use crate::media::decoding::kind;
 use crate::media::headers::{Header, Size};
+use crate::media::kind;
 
 /// Pixels of a picture at most, unless the user says so: the largest that levels of H.265 and AV1 know, 8192x4320.
 pub const MAX_PIXELS: usize = 8192 * 4320;

@@ -23,6 +23,7 @@ pub mod supervisor;
 mod teardown;
 mod timestamp_mapper;
 pub mod truncation;
+pub mod video_format;
 pub mod window;
 
 use std::collections::BTreeSet;
@@ -88,10 +89,13 @@ pub fn jpeg_encoder() -> &'static str {
     JPEG_ENCODERS.iter().rev().max_by_key(rank).copied().unwrap_or(JPEG_ENCODERS[0])
 }
 
+/// JPEG quality, the encoder's usual one.
+const QUALITY: i32 = 85;
+
 /// Makes the JPEG encoder.
-fn encoder(quality: i32) -> Result<gstreamer::Element> {
+fn encoder() -> Result<gstreamer::Element> {
     let encoder = element(jpeg_encoder())?;
-    encoder.set_property_from_str("quality", &quality.to_string());
+    encoder.set_property_from_str("quality", &QUALITY.to_string());
     Ok(encoder)
 }
 
@@ -100,4 +104,9 @@ fn element(factory: &str) -> Result<gstreamer::Element> {
     gstreamer::ElementFactory::make(factory).build().map_err(|_| {
         Error::unavailable(format!("GStreamer's element {factory} is not installed")).remedy("run scripts/setup")
     })
+}
+
+/// The caps' media type, such as `video/x-h264`.
+fn kind(caps: &gstreamer::Caps) -> Option<String> {
+    caps.structure(0).map(|structure| structure.name().to_string())
 }

@@ -14,11 +14,9 @@ use gstreamer_app as gst_app;
 use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Taps, attach};
 use crate::media::frame::{FramePool, PooledFrame, RenderedFrame};
-use crate::media::source::VideoFormat;
+use crate::media::video_format::{VideoFormat, jpeg_caps, picture_caps};
 use crate::media::{POLL, element, said};
 
-/// JPEG quality, the encoder's usual one.
-pub(super) const QUALITY: i32 = 85;
 /// Longest wait for the encoder to take a picture, or to close the file.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Frames are repeated over a stretch without any up to this long; a longer one is left out of an AVI.
@@ -71,18 +69,18 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the file for pictures as `facts` says, at a rate for which AVI has to take one.
+    /// Creates the file for pictures as `format` says, at a rate for which AVI has to take one.
     ///
     /// # Errors
     /// Input, where the container cannot hold pictures of that size; failed, where it cannot be created.
     pub fn create(
         path: &Path,
         container: Container,
-        facts: &VideoFormat,
+        format: &VideoFormat,
         frame_rate: Option<(i32, i32)>,
         taps: Taps,
     ) -> Result<Self> {
-        Self::of(path, container, facts, frame_rate, taps, true)
+        Self::of(path, container, format, frame_rate, taps, true)
     }
 
     /// The same for pictures that are encoded already.
@@ -92,22 +90,22 @@ impl Recorder {
     pub fn for_encoded(
         path: &Path,
         container: Container,
-        facts: &VideoFormat,
+        format: &VideoFormat,
         frame_rate: Option<(i32, i32)>,
         taps: Taps,
     ) -> Result<Self> {
-        Self::of(path, container, facts, frame_rate, taps, false)
+        Self::of(path, container, format, frame_rate, taps, false)
     }
 
     fn of(
         path: &Path,
         container: Container,
-        facts: &VideoFormat,
+        format: &VideoFormat,
         frame_rate: Option<(i32, i32)>,
         taps: Taps,
         encodes: bool,
     ) -> Result<Self> {
-        let layout = facts.layout;
+        let layout = format.layout;
         if container == Container::Avi && ![layout.width, layout.height].iter().all(|side| AVI_SIDES.contains(side)) {
             let (least, most) = (AVI_SIDES.start(), AVI_SIDES.end());
             return Err(Error::input(format!(
@@ -120,10 +118,10 @@ impl Recorder {
         }
         let (numerator, denominator) = frame_rate.unwrap_or(DEFAULT_RATE);
         let frame_rate = gst::Fraction::new(numerator, denominator);
-        let caps = if encodes { picture_caps } else { jpeg_caps }(facts, (numerator, denominator));
+        let caps = if encodes { picture_caps } else { jpeg_caps }(format, (numerator, denominator));
         let input =
             gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(0).max_bytes(0).build();
-        let encode = encodes.then(|| super::encoder(QUALITY)).transpose()?;
+        let encode = encodes.then(|| super::encoder()).transpose()?;
         if let Some(encode) = &encode {
             attach(encode, taps.picture);
         }
@@ -264,30 +262,6 @@ fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
     }
 }
 
-/// Rendered frames, as GStreamer describes them.
-pub(super) fn picture_caps(facts: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
-    let (pixel_width, pixel_height) = facts.pixel_aspect;
-    gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("width", facts.layout.width as i32)
-        .field("height", facts.layout.height as i32)
-        .field("framerate", gst::Fraction::new(numerator, denominator))
-        .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
-        .field("colorimetry", "1:4:0:0")
-        .build()
-}
-
-/// The same, encoded.
-fn jpeg_caps(facts: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
-    let (pixel_width, pixel_height) = facts.pixel_aspect;
-    gst::Caps::builder("image/jpeg")
-        .field("width", facts.layout.width as i32)
-        .field("height", facts.layout.height as i32)
-        .field("framerate", gst::Fraction::new(numerator, denominator))
-        .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
-        .build()
-}
-
 /// The first error of the pipeline, told as the user needs it. The message stays on the bus for [`Recorder::finish`].
 fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
     let (sender, failure) = bounded(1);
@@ -314,13 +288,13 @@ fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::frame::Layout;
+    use crate::media::video_format::Layout;
 
     #[test]
     fn without_a_picture_no_file_is_left() {
         crate::media::init().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let facts = VideoFormat {
+        let format = VideoFormat {
             layout: Layout { width: 64, height: 32 },
             frame_rate: None,
             pixel_aspect: (1, 1),
@@ -329,7 +303,7 @@ mod tests {
         };
         for (name, container) in [("a.mkv", Container::Matroska), ("a.avi", Container::Avi)] {
             let path = folder.path().join(name);
-            let recorder = Recorder::create(&path, container, &facts, None, Taps::default()).unwrap();
+            let recorder = Recorder::create(&path, container, &format, None, Taps::default()).unwrap();
             assert!(recorder.finish().unwrap().is_none() && !path.exists(), "{name}");
         }
     }

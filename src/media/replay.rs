@@ -13,11 +13,10 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
-use crate::media::decoding::{NO_VIDEO, kind, only_containers, only_pictures};
+use crate::media::decoding::{NO_VIDEO, only_containers, only_pictures};
 use crate::media::limits::{Limits, bound_pictures, is_too_large};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
-use crate::media::recorder::QUALITY;
-use crate::media::{caps, element, said};
+use crate::media::{caps, element, kind, said};
 
 /// Longest wait for a file's first picture, or one somewhere else in it.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
@@ -268,7 +267,7 @@ fn upright(encode: bool) -> Result<Vec<gst::Element>> {
     let mut chain = vec![convert, rgb, flip];
     if encode {
         let jpeg = element("jpegenc")?;
-        jpeg.set_property("quality", QUALITY);
+        jpeg.set_property("quality", super::QUALITY);
         chain.push(jpeg);
     }
     Ok(chain)

@@ -17,13 +17,14 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
-use crate::media::clock::{Clock, frame_rate};
+use crate::media::clock::Clock;
 use crate::media::decode_errors::DecodeErrors;
 use crate::media::decoding;
-use crate::media::frame::{Frame, Layout};
+use crate::media::frame::Frame;
 use crate::media::limits::{Limits, SMALLER, is_too_large};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
 use crate::media::references::is_foreign;
+use crate::media::video_format::{Layout, VideoFormat, frame_rate};
 use crate::media::{POLL, said};
 
 /// Decoded frames that may wait for the next stage.
@@ -45,25 +46,11 @@ pub enum ClipEvent {
     Failed(Error),
 }
 
-/// What a clip says of itself before its frames are read.
-#[derive(Clone, Debug)]
-pub struct VideoFormat {
-    pub layout: Layout,
-    /// Frames a second as a fraction, where the container tells.
-    pub frame_rate: Option<(i32, i32)>,
-    /// Width of a pixel over its height, as a fraction.
-    pub pixel_aspect: (i32, i32),
-    /// In nanoseconds, where the container tells.
-    pub duration: Option<u64>,
-    /// The element that decodes, where one does: on a GPU it is another.
-    pub decoder: Option<String>,
-}
-
 /// An opened clip. Dropping it ends its threads.
 pub struct Source {
     pipeline: gst::Pipeline,
     events: Receiver<ClipEvent>,
-    facts: VideoFormat,
+    format: VideoFormat,
     decode_errors: Arc<DecodeErrors>,
     watch: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
@@ -90,8 +77,8 @@ impl Source {
             !(start.starts_with(b"RIFF") && start.ends_with(b"AVI ")),
         );
         let opened = Opening { pipeline: &pipeline, sink: &sink, origin: &origin, interrupted };
-        let facts = match opened.facts() {
-            Ok(facts) => facts,
+        let format = match opened.format() {
+            Ok(format) => format,
             Err(error) => {
                 let _ = pipeline.set_state(gst::State::Null);
                 decode_errors.close();
@@ -107,11 +94,11 @@ impl Source {
                 .spawn(move || watch(&bus, &origin, &sender, &decode_errors, &stopping))
                 .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?
         };
-        Ok(Self { pipeline, events, facts, decode_errors, watch: Some(watch), stopping, origin, silent_since: None })
+        Ok(Self { pipeline, events, format, decode_errors, watch: Some(watch), stopping, origin, silent_since: None })
     }
 
-    pub fn facts(&self) -> &VideoFormat {
-        &self.facts
+    pub fn format(&self) -> &VideoFormat {
+        &self.format
     }
 
     /// What goes wrong while it is decoded, to be asked when it has ended.
@@ -223,7 +210,7 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn facts(&self) -> Result<VideoFormat> {
+    fn format(&self) -> Result<VideoFormat> {
         preroll(self.pipeline, OPEN_PATIENCE, self.interrupted).map_err(|obstacle| self.unopened(obstacle))?;
         let info = self
             .sink

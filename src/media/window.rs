@@ -13,7 +13,7 @@ use gstreamer_video as gst_video;
 use crate::error::{Error, Result};
 use crate::media::element;
 use crate::media::frame::RenderedFrame;
-use crate::media::source::VideoFormat;
+use crate::media::video_format::VideoFormat;
 
 /// Pictures that may wait to be shown.
 const WAITING: u64 = 2;
@@ -55,17 +55,17 @@ pub struct Window {
 }
 
 impl Window {
-    /// Opens a window for pictures as `facts` says.
+    /// Opens a window for pictures as `format` says.
     ///
     /// # Errors
     /// Unavailable, where the display has gone.
-    pub fn open(screen: Screen, title: &str, facts: &VideoFormat) -> Result<Self> {
+    pub fn open(screen: Screen, title: &str, format: &VideoFormat) -> Result<Self> {
         let sink = screen.0;
-        let (pixel_width, pixel_height) = facts.pixel_aspect;
+        let (pixel_width, pixel_height) = format.pixel_aspect;
         let caps = gst::Caps::builder("video/x-raw")
             .field("format", "I420")
-            .field("width", facts.layout.width as i32)
-            .field("height", facts.layout.height as i32)
+            .field("width", format.layout.width as i32)
+            .field("height", format.layout.height as i32)
             .field("framerate", gst::Fraction::new(0, 1))
             .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
             .field("colorimetry", "1:4:0:0")

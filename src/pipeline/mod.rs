@@ -142,12 +142,12 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
     let began = Instant::now();
     state.begin(began);
-    let facts = source.facts().clone();
-    state.progress.duration.set(facts.duration.unwrap_or(0));
-    state.progress.status_mut().size = Some((facts.layout.width, facts.layout.height));
-    let sinks = sinks::clip(context, &facts)?;
+    let format = source.format().clone();
+    state.progress.duration.set(format.duration.unwrap_or(0));
+    state.progress.status_mut().size = Some((format.layout.width, format.layout.height));
+    let sinks = sinks::clip(context, &format)?;
     let decode_errors = Some(source.decode_errors());
-    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: facts.decoder })
+    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: format.decoder })
 }
 
 fn labeler(context: &StreamContext) -> Labeler {

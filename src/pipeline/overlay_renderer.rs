@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::labels::overlay::Overlay;
-use crate::media::frame::{Frame, FramePool, Layout, PooledFrame, RenderedFrame};
+use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
+use crate::media::video_format::Layout;
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 
 /// Pictures in memory: one being drawn, one being encoded, two between; and as many for a window.

@@ -12,8 +12,9 @@ use crate::media::decode_errors::DecodeErrors;
 use crate::media::frame::Frame;
 use crate::media::limits::Limits;
 use crate::media::live::{self, CameraEvent, LiveSource};
-use crate::media::source::{ClipEvent, Source, VideoFormat};
+use crate::media::source::{ClipEvent, Source};
 use crate::media::supervisor::Reason;
+use crate::media::video_format::VideoFormat;
 use crate::telemetry::frame_counters::FrameCounters;
 use crate::telemetry::status::{State, Status};
 
@@ -72,8 +73,8 @@ impl ClipSource {
         Ok(Self { source, counters: Arc::clone(counters), end: None, discontinuity: 0 })
     }
 
-    pub fn facts(&self) -> &VideoFormat {
-        self.source.facts()
+    pub fn format(&self) -> &VideoFormat {
+        self.source.format()
     }
 
     pub fn decode_errors(&self) -> Arc<DecodeErrors> {

@@ -24,6 +24,7 @@ pub mod options;
 pub mod plots;
 pub mod preview;
 pub mod run;
+pub mod scope;
 pub mod split;
 pub mod state;
 pub mod store;

@@ -9,7 +9,7 @@ use crate::inference::session::{Session, SessionOptions};
 use crate::media::limits::Limits;
 use crate::media::source::{ClipEvent, Source};
 use crate::train::dataset::{Dataset, Item};
-use crate::train::evaluate::Scope;
+use crate::train::scope::Scope;
 
 /// Frames that go through the network at once.
 const BATCH: usize = 8;

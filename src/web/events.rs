@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
 
 use crate::web::feed::{self, Message};
-use crate::web::routes::{AppState, UNBUFFERED};
+use crate::web::state::{AppState, UNBUFFERED};
 
 /// When a browser whose connection was lost calls again.
 const RETRY: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::telemetry::status::State as Condition;
 use crate::telemetry::{StreamState, Telemetry};
-use crate::web::api;
+use crate::web::json;
 
 /// How often it is looked whether a state or a label has changed.
 const TICK: Duration = Duration::from_millis(100);
@@ -74,7 +74,7 @@ impl Feed {
 
 /// How all streams are, as a message.
 pub fn streams(telemetry: &Telemetry) -> Option<Message> {
-    Some(Message { event: "streams", data: serde_json::to_string(&api::all(telemetry)).ok()? })
+    Some(Message { event: "streams", data: serde_json::to_string(&json::all(telemetry)).ok()? })
 }
 
 /// What has been sent already.
@@ -128,9 +128,9 @@ fn rows(post: &StreamState, (revision, sent): &mut (u64, Instant), last: bool) -
     (*revision, *sent) = (update.revision, Instant::now());
     let data = json!({
         "name": post.subject.name,
-        "rows": api::rows(&update.rows),
-        "intervals": api::intervals(&update.intervals, &post.subject.labels),
-        "gaps": api::gaps(&update.gaps),
+        "rows": json::rows(&update.rows),
+        "intervals": json::intervals(&update.intervals, &post.subject.labels),
+        "gaps": json::gaps(&update.gaps),
     });
     Some(Message { event: "rows", data: data.to_string() })
 }

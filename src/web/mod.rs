@@ -7,12 +7,14 @@ mod auth;
 pub mod config;
 mod events;
 mod feed;
+mod json;
 mod metrics;
 mod page;
 mod pictures;
 mod recording;
 mod routes;
 mod server;
+mod state;
 
 pub use metrics::install as install_metrics;
 pub use recording::Replay;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 
-use crate::web::routes::AppState;
+use crate::web::state::AppState;
 
 const HTML: &str = "text/html; charset=utf-8";
 

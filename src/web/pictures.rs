@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::telemetry::{Picture, StreamState};
 use crate::web::auth::encoded;
-use crate::web::routes::{ApiError, AppState, NOTHING, Name, UNBUFFERED};
+use crate::web::state::{ApiError, AppState, NOTHING, Name, UNBUFFERED};
 
 const MULTIPART: &str = "multipart/x-mixed-replace; boundary=picture";
 const BOUNDARY: &[u8] = b"--picture\r\n";

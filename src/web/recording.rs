@@ -20,10 +20,10 @@ use crate::media::replay::{Playing, Seeker, Still, Video};
 use crate::report::milliseconds;
 use crate::telemetry::{FinishedRun, Picture};
 use crate::utc;
-use crate::web::api;
 use crate::web::auth::encoded;
+use crate::web::json;
 use crate::web::pictures::{multipart, part};
-use crate::web::routes::{ApiError, AppState, Name, UNBUFFERED};
+use crate::web::state::{ApiError, AppState, Name, UNBUFFERED};
 
 /// Who may play at once: each has a decoder of their own.
 const PLAYERS: usize = 8;
@@ -87,7 +87,7 @@ impl Replay {
             "gaps": self.recording.gaps.len(),
             "size": self.video.size,
         });
-        json!({ "server": api::server(state.telemetry.started), "mode": "recording", "streams": [stream] })
+        json!({ "server": json::server(state.telemetry.started), "mode": "recording", "streams": [stream] })
     }
 }
 
@@ -116,9 +116,9 @@ fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, ApiError> {
         "action": subject.action,
         "now_ms": replay.duration(),
         "start_time": utc::milliseconds(*started),
-        "rows": api::rows(rows),
-        "intervals": api::intervals(intervals, &subject.labels),
-        "gaps": api::gaps(gaps),
+        "rows": json::rows(rows),
+        "intervals": json::intervals(intervals, &subject.labels),
+        "gaps": json::gaps(gaps),
     });
     Ok(Json(told).into_response())
 }

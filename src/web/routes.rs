@@ -1,67 +1,23 @@
 //! What is found under which path.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
 
-use crate::telemetry::{StreamState, Telemetry};
-use crate::web::config::WebConfig;
-use crate::web::feed::Feed;
 use crate::web::recording::{self, Replay};
+use crate::web::state::{AppState, NOTHING};
 use crate::web::{api, auth, events, metrics, page, pictures};
 
-/// What every answer is made from.
-pub(super) struct AppState {
-    pub telemetry: Arc<Telemetry>,
-    /// Served instead of the telemetry, for a finished run.
-    pub replay: Option<Arc<Replay>>,
-    pub access: WebConfig,
-    /// Where it is really listened, where the port was left to the system.
-    pub address: SocketAddr,
-    pub metrics: PrometheusHandle,
-    pub feed: Feed,
-    /// Becomes true when the run ends.
-    pub closing: watch::Receiver<bool>,
-    /// Connections that are open.
-    pub clients: AtomicUsize,
-}
-
-impl AppState {
-    pub fn find(&self, name: &str) -> Result<&Arc<StreamState>, ApiError> {
-        self.telemetry.find(name).ok_or((
-            StatusCode::NOT_FOUND,
-            "there is no stream of that name
-",
-        ))
-    }
-
-    /// Waits until the run ends.
-    pub async fn closed(&self) {
-        let _ = self.closing.clone().wait_for(|closing| *closing).await;
-    }
-}
-
-/// Why a request is not answered as it wishes.
-pub(super) type ApiError = (StatusCode, &'static str);
-
-/// Where nothing is to be found.
-pub(super) const NOTHING: ApiError = (StatusCode::NOT_FOUND, "there is nothing here\n");
-
-/// For proxies: what comes bit by bit is not to be held back.
-pub(super) const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
-
-pub(super) fn router(state: Arc<AppState>) -> Router {
-    let content = match &state.replay {
-        Some(replay) => recording::routes(Arc::clone(replay)),
+/// All paths; those of `replay` instead of the telemetry's, for a finished run.
+pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
+    let content = match replay {
+        Some(replay) => recording::routes(Arc::new(replay)),
         None => live(),
     };
     Router::new()
@@ -107,6 +63,3 @@ async fn scrape(State(state): State<Arc<AppState>>) -> impl IntoResponse {
     metrics::gather(&state.telemetry, state.clients.load(Ordering::Relaxed));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
 }
-
-/// The name in a path, decoded.
-pub(super) type Name = Path<String>;

@@ -25,7 +25,8 @@ use crate::utc;
 use crate::web::config::WebConfig;
 use crate::web::feed::Feed;
 use crate::web::recording::Replay;
-use crate::web::routes::{self, AppState};
+use crate::web::routes;
+use crate::web::state::AppState;
 
 /// Connections at once. Above it a client is told so and sent away.
 const CONNECTIONS: usize = 128;
@@ -96,13 +97,13 @@ impl Server {
     /// # Errors
     /// Those of [`Server::start`].
     pub fn replay(bound: Bound, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
-        Self::begin(bound, Arc::new(Telemetry::new(Vec::new())), Some(Arc::new(replay)), metrics)
+        Self::begin(bound, Arc::new(Telemetry::new(Vec::new())), Some(replay), metrics)
     }
 
     fn begin(
         bound: Bound,
         telemetry: Arc<Telemetry>,
-        replay: Option<Arc<Replay>>,
+        replay: Option<Replay>,
         metrics: PrometheusHandle,
     ) -> Result<Self> {
         let failed = |cause: std::io::Error| Error::unavailable("the page cannot be served").because(cause);
@@ -112,12 +113,12 @@ impl Server {
         let Bound { listener, address, access } = bound;
         let feed = Feed::new(telemetry.streams.len());
         let clients = AtomicUsize::new(0);
-        let state = Arc::new(AppState { telemetry, replay, access, address, metrics, feed, closing: closed, clients });
+        let state = Arc::new(AppState { telemetry, access, address, metrics, feed, closing: closed, clients });
         let thread = std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {
                 runtime.block_on(async {
-                    tokio::join!(serve(listener, &state), state.feed.run(&state.telemetry, state.closed()))
+                    tokio::join!(serve(listener, &state, replay), state.feed.run(&state.telemetry, state.closed()))
                 });
                 runtime.shutdown_background();
             })
@@ -136,12 +137,12 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, state: &Arc<AppState>) {
+async fn serve(listener: TcpListener, state: &Arc<AppState>, replay: Option<Replay>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(cause) => return tracing::error!("the page cannot be served: {cause}"),
     };
-    let router = TowerToHyperService::new(routes::router(Arc::clone(state)));
+    let router = TowerToHyperService::new(routes::router(Arc::clone(state), replay));
     let (places, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
     let mut upkeep = tokio::time::interval(UPKEEP);
     let mut connections = JoinSet::new();

@@ -23,7 +23,7 @@ use tokio::time::MissedTickBehavior;
 use crate::backoff::Backoff;
 use crate::error::Result;
 use crate::events::config::Broker;
-use crate::events::event_bus::{Deadline, EventEnvelope, EventReceiver, SinkContext};
+use crate::events::sink_context::{Deadline, EventEnvelope, EventReceiver, SinkContext};
 use crate::telemetry::Telemetry;
 use crate::tls;
 use topics::{Now, OFFLINE, ONLINE, Topics};
@@ -66,12 +66,13 @@ impl Client {
 
     /// Publishes until the end.
     pub async fn run(self, telemetry: Arc<Telemetry>, context: SinkContext) {
-        let SinkContext { ring, delivered, deadline } = context;
+        let SinkContext { events, delivered, deadline } = context;
         let (client, mut eventloop) = AsyncClient::new(self.options, REQUESTS);
         let link = Link { delivered, ..Link::default() };
         let known = telemetry.streams.iter().map(|post| Now::new(post.status(), None)).collect();
         let published = vec![None; telemetry.streams.len()];
-        let mut speaker = MqttPublisher { client, link: &link, topics: self.topics, telemetry, known, published, ring };
+        let mut speaker =
+            MqttPublisher { client, link: &link, topics: self.topics, telemetry, known, published, events };
         tokio::select! {
             () = drive(&mut eventloop, &link, &self.what, deadline.clone()) => {}
             () = speaker.speak() => {}
@@ -181,7 +182,7 @@ struct MqttPublisher<'a> {
     /// How each stream was when it was looked at last, and as it was published on this connection.
     known: Vec<Now>,
     published: Vec<Option<Now>>,
-    ring: EventReceiver,
+    events: EventReceiver,
 }
 
 impl MqttPublisher<'_> {
@@ -228,7 +229,7 @@ impl MqttPublisher<'_> {
             tokio::select! {
                 biased;
                 _ = session.changed() => return false,
-                event = self.ring.next() => match event {
+                event = self.events.next() => match event {
                     Some(event) => self.event(&event).await,
                     None => return true,
                 },

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use crate::cameras::Live;
 use crate::error::{Error, Result};
-use crate::media::source::VideoFormat;
+use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use set::Sinks;
 use sink::Sink;
@@ -35,14 +35,14 @@ use sink::Sink;
 ///
 /// # Errors
 /// Where a file cannot be created. Those that were created are gone again.
-pub fn clip<'a>(context: &StreamContext<'a>, facts: &VideoFormat) -> Result<Sinks<'a>> {
+pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sinks<'a>> {
     let encodes = Rc::new(Cell::new(context.job.outputs.video.is_some()));
     let written = Rc::new(Cell::new(0));
     let outputs = &context.job.outputs;
     outputs.files().chain([outputs.journal.as_path()]).try_for_each(check_writable)?;
-    let space = space::SpaceSink::new(outputs, facts, Rc::clone(&written))?;
+    let space = space::SpaceSink::new(outputs, format, Rc::clone(&written))?;
     let timeline = timeline::TimelineSink::create(context, written)?;
-    let video = match video::VideoSink::create(context, facts) {
+    let video = match video::VideoSink::create(context, format) {
         Ok(video) => video,
         Err(error) => {
             timeline.discard();
@@ -67,7 +67,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, facts: &VideoFormat) -> Result<Sink
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
     add(&mut sinks, Some(timeline));
     add(&mut sinks, Some(status::StatusSink::new(context, Instant::now())));
-    Ok(Sinks::new(context, sinks, Some(facts.clone()), windowed))
+    Ok(Sinks::new(context, sinks, Some(format.clone()), windowed))
 }
 
 /// The sinks of a camera whose time began at `began`.

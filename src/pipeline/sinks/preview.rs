@@ -30,11 +30,11 @@ impl<'a> PreviewSink<'a> {
         Self { state, recorded, encoder: None, last: None, failed: None }
     }
 
-    fn show(&mut self, Rendered { picture, facts, pts, duration }: &Rendered) -> Result<()> {
+    fn show(&mut self, Rendered { picture, format, pts, duration }: &Rendered) -> Result<()> {
         self.last = Some(Instant::now());
         let encoder = match self.encoder.take() {
             Some(encoder) => Ok(encoder),
-            None => Encoder::new(facts, self.state.taps(0).picture),
+            None => Encoder::new(format, self.state.taps(0).picture),
         };
         let put = encoder.and_then(|encoder| {
             encoder.put(picture, *pts, *duration)?;

@@ -14,7 +14,7 @@ use crate::cameras::Record;
 use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::recorder::{Container, Recorder};
-use crate::media::source::VideoFormat;
+use crate::media::video_format::VideoFormat;
 use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::event_buffer::EventBuffer;
 use crate::pipeline::outcome::Outcome;
@@ -76,10 +76,10 @@ impl Selective {
     }
 
     fn put(&mut self, rendered: &Rendered, active: bool) -> Result<()> {
-        let Rendered { picture, facts, pts, duration } = rendered;
+        let Rendered { picture, format, pts, duration } = rendered;
         self.buffer.see(*pts, active);
         if self.encoder.is_none() {
-            self.encoder = Some((facts.clone(), Encoder::new(facts, self.state.taps(0).picture)?));
+            self.encoder = Some((format.clone(), Encoder::new(format, self.state.taps(0).picture)?));
         }
         let Some((_, encoder)) = &self.encoder else { return Ok(()) };
         encoder.put(picture, *pts, *duration)?;
@@ -91,11 +91,11 @@ impl Selective {
 
     /// Encodes the rest.
     fn finish(&mut self) -> Option<VideoFormat> {
-        let (facts, encoder) = self.encoder.take()?;
+        let (format, encoder) = self.encoder.take()?;
         for encoded in encoder.finish() {
             self.buffer.hold(encoded.pts(), encoded.bytes(), encoded);
         }
-        Some(facts)
+        Some(format)
     }
 }
 
@@ -145,8 +145,8 @@ impl Sink for SegmentsSink {
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
-        if let Some(facts) = self.selective.as_mut().and_then(Selective::finish)
-            && let Err(error) = self.write_selected(&facts)
+        if let Some(format) = self.selective.as_mut().and_then(Selective::finish)
+            && let Err(error) = self.write_selected(&format)
         {
             tracing::error!("{error}");
             self.failures += 1;
@@ -186,9 +186,9 @@ impl SegmentsSink {
         }
     }
 
-    fn add(&mut self, Rendered { picture, facts, pts, duration }: &Rendered) -> Result<()> {
+    fn add(&mut self, Rendered { picture, format, pts, duration }: &Rendered) -> Result<()> {
         if self.current.is_none() {
-            self.current = Some(self.begin(facts, *pts, Recorder::create)?);
+            self.current = Some(self.begin(format, *pts, Recorder::create)?);
         }
         let Some(current) = &mut self.current else { return Ok(()) };
         current.space.check(current.frames, 0)?;
@@ -198,7 +198,7 @@ impl SegmentsSink {
 
     /// Writes what belongs to an interval, and ends a segment where the interval's surroundings do.
     fn add_selected(&mut self, picture: &Rendered) -> Result<()> {
-        self.write_selected(&picture.facts)?;
+        self.write_selected(&picture.format)?;
         let keeps = self.selective.as_ref().is_some_and(|selective| selective.buffer.keeps(picture.pts));
         if self.schedule.is_some() && !keeps {
             self.close();
@@ -206,11 +206,11 @@ impl SegmentsSink {
         Ok(())
     }
 
-    fn write_selected(&mut self, facts: &VideoFormat) -> Result<()> {
+    fn write_selected(&mut self, format: &VideoFormat) -> Result<()> {
         while let Some(picture) = self.selective.as_mut().and_then(|selective| selective.buffer.next()) {
             let pts = picture.pts();
             if self.current.is_none() {
-                self.current = Some(self.begin(facts, pts, Recorder::for_encoded)?);
+                self.current = Some(self.begin(format, pts, Recorder::for_encoded)?);
             }
             let Some(current) = &mut self.current else { return Ok(()) };
             current.space.check(current.frames, 0)?;
@@ -220,7 +220,7 @@ impl SegmentsSink {
         Ok(())
     }
 
-    fn begin(&self, facts: &VideoFormat, pts: u64, create: Create) -> Result<Segment> {
+    fn begin(&self, format: &VideoFormat, pts: u64, create: Create) -> Result<Segment> {
         let Record { folder, stem, container, file, .. } = &self.plan;
         let ending = match container {
             Container::Avi => ".avi",
@@ -235,12 +235,13 @@ impl SegmentsSink {
                     .remedy("choose a folder that can be written to")
             })?;
         }
-        let mut space = DiskSpace::new(parent, facts.layout.width * facts.layout.height);
+        let mut space = DiskSpace::new(parent, format.layout.width * format.layout.height);
         space.check(0, 0)?;
         let claim = claim(&path)?;
-        let recorder = create(&path, *container, facts, facts.frame_rate, self.state.taps(pts)).inspect_err(|_| {
-            remove_empty(&claim, &path);
-        })?;
+        let recorder =
+            create(&path, *container, format, format.frame_rate, self.state.taps(pts)).inspect_err(|_| {
+                remove_empty(&claim, &path);
+            })?;
         let open = self.files.add(path.clone());
         Ok(Segment { recorder, claim, open, path, start: pts, frames: 0, space })
     }

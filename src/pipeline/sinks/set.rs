@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
 use crate::media::frame::{Frame, PooledFrame};
-use crate::media::source::VideoFormat;
+use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
@@ -26,7 +26,7 @@ pub struct Sinks<'a> {
     /// begun with.
     renderer: Option<(VideoFormat, OverlayRenderer)>,
     /// Of a clip, known before its first frame.
-    facts: Option<VideoFormat>,
+    format: Option<VideoFormat>,
     windowed: bool,
     /// Whether the last frame is kept, to be shown while no other comes.
     keeps: bool,
@@ -43,7 +43,7 @@ impl<'a> Sinks<'a> {
     pub fn new(
         context: &StreamContext<'a>,
         sinks: Vec<Box<dyn Sink + 'a>>,
-        facts: Option<VideoFormat>,
+        format: Option<VideoFormat>,
         windowed: bool,
     ) -> Self {
         let live = context.job.live.is_some();
@@ -52,7 +52,7 @@ impl<'a> Sinks<'a> {
             stream: context.job.name.clone(),
             live,
             renderer: None,
-            facts,
+            format,
             windowed,
             keeps: live && (windowed || context.state.is_shown()),
             last: None,
@@ -72,7 +72,7 @@ impl<'a> Sinks<'a> {
         open: Option<Interval>,
     ) -> Result<()> {
         let rendered = self.render(&frame, label)?;
-        let layout = self.renderer.as_ref().map_or_else(|| frame.facts().layout, |(facts, _)| facts.layout);
+        let layout = self.renderer.as_ref().map_or_else(|| frame.format().layout, |(format, _)| format.layout);
         let labeled =
             LabeledFrame { frame: &frame, decision, label, smoothed, open, picture: rendered.as_ref(), layout };
         self.tell(|sink| sink.frame(&labeled))?;
@@ -157,16 +157,16 @@ impl<'a> Sinks<'a> {
     }
 
     fn draw(&mut self, canvas: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<Rendered> {
-        let (facts, renderer) = self.renderer(frame);
+        let (format, renderer) = self.renderer(frame);
         let picture = renderer.render(canvas, frame, label)?;
-        Ok(Rendered { picture, facts: facts.clone(), pts: frame.pts, duration: frame.duration })
+        Ok(Rendered { picture, format: format.clone(), pts: frame.pts, duration: frame.duration })
     }
 
     fn renderer(&mut self, frame: &Frame) -> &mut (VideoFormat, OverlayRenderer) {
-        let (facts, windowed) = (&self.facts, self.windowed);
+        let (format, windowed) = (&self.format, self.windowed);
         self.renderer.get_or_insert_with(|| {
-            let facts = facts.clone().unwrap_or_else(|| frame.facts());
-            (facts.clone(), OverlayRenderer::new(facts.layout, windowed))
+            let format = format.clone().unwrap_or_else(|| frame.format());
+            (format.clone(), OverlayRenderer::new(format.layout, windowed))
         })
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
-use crate::media::frame::{Frame, FramePool, Layout, PooledFrame, RenderedFrame};
-use crate::media::source::VideoFormat;
+use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
+use crate::media::video_format::Layout;
+use crate::media::video_format::VideoFormat;
 use crate::pipeline::outcome::Outcome;
 use crate::report::journal::Record;
 use crate::report::{milliseconds, rounded};
@@ -30,7 +31,7 @@ pub struct LabeledFrame<'a> {
 /// A picture with its label drawn.
 pub struct Rendered {
     pub picture: RenderedFrame,
-    pub facts: VideoFormat,
+    pub format: VideoFormat,
     /// In nanoseconds of the stream.
     pub pts: u64,
     pub duration: u64,

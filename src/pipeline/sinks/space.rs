@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::error::Result;
 use crate::jobs::Outputs;
-use crate::media::source::VideoFormat;
+use crate::media::video_format::VideoFormat;
 use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 
@@ -22,8 +22,8 @@ pub struct SpaceSink {
 impl SpaceSink {
     /// # Errors
     /// Failed, where a disk is full already.
-    pub fn new(outputs: &Outputs, facts: &VideoFormat, journal: Rc<Cell<u64>>) -> Result<Self> {
-        let pixels = facts.layout.width * facts.layout.height;
+    pub fn new(outputs: &Outputs, format: &VideoFormat, journal: Rc<Cell<u64>>) -> Result<Self> {
+        let pixels = format.layout.width * format.layout.height;
         let mut disks: Vec<DiskSpace> = Vec::new();
         for folder in outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent) {
             if disks.iter().all(|disk| !disk.watches(folder)) {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::media::frame::{FramePool, PooledFrame};
 use crate::media::frame_rate::constant_rate;
 use crate::media::recorder::Recorder;
-use crate::media::source::VideoFormat;
+use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
@@ -26,11 +26,11 @@ impl VideoSink {
     ///
     /// # Errors
     /// Where the file cannot be created; then it is gone again.
-    pub fn create(context: &StreamContext, facts: &VideoFormat) -> Result<Option<Self>> {
+    pub fn create(context: &StreamContext, format: &VideoFormat) -> Result<Option<Self>> {
         let Some((path, container)) = &context.job.outputs.video else { return Ok(None) };
         let claim = claim(path)?;
-        let rate = constant_rate(&context.job.input, facts.frame_rate, &|| context.shutdown.requested());
-        let recorder = Recorder::create(path, *container, facts, rate, context.state.taps(0))
+        let rate = constant_rate(&context.job.input, format.frame_rate, &|| context.shutdown.requested());
+        let recorder = Recorder::create(path, *container, format, rate, context.state.taps(0))
             .inspect_err(|_| remove_empty(&claim, path))?;
         Ok(Some(Self { path: path.clone(), recorder, _claim: claim }))
     }

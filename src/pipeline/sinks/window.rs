@@ -91,7 +91,7 @@ impl WindowSink {
             pace.wait(pts, &self.shutdown);
         }
         if let Some(screen) = self.screen.take() {
-            self.window = Some(Window::open(screen, &self.title, &rendered.facts)?);
+            self.window = Some(Window::open(screen, &self.title, &rendered.format)?);
         }
         if let Some(window) = &self.window {
             window.show(&rendered.picture, pts, rendered.duration);

@@ -1,0 +1,144 @@
+//! The state of all streams as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::report::{milliseconds, rounded};
+use crate::telemetry::status::{Latency, State as Condition};
+use crate::telemetry::{Gap, Row, Span, StreamState, Telemetry};
+use crate::utc;
+
+#[derive(Serialize)]
+pub(super) struct Streams<'a> {
+    server: Server,
+    mode: &'static str,
+    streams: Vec<Stream<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Server {
+    program: &'static str,
+    version: &'static str,
+    started: String,
+    now: String,
+}
+
+#[derive(Serialize)]
+struct Stream<'a> {
+    name: &'a str,
+    input: &'a str,
+    live: bool,
+    state: Condition,
+    since: Option<String>,
+    reason: Option<String>,
+    label: Option<String>,
+    confidence: f64,
+    labels: &'a [String],
+    threshold: f64,
+    action: Option<&'a str>,
+    position_ms: f64,
+    start_time: String,
+    frames_per_second: f64,
+    latency_ms: Latency,
+    stride: u64,
+    frames: Frames,
+    reconnects: u64,
+    stalls: u64,
+    gaps: u64,
+    size: Option<(usize, usize)>,
+}
+
+#[derive(Serialize)]
+struct Frames {
+    decoded: u64,
+    analysed: u64,
+    held: u64,
+    dropped: BTreeMap<&'static str, u64>,
+    in_flight: u64,
+}
+
+/// How all streams are now.
+pub(super) fn all(telemetry: &Telemetry) -> Streams<'_> {
+    let server = server(telemetry.started);
+    Streams {
+        server,
+        mode: "live",
+        streams: telemetry.streams.iter().map(|post| stream(post, telemetry.started)).collect(),
+    }
+}
+
+pub(super) fn server(started: OffsetDateTime) -> Server {
+    Server {
+        program: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        started: utc::milliseconds(started),
+        now: utc::milliseconds(utc::now()),
+    }
+}
+
+fn stream(post: &StreamState, started: OffsetDateTime) -> Stream<'_> {
+    let status = post.status();
+    let counts = post.progress.counters.counts();
+    let mut dropped = counts.dropped;
+    dropped.entry("overrun").or_default();
+    Stream {
+        name: &post.subject.name,
+        input: &post.subject.input,
+        live: post.subject.live,
+        state: status.state,
+        since: status.since.map(utc::milliseconds),
+        reason: status.reason,
+        label: status.label,
+        confidence: rounded(status.confidence),
+        labels: &post.subject.labels,
+        threshold: post.subject.threshold,
+        action: post.subject.action.as_deref(),
+        position_ms: milliseconds(post.progress.position.get()),
+        start_time: utc::milliseconds(post.start_time().unwrap_or(started)),
+        frames_per_second: (10.0 * status.rate).round() / 10.0,
+        latency_ms: status.latency,
+        stride: status.stride,
+        frames: Frames {
+            decoded: counts.decoded,
+            analysed: counts.analysed,
+            held: counts.held,
+            dropped,
+            in_flight: counts.in_flight,
+        },
+        reconnects: status.reconnects,
+        stalls: status.stalls,
+        gaps: status.gaps,
+        size: status.size,
+    }
+}
+
+/// `[ms, place of the shown label or -1, confidence of each label]`.
+pub(super) fn rows(rows: &[Row]) -> Vec<Value> {
+    let row = |row: &Row| {
+        let shown = row.shown.map_or(-1, |class| class as i64);
+        let numbers = [json!(row.ms), json!(shown)];
+        Value::Array(numbers.into_iter().chain(row.smoothed.iter().map(|&confidence| number(confidence))).collect())
+    };
+    rows.iter().map(row).collect()
+}
+
+/// With the few digits that it has, which a double would show more of.
+fn number(confidence: f32) -> Value {
+    json!(rounded(f64::from(confidence)))
+}
+
+pub(super) fn intervals(intervals: &[Span], labels: &[String]) -> Vec<Value> {
+    let interval = |span: &Span| {
+        let Span { class, start, end, mean, peak, open } = span;
+        json!({ "label": labels[*class], "start": start, "end": end, "mean": mean, "peak": peak, "open": open })
+    };
+    intervals.iter().map(interval).collect()
+}
+
+pub(super) fn gaps(gaps: &[Gap]) -> Vec<Value> {
+    let gap = |gap: &Gap| json!({ "start": gap.start, "end": gap.end, "reason": gap.reason });
+    gaps.iter().map(gap).collect()
+}
