@@ -1,5 +1,7 @@
 //! The stages that are our own, each by itself: what a frame pays for smoothing, preparing and drawing.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use livelabel::inference::model::{Channels, InputSpec};
 use livelabel::inference::preprocess::Preprocessor;

@@ -6,6 +6,8 @@
 //! ```
 //! Prints `ready rtsp://127.0.0.1:PORT/live` when it can be called, or `rtsps://` with a certificate. PORT 0 takes a free one.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
+
 use std::time::Duration;
 
 use gstreamer as gst;

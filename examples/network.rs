@@ -3,6 +3,8 @@
 //!
 //! usage: network MODEL DEVICE BATCH...
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
+
 use std::path::Path;
 use std::time::Duration;
 

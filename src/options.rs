@@ -166,7 +166,7 @@ pub struct RunOptions {
     /// Append the start and end of intervals, and the loss of cameras, to a file as JSON Lines; - is stdout
     #[arg(long, value_name = "FILE|-")]
     pub events: Option<PathBuf>,
-    /// Publish states and events to a broker: mqtt[s]://[USER:PASSWORD@]HOST[:PORT][/PREFIX]
+    /// Publish states and events to a broker: mqtt://HOST, or mqtts:// for TLS; USER:PASSWORD@ before and :PORT/PREFIX behind it
     #[arg(long, value_name = "URL")]
     pub mqtt: Option<String>,
     /// Environment variable that holds the user's name for the broker

@@ -77,6 +77,7 @@ struct Block {
 
 // SAFETY: GStreamer's locks keep those who write apart from all others.
 unsafe impl Send for Block {}
+// SAFETY: as above.
 unsafe impl Sync for Block {}
 
 impl Block {

@@ -121,7 +121,7 @@ impl Recorder {
         let caps = if encodes { picture_caps } else { jpeg_caps }(format, (numerator, denominator));
         let input =
             gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(0).max_bytes(0).build();
-        let encode = encodes.then(|| super::encoder()).transpose()?;
+        let encode = encodes.then(super::encoder).transpose()?;
         if let Some(encode) = &encode {
             attach(encode, taps.picture);
         }

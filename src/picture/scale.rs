@@ -35,6 +35,9 @@ pub fn scale_plane(from: &Plane, to: &mut PlaneMut) -> opencv::Result<()> {
     }
 }
 
+/// # Safety
+/// `data` must be valid for `height` rows of `stride` bytes for as long as the matrix lives.
 unsafe fn mat(data: *mut c_void, width: usize, height: usize, stride: usize) -> opencv::Result<Mat> {
+    // SAFETY: the caller's promise.
     unsafe { Mat::new_rows_cols_with_data_unsafe(height as i32, width as i32, opencv::core::CV_8UC1, data, stride) }
 }

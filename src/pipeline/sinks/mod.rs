@@ -54,7 +54,9 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
         Ok(window) => window,
         Err(error) => {
             timeline.discard();
-            video.map(video::VideoSink::discard);
+            if let Some(video) = video {
+                video.discard();
+            }
             return Err(error);
         }
     };

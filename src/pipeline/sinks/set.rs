@@ -111,7 +111,10 @@ impl<'a> Sinks<'a> {
     /// Those of [`Sinks::frame`].
     pub fn idle(&mut self) -> Result<()> {
         let quiet = self.last.as_ref().map_or(Duration::ZERO, |last| last.shown.elapsed());
-        let wanted = self.sinks.iter_mut().fold(false, |wanted, sink| sink.idle(quiet) || wanted);
+        let mut wanted = false;
+        for sink in &mut self.sinks {
+            wanted |= sink.idle(quiet);
+        }
         if wanted && quiet >= REPEAT { self.still(false) } else { Ok(()) }
     }
 
