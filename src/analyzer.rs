@@ -3,20 +3,20 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::cli::models;
+use crate::cli::progress::Display;
+use crate::cli::summary;
 use crate::config::Config;
-use crate::display::Display;
+use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::events::event_bus::EventBus;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
-use crate::jobs::Job;
 use crate::media;
-use crate::models;
 use crate::overwrite;
 use crate::pipeline::{self, StreamContext};
 use crate::printable;
 use crate::shutdown::Shutdown;
-use crate::summary;
 use crate::telemetry::{StreamInfo, StreamState, Telemetry};
 use crate::web::{self, Bound, Server};
 
@@ -162,8 +162,8 @@ fn check_action(job: &Job, model: &Model) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::StreamOptions;
-    use crate::settings::Settings;
+    use crate::config::options::StreamOptions;
+    use crate::config::settings::Settings;
 
     #[test]
     fn cameras_start_before_clips() {

@@ -4,14 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use livelabel::cli::{BenchCommand, Cli, Command, ConfigCommand, LogFormat, ModelCommand};
+use livelabel::cli::args::{BenchCommand, Cli, Command, ConfigCommand, LogFormat, ModelCommand};
+use livelabel::cli::{frames, models, reference, view};
 use livelabel::config::Config;
+use livelabel::config::settings::Settings;
+use livelabel::config::web::WebConfig;
 use livelabel::error::Error;
 use livelabel::inference::session::SessionOptions;
 use livelabel::media::limits::{Limits, MAX_PIXELS};
-use livelabel::settings::Settings;
-use livelabel::web::config::WebConfig;
-use livelabel::{analyzer, bench, frames, logging, models, printable, reference, shutdown, viewer};
+use livelabel::{analyzer, bench, logging, printable, shutdown};
 
 fn main() -> ExitCode {
     return_large_memory();
@@ -48,7 +49,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let access = WebConfig::resolve(&args.options())?.context("no address")?;
             let signals = shutdown::watch().context("signals cannot be watched")?;
             let limits = Limits { max_pixels: args.max_pixels.unwrap_or(MAX_PIXELS), ..Limits::default() };
-            viewer::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;
+            view::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
         }
         Command::Frames(args) => {

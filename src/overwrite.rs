@@ -6,9 +6,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::config::events::Lines;
+use crate::config::inputs::Job;
 use crate::error::{Error, Result};
-use crate::events::config::Lines;
-use crate::jobs::Job;
 
 /// What tells a file from all others, whatever it is called: its device and its number there.
 type Identity = (u64, u64);

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use livelabel::analyzer;
 use livelabel::config::Config;
-use livelabel::options::{Kind, RunOptions, StreamOptions};
-use livelabel::settings::Settings;
+use livelabel::config::options::{Kind, RunOptions, StreamOptions};
+use livelabel::config::settings::Settings;
 use livelabel::shutdown::Shutdown;
 
 /// The system's allocator, with a count of the large blocks.

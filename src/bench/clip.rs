@@ -10,6 +10,8 @@ use serde::Serialize;
 use crate::analyzer;
 use crate::bench::meter::{Cost, ResourceMeter, peak_memory};
 use crate::config::Config;
+use crate::config::options::{Kind, StreamOptions};
+use crate::config::settings::Settings;
 use crate::error::{Error, Result};
 use crate::inference::device::threads;
 use crate::inference::engine::Engine;
@@ -21,10 +23,8 @@ use crate::media::encoder::Encoder;
 use crate::media::frame::{Frame, RenderedFrame};
 use crate::media::limits::Limits;
 use crate::media::source::{ClipEvent, Source};
-use crate::options::{Kind, StreamOptions};
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::{self, StreamContext};
-use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 
 /// Frames that the stages behind the decoder are measured on, again and again.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use livelabel::cli::LogFormat;
+use livelabel::cli::args::LogFormat;
 use livelabel::error::{Error, Result};
 use livelabel::inference::model::Model;
 use livelabel::inference::session::SessionOptions;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::{broadcast, watch};
 
+use crate::config::events::EventsConfig;
 use crate::error::{Error, Result};
-use crate::events::config::EventsConfig;
 use crate::events::event::Event;
 use crate::events::sink_context::{CAPACITY, EventEnvelope, FAREWELL, SinkContext};
 use crate::events::{json_lines, mqtt, webhook};
@@ -132,7 +132,7 @@ impl EventBus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::config::Webhook;
+    use crate::config::events::Webhook;
 
     #[test]
     fn who_is_away_misses_the_oldest_and_holds_nobody_up() {
@@ -141,7 +141,7 @@ mod tests {
         // Nobody listens at the port for discarding.
         let nobody = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
         let plan = EventsConfig {
-            lines: Some(crate::events::config::Lines::File(file)),
+            lines: Some(crate::config::events::Lines::File(file)),
             broker: None,
             webhooks: vec![nobody],
         };

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use crate::config::events::Lines;
 use crate::error::{Error, Result};
-use crate::events::config::Lines;
 use crate::events::sink_context::SinkContext;
 
 /// Writes one event a line.

@@ -4,7 +4,6 @@
 //! Telling never waits. Each place that is told has a thread of its own and takes what it
 //! is told from one events: whoever falls behind misses the oldest events, which is counted, and disturbs nobody.
 
-pub mod config;
 mod escape;
 pub mod event;
 pub mod event_bus;

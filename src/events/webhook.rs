@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::backoff::Backoff;
-use crate::events::config::Webhook;
+use crate::config::events::Webhook;
 use crate::events::sink_context::{EventEnvelope, SinkContext};
 
 /// Longest wait for an answer.

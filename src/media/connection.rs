@@ -8,15 +8,15 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use url::Url;
 
-use crate::address::{REDIRECTS, redirected};
 use crate::error::{Error, Result};
-use crate::intake::{Intake, Refusal};
 use crate::media::camera::{Camera, Place};
 use crate::media::limits::{Limits, bound_pictures, is_too_large};
 use crate::media::network::{self, HttpAnswer};
 use crate::media::references::Scope;
 use crate::media::supervisor::Reason;
 use crate::media::{decoding, element, references};
+use crate::rtsp::address::{REDIRECTS, redirected};
+use crate::rtsp::intake::{Intake, Refusal};
 use crate::rtsp::relay::Relay;
 
 /// How fast the test picture's bars move, in pixels a frame.

@@ -14,7 +14,6 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::Result;
-use crate::intake::Intake;
 use crate::media::camera::Camera;
 use crate::media::clock::frame_duration;
 use crate::media::connection::{Connection, Target};
@@ -23,6 +22,7 @@ use crate::media::limits::Limits;
 use crate::media::supervisor::{ConnectionState, Reason, Step, Supervisor};
 use crate::media::teardown::Teardowns;
 use crate::media::timestamp_mapper::TimestampMapper;
+use crate::rtsp::intake::Intake;
 use crate::telemetry::frame_counters::{DropReason, FrameCounters};
 
 /// Decoded frames that may wait for the next stage.

@@ -9,9 +9,9 @@ use url::Url;
 
 use crate::credentials::Credentials;
 use crate::error::Result;
-use crate::intake::Intake;
 use crate::media::camera::{Camera, Transport};
 use crate::media::element;
+use crate::rtsp::intake::Intake;
 use crate::rtsp::plain;
 use crate::rtsp::relay::Relay;
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::intake::Refusal;
+use crate::rtsp::intake::Refusal;
 
 /// Shortest and longest wait between two calls.
 pub const SHORTEST_WAIT: Duration = Duration::from_secs(1);

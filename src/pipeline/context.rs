@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::config::inputs::Job;
 use crate::events::event_bus::EventBus;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
-use crate::jobs::Job;
 use crate::labels::stride::Stride;
 use crate::printable;
 use crate::report::journal::{Header, ModelName};

@@ -20,10 +20,10 @@ use std::time::Instant;
 
 use crossbeam_channel::bounded;
 
+use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::preprocess::Preprocessor;
-use crate::jobs::Job;
 use crate::labels::decision::Decider;
 use crate::labels::labeler::Labeler;
 use crate::labels::smoothing::Smoothing;

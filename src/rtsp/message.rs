@@ -7,7 +7,7 @@ use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-use crate::intake::Refusal;
+use crate::rtsp::intake::Refusal;
 
 /// A message's head, and its body. Descriptions of cameras take a few kilobytes.
 const HEAD_LIMIT: usize = 64 << 10;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use crate::address::{REDIRECTS, redirected};
-use crate::intake::{Intake, Refusal};
+use crate::rtsp::address::{REDIRECTS, redirected};
+use crate::rtsp::intake::{Intake, Refusal};
 use crate::rtsp::message::{Field, Head};
 
 const CHALLENGE: &str = "WWW-Authenticate";

@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::address;
-use crate::intake::{Intake, Refusal};
+use crate::rtsp::address;
+use crate::rtsp::intake::{Intake, Refusal};
 use crate::rtsp::message::{End, Head};
 use crate::rtsp::policy::Policy;
 use crate::tls;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::cli::LogFormat;
+use crate::cli::args::LogFormat;
 use crate::inference::device::DeviceSelection;
 use crate::train::augment::Recipe;
 use crate::train::export::Precision;

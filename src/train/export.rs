@@ -9,9 +9,9 @@ use clap::ValueEnum;
 
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, DeviceSelection};
+use crate::inference::locate;
 use crate::inference::model::Model;
 use crate::inference::session::{Session, SessionOptions};
-use crate::locate;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph;
 use crate::picture::file::read_picture;

@@ -7,8 +7,8 @@ use serde_json::json;
 use tch::{Cuda, Device};
 
 use crate::error::{Error, Result};
+use crate::inference::locate;
 use crate::inference::slices::Slice;
-use crate::locate;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
 use crate::onnx::weights::Weights;

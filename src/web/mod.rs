@@ -4,7 +4,6 @@
 
 mod api;
 mod auth;
-pub mod config;
 mod events;
 mod feed;
 mod json;

@@ -19,10 +19,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
 use crate::telemetry::Telemetry;
 use crate::utc;
-use crate::web::config::WebConfig;
 use crate::web::feed::Feed;
 use crate::web::recording::Replay;
 use crate::web::routes;

@@ -9,8 +9,8 @@ use axum::http::{HeaderName, StatusCode};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
+use crate::config::web::WebConfig;
 use crate::telemetry::{StreamState, Telemetry};
-use crate::web::config::WebConfig;
 use crate::web::feed::Feed;
 
 /// What every answer is made from.

@@ -21,8 +21,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::backoff::Backoff;
+use crate::config::events::Broker;
 use crate::error::Result;
-use crate::events::config::Broker;
 use crate::events::sink_context::{Deadline, EventEnvelope, EventReceiver, SinkContext};
 use crate::telemetry::Telemetry;
 use crate::tls;

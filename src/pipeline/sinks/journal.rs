@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::cameras::Record as Plan;
+use crate::config::cameras::Record as Plan;
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, header};

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::cameras::Live;
+use crate::config::cameras::Live;
 use crate::error::{Error, Result};
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;

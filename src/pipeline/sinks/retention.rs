@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::cameras::Record;
+use crate::config::cameras::Record;
+use crate::config::options::Keep;
 use crate::error::Result;
-use crate::options::Keep;
 use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use time::OffsetDateTime;
 
-use crate::cameras::Record;
+use crate::config::cameras::Record;
 use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::recorder::{Container, Recorder};

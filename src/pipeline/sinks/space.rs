@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::config::inputs::Outputs;
 use crate::error::Result;
-use crate::jobs::Outputs;
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};

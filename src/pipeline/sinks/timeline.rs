@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::config::inputs::Outputs;
 use crate::error::Result;
-use crate::jobs::Outputs;
 use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, header};
 use crate::pipeline::outcome::Outcome;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::frames::Layout as FolderLayout;
+use crate::cli::frames::Layout as FolderLayout;
+use crate::config::options::{RunOptions, StreamOptions, parse_span};
+use crate::config::settings::Settings;
 use crate::inference::device::DeviceSelection;
 use crate::inference::rounding::ComputePrecision;
 use crate::inference::session::SessionOptions;
 use crate::media::limits::parse_pixels;
 use crate::onnx::graph::Precision;
 use crate::onnx::import::{Layout, Softmax};
-use crate::options::{RunOptions, StreamOptions, parse_span};
-use crate::settings::Settings;
 
 /// Labels what people do in video.
 ///
@@ -127,7 +127,7 @@ pub struct FramesArgs {
     pub out: PathBuf,
     /// Time between pictures, like 1s, 500ms, 2m; `frame` takes every frame
     #[arg(long, default_value = "1s", value_name = "TIME")]
-    pub every: crate::frames::Every,
+    pub every: crate::cli::frames::Every,
     /// One folder for all, or one for each video
     #[arg(long, value_enum, default_value = "flat")]
     pub layout: FolderLayout,

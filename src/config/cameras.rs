@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::credentials::{CredentialSource, Credentials};
+use crate::config::credentials::CredentialSource;
+use crate::config::options::{Keep, StreamOptions};
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::media::camera::Camera;
 use crate::media::recorder::Container;
-use crate::options::{Keep, StreamOptions};
 
 const DEFAULT_LATENCY: u64 = 150;
 /// Beyond this nothing is live any more.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli::{ChannelOrder, ImportArgs};
+use crate::cli::args::{ChannelOrder, ImportArgs};
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, DeviceSelection, INT8};
 use crate::inference::model::Model;

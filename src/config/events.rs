@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::credentials::{CredentialSource, Credentials};
+use crate::config::credentials::CredentialSource;
+use crate::config::options::RunOptions;
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
-use crate::options::RunOptions;
 
 const DEFAULT_PREFIX: &str = "livelabel";
 const PORT: u16 = 1883;

@@ -7,8 +7,8 @@ use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
 use crate::bounded;
+use crate::config::options::{RunOptions, StreamOptions};
 use crate::error::{Error, Result};
-use crate::options::{RunOptions, StreamOptions};
 
 /// Most bytes of a pipeline file: five hundred cameras with every key take a tenth of it.
 const LARGEST_FILE: usize = 4 << 20;
@@ -93,13 +93,13 @@ impl Settings {
 
 /// Pipelines that are part of the program.
 const SHIPPED: [(&str, &str); 7] = [
-    ("file", include_str!("../pipelines/file.toml")),
-    ("timeline", include_str!("../pipelines/timeline.toml")),
-    ("rtsp", include_str!("../pipelines/rtsp.toml")),
-    ("webcam", include_str!("../pipelines/webcam.toml")),
-    ("window", include_str!("../pipelines/window.toml")),
-    ("web", include_str!("../pipelines/web.toml")),
-    ("many", include_str!("../pipelines/many.toml")),
+    ("file", include_str!("../../pipelines/file.toml")),
+    ("timeline", include_str!("../../pipelines/timeline.toml")),
+    ("rtsp", include_str!("../../pipelines/rtsp.toml")),
+    ("webcam", include_str!("../../pipelines/webcam.toml")),
+    ("window", include_str!("../../pipelines/window.toml")),
+    ("web", include_str!("../../pipelines/web.toml")),
+    ("many", include_str!("../../pipelines/many.toml")),
 ];
 
 #[cfg(test)]

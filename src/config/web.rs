@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::bounded;
+use crate::config::options::RunOptions;
 use crate::error::{Error, Result};
-use crate::options::RunOptions;
 
 /// In characters. What is shorter is guessed too soon.
 const SHORTEST_TOKEN: usize = 8;

@@ -7,8 +7,8 @@ use clap::{Command, CommandFactory};
 use schemars::schema_for;
 use serde_json::Value;
 
-use crate::cli::Cli;
-use crate::options::{RunOptions, StreamOptions};
+use crate::cli::args::Cli;
+use crate::config::options::{RunOptions, StreamOptions};
 
 /// The JSON Schema of a pipeline file.
 pub fn schema() -> Value {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
 use crate::media::limits::Limits;
 use crate::media::{self, replay::Video};
 use crate::shutdown::Shutdown;
 use crate::telemetry::FinishedRun;
-use crate::web::config::WebConfig;
 use crate::web::{self, Bound, Replay, Server};
 
 /// How often it is asked whether to stop.

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::cameras::Live;
+use crate::config::cameras::Live;
+use crate::config::events::{EventsConfig, Lines};
+use crate::config::options::{Kind, RunOptions, StreamOptions};
+use crate::config::settings::Settings;
 use crate::error::{Error, Result};
-use crate::events::config::{EventsConfig, Lines};
 use crate::inference::model::LONGEST_WINDOW;
 use crate::labels::stride::Stride;
 use crate::media::camera::Camera;
 use crate::media::limits::{Limits, MAX_PIXELS, MOST_PIXELS};
 use crate::media::recorder::Container;
-use crate::options::{Kind, RunOptions, StreamOptions};
-use crate::settings::Settings;
 
 const LARGEST_BATCH: usize = 256;
 /// What files of an input without a name are called after.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use crate::display::Display;
+use crate::cli::progress::Display;
 use crate::error::{Error, Result};
 use crate::media::limits::Limits;
 use crate::media::source::{ClipEvent, Source};

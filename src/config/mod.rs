@@ -1,15 +1,23 @@
 //! What a run shall do: settings resolved into one [`Config`] that holds no contradictions.
 
+pub mod cameras;
+mod credentials;
+pub mod events;
+pub mod inputs;
+pub mod options;
+pub mod settings;
+pub mod web;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::events::EventsConfig;
+use crate::config::inputs::{Job, check_events, check_ranges, check_run_ranges, jobs};
+use crate::config::settings::Settings;
+use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
-use crate::events::config::EventsConfig;
 use crate::inference::session::SessionOptions;
-use crate::jobs::{Job, check_events, check_ranges, check_run_ranges, jobs};
 use crate::labels::stride::Stride;
-use crate::settings::Settings;
-use crate::web::config::WebConfig;
 
 const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -85,8 +93,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config::options::{Kind, RunOptions, StreamOptions};
     use crate::media::recorder::Container;
-    use crate::options::{Kind, RunOptions, StreamOptions};
 
     fn stream(inputs: &[&str]) -> StreamOptions {
         StreamOptions { input: inputs.iter().map(PathBuf::from).collect(), ..Default::default() }
