@@ -34,7 +34,7 @@ pub(super) struct WebhookSink {
     url: String,
     authorization: Option<String>,
     what: String,
-    patience: Backoff,
+    backoff: Backoff,
     /// Whether it has been away since it was there last, and why it refused events, ever.
     away: bool,
     refused: HashSet<String>,
@@ -60,7 +60,7 @@ impl WebhookSink {
             url: hook.url.to_string(),
             authorization,
             what: hook.to_string(),
-            patience: Backoff::default(),
+            backoff: Backoff::default(),
             away: false,
             refused: HashSet::new(),
         }
@@ -88,7 +88,7 @@ impl WebhookSink {
         while event.at.elapsed() < OLDEST {
             match self.post(event) {
                 Answer::Taken => {
-                    self.patience.renew();
+                    self.backoff.reset();
                     if std::mem::take(&mut self.away) {
                         tracing::info!("{}: the webhook takes events again", self.what);
                     }
@@ -107,7 +107,7 @@ impl WebhookSink {
                             "{what}: the webhook takes no events ({why}); they are sent again for 10 minutes"
                         );
                     }
-                    tokio::time::sleep(self.patience.wait()).await;
+                    tokio::time::sleep(self.backoff.wait()).await;
                 }
             }
         }

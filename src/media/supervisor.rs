@@ -4,19 +4,15 @@
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::rtsp::intake::Refusal;
 
-/// Shortest and longest wait between two calls.
-pub const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a camera may take from the call to its first picture.
 pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a camera that is connected may send nothing.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(5);
 /// Pictures for this long make a connection good: the next wait is the shortest again.
 const GOOD: Duration = Duration::from_secs(1);
-/// Waits are drawn from this much around their length, so that a hundred cameras do not call at once.
-const JITTER: f64 = 0.25;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,13 +158,11 @@ enum Phase {
 pub struct Supervisor {
     phase: Phase,
     fault: Option<Reason>,
-    /// Calls in a row that came to nothing.
-    failures: u32,
+    backoff: Backoff,
     /// Whether a picture has ever come.
     ran: bool,
     reconnects: u64,
     stalls: u64,
-    random: fastrand::Rng,
 }
 
 impl Supervisor {
@@ -177,11 +171,10 @@ impl Supervisor {
         Self {
             phase: Phase::Idle { until: Duration::ZERO },
             fault: None,
-            failures: 0,
+            backoff: Backoff::seeded(seed),
             ran: false,
             reconnects: 0,
             stalls: 0,
-            random: fastrand::Rng::with_seed(seed),
         }
     }
 
@@ -219,11 +212,10 @@ impl Supervisor {
         let overdue = now.saturating_sub(silent) >= patience;
         let Some(reason) = self.fault.take().or(overdue.then_some(silence)) else { return Step::Wait };
         if matches!(self.phase, Phase::Running { first, last } if last.saturating_sub(first) >= GOOD) {
-            self.failures = 0;
+            self.backoff.reset();
         }
         self.stalls += u64::from(reason == Reason::Stalled);
         self.phase = Phase::Idle { until: now + self.wait(reason) };
-        self.failures = self.failures.saturating_add(1);
         Step::Disconnect(reason)
     }
 
@@ -246,15 +238,14 @@ impl Supervisor {
     }
 
     fn wait(&mut self, reason: Reason) -> Duration {
-        let doubled = SHORTEST_WAIT.saturating_mul(1 << self.failures.min(5));
-        let wait = if reason.is_settled() { LONGEST_WAIT } else { doubled };
-        wait.mul_f64(1.0 - JITTER + 2.0 * JITTER * self.random.f64()).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+        if reason.is_settled() { self.backoff.longest_wait() } else { self.backoff.wait() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backoff::LONGEST_WAIT;
 
     const MS: Duration = Duration::from_millis(1);
     const S: Duration = Duration::from_secs(1);
@@ -309,16 +300,6 @@ mod tests {
         for reason in [Reason::Unauthorised, Reason::NotFound, Reason::FramesTooLarge, Reason::ForeignPlaylist] {
             assert!(waits(reason, 4).iter().all(|&wait| wait >= 22 * S && wait <= LONGEST_WAIT + 10 * MS));
         }
-    }
-
-    #[test]
-    fn waits_differ_between_cameras() {
-        let first = |seed| {
-            let mut supervisor = Supervisor::new(seed);
-            supervisor.failures = 3;
-            supervisor.wait(Reason::Refused)
-        };
-        assert_ne!(first(1), first(2));
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Link {
 
 /// Keeps the connection until it was ended on purpose, or the broker is away at the end.
 async fn drive(eventloop: &mut EventLoop, link: &Link, what: &str, mut deadline: Deadline) {
-    let mut patience = Backoff::default();
+    let mut backoff = Backoff::default();
     let mut sessions = 0;
     // Why the broker is away, since it was there last.
     let mut told = HashSet::new();
@@ -127,7 +127,7 @@ async fn drive(eventloop: &mut EventLoop, link: &Link, what: &str, mut deadline:
                     told.clear();
                     tracing::info!("{what}: the broker is there again");
                 }
-                patience.renew();
+                backoff.reset();
                 sessions += 1;
                 link.session.send_replace(sessions);
             }
@@ -148,7 +148,7 @@ async fn drive(eventloop: &mut EventLoop, link: &Link, what: &str, mut deadline:
                     return;
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(patience.wait()) => {}
+                    () = tokio::time::sleep(backoff.wait()) => {}
                     () = deadline.begins() => {}
                 }
             }
