@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 const WORD: usize = 200;
 const TEXT: usize = 4000;
 
-/// `text` with every character that a terminal obeys written as its number. Line breaks and tabs stay.
+/// `text` with every character that a terminal obeys written as its number. Line breaks stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let obeyed = |c: char| {
         // Those that turn the direction of writing make a name look like another.
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     if !text.contains(obeyed) {
         return text.into();
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_a_terminal_obeys_is_shown_as_its_number() {
-        assert_eq!(visible("Küche\n\t1"), "Küche\n\t1");
+        assert_eq!(visible("Küche\n\t1"), "Küche\n\\u{9}1");
         assert_eq!(visible("a\u{1b}[31m\u{7}\u{9b}\u{202e}b"), "a\\u{1b}[31m\\u{7}\\u{9b}\\u{202e}b");
         assert_eq!(line(" a\r\nb\u{0}  c "), "a b\\u{0} c");
     }

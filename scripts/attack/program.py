@@ -31,7 +31,7 @@ class Finished:
 
 @dataclass
 class Limits:
-    seconds: float = 60
+    seconds: float = 90
     mib: float = 1024
 
 
