@@ -40,7 +40,8 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
         Arc::new(move || shutdown.requested())
     };
     let engine = Engine::start(&model, config.network, stopping)?;
-    let telemetry = Arc::new(Telemetry::new(config.jobs.iter().map(|job| post(job, &model, web.is_some())).collect()));
+    let telemetry =
+        Arc::new(Telemetry::new(config.jobs.iter().map(|job| stream_state(job, &model, web.is_some())).collect()));
     // Dropped, and with it ended, when the streams have ended.
     let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
     let event_bus = EventBus::start(&config.events, &telemetry)?;
@@ -53,10 +54,10 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
             while !shutdown.requested()
                 && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
             {
-                let (job, post) = (&config.jobs[number], &telemetry.streams[number]);
+                let (job, stream) = (&config.jobs[number], &telemetry.streams[number]);
                 let event_bus = event_bus.as_ref();
                 let run = Run { config, model: &model, engine: &engine, event_bus, display: &display, shutdown };
-                let code = run.one(job, post);
+                let code = run.one(job, stream);
                 // Something that broke while running weighs more than an input that could not be used.
                 let mut worst = worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 *worst = match (*worst, code) {
@@ -87,8 +88,8 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
 }
 
 /// What is known of an input's stream, for those who watch.
-pub(crate) fn post(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
-    let subject = StreamInfo {
+pub(crate) fn stream_state(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
+    let info = StreamInfo {
         name: job.name.clone(),
         input: printable::path(&job.input),
         live: job.live.is_some(),
@@ -96,7 +97,7 @@ pub(crate) fn post(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
         threshold: job.label_config.threshold.unwrap_or(model.threshold),
         action: job.label_config.action.clone(),
     };
-    Arc::new(StreamState::new(subject, shown))
+    Arc::new(StreamState::new(info, shown))
 }
 
 /// What all inputs share.
@@ -111,17 +112,17 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Analyses one input; returns its exit code.
-    fn one(&self, job: &Job, post: &Arc<StreamState>) -> u8 {
+    fn one(&self, job: &Job, stream: &Arc<StreamState>) -> u8 {
         let Run { config, model, engine, event_bus, display, shutdown } = *self;
-        let context = StreamContext { job, model, engine, state: post, shutdown, event_bus, display: config.display };
-        let progress = &post.progress;
+        let context = StreamContext { job, model, engine, state: stream, shutdown, event_bus, display: config.display };
+        let progress = &stream.progress;
         let outcome = if job.live.is_some() {
             display.follow(&job.name, progress, config.status_interval, || pipeline::run(&context))
         } else {
             display.watch(&job.name, progress, || pipeline::run(&context))
         };
         let told = outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error));
-        post.end(
+        stream.end(
             told.as_ref()
                 .map_or_else(|error| Some(error.to_string()), |(_, error)| error.as_ref().map(Error::to_string)),
         );

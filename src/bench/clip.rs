@@ -163,9 +163,9 @@ fn together(clip: &Path, model: &Model, demand: SessionOptions, shutdown: &Shutd
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
     let engine = Engine::start(model, demand, Arc::new(|| false))?;
-    let post = analyzer::post(job, model, false);
+    let stream = analyzer::stream_state(job, model, false);
     let context =
-        StreamContext { job, model, engine: &engine, state: &post, shutdown, event_bus: None, display: false };
+        StreamContext { job, model, engine: &engine, state: &stream, shutdown, event_bus: None, display: false };
     let meter = ResourceMeter::start();
     let outcome = pipeline::run(&context)?;
     if let Some(error) = outcome.error {

@@ -21,7 +21,7 @@ const MOST_SPANS: usize = 20_000;
 
 /// A finished run.
 pub struct FinishedRun {
-    pub subject: StreamInfo,
+    pub info: StreamInfo,
     pub started: OffsetDateTime,
     /// In the order of time; of a long one only so many that every change of the label is among them.
     pub rows: Vec<Row>,
@@ -120,7 +120,7 @@ impl FinishedRun {
             rate,
             end: intervals.last().map_or(end, |last| last.end.max(end)),
             intervals: intervals.into_iter().take(MOST_SPANS).collect(),
-            subject: StreamInfo {
+            info: StreamInfo {
                 name,
                 input: timeline.input,
                 live: false,
@@ -137,7 +137,7 @@ impl FinishedRun {
         let stem = name.strip_suffix(".timeline.json").or(name.strip_suffix(".json")).unwrap_or(&name);
         let labelled = ["avi", "mkv"].map(|ending| timeline.with_file_name(format!("{stem}.labelled.{ending}")));
         // A path that is no text was written with numbers for its bytes.
-        let clips = [PathBuf::from(&self.subject.input), printable::parse_path(&self.subject.input)];
+        let clips = [PathBuf::from(&self.info.input), printable::parse_path(&self.info.input)];
         let clips = clips.into_iter().flat_map(|clip| {
             let beside = clip.file_name().map(|name| timeline.with_file_name(name));
             std::iter::once(clip).chain(beside)

@@ -40,6 +40,6 @@ impl Telemetry {
     }
 
     pub fn find(&self, name: &str) -> Option<&Arc<StreamState>> {
-        self.streams.iter().find(|post| post.subject.name == name)
+        self.streams.iter().find(|stream| stream.info.name == name)
     }
 }

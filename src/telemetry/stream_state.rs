@@ -33,7 +33,7 @@ pub struct StreamInfo {
 
 /// What is known of one stream.
 pub struct StreamState {
-    pub subject: StreamInfo,
+    pub info: StreamInfo,
     pub progress: Progress,
     pub pictures: Pictures,
     /// Whether anybody may ask for pictures.
@@ -46,11 +46,11 @@ pub struct StreamState {
 }
 
 impl StreamState {
-    pub fn new(subject: StreamInfo, shown: bool) -> Self {
+    pub fn new(info: StreamInfo, shown: bool) -> Self {
         let latency =
-            metrics::histogram!("livelabel_latency_seconds", "stream" => crate::telemetry::label_value(&subject.name));
-        let post = Self {
-            subject,
+            metrics::histogram!("livelabel_latency_seconds", "stream" => crate::telemetry::label_value(&info.name));
+        let stream = Self {
+            info,
             progress: Progress::default(),
             pictures: Pictures::default(),
             shown,
@@ -58,8 +58,8 @@ impl StreamState {
             history: Mutex::default(),
             latency,
         };
-        post.progress.status_mut().enter(State::Connecting);
-        post
+        stream.progress.status_mut().enter(State::Connecting);
+        stream
     }
 
     /// The stream's time 0 is `instant`.
@@ -76,7 +76,7 @@ impl StreamState {
     /// between is measured by the clock that is never set, so that everybody is told the same once the other was.
     pub fn utc(&self, at: u64) -> OffsetDateTime {
         match self.start_time() {
-            Some(start) if self.subject.live => start.saturating_add(time::Duration::nanoseconds(at as i64)),
+            Some(start) if self.info.live => start.saturating_add(time::Duration::nanoseconds(at as i64)),
             _ => utc::now(),
         }
     }
@@ -84,7 +84,7 @@ impl StreamState {
     /// The stream's time now, in milliseconds: a clip's is where it is.
     pub fn now_ms(&self) -> f64 {
         match self.began.get() {
-            Some(began) if self.subject.live => began.elapsed().as_secs_f64() * 1000.0,
+            Some(began) if self.info.live => began.elapsed().as_secs_f64() * 1000.0,
             _ => milliseconds(self.progress.position.get()),
         }
     }
@@ -93,7 +93,7 @@ impl StreamState {
     pub fn status(&self) -> Status {
         let mut status = self.progress.status();
         let arrival = self.progress.counters.last_arrival();
-        if let (true, State::Running, Some(arrival)) = (self.subject.live, status.state, arrival) {
+        if let (true, State::Running, Some(arrival)) = (self.info.live, status.state, arrival) {
             let usual = if status.rate > 0.0 { Duration::from_secs_f64(SILENT_FRAMES / status.rate) } else { SILENCE };
             let silence = arrival.elapsed();
             if silence > usual.max(SILENCE) {
@@ -108,7 +108,7 @@ impl StreamState {
     pub fn is_down(&self, state: State) -> bool {
         match state {
             State::Failed | State::Stalled | State::Reconnecting => true,
-            State::Connecting => self.subject.live,
+            State::Connecting => self.info.live,
             State::Running | State::Ended => false,
         }
     }

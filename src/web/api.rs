@@ -16,16 +16,16 @@ pub(super) async fn streams(State(state): State<Arc<AppState>>) -> Response {
 
 /// The last minutes of one stream.
 pub(super) async fn timeline(State(state): State<Arc<AppState>>, Path(name): Name) -> Result<Response, ApiError> {
-    let post = state.find(&name)?;
-    let all = post.since(0);
-    let labels = &post.subject.labels;
+    let stream = state.find(&name)?;
+    let all = stream.since(0);
+    let labels = &stream.info.labels;
     let body = serde_json::json!({
         "name": name,
         "labels": labels,
-        "threshold": post.subject.threshold,
-        "action": post.subject.action,
-        "now_ms": post.now_ms(),
-        "start_time": utc::milliseconds(post.start_time().unwrap_or(state.telemetry.started)),
+        "threshold": stream.info.threshold,
+        "action": stream.info.action,
+        "now_ms": stream.now_ms(),
+        "start_time": utc::milliseconds(stream.start_time().unwrap_or(state.telemetry.started)),
         "rows": json::rows(&all.rows),
         "intervals": json::intervals(&all.intervals, labels),
         "gaps": json::gaps(&all.gaps),

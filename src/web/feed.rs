@@ -89,7 +89,7 @@ struct Changes<'a> {
 impl<'a> Changes<'a> {
     fn of(telemetry: &'a Telemetry) -> Self {
         let now = Instant::now();
-        let rows = telemetry.streams.iter().map(|post| (post.since(u64::MAX).revision, now)).collect();
+        let rows = telemetry.streams.iter().map(|stream| (stream.since(u64::MAX).revision, now)).collect();
         Self { telemetry, conditions: conditions(telemetry), told: now, rows }
     }
 
@@ -100,8 +100,8 @@ impl<'a> Changes<'a> {
             (self.conditions, self.told) = (conditions, Instant::now());
             let _ = sender.send(streams(self.telemetry));
         }
-        for (post, sent) in self.telemetry.streams.iter().zip(&mut self.rows) {
-            if let Some(message) = rows(post, sent, last) {
+        for (stream, sent) in self.telemetry.streams.iter().zip(&mut self.rows) {
+            if let Some(message) = rows(stream, sent, last) {
                 let _ = sender.send(Some(message));
             }
         }
@@ -109,27 +109,27 @@ impl<'a> Changes<'a> {
 }
 
 fn conditions(telemetry: &Telemetry) -> Vec<(Condition, Option<String>)> {
-    let condition = |post: &std::sync::Arc<StreamState>| {
-        let status = post.status();
+    let condition = |stream: &std::sync::Arc<StreamState>| {
+        let status = stream.status();
         (status.state, status.label)
     };
     telemetry.streams.iter().map(condition).collect()
 }
 
 /// What is new of a stream, where it is time to say so.
-fn rows(post: &StreamState, (revision, sent): &mut (u64, Instant), last: bool) -> Option<Message> {
+fn rows(stream: &StreamState, (revision, sent): &mut (u64, Instant), last: bool) -> Option<Message> {
     if !last && sent.elapsed() < ROWS {
         return None;
     }
-    let update = post.since(*revision);
+    let update = stream.since(*revision);
     if update.is_empty() {
         return None;
     }
     (*revision, *sent) = (update.revision, Instant::now());
     let data = json!({
-        "name": post.subject.name,
+        "name": stream.info.name,
         "rows": json::rows(&update.rows),
-        "intervals": json::intervals(&update.intervals, &post.subject.labels),
+        "intervals": json::intervals(&update.intervals, &stream.info.labels),
         "gaps": json::gaps(&update.gaps),
     });
     Some(Message { event: "rows", data: data.to_string() })

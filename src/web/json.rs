@@ -66,7 +66,7 @@ pub(super) fn all(telemetry: &Telemetry) -> Streams<'_> {
     Streams {
         server,
         mode: "live",
-        streams: telemetry.streams.iter().map(|post| stream(post, telemetry.started)).collect(),
+        streams: telemetry.streams.iter().map(|stream| describe(stream, telemetry.started)).collect(),
     }
 }
 
@@ -79,25 +79,25 @@ pub(super) fn server(started: OffsetDateTime) -> Server {
     }
 }
 
-fn stream(post: &StreamState, started: OffsetDateTime) -> Stream<'_> {
-    let status = post.status();
-    let counts = post.progress.counters.counts();
+fn describe(stream: &StreamState, started: OffsetDateTime) -> Stream<'_> {
+    let status = stream.status();
+    let counts = stream.progress.counters.counts();
     let mut dropped = counts.dropped;
     dropped.entry("overrun").or_default();
     Stream {
-        name: &post.subject.name,
-        input: &post.subject.input,
-        live: post.subject.live,
+        name: &stream.info.name,
+        input: &stream.info.input,
+        live: stream.info.live,
         state: status.state,
         since: status.since.map(utc::milliseconds),
         reason: status.reason,
         label: status.label,
         confidence: rounded(status.confidence),
-        labels: &post.subject.labels,
-        threshold: post.subject.threshold,
-        action: post.subject.action.as_deref(),
-        position_ms: milliseconds(post.progress.position.get()),
-        start_time: utc::milliseconds(post.start_time().unwrap_or(started)),
+        labels: &stream.info.labels,
+        threshold: stream.info.threshold,
+        action: stream.info.action.as_deref(),
+        position_ms: milliseconds(stream.progress.position.get()),
+        start_time: utc::milliseconds(stream.start_time().unwrap_or(started)),
         frames_per_second: (10.0 * status.rate).round() / 10.0,
         latency_ms: status.latency,
         stride: status.stride,

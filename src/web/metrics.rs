@@ -32,18 +32,18 @@ pub fn install() -> Result<PrometheusHandle> {
 
 /// Writes the state of streams and process into gauges and counters.
 pub(super) fn gather(telemetry: &Telemetry, clients: usize) {
-    telemetry.streams.iter().for_each(|post| gather_stream(post));
+    telemetry.streams.iter().for_each(|stream| gather_stream(stream));
     gauge!("process_start_time_seconds").set(telemetry.started.unix_timestamp() as f64);
     gauge!("livelabel_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("livelabel_web_connections").set(clients as f64);
     gather_process();
 }
 
-fn gather_stream(post: &StreamState) {
-    let name = label_value(&post.subject.name);
+fn gather_stream(state: &StreamState) {
+    let name = label_value(&state.info.name);
     let named = |key: &'static str, value: &str| [("stream", name.clone()), (key, label_value(value))];
     let stream = [("stream", name.clone())];
-    let counts = post.progress.counters.counts();
+    let counts = state.progress.counters.counts();
     let frames = |outcome: &str, count: u64| {
         counter!("livelabel_frames_total", &named("outcome", outcome)).absolute(count);
     };
@@ -53,7 +53,7 @@ fn gather_stream(post: &StreamState) {
     frames("dropped_failure", counts.dropped.get("failure").copied().unwrap_or(0));
     gauge!("livelabel_frames_in_flight", &stream).set(counts.in_flight as f64);
 
-    let status = post.status();
+    let status = state.status();
     gauge!("livelabel_queue_depth", &stream).set(status.waiting as f64);
     gauge!("livelabel_up", &stream).set(f64::from(u8::from(status.state == State::Running)));
     gauge!("livelabel_stride", &stream).set(status.stride as f64);
@@ -62,11 +62,11 @@ fn gather_stream(post: &StreamState) {
     }
     counter!("livelabel_stalls_total", &stream).absolute(status.stalls);
     counter!("livelabel_gaps_total", &stream).absolute(status.gaps);
-    counter!("livelabel_written_bytes_total", &stream).absolute(post.progress.written.get());
-    gauge!("livelabel_viewers", &stream).set(post.pictures.watchers() as f64);
+    counter!("livelabel_written_bytes_total", &stream).absolute(state.progress.written.get());
+    gauge!("livelabel_viewers", &stream).set(state.pictures.watchers() as f64);
 
-    let smoothed = post.smoothed().filter(|_| status.state == State::Running);
-    for (class, label) in post.subject.labels.iter().enumerate() {
+    let smoothed = state.smoothed().filter(|_| status.state == State::Running);
+    for (class, label) in state.info.labels.iter().enumerate() {
         let shown = status.label.as_ref() == Some(label);
         gauge!("livelabel_label", &named("label", label)).set(f64::from(u8::from(shown)));
         let confidence = smoothed.as_ref().map_or(f64::NAN, |smoothed| rounded(f64::from(smoothed[class])));

@@ -36,15 +36,15 @@ pub(super) async fn several(State(state): State<Arc<AppState>>, Query(pairs): Pa
     let named = pairs.iter().filter(|(key, _)| key == "stream").map(|(_, name)| name);
     let mut streams: Vec<&Arc<StreamState>> = Vec::new();
     for name in named {
-        let post = state.find(name)?;
-        if !streams.iter().any(|other| Arc::ptr_eq(other, post)) {
-            streams.push(post);
+        let stream = state.find(name)?;
+        if !streams.iter().any(|other| Arc::ptr_eq(other, stream)) {
+            streams.push(stream);
         }
     }
     if streams.is_empty() {
         streams = state.telemetry.streams.iter().collect();
     }
-    let feeds: Vec<_> = streams.into_iter().map(|post| feed(post, spacing)).collect();
+    let feeds: Vec<_> = streams.into_iter().map(|stream| feed(stream, spacing)).collect();
     Ok(multipart(feeds, Arc::clone(&state)))
 }
 
@@ -55,8 +55,8 @@ pub(super) async fn one(
     Query(pairs): Pairs,
 ) -> Result<Response, ApiError> {
     let name = file.strip_suffix(".mjpg").ok_or(NOTHING)?;
-    let post = state.find(name)?;
-    let feed = feed(post, spacing(&pairs)?);
+    let stream = state.find(name)?;
+    let feed = feed(stream, spacing(&pairs)?);
     Ok(multipart(vec![feed], Arc::clone(&state)))
 }
 
@@ -68,36 +68,36 @@ pub(super) async fn snapshot_of(State(state): State<Arc<AppState>>, Path(name): 
 /// `/snapshot.jpg`, of the first stream where none is named.
 pub(super) async fn snapshot(State(state): State<Arc<AppState>>, Query(pairs): Pairs) -> Result<Response, ApiError> {
     let named = pairs.iter().find(|(key, _)| key == "stream");
-    let post = match (named, state.telemetry.streams.first()) {
+    let stream = match (named, state.telemetry.streams.first()) {
         (Some((_, name)), _) => state.find(name)?,
         (None, Some(first)) => first,
         (None, None) => return Err(NOTHING),
     };
-    snap(post).await
+    snap(stream).await
 }
 
-async fn snap(post: &StreamState) -> Result<Response, ApiError> {
-    let mut pictures = watching(post);
+async fn snap(stream: &StreamState) -> Result<Response, ApiError> {
+    let mut pictures = watching(stream);
     let next = timeout(PATIENCE, pictures.changed()).await;
     let picture = match next {
         Ok(Ok(())) => pictures.borrow_and_update().clone(),
-        _ => post.pictures.latest(),
+        _ => stream.pictures.latest(),
     };
     let Some(Picture { jpeg, ms }) = picture else {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "there is no picture yet\n"));
     };
     let told = [
         (header::CONTENT_TYPE, "image/jpeg".to_string()),
-        (HeaderName::from_static("x-stream"), encoded(&post.subject.name)),
+        (HeaderName::from_static("x-stream"), encoded(&stream.info.name)),
         (HeaderName::from_static("x-time-ms"), ms.to_string()),
     ];
     Ok((told, jpeg).into_response())
 }
 
 /// Hears of the next picture, and of the latest where it is not long ago.
-fn watching(post: &StreamState) -> watch::Receiver<Option<Picture>> {
-    let mut pictures = post.pictures.watch();
-    let now = post.now_ms();
+fn watching(stream: &StreamState) -> watch::Receiver<Option<Picture>> {
+    let mut pictures = stream.pictures.watch();
+    let now = stream.now_ms();
     if pictures.borrow().as_ref().is_some_and(|latest| latest.ms + RECENT > now) {
         pictures.mark_changed();
     }
@@ -113,8 +113,8 @@ fn spacing(pairs: &[(String, String)]) -> Result<Duration, ApiError> {
 }
 
 /// One stream's pictures for one who watches, each the latest when the connection has room for it.
-fn feed(post: &Arc<StreamState>, spacing: Duration) -> BoxStream<'static, [Bytes; 3]> {
-    let start = (watching(post), encoded(&post.subject.name), Instant::now());
+fn feed(stream: &Arc<StreamState>, spacing: Duration) -> BoxStream<'static, [Bytes; 3]> {
+    let start = (watching(stream), encoded(&stream.info.name), Instant::now());
     stream::unfold(start, move |(mut pictures, name, due)| async move {
         sleep_until(due).await;
         loop {

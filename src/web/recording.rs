@@ -56,22 +56,22 @@ impl Replay {
     }
 
     fn streams(&self, state: &AppState) -> Value {
-        let FinishedRun { subject, started, frames, .. } = &self.recording;
+        let FinishedRun { info, started, frames, .. } = &self.recording;
         let mut dropped = frames.dropped.clone();
         dropped.entry("overrun".into()).or_default();
         let delay = json!({ "p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0 });
         let stream = json!({
-            "name": subject.name,
-            "input": subject.input,
+            "name": info.name,
+            "input": info.input,
             "live": false,
             "state": "ended",
             "since": utc::milliseconds(*started),
             "reason": null,
             "label": null,
             "confidence": 0.0,
-            "labels": subject.labels,
-            "threshold": subject.threshold,
-            "action": subject.action,
+            "labels": info.labels,
+            "threshold": info.threshold,
+            "action": info.action,
             "position_ms": self.duration(),
             "duration_ms": self.duration(),
             "start_time": utc::milliseconds(*started),
@@ -105,19 +105,19 @@ pub(super) fn routes(replay: Arc<Replay>) -> Router<Arc<AppState>> {
 }
 
 fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, ApiError> {
-    let FinishedRun { subject, started, rows, intervals, gaps, .. } = &replay.recording;
-    if name != subject.name {
+    let FinishedRun { info, started, rows, intervals, gaps, .. } = &replay.recording;
+    if name != info.name {
         return Err((StatusCode::NOT_FOUND, "there is no stream of that name\n"));
     }
     let told = json!({
         "name": name,
-        "labels": subject.labels,
-        "threshold": subject.threshold,
-        "action": subject.action,
+        "labels": info.labels,
+        "threshold": info.threshold,
+        "action": info.action,
         "now_ms": replay.duration(),
         "start_time": utc::milliseconds(*started),
         "rows": json::rows(rows),
-        "intervals": json::intervals(intervals, &subject.labels),
+        "intervals": json::intervals(intervals, &info.labels),
         "gaps": json::gaps(gaps),
     });
     Ok(Json(told).into_response())
@@ -168,7 +168,7 @@ async fn picture(replay: &Replay, asked: Asked) -> Result<Response, ApiError> {
     };
     let told = [
         (header::CONTENT_TYPE, "image/jpeg".to_string()),
-        (HeaderName::from_static("x-stream"), encoded(&replay.recording.subject.name)),
+        (HeaderName::from_static("x-stream"), encoded(&replay.recording.info.name)),
         (HeaderName::from_static("x-time-ms"), milliseconds(time).to_string()),
     ];
     Ok((told, jpeg).into_response())
@@ -206,7 +206,7 @@ async fn play(replay: &Replay, state: &Arc<AppState>, asked: Asked) -> Result<Re
         }
         Err(_) => return Err(UNREADABLE),
     };
-    let name = encoded(&replay.recording.subject.name);
+    let name = encoded(&replay.recording.info.name);
     let feed = stream::unfold((shown, player, name), |(mut shown, player, name)| async move {
         loop {
             shown.changed().await.ok()?;

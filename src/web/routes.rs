@@ -47,10 +47,10 @@ async fn healthz(State(state): State<Arc<AppState>>) -> Response {
         .telemetry
         .streams
         .iter()
-        .filter_map(|post| {
-            let status = post.status();
+        .filter_map(|stream| {
+            let status = stream.status();
             let reason = status.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            post.is_down(status.state).then(|| format!("{}: {}{reason}\n", post.subject.name, status.state.name()))
+            stream.is_down(status.state).then(|| format!("{}: {}{reason}\n", stream.info.name, status.state.name()))
         })
         .collect();
     match down.is_empty() {

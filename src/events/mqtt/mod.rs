@@ -69,7 +69,7 @@ impl Client {
         let SinkContext { events, delivered, deadline } = context;
         let (client, mut eventloop) = AsyncClient::new(self.options, REQUESTS);
         let link = Link { delivered, ..Link::default() };
-        let known = telemetry.streams.iter().map(|post| Now::new(post.status(), None)).collect();
+        let known = telemetry.streams.iter().map(|stream| Now::new(stream.status(), None)).collect();
         let published = vec![None; telemetry.streams.len()];
         let mut speaker =
             MqttPublisher { client, link: &link, topics: self.topics, telemetry, known, published, events };
@@ -205,8 +205,8 @@ impl MqttPublisher<'_> {
 
     /// What a broker must be told that may know nothing, and what the last one did not confirm.
     async fn introduce(&mut self) {
-        for post in self.telemetry.streams.iter().filter(|post| post.subject.live) {
-            for (topic, config) in discovery::messages(&self.topics, &post.subject.name) {
+        for stream in self.telemetry.streams.iter().filter(|stream| stream.info.live) {
+            for (topic, config) in discovery::messages(&self.topics, &stream.info.name) {
                 self.publish(topic, true, config).await;
             }
         }
@@ -249,8 +249,8 @@ impl MqttPublisher<'_> {
     /// Publishes states that are others than those published; with `all` also those of which only the confidence is.
     async fn states(&mut self, all: bool) {
         for number in 0..self.telemetry.streams.len() {
-            let post = Arc::clone(&self.telemetry.streams[number]);
-            let now = Now::new(post.status(), Some(&self.known[number]));
+            let stream = Arc::clone(&self.telemetry.streams[number]);
+            let now = Now::new(stream.status(), Some(&self.known[number]));
             self.known[number] = now.clone();
             let before = self.published[number].take();
             let told = before.as_ref().is_some_and(|before| *before == now || !all && !now.is_another_than(before));
@@ -258,7 +258,7 @@ impl MqttPublisher<'_> {
                 self.published[number] = before;
                 continue;
             }
-            let (stream, live) = (&post.subject.name, post.subject.live);
+            let (stream, live) = (&stream.info.name, stream.info.live);
             let available = topics::availability(now.state);
             if live && before.is_none_or(|before| topics::availability(before.state) != available) {
                 self.publish(self.topics.availability(stream), true, available.into()).await;

@@ -29,12 +29,12 @@ impl<'a> EventEmitter<'a> {
 
 impl Sink for EventEmitter<'_> {
     fn frame(&mut self, LabeledFrame { frame, decision, .. }: &LabeledFrame) -> Result<()> {
-        let (stream, ms, time) = (self.state.subject.name.as_str(), milliseconds(frame.pts), self.state.utc(frame.pts));
+        let (stream, ms, time) = (self.state.info.name.as_str(), milliseconds(frame.pts), self.state.utc(frame.pts));
         if std::mem::take(&mut self.away) {
             self.event_bus.tell(&Event::Back { stream, ms, time: utc::milliseconds(time) });
         }
         if decision.shown && !std::mem::replace(&mut self.open, true) {
-            let (label, confidence) = (&self.state.subject.labels[decision.class], rounded(decision.confidence));
+            let (label, confidence) = (&self.state.info.labels[decision.class], rounded(decision.confidence));
             self.event_bus.tell(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
         }
         Ok(())
@@ -43,8 +43,8 @@ impl Sink for EventEmitter<'_> {
     fn interval(&mut self, interval: &Interval) -> Result<()> {
         self.open = false;
         self.event_bus.tell(&Event::End {
-            stream: &self.state.subject.name,
-            label: &self.state.subject.labels[interval.class],
+            stream: &self.state.info.name,
+            label: &self.state.info.labels[interval.class],
             ms: milliseconds(interval.end),
             time: utc::milliseconds(self.state.utc(interval.end)),
             start_ms: milliseconds(interval.start),
@@ -56,7 +56,7 @@ impl Sink for EventEmitter<'_> {
 
     fn lost(&mut self, loss: &Loss) -> Result<()> {
         self.away = true;
-        let (stream, time) = (&self.state.subject.name, utc::milliseconds(self.state.utc(loss.at)));
+        let (stream, time) = (&self.state.info.name, utc::milliseconds(self.state.utc(loss.at)));
         self.event_bus.tell(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason });
         Ok(())
     }
