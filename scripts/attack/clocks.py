@@ -18,7 +18,7 @@ JUMPS = {
 }  # fmt: skip
 CASES = len(YEARS) + len(JUMPS)
 CAMERA = ["test://?size=320x240&rate=20", "--name", "door", "--segment", "2s", "--keep", "30d"]
-STAMP = r"-\d{8}T\d{6}Z(-\d+)?\.(mkv|timeline\.jsonl|summary\.json)"
+STAMP = r"-\d{8,10}T\d{6}Z(-\d+)?\.(mkv|timeline\.jsonl|summary\.json)"
 
 
 def library():
