@@ -36,7 +36,7 @@ impl Backoff {
 
     /// The wait after a failure that trying again soon will not mend.
     pub fn longest_wait(&mut self) -> Duration {
-        self.next = LONGEST_WAIT;
+        self.next = (2 * self.next).min(LONGEST_WAIT);
         self.jittered(LONGEST_WAIT)
     }
 

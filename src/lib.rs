@@ -14,6 +14,7 @@ pub mod config;
 mod credentials;
 pub mod error;
 pub mod events;
+pub mod frame_counters;
 pub mod inference;
 pub mod labels;
 pub mod logging;

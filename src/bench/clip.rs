@@ -171,7 +171,7 @@ fn together(clip: &Path, model: &Model, demand: SessionOptions, shutdown: &Shutd
     if let Some(error) = outcome.error {
         return Err(error);
     }
-    let frames = outcome.balance.analysed + outcome.balance.held;
+    let frames = outcome.frames.analysed + outcome.frames.held;
     let cost = Cost { frames_per_second: outcome.frames_per_second(), ..meter.cost(frames) };
     Ok((cost, frames, peak_memory()))
 }

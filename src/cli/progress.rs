@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::Error;
+use crate::frame_counters::Counts;
 use crate::telemetry::Progress;
-use crate::telemetry::frame_counters::Counts;
 use crate::telemetry::status::Status;
 use crate::{logging, printable};
 

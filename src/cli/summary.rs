@@ -11,13 +11,13 @@ pub fn text(context: &StreamContext, outcome: &Outcome) -> String {
 
 fn clip(context: &StreamContext, outcome: &Outcome) -> String {
     let StreamContext { job, model, engine, .. } = context;
-    let balance = &outcome.balance;
-    let dropped: u64 = balance.dropped.values().sum();
-    let held = if balance.held > 0 { format!(", {} held", balance.held) } else { String::new() };
+    let frames = &outcome.frames;
+    let dropped: u64 = frames.dropped.values().sum();
+    let held = if frames.held > 0 { format!(", {} held", frames.held) } else { String::new() };
     let mut lines = vec![
         format!(
             "{}: {} frames decoded, {} analysed{held}, {dropped} dropped",
-            job.name, balance.decoded, balance.analysed
+            job.name, frames.decoded, frames.analysed
         ),
         format!("  intervals  {}", outcome.intervals),
         format!(
@@ -63,7 +63,7 @@ fn codecs(context: &StreamContext, outcome: &Outcome) -> String {
 
 fn camera(context: &StreamContext, outcome: &Outcome) -> String {
     let StreamContext { job, model, engine, .. } = context;
-    let Outcome { balance: frames, gaps, latency, .. } = outcome;
+    let Outcome { frames, gaps, latency, .. } = outcome;
     let dropped: u64 = frames.dropped.values().sum();
     let mut lines = vec![
         format!(

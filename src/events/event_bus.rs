@@ -45,8 +45,8 @@ impl EventBus {
     ///
     /// # Errors
     /// Usage, where the file cannot be written; unavailable, where a thread cannot be started.
-    pub fn start(plan: &EventsConfig, telemetry: &Arc<Telemetry>) -> Result<Option<Self>> {
-        if plan.is_empty() {
+    pub fn start(config: &EventsConfig, telemetry: &Arc<Telemetry>) -> Result<Option<Self>> {
+        if config.is_empty() {
             return Ok(None);
         }
         let (alive, ended) = bounded(0);
@@ -58,17 +58,17 @@ impl EventBus {
             sinks: Vec::new(),
             ended,
         };
-        if let Some(lines) = &plan.lines {
+        if let Some(lines) = &config.lines {
             let writer = json_lines::Writer::open(lines)?;
             event_bus.add(&alive, "events", lines.to_string(), move |context| writer.run(context))?;
         }
-        if let Some(broker) = &plan.broker {
+        if let Some(broker) = &config.broker {
             let (client, telemetry) = (mqtt::Client::new(broker)?, Arc::clone(telemetry));
             event_bus.add(&alive, "mqtt", broker.to_string(), move |context| client.run(telemetry, context))?;
         }
-        for hook in &plan.webhooks {
-            let poster = webhook::WebhookSink::new(hook);
-            event_bus.add(&alive, "webhook", hook.to_string(), move |context| poster.run(context))?;
+        for hook in &config.webhooks {
+            let sink = webhook::WebhookSink::new(hook);
+            event_bus.add(&alive, "webhook", hook.to_string(), move |context| sink.run(context))?;
         }
         Ok(Some(event_bus))
     }
@@ -140,12 +140,12 @@ mod tests {
         let file = folder.path().join("events.jsonl");
         // Nobody listens at the port for discarding.
         let nobody = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
-        let plan = EventsConfig {
+        let config = EventsConfig {
             lines: Some(crate::config::events::Lines::File(file)),
             broker: None,
             webhooks: vec![nobody],
         };
-        let event_bus = EventBus::start(&plan, &Arc::new(Telemetry::new(Vec::new()))).unwrap().unwrap();
+        let event_bus = EventBus::start(&config, &Arc::new(Telemetry::new(Vec::new()))).unwrap().unwrap();
         let count = CAPACITY + 100;
         for number in 0..count {
             let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };

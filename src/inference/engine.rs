@@ -64,8 +64,8 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Session::load`].
-    pub fn start(model: &Model, demand: SessionOptions, stopping: Stopping) -> Result<Self> {
-        let sessions = load(model, demand, &Arc::new(Watchdog::start(stopping)?))?;
+    pub fn start(model: &Model, options: SessionOptions, stopping: Stopping) -> Result<Self> {
+        let sessions = load(model, options, &Arc::new(Watchdog::start(stopping)?))?;
         let first = &sessions[0];
         let (device, batch, arithmetic) = (first.device(), first.batch(), first.arithmetic().to_string());
         // One batch that is being filled, while each worker has its own.
@@ -83,7 +83,7 @@ impl Engine {
             device,
             arithmetic,
             batch,
-            live: demand.live,
+            live: options.live,
             tensor_len: model.input.len(),
         };
         for (number, session) in sessions.into_iter().enumerate() {
@@ -145,14 +145,14 @@ impl Drop for Engine {
 }
 
 /// A session for each worker.
-fn load(model: &Model, demand: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Vec<Session>> {
-    let most = workers(demand.threads.unwrap_or_else(threads), demand.live);
-    let demand = SessionOptions { streams: most, ..demand };
-    let first = Session::watched(model, demand, watchdog)?;
+fn load(model: &Model, options: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Vec<Session>> {
+    let most = workers(options.threads.unwrap_or_else(threads), options.live);
+    let options = SessionOptions { streams: most, ..options };
+    let first = Session::watched(model, options, watchdog)?;
     let others = match first.device() {
         // One batch keeps all of a GPU busy, and the next is copied there meanwhile.
         Device::Cuda(_) => {
-            let again = SessionOptions { choice: DeviceSelection::Exactly(first.device()), ..demand };
+            let again = SessionOptions { choice: DeviceSelection::Exactly(first.device()), ..options };
             match Session::watched(model, again, watchdog) {
                 Ok(second) => vec![second],
                 Err(error) => {
@@ -167,7 +167,7 @@ fn load(model: &Model, demand: SessionOptions, watchdog: &Arc<Watchdog>) -> Resu
         }
         Device::Cpu => {
             // What the first fell back to is not tried again.
-            let again = SessionOptions { choice: DeviceSelection::Exactly(Device::Cpu), ..demand };
+            let again = SessionOptions { choice: DeviceSelection::Exactly(Device::Cpu), ..options };
             (1..most).map(|_| Session::watched(model, again, watchdog)).collect::<Result<Vec<Session>>>()?
         }
     };

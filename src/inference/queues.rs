@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, Select, Sender, select};
 
 use crate::error::Result;
 
@@ -37,13 +37,28 @@ impl Queues {
     pub fn fill(&mut self, requests: &mut Vec<Request>, batch: usize) {
         let Some((first, live)) = self.first() else { return };
         self.live_batches = if live { self.live_batches.saturating_add(1) } else { 0 };
-        let queue = if live { &self.live } else { &self.clips };
         let mut start_by = first.start_by;
         requests.push(first);
         while requests.len() < batch {
-            let Ok(request) = queue.recv_deadline(start_by) else { break };
+            let next = if live { self.live.recv_deadline(start_by).ok() } else { self.next_clip(start_by) };
+            let Some(request) = next else { break };
             start_by = start_by.min(request.start_by);
             requests.push(request);
+        }
+    }
+
+    /// A clip's next request; `None` where none comes in time, or a camera waits for a batch of its own.
+    fn next_clip(&self, start_by: Instant) -> Option<Request> {
+        let mut either = Select::new();
+        either.recv(&self.clips);
+        either.recv(&self.live);
+        loop {
+            if let Ok(request) = self.clips.try_recv() {
+                return Some(request);
+            }
+            if !self.live.is_empty() || either.ready_deadline(start_by).is_err() {
+                return None;
+            }
         }
     }
 
@@ -114,6 +129,18 @@ mod tests {
         (1..=10).for_each(|name: u8| live.send(request(f32::from(name))).unwrap());
         let order: Vec<f32> = (0..11).flat_map(|_| names(&mut queues, 1)).collect();
         assert_eq!(order, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 0.0, 8.0, 9.0, 10.0]);
+    }
+
+    #[test]
+    fn a_camera_does_not_wait_for_a_clips_batch_to_fill() {
+        let Engine { mut queues, live, clips, .. } = engine();
+        let far = Instant::now() + std::time::Duration::from_secs(3600);
+        clips.send(Request { start_by: far, ..request(1.0) }).unwrap();
+        let filling = std::thread::spawn(move || names(&mut queues, 4));
+        live.send(request(10.0)).unwrap();
+        // Without the camera's request this would wait an hour; either kind may have been seen first.
+        let first = filling.join().unwrap();
+        assert!(first == [1.0] || first == [10.0], "{first:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::Result;
+use crate::frame_counters::{DropReason, FrameCounters};
 use crate::media::camera::Camera;
 use crate::media::clock::frame_duration;
 use crate::media::connection::{Connection, Target};
@@ -23,7 +24,6 @@ use crate::media::supervisor::{ConnectionState, Reason, Step, Supervisor};
 use crate::media::teardown::Teardowns;
 use crate::media::timestamp_mapper::TimestampMapper;
 use crate::rtsp::intake::Intake;
-use crate::telemetry::frame_counters::{DropReason, FrameCounters};
 
 /// Decoded frames that may wait for the next stage.
 pub const CAPACITY: usize = 8;
@@ -67,7 +67,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Times {
-    keeper: TimestampMapper,
+    mapper: TimestampMapper,
     sequence: u64,
     discontinuity: u64,
 }
@@ -213,7 +213,7 @@ impl Shared {
         let camera = buffer.pts().and_then(|pts| segment.to_running_time(pts)).map(gst::ClockTime::nseconds);
         let duration = frame_duration(&buffer, &info);
         let mut times = self.lock();
-        let place = times.keeper.place(camera, arrival, duration);
+        let place = times.mapper.place(camera, arrival, duration);
         times.discontinuity += u64::from(place.gap);
         let mut frame = Frame::map(buffer, &info, place.pts, duration, times.sequence)?;
         frame.discontinuity = times.discontinuity;
@@ -243,7 +243,7 @@ impl Shared {
 
 impl Times {
     fn reconnected(&mut self) {
-        self.keeper.reconnected();
+        self.mapper.reconnected();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Labelled pictures to a video file: MJPG in AVI or Matroska.
 //!
-//! Encoding and writing happen on GStreamer's own thread. Canvases bound how far drawing may run ahead of it.
+//! Encoding and writing happen on GStreamer's own thread. A pool of frames bounds how far drawing may run ahead of it.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};

@@ -114,7 +114,7 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
     };
     let status = progress.status();
     let mut outcome = Outcome {
-        balance: progress.counters.close().into(),
+        frames: progress.counters.close().into(),
         complete: error.is_none() && !interrupted,
         interrupted,
         error,

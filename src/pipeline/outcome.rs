@@ -12,7 +12,7 @@ use crate::telemetry::status::Latency;
 /// How a stream ended, with what it found. The files are closed either way.
 pub struct Outcome {
     pub began: Instant,
-    pub balance: FrameCounts,
+    pub frames: FrameCounts,
     /// From the start to the closed video.
     pub wall: Duration,
     /// End of the last labelled frame, in nanoseconds.
@@ -48,7 +48,7 @@ impl Outcome {
     pub(super) fn new(began: Instant) -> Self {
         Self {
             began,
-            balance: FrameCounts::default(),
+            frames: FrameCounts::default(),
             wall: Duration::ZERO,
             position: 0,
             complete: false,
@@ -72,13 +72,13 @@ impl Outcome {
 
     /// Frames labelled in a second of real time.
     pub fn frames_per_second(&self) -> f64 {
-        (self.balance.analysed + self.balance.held) as f64 / self.wall.as_secs_f64().max(1e-9)
+        (self.frames.analysed + self.frames.held) as f64 / self.wall.as_secs_f64().max(1e-9)
     }
 
     /// The last record of a journal.
     pub(super) fn record(&self, auto_stride: Option<AutoStride>) -> Record {
         Record::End {
-            frames: self.balance.clone(),
+            frames: self.frames.clone(),
             wall_s: self.wall.as_secs_f64(),
             frames_per_second: self.frames_per_second(),
             reconnects: self.reconnects,

@@ -60,6 +60,7 @@ impl Preparer<'_> {
 
     fn forward(&mut self, messages: &Sender<Message>) -> Result<End> {
         self.source.start()?;
+        self.progress.status_mut().stride = self.stride.stride(&|| self.load());
         // Frames since the last one that was analysed: there is nothing to hold at first.
         let mut held = u64::MAX;
         while !self.shutdown.requested() {
@@ -74,7 +75,7 @@ impl Preparer<'_> {
                     Message::Lost(reason)
                 }
                 Some(SourceEvent::Frame(frame)) => {
-                    let stride = self.stride.stride(&self.load());
+                    let stride = self.stride.stride(&|| self.load());
                     self.progress.status_mut().stride = stride;
                     let analysed = held.saturating_add(1) >= stride;
                     held = if analysed { 0 } else { held + 1 };

@@ -86,7 +86,7 @@ impl Presenter<'_> {
     /// Where frames are missing before this one, nothing was seen, so nothing is claimed.
     fn bridge(&mut self, frame: &Frame) -> Result<()> {
         let start = match (self.position, self.lost) {
-            (Some((discontinuity, end)), _) if discontinuity != frame.discontinuity => end,
+            (Some((discontinuity, end)), lost) if lost.is_some() || discontinuity != frame.discontinuity => end,
             (None, Some(_)) => 0,
             _ => {
                 self.lost = None;

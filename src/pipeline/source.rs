@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
+use crate::frame_counters::FrameCounters;
 use crate::media::camera::Camera;
 use crate::media::decode_errors::DecodeErrors;
 use crate::media::frame::Frame;
@@ -15,7 +16,6 @@ use crate::media::live::{self, CameraEvent, LiveSource};
 use crate::media::source::{ClipEvent, Source};
 use crate::media::supervisor::Reason;
 use crate::media::video_format::VideoFormat;
-use crate::telemetry::frame_counters::FrameCounters;
 use crate::telemetry::status::{State, Status};
 
 /// A stretch of a clip without frames that counts as a gap, in nanoseconds.

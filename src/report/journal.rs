@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::frame_counters::Counts;
 use crate::labels::intervals::Interval;
 use crate::report::{claim, milliseconds, rounded, unwritable};
-use crate::telemetry::frame_counters::Counts;
 
 /// How a run was set up; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -44,6 +44,11 @@ impl RotatingJournal {
         Ok(())
     }
 
+    /// The start of the run in UTC.
+    pub fn started(&self) -> &str {
+        &self.header.started
+    }
+
     /// The file that is being written.
     pub fn path(&self) -> &Path {
         &self.path

@@ -4,7 +4,6 @@
 //! those who read; all that is remembered has a bound.
 
 mod finished_run;
-pub mod frame_counters;
 mod history;
 mod pictures;
 mod progress;

@@ -41,7 +41,10 @@ impl Sink for EventEmitter<'_> {
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
-        self.open = false;
+        // A frame that no sink took has started none.
+        if !std::mem::take(&mut self.open) {
+            return Ok(());
+        }
         self.event_bus.tell(&Event::End {
             stream: &self.state.info.name,
             label: &self.state.info.labels[interval.class],

@@ -68,6 +68,11 @@ impl<'a> JournalSink<'a> {
         format!("{}.summary.json", name.strip_suffix(JOURNAL).unwrap_or(&name)).into()
     }
 
+    /// The start of the run in UTC.
+    pub fn started(&self) -> &str {
+        self.journal.started()
+    }
+
     fn rotate(&mut self) -> Result<()> {
         let now = utc::now();
         if !self.schedule.due(now) {
@@ -97,6 +102,10 @@ impl Sink for JournalSink<'_> {
 
     fn lost(&mut self, loss: &Loss) -> Result<()> {
         self.journal.append(Record::Lost { ms: milliseconds(loss.at), reason: loss.reason.into() })
+    }
+
+    fn consequence(&self) -> &'static str {
+        ", but its journal misses records until it can be written again"
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {

@@ -83,7 +83,7 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &Live, began: Instant) -> R
     // Looks at the folder before this run has written anything.
     let retention = retention::RetentionSink::new(record, &open);
     let journal = journal::JournalSink::create(context, record, began, &open)?;
-    let summary = summary::SummarySink::new(context, journal.summary_path());
+    let summary = summary::SummarySink::new(context, journal.summary_path(), journal.started().into());
     let recorded = record.file.is_some() || record.segment.is_some();
     let segments = recorded.then(|| segments::SegmentsSink::new(record, context.state, &open, Rc::clone(&encodes)));
     let window = window::open(context, recorded, &record.folder, false)?;

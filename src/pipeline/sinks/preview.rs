@@ -30,45 +30,56 @@ impl<'a> PreviewSink<'a> {
         Self { state, recorded, encoder: None, last: None, failed: None }
     }
 
-    fn show(&mut self, Rendered { picture, format, pts, duration }: &Rendered) -> Result<()> {
+    /// Whether somebody watches, and the encoder has not just failed.
+    fn is_wanted(&self) -> bool {
+        self.state.wants_picture() && self.failed.is_none_or(|failed| failed.elapsed() >= RETRY)
+    }
+
+    /// A failure is logged and tried again later: nobody who only watches ends a run.
+    fn show(&mut self, rendered: &Rendered) {
         self.last = Some(Instant::now());
+        self.failed = None;
+        if let Err(error) = self.encode(rendered) {
+            self.failed = Some(Instant::now());
+            tracing::error!("{error}; {} is not on the page for {} s", self.state.info.name, RETRY.as_secs());
+        }
+    }
+
+    fn encode(&mut self, Rendered { picture, format, pts, duration }: &Rendered) -> Result<()> {
         let encoder = match self.encoder.take() {
             Some(encoder) => Ok(encoder),
             None => Encoder::new(format, self.state.taps(0).picture),
         };
-        let put = encoder.and_then(|encoder| {
-            encoder.put(picture, *pts, *duration)?;
-            // They have gone to those who watch.
-            while encoder.take().is_some() {}
-            Ok(encoder)
-        });
-        let encoder = put.inspect_err(|_| self.failed = Some(Instant::now()))?;
-        (self.encoder, self.failed) = (Some(encoder), None);
+        let encoder = encoder?;
+        encoder.put(picture, *pts, *duration)?;
+        // They have gone to those who watch.
+        while encoder.take().is_some() {}
+        self.encoder = Some(encoder);
         Ok(())
     }
 }
 
 impl Sink for PreviewSink<'_> {
     fn wants_picture(&mut self) -> bool {
-        !self.recorded.get()
-            && self.state.wants_picture()
-            && self.last.is_none_or(|last| last.elapsed() >= SPACING)
-            && self.failed.is_none_or(|failed| failed.elapsed() >= RETRY)
+        !self.recorded.get() && self.is_wanted() && self.last.is_none_or(|last| last.elapsed() >= SPACING)
     }
 
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
-        match labeled.picture {
-            Some(picture) if self.wants_picture() => self.show(picture),
-            _ => Ok(()),
+        if let Some(picture) = labeled.picture.filter(|_| self.wants_picture()) {
+            self.show(picture);
         }
+        Ok(())
     }
 
     /// Who opens the page while no picture comes shall see the last one.
     fn idle(&mut self, _quiet: Duration) -> bool {
-        self.state.wants_picture()
+        self.is_wanted()
     }
 
     fn still(&mut self, picture: &Rendered, _lost: bool) -> Result<()> {
-        if self.state.wants_picture() { self.show(picture) } else { Ok(()) }
+        if self.is_wanted() {
+            self.show(picture);
+        }
+        Ok(())
     }
 }

@@ -18,8 +18,8 @@ pub struct SummarySink {
 }
 
 impl SummarySink {
-    pub fn new(context: &StreamContext, path: PathBuf) -> Self {
-        let started = utc::exact(utc::now());
+    /// `started` is what the journals say, too.
+    pub fn new(context: &StreamContext, path: PathBuf, started: String) -> Self {
         Self { path, input: printable::path(&context.job.input), started }
     }
 }
@@ -32,7 +32,7 @@ impl Sink for SummarySink {
             input: self.input,
             started: self.started,
             ended: utc::exact(utc::now()),
-            frames: outcome.balance.clone(),
+            frames: outcome.frames.clone(),
             wall_s: outcome.wall.as_secs_f64(),
             reconnects: outcome.reconnects,
             stalls: outcome.stalls,

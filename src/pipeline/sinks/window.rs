@@ -22,7 +22,7 @@ pub fn open(context: &StreamContext, others: bool, folder: &Path, paced: bool) -
     if !context.display {
         return Ok(None);
     }
-    match WindowSink::new(context, folder.to_path_buf(), paced) {
+    match WindowSink::new(context, folder.to_path_buf(), paced, !others) {
         Ok(window) => Ok(Some(window)),
         Err(error) if others => {
             tracing::warn!("{error}; the run goes on without it");
@@ -44,6 +44,8 @@ pub struct WindowSink {
     window: Option<Window>,
     paused: bool,
     save: bool,
+    /// Whether the run has no other output.
+    alone: bool,
     shutdown: Shutdown,
     /// Set for a clip, which is shown as fast as it was taken: when its time 0 was.
     pace: Option<Pace>,
@@ -55,7 +57,7 @@ struct Pace {
 }
 
 impl WindowSink {
-    fn new(context: &StreamContext, folder: PathBuf, paced: bool) -> Result<Self> {
+    fn new(context: &StreamContext, folder: PathBuf, paced: bool, alone: bool) -> Result<Self> {
         Ok(Self {
             title: context.job.name.clone(),
             stem: context.job.stem().into(),
@@ -64,6 +66,7 @@ impl WindowSink {
             window: None,
             paused: false,
             save: false,
+            alone,
             shutdown: context.shutdown.clone(),
             pace: paced.then(Pace::default),
         })
@@ -91,7 +94,13 @@ impl WindowSink {
             pace.wait(pts, &self.shutdown);
         }
         if let Some(screen) = self.screen.take() {
-            self.window = Some(Window::open(screen, &self.title, &rendered.format)?);
+            let window = Window::open(screen, &self.title, &rendered.format).inspect_err(|_| {
+                // There is nothing else to see.
+                if self.alone {
+                    self.shutdown.request();
+                }
+            })?;
+            self.window = Some(window);
         }
         if let Some(window) = &self.window {
             window.show(&rendered.picture, pts, rendered.duration);
@@ -121,7 +130,8 @@ impl WindowSink {
 impl Sink for WindowSink {
     fn wants_picture(&mut self) -> bool {
         self.read_keys();
-        !self.paused || self.save
+        let is_there = self.screen.is_some() || self.window.is_some();
+        is_there && (!self.paused || self.save)
     }
 
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {

@@ -41,7 +41,8 @@ impl AdaptiveStride {
 }
 
 impl StridePolicy for AdaptiveStride {
-    fn stride(&self, load: &Load) -> u64 {
+    fn stride(&self, load: &dyn Fn() -> Load) -> u64 {
+        let load = load();
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         control.look(&self.latency, load.at, load.waiting, load.capacity, load.dropped)
     }

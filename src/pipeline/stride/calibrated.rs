@@ -52,7 +52,7 @@ impl CalibratedStride {
 }
 
 impl StridePolicy for CalibratedStride {
-    fn stride(&self, _load: &Load) -> u64 {
+    fn stride(&self, _load: &dyn Fn() -> Load) -> u64 {
         self.stride.load(Ordering::Relaxed)
     }
 
@@ -119,7 +119,7 @@ mod tests {
     /// second began with.
     fn strides(seconds: u64) -> Vec<u64> {
         let policy = CalibratedStride::default();
-        let load = Load { at: Duration::ZERO, waiting: 0, capacity: 8, dropped: 0 };
+        let load = || Load { at: Duration::ZERO, waiting: 0, capacity: 8, dropped: 0 };
         let mut labeler = Labeler::new(Smoothing::new(4, 2), Decider::new(None, 0.0, 0.0));
         let mut strides = Vec::new();
         let mut held = 0;

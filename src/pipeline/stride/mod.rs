@@ -13,7 +13,7 @@ use policy::{Load, StridePolicy};
 struct FixedStride(u64);
 
 impl StridePolicy for FixedStride {
-    fn stride(&self, _load: &Load) -> u64 {
+    fn stride(&self, _load: &dyn Fn() -> Load) -> u64 {
         self.0
     }
 }

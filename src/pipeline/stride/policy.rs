@@ -8,7 +8,7 @@ use crate::labels::labeler::LabelState;
 /// Decides the stride. The thread that prepares frames asks it; the one that presents them tells it what became of them.
 pub trait StridePolicy: Sync {
     /// The stride that holds for the next frame: every so many-th is analysed.
-    fn stride(&self, load: &Load) -> u64;
+    fn stride(&self, load: &dyn Fn() -> Load) -> u64;
 
     /// Whether the policy must know the state that the next label will depend on.
     fn needs_state(&self) -> bool {
