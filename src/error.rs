@@ -65,6 +65,13 @@ impl Error {
         self
     }
 
+    /// What the message is about, in front of it.
+    #[must_use]
+    pub fn about(mut self, subject: &str) -> Self {
+        self.message = format!("{subject}: {}", self.message);
+        self
+    }
+
     /// The error underneath, shown in parentheses after the message.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -120,6 +127,7 @@ mod tests {
             .because(std::io::Error::other("first\nsecond"))
             .remedy("check the name");
         assert_eq!(error.to_string(), "clip.mp4: cannot be opened (first second); check the name");
+        assert_eq!(Error::failed("no answer").about("model m.onnx").to_string(), "model m.onnx: no answer");
         assert_eq!(error.exit_code(), 2);
     }
 

@@ -227,7 +227,8 @@ impl Session {
         let network = self.network(piece.size)?;
         network.put(tensors, piece.size)?;
         let before = rows.len();
-        network.run(tensors.len(), output, rows, &watchdog)?;
+        let ran = network.run(tensors.len(), output, rows, &watchdog);
+        ran.map_err(|error| error.about(&format!("model {}", self.model)))?;
         if output == Output::Probabilities { check_probabilities(&rows[before..], &self.model) } else { Ok(()) }
     }
 
