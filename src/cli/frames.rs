@@ -198,7 +198,8 @@ pub fn is_video(path: &Path) -> bool {
     path.is_file() && ending.is_some_and(|ending| VIDEO_ENDINGS.contains(&ending.as_str()))
 }
 
-fn unwritable(path: &Path, cause: std::io::Error) -> Error {
+/// A file that cannot be written, and what to do about it.
+pub(crate) fn unwritable(path: &Path, cause: std::io::Error) -> Error {
     Error::failed(format!("{}: cannot be written", path.display()))
         .because(cause)
         .remedy("choose a folder that can be written to and has room")

@@ -10,7 +10,7 @@ pub fn text(context: &StreamContext, outcome: &Outcome) -> String {
 }
 
 fn clip(context: &StreamContext, outcome: &Outcome) -> String {
-    let StreamContext { job, model, engine, .. } = context;
+    let job = context.job;
     let frames = &outcome.frames;
     let dropped: u64 = frames.dropped.values().sum();
     let held = if frames.held > 0 { format!(", {} held", frames.held) } else { String::new() };
@@ -26,13 +26,8 @@ fn clip(context: &StreamContext, outcome: &Outcome) -> String {
             outcome.wall.as_secs_f64(),
             outcome.position as f64 / 1e9
         ),
-        format!(
-            "  device     {} in {}, up to {} pictures at once",
-            engine.device(),
-            engine.arithmetic(),
-            engine.batch()
-        ),
-        format!("  model      {} ({})", model.name, model.precision),
+        device(context),
+        model(context),
         format!("  codecs     {}", codecs(context, outcome)),
     ];
     if let Some((stride, agreement)) = outcome.stride {
@@ -62,7 +57,7 @@ fn codecs(context: &StreamContext, outcome: &Outcome) -> String {
 }
 
 fn camera(context: &StreamContext, outcome: &Outcome) -> String {
-    let StreamContext { job, model, engine, .. } = context;
+    let job = context.job;
     let Outcome { frames, gaps, latency, .. } = outcome;
     let dropped: u64 = frames.dropped.values().sum();
     let mut lines = vec![
@@ -83,19 +78,24 @@ fn camera(context: &StreamContext, outcome: &Outcome) -> String {
             "  latency    {:.0} ms in the middle, 95 % under {:.0} ms, 99 % under {:.0} ms",
             latency.p50, latency.p95, latency.p99
         ),
-        format!(
-            "  device     {} in {}, up to {} pictures at once",
-            engine.device(),
-            engine.arithmetic(),
-            engine.batch()
-        ),
-        format!("  model      {} ({})", model.name, model.precision),
+        device(context),
+        model(context),
     ];
     if outcome.videos + outcome.video_failures > 0 {
         let (failures, skipped) = (outcome.video_failures, outcome.pictures_skipped);
         lines.push(format!("  video      {} files, {failures} failures, {skipped} pictures left out", outcome.videos));
     }
     lines.join("\n")
+}
+
+fn device(context: &StreamContext) -> String {
+    let engine = context.engine;
+    let (device, arithmetic, batch) = (engine.device(), engine.arithmetic(), engine.batch());
+    format!("  device     {device} in {arithmetic}, up to {batch} pictures at once")
+}
+
+fn model(context: &StreamContext) -> String {
+    format!("  model      {} ({})", context.model.name, context.model.precision)
 }
 
 /// What was done to keep AVI's constant rate; nothing where the input's rate was constant.

@@ -39,7 +39,7 @@ pub struct Config {
     pub display: bool,
     /// Time between status lines of live streams.
     pub status_interval: Duration,
-    /// Who is told of events.
+    /// Where events go.
     pub events: EventsConfig,
     /// Where the page is served, where it is.
     pub web: Option<WebConfig>,

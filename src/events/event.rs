@@ -1,4 +1,4 @@
-//! What is told of a stream, in the one form that every place gets.
+//! The events of a stream, in the one form that every receiver gets.
 
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 //! web servers.
 //!
 //! Telling never waits. Each place that is told has a thread of its own and takes what it
-//! is told from one events: whoever falls behind misses the oldest events, which is counted, and disturbs nobody.
+//! gets from one bounded channel: a receiver that falls behind misses the oldest events, which is counted, and blocks nobody.
 
 mod escape;
 pub mod event;

@@ -67,10 +67,10 @@ pub fn first(numbers: &[f32], size: usize, count: usize, width: usize) -> Result
 ///
 /// # Errors
 /// Failed, with the number.
-pub fn check_probabilities(numbers: &[f32], model: &str) -> Result<()> {
+pub fn check_probabilities(numbers: &[f32]) -> Result<()> {
     match numbers.iter().find(|number| !(-SLACK..=1.0 + SLACK).contains(*number)) {
         None => Ok(()),
-        Some(number) => Err(Error::failed(format!("model {model}: answers {number}, which is no probability"))
+        Some(number) => Err(Error::failed(format!("answers {number}, which is no probability"))
             .remedy("check the model with `livelabel model verify`, or export it again")),
     }
 }

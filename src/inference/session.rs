@@ -228,8 +228,11 @@ impl Session {
         network.put(tensors, piece.size)?;
         let before = rows.len();
         let ran = network.run(tensors.len(), output, rows, &watchdog);
-        ran.map_err(|error| error.about(&format!("model {}", self.model)))?;
-        if output == Output::Probabilities { check_probabilities(&rows[before..], &self.model) } else { Ok(()) }
+        let checked = ran.and_then(|()| match output {
+            Output::Probabilities => check_probabilities(&rows[before..]),
+            Output::Logits | Output::Features => Ok(()),
+        });
+        checked.map_err(|error| error.about(&format!("model {}", self.model)))
     }
 
     fn network(&mut self, size: usize) -> Result<&mut Box<dyn Backend>> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// How long the end of a connection holds up the next call.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections of one camera that may be left behind, not yet ended, while it is called again.
+/// Connections of one camera that may be left behind, not yet ended, while it reconnects.
 const ABANDONED: usize = 2;
 const POLL: Duration = Duration::from_millis(10);
 
@@ -26,7 +26,7 @@ impl Teardowns {
         self.last = thread.ok().map(|thread| (thread, Instant::now()));
     }
 
-    /// Whether the camera may be called again: the last connection has ended, or has had its time.
+    /// Whether to reconnect to the camera: the last connection has ended, or has had its time.
     pub fn ready(&mut self, camera: &dyn Display) -> bool {
         self.ready_at(Instant::now(), camera)
     }

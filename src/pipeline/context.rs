@@ -20,7 +20,7 @@ pub struct StreamContext<'a> {
     pub engine: &'a Engine,
     pub state: &'a Arc<StreamState>,
     pub shutdown: &'a Shutdown,
-    /// Who is told of events, if anybody is.
+    /// Where events go, if anywhere.
     pub event_bus: Option<&'a EventBus>,
     /// Whether the pictures are shown in a window.
     pub display: bool,

@@ -25,7 +25,7 @@ pub enum State {
     #[default]
     Connecting,
     Running,
-    /// Connected, but no picture for a while; soon it will be given up and called again.
+    /// Connected, but no picture for a while; soon the source gives it up and reconnects.
     Stalled,
     Reconnecting,
     /// A clip was read to its end, or the user stopped the run.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
+use crate::cli::frames::unwritable;
 use crate::error::{Error, Result};
 use crate::onnx::weights::safetensors as read_tensors;
 use crate::train::metrics::{Metrics, Prediction};
@@ -242,12 +243,6 @@ pub fn check_same(asked: &FitOptions, defaults: &FitOptions, begun: &FitOptions)
     }
     Err(Error::usage(format!("a run cannot go on with other options: {}", differing.join("; ")))
         .remedy("leave them out, or start a new run"))
-}
-
-fn unwritable(path: &Path, cause: std::io::Error) -> Error {
-    Error::failed(format!("{}: cannot be written", path.display()))
-        .because(cause)
-        .remedy("choose a folder that can be written to and has room")
 }
 
 #[cfg(test)]
