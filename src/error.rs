@@ -4,6 +4,7 @@
 //! message first, remedy after it, whatever line breaks and control characters the cause held.
 
 use std::fmt;
+use std::path::Path;
 
 use crate::{printable, shortage};
 
@@ -56,6 +57,14 @@ impl Error {
 
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Kind::Internal, message)
+    }
+
+    /// A file or folder that cannot be written.
+    pub(crate) fn unwritable(path: &Path, cause: std::io::Error) -> Self {
+        let full = matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge);
+        let remedy =
+            if full { "free some space, or write elsewhere" } else { "choose a folder that can be written to" };
+        Self::failed(format!("{}: cannot be written", path.display())).because(cause).remedy(remedy)
     }
 
     /// What the user can do about it: an imperative clause without a full stop.

@@ -1,36 +1,76 @@
-//! Labels what people do in video: every frame through a ResNet50, smoothed, drawn, and written down.
+//! Labels what people do in video: classifies the frames of clips and cameras with a ResNet50, smooths the predictions, draws
+//! the label on the picture and writes down when each label was shown.
 //!
-//! The rooms, in the order a frame travels: `rtsp` relays what a camera says, [`media`] decodes, [`inference`] classifies,
-//! [`labels`] decides, [`report`] writes, [`events`] tells others; [`pipeline`] joins them into one stream and tells
-//! [`telemetry`] how it goes, [`analyzer`] runs many, [`web`] shows the telemetry to browsers and systems. [`onnx`] writes
-//! model files, [`picture`] is what the rooms hand each other.
+//! The program is `livelabel`; this library runs the same analysis from Rust. [`Config`] says what to do, [`Analyzer`] does
+//! it, an [`Observer`] receives what was found:
+//!
+//! ```no_run
+//! use livelabel::{Analyzer, Config, LabeledInterval, Observer, Settings, Shutdown, StreamInfo, StreamOptions};
+//!
+//! struct Print;
+//!
+//! impl Observer for Print {
+//!     fn interval(&self, stream: &StreamInfo, interval: LabeledInterval) {
+//!         println!("{}: {} from {:?} to {:?}", stream.name, interval.label, interval.start, interval.end);
+//!     }
+//! }
+//!
+//! # fn main() -> livelabel::Result<()> {
+//! let streams = StreamOptions { input: vec!["clip.mp4".into()], only: Some(vec![]), ..StreamOptions::default() };
+//! let config = Config::resolve(Settings { streams, ..Settings::default() })?;
+//! Analyzer::new(config)?.run(&Shutdown::default(), &Print)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The library needs what the program needs: GStreamer 1.22, and ONNX Runtime or OpenVINO where `scripts/setup` puts them.
 
-pub mod analyzer;
 mod backoff;
-pub mod bench;
 mod bounded;
-pub mod cli;
-pub mod config;
+mod config;
 mod credentials;
-pub mod error;
-pub mod events;
-pub mod frame_counters;
-pub mod inference;
-pub mod labels;
-pub mod logging;
-pub mod media;
-pub mod onnx;
-pub mod overwrite;
-pub mod picture;
-pub mod pipeline;
-pub mod printable;
-pub mod report;
+mod error;
+mod events;
+mod frame_counters;
+mod pipeline;
+mod printable;
+mod report;
 mod rtsp;
 mod shortage;
-pub mod shutdown;
-pub mod telemetry;
+mod shutdown;
+mod telemetry;
 mod tls;
-#[cfg(feature = "train")]
-pub mod train;
 mod utc;
-pub mod web;
+mod web;
+
+// Not part of the API: the programs, tests and benchmarks of this package use these rooms.
+#[doc(hidden)]
+pub mod bench;
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod inference;
+#[doc(hidden)]
+pub mod labels;
+#[doc(hidden)]
+pub mod logging;
+#[doc(hidden)]
+pub mod media;
+#[doc(hidden)]
+pub mod onnx;
+#[doc(hidden)]
+pub mod picture;
+#[cfg(feature = "train")]
+#[doc(hidden)]
+pub mod train;
+
+pub use config::Config;
+pub use config::options::{Keep, Kind as FileKind, RunOptions, StreamOptions};
+pub use config::settings::Settings;
+pub use error::{Error, Kind as ErrorKind, Result};
+pub use inference::model::Model;
+pub use pipeline::analyzer::{Analyzer, RunReport};
+pub use pipeline::observer::{LabeledInterval, Observer};
+pub use pipeline::outcome::{EngineInfo, Outcome};
+pub use shutdown::{Shutdown, Watch, watch as watch_signals};
+pub use telemetry::{StreamInfo, StreamState};

@@ -7,11 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use livelabel::analyzer;
-use livelabel::config::Config;
-use livelabel::config::options::{Kind, RunOptions, StreamOptions};
-use livelabel::config::settings::Settings;
-use livelabel::shutdown::Shutdown;
+use livelabel::{Analyzer, Config, FileKind, RunOptions, Settings, Shutdown, StreamOptions};
 
 /// The system's allocator, with a count of the large blocks.
 struct Counting;
@@ -65,7 +61,7 @@ fn clip(folder: &Path, frames: u32) -> PathBuf {
 fn blocks(folder: &Path, clip: &Path) -> usize {
     let streams = StreamOptions {
         input: vec![clip.to_path_buf()],
-        only: Some(vec![Kind::Video]),
+        only: Some(vec![FileKind::Video]),
         output_dir: Some(folder.to_path_buf()),
         ..StreamOptions::default()
     };
@@ -78,7 +74,7 @@ fn blocks(folder: &Path, clip: &Path) -> usize {
     let settings = Settings { run, streams, origin: None };
     let config = Config::resolve(settings).expect("settings that hold");
     let before = BLOCKS.load(Ordering::Relaxed);
-    assert_eq!(analyzer::run(&config, &Shutdown::default()).expect("a run"), 0);
+    Analyzer::new(config).expect("an analyzer").run(&Shutdown::default(), &()).expect("a run");
     BLOCKS.load(Ordering::Relaxed) - before
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::analyzer;
 use crate::bench::meter::{Cost, ResourceMeter, peak_memory};
 use crate::config::Config;
 use crate::config::options::{Kind, StreamOptions};
@@ -23,8 +22,9 @@ use crate::media::encoder::Encoder;
 use crate::media::frame::{Frame, RenderedFrame};
 use crate::media::limits::Limits;
 use crate::media::source::{ClipEvent, Source};
+use crate::pipeline::context::StreamContext;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
-use crate::pipeline::{self, StreamContext};
+use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
 
 /// Frames that the stages behind the decoder are measured on, again and again.
@@ -163,11 +163,19 @@ fn together(clip: &Path, model: &Model, demand: SessionOptions, shutdown: &Shutd
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
     let engine = Engine::start(model, demand, Arc::new(|| false))?;
-    let stream = analyzer::stream_state(job, model, false);
-    let context =
-        StreamContext { job, model, engine: &engine, state: &stream, shutdown, event_bus: None, display: false };
+    let state = stream::state(job, model, false);
+    let context = StreamContext {
+        job,
+        model,
+        engine: &engine,
+        state: &state,
+        shutdown,
+        event_bus: None,
+        observer: &(),
+        display: false,
+    };
     let meter = ResourceMeter::start();
-    let outcome = pipeline::run(&context)?;
+    let outcome = stream::run(&context)?;
     if let Some(error) = outcome.error {
         return Err(error);
     }

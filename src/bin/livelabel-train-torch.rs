@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use livelabel::cli::args::LogFormat;
-use livelabel::error::{Error, Result};
-use livelabel::inference::model::Model;
 use livelabel::inference::session::SessionOptions;
-use livelabel::shutdown::{self, Watch};
 use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
 use livelabel::train::dataset::Dataset;
 use livelabel::train::events::Truth;
@@ -24,13 +21,13 @@ use livelabel::train::state::EpochRecord;
 use livelabel::train::tracks::Track;
 use livelabel::train::views::Views;
 use livelabel::train::{evaluate, events, export, merge, preview, sweep, tracks};
-use livelabel::{logging, media};
+use livelabel::{Error, Model, Result, Watch, logging, media, watch_signals};
 use serde_json::json;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.log_format == LogFormat::Json);
-    let watch = match shutdown::watch() {
+    let watch = match watch_signals() {
         Ok(watch) => watch,
         Err(cause) => {
             tracing::error!("signals cannot be watched ({cause})");

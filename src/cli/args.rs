@@ -52,6 +52,17 @@ pub enum Command {
     /// Describe pipeline files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print a shell's completions: source <(livelabel completions bash)
+    Completions {
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Manual {
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// Show what can run the network here, and what `auto` would take
     Devices {
         /// As JSON
@@ -75,6 +86,9 @@ pub struct RunArgs {
     /// Take options from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, web, many); flags win
     #[arg(long, value_name = "NAME|FILE")]
     pub pipeline: Option<String>,
+    /// Check only: open each input, load the model, and print what would be written and what will be slow
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 impl RunArgs {

@@ -2,20 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::cli::progress::Display;
 use crate::error::{Error, Result};
+use crate::media::extensions::is_video;
 use crate::media::limits::Limits;
 use crate::media::source::{ClipEvent, Source};
 use crate::picture::file;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Progress;
-
-/// Endings that are taken for videos when a folder is given.
-const VIDEO_ENDINGS: [&str; 13] =
-    ["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "webm", "wmv"];
 
 /// Where the pictures of several videos go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,15 +68,17 @@ pub fn extract(
 ) -> Result<()> {
     crate::media::init()?;
     let videos = expand(videos)?;
-    std::fs::create_dir_all(out).map_err(|cause| unwritable(out, cause))?;
-    let display = Display::new(quiet, false);
+    std::fs::create_dir_all(out).map_err(|cause| Error::unwritable(out, cause))?;
+    let display = Display::new(quiet, false, Duration::MAX)?;
     let (mut taken, mut there, mut first_failure, mut failures) = (0, 0, None, 0);
     for (video, name) in videos.iter().zip(distinct_names(&videos)) {
         if shutdown.requested() {
             break;
         }
-        let progress = Progress::default();
-        let result = display.watch(&name, &progress, || one(video, &name, out, every, layout, &progress, shutdown));
+        let progress = Arc::new(Progress::default());
+        display.add(&name, false, &progress);
+        let result = one(video, &name, out, every, layout, &progress, shutdown);
+        display.remove(&progress);
         let counts = progress.counters.counts();
         taken += counts.analysed;
         there += counts.held;
@@ -120,11 +121,11 @@ fn one(
         Layout::Flat => out.to_path_buf(),
         Layout::PerVideo => out.join(name),
     };
-    std::fs::create_dir_all(&folder).map_err(|cause| unwritable(&folder, cause))?;
+    std::fs::create_dir_all(&folder).map_err(|cause| Error::unwritable(&folder, cause))?;
     source.play()?;
     let mut due = 0;
     while !shutdown.requested() {
-        match source.next(std::time::Duration::from_millis(100)) {
+        match source.next(Duration::from_millis(100)) {
             None => {}
             Some(ClipEvent::End) => return source.decode_errors().verdict(video).map_or(Ok(()), Err),
             Some(ClipEvent::Failed(error)) => return Err(error),
@@ -155,7 +156,7 @@ fn save(path: &Path, jpeg: &[u8]) -> Result<()> {
     let part = path.with_extension("jpg.part");
     std::fs::write(&part, jpeg).and_then(|()| std::fs::rename(&part, path)).map_err(|cause| {
         let _ = std::fs::remove_file(&part);
-        unwritable(path, cause)
+        Error::unwritable(path, cause)
     })
 }
 
@@ -190,19 +191,6 @@ fn distinct_names(videos: &[PathBuf]) -> Vec<String> {
         std::iter::once(name.clone()).chain(numbered).find(|name| taken.insert(name.clone())).unwrap_or(name)
     };
     videos.iter().map(name).collect()
-}
-
-/// Whether `path` is a file that is named like a video.
-pub fn is_video(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    path.is_file() && ending.is_some_and(|ending| VIDEO_ENDINGS.contains(&ending.as_str()))
-}
-
-/// A file that cannot be written, and what to do about it.
-pub(crate) fn unwritable(path: &Path, cause: std::io::Error) -> Error {
-    Error::failed(format!("{}: cannot be written", path.display()))
-        .because(cause)
-        .remedy("choose a folder that can be written to and has room")
 }
 
 #[cfg(test)]

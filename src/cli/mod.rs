@@ -1,9 +1,17 @@
 //! The command line: arguments, and what each subcommand prints.
 
 pub mod args;
-pub mod frames;
-pub mod models;
-pub mod progress;
-pub mod reference;
-pub mod summary;
-pub mod view;
+mod check;
+mod command;
+mod frames;
+mod manual;
+mod models;
+#[cfg(test)]
+mod pages;
+mod progress;
+mod run;
+mod schema;
+mod summary;
+mod view;
+
+pub use command::main;

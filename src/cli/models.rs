@@ -23,14 +23,6 @@ const TOP: usize = 5;
 /// How far an answer may move with the size of its batch.
 const BATCH_TOLERANCE: f32 = 1e-3;
 
-/// The named model, or the shipped one.
-pub fn read(path: Option<&Path>) -> Result<Model> {
-    match path {
-        Some(path) => Model::read(path),
-        None => Model::read(&Model::default_path()?),
-    }
-}
-
 /// What a model says of itself, for people or programs.
 pub fn show(model: &Model, as_json: bool) -> String {
     if as_json {

@@ -1,128 +1,120 @@
 //! What the terminal shows while a run goes: a bar a stream, or plain lines where there is no terminal.
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::frame_counters::Counts;
 use crate::telemetry::Progress;
 use crate::telemetry::status::Status;
 use crate::{logging, printable};
 
 const REFRESH: Duration = Duration::from_millis(200);
+/// Time between lines about a clip where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shows progress and prints results without one disturbing the other.
 pub struct Display {
     quiet: bool,
-    /// Whether stdout is left to events.
-    aside: bool,
+    /// Whether stdout is reserved for events.
+    reserved: bool,
     bars: Option<MultiProgress>,
+    streams: Arc<Mutex<Vec<Shown>>>,
+    /// Dropped to end the thread.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// An input whose progress is shown.
+struct Shown {
+    name: String,
+    live: bool,
+    progress: Arc<Progress>,
+    /// On a terminal.
+    bar: Option<ProgressBar>,
+    started: Instant,
+    /// When its last line was logged.
+    logged: Instant,
 }
 
 impl Display {
-    /// With `aside` results go to stderr.
-    pub fn new(quiet: bool, aside: bool) -> Self {
+    /// With `reserved`, results go to stderr. `status_interval` is the time between lines about a camera where there is no
+    /// terminal.
+    ///
+    /// # Errors
+    /// Unavailable, if the thread that refreshes the display cannot be started.
+    pub fn new(quiet: bool, reserved: bool, status_interval: Duration) -> Result<Self> {
         let bars = (!quiet && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
-        Self { quiet, aside, bars }
-    }
-
-    /// Runs `work` and shows `progress` meanwhile.
-    pub fn watch<T: Send>(&self, name: &str, progress: &Progress, work: impl FnOnce() -> T + Send) -> T {
-        if self.quiet {
-            return work();
-        }
-        let bar = self.bars.as_ref().map(|bars| bars.add(bar(name)));
-        let (began, mut told) = (Instant::now(), Instant::now());
-        let shown = self.beside(work, || {
-            let state = State::of(progress, began.elapsed());
-            if let Some(bar) = &bar {
-                bar.set_position((state.share.unwrap_or(0.0) * 1000.0) as u64);
-                bar.set_message(state.text());
-            } else if told.elapsed() >= LINE_INTERVAL {
-                told = Instant::now();
-                let percent = state.share.map_or(String::new(), |share| format!("{:.0} %, ", 100.0 * share));
-                tracing::info!("{name}: {percent}{}", state.text());
-            }
-        });
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
-        shown
-    }
-
-    /// Runs `work`, and `show` again and again beside it.
-    fn beside<T: Send>(&self, work: impl FnOnce() -> T + Send, mut show: impl FnMut() + Send) -> T {
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    std::thread::park_timeout(REFRESH);
-                    show();
+        let streams = Arc::new(Mutex::new(Vec::new()));
+        let mut display = Self { quiet, reserved, bars, streams, stop: None, thread: None };
+        if !quiet {
+            let (stop, stopped) = bounded::<()>(0);
+            // The display's drop waits for the thread, so the thread must not keep the streams alive.
+            let streams: Weak<Mutex<Vec<Shown>>> = Arc::downgrade(&display.streams);
+            let refresh = move || {
+                while stopped.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout)
+                    && let Some(streams) = streams.upgrade()
+                {
+                    lock(&streams).iter_mut().for_each(|shown| shown.refresh(status_interval));
                 }
-            });
-            // Even a panic must end the watcher, or the scope would wait for it for ever.
-            let _end = AtEnd(|| {
-                done.store(true, Ordering::Relaxed);
-                watcher.thread().unpark();
-            });
-            work()
-        })
+            };
+            let thread = std::thread::Builder::new().name("display".into()).spawn(refresh);
+            display.thread =
+                Some(thread.map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?);
+            display.stop = Some(stop);
+        }
+        Ok(display)
     }
 
-    /// Runs `work` and shows how a live stream is meanwhile: a line that is rewritten on a terminal, else one now and
-    /// then.
-    pub fn follow<T: Send>(
-        &self,
-        name: &str,
-        progress: &Progress,
-        interval: Duration,
-        work: impl FnOnce() -> T + Send,
-    ) -> T {
+    /// Shows an input's progress from now on.
+    pub fn add(&self, name: &str, live: bool, progress: &Arc<Progress>) {
         if self.quiet {
-            return work();
+            return;
         }
-        let line = self.bars.as_ref().map(|bars| bars.add(status_line(name)));
-        let mut told = Instant::now();
-        let shown = self.beside(work, || match &line {
-            Some(line) => {
-                line.set_message(printable::lines(&live_text(&progress.status(), &progress.counters.counts())))
-            }
-            None if told.elapsed() >= interval => {
-                told = Instant::now();
-                tell_live(name, &progress.status(), &progress.counters.counts());
-            }
-            None => {}
-        });
-        if let Some(line) = line {
-            line.finish_and_clear();
-        }
-        shown
+        let bar = self.bars.as_ref().map(|bars| bars.add(if live { status_line(name) } else { bar(name) }));
+        let (name, progress, now) = (name.to_string(), Arc::clone(progress), Instant::now());
+        lock(&self.streams).push(Shown { name, live, progress, bar, started: now, logged: now });
     }
 
-    /// A result on stdout, or beside what is written there.
+    /// Stops showing it.
+    pub fn remove(&self, progress: &Arc<Progress>) {
+        lock(&self.streams).retain(|shown| {
+            let keep = !Arc::ptr_eq(&shown.progress, progress);
+            if let (false, Some(bar)) = (keep, &shown.bar) {
+                bar.finish_and_clear();
+            }
+            keep
+        });
+    }
+
+    /// Prints a result on stdout; on stderr where stdout is reserved.
     pub fn print(&self, text: &str) {
         if self.quiet {
             return;
         }
         let text = printable::visible(text);
-        self.apart(|| {
+        self.suspended(|| {
             // A closed pipe is the reader's choice.
-            let _ =
-                if self.aside { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") };
+            let _ = if self.reserved {
+                writeln!(std::io::stderr(), "{text}")
+            } else {
+                writeln!(std::io::stdout(), "{text}")
+            };
         });
     }
 
-    /// A failure on stderr, in the log's format.
+    /// Logs a failure.
     pub fn error(&self, error: &Error) {
-        self.apart(|| tracing::error!("{error}"));
+        self.suspended(|| tracing::error!("{error}"));
     }
 
-    fn apart(&self, write: impl FnOnce()) {
+    fn suspended(&self, write: impl FnOnce()) {
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => write(),
@@ -130,13 +122,49 @@ impl Display {
     }
 }
 
-/// Calls its function when it goes.
-struct AtEnd<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for AtEnd<F> {
+impl Drop for Display {
     fn drop(&mut self) {
-        (self.0)();
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
+}
+
+fn lock(streams: &Mutex<Vec<Shown>>) -> MutexGuard<'_, Vec<Shown>> {
+    streams.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shown {
+    fn refresh(&mut self, status_interval: Duration) {
+        let Self { name, live, progress, bar, started, logged } = self;
+        if *live {
+            let (status, counts) = (progress.status(), progress.counters.counts());
+            if let Some(bar) = bar {
+                bar.set_message(printable::lines(&live_text(&status, &counts)));
+            } else if is_due(logged, status_interval) {
+                log_live(name, &status, &counts);
+            }
+            return;
+        }
+        let position = Position::of(progress, started.elapsed());
+        if let Some(bar) = bar {
+            bar.set_position((position.share.unwrap_or(0.0) * 1000.0) as u64);
+            bar.set_message(position.text());
+        } else if is_due(logged, LINE_INTERVAL) {
+            let percent = position.share.map_or(String::new(), |share| format!("{:.0} %, ", 100.0 * share));
+            tracing::info!("{name}: {percent}{}", position.text());
+        }
+    }
+}
+
+/// Returns whether `interval` has passed since `last`, and then starts it again.
+fn is_due(last: &mut Instant, interval: Duration) -> bool {
+    let due = last.elapsed() >= interval;
+    if due {
+        *last = Instant::now();
+    }
+    due
 }
 
 fn bar(name: &str) -> ProgressBar {
@@ -166,7 +194,7 @@ fn live_text(status: &Status, counts: &Counts) -> String {
 }
 
 /// The same as a line of the log; as JSON with every number under its name.
-fn tell_live(name: &str, status: &Status, counts: &Counts) {
+fn log_live(name: &str, status: &Status, counts: &Counts) {
     if !logging::is_json() {
         return tracing::info!("{name}: {}", live_text(status, counts));
     }
@@ -192,8 +220,8 @@ fn tell_live(name: &str, status: &Status, counts: &Counts) {
     );
 }
 
-/// How far a stream is, in numbers for people.
-struct State {
+/// How far a clip is, in numbers for people.
+struct Position {
     frames: u64,
     rate: f64,
     /// Of the clip, where its duration is known.
@@ -201,7 +229,7 @@ struct State {
     left: Option<Duration>,
 }
 
-impl State {
+impl Position {
     fn of(progress: &Progress, elapsed: Duration) -> Self {
         let frames = progress.counters.counts().labelled();
         let (position, duration) = (progress.position.get() as f64, progress.duration.get() as f64);

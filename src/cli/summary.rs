@@ -1,16 +1,17 @@
 //! The few lines a run ends with.
 
+use crate::config::inputs::Job;
+use crate::inference::model::Model;
 use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
-use crate::pipeline::{Outcome, StreamContext};
+use crate::pipeline::outcome::{EngineInfo, Outcome};
 
-/// What became of one input, for people.
-pub fn text(context: &StreamContext, outcome: &Outcome) -> String {
-    if context.job.live.is_some() { camera(context, outcome) } else { clip(context, outcome) }
+/// The summary of one input, for people.
+pub fn text(job: &Job, model: &Model, outcome: &Outcome) -> String {
+    if job.live.is_some() { camera(job, model, outcome) } else { clip(job, model, outcome) }
 }
 
-fn clip(context: &StreamContext, outcome: &Outcome) -> String {
-    let job = context.job;
+fn clip(job: &Job, model: &Model, outcome: &Outcome) -> String {
     let frames = &outcome.frames;
     let dropped: u64 = frames.dropped.values().sum();
     let held = if frames.held > 0 { format!(", {} held", frames.held) } else { String::new() };
@@ -26,14 +27,14 @@ fn clip(context: &StreamContext, outcome: &Outcome) -> String {
             outcome.wall.as_secs_f64(),
             outcome.position as f64 / 1e9
         ),
-        device(context),
-        model(context),
-        format!("  codecs     {}", codecs(context, outcome)),
+        device(outcome),
+        model_line(model),
+        format!("  codecs     {}", codecs(job, outcome)),
     ];
     if let Some((stride, agreement)) = outcome.stride {
         lines.push(format!("  stride     auto took {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
     }
-    if let Some(note) = rate_note(context, outcome) {
+    if let Some(note) = rate_note(job, outcome) {
         lines.push(format!("  video      {note}"));
     }
     if outcome.interrupted && outcome.error.is_none() {
@@ -48,16 +49,15 @@ fn clip(context: &StreamContext, outcome: &Outcome) -> String {
 }
 
 /// What decoded the clip and encoded its video.
-fn codecs(context: &StreamContext, outcome: &Outcome) -> String {
+fn codecs(job: &Job, outcome: &Outcome) -> String {
     let decoder = outcome.decoder.as_deref().unwrap_or("no decoder");
-    match context.job.outputs.video {
+    match job.outputs.video {
         Some(_) => format!("{decoder}, {}", media::jpeg_encoder()),
         None => decoder.into(),
     }
 }
 
-fn camera(context: &StreamContext, outcome: &Outcome) -> String {
-    let job = context.job;
+fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
     let Outcome { frames, gaps, latency, .. } = outcome;
     let dropped: u64 = frames.dropped.values().sum();
     let mut lines = vec![
@@ -78,8 +78,8 @@ fn camera(context: &StreamContext, outcome: &Outcome) -> String {
             "  latency    {:.0} ms in the middle, 95 % under {:.0} ms, 99 % under {:.0} ms",
             latency.p50, latency.p95, latency.p99
         ),
-        device(context),
-        model(context),
+        device(outcome),
+        model_line(model),
     ];
     if outcome.videos + outcome.video_failures > 0 {
         let (failures, skipped) = (outcome.video_failures, outcome.pictures_skipped);
@@ -88,19 +88,18 @@ fn camera(context: &StreamContext, outcome: &Outcome) -> String {
     lines.join("\n")
 }
 
-fn device(context: &StreamContext) -> String {
-    let engine = context.engine;
-    let (device, arithmetic, batch) = (engine.device(), engine.arithmetic(), engine.batch());
+fn device(outcome: &Outcome) -> String {
+    let EngineInfo { device, arithmetic, batch } = &outcome.engine;
     format!("  device     {device} in {arithmetic}, up to {batch} pictures at once")
 }
 
-fn model(context: &StreamContext) -> String {
-    format!("  model      {} ({})", context.model.name, context.model.precision)
+fn model_line(model: &Model) -> String {
+    format!("  model      {} ({})", model.name, model.precision)
 }
 
 /// What was done to keep AVI's constant rate; nothing where the input's rate was constant.
-fn rate_note(context: &StreamContext, outcome: &Outcome) -> Option<String> {
-    let (_, container) = context.job.outputs.video.as_ref()?;
+fn rate_note(job: &Job, outcome: &Outcome) -> Option<String> {
+    let (_, container) = job.outputs.video.as_ref()?;
     let Recorded { repeated, left_out } = outcome.recorded;
     if *container != Container::Avi || repeated + left_out + outcome.long_gaps == 0 {
         return None;

@@ -179,11 +179,8 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, taken: &mut Ta
             None => None,
         }
     };
-    let ending = match options.format.unwrap_or(Container::Avi) {
-        Container::Avi => ".labelled.avi",
-        Container::Matroska => ".labelled.mkv",
-    };
-    let video = place(Kind::Video, &options.output, ending).map(container).transpose()?;
+    let ending = format!(".labelled.{}", options.format.unwrap_or(Container::Avi).extension());
+    let video = place(Kind::Video, &options.output, &ending).map(container).transpose()?;
     let timeline = place(Kind::Timeline, &options.timeline, ".timeline.json");
     let plot = place(Kind::Plot, &options.plot, ".plot.png");
     let subtitles = place(Kind::Subtitles, &options.subtitles, ".vtt");

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 const FETCHED: &str = ".deps";
 /// Where an installation has the same, beside the program's folder.
 const INSTALLED: &str = "../lib/livelabel";
+/// The folder that the program was built in. A package's program belongs to an installation, and must not look there.
+const CHECKOUT: Option<&str> = match option_env!("LIVELABEL_PACKAGE") {
+    Some(_) => None,
+    None => Some(env!("CARGO_MANIFEST_DIR")),
+};
 /// Everybody may write.
 const WORLD_WRITABLE: u32 = 0o002;
 
@@ -20,7 +25,7 @@ pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
     let installation = program.as_ref().and_then(|program| Some(program.parent()?.join(INSTALLED)));
     let installed = installation.filter(|folder| is_own(folder));
     let installed = installed.map(|folder| folder.join(relative.strip_prefix(FETCHED).unwrap_or(relative)));
-    let checkout = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR"))).filter(|folder| is_own(folder));
+    let checkout = CHECKOUT.map(PathBuf::from).filter(|folder| is_own(folder));
     let built = checkout.map(|folder| folder.join(relative));
     [named, installed, built].into_iter().flatten().find(|path| path.exists())
 }

@@ -102,6 +102,17 @@ pub struct Model {
 }
 
 impl Model {
+    /// Reads the file at `path`, or the shipped model.
+    ///
+    /// # Errors
+    /// Those of [`Model::read`].
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        match path {
+            Some(path) => Self::read(path),
+            None => Self::read(&Self::default_path()?),
+        }
+    }
+
     /// Reads and checks the file at `path`.
     ///
     /// # Errors

@@ -210,3 +210,26 @@ impl FramePool {
         Some(PooledFrame { layout: self.layout, bytes, home: self.home.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gstreamer_video::{VideoFormat as PixelFormat, VideoInfo};
+
+    use super::*;
+
+    /// Maps a buffer of `bytes` zeros as a frame of 32×16.
+    fn mapped(format: PixelFormat, bytes: usize) -> Option<Frame> {
+        crate::media::init().unwrap();
+        let info = VideoInfo::builder(format, 32, 16).build().unwrap();
+        Frame::map(gstreamer::Buffer::from_slice(vec![0; bytes]), &info, 0, 0, 0)
+    }
+
+    #[test]
+    fn a_frame_without_all_three_planes_is_refused() {
+        let whole = mapped(PixelFormat::I420, 32 * 16 * 3 / 2).unwrap();
+        assert!(whole.picture().planes.iter().all(|plane| plane.data.len() >= plane.stride * plane.height));
+        assert!(mapped(PixelFormat::I420, 32 * 16).is_none());
+        assert!(mapped(PixelFormat::Gray8, 32 * 16).is_none());
+        assert!(mapped(PixelFormat::Nv12, 32 * 16 * 3 / 2).is_none());
+    }
+}

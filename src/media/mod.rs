@@ -7,6 +7,7 @@ mod connection;
 pub mod decode_errors;
 mod decoding;
 pub mod encoder;
+pub mod extensions;
 pub mod frame;
 pub mod frame_rate;
 mod headers;

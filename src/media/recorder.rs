@@ -47,6 +47,14 @@ impl Container {
             _ => None,
         }
     }
+
+    /// The extension of its files.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Container::Avi => "avi",
+            Container::Matroska => "mkv",
+        }
+    }
 }
 
 /// What has been written.

@@ -7,6 +7,7 @@ use crate::events::event_bus::EventBus;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::labels::stride::Stride;
+use crate::pipeline::observer::Observer;
 use crate::printable;
 use crate::report::journal::{Header, ModelName};
 use crate::shutdown::Shutdown;
@@ -22,6 +23,7 @@ pub struct StreamContext<'a> {
     pub shutdown: &'a Shutdown,
     /// Where events go, if anywhere.
     pub event_bus: Option<&'a EventBus>,
+    pub observer: &'a dyn Observer,
     /// Whether the pictures are shown in a window.
     pub display: bool,
 }

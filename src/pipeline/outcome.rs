@@ -4,13 +4,32 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::inference::engine::Engine;
 use crate::media::recorder::Recorded;
 use crate::report::journal::{AutoStride, FrameCounts, Record};
 use crate::report::summary::Gaps;
 use crate::telemetry::status::Latency;
 
+/// What runs the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `cpu`, `openvino`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// What the numbers are computed in, for people.
+    pub arithmetic: String,
+    /// The largest batch, in frames.
+    pub batch: usize,
+}
+
+impl EngineInfo {
+    pub(super) fn of(engine: &Engine) -> Self {
+        Self { device: engine.device().to_string(), arithmetic: engine.arithmetic().into(), batch: engine.batch() }
+    }
+}
+
 /// How a stream ended, with what it found. The files are closed either way.
 pub struct Outcome {
+    pub engine: EngineInfo,
     pub began: Instant,
     pub frames: FrameCounts,
     /// From the start to the closed video.
@@ -45,8 +64,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(began: Instant) -> Self {
+    pub(super) fn new(began: Instant, engine: EngineInfo) -> Self {
         Self {
+            engine,
             began,
             frames: FrameCounts::default(),
             wall: Duration::ZERO,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::frame_counters::Counts;
 use crate::labels::intervals::Interval;
-use crate::report::{claim, milliseconds, rounded, unwritable};
+use crate::report::{claim, milliseconds, rounded};
 
 /// How a run was set up; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,7 +146,7 @@ impl Journal {
     /// Failed, where the file cannot be written.
     pub fn create(path: &Path, header: Header) -> Result<Self> {
         let file = claim(path)?;
-        file.set_len(0).map_err(|cause| unwritable(path, cause))?;
+        file.set_len(0).map_err(|cause| Error::unwritable(path, cause))?;
         let mut journal = Self { file, path: path.to_path_buf(), bytes: 0, torn: false };
         journal.append(&Record::Start(header))?;
         Ok(journal)
@@ -164,14 +164,14 @@ impl Journal {
         let mut rest = line.as_slice();
         while !rest.is_empty() {
             match self.file.write(rest) {
-                Ok(0) => return Err(unwritable(&self.path, std::io::ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(Error::unwritable(&self.path, std::io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
                     self.bytes += written as u64;
                     rest = &rest[written..];
                     self.torn = !rest.is_empty();
                 }
                 Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(unwritable(&self.path, cause)),
+                Err(cause) => return Err(Error::unwritable(&self.path, cause)),
             }
         }
         Ok(())

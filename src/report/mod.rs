@@ -24,12 +24,6 @@ pub fn rounded(confidence: f64) -> f64 {
     (confidence * 1e5).round() / 1e5
 }
 
-fn unwritable(path: &Path, cause: std::io::Error) -> Error {
-    let full = matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge);
-    let remedy = if full { "free some room, or write elsewhere" } else { "choose a folder that can be written to" };
-    Error::failed(format!("{}: cannot be written", path.display())).because(cause).remedy(remedy)
-}
-
 /// Opens the file `path`, which is made where it is not there, for this run alone: no other run writes to it as long as what
 /// is returned is held, or longer than this process lives. What is in it stays.
 ///
@@ -37,7 +31,7 @@ fn unwritable(path: &Path, cause: std::io::Error) -> Error {
 /// Usage, where another run has it; failed, where it cannot be written.
 pub(crate) fn claim(path: &Path) -> Result<File> {
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    let file = opened.map_err(|cause| unwritable(path, cause))?;
+    let file = opened.map_err(|cause| Error::unwritable(path, cause))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -72,9 +66,9 @@ fn holder(file: &File) -> Option<u32> {
 /// Has `write` write a new file beside `path`, and renames it when it is complete; on a failure nothing is left of it. No
 /// other file is touched: the new one has a name of its own.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let part = part(path).map_err(|cause| unwritable(path, cause))?;
+    let part = part(path).map_err(|cause| Error::unwritable(path, cause))?;
     write(&part)?;
-    part.persist(path).map_err(|cause| unwritable(path, cause.error))
+    part.persist(path).map_err(|cause| Error::unwritable(path, cause.error))
 }
 
 /// A new file beside `path`, which is gone when it is dropped. The extension stays in its place, as some writers tell the

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::journal::{self, LabelledInterval, Record};
-use crate::report::{replace, unwritable};
+use crate::report::replace;
 
 /// Writes a cue for each interval of the journal, beside its place and renamed.
 ///
@@ -14,17 +14,17 @@ use crate::report::{replace, unwritable};
 /// Failed, where the journal cannot be read or the subtitles not be written.
 pub fn write(journal: &Path, output: &Path) -> Result<()> {
     replace(output, |part| {
-        let file = File::create(part).map_err(|cause| unwritable(part, cause))?;
+        let file = File::create(part).map_err(|cause| Error::unwritable(part, cause))?;
         let mut out = BufWriter::new(file);
         let mut text = String::from("WEBVTT\n");
         for record in journal::read(journal)? {
             if let Record::Interval(interval) = record? {
                 text.push_str(&cue(&interval));
             }
-            out.write_all(text.as_bytes()).map_err(|cause| unwritable(part, cause))?;
+            out.write_all(text.as_bytes()).map_err(|cause| Error::unwritable(part, cause))?;
             text.clear();
         }
-        out.flush().map_err(|cause| unwritable(part, cause))
+        out.flush().map_err(|cause| Error::unwritable(part, cause))
     })
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::report::journal::FrameCounts;
-use crate::report::{replace, unwritable};
+use crate::report::replace;
 
 pub const SUMMARY_SCHEMA: &str = "livelabel.summary";
 pub const SUMMARY_VERSION: u32 = 1;
@@ -54,6 +54,6 @@ impl Gaps {
 pub fn write<L: Serialize>(path: &Path, summary: &Summary<L>) -> Result<()> {
     replace(path, |part| {
         let text = serde_json::to_vec_pretty(summary).map_err(|cause| Error::internal("a summary").because(cause))?;
-        std::fs::write(part, text).map_err(|cause| unwritable(part, cause))
+        std::fs::write(part, text).map_err(|cause| Error::unwritable(part, cause))
     })
 }

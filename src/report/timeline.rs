@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::report::journal::{self, AutoStride, FrameCounts, Header, Record};
 use crate::report::lists::Lists;
-use crate::report::{replace, unwritable};
+use crate::report::replace;
 
 pub const SCHEMA: &str = "livelabel.timeline";
 /// Raised when the meaning of a key changes or a key goes.
@@ -52,7 +52,7 @@ pub fn key(label: &str) -> String {
 /// Failed, where the journal cannot be read or the timeline not be written.
 pub fn write(journal: &Path, end: &Record, output: &Path) -> Result<()> {
     replace(output, |part| {
-        let file = File::create(part).map_err(|cause| unwritable(part, cause))?;
+        let file = File::create(part).map_err(|cause| Error::unwritable(part, cause))?;
         Writer { out: BufWriter::new(file), path: part, first: true }.timeline(journal, end)
     })
 }
@@ -121,13 +121,13 @@ impl Writer<'_> {
         self.entry("labels", &labels)?;
         self.list("rows", &mut lists, ROWS)?;
         self.raw("\n}\n}\n")?;
-        self.out.flush().map_err(|cause| unwritable(self.path, cause))
+        self.out.flush().map_err(|cause| Error::unwritable(self.path, cause))
     }
 
     fn list(&mut self, name: &str, lists: &mut Lists, number: usize) -> Result<()> {
         self.name(name)?;
         self.raw("[")?;
-        lists.write(number, &mut self.out).map_err(|cause| unwritable(self.path, cause))?;
+        lists.write(number, &mut self.out).map_err(|cause| Error::unwritable(self.path, cause))?;
         self.raw("]")
     }
 
@@ -143,7 +143,7 @@ impl Writer<'_> {
     }
 
     fn raw(&mut self, text: &str) -> Result<()> {
-        self.out.write_all(text.as_bytes()).map_err(|cause| unwritable(self.path, cause))
+        self.out.write_all(text.as_bytes()).map_err(|cause| Error::unwritable(self.path, cause))
     }
 }
 
@@ -155,7 +155,7 @@ fn fields(header: &Header) -> Result<BTreeMap<String, serde_json::Value>> {
 /// Reads the journal at `path`: its first record, and all lists of the timeline at `output`.
 fn collect(path: &Path, output: &Path) -> Result<(Header, Lists)> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let full = |cause| unwritable(output, cause);
+    let full = |cause| Error::unwritable(output, cause);
     let mut records = journal::read(path)?;
     let header = match records.next().transpose()? {
         Some(Record::Start(header)) => header,

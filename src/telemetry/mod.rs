@@ -17,9 +17,9 @@ use time::OffsetDateTime;
 use crate::utc;
 
 pub use finished_run::FinishedRun;
-pub use history::{Gap, Row, Span, Update};
-pub use pictures::{Picture, Pictures};
-pub use progress::{Counter, Progress};
+pub use history::{Gap, Row, Span};
+pub use pictures::Picture;
+pub use progress::Progress;
 pub use stream_state::{StreamInfo, StreamState};
 
 /// A label's value as the metrics' exporter wants it, which takes a pair of backslashes for one.

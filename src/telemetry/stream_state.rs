@@ -34,7 +34,7 @@ pub struct StreamInfo {
 /// What is known of one stream.
 pub struct StreamState {
     pub info: StreamInfo,
-    pub progress: Progress,
+    pub progress: Arc<Progress>,
     pub pictures: Pictures,
     /// Whether anybody may ask for pictures.
     shown: bool,
@@ -51,7 +51,7 @@ impl StreamState {
             metrics::histogram!("livelabel_latency_seconds", "stream" => crate::telemetry::label_value(&info.name));
         let stream = Self {
             info,
-            progress: Progress::default(),
+            progress: Arc::default(),
             pictures: Pictures::default(),
             shown,
             began: OnceLock::new(),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::cli::frames::is_video;
 use crate::error::{Error, Result};
+use crate::media::extensions::is_video;
 
 /// Endings that are taken for pictures.
 const PICTURE_ENDINGS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];

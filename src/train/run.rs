@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
-use crate::cli::frames::unwritable;
 use crate::error::{Error, Result};
 use crate::onnx::weights::safetensors as read_tensors;
 use crate::train::metrics::{Metrics, Prediction};
@@ -64,9 +63,9 @@ impl Run {
             return Err(Error::usage(format!("{}: holds a run already", folder.display()))
                 .remedy("go on with it by --resume, or start anew with --force"));
         }
-        fs::create_dir_all(folder).map_err(|cause| unwritable(folder, cause))?;
+        fs::create_dir_all(folder).map_err(|cause| Error::unwritable(folder, cause))?;
         match fs::remove_file(run.path(CHECKPOINT)) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(folder, cause)),
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(Error::unwritable(folder, cause)),
             _ => {}
         }
         let config =
@@ -103,7 +102,7 @@ impl Run {
         };
         write().map_err(|cause| {
             let _ = fs::remove_file(&part);
-            unwritable(&path, cause)
+            Error::unwritable(&path, cause)
         })
     }
 

@@ -481,3 +481,12 @@ fn a_camera_with_a_password_is_watched_over_udp() {
     let (finished, _) = watch.stop("INT");
     assert_eq!(finished.code, 130, "{}", finished.stderr);
 }
+
+#[test]
+fn gstreamers_own_words_are_kept_in_the_log() {
+    let program = Program::new();
+    let mut watch = Watch::start(&program, &["/dev/video97"], &[]);
+    let line = watch.line("the warning", says("no camera (not found)"));
+    assert!(line["message"].as_str().unwrap().contains("GStreamer: Cannot identify device '/dev/video97'"), "{line}");
+    watch.stop("TERM");
+}

@@ -14,6 +14,7 @@ mod hostile_cameras;
 mod http;
 mod import;
 mod labels;
+mod library;
 mod limits;
 mod live;
 mod model;

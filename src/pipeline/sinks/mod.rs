@@ -5,6 +5,7 @@
 
 mod events;
 mod journal;
+mod observer;
 mod open_files;
 mod preview;
 mod retention;
@@ -63,6 +64,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     let windowed = window.is_some();
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
     add(&mut sinks, Some(space));
+    add(&mut sinks, Some(observer::ObserverSink::new(context)));
     add(&mut sinks, events::EventEmitter::new(context));
     add(&mut sinks, video);
     add(&mut sinks, window);
@@ -89,6 +91,7 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &Live, began: Instant) -> R
     let window = window::open(context, recorded, &record.folder, false)?;
     let windowed = window.is_some();
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
+    add(&mut sinks, Some(observer::ObserverSink::new(context)));
     add(&mut sinks, events::EventEmitter::new(context));
     add(&mut sinks, segments);
     add(&mut sinks, window);

@@ -83,3 +83,47 @@ impl Sink for PreviewSink<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::frame::FramePool;
+    use crate::media::video_format::{Layout, VideoFormat};
+    use crate::telemetry::StreamInfo;
+
+    fn rendered(width: usize) -> Rendered {
+        let layout = Layout { width, height: 16 };
+        let format = VideoFormat { layout, frame_rate: None, pixel_aspect: (1, 1), duration: None, decoder: None };
+        let picture = FramePool::new(layout, 1).canvas(Duration::ZERO).unwrap().finish();
+        Rendered { picture, format, pts: 0, duration: 0 }
+    }
+
+    #[test]
+    fn after_a_failure_the_encoder_is_started_again() {
+        crate::media::init().unwrap();
+        let info = StreamInfo {
+            name: "door".into(),
+            input: "test://".into(),
+            live: true,
+            labels: vec!["other".into()],
+            threshold: 0.0,
+            action: None,
+        };
+        let state = Arc::new(StreamState::new(info, true));
+        let viewer = state.pictures.watch();
+        let mut sink = PreviewSink::new(&state, Rc::default());
+        assert!(sink.wants_picture());
+
+        // No encoder takes a frame of this width.
+        sink.show(&rendered(0));
+        assert!(sink.failed.is_some() && !sink.is_wanted() && !sink.wants_picture());
+
+        sink.failed = sink.failed.and_then(|failed| failed.checked_sub(RETRY));
+        assert!(sink.is_wanted());
+        sink.show(&rendered(32));
+        assert!(sink.failed.is_none() && sink.is_wanted());
+        // Dropping the encoder waits until it has encoded what it was given.
+        drop(sink);
+        assert!(viewer.borrow().is_some());
+    }
+}

@@ -77,3 +77,16 @@ fn check_other(path: &Path, known: &mut HashMap<Identity, String>) -> Result<()>
     }
     Ok(())
 }
+
+/// Refuses to write over what is there, unless the user says so.
+pub fn check_absent(job: &Job) -> Result<()> {
+    let recorded = job.live.as_ref().and_then(|live| live.record.file.as_deref());
+    let own = job.outputs.files().chain([job.outputs.journal.as_path()]);
+    for path in own.chain(recorded) {
+        if path.exists() {
+            return Err(Error::usage(format!("{}: exists already", path.display()))
+                .remedy("write over it with --force, or elsewhere with --output-dir"));
+        }
+    }
+    Ok(())
+}

@@ -1,36 +1,14 @@
-//! What the program takes, as a JSON Schema and as pages of the documentation. All of it is made from the options
-//! themselves.
+//! The pages of the documentation that are generated from the options: docs/configuration.md and docs/cli.md.
 
 use std::fmt::Write as _;
 
 use clap::{Command, CommandFactory};
-use schemars::schema_for;
-use serde_json::Value;
 
 use crate::cli::args::Cli;
 use crate::config::options::{RunOptions, StreamOptions};
 
-/// The JSON Schema of a pipeline file.
-pub fn schema() -> Value {
-    let mut schema = schema_for!(RunOptions).to_value();
-    let streams = schema_for!(StreamOptions).to_value();
-    for part in ["properties", "$defs"] {
-        let Some(own) = streams[part].as_object() else { continue };
-        if schema[part].is_null() {
-            schema[part] = Value::Object(serde_json::Map::new());
-        }
-        if let Some(all) = schema[part].as_object_mut() {
-            all.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
-        }
-    }
-    schema["title"] = "A pipeline file of livelabel".into();
-    schema["description"] =
-        "Options of a run. Flags win over them; a [[stream]] wins over what stands above it.".into();
-    schema
-}
-
 /// `docs/configuration.md`: every key of a pipeline file.
-pub fn configuration() -> String {
+fn configuration() -> String {
     let mut page = String::from(
         "# Configuration\n\nEvery option of `livelabel run` is a flag and a key of a pipeline file. A flag wins over the \
          file. `livelabel config schema` prints the JSON Schema of such a file. This page is generated from the program.\n\n\
@@ -55,7 +33,7 @@ pub fn configuration() -> String {
 }
 
 /// `docs/cli.md`: the help of every command.
-pub fn commands() -> String {
+fn commands() -> String {
     let mut page = String::from(
         "# Command line\n\nThe help of every command, as `--help` prints it. This page is generated from the program. \
          [configuration.md](configuration.md) has the options of `run` with their keys in pipeline files.\n",
@@ -76,33 +54,18 @@ fn describe(page: &mut String, mut command: Command) {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Compares a page with its file, or writes the file where `LIVELABEL_WRITE_DOCS` is set.
-    fn is_current(name: &str, page: &str) {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
-        if std::env::var_os("LIVELABEL_WRITE_DOCS").is_some() {
-            std::fs::write(&path, page).unwrap();
-        }
-        let there = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(there == page, "docs/{name} is stale: LIVELABEL_WRITE_DOCS=1 cargo test --release --lib reference");
+/// Compares a page with its file, or writes the file where `LIVELABEL_WRITE_DOCS` is set.
+fn is_current(name: &str, page: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    if std::env::var_os("LIVELABEL_WRITE_DOCS").is_some() {
+        std::fs::write(&path, page).unwrap();
     }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == page, "docs/{name} is stale: LIVELABEL_WRITE_DOCS=1 cargo test --release --lib pages");
+}
 
-    #[test]
-    fn the_pages_are_those_of_the_program() {
-        is_current("configuration.md", &configuration());
-        is_current("cli.md", &commands());
-    }
-
-    #[test]
-    fn the_schema_knows_every_key() {
-        let schema = schema();
-        for key in StreamOptions::KEYS.iter().chain(RunOptions::KEYS) {
-            assert!(schema["properties"][key]["description"].is_string(), "{key} {:#}", schema["properties"][key]);
-        }
-        assert_eq!(schema["additionalProperties"], false);
-        assert!(schema["$defs"]["StreamOptions"]["properties"]["window"].is_object(), "{schema:#}");
-    }
+#[test]
+fn the_pages_are_those_of_the_program() {
+    is_current("configuration.md", &configuration());
+    is_current("cli.md", &commands());
 }

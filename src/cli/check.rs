@@ -1,0 +1,203 @@
+//! `livelabel run --dry-run`: what a run would read, load, write and serve. Nothing is written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::unistd::{AccessFlags, access};
+
+use crate::config::Config;
+use crate::config::cameras::Live;
+use crate::config::inputs::Job;
+use crate::error::{Error, Result};
+use crate::inference::device::{Device, INT8};
+use crate::inference::engine::Engine;
+use crate::inference::model::Model;
+use crate::media::video_format::VideoFormat;
+use crate::pipeline::analyzer::Analyzer;
+use crate::pipeline::source::{CameraSource, ClipSource, FrameSource, SourceEvent};
+use crate::printable;
+use crate::shutdown::Shutdown;
+use crate::telemetry::Progress;
+use crate::web::Bound;
+
+/// How long an input may take to deliver its first frame.
+const PATIENCE: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(100);
+/// Pixels of a frame above which decoding and encoding outweigh the model by far: more than 1920×1088.
+const LARGE_FRAME: usize = 1920 * 1088;
+
+/// Checks a run and prints what it would do. Returns the exit code that the run would end with.
+///
+/// # Errors
+/// What would keep the run from starting.
+pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
+    let analyzer = Analyzer::new(config)?;
+    let (config, model) = (analyzer.config(), analyzer.model());
+    let stopping = {
+        let shutdown = shutdown.clone();
+        Arc::new(move || shutdown.requested())
+    };
+    let engine = Engine::start(model, config.network, stopping)?;
+    let device = engine.device();
+    print(&format!("model    {} ({}): {}", model.name, model.precision, model.labels.join(", ")));
+    print(&format!("device   {device} in {}, batches of up to {}", engine.arithmetic(), engine.batch()));
+    drop(engine);
+    let mut exit_code = 0;
+    let mut hints = device_hint(device, model).into_iter().chain(stream_hint(config)).collect::<Vec<_>>();
+    for job in &config.jobs {
+        match first_frame(job, shutdown).and_then(|format| check_folders(job).map(|()| format)) {
+            Ok(format) => {
+                print(&format!("input    {}: {}", job.name, described(&format)));
+                print(&format!("  writes {}", written(job)));
+                hints.extend(size_hint(job, &format));
+            }
+            // A run waits for its cameras for as long as it takes.
+            Err(error) if job.live.is_some() && error.exit_code() != 2 => {
+                tracing::warn!("{error}; a run reconnects until it answers");
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                exit_code = if exit_code == 1 { 1 } else { error.exit_code() };
+            }
+        }
+    }
+    if let Some(web) = &config.web {
+        let _free = Bound::new(web)?;
+        print(&format!("page     http://{}/", web.address));
+    }
+    for receiver in receivers(config) {
+        print(&format!("events   to {receiver}"));
+    }
+    for hint in hints {
+        print(&format!("hint     {hint}"));
+    }
+    Ok(exit_code)
+}
+
+/// Opens an input and waits for its first frame.
+fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<VideoFormat> {
+    let progress = Progress::default();
+    let counters = &progress.counters;
+    let mut known = None;
+    let mut source: Box<dyn FrameSource> = match job.live.as_deref() {
+        Some(Live { camera, .. }) => {
+            Box::new(CameraSource::new(&job.name, camera, job.limits, counters, Instant::now()))
+        }
+        None => {
+            let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
+            known = Some(source.format().clone());
+            Box::new(source)
+        }
+    };
+    source.start()?;
+    let input = printable::path(&job.input);
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && !shutdown.requested() {
+        match source.next(POLL)? {
+            Some(SourceEvent::Frame(frame)) => return Ok(known.unwrap_or_else(|| frame.format())),
+            Some(SourceEvent::Lost(reason)) => {
+                return Err(Error::failed(format!("{input}: {}", reason.words())).remedy(reason.remedy()));
+            }
+            Some(SourceEvent::End) => break,
+            None => {}
+        }
+    }
+    Err(Error::failed(format!("{input}: no frame came in {} s", PATIENCE.as_secs()))
+        .remedy("check that the input plays elsewhere"))
+}
+
+fn described(format: &VideoFormat) -> String {
+    let VideoFormat { layout, frame_rate, duration, decoder, .. } = format;
+    let mut text = format!("{}x{}", layout.width, layout.height);
+    if let Some((numerator, denominator)) = *frame_rate {
+        text.push_str(&format!(", {:.4} frames/s", f64::from(numerator) / f64::from(denominator)));
+        text = text.replace(".0000 ", " ");
+    }
+    if let Some(duration) = duration {
+        text.push_str(&format!(", {:.1} s", *duration as f64 / 1e9));
+    }
+    if let Some(decoder) = decoder {
+        text.push_str(&format!(", decoded by {decoder}"));
+    }
+    text
+}
+
+/// The files that a job leaves.
+fn written(job: &Job) -> String {
+    let Some(Live { record, .. }) = job.live.as_deref() else {
+        let files: Vec<String> = job.outputs.files().map(printable::path).collect();
+        return if files.is_empty() { "nothing".into() } else { files.join(", ") };
+    };
+    let stem = printable::path(&record.folder.join(&record.stem));
+    let mut files = vec![format!("{stem}-*.timeline.jsonl")];
+    match (&record.file, record.segment) {
+        (Some(file), _) => files.push(printable::path(file)),
+        (None, Some(length)) => files.push(format!(
+            "{stem}-*.{} in files of {}",
+            record.container.extension(),
+            humantime::format_duration(length)
+        )),
+        (None, None) => {}
+    }
+    files.join(", ")
+}
+
+/// Refuses folders that could not be written to.
+fn check_folders(job: &Job) -> Result<()> {
+    let files: Vec<PathBuf> = match job.live.as_deref() {
+        Some(Live { record, .. }) => vec![record.folder.join("x")],
+        None => job.outputs.files().map(Path::to_path_buf).collect(),
+    };
+    for file in files {
+        // A folder that is missing would be made.
+        let existing = file.ancestors().skip(1).find(|folder| folder.as_os_str().is_empty() || folder.exists());
+        let folder = existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|cause| {
+            Error::usage(format!("{}: cannot be written", printable::path(folder)))
+                .because(cause)
+                .remedy("choose a folder that can be written to")
+        })?;
+    }
+    Ok(())
+}
+
+fn receivers(config: &Config) -> impl Iterator<Item = String> + '_ {
+    let events = &config.events;
+    let lines = events.lines.iter().map(ToString::to_string);
+    lines.chain(events.broker.iter().map(ToString::to_string)).chain(events.webhooks.iter().map(ToString::to_string))
+}
+
+fn device_hint(device: Device, model: &Model) -> Option<String> {
+    match (device, model.precision.as_str()) {
+        (Device::Cpu, INT8) => Some("OpenVINO runs int8 models faster than ONNX Runtime: run scripts/setup".into()),
+        (Device::Cpu | Device::OpenVino, precision) if precision != INT8 => {
+            Some(format!("a model in {precision} is slow on a CPU: use one in int8"))
+        }
+        _ => None,
+    }
+}
+
+fn stream_hint(config: &Config) -> Option<String> {
+    let live = config.jobs.iter().filter(|job| job.live.is_some()).count();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (live > 4 * cores).then(|| {
+        format!("{live} cameras share {cores} cores: their strides rise until the load fits; test with --web and look")
+    })
+}
+
+fn size_hint(job: &Job, format: &VideoFormat) -> Option<String> {
+    let large = format.layout.width * format.layout.height > LARGE_FRAME;
+    (large && job.outputs.video.is_some()).then(|| {
+        format!(
+            "{}: decoding and encoding frames of this size takes most of the time; --only timeline is faster",
+            job.name
+        )
+    })
+}
+
+/// To stdout; a closed pipe is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{}", printable::visible(text));
+}

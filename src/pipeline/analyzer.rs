@@ -1,0 +1,156 @@
+//! Many inputs, one engine: runs the streams, a bounded number of them at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::config::Config;
+use crate::config::inputs::Job;
+use crate::error::{Error, Result};
+use crate::events::event_bus::EventBus;
+use crate::inference::engine::Engine;
+use crate::inference::model::Model;
+use crate::media;
+use crate::pipeline::context::StreamContext;
+use crate::pipeline::observer::Observer;
+use crate::pipeline::overwrite;
+use crate::pipeline::stream;
+use crate::shutdown::Shutdown;
+use crate::telemetry::Telemetry;
+use crate::web::{self, Bound, Server};
+
+/// Analyses the inputs of a [`Config`] with one model on one device.
+pub struct Analyzer {
+    config: Config,
+    model: Model,
+}
+
+/// How a run ended, beside what its [`Observer`] received.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunReport {
+    /// Inputs that were not started because the run was stopped.
+    pub not_started: usize,
+    /// Delivery of events, one line per event sink; empty without event sinks.
+    pub deliveries: String,
+}
+
+impl Analyzer {
+    /// Reads the model and checks the configuration against it and against the files on disk.
+    ///
+    /// # Errors
+    /// Input, if the model cannot be used; usage, if the model lacks a requested label or an output would overwrite a file.
+    pub fn new(config: Config) -> Result<Self> {
+        media::init()?;
+        let model = Model::open(config.model.as_deref())?;
+        config.jobs.iter().try_for_each(|job| check_action(job, &model))?;
+        overwrite::check(&config, &model.path)?;
+        if !config.force {
+            config.jobs.iter().try_for_each(overwrite::check_absent)?;
+        }
+        Ok(Self { config, model })
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Analyses every input. Blocks until all have ended, or until `shutdown` is requested and the files are closed. A failure
+    /// of one input does not stop the others; the observer receives it.
+    ///
+    /// # Errors
+    /// What keeps the whole run from starting: the device, the web server's address, an event sink.
+    pub fn run(&self, shutdown: &Shutdown, observer: &dyn Observer) -> Result<RunReport> {
+        let Self { config, model } = self;
+        let web = config.web.as_ref().map(|access| Ok((Bound::new(access)?, web::install_metrics()?))).transpose()?;
+        let stopping = {
+            let shutdown = shutdown.clone();
+            Arc::new(move || shutdown.requested())
+        };
+        let engine = Engine::start(model, config.network, stopping)?;
+        let streams = config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
+        let telemetry = Arc::new(Telemetry::new(streams));
+        // Dropped, and so stopped, when the streams have ended.
+        let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
+        let event_bus = EventBus::start(&config.events, &telemetry)?;
+        let order = start_order(&config.jobs);
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let work = || {
+                while !shutdown.requested()
+                    && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let (job, state) = (&config.jobs[number], &telemetry.streams[number]);
+                    let event_bus = event_bus.as_ref();
+                    let display = config.display;
+                    run_one(&StreamContext {
+                        job,
+                        model,
+                        engine: &engine,
+                        state,
+                        shutdown,
+                        event_bus,
+                        observer,
+                        display,
+                    });
+                }
+            };
+            let others = config.parallel.min(config.jobs.len()).saturating_sub(1);
+            for number in 0..others {
+                let started = std::thread::Builder::new().name(format!("stream-{number}")).spawn_scoped(scope, work);
+                if let Err(cause) = started {
+                    tracing::warn!("analyses fewer inputs at a time: {cause}");
+                }
+            }
+            work();
+        });
+        Ok(RunReport {
+            not_started: config.jobs.len().saturating_sub(next.into_inner()),
+            deliveries: event_bus.map(EventBus::finish).unwrap_or_default(),
+        })
+    }
+}
+
+fn run_one(context: &StreamContext) {
+    let StreamContext { state, observer, .. } = *context;
+    observer.started(state);
+    let result = stream::run(context);
+    let failure = result.as_ref().map_or_else(|error| Some(error), |outcome| outcome.error.as_ref());
+    state.end(failure.map(Error::to_string));
+    observer.ended(state, result.as_ref());
+}
+
+/// The numbers of the jobs in the order in which they start: cameras first. A camera that waited for a clip to end would miss
+/// what happens meanwhile.
+fn start_order(jobs: &[Job]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|&number| jobs[number].live.is_none());
+    order
+}
+
+fn check_action(job: &Job, model: &Model) -> Result<()> {
+    match &job.label_config.action {
+        Some(action) if !model.labels.contains(action) => {
+            Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
+                .remedy(format!("choose one of {}", model.labels.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::options::StreamOptions;
+    use crate::config::settings::Settings;
+
+    #[test]
+    fn cameras_start_before_clips() {
+        let input = ["a.mp4", "b.mp4", "test://", "c.mp4", "rtsp://cam/1"].map(Into::into).to_vec();
+        let streams = StreamOptions { input, ..StreamOptions::default() };
+        let config = Config::resolve(Settings { streams, ..Settings::default() }).unwrap();
+        assert_eq!(start_order(&config.jobs), [2, 4, 0, 1, 3]);
+    }
+}

@@ -1,0 +1,40 @@
+//! How a program that embeds livelabel follows a run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::pipeline::outcome::Outcome;
+use crate::telemetry::{StreamInfo, StreamState};
+
+/// A stretch of a stream in which one label was shown on every frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LabeledInterval<'a> {
+    pub label: &'a str,
+    /// Time of the stream at which its first frame is shown; a stream starts at 0.
+    pub start: Duration,
+    /// Time of the stream at which its last frame ends.
+    pub end: Duration,
+    /// Mean and highest confidence of its frames, from 0 to 1.
+    pub mean: f64,
+    pub peak: f64,
+}
+
+/// Receives what happens in a run. Every method has a default that does nothing.
+///
+/// The streams' threads call the methods: several streams may call at the same time, and a slow observer delays the stream
+/// that calls it.
+pub trait Observer: Sync {
+    /// A stream starts: its input is about to be opened.
+    fn started(&self, _stream: &Arc<StreamState>) {}
+
+    /// An interval has ended.
+    fn interval(&self, _stream: &StreamInfo, _interval: LabeledInterval) {}
+
+    /// A stream has ended and its files are closed. `result` is an error if it could not start; an [`Outcome`] may hold an
+    /// error of the run.
+    fn ended(&self, _stream: &Arc<StreamState>, _result: Result<&Outcome, &Error>) {}
+}
+
+/// Observes nothing.
+impl Observer for () {}
