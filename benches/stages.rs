@@ -1,6 +1,6 @@
-//! The stages that are our own, each by itself: what a frame pays for smoothing, preparing and drawing.
+//! Benchmarks of single stages: the cost of smoothing, preprocessing and drawing for each frame.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use livelabel::inference::model::{Channels, InputSpec};

@@ -1,4 +1,4 @@
-//! Many inputs, one engine: runs the streams, a bounded number at once, shows how far they are, and tells the result.
+//! Runs many streams on one engine, a bounded number at once; shows their progress and prints their summaries.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,12 +20,11 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::{StreamInfo, StreamState, Telemetry};
 use crate::web::{self, Bound, Server};
 
-/// Analyses every input of `config`. Failures of single inputs are reported on stderr as they happen; returns the exit
-/// code for them, that of failures while running before that of unusable inputs.
+/// Analyses every input of `config`. Failures of single inputs are logged as they occur. Returns the exit code: 1 if an
+/// input failed while running, else 2 if an input was unusable, else 0.
 ///
 /// # Errors
-/// What keeps the whole run from starting: the model, the device, a label that the model does not know, files that
-/// exist already.
+/// Returns an error if the run cannot start: model or device unusable, unknown label, or existing output files.
 pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     media::init()?;
     let model = models::read(config.model.as_deref())?;
@@ -42,7 +41,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
     let engine = Engine::start(&model, config.network, stopping)?;
     let telemetry =
         Arc::new(Telemetry::new(config.jobs.iter().map(|job| stream_state(job, &model, web.is_some())).collect()));
-    // Dropped, and with it ended, when the streams have ended.
+    // Dropped after the streams have ended, which stops the server.
     let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
     let event_bus = EventBus::start(&config.events, &telemetry)?;
     let display = Display::new(config.quiet, config.events.takes_stdout());
@@ -58,7 +57,7 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
                 let event_bus = event_bus.as_ref();
                 let run = Run { config, model: &model, engine: &engine, event_bus, display: &display, shutdown };
                 let code = run.one(job, stream);
-                // Something that broke while running weighs more than an input that could not be used.
+                // A failure while running (1) wins over an unusable input (2).
                 let mut worst = worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 *worst = match (*worst, code) {
                     (1, _) | (_, 1) => 1,
@@ -66,12 +65,12 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
                 };
             }
         };
-        let others = config.parallel.min(config.jobs.len()).saturating_sub(1);
-        for number in 0..others {
-            // With fewer threads the others take over the rest of the inputs.
+        let extra_threads = config.parallel.min(config.jobs.len()).saturating_sub(1);
+        for number in 0..extra_threads {
+            // With fewer threads, the existing ones process the remaining inputs.
             let started = std::thread::Builder::new().name(format!("stream-{number}")).spawn_scoped(scope, work);
             if let Err(cause) = started {
-                tracing::warn!("fewer inputs are worked on at once: {cause}");
+                tracing::warn!("a thread cannot be started, so fewer inputs run at once ({cause})");
             }
         }
         work();
@@ -80,14 +79,14 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<u8> {
         display.print(&event_bus.finish());
     }
     let exit_code = *worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let left = config.jobs.len().saturating_sub(next.load(Ordering::Relaxed));
-    if left > 0 {
-        tracing::info!("{left} inputs were not begun");
+    let remaining = config.jobs.len().saturating_sub(next.load(Ordering::Relaxed));
+    if remaining > 0 {
+        tracing::info!("{remaining} inputs were not started");
     }
     Ok(exit_code)
 }
 
-/// What is known of an input's stream, for those who watch.
+/// Creates the telemetry of an input's stream.
 pub(crate) fn stream_state(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
     let info = StreamInfo {
         name: job.name.clone(),
@@ -100,7 +99,7 @@ pub(crate) fn stream_state(job: &Job, model: &Model, shown: bool) -> Arc<StreamS
     Arc::new(StreamState::new(info, shown))
 }
 
-/// What all inputs share.
+/// What all streams share.
 struct Run<'a> {
     config: &'a Config,
     model: &'a Model,
@@ -121,12 +120,13 @@ impl Run<'_> {
         } else {
             display.watch(&job.name, progress, || pipeline::run(&context))
         };
-        let told = outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error));
+        let result = outcome.map(|outcome| (summary::text(&context, &outcome), outcome.error));
         stream.end(
-            told.as_ref()
+            result
+                .as_ref()
                 .map_or_else(|error| Some(error.to_string()), |(_, error)| error.as_ref().map(Error::to_string)),
         );
-        match told {
+        match result {
             Err(error) => {
                 display.error(&error);
                 error.exit_code()
@@ -142,8 +142,8 @@ impl Run<'_> {
     }
 }
 
-/// The numbers of the jobs in the order in which they start. Cameras are first: one that waited for a clip to end would miss
-/// what happens meanwhile.
+/// Returns the indices of the jobs in the order in which they start. Cameras start first: a camera that waited for a
+/// clip to end would miss what happens meanwhile.
 fn start_order(jobs: &[Job]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..jobs.len()).collect();
     order.sort_by_key(|&number| jobs[number].live.is_none());
@@ -154,7 +154,7 @@ fn check_action(job: &Job, model: &Model) -> Result<()> {
     match &job.label_config.action {
         Some(action) if !model.labels.contains(action) => {
             Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
-                .remedy(format!("take one of {}", model.labels.join(", "))))
+                .remedy(format!("use one of {}", model.labels.join(", "))))
         }
         _ => Ok(()),
     }

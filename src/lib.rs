@@ -1,9 +1,11 @@
-//! Labels what people do in video: every frame through a ResNet50, smoothed, drawn, and written down.
+//! Labels what people in video are doing: classifies each frame with a ResNet50, smooths, draws the label, writes it
+//! down.
 //!
-//! The rooms, in the order a frame travels: `rtsp` relays what a camera says, [`media`] decodes, [`inference`] classifies,
-//! [`labels`] decides, [`report`] writes, [`events`] tells others; [`pipeline`] joins them into one stream and tells
-//! [`telemetry`] how it goes, [`analyzer`] runs many, [`web`] shows the telemetry to browsers and systems. [`onnx`] writes
-//! model files, [`picture`] is what the rooms hand each other.
+//! The modules in the order of a frame's life: `rtsp` relays packets from a camera, [`media`] decodes, [`inference`]
+//! classifies, [`labels`] smooths and decides, [`report`] writes files, [`events`] notifies event receivers.
+//! [`pipeline`] joins them into one stream and updates [`telemetry`]; [`analyzer`] runs many streams; [`web`] serves
+//! the telemetry to browsers and other systems. [`onnx`] reads and writes model files, and [`picture`] holds planes and
+//! colours.
 
 pub mod analyzer;
 mod backoff;

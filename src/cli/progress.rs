@@ -1,4 +1,4 @@
-//! What the terminal shows while a run goes: a bar a stream, or plain lines where there is no terminal.
+//! Progress of a run on stderr: a bar for each stream, or plain lines if stderr is not a terminal.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,36 +15,36 @@ use crate::{logging, printable};
 const REFRESH: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows progress and prints results without one disturbing the other.
+/// Shows progress and prints results without mixing them up.
 pub struct Display {
     quiet: bool,
-    /// Whether stdout is left to events.
-    aside: bool,
+    /// Whether results go to stderr, because stdout is for events.
+    results_to_stderr: bool,
     bars: Option<MultiProgress>,
 }
 
 impl Display {
-    /// With `aside` results go to stderr.
-    pub fn new(quiet: bool, aside: bool) -> Self {
+    /// `results_to_stderr` keeps stdout for events.
+    pub fn new(quiet: bool, results_to_stderr: bool) -> Self {
         let bars = (!quiet && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
-        Self { quiet, aside, bars }
+        Self { quiet, results_to_stderr, bars }
     }
 
-    /// Runs `work` and shows `progress` meanwhile.
+    /// Runs `work` and shows the `progress` of a clip.
     pub fn watch<T: Send>(&self, name: &str, progress: &Progress, work: impl FnOnce() -> T + Send) -> T {
         if self.quiet {
             return work();
         }
         let bar = self.bars.as_ref().map(|bars| bars.add(bar(name)));
-        let (began, mut told) = (Instant::now(), Instant::now());
-        let shown = self.beside(work, || {
+        let (began, mut reported) = (Instant::now(), Instant::now());
+        let result = self.run_beside(work, || {
             let state = State::of(progress, began.elapsed());
             if let Some(bar) = &bar {
                 bar.set_position((state.share.unwrap_or(0.0) * 1000.0) as u64);
                 bar.set_message(state.text());
-            } else if told.elapsed() >= LINE_INTERVAL {
-                told = Instant::now();
+            } else if reported.elapsed() >= LINE_INTERVAL {
+                reported = Instant::now();
                 let percent = state.share.map_or(String::new(), |share| format!("{:.0} %, ", 100.0 * share));
                 tracing::info!("{name}: {percent}{}", state.text());
             }
@@ -52,11 +52,11 @@ impl Display {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        shown
+        result
     }
 
-    /// Runs `work`, and `show` again and again beside it.
-    fn beside<T: Send>(&self, work: impl FnOnce() -> T + Send, mut show: impl FnMut() + Send) -> T {
+    /// Runs `work`, and meanwhile `show` at every refresh.
+    fn run_beside<T: Send>(&self, work: impl FnOnce() -> T + Send, mut show: impl FnMut() + Send) -> T {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {
@@ -65,8 +65,8 @@ impl Display {
                     show();
                 }
             });
-            // Even a panic must end the watcher, or the scope would wait for it for ever.
-            let _end = AtEnd(|| {
+            // Even a panic must end the watcher, or the scope would wait for it forever.
+            let _end = OnDrop(|| {
                 done.store(true, Ordering::Relaxed);
                 watcher.thread().unpark();
             });
@@ -74,8 +74,8 @@ impl Display {
         })
     }
 
-    /// Runs `work` and shows how a live stream is meanwhile: a line that is rewritten on a terminal, else one now and
-    /// then.
+    /// Runs `work` and shows the status of a live stream: one line that is rewritten on a terminal, else a log message
+    /// every `interval`.
     pub fn follow<T: Send>(
         &self,
         name: &str,
@@ -87,42 +87,45 @@ impl Display {
             return work();
         }
         let line = self.bars.as_ref().map(|bars| bars.add(status_line(name)));
-        let mut told = Instant::now();
-        let shown = self.beside(work, || match &line {
+        let mut reported = Instant::now();
+        let result = self.run_beside(work, || match &line {
             Some(line) => {
                 line.set_message(printable::lines(&live_text(&progress.status(), &progress.counters.counts())))
             }
-            None if told.elapsed() >= interval => {
-                told = Instant::now();
-                tell_live(name, &progress.status(), &progress.counters.counts());
+            None if reported.elapsed() >= interval => {
+                reported = Instant::now();
+                log_status(name, &progress.status(), &progress.counters.counts());
             }
             None => {}
         });
         if let Some(line) = line {
             line.finish_and_clear();
         }
-        shown
+        result
     }
 
-    /// A result on stdout, or beside what is written there.
+    /// Prints a result, to stdout unless that is for events.
     pub fn print(&self, text: &str) {
         if self.quiet {
             return;
         }
         let text = printable::visible(text);
-        self.apart(|| {
-            // A closed pipe is the reader's choice.
-            let _ =
-                if self.aside { writeln!(std::io::stderr(), "{text}") } else { writeln!(std::io::stdout(), "{text}") };
+        self.suspend_bars(|| {
+            // A closed pipe is not an error.
+            let _ = if self.results_to_stderr {
+                writeln!(std::io::stderr(), "{text}")
+            } else {
+                writeln!(std::io::stdout(), "{text}")
+            };
         });
     }
 
-    /// A failure on stderr, in the log's format.
+    /// Logs an error.
     pub fn error(&self, error: &Error) {
-        self.apart(|| tracing::error!("{error}"));
+        self.suspend_bars(|| tracing::error!("{error}"));
     }
 
-    fn apart(&self, write: impl FnOnce()) {
+    fn suspend_bars(&self, write: impl FnOnce()) {
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => write(),
@@ -130,10 +133,10 @@ impl Display {
     }
 }
 
-/// Calls its function when it goes.
-struct AtEnd<F: FnMut()>(F);
+/// Calls its function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
 
-impl<F: FnMut()> Drop for AtEnd<F> {
+impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
     }
@@ -150,7 +153,7 @@ fn status_line(name: &str) -> ProgressBar {
     ProgressBar::new_spinner().with_style(style).with_prefix(printable::visible(name).into_owned())
 }
 
-/// How a live stream is, for people.
+/// Formats the status of a live stream.
 fn live_text(status: &Status, counts: &Counts) -> String {
     let state = status.state.name();
     let label =
@@ -160,13 +163,13 @@ fn live_text(status: &Status, counts: &Counts) -> String {
         "{state}, {label}, {:.1} frames/s{stride}, {:.0} ms, {} dropped, {} reconnects",
         status.rate,
         status.latency.p95,
-        counts.lost(),
+        counts.dropped_total(),
         status.reconnects
     )
 }
 
-/// The same as a line of the log; as JSON with every number under its name.
-fn tell_live(name: &str, status: &Status, counts: &Counts) {
+/// Logs the status of a live stream; as JSON, each number is a field.
+fn log_status(name: &str, status: &Status, counts: &Counts) {
     if !logging::is_json() {
         return tracing::info!("{name}: {}", live_text(status, counts));
     }
@@ -183,7 +186,7 @@ fn tell_live(name: &str, status: &Status, counts: &Counts) {
         decoded = counts.decoded,
         analysed = counts.analysed,
         held = counts.held,
-        dropped = counts.lost(),
+        dropped = counts.dropped_total(),
         in_flight = counts.in_flight,
         reconnects = status.reconnects,
         stalls = status.stalls,
@@ -192,13 +195,13 @@ fn tell_live(name: &str, status: &Status, counts: &Counts) {
     );
 }
 
-/// How far a stream is, in numbers for people.
+/// Progress of a clip.
 struct State {
     frames: u64,
     rate: f64,
-    /// Of the clip, where its duration is known.
+    /// Part of the clip that is done, 0 to 1, if its duration is known.
     share: Option<f64>,
-    left: Option<Duration>,
+    remaining: Option<Duration>,
 }
 
 impl State {
@@ -206,15 +209,15 @@ impl State {
         let frames = progress.counters.counts().labelled();
         let (position, duration) = (progress.position.get() as f64, progress.duration.get() as f64);
         let share = (duration > 0.0).then(|| (position / duration).min(1.0));
-        let left = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));
-        Self { frames, rate: frames as f64 / elapsed.as_secs_f64().max(1e-9), share, left }
+        let remaining = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));
+        Self { frames, rate: frames as f64 / elapsed.as_secs_f64().max(1e-9), share, remaining }
     }
 
     fn text(&self) -> String {
-        let left = match self.left {
-            Some(left) => format!(", {}:{:02} left", left.as_secs() / 60, left.as_secs() % 60),
+        let remaining = match self.remaining {
+            Some(remaining) => format!(", {}:{:02} left", remaining.as_secs() / 60, remaining.as_secs() % 60),
             None => String::new(),
         };
-        format!("{} frames, {:.1} frames/s{left}", self.frames, self.rate)
+        format!("{} frames, {:.1} frames/s{remaining}", self.frames, self.rate)
     }
 }

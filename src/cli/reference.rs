@@ -1,5 +1,4 @@
-//! What the program takes, as a JSON Schema and as pages of the documentation. All of it is made from the options
-//! themselves.
+//! Generates the JSON Schema of pipeline files and two pages of the documentation from the options themselves.
 
 use std::fmt::Write as _;
 
@@ -10,7 +9,7 @@ use serde_json::Value;
 use crate::cli::args::Cli;
 use crate::config::options::{RunOptions, StreamOptions};
 
-/// The JSON Schema of a pipeline file.
+/// Returns the JSON Schema of a pipeline file.
 pub fn schema() -> Value {
     let mut schema = schema_for!(RunOptions).to_value();
     let streams = schema_for!(StreamOptions).to_value();
@@ -25,23 +24,24 @@ pub fn schema() -> Value {
     }
     schema["title"] = "A pipeline file of livelabel".into();
     schema["description"] =
-        "Options of a run. Flags win over them; a [[stream]] wins over what stands above it.".into();
+        "Options of a run. Flags override them; a [[stream]] overrides the options above it.".into();
     schema
 }
 
-/// `docs/configuration.md`: every key of a pipeline file.
+/// Returns `docs/configuration.md`: every key of a pipeline file.
 pub fn configuration() -> String {
     let mut page = String::from(
-        "# Configuration\n\nEvery option of `livelabel run` is a flag and a key of a pipeline file. A flag wins over the \
-         file. `livelabel config schema` prints the JSON Schema of such a file. This page is generated from the program.\n\n\
+        "# Configuration\n\nEvery option of `livelabel run` is a flag and a key of a pipeline file. A flag overrides \
+        the file. `livelabel config schema` prints the JSON Schema of such a file. This page is generated from the \
+        program.\n\n\
          ```toml\naction = \"drinking\"\nthreshold = 0.6\noutput_dir = \"results\"\n\n[[stream]]\ninput = \
          [\"rtsp://CAMERA/PATH\"]\nname = \"door\"\n```\n",
     );
     let command = Cli::command();
     let Some(run) = command.find_subcommand("run") else { return page };
     let parts = [
-        ("For each stream", "These keys may stand at the top of a file, and in a `[[stream]]`.", StreamOptions::KEYS),
-        ("For the whole run", "These keys stand at the top of a file only.", RunOptions::KEYS),
+        ("For each stream", "Write these keys at the top of a file, or in a `[[stream]]`.", StreamOptions::KEYS),
+        ("For the whole run", "Write these keys at the top of a file only.", RunOptions::KEYS),
     ];
     for (title, about, keys) in parts {
         let _ = write!(page, "\n## {title}\n\n{about}\n\n| key | flag | meaning |\n|---|---|---|\n");
@@ -54,7 +54,7 @@ pub fn configuration() -> String {
     page
 }
 
-/// `docs/cli.md`: the help of every command.
+/// Returns `docs/cli.md`: the help of every command.
 pub fn commands() -> String {
     let mut page = String::from(
         "# Command line\n\nThe help of every command, as `--help` prints it. This page is generated from the program. \
@@ -80,24 +80,24 @@ fn describe(page: &mut String, mut command: Command) {
 mod tests {
     use super::*;
 
-    /// Compares a page with its file, or writes the file where `LIVELABEL_WRITE_DOCS` is set.
+    /// Compares a page with its file, or writes the file if `LIVELABEL_WRITE_DOCS` is set.
     fn is_current(name: &str, page: &str) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
         if std::env::var_os("LIVELABEL_WRITE_DOCS").is_some() {
             std::fs::write(&path, page).unwrap();
         }
-        let there = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(there == page, "docs/{name} is stale: LIVELABEL_WRITE_DOCS=1 cargo test --release --lib reference");
+        let current = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(current == page, "docs/{name} is stale: LIVELABEL_WRITE_DOCS=1 cargo test --release --lib reference");
     }
 
     #[test]
-    fn the_pages_are_those_of_the_program() {
+    fn the_generated_pages_are_current() {
         is_current("configuration.md", &configuration());
         is_current("cli.md", &commands());
     }
 
     #[test]
-    fn the_schema_knows_every_key() {
+    fn the_schema_has_every_key() {
         let schema = schema();
         for key in StreamOptions::KEYS.iter().chain(RunOptions::KEYS) {
             assert!(schema["properties"][key]["description"].is_string(), "{key} {:#}", schema["properties"][key]);

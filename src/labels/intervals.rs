@@ -1,23 +1,24 @@
-//! Runs of frames that show the same label, with their edges in time.
+//! Joins consecutive frames with the same label into intervals.
 
 use serde::{Deserialize, Serialize};
 
 use crate::labels::decision::Decision;
 
-/// A stretch in which one label was shown on every frame. Times in nanoseconds of the stream.
+/// A stretch of time in which every frame shows the same label. Times are pts in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
+    /// Index of the label.
     pub class: usize,
-    /// When the first frame appeared.
+    /// Pts of the first frame.
     pub start: u64,
-    /// When the last frame gave way to the next.
+    /// End of the last frame.
     pub end: u64,
-    /// Mean and highest smoothed probability of its frames.
+    /// Mean and maximum confidence of its frames.
     pub mean: f64,
     pub peak: f64,
 }
 
-/// Joins verdicts to intervals as they come; holds only the one that is open.
+/// Joins decisions into intervals; stores only the open one.
 #[derive(Debug, Default)]
 pub struct Intervals {
     open: Option<Open>,
@@ -35,7 +36,7 @@ struct Open {
 }
 
 impl Intervals {
-    /// Takes the decision of the frame shown from `pts` to `end`. Returns the interval that this frame has closed.
+    /// Adds the decision for the frame shown from `pts` to `end`. Returns the interval that this frame closed.
     pub fn push(&mut self, decision: Decision, pts: u64, end: u64) -> Option<Interval> {
         let continues = self.open.as_ref().is_some_and(|open| decision.shown && open.class == decision.class);
         let closed = if continues { None } else { self.close(pts) };
@@ -51,7 +52,7 @@ impl Intervals {
         closed
     }
 
-    /// The interval that the last frame belongs to, as far as it goes.
+    /// Returns the interval that the last frame belongs to, up to that frame.
     pub fn open(&self) -> Option<Interval> {
         self.open.as_ref().map(|open| open.interval(u64::MAX))
     }
@@ -61,7 +62,8 @@ impl Intervals {
         self.close(u64::MAX)
     }
 
-    /// Closes the open interval where its last frame ended, or at `next` if the next frame came earlier.
+    /// Closes the open interval at the end of its last frame, or at `next`, the pts of the next frame, if that is
+    /// earlier.
     fn close(&mut self, next: u64) -> Option<Interval> {
         self.open.take().map(|open| open.interval(next))
     }
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_one_label_become_intervals() {
+    fn consecutive_frames_of_one_label_form_an_interval() {
         let hidden = Decision { class: 0, confidence: 0.9, shown: false };
         let frames = [hidden, shown(1, 0.5), shown(1, 0.7), shown(2, 0.9), hidden, shown(2, 0.4)];
         let mut intervals = Intervals::default();
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_never_reaches_into_the_next_frame() {
+    fn an_interval_never_overlaps_the_next_frame() {
         let mut intervals = Intervals::default();
         assert_eq!(intervals.push(shown(0, 1.0), 0, 100), None);
         let closed = intervals.push(shown(1, 1.0), 40, 80).unwrap();

@@ -78,7 +78,7 @@ fn a_second_interrupt_leaves_at_once() {
     let filling = std::thread::spawn(move || while filler.write_all(&[0; 4096]).is_ok() {});
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     signal(&child, "INT");
-    assert!(told.any(|line| line.contains("once more to leave at once")));
+    assert!(told.any(|line| line.contains("signal again to exit at once")));
     std::thread::sleep(Duration::from_secs(1));
     assert!(child.try_wait().unwrap().is_none(), "it does not wait");
     signal(&child, "TERM");
