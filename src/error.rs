@@ -1,7 +1,7 @@
 //! The error type of the program: message, kind, cause and remedy.
 //!
 //! [`fmt::Display`] formats an [`Error`] as a single line for the user, the message first and the remedy last. Line
-//! breaks and control characters of the cause are removed.
+//! breaks become spaces, and control characters are escaped.
 
 use std::fmt;
 

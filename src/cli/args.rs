@@ -169,7 +169,7 @@ pub struct NetworkArgs {
     /// Device that runs the model: auto, cpu, cuda, cuda:N, openvino
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceSelection,
-    /// Rounding of floating-point numbers that the model may use
+    /// Precision of floating-point computation
     #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
     pub rounding: ComputePrecision,
     /// Threads that run the model [default: one for each core]
@@ -298,7 +298,7 @@ pub enum ModelCommand {
         /// Device that runs the model: auto, cpu, cuda, cuda:N, openvino
         #[arg(long, default_value = "auto", value_name = "DEVICE")]
         device: DeviceSelection,
-        /// Rounding of floating-point numbers that the model may use
+        /// Precision of floating-point computation
         #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
         rounding: ComputePrecision,
         /// Print JSON, with all logits

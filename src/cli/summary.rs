@@ -38,7 +38,7 @@ fn clip(context: &StreamContext, outcome: &Outcome) -> String {
     }
     if outcome.interrupted && outcome.error.is_none() {
         lines.push(format!(
-            "  stopped    at {:.1} s; every file is complete up to there",
+            "  stopped    at {:.1} s; every file is complete up to that point",
             outcome.position as f64 / 1e9
         ));
     }

@@ -56,7 +56,7 @@ pub struct Outputs {
 impl Job {
     /// Returns the stem of its files.
     pub fn stem(&self) -> &str {
-        self.live.as_ref().map_or(&self.name, |live| &live.record.stem)
+        self.live.as_ref().map_or(&self.name, |live| &live.recording.stem)
     }
 }
 

@@ -55,7 +55,7 @@ impl Config {
         check_run_ranges(&settings.run)?;
         let jobs = jobs(&settings)?;
         if jobs.is_empty() {
-            return Err(Error::usage("no input is given").remedy("name a clip or a camera: livelabel run CLIP"));
+            return Err(Error::usage("no input").remedy("name a clip or a camera: livelabel run CLIP"));
         }
         let events = EventsConfig::resolve(&settings.run)?;
         check_events(&events, &jobs)?;

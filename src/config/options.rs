@@ -150,7 +150,7 @@ pub struct RunOptions {
     /// Maximum frames in a batch [default: 4; cuda: 64]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Rounding of floating-point numbers that the model may use [default: auto]
+    /// Precision of floating-point computation [default: auto]
     #[arg(long, value_name = "KIND", value_enum)]
     pub rounding: Option<ComputePrecision>,
     /// Maximum clips analysed at once; cameras always run [default: the number of cores]

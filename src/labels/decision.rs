@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
     /// Index of the label.
-    pub class: usize,
+    pub label: usize,
     /// The label's smoothed probability.
     pub confidence: f64,
     /// Whether the label is shown; otherwise "computing..." is.
@@ -30,21 +30,21 @@ impl Decider {
 
     /// Decides for the next frame. Of equal probabilities the first wins, as with `argmax`.
     pub fn decide(&mut self, mean: &[f64]) -> Decision {
-        let mut class = 0;
+        let mut label = 0;
         for (candidate, &probability) in mean.iter().enumerate() {
-            if probability > mean[class] {
-                class = candidate;
+            if probability > mean[label] {
+                label = candidate;
             }
         }
         let mut threshold = self.threshold;
-        if let Some(current) = self.current.filter(|&current| mean[class] - mean[current] <= self.hysteresis) {
-            class = current;
+        if let Some(current) = self.current.filter(|&current| mean[label] - mean[current] <= self.hysteresis) {
+            label = current;
             threshold -= self.hysteresis;
         }
-        let confidence = mean[class];
-        let shown = confidence >= threshold && self.action.is_none_or(|action| action == class);
-        self.current = (confidence >= threshold).then_some(class);
-        Decision { class, confidence, shown }
+        let confidence = mean[label];
+        let shown = confidence >= threshold && self.action.is_none_or(|action| action == label);
+        self.current = (confidence >= threshold).then_some(label);
+        Decision { label, confidence, shown }
     }
 }
 
@@ -52,8 +52,8 @@ impl Decider {
 mod tests {
     use super::*;
 
-    fn decision(class: usize, confidence: f64, shown: bool) -> Decision {
-        Decision { class, confidence, shown }
+    fn decision(label: usize, confidence: f64, shown: bool) -> Decision {
+        Decision { label, confidence, shown }
     }
 
     #[test]
@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn hysteresis_keeps_the_label_in_a_near_tie() {
         let mut decider = Decider::new(None, 0.0, 0.1);
-        assert_eq!(decider.decide(&[0.6, 0.4]).class, 0);
-        assert_eq!(decider.decide(&[0.46, 0.54]).class, 0);
-        assert_eq!(decider.decide(&[0.4, 0.6]).class, 1);
+        assert_eq!(decider.decide(&[0.6, 0.4]).label, 0);
+        assert_eq!(decider.decide(&[0.46, 0.54]).label, 0);
+        assert_eq!(decider.decide(&[0.4, 0.6]).label, 1);
     }
 }

@@ -8,7 +8,7 @@ use crate::labels::decision::Decision;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Index of the label.
-    pub class: usize,
+    pub label: usize,
     /// Pts of the first frame.
     pub start: u64,
     /// End of the last frame.
@@ -26,7 +26,7 @@ pub struct Intervals {
 
 #[derive(Debug)]
 struct Open {
-    class: usize,
+    label: usize,
     start: u64,
     /// End of the last frame so far.
     end: u64,
@@ -38,13 +38,13 @@ struct Open {
 impl Intervals {
     /// Adds the decision for the frame shown from `pts` to `end`. Returns the interval that this frame closed.
     pub fn push(&mut self, decision: Decision, pts: u64, end: u64) -> Option<Interval> {
-        let continues = self.open.as_ref().is_some_and(|open| decision.shown && open.class == decision.class);
+        let continues = self.open.as_ref().is_some_and(|open| decision.shown && open.label == decision.label);
         let closed = if continues { None } else { self.close(pts) };
         if !decision.shown {
             return closed;
         }
         let open =
-            self.open.get_or_insert(Open { class: decision.class, start: pts, end, sum: 0.0, frames: 0, peak: 0.0 });
+            self.open.get_or_insert(Open { label: decision.label, start: pts, end, sum: 0.0, frames: 0, peak: 0.0 });
         open.sum += decision.confidence;
         open.frames += 1;
         open.peak = open.peak.max(decision.confidence);
@@ -72,7 +72,7 @@ impl Intervals {
 impl Open {
     fn interval(&self, next: u64) -> Interval {
         Interval {
-            class: self.class,
+            label: self.label,
             start: self.start,
             end: self.end.min(next).max(self.start),
             mean: self.sum / self.frames as f64,
@@ -85,19 +85,19 @@ impl Open {
 mod tests {
     use super::*;
 
-    fn shown(class: usize, confidence: f64) -> Decision {
-        Decision { class, confidence, shown: true }
+    fn shown(label: usize, confidence: f64) -> Decision {
+        Decision { label, confidence, shown: true }
     }
 
     #[test]
     fn consecutive_frames_of_one_label_form_an_interval() {
-        let hidden = Decision { class: 0, confidence: 0.9, shown: false };
+        let hidden = Decision { label: 0, confidence: 0.9, shown: false };
         let frames = [hidden, shown(1, 0.5), shown(1, 0.7), shown(2, 0.9), hidden, shown(2, 0.4)];
         let mut intervals = Intervals::default();
         let mut found: Vec<Interval> =
             frames.iter().zip(0..).filter_map(|(&decision, i)| intervals.push(decision, 10 * i, 10 * i + 10)).collect();
         found.extend(intervals.finish());
-        let interval = |class, start, end, mean, peak| Interval { class, start, end, mean, peak };
+        let interval = |label, start, end, mean, peak| Interval { label, start, end, mean, peak };
         assert_eq!(
             found,
             [interval(1, 10, 30, 0.6, 0.7), interval(2, 30, 40, 0.9, 0.9), interval(2, 50, 60, 0.4, 0.4)]

@@ -89,7 +89,7 @@ mod tests {
         assert!(labeler.frame(None, 0, 10).is_none());
         labeler.frame(Some(vec![0.9, 0.1]), 10, 20).unwrap();
         let label = labeler.frame(None, 20, 30).unwrap();
-        assert_eq!(label.decision, Decision { class: 0, confidence: f64::from(0.9_f32), shown: true });
+        assert_eq!(label.decision, Decision { label: 0, confidence: f64::from(0.9_f32), shown: true });
         assert_eq!(label.open.map(|interval| (interval.start, interval.end)), Some((10, 30)));
     }
 
@@ -98,7 +98,7 @@ mod tests {
         let mut labeler = labeler();
         labeler.frame(Some(vec![1.0, 0.0]), 0, 10).unwrap();
         let closed = labeler.reset().unwrap();
-        assert_eq!((closed.class, closed.start, closed.end), (0, 0, 10));
+        assert_eq!((closed.label, closed.start, closed.end), (0, 0, 10));
         assert!(labeler.frame(None, 20, 30).is_none());
         assert_eq!(labeler.frame(Some(vec![0.0, 1.0]), 30, 40).unwrap().smoothed, [0.0, 1.0]);
     }

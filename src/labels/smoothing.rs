@@ -19,13 +19,13 @@ pub struct Smoothing {
 }
 
 impl Smoothing {
-    /// Creates a mean over at most `window` predictions of `classes` probabilities each.
+    /// Creates a mean over at most `window` predictions of `labels` probabilities each.
     ///
     /// # Panics
     /// Panics if `window` is 0.
-    pub fn new(window: usize, classes: usize) -> Self {
+    pub fn new(window: usize, labels: usize) -> Self {
         assert!(window > 0, "a window holds at least one prediction");
-        Self { window, recent: VecDeque::new(), sums: vec![0; classes], mean: vec![0.0; classes] }
+        Self { window, recent: VecDeque::new(), sums: vec![0; labels], mean: vec![0.0; labels] }
     }
 
     /// Adds a prediction and returns the mean of the last `window` ones, or of all if there are fewer.
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     /// Deterministic numbers that resemble a model's output.
-    fn predictions(count: usize, classes: usize) -> Vec<Vec<f32>> {
+    fn predictions(count: usize, labels: usize) -> Vec<Vec<f32>> {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = || {
             state ^= state << 13;
@@ -69,7 +69,7 @@ mod tests {
             state ^= state << 17;
             (state >> 40) as f32 / (1 << 24) as f32
         };
-        (0..count).map(|_| (0..classes).map(|_| next().powi(8)).collect()).collect()
+        (0..count).map(|_| (0..labels).map(|_| next().powi(8)).collect()).collect()
     }
 
     #[test]
@@ -80,9 +80,9 @@ mod tests {
             for (i, prediction) in all.iter().enumerate() {
                 let mean = smoothing.push(prediction);
                 let recent = &all[(i + 1).saturating_sub(window)..=i];
-                for class in 0..3 {
-                    let plain = recent.iter().map(|p| f64::from(p[class])).sum::<f64>() / recent.len() as f64;
-                    assert!((mean[class] - plain).abs() <= 1e-15, "frame {i}, window {window}");
+                for label in 0..3 {
+                    let plain = recent.iter().map(|p| f64::from(p[label])).sum::<f64>() / recent.len() as f64;
+                    assert!((mean[label] - plain).abs() <= 1e-15, "frame {i}, window {window}");
                 }
             }
         }

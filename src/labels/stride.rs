@@ -64,7 +64,7 @@ impl Trial {
                 shadow.held.extend_from_slice(probabilities);
             }
             let decision = shadow.state.decider.decide(shadow.state.smoothing.push(&shadow.held));
-            let same = decision.shown == full.shown && (!full.shown || decision.class == full.class);
+            let same = decision.shown == full.shown && (!full.shown || decision.label == full.label);
             shadow.agreed += u64::from(same);
         }
         self.frames += 1;

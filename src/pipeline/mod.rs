@@ -162,7 +162,7 @@ fn labeler(context: &StreamContext) -> Labeler {
 }
 
 fn no_frames(input: &std::path::Path) -> Error {
-    Error::failed(format!("{}: not one frame could be decoded", printable::path(input)))
+    Error::failed(format!("{}: no frame could be decoded", printable::path(input)))
         .remedy("copy or record the clip again")
 }
 

@@ -68,14 +68,14 @@ impl Presenter<'_> {
         let (pts, end, arrival) = (frame.pts, frame.end(), frame.arrival);
         self.position = Some((frame.discontinuity, end));
         let Some(label) = self.labeler.frame(prediction, pts, end) else {
-            // A held frame without a prediction: smoothing was reset after the frame was sent.
+            // A held frame of a new connection that overtook the loss of the old one: the reset left no prediction.
             self.progress.counters.labelled(analysed);
             return Ok(());
         };
         let decision = label.decision;
         self.intervals += u64::from(label.closed.is_some());
         self.sinks.interval(label.closed.as_ref())?;
-        let shown = decision.shown.then(|| self.labels[decision.class].as_str());
+        let shown = decision.shown.then(|| self.labels[decision.label].as_str());
         self.sinks.frame(frame, decision, shown, label.smoothed, label.open)?;
         self.progress.counters.labelled(analysed);
         let prediction = analysed.then(|| self.labeler.prediction());

@@ -82,7 +82,7 @@ impl LabelledInterval {
     /// Converts an interval: label name, milliseconds, rounded confidences.
     pub fn of(interval: &Interval, labels: &[String]) -> Self {
         Self {
-            label: labels[interval.class].clone(),
+            label: labels[interval.label].clone(),
             start: milliseconds(interval.start),
             end: milliseconds(interval.end),
             mean: rounded(interval.mean),

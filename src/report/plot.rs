@@ -83,11 +83,11 @@ impl Curves {
             }
         }
         let header: Header = header.ok_or_else(|| Error::internal(format!("{}: has no first line", path.display())))?;
-        let classes = header.model.labels.len();
+        let label_count = header.model.labels.len();
         let width = if frames as usize > MAX_POINTS { end / MAX_POINTS as f64 } else { 0.0 };
         let mut points: Vec<(f64, Vec<f64>)> = Vec::new();
-        let (mut bucket, mut sums, mut count, mut time) = (None, vec![0.0; classes], 0.0, 0.0);
-        let mut peaks = vec![0.0_f64; classes];
+        let (mut bucket, mut sums, mut count, mut time) = (None, vec![0.0; label_count], 0.0, 0.0);
+        let mut peaks = vec![0.0_f64; label_count];
         let mut intervals = Intervals { list: Vec::new(), pixel: end / 1000.0 / f64::from(SIZE.0) };
         for record in journal::read(path)? {
             match record? {
@@ -96,14 +96,14 @@ impl Curves {
                     let of_frame = (width > 0.0).then(|| ((ms / width) as usize).min(MAX_POINTS - 1));
                     if count > 0.0 && (of_frame.is_none() || of_frame != bucket) {
                         points.push((time / count, sums.iter().map(|sum| sum / count).collect()));
-                        (sums, count, time) = (vec![0.0; classes], 0.0, 0.0);
+                        (sums, count, time) = (vec![0.0; label_count], 0.0, 0.0);
                     }
                     bucket = of_frame;
                     count += 1.0;
                     time += ms / 1000.0;
-                    for (class, value) in smoothed.into_iter().enumerate().take(classes) {
-                        sums[class] += value;
-                        peaks[class] = peaks[class].max(value);
+                    for (label, value) in smoothed.into_iter().enumerate().take(label_count) {
+                        sums[label] += value;
+                        peaks[label] = peaks[label].max(value);
                     }
                 }
                 Record::Interval(interval) => intervals.push(&interval, &header.model.labels),
@@ -113,15 +113,15 @@ impl Curves {
         if count > 0.0 {
             points.push((time / count, sums.iter().map(|sum| sum / count).collect()));
         }
-        let mut drawn: Vec<usize> = (0..classes).collect();
+        let mut drawn: Vec<usize> = (0..label_count).collect();
         drawn.sort_by(|&a, &b| peaks[b].total_cmp(&peaks[a]));
         drawn.truncate(MAX_LINES);
         drawn.sort_unstable();
         Ok(Self { header, end: (end / 1000.0).max(0.001), points, intervals: intervals.list, drawn })
     }
 
-    fn colour(&self, class: usize) -> Option<RGBColor> {
-        self.drawn.iter().position(|&drawn| drawn == class).map(|index| COLOURS[index])
+    fn colour(&self, label: usize) -> Option<RGBColor> {
+        self.drawn.iter().position(|&drawn| drawn == label).map(|index| COLOURS[index])
     }
 }
 
@@ -134,11 +134,11 @@ struct Intervals {
 
 impl Intervals {
     fn push(&mut self, interval: &LabelledInterval, labels: &[String]) {
-        let Some(class) = labels.iter().position(|label| *label == interval.label) else { return };
+        let Some(label) = labels.iter().position(|name| *name == interval.label) else { return };
         let (start, end) = (interval.start / 1000.0, interval.end / 1000.0);
         match self.list.last_mut() {
-            Some(last) if last.2 == class && start - last.1 < self.pixel => last.1 = end,
-            _ => self.list.push((start, end, class)),
+            Some(last) if last.2 == label && start - last.1 < self.pixel => last.1 = end,
+            _ => self.list.push((start, end, label)),
         }
     }
 }
@@ -172,7 +172,7 @@ fn draw_strip<B: DrawingBackend>(
     strip.draw(&Text::new(title, (16, 14), ("sans-serif", 20)))?;
     let text = TextStyle::from(("sans-serif", 16)).color(&BLACK);
     let mut entries: Vec<(String, Option<RGBColor>)> =
-        drawn.iter().map(|&class| (header.model.labels[class].clone(), curves.colour(class))).collect();
+        drawn.iter().map(|&label| (header.model.labels[label].clone(), curves.colour(label))).collect();
     if header.threshold > 0.0 {
         entries.push((format!("threshold {}", header.threshold), None));
     }
@@ -208,8 +208,8 @@ fn draw_chart<B: DrawingBackend>(
         .x_label_area_size(44)
         .y_label_area_size(60)
         .build_cartesian_2d(0.0..curves.end, 0.0..1.0)?;
-    chart.draw_series(curves.intervals.iter().filter_map(|&(start, end, class)| {
-        let colour = curves.colour(class)?;
+    chart.draw_series(curves.intervals.iter().filter_map(|&(start, end, label)| {
+        let colour = curves.colour(label)?;
         Some(Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.14).filled()))
     }))?;
     let digits = [20.0, 2.0, 0.2].iter().filter(|&&limit| curves.end < limit).count();
@@ -226,12 +226,12 @@ fn draw_chart<B: DrawingBackend>(
         .x_label_formatter(&|value| format!("{value:.digits$}"))
         .y_label_formatter(&|value| format!("{value:.1}"))
         .draw()?;
-    for &class in &curves.drawn {
-        let Some(colour) = curves.colour(class) else { continue };
-        let line = curves.points.iter().map(|(time, values)| (*time, values[class]));
+    for &label in &curves.drawn {
+        let Some(colour) = curves.colour(label) else { continue };
+        let line = curves.points.iter().map(|(time, values)| (*time, values[label]));
         chart.draw_series(LineSeries::new(line, colour.stroke_width(3)))?;
         if let [(time, values)] = curves.points.as_slice() {
-            chart.draw_series([Circle::new((*time, values[class]), 4, colour.filled())])?;
+            chart.draw_series([Circle::new((*time, values[label]), 4, colour.filled())])?;
         }
     }
     let threshold = curves.header.threshold;

@@ -103,8 +103,8 @@ impl FinishedRun {
         let index = |label: &str| labels.iter().position(|known| known == label);
         let spans = timeline.intervals.iter().map(|interval| {
             let LabelledInterval { label, start, end, mean, peak } = interval;
-            let class = index(label).ok_or("an interval has an unknown label")?;
-            Ok(Span { class, start: *start, end: *end, mean: *mean, peak: *peak, open: false })
+            let label = index(label).ok_or("an interval has an unknown label")?;
+            Ok(Span { label, start: *start, end: *end, mean: *mean, peak: *peak, open: false })
         });
         let intervals: Vec<Span> = spans.collect::<Result<_, &'static str>>()?;
         let gaps = timeline.gaps.iter().map(|gap| Gap { start: gap.start, end: Some(gap.end), reason: None }).collect();
@@ -160,7 +160,7 @@ fn shown(rows: &[Vec<f64>], intervals: &[Span]) -> Vec<Option<usize>> {
     let mut intervals = intervals.iter().peekable();
     let mut at = |ms: f64| {
         while intervals.next_if(|interval| interval.end <= ms).is_some() {}
-        intervals.peek().filter(|interval| interval.start <= ms).map(|interval| interval.class)
+        intervals.peek().filter(|interval| interval.start <= ms).map(|interval| interval.label)
     };
     rows.iter().map(|row| at(row[0])).collect()
 }
@@ -187,8 +187,8 @@ fn thinned(rows: &[Vec<f64>], shown: &[Option<usize>]) -> Vec<Row> {
 mod tests {
     use super::*;
 
-    fn span(class: usize, start: f64, end: f64) -> Span {
-        Span { class, start, end, mean: 0.9, peak: 0.9, open: false }
+    fn span(label: usize, start: f64, end: f64) -> Span {
+        Span { label, start, end, mean: 0.9, peak: 0.9, open: false }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
     /// Index of the label.
-    pub class: usize,
+    pub label: usize,
     pub start: f64,
     pub end: f64,
     pub mean: f64,
@@ -86,7 +86,7 @@ impl History {
         self.tenth = Some(tenth);
         let smoothed: Arc<[f32]> = smoothed.iter().map(|&confidence| rounded(confidence) as f32).collect();
         let max_rows = MAX_CONFIDENCES / smoothed.len().max(1);
-        let row = Row { ms: milliseconds(pts), shown: decision.shown.then_some(decision.class), smoothed };
+        let row = Row { ms: milliseconds(pts), shown: decision.shown.then_some(decision.label), smoothed };
         self.rows.push_back((self.revision, row));
         let now = milliseconds(pts);
         let expired = |row: &Row| row.ms + milliseconds(RETENTION) <= now;
@@ -139,7 +139,7 @@ impl History {
 
 fn span(interval: &Interval, open: bool) -> Span {
     Span {
-        class: interval.class,
+        label: interval.label,
         start: milliseconds(interval.start),
         end: milliseconds(interval.end),
         mean: rounded(interval.mean),
@@ -167,12 +167,12 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn shown(class: usize) -> Decision {
-        Decision { class, confidence: 0.9, shown: true }
+    fn shown(label: usize) -> Decision {
+        Decision { label, confidence: 0.9, shown: true }
     }
 
-    fn interval(class: usize, start: u64, end: u64) -> Interval {
-        Interval { class, start, end, mean: 0.9, peak: 0.9 }
+    fn interval(label: usize, start: u64, end: u64) -> Interval {
+        Interval { label, start, end, mean: 0.9, peak: 0.9 }
     }
 
     #[test]

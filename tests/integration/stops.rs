@@ -44,7 +44,7 @@ fn an_interrupt_closes_the_files_and_says_so() {
         let finished = Finished::from(child.wait_with_output().unwrap());
         assert_eq!(finished.code, code, "{}", finished.stderr);
         assert!(finished.stderr.contains("stopping: closing the files"), "{}", finished.stderr);
-        assert!(finished.stdout.contains("every file is complete up to there"), "{}", finished.stdout);
+        assert!(finished.stdout.contains("every file is complete up to that point"), "{}", finished.stdout);
         let made = probe(&program.path("bikes.labelled.avi"));
         assert!((11..250).contains(&made.frames), "{}", made.frames);
         decodes_cleanly(&program.path("bikes.labelled.avi"));
@@ -65,7 +65,7 @@ fn two_at_the_same_moment_are_one() {
     }
     let finished = Finished::from(child.wait_with_output().unwrap());
     assert!([130, 143].contains(&finished.code), "{}", finished.code);
-    assert!(finished.stdout.contains("every file is complete up to there"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("every file is complete up to that point"), "{}", finished.stdout);
     decodes_cleanly(&program.path("bikes.labelled.avi"));
 }
 

@@ -34,7 +34,7 @@ impl Sink for EventEmitter<'_> {
             self.event_bus.tell(&Event::Back { stream, ms, time: utc::milliseconds(time) });
         }
         if decision.shown && !std::mem::replace(&mut self.open, true) {
-            let (label, confidence) = (&self.state.info.labels[decision.class], rounded(decision.confidence));
+            let (label, confidence) = (&self.state.info.labels[decision.label], rounded(decision.confidence));
             self.event_bus.tell(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
         }
         Ok(())
@@ -47,7 +47,7 @@ impl Sink for EventEmitter<'_> {
         }
         self.event_bus.tell(&Event::End {
             stream: &self.state.info.name,
-            label: &self.state.info.labels[interval.class],
+            label: &self.state.info.labels[interval.label],
             ms: milliseconds(interval.end),
             time: utc::milliseconds(self.state.utc(interval.end)),
             start_ms: milliseconds(interval.start),
