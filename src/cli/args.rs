@@ -233,7 +233,7 @@ pub struct ImportArgs {
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub window: usize,
     /// Confidence, 0 to 1, below which no label is shown, stored in the file as its default
-    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    #[arg(long, default_value_t = 0.0, value_name = "CONFIDENCE")]
     pub threshold: f64,
     /// Pictures to classify, to try the model
     #[arg(long, value_name = "FILE", num_args = 1..)]

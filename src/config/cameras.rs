@@ -18,7 +18,7 @@ const MAX_STEM: usize = 120;
 
 /// A camera and its recording.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Live {
+pub struct CameraConfig {
     pub camera: Camera,
     pub recording: RecordingConfig,
 }
@@ -39,7 +39,7 @@ pub struct RecordingConfig {
     pub only_active: bool,
 }
 
-impl Live {
+impl CameraConfig {
     /// Resolves the options of one camera.
     ///
     /// # Errors

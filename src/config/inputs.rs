@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::config::cameras::Live;
+use crate::config::cameras::CameraConfig;
 use crate::config::events::{EventsConfig, Lines};
 use crate::config::options::{Kind, RunOptions, StreamOptions};
 use crate::config::settings::Settings;
@@ -39,7 +39,7 @@ pub struct Job {
     pub label_config: LabelConfig,
     pub limits: Limits,
     /// Set for a camera. `input` is then its address without credentials, and `outputs` is empty.
-    pub live: Option<Box<Live>>,
+    pub live: Option<Box<CameraConfig>>,
 }
 
 /// Output files of a clip; `None` for one that is not written.
@@ -146,7 +146,7 @@ impl Names {
 }
 
 fn live_job(options: &StreamOptions, input: &str, used: &mut UsedNames) -> Result<Job> {
-    let mut live = Live::resolve(options, input)?;
+    let mut live = CameraConfig::resolve(options, input)?;
     let name = options.name.clone().unwrap_or_else(|| live.camera.stem());
     live.recording.stem = used.stems.distinct(&live.recording.stem);
     Ok(Job {

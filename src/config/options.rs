@@ -65,11 +65,11 @@ pub struct StreamOptions {
     #[arg(long, value_name = "N")]
     pub window: Option<usize>,
     /// Confidence, 0 to 1, below which "computing..." is shown [default: the model's, 0.0]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "CONFIDENCE")]
     pub threshold: Option<f64>,
-    /// Confidence by which another label must lead, or the shown one fall below the threshold, before the label changes
+    /// Confidence by which another label must lead before the label changes; also lowers the threshold of the shown label
     /// [default: 0]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "CONFIDENCE")]
     pub hysteresis: Option<f64>,
     /// File for the labelled video, .avi or .mkv (both MJPG); with several inputs a folder
     #[arg(long, value_name = "FILE")]
@@ -92,8 +92,8 @@ pub struct StreamOptions {
     /// Write only these kinds of file, and files named by a flag [default: all]
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     pub only: Option<Vec<Kind>>,
-    /// Analyse every N-th frame; `auto` adapts N, to the content of a clip or to the load of a camera [default: 1;
-    /// cameras: auto]
+    /// Analyse every N-th frame; `auto` adapts N to the content of a clip, or to the load of a camera
+    /// [default: 1; cameras: auto]
     #[arg(long, value_name = "N|auto")]
     #[serde(default, deserialize_with = "stride")]
     #[schemars(with = "Option<StrideSchema>")]
@@ -164,10 +164,10 @@ pub struct RunOptions {
     #[serde(default, deserialize_with = "span")]
     #[schemars(with = "Option<String>")]
     pub status_interval: Option<Duration>,
-    /// Append events to this file as JSON Lines: start and end of intervals, loss and return of cameras; - is stdout
+    /// Append events to this file as JSON Lines; - is stdout
     #[arg(long, value_name = "FILE|-")]
     pub events: Option<PathBuf>,
-    /// Publish states and events to an MQTT broker: mqtt://HOST or, with TLS, mqtts://HOST; in full
+    /// Publish states and events to this MQTT broker, like mqtt://HOST; with TLS and all parts
     /// mqtts://USER:PASSWORD@HOST:PORT/PREFIX
     #[arg(long, value_name = "URL")]
     pub mqtt: Option<String>,

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::config::cameras::Live;
+use crate::config::cameras::CameraConfig;
 use crate::error::{Error, Result};
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
@@ -76,7 +76,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
 ///
 /// # Errors
 /// Returns an error if the folder cannot be written or no window can be opened.
-pub fn camera<'a>(context: &StreamContext<'a>, live: &Live, began: Instant) -> Result<Sinks<'a>> {
+pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Instant) -> Result<Sinks<'a>> {
     let recording = &live.recording;
     let encodes = Rc::new(Cell::new(false));
     let open = open_files::OpenFiles::default();
