@@ -67,8 +67,8 @@ pub struct StreamOptions {
     /// Confidence, 0 to 1, below which "computing..." is shown [default: the model's, 0.0]
     #[arg(long, value_name = "CONFIDENCE")]
     pub threshold: Option<f64>,
-    /// Confidence by which another label must lead before the label changes; also lowers the threshold of the shown label
-    /// [default: 0]
+    /// Confidence by which another label must lead before the label changes; also lowers the threshold for the shown
+    /// label [default: 0]
     #[arg(long, value_name = "CONFIDENCE")]
     pub hysteresis: Option<f64>,
     /// File for the labelled video, .avi or .mkv (both MJPG); with several inputs a folder
