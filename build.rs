@@ -1,4 +1,4 @@
-//! Tells the trainer's program where libtorch is, so that it starts without LD_LIBRARY_PATH.
+//! Adds libtorch's folder to the trainer's rpath, so that it starts without `LD_LIBRARY_PATH`.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -1,6 +1,6 @@
-//! The stages that are our own, each by itself: what a frame pays for smoothing, preparing and drawing.
+//! Benchmarks of single stages: the cost of smoothing, preprocessing and drawing for each frame.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use livelabel::inference::model::{Channels, InputSpec};
@@ -20,10 +20,10 @@ fn picture((width, height): (usize, usize)) -> OwnedPicture {
 }
 
 fn smoothing(criterion: &mut Criterion) {
-    for (window, classes) in [(128, 3), (128, 1000), (100_000, 3)] {
-        let mut smoothing = Smoothing::new(window, classes);
-        let prediction = vec![1.0 / classes as f32; classes];
-        criterion.bench_function(&format!("smoothing, {classes} labels, window {window}"), |bencher| {
+    for (window, labels) in [(128, 3), (128, 1000), (100_000, 3)] {
+        let mut smoothing = Smoothing::new(window, labels);
+        let prediction = vec![1.0 / labels as f32; labels];
+        criterion.bench_function(&format!("smoothing, {labels} labels, window {window}"), |bencher| {
             bencher.iter(|| smoothing.push(&prediction)[0]);
         });
     }

@@ -1,14 +1,14 @@
-//! How long to wait before the next try at something that has failed: a camera, a broker, a web server.
+//! The backoff between attempts to reach a camera, a broker or a web server.
 
 use std::time::Duration;
 
-/// Shortest and longest wait between two tries.
-pub const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Waits are drawn from this much around their length, so that many who fail together do not try again together.
+/// Minimum and maximum wait between two attempts.
+pub const MIN_WAIT: Duration = Duration::from_secs(1);
+pub const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Random variation of a wait, as a fraction of it, so that clients that failed together do not retry together.
 const JITTER: f64 = 0.25;
 
-/// Doubles the wait with each failure.
+/// Exponential backoff with jitter: doubles the wait with each failure.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
@@ -22,32 +22,32 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// `seed` decides the jitter.
+    /// Creates a backoff whose jitter is derived from `seed`.
     pub fn seeded(seed: u64) -> Self {
-        Self { next: SHORTEST_WAIT, random: fastrand::Rng::with_seed(seed) }
+        Self { next: MIN_WAIT, random: fastrand::Rng::with_seed(seed) }
     }
 
-    /// The wait after one more failure.
+    /// Returns the wait after another failure.
     pub fn wait(&mut self) -> Duration {
         let wait = self.next;
-        self.next = (2 * wait).min(LONGEST_WAIT);
+        self.next = (2 * wait).min(MAX_WAIT);
         self.jittered(wait)
     }
 
-    /// The wait after a failure that trying again soon will not mend.
-    pub fn longest_wait(&mut self) -> Duration {
-        self.next = (2 * self.next).min(LONGEST_WAIT);
-        self.jittered(LONGEST_WAIT)
+    /// Returns the maximum wait, for a failure that an early retry will not fix.
+    pub fn max_wait(&mut self) -> Duration {
+        self.next = (2 * self.next).min(MAX_WAIT);
+        self.jittered(MAX_WAIT)
     }
 
-    /// It has answered: the next wait is the shortest again.
+    /// Resets the wait to the minimum, after a success.
     pub fn reset(&mut self) {
-        self.next = SHORTEST_WAIT;
+        self.next = MIN_WAIT;
     }
 
     fn jittered(&mut self, wait: Duration) -> Duration {
         let factor = 1.0 + JITTER * (2.0 * self.random.f64() - 1.0);
-        wait.mul_f64(factor).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+        wait.mul_f64(factor).clamp(MIN_WAIT, MAX_WAIT)
     }
 }
 
@@ -64,11 +64,11 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.wait() <= Duration::from_millis(1250));
-        assert!(backoff.longest_wait() >= Duration::from_millis(22_500));
+        assert!(backoff.max_wait() >= Duration::from_millis(22_500));
     }
 
     #[test]
     fn waits_differ_by_seed() {
-        assert_ne!(Backoff::seeded(1).longest_wait(), Backoff::seeded(2).longest_wait());
+        assert_ne!(Backoff::seeded(1).max_wait(), Backoff::seeded(2).max_wait());
     }
 }

@@ -1,6 +1,6 @@
-//! A user's name and password. Neither is ever printed.
+//! User name and password. Neither is ever printed.
 
-/// A user's name and password.
+/// User name and password.
 #[derive(Clone, Default, PartialEq)]
 pub struct Credentials {
     pub user: String,

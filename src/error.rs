@@ -1,7 +1,7 @@
-//! The one error type: what failed, of which kind, and what the user can do about it.
+//! The error type of the program: message, kind, cause and remedy.
 //!
-//! An [`Error`] is written for the person at the terminal: [`fmt::Display`] gives a single line,
-//! message first, remedy after it, whatever line breaks and control characters the cause held.
+//! [`fmt::Display`] formats an [`Error`] as a single line for the user, the message first and the remedy last. Line
+//! breaks become spaces, and control characters are escaped.
 
 use std::fmt;
 use std::path::Path;
@@ -10,22 +10,22 @@ use crate::{printable, shortage};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Whose fault it is, which decides the exit code.
+/// The kind of an error, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The command line or a pipeline file asks for something that makes no sense.
+    /// The command line or a pipeline file is invalid.
     Usage,
-    /// A file that was given cannot be used: missing, not a video, not a model.
+    /// An input file is unusable: missing, not a video, not a model.
     Input,
-    /// Something the machine should offer is not there: a library, a device, room on a disk.
+    /// The machine lacks something: a library, a device, disk space.
     Unavailable,
-    /// The work had begun and could not be completed.
+    /// The work started and could not be completed.
     Failed,
-    /// A fault of this program.
+    /// A bug in this program.
     Internal,
 }
 
-/// A failure, told to the user.
+/// An error for the user.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
@@ -59,29 +59,28 @@ impl Error {
         Self::new(Kind::Internal, message)
     }
 
-    /// A file or folder that cannot be written.
+    /// Returns the error for a file or folder that cannot be written.
     pub(crate) fn unwritable(path: &Path, cause: std::io::Error) -> Self {
         let full = matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::FileTooLarge);
-        let remedy =
-            if full { "free some space, or write elsewhere" } else { "choose a folder that can be written to" };
+        let remedy = if full { "free some space, or write elsewhere" } else { "choose a writable folder" };
         Self::failed(format!("{}: cannot be written", path.display())).because(cause).remedy(remedy)
     }
 
-    /// What the user can do about it: an imperative clause without a full stop.
+    /// Adds a remedy: an imperative clause without a full stop.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
     }
 
-    /// What the message is about, in front of it.
+    /// Puts a subject before the message.
     #[must_use]
     pub fn about(mut self, subject: &str) -> Self {
         self.message = format!("{subject}: {}", self.message);
         self
     }
 
-    /// The error underneath, shown in parentheses after the message.
+    /// Adds the cause, shown in parentheses after the message.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -92,7 +91,7 @@ impl Error {
         self.kind
     }
 
-    /// 2 for usage and input, 1 for everything that fails later.
+    /// Returns the exit code: 2 for usage and input, 1 for all other kinds.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Usage | Kind::Input if self.shortage().is_none() => 2,
@@ -100,7 +99,7 @@ impl Error {
         }
     }
 
-    /// What helps where its cause is that the process ran out of something: nothing is wrong with what was given then.
+    /// Returns the remedy for a cause that is a shortage of the process. The input is not at fault then.
     fn shortage(&self) -> Option<&'static str> {
         shortage::remedy(&self.source.as_ref()?.to_string())
     }
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_one_line_with_cause_and_remedy() {
+    fn is_formatted_as_one_line_with_cause_and_remedy() {
         let error = Error::input("clip.mp4: cannot be opened")
             .because(std::io::Error::other("first\nsecond"))
             .remedy("check the name");
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_while_running_exit_with_one() {
+    fn the_exit_code_of_failures_while_running_is_one() {
         for kind in [Kind::Unavailable, Kind::Failed, Kind::Internal] {
             assert_eq!(Error::new(kind, "x").exit_code(), 1);
         }

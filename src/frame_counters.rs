@@ -1,15 +1,15 @@
-//! What becomes of every frame, counted so that nothing is missing at any moment.
+//! Counts every frame of a stream by what happened to it. The counts balance at every moment.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Why a frame reached no label.
+/// Why a frame got no label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DropReason {
-    /// A newer one took its place, because the next stage was busy.
+    /// A newer frame replaced it, because the next stage was busy.
     Overrun,
-    /// The run ended, or broke, while the frame was on its way.
+    /// The run ended or failed while the frame was in flight.
     Failure,
 }
 
@@ -22,15 +22,15 @@ impl DropReason {
     }
 }
 
-/// Counts of one moment: `decoded = analysed + held + the sum of dropped + in_flight`.
+/// A snapshot of the counts: `decoded = analysed + held + the sum of dropped + in_flight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub decoded: u64,
-    /// Went through the network.
+    /// Went through the model.
     pub analysed: u64,
-    /// Took over the prediction of the frame before, because of the stride.
+    /// Got the last prediction, because of the stride.
     pub held: u64,
-    /// Reached no label, by reason.
+    /// Got no label, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     pub in_flight: u64,
 }
@@ -40,36 +40,37 @@ impl Counts {
         self.analysed + self.held
     }
 
-    pub fn lost(&self) -> u64 {
+    /// Returns the number of dropped frames, whatever the reason.
+    pub fn dropped_total(&self) -> u64 {
         self.dropped.values().sum()
     }
 }
 
-/// The counts of one stream. Every change moves a frame from one place to another under one lock.
+/// The counts of one stream. Each change moves a frame from one count to another under one lock.
 #[derive(Debug, Default)]
-pub struct FrameCounters(Mutex<Book>);
+pub struct FrameCounters(Mutex<Inner>);
 
 #[derive(Debug, Default)]
-struct Book {
+struct Inner {
     counts: Counts,
     last_arrival: Option<Instant>,
 }
 
 impl FrameCounters {
-    /// A frame has come out of the decoder.
+    /// Counts a decoded frame.
     pub fn arrived(&self) {
-        let mut book = self.lock();
-        book.counts.decoded += 1;
-        book.counts.in_flight += 1;
-        book.last_arrival = Some(Instant::now());
+        let mut inner = self.lock();
+        inner.counts.decoded += 1;
+        inner.counts.in_flight += 1;
+        inner.last_arrival = Some(Instant::now());
     }
 
-    /// When the last frame came out of the decoder.
+    /// Returns when the last frame was decoded.
     pub fn last_arrival(&self) -> Option<Instant> {
         self.lock().last_arrival
     }
 
-    /// A frame has got its label.
+    /// Counts a labelled frame.
     pub fn labelled(&self, analysed: bool) {
         let counts = &mut self.lock().counts;
         counts.in_flight -= 1;
@@ -80,19 +81,19 @@ impl FrameCounters {
         }
     }
 
-    /// A frame was given up.
-    pub fn dropped(&self, why: DropReason) {
+    /// Counts a dropped frame.
+    pub fn dropped(&self, reason: DropReason) {
         let counts = &mut self.lock().counts;
         counts.in_flight -= 1;
-        *counts.dropped.entry(why.name()).or_default() += 1;
+        *counts.dropped.entry(reason.name()).or_default() += 1;
     }
 
-    /// Nothing is on its way any more: what was is lost.
+    /// Ends counting: frames still in flight count as dropped by a failure.
     pub fn close(&self) -> Counts {
         let counts = &mut self.lock().counts;
-        let left = std::mem::take(&mut counts.in_flight);
-        if left > 0 {
-            *counts.dropped.entry(DropReason::Failure.name()).or_default() += left;
+        let in_flight = std::mem::take(&mut counts.in_flight);
+        if in_flight > 0 {
+            *counts.dropped.entry(DropReason::Failure.name()).or_default() += in_flight;
         }
         counts.clone()
     }
@@ -101,7 +102,7 @@ impl FrameCounters {
         self.lock().counts.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_balance_holds_while_threads_move_frames() {
+    fn the_counts_balance_while_threads_change_them() {
         let counters = FrameCounters::default();
         let (sender, receiver) = crossbeam_channel::bounded::<u64>(4);
         std::thread::scope(|scope| {
@@ -129,15 +130,15 @@ mod tests {
             scope.spawn(|| receiver.iter().for_each(|i| counters.labelled(i % 2 == 0)));
             for _ in 0..2_000 {
                 let counts = counters.counts();
-                assert_eq!(counts.decoded, counts.labelled() + counts.lost() + counts.in_flight);
+                assert_eq!(counts.decoded, counts.labelled() + counts.dropped_total() + counts.in_flight);
             }
         });
         let counts = counters.close();
-        assert_eq!((counts.decoded, counts.in_flight, counts.lost()), (20_000, 0, 6_667));
+        assert_eq!((counts.decoded, counts.in_flight, counts.dropped_total()), (20_000, 0, 6_667));
     }
 
     #[test]
-    fn what_is_on_its_way_at_the_end_is_told() {
+    fn frames_in_flight_at_the_end_count_as_failures() {
         let counters = FrameCounters::default();
         counters.arrived();
         counters.arrived();

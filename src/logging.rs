@@ -1,4 +1,4 @@
-//! Messages on stderr: one line each, as text or JSON.
+//! Logs to stderr: one line for each message, as text or JSON.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,17 +11,17 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::printable;
 
-/// Overrides which messages are shown, in tracing's syntax.
+/// Environment variable that overrides the filter, in tracing's syntax.
 const VARIABLE: &str = "LIVELABEL_LOG";
-/// What these tell of their inner lives is not for users; their failures reach them as errors.
+/// Libraries whose own logs are not for users; their failures are reported as errors.
 const DEFAULT: &str = "info,ort=off,rumqttc=off";
 
-/// What these tell in detail holds addresses and headers with credentials, so that nobody can ask for it.
-const SECRETIVE: [&str; 4] = ["ureq", "ureq_proto", "hyper", "rustls"];
+/// Libraries whose detailed logs hold addresses and headers with credentials. The filter cannot enable them.
+const CAPPED: [&str; 4] = ["ureq", "ureq_proto", "hyper", "rustls"];
 
 static JSON: AtomicBool = AtomicBool::new(false);
 
-/// Whether messages are written as JSON, with fields.
+/// Returns whether messages are logged as JSON, with fields.
 pub fn is_json() -> bool {
     JSON.load(Ordering::Relaxed)
 }
@@ -30,17 +30,17 @@ pub fn is_json() -> bool {
 pub fn start(json: bool) {
     JSON.store(json, Ordering::Relaxed);
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let filter = SECRETIVE.iter().fold(filter, |filter, target| match format!("{target}=warn").parse() {
+    let filter = CAPPED.iter().fold(filter, |filter, target| match format!("{target}=warn").parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     });
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    // A second start, as in a test, changes nothing.
+    // A second start, as in a test, has no effect.
     let _ = if json { builder.json().try_init() } else { builder.event_format(Plain).try_init() };
 }
 
-/// `livelabel: error: message`, as people expect of a command.
+/// Formats messages like `livelabel: error: message`, as is usual for a command.
 struct Plain;
 
 impl<S, N> FormatEvent<S, N> for Plain

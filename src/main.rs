@@ -1,4 +1,4 @@
-//! The analyzer's program.
+//! The program `livelabel`.
 
 use std::process::ExitCode;
 
@@ -7,10 +7,10 @@ fn main() -> ExitCode {
     livelabel::cli::main()
 }
 
-/// Makes glibc return blocks the size of a frame to the system as soon as they are freed. By default it keeps such blocks
-/// once a larger one was freed, and loading a model frees many.
+/// Makes the allocator return blocks of a frame's size and more to the system as soon as they are freed. By default
+/// glibc keeps such blocks once a larger one was freed, and loading a model frees many.
 fn return_large_blocks() {
     const LARGE: libc::c_int = 1 << 20;
-    // SAFETY: a setting of the allocator, made before there is another thread.
+    // SAFETY: sets an option of the allocator before another thread exists.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
 }

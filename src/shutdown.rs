@@ -1,5 +1,5 @@
-//! The wish to stop, seen by every thread: by Ctrl-C, SIGTERM or a closed terminal. The first asks for a graceful end, the
-//! second ends the program at once.
+//! The request to stop: a flag that Ctrl-C, SIGTERM or a closed terminal sets and that every thread polls. The first
+//! signal stops gracefully, the second exits at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-/// What a shell expects of a program that a signal ended: 128 and the signal's number.
+/// Base of the exit code after a signal: shells expect 128 plus the signal's number.
 const BASE: i32 = 128;
 
-/// What comes this soon after the first is still the first: coreutils' `timeout` signals the program and then its
-/// process group, and so tells it twice.
-const SAME: Duration = Duration::from_millis(500);
+/// Signals this soon after the first count as the same: coreutils' `timeout` signals the program and then its process
+/// group, so the program gets the signal twice.
+const DEBOUNCE: Duration = Duration::from_millis(500);
 
-/// The user's wish to stop.
+/// A shared flag: the user's request to stop.
 #[derive(Clone, Default)]
 pub struct Shutdown(Arc<AtomicBool>);
 
@@ -29,46 +29,46 @@ impl Shutdown {
     }
 }
 
-/// Watches for signals until the process ends.
+/// The signal handlers, active until the process ends.
 pub struct Watch {
     pub shutdown: Shutdown,
     received: Arc<AtomicI32>,
 }
 
 impl Watch {
-    /// The exit code, where a signal has come.
+    /// Returns the exit code if a signal was received.
     pub fn exit_code(&self) -> Option<u8> {
         let signal = self.received.load(Ordering::SeqCst);
         (signal != 0).then(|| (BASE + signal) as u8)
     }
 }
 
-/// Starts watching.
+/// Installs the signal handlers.
 ///
 /// # Errors
-/// Where the system refuses the handlers.
+/// Returns an error if the system refuses the handlers.
 pub fn watch() -> std::io::Result<Watch> {
     let shutdown = Shutdown::default();
     let received = Arc::new(AtomicI32::new(0));
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    // A file that may not grow any more is told by the write that fails, as a full disk is.
+    // Ignore SIGXFSZ: the write beyond the file size limit then returns an error, as on a full disk.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let watch = Watch { shutdown: shutdown.clone(), received: Arc::clone(&received) };
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
-            if first.is_some_and(|first| first.elapsed() < SAME) {
+            if first.is_some_and(|first| first.elapsed() < DEBOUNCE) {
                 continue;
             }
-            // By a key of the window, too, an end may have been asked for.
+            // The window's `q` key may have requested the shutdown, too.
             if shutdown.requested() {
-                // The user does not want to wait: no file is closed, as after a kill.
+                // The user does not want to wait, so exit without closing files.
                 signal_hook::low_level::exit(BASE + signal);
             }
             first = Some(Instant::now());
             received.store(signal, Ordering::SeqCst);
             shutdown.request();
-            tracing::info!("stopping: closing the files; once more to leave at once");
+            tracing::info!("stopping: closing the files; signal again to exit at once");
         }
     })?;
     Ok(watch)

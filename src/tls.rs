@@ -1,4 +1,4 @@
-//! TLS that trusts whom the system trusts.
+//! TLS with the system's certificates.
 
 use std::sync::Arc;
 
@@ -7,12 +7,14 @@ use rustls_platform_verifier::ConfigVerifierExt;
 
 use crate::error::{Error, Result};
 
+/// Returns a TLS client configuration that trusts the system's certificates.
+///
 /// # Errors
-/// Unavailable, where the system's certificates cannot be read.
+/// Returns an error if the system's certificates cannot be read.
 pub fn client() -> Result<Arc<ClientConfig>> {
-    // A second time, as for another run in the process, it is there already.
+    // Fails if a provider is installed already, as on a second call in the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     ClientConfig::with_platform_verifier().map(Arc::new).map_err(|cause| {
-        Error::unavailable("TLS cannot be prepared").because(cause).remedy("install the package ca-certificates")
+        Error::unavailable("TLS cannot be set up").because(cause).remedy("install the package ca-certificates")
     })
 }

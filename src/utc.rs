@@ -1,6 +1,7 @@
-//! Moments in UTC as every file, answer and message writes them, whatever the system's clock says.
+//! UTC times as files, HTTP responses and messages write them, for any setting of the system's clock.
 //!
-//! RFC 3339 knows years of four digits. Others are written with a sign and six, as ISO 8601 and JavaScript have them.
+//! RFC 3339 has years of four digits. Other years are written with a sign and six digits, as in ISO 8601 and
+//! JavaScript.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,14 +10,14 @@ use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-/// What stands behind the year.
+/// The formats after the year.
 const EXACT: &[BorrowedFormatItem] =
     format_description!("-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:9]Z");
 const MILLISECONDS: &[BorrowedFormatItem] =
     format_description!("-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 const STAMP: &[BorrowedFormatItem] = format_description!("[month][day]T[hour][minute][second]Z");
 
-/// The system's clock. A moment that no calendar holds is the last or first one that it does.
+/// Returns the time of the system's clock, clamped to the range that `OffsetDateTime` can represent.
 pub fn now() -> OffsetDateTime {
     let epoch = OffsetDateTime::UNIX_EPOCH;
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
@@ -25,12 +26,12 @@ pub fn now() -> OffsetDateTime {
     }
 }
 
-/// Whether the header of an HTTP answer can hold the time.
+/// Returns whether an HTTP header can represent the current time.
 pub fn fits_http() -> bool {
     (1970..=9998).contains(&now().year())
 }
 
-/// That long before now.
+/// Returns the time `past` before now.
 pub fn ago(past: Duration) -> OffsetDateTime {
     now().saturating_sub(span(past))
 }
@@ -39,28 +40,28 @@ fn span(length: Duration) -> time::Duration {
     time::Duration::try_from(length).unwrap_or(time::Duration::MAX)
 }
 
-/// To the nanosecond.
+/// Formats a time to the nanosecond.
 pub fn exact(moment: OffsetDateTime) -> String {
     text(moment, EXACT)
 }
 
-/// As in `2026-01-02T03:04:05.678Z`.
+/// Formats a time like `2026-01-02T03:04:05.678Z`.
 pub fn milliseconds(moment: OffsetDateTime) -> String {
     text(moment, MILLISECONDS)
 }
 
-/// For names of files: `20260102T030405Z`, with more digits for later years.
+/// Formats a time for file names: `20260102T030405Z`, with more digits for later years.
 pub fn stamp(moment: OffsetDateTime) -> String {
-    // No clock that stands so early is meant.
+    // Negative years come only from a wrong clock.
     format!("{:04}{}", moment.year().max(0), rest(moment, STAMP))
 }
 
-/// A moment as [`exact`] and [`milliseconds`] write it.
+/// Parses a time that [`exact`] or [`milliseconds`] formatted.
 pub fn parse(text: &str) -> Option<OffsetDateTime> {
     let Some(unsigned) = text.strip_prefix(['+', '-']) else { return OffsetDateTime::parse(text, &Rfc3339).ok() };
     let (year, rest) = unsigned.split_once('-')?;
     let year: i32 = format!("{}{year}", &text[..1]).parse().ok()?;
-    // In a leap year every day is one.
+    // 2000 is a leap year, so every date is valid in it.
     OffsetDateTime::parse(&format!("2000-{rest}"), &Rfc3339).ok()?.replace_year(year).ok()
 }
 
@@ -72,7 +73,7 @@ fn text(moment: OffsetDateTime, format: &[BorrowedFormatItem]) -> String {
     }
 }
 
-/// All moments here are in UTC, and have all parts that the formats name.
+/// Formats the part after the year. This cannot fail: all times are in UTC and have every part of the formats.
 fn rest(moment: OffsetDateTime, format: &[BorrowedFormatItem]) -> String {
     moment.format(format).unwrap_or_default()
 }
@@ -83,8 +84,8 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn years_of_any_length_are_written_and_read() {
-        for (moment, written, stamped) in [
+    fn years_of_any_length_are_formatted_and_parsed() {
+        for (moment, text, stamped) in [
             (datetime!(2026-01-02 03:04:05.678 UTC), "2026-01-02T03:04:05.678Z", "20260102T030405Z"),
             (datetime!(9999-12-31 23:59:59.999 UTC), "9999-12-31T23:59:59.999Z", "99991231T235959Z"),
             (datetime!(+10000-01-01 0:00 UTC), "+010000-01-01T00:00:00.000Z", "100000101T000000Z"),
@@ -93,12 +94,12 @@ mod tests {
             (datetime!(0000-02-29 0:00 UTC), "0000-02-29T00:00:00.000Z", "00000229T000000Z"),
             (datetime!(-0044-03-15 12:00 UTC), "-000044-03-15T12:00:00.000Z", "00000315T120000Z"),
         ] {
-            assert_eq!((milliseconds(moment), stamp(moment)), (written.into(), stamped.into()));
-            assert_eq!(parse(written), Some(moment));
+            assert_eq!((milliseconds(moment), stamp(moment)), (text.into(), stamped.into()));
+            assert_eq!(parse(text), Some(moment));
             assert_eq!(parse(&exact(moment)), Some(moment));
         }
-        for nonsense in ["", "+", "-", "+012345", "+x-01-01T00:00:00Z", "ä-1", "2026-01-02"] {
-            assert_eq!(parse(nonsense), None, "{nonsense}");
+        for invalid in ["", "+", "-", "+012345", "+x-01-01T00:00:00Z", "ä-1", "2026-01-02"] {
+            assert_eq!(parse(invalid), None, "{invalid}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Arguments and help.
+//! Command-line arguments and their help.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::media::limits::parse_pixels;
 use crate::onnx::graph::Precision;
 use crate::onnx::import::{Layout, Softmax};
 
-/// Labels what people do in video.
+/// Labels what people in video are doing.
 ///
-/// Every frame goes through a ResNet50, the last 128 predictions are averaged so that the label does not flicker, and
-/// the label is drawn on the picture and written down with its times.
+/// A ResNet50 classifies each frame. Smoothing over the last 128 predictions keeps the label from flickering. The label
+/// is drawn on the video and written down with its times.
 #[derive(Debug, Parser)]
 #[command(name = "livelabel", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
-    /// How messages are written to stderr
+    /// Format of messages on stderr
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub log_format: LogFormat,
 }
@@ -37,19 +37,19 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Analyse clips (labelled video, timeline, plot, subtitles) or watch cameras
+    /// Analyse clips (labelled video, timeline, plot, subtitles) or cameras
     Run(Box<RunArgs>),
-    /// Show a finished run in the browser: its video with the timeline under it
+    /// Show a finished run in the browser: its video and its timeline
     View(ViewArgs),
-    /// Take single pictures out of videos, to train with
+    /// Extract pictures from videos, for training
     Frames(FramesArgs),
-    /// Look at, build or check a model file
+    /// Show, build, import or verify a model file
     #[command(subcommand)]
     Model(ModelCommand),
-    /// Measure what this machine makes of a clip, or of the network
+    /// Measure the speed of this machine, with a clip or with the model alone
     #[command(subcommand)]
     Bench(BenchCommand),
-    /// Describe pipeline files
+    /// Describe the format of pipeline files
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a shell's completions: source <(livelabel completions bash)
@@ -63,9 +63,9 @@ pub enum Command {
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
     },
-    /// Show what can run the network here, and what `auto` would take
+    /// List the devices that can run the model here, and which one `auto` selects
     Devices {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -83,7 +83,8 @@ pub struct RunArgs {
     streams: StreamOptions,
     #[command(flatten)]
     run: RunOptions,
-    /// Take options from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, web, many); flags win
+    /// Read options from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, web, many); flags
+    /// override them
     #[arg(long, value_name = "NAME|FILE")]
     pub pipeline: Option<String>,
     /// Check only: open each input, load the model, and print what would be written and what will be slow
@@ -99,28 +100,28 @@ impl RunArgs {
 
 #[derive(Debug, Args)]
 pub struct ViewArgs {
-    /// What `run` wrote: CLIP.timeline.json
+    /// Timeline that `run` wrote: CLIP.timeline.json
     #[arg(value_name = "TIMELINE")]
     pub timeline: PathBuf,
-    /// The labelled video, or the clip itself [default: the one beside the timeline, else the clip]
+    /// Labelled video, or the clip itself [default: the labelled video beside the timeline, else the clip]
     #[arg(long, value_name = "FILE")]
     pub video: Option<PathBuf>,
-    /// Pixels of a picture at most [default: 35389440, which is 8192x4320]
+    /// Maximum pixels of a frame [default: 35389440, which is 8192x4320]
     #[arg(long, value_name = "N", value_parser = parse_pixels)]
     pub max_pixels: Option<usize>,
-    /// Where the page is served
+    /// Address of the page
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     web: String,
-    /// Let in who knows this token; needed where other machines can reach the address
+    /// Token that clients must present; required if other machines can reach the address
     #[arg(long, value_name = "TOKEN")]
     web_token: Option<String>,
-    /// File that holds the token, which unlike the flag is not seen in the list of processes
+    /// File with the token, which keeps it out of the list of processes
     #[arg(long, value_name = "FILE")]
     web_token_file: Option<PathBuf>,
 }
 
 impl ViewArgs {
-    /// Where the page is served, and who is let in.
+    /// Returns the options of the page: address and token.
     pub fn options(&self) -> RunOptions {
         RunOptions {
             web: Some(self.web.clone()),
@@ -133,42 +134,42 @@ impl ViewArgs {
 
 #[derive(Debug, Args)]
 pub struct FramesArgs {
-    /// Videos, or folders of them; the output folder comes last
+    /// Videos, or folders with videos; the output folder comes last
     #[arg(required = true, value_name = "VIDEOS")]
     pub videos: Vec<PathBuf>,
-    /// Folder for the pictures
+    /// Output folder
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
-    /// Time between pictures, like 1s, 500ms, 2m; `frame` takes every frame
+    /// Time between pictures, like 1s, 500ms, 2m; `frame` extracts every frame
     #[arg(long, default_value = "1s", value_name = "TIME")]
     pub every: crate::cli::frames::Every,
-    /// One folder for all, or one for each video
+    /// One folder for all pictures, or one for each video
     #[arg(long, value_enum, default_value = "flat")]
     pub layout: FolderLayout,
-    /// No progress and no summary
+    /// Print no progress and no summary
     #[arg(long)]
     pub quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Each stage of a clip's way alone, all of them together, and how near that comes to the limit
+    /// Measure each stage of a clip's pipeline alone, all stages together, and how close that is to the limit
     Clip {
         clip: PathBuf,
         #[command(flatten)]
         network: NetworkArgs,
-        /// Pictures that are run at once [default: 4; cuda: 64]
+        /// Frames in a batch [default: 4; cuda: 64]
         #[arg(long, value_name = "N")]
         batch: Option<usize>,
     },
-    /// The network alone: latency and pictures a second in batches of several sizes
+    /// Measure the model alone: latency and frames a second at several batch sizes
     Network {
         #[command(flatten)]
         network: NetworkArgs,
-        /// Sizes of the batches
+        /// Batch sizes
         #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,8,32,64")]
         batches: Vec<usize>,
-        /// Time for each measurement
+        /// Duration of each measurement
         #[arg(long, value_name = "TIME", value_parser = parse_span, default_value = "3s")]
         time: Duration,
     },
@@ -179,23 +180,23 @@ pub struct NetworkArgs {
     /// Model file [default: models/drinking-cooking.int8.onnx]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// What runs the network
+    /// Device that runs the model: auto, cpu, cuda, cuda:N, openvino
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceSelection,
-    /// How floating point numbers may be rounded on the way
+    /// Precision of floating-point computation
     #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
     pub rounding: ComputePrecision,
-    /// Threads for the network [default: one a core]
+    /// Threads that run the model [default: one for each core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
 impl NetworkArgs {
-    /// What it asks of a session.
-    pub fn demand(&self, batch: Option<usize>) -> SessionOptions {
+    /// Returns the options of a session.
+    pub fn session_options(&self, batch: Option<usize>) -> SessionOptions {
         SessionOptions {
             choice: self.device,
             batch,
@@ -208,13 +209,13 @@ impl NetworkArgs {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The ONNX file: pictures in, a number for each label out
+    /// ONNX file: its input is a picture, its output a number for each label
     #[arg(value_name = "THEIR.onnx")]
     pub file: PathBuf,
-    /// Names of its classes in their order: one a line, or a JSON list
+    /// File with the labels in the model's order: one label a line, or a JSON list
     #[arg(long, value_name = "FILE")]
     pub labels: PathBuf,
-    /// What is subtracted from each channel, of 0 to 255: one number, or one for each channel
+    /// Mean to subtract from the channels, which are 0 to 255: one number, or one for each channel
     #[arg(
         long,
         value_name = "M[,M,M]",
@@ -224,42 +225,42 @@ pub struct ImportArgs {
         allow_hyphen_values = true
     )]
     pub mean: Vec<f32>,
-    /// What is multiplied after that, like 0.00392157 for 0 to 1; one number, or one for each channel
+    /// Factor to multiply by afterwards, like 0.00392157 for 0 to 1: one number, or one for each channel
     #[arg(long, value_name = "S[,S,S]", value_delimiter = ',', num_args = 1, default_value = "1")]
     pub scale: Vec<f32>,
-    /// Order of the channels; mean and scale are in the same order
+    /// Order of the channels, also of --mean and --scale
     #[arg(long, value_enum, default_value = "rgb", ignore_case = true)]
     pub channels: ChannelOrder,
-    /// Height and width of its pictures [default: what the file says]
+    /// Height and width of the input in pixels [default: from the file]
     #[arg(long, value_name = "N")]
     pub size: Option<usize>,
-    /// Where the channels stand in its input [default: what its shape tells]
+    /// Position of the channels in the input [default: from its shape]
     #[arg(long, value_enum)]
     pub layout: Option<Layout>,
-    /// Which output has a number for each label, where there are several
+    /// Output with a number for each label, if there are several outputs
     #[arg(long, value_name = "NAME")]
     pub output_name: Option<String>,
-    /// Whether its numbers are turned into probabilities
+    /// Whether a softmax turns the output into probabilities
     #[arg(long, value_enum, default_value = "auto")]
     pub softmax: Softmax,
-    /// Number of frames to average that the file shall ask for
+    /// Number of predictions that smoothing averages, stored in the file as its default
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub window: usize,
-    /// Confidence below which no label is shown that the file shall ask for
-    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    /// Confidence, 0 to 1, below which no label is shown, stored in the file as its default
+    #[arg(long, default_value_t = 0.0, value_name = "CONFIDENCE")]
     pub threshold: f64,
-    /// Pictures to try it on; what it sees is printed
+    /// Pictures to classify, to try the model
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub pictures: Vec<PathBuf>,
-    /// The file to write
+    /// Output file
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Write over a file that exists
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
 }
 
-/// Order of a picture's channels.
+/// Order of the colour channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ChannelOrder {
     /// PyTorch, timm, most of Keras
@@ -270,15 +271,15 @@ pub enum ChannelOrder {
 
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
-    /// Print what a model file says of itself
+    /// Print the metadata of a model file
     Show {
-        /// [default: models/drinking-cooking.int8.onnx]
+        /// Model file [default: models/drinking-cooking.int8.onnx]
         model: Option<PathBuf>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Make a model file from ResNet50's weights and a head
+    /// Build a model file from ResNet50's weights and a head
     Build {
         /// Backbone: a folder with a TensorFlow.js model.json, or .safetensors under Keras' names
         #[arg(long, value_name = "PATH")]
@@ -286,33 +287,35 @@ pub enum ModelCommand {
         /// Head (.safetensors), or `imagenet` for the backbone's own 1000 classes
         #[arg(long, value_name = "FILE|imagenet")]
         head: PathBuf,
-        /// Names of ImageNet's classes [default: labels.json beside the backbone]
+        /// File with the names of ImageNet's classes [default: labels.json beside the backbone]
         #[arg(long, value_name = "FILE")]
         labels: Option<PathBuf>,
+        /// Precision of the weights
         #[arg(long, value_enum, default_value = "fp32")]
         precision: Precision,
-        /// The file to write
+        /// Output file
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
-        /// Write over a file that exists
+        /// Overwrite an existing file
         #[arg(long)]
         force: bool,
     },
-    /// Make a model file from any image classifier that was exported as ONNX
+    /// Make a model file from an image classifier that was exported as ONNX
     Import(Box<ImportArgs>),
-    /// Load a model, run it and check its answers; with pictures, print what it sees in them
+    /// Load a model, run it and check its output; with pictures, print their labels
     Verify {
-        /// [default: models/drinking-cooking.int8.onnx]
+        /// Model file [default: models/drinking-cooking.int8.onnx]
         model: Option<PathBuf>,
         /// Pictures to classify
         #[arg(long, value_name = "FILE", num_args = 1..)]
         pictures: Vec<PathBuf>,
+        /// Device that runs the model: auto, cpu, cuda, cuda:N, openvino
         #[arg(long, default_value = "auto", value_name = "DEVICE")]
         device: DeviceSelection,
-        /// How floating point numbers may be rounded on the way
+        /// Precision of floating-point computation
         #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
         rounding: ComputePrecision,
-        /// As JSON, with all logits
+        /// Print JSON, with all logits
         #[arg(long)]
         json: bool,
     },

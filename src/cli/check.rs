@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{AccessFlags, access};
 
 use crate::config::Config;
-use crate::config::cameras::Live;
+use crate::config::cameras::CameraConfig;
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, INT8};
@@ -81,7 +81,7 @@ fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<VideoFormat> {
     let counters = &progress.counters;
     let mut known = None;
     let mut source: Box<dyn FrameSource> = match job.live.as_deref() {
-        Some(Live { camera, .. }) => {
+        Some(CameraConfig { camera, .. }) => {
             Box::new(CameraSource::new(&job.name, camera, job.limits, counters, Instant::now()))
         }
         None => {
@@ -125,17 +125,17 @@ fn described(format: &VideoFormat) -> String {
 
 /// The files that a job leaves.
 fn written(job: &Job) -> String {
-    let Some(Live { record, .. }) = job.live.as_deref() else {
+    let Some(CameraConfig { recording, .. }) = job.live.as_deref() else {
         let files: Vec<String> = job.outputs.files().map(printable::path).collect();
         return if files.is_empty() { "nothing".into() } else { files.join(", ") };
     };
-    let stem = printable::path(&record.folder.join(&record.stem));
+    let stem = printable::path(&recording.folder.join(&recording.stem));
     let mut files = vec![format!("{stem}-*.timeline.jsonl")];
-    match (&record.file, record.segment) {
+    match (&recording.file, recording.segment) {
         (Some(file), _) => files.push(printable::path(file)),
         (None, Some(length)) => files.push(format!(
             "{stem}-*.{} in files of {}",
-            record.container.extension(),
+            recording.container.extension(),
             humantime::format_duration(length)
         )),
         (None, None) => {}
@@ -146,7 +146,7 @@ fn written(job: &Job) -> String {
 /// Refuses folders that could not be written to.
 fn check_folders(job: &Job) -> Result<()> {
     let files: Vec<PathBuf> = match job.live.as_deref() {
-        Some(Live { record, .. }) => vec![record.folder.join("x")],
+        Some(CameraConfig { recording, .. }) => vec![recording.folder.join("x")],
         None => job.outputs.files().map(Path::to_path_buf).collect(),
     };
     for file in files {

@@ -1,4 +1,4 @@
-//! The program from its arguments to its exit code.
+//! The program `livelabel`: parses the command line and calls one subcommand.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ use crate::{logging, printable, shutdown};
 
 /// Runs the command line of this process; returns its exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
+    let cli = Cli::try_parse().unwrap_or_else(|error| exit_with(&error));
     logging::start(cli.log_format == LogFormat::Json);
     match execute(cli.command) {
         Ok(code) => code,
@@ -41,10 +41,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let pipeline = args.pipeline.as_deref().map(Settings::read).transpose()?;
             let settings = args.settings().over(pipeline.unwrap_or_default());
             let config = Config::resolve(settings)?;
-            let signals = shutdown::watch().context("signals cannot be watched")?;
+            let signals = shutdown::watch().context("signal handlers cannot be installed")?;
             let work = if dry_run { check::check } else { run::run };
             let code = work(config, &signals.shutdown).or_else(|error| {
-                // Whoever has stopped the run expects the signal's code.
+                // If the user stopped the run, exit with the signal's code.
                 let stopped = signals.exit_code().map(|_| error.exit_code());
                 stopped.inspect(|_| tracing::error!("{error}")).ok_or(error)
             })?;
@@ -52,18 +52,18 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::View(args) => {
             let access = WebConfig::resolve(&args.options())?.context("no address")?;
-            let signals = shutdown::watch().context("signals cannot be watched")?;
+            let signals = shutdown::watch().context("signal handlers cannot be installed")?;
             let limits = Limits { max_pixels: args.max_pixels.unwrap_or(MAX_PIXELS), ..Limits::default() };
             view::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
         }
         Command::Frames(args) => {
-            let signals = shutdown::watch().context("signals cannot be watched")?;
-            let taken =
+            let signals = shutdown::watch().context("signal handlers cannot be installed")?;
+            let extracted =
                 frames::extract(&args.videos, &args.out, args.every, args.layout, args.quiet, &signals.shutdown);
             match signals.exit_code() {
                 Some(code) => Ok(ExitCode::from(code)),
-                None => taken.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+                None => extracted.map(|()| ExitCode::SUCCESS).map_err(Into::into),
             }
         }
         Command::Model(command) => {
@@ -94,17 +94,17 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn bench(command: BenchCommand) -> Result<String, Error> {
-    let told = |json: bool, text: String, report: serde_json::Value| if json { report.to_string() } else { text };
+    let format = |json: bool, text: String, report: serde_json::Value| if json { report.to_string() } else { text };
     match command {
         BenchCommand::Clip { clip, network, batch } => {
             let model = Model::open(network.model.as_deref())?;
-            let report = bench::clip::measure(&clip, &model, network.demand(batch))?;
-            Ok(told(network.json, report.text(), serde_json::json!(report)))
+            let report = bench::clip::measure(&clip, &model, network.session_options(batch))?;
+            Ok(format(network.json, report.text(), serde_json::json!(report)))
         }
         BenchCommand::Network { network, batches, time } => {
             let model = Model::open(network.model.as_deref())?;
-            let report = bench::network::measure(&model, network.demand(None), &batches, time)?;
-            Ok(told(network.json, report.text(), serde_json::json!(report)))
+            let report = bench::network::measure(&model, network.session_options(None), &batches, time)?;
+            Ok(format(network.json, report.text(), serde_json::json!(report)))
         }
     }
 }
@@ -118,26 +118,26 @@ fn model(command: ModelCommand) -> Result<String, Error> {
         }
         ModelCommand::Import(args) => models::import(&args),
         ModelCommand::Verify { model, pictures, device, rounding, json } => {
-            let demand = SessionOptions { singles: true, rounding, ..SessionOptions::of(device, 2) };
-            models::verify(&Model::open(model.as_deref())?, &pictures, demand, json)
+            let options = SessionOptions { singles: true, rounding, ..SessionOptions::of(device, 2) };
+            models::verify(&Model::open(model.as_deref())?, &pictures, options, json)
         }
     }
 }
 
-/// Tells what is wrong with the command line, or the help that was asked for.
-fn refuse(error: &clap::Error) -> ! {
-    // With the colours of a terminal, what the user wrote would come as it is.
-    let obeyed = std::env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control));
-    let told = error.render().to_string();
-    let printable = printable::lines(&told);
-    if !error.use_stderr() || (printable == told && !obeyed) {
+/// Prints clap's error or help, and exits.
+fn exit_with(error: &clap::Error) -> ! {
+    // clap's coloured output would print control characters in arguments unescaped.
+    let has_control = std::env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control));
+    let text = error.render().to_string();
+    let printable = printable::lines(&text);
+    if !error.use_stderr() || (printable == text && !has_control) {
         error.exit();
     }
     eprint!("{printable}");
     std::process::exit(error.exit_code());
 }
 
-/// To stdout; a reader that has gone is no error.
+/// Prints to stdout; a closed pipe is not an error.
 fn print(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{}", printable::visible(text));

@@ -1,4 +1,4 @@
-//! `livelabel frames`: single pictures out of videos, to train with.
+//! `livelabel frames`: extracts pictures from videos, for training.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -16,7 +16,7 @@ use crate::picture::file;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Progress;
 
-/// Where the pictures of several videos go.
+/// Folder layout of the pictures of several videos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
     /// All in one folder, as `VIDEO_MILLISECONDS.jpg`
@@ -36,28 +36,28 @@ impl FromStr for Every {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is neither a time like 1s, 500ms, 2m nor `frame`");
+        let invalid = || format!("{text:?} is neither a time like 1s, 500ms or 2m, nor `frame`");
         if text == "frame" {
             return Ok(Every::Frame);
         }
-        let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(invalid)?;
         let (number, unit) = text.split_at(split);
         let unit = match unit {
             "ms" => 1e6,
             "s" => 1e9,
             "m" => 60e9,
-            _ => return Err(wrong()),
+            _ => return Err(invalid()),
         };
-        let nanoseconds = number.parse::<f64>().map_err(|_| wrong())? * unit;
-        if nanoseconds < 1e6 { Err(wrong()) } else { Ok(Every::Nanoseconds(nanoseconds as u64)) }
+        let nanoseconds = number.parse::<f64>().map_err(|_| invalid())? * unit;
+        if nanoseconds < 1e6 { Err(invalid()) } else { Ok(Every::Nanoseconds(nanoseconds as u64)) }
     }
 }
 
-/// Takes pictures out of every video. A video that cannot be read is told and passed over.
+/// Extracts pictures from every video. A video that cannot be read is reported and skipped.
 ///
 /// # Errors
-/// Usage, where no video is found or the output folder cannot be made. Otherwise the first video's failure, when all
-/// others are done.
+/// Returns a usage error if no video is found or the output folder cannot be created. Otherwise, after all videos, an
+/// error of the first failed video's kind.
 pub fn extract(
     videos: &[PathBuf],
     out: &Path,
@@ -70,43 +70,42 @@ pub fn extract(
     let videos = expand(videos)?;
     std::fs::create_dir_all(out).map_err(|cause| Error::unwritable(out, cause))?;
     let display = Display::new(quiet, false, Duration::MAX)?;
-    let (mut taken, mut there, mut first_failure, mut failures) = (0, 0, None, 0);
+    let (mut extracted, mut existing, mut first_failure, mut failures) = (0, 0, None, 0);
     for (video, name) in videos.iter().zip(distinct_names(&videos)) {
         if shutdown.requested() {
             break;
         }
         let progress = Arc::new(Progress::default());
         display.add(&name, false, &progress);
-        let result = one(video, &name, out, every, layout, &progress, shutdown);
+        let result = extract_one(video, &name, out, every, layout, &progress, shutdown);
         display.remove(&progress);
         let counts = progress.counters.counts();
-        taken += counts.analysed;
-        there += counts.held;
+        extracted += counts.analysed;
+        existing += counts.held;
         if let Err(error) = result {
             display.error(&error);
             failures += 1;
             first_failure.get_or_insert(error);
         }
     }
-    let there = if there > 0 { format!(", {there} were there already") } else { String::new() };
+    let existing = if existing > 0 { format!(", {existing} existed already") } else { String::new() };
     let stopped = if shutdown.requested() { ", stopped before the end" } else { "" };
     display.print(&format!(
-        "{taken} pictures from {} of {} videos in {}{there}{stopped}",
+        "{extracted} pictures from {} of {} videos in {}{existing}{stopped}",
         videos.len() - failures,
         videos.len(),
         out.display()
     ));
     match first_failure {
         None => Ok(()),
-        Some(error) => Err(Error::new(
-            error.kind(),
-            format!("{failures} of {} videos could not be read to their end", videos.len()),
-        )
-        .remedy("see the lines above")),
+        Some(error) => {
+            Err(Error::new(error.kind(), format!("{failures} of {} videos could not be read to the end", videos.len()))
+                .remedy("see the lines above"))
+        }
     }
 }
 
-fn one(
+fn extract_one(
     video: &Path,
     name: &str,
     out: &Path,
@@ -131,7 +130,7 @@ fn one(
             Some(ClipEvent::Failed(error)) => return Err(error),
             Some(ClipEvent::Frame(frame)) => {
                 progress.position.set(frame.end());
-                // A picture that the decoder could restore only in part is nothing to train with.
+                // A frame that was decoded with errors is unfit for training.
                 if frame.pts < due || frame.damaged {
                     continue;
                 }
@@ -151,7 +150,7 @@ fn one(
     Ok(())
 }
 
-/// Writes a file beside its place and renames it, so that a picture that is there is whole.
+/// Writes a temporary file and renames it, so that every picture is complete.
 fn save(path: &Path, jpeg: &[u8]) -> Result<()> {
     let part = path.with_extension("jpg.part");
     std::fs::write(&part, jpeg).and_then(|()| std::fs::rename(&part, path)).map_err(|cause| {
@@ -160,10 +159,10 @@ fn save(path: &Path, jpeg: &[u8]) -> Result<()> {
     })
 }
 
-/// The videos themselves, and those directly in the folders among them, by name.
-fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// Returns the videos, with each folder replaced by the videos directly in it, sorted by name.
+fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut videos = Vec::new();
-    for path in given {
+    for path in paths {
         if !path.is_dir() {
             videos.push(path.clone());
             continue;
@@ -177,18 +176,18 @@ fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
         videos.extend(found);
     }
     if videos.is_empty() {
-        return Err(Error::usage("no video is found in the given folders").remedy("name videos, or folders with some"));
+        return Err(Error::usage("no video found in the folders").remedy("name videos, or folders with videos"));
     }
     Ok(videos)
 }
 
-/// The videos' file names; a number is added where two are alike, so that no picture of one hides another's.
+/// Returns the videos' file names, numbered where they repeat, so that pictures of two videos never share a name.
 fn distinct_names(videos: &[PathBuf]) -> Vec<String> {
-    let mut taken = std::collections::HashSet::new();
+    let mut used = std::collections::HashSet::new();
     let name = |video: &PathBuf| {
         let name = video.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let numbered = (2..).map(|number| format!("{name}-{number}"));
-        std::iter::once(name.clone()).chain(numbered).find(|name| taken.insert(name.clone())).unwrap_or(name)
+        std::iter::once(name.clone()).chain(numbered).find(|name| used.insert(name.clone())).unwrap_or(name)
     };
     videos.iter().map(name).collect()
 }
@@ -198,14 +197,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_with_their_unit() {
+    fn parses_times_with_units() {
         assert_eq!("1s".parse(), Ok(Every::Nanoseconds(1_000_000_000)));
         assert_eq!("0.5s".parse(), Ok(Every::Nanoseconds(500_000_000)));
         assert_eq!("40ms".parse(), Ok(Every::Nanoseconds(40_000_000)));
         assert_eq!("2m".parse(), Ok(Every::Nanoseconds(120_000_000_000)));
         assert_eq!("frame".parse(), Ok(Every::Frame));
-        for wrong in ["", "1", "s", "0s", "-1s", "1h", "1.2.3s", "frames"] {
-            assert!(wrong.parse::<Every>().is_err(), "{wrong}");
+        for invalid in ["", "1", "s", "0s", "-1s", "1h", "1.2.3s", "frames"] {
+            assert!(invalid.parse::<Every>().is_err(), "{invalid}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The command line: arguments, and what each subcommand prints.
+//! The command line: arguments, and the output of each subcommand.
 
 pub mod args;
 mod check;

@@ -1,4 +1,4 @@
-//! `livelabel model`: looks at, builds and checks model files; and `livelabel devices`.
+//! `livelabel model`: shows, builds, imports and verifies model files; and `livelabel devices`.
 
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,12 @@ use crate::onnx::head::check_labels;
 use crate::onnx::import::{Description, import as wrap};
 use crate::picture::file::read_picture;
 
-/// Labels that are printed for a picture.
+/// Number of labels printed for a picture.
 const TOP: usize = 5;
-/// How far an answer may move with the size of its batch.
+/// How far a probability may differ with the batch size.
 const BATCH_TOLERANCE: f32 = 1e-3;
 
-/// What a model says of itself, for people or programs.
+/// Formats a model's metadata.
 pub fn show(model: &Model, as_json: bool) -> String {
     if as_json {
         return json!(model).to_string();
@@ -56,7 +56,7 @@ pub fn show(model: &Model, as_json: bool) -> String {
 /// Builds a model file; `head` may be the word `imagenet`.
 ///
 /// # Errors
-/// Those of [`build::build`], and usage where `output` exists and is not to be written over.
+/// Those of [`build::build`], and a usage error if `output` exists and `force` is not set.
 pub fn build(
     backbone: &Path,
     head: PathBuf,
@@ -66,7 +66,7 @@ pub fn build(
     force: bool,
 ) -> Result<Model> {
     if output.exists() && !force {
-        return Err(Error::usage(format!("{}: exists already", output.display())).remedy("write over it with --force"));
+        return Err(Error::usage(format!("{}: exists already", output.display())).remedy("overwrite it with --force"));
     }
     let head = if head.as_os_str() == "imagenet" {
         let folder = if backbone.is_dir() { Some(backbone) } else { backbone.parent() };
@@ -79,20 +79,20 @@ pub fn build(
     Model::read(output)
 }
 
-/// Wraps a classifier of somebody else's into a model file, runs it, and says what it sees in the pictures.
+/// Wraps an ONNX classifier into a model file, runs it, and classifies the pictures.
 ///
 /// # Errors
-/// Usage, where `output` exists; input, where the file is no image classifier with these labels, or its answers are no
-/// probabilities. Nothing is written then.
+/// Returns a usage error if `output` exists, and an input error if the file is not an image classifier with these
+/// labels or its output is not probabilities. Nothing is written then.
 pub fn import(args: &ImportArgs) -> Result<String> {
     let output = &args.output;
     if output.exists() && !args.force {
-        return Err(Error::usage(format!("{}: exists already", output.display())).remedy("write over it with --force"));
+        return Err(Error::usage(format!("{}: exists already", output.display())).remedy("overwrite it with --force"));
     }
     let origin = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = std::fs::read(&args.file)
         .map_err(|cause| Error::input(format!("{}: cannot be read", args.file.display())).because(cause))?;
-    let about = Description {
+    let description = Description {
         labels: read_labels(&args.labels)?,
         mean: each_channel(&args.mean, "mean")?,
         scale: each_channel(&args.scale, "scale")?,
@@ -108,26 +108,26 @@ pub fn import(args: &ImportArgs) -> Result<String> {
         threshold: args.threshold,
         origin,
     };
-    let made = wrap(file.into(), &about)?;
+    let wrapped = wrap(file.into(), &description)?;
     let unwritable = |cause| {
         Error::unavailable(format!("{}: cannot be written", output.display()))
             .because(cause)
-            .remedy("choose a folder that can be written to and has room")
+            .remedy("choose a writable folder with free space")
     };
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let part = tempfile::Builder::new().suffix(".onnx").tempfile_in(folder).map_err(unwritable)?;
-    std::fs::write(part.path(), &made).map_err(unwritable)?;
+    std::fs::write(part.path(), &wrapped).map_err(unwritable)?;
     let mut model = Model::read(part.path())?;
-    // Errors from here on name the file that the user knows.
-    model.name = about.origin.clone();
-    let (_, seen) =
+    // From here on, errors name the user's file instead of the temporary one.
+    model.name = description.origin.clone();
+    let (_, classified) =
         classify(&model, &args.pictures, SessionOptions::of(DeviceSelection::Auto, 2)).map_err(|error| {
-            let told = error.to_string().replace(&part.path().display().to_string(), &args.file.display().to_string());
-            Error::input(format!("{}: cannot be used", args.file.display())).because(told)
+            let cause = error.to_string().replace(&part.path().display().to_string(), &args.file.display().to_string());
+            Error::input(format!("{}: cannot be used", args.file.display())).because(cause)
         })?;
     part.persist(output).map_err(|cause| unwritable(cause.error))?;
     let model = Model::read(output)?;
-    let lines = std::iter::once(show(&model, false)).chain(seen.iter().map(|seen| seen.line(&model)));
+    let lines = std::iter::once(show(&model, false)).chain(classified.iter().map(|picture| picture.line(&model)));
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
@@ -135,7 +135,7 @@ fn read_labels(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).map_err(|cause| {
         Error::input(format!("{}: cannot be read", path.display()))
             .because(cause)
-            .remedy("give a text file with one label a line")
+            .remedy("name a text file with one label a line")
     })?;
     let labels: Vec<String> = match serde_json::from_str(&text) {
         Ok(labels) => labels,
@@ -147,48 +147,49 @@ fn read_labels(path: &Path) -> Result<Vec<String>> {
     Ok(labels)
 }
 
-/// One number for all channels, or three.
+/// Expands one number to all three channels.
 fn each_channel(numbers: &[f32], option: &str) -> Result<[f32; 3]> {
     match *numbers {
         [all] if all.is_finite() => Ok([all; 3]),
         [a, b, c] if [a, b, c].iter().all(|number| number.is_finite()) => Ok([a, b, c]),
         _ => Err(Error::usage(format!("--{option} has {} numbers", numbers.len()))
-            .remedy("give one, or one for each of the three channels, like 123.7,116.3,103.5")),
+            .remedy("use one, or one for each of the three channels, like 123.7,116.3,103.5")),
     }
 }
 
 /// Loads and runs a model, and classifies pictures with it.
 ///
 /// # Errors
-/// Where the model cannot be loaded, or its answers are no probabilities, or depend on the batch they are made in.
-pub fn verify(model: &Model, pictures: &[PathBuf], demand: SessionOptions, as_json: bool) -> Result<String> {
-    let (device, seen) = classify(model, pictures, demand)?;
+/// Returns an error if the model cannot be loaded, or its output is not probabilities or depends on the batch size.
+pub fn verify(model: &Model, pictures: &[PathBuf], options: SessionOptions, as_json: bool) -> Result<String> {
+    let (device, classified) = classify(model, pictures, options)?;
     if as_json {
-        let pictures: Vec<_> = seen
-            .iter()
-            .map(|Seen { picture, logits, probabilities }| {
+        let pictures: Vec<_> = classified
+.iter()
+.map(|Classified { picture, logits, probabilities }| {
                 json!({"picture": picture.display().to_string(), "logits": logits, "probabilities": probabilities})
             })
             .collect();
         return Ok(json!({"model": model, "device": device.to_string(), "pictures": pictures}).to_string());
     }
     let first = format!(
-        "{}: loads on {device}, its answers are probabilities and do not depend on the batch",
+        "{}: loads on {device}, its output is probabilities and does not depend on the batch",
         model.path.display(),
     );
-    Ok(std::iter::once(first).chain(seen.iter().map(|seen| seen.line(model))).collect::<Vec<_>>().join("\n"))
+    let lines = std::iter::once(first).chain(classified.iter().map(|picture| picture.line(model)));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// What a model says of a picture file.
-struct Seen<'a> {
+/// A picture file and a model's output for it.
+struct Classified<'a> {
     picture: &'a Path,
-    /// Empty where the model gives none.
+    /// Empty if the model has none.
     logits: Vec<f32>,
     probabilities: Vec<f32>,
 }
 
-impl Seen<'_> {
-    /// The likeliest labels.
+impl Classified<'_> {
+    /// Formats the most probable labels.
     fn line(&self, model: &Model) -> String {
         let mut order: Vec<usize> = (0..self.probabilities.len()).collect();
         order.sort_by(|&a, &b| self.probabilities[b].total_cmp(&self.probabilities[a]));
@@ -198,51 +199,55 @@ impl Seen<'_> {
     }
 }
 
-/// Checks a model's answers on made-up tensors, and classifies pictures.
-fn classify<'a>(model: &Model, pictures: &'a [PathBuf], demand: SessionOptions) -> Result<(Device, Vec<Seen<'a>>)> {
-    let mut session = Session::load(model, demand)?;
+/// Checks a model's output for synthetic tensors, and classifies pictures.
+fn classify<'a>(
+    model: &Model,
+    pictures: &'a [PathBuf],
+    options: SessionOptions,
+) -> Result<(Device, Vec<Classified<'a>>)> {
+    let mut session = Session::load(model, options)?;
     let mut preprocessor = Preprocessor::new(&model.input);
-    check_answers(model, &mut session)?;
-    let mut seen = Vec::new();
+    check_output(model, &mut session)?;
+    let mut classified = Vec::new();
     for picture in pictures {
         let mut tensor = vec![0.0; model.input.len()];
         preprocessor.prepare(&read_picture(picture)?.view(), &mut tensor)?;
         let probabilities = session.run(&tensor, 1)?;
-        seen.push(Seen { picture, logits: session.logits(&tensor)?, probabilities });
+        classified.push(Classified { picture, logits: session.logits(&tensor)?, probabilities });
     }
-    Ok((session.device(), seen))
+    Ok((session.device(), classified))
 }
 
-fn check_answers(model: &Model, session: &mut Session) -> Result<()> {
+fn check_output(model: &Model, session: &mut Session) -> Result<()> {
     let broken = |what: String| {
         Error::input(format!("model {}: {what}", model.path.display()))
-            .remedy("export it again, with a softmax at its end")
+            .remedy("export it again, with a softmax at the end")
     };
-    // Two different pictures of numbers such as a network sees.
-    let each = model.input.len();
-    let tensors: Vec<f32> = (0..2 * each).map(|i| ((i * 7919) % 256) as f32 - 128.0).collect();
+    // Two different tensors in the range of a model's input.
+    let len = model.input.len();
+    let tensors: Vec<f32> = (0..2 * len).map(|i| ((i * 7919) % 256) as f32 - 128.0).collect();
     let together = session.run(&tensors, 2)?;
-    let alone = [session.run(&tensors[..each], 1)?, session.run(&tensors[each..], 1)?].concat();
+    let alone = [session.run(&tensors[..len], 1)?, session.run(&tensors[len..], 1)?].concat();
     for row in together.chunks_exact(model.labels.len()) {
         let sum: f32 = row.iter().sum();
         if !((sum - 1.0).abs() < 1e-3 && row.iter().all(|&p| (0.0..=1.0).contains(&p))) {
-            return Err(broken(format!("its answers add up to {sum}, not 1")));
+            return Err(broken(format!("its probabilities add up to {sum}, not 1")));
         }
     }
-    let furthest = together.iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    if furthest > BATCH_TOLERANCE {
-        return Err(broken(format!("its answers change by {furthest} with the batch")));
+    let difference = together.iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    if difference > BATCH_TOLERANCE {
+        return Err(broken(format!("its probabilities differ by {difference} with the batch size")));
     }
     Ok(())
 }
 
-/// What can run a network here.
+/// Formats the devices that can run the model here.
 pub fn devices(as_json: bool) -> String {
     let found = probe();
     let shipped = Model::default_path().and_then(|path| Model::read(&path));
     let precision = shipped.map_or(INT8.into(), |model| model.precision);
-    let taken = candidates(&precision)[0];
-    let auto = taken.to_string();
+    let selected = candidates(&precision)[0];
+    let auto = selected.to_string();
     if as_json {
         return json!({"auto": auto, "devices": found}).to_string();
     }
@@ -253,14 +258,12 @@ pub fn devices(as_json: bool) -> String {
             format!("{:<10}{state}  {}", presence.device, presence.reason)
         })
         .collect();
-    let why = match (taken, precision.as_str()) {
+    let reason = match (selected, precision.as_str()) {
         (Device::Cuda(_), _) => "a GPU is the fastest",
-        (Device::OpenVino, INT8) => {
-            "the shipped model is int8, which is made for CPUs, and OpenVINO is the fastest there"
-        }
+        (Device::OpenVino, INT8) => "the shipped model is int8, for CPUs, and OpenVINO is the fastest on a CPU",
         (Device::OpenVino, _) => "no GPU is usable, and OpenVINO is the fastest on a CPU",
         (Device::Cpu, _) => "scripts/setup --openvino makes it faster",
     };
-    lines.push(format!("auto takes {auto}: {why}"));
+    lines.push(format!("auto selects {auto}: {reason}"));
     lines.join("\n")
 }

@@ -1,4 +1,4 @@
-//! The pages of the documentation that are generated from the options: docs/configuration.md and docs/cli.md.
+//! Generates two pages of the documentation from the options: docs/configuration.md and docs/cli.md.
 
 use std::fmt::Write as _;
 
@@ -7,19 +7,20 @@ use clap::{Command, CommandFactory};
 use crate::cli::args::Cli;
 use crate::config::options::{RunOptions, StreamOptions};
 
-/// `docs/configuration.md`: every key of a pipeline file.
+/// Returns `docs/configuration.md`: every key of a pipeline file.
 fn configuration() -> String {
     let mut page = String::from(
-        "# Configuration\n\nEvery option of `livelabel run` is a flag and a key of a pipeline file. A flag wins over the \
-         file. `livelabel config schema` prints the JSON Schema of such a file. This page is generated from the program.\n\n\
+        "# Configuration\n\nEvery option of `livelabel run` is a flag and a key of a pipeline file. A flag overrides \
+        the file. `livelabel config schema` prints the JSON Schema of such a file. This page is generated from the \
+        program.\n\n\
          ```toml\naction = \"drinking\"\nthreshold = 0.6\noutput_dir = \"results\"\n\n[[stream]]\ninput = \
          [\"rtsp://CAMERA/PATH\"]\nname = \"door\"\n```\n",
     );
     let command = Cli::command();
     let Some(run) = command.find_subcommand("run") else { return page };
     let parts = [
-        ("For each stream", "These keys may stand at the top of a file, and in a `[[stream]]`.", StreamOptions::KEYS),
-        ("For the whole run", "These keys stand at the top of a file only.", RunOptions::KEYS),
+        ("For each stream", "Write these keys at the top of a file, or in a `[[stream]]`.", StreamOptions::KEYS),
+        ("For the whole run", "Write these keys at the top of a file only.", RunOptions::KEYS),
     ];
     for (title, about, keys) in parts {
         let _ = write!(page, "\n## {title}\n\n{about}\n\n| key | flag | meaning |\n|---|---|---|\n");
@@ -32,7 +33,7 @@ fn configuration() -> String {
     page
 }
 
-/// `docs/cli.md`: the help of every command.
+/// Returns `docs/cli.md`: the help of every command.
 fn commands() -> String {
     let mut page = String::from(
         "# Command line\n\nThe help of every command, as `--help` prints it. This page is generated from the program. \
@@ -54,7 +55,7 @@ fn describe(page: &mut String, mut command: Command) {
     }
 }
 
-/// Compares a page with its file, or writes the file where `LIVELABEL_WRITE_DOCS` is set.
+/// Compares a page with its file, or writes the file if `LIVELABEL_WRITE_DOCS` is set.
 fn is_current(name: &str, page: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("LIVELABEL_WRITE_DOCS").is_some() {

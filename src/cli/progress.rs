@@ -1,4 +1,4 @@
-//! What the terminal shows while a run goes: a bar a stream, or plain lines where there is no terminal.
+//! Progress of a run on stderr: a bar for each stream, or plain lines if stderr is not a terminal.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,11 +18,11 @@ const REFRESH: Duration = Duration::from_millis(200);
 /// Time between lines about a clip where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows progress and prints results without one disturbing the other.
+/// Shows progress and prints results without mixing them up.
 pub struct Display {
     quiet: bool,
-    /// Whether stdout is reserved for events.
-    reserved: bool,
+    /// Whether results go to stderr, because stdout is for events.
+    results_to_stderr: bool,
     bars: Option<MultiProgress>,
     streams: Arc<Mutex<Vec<Shown>>>,
     /// Dropped to end the thread.
@@ -43,16 +43,16 @@ struct Shown {
 }
 
 impl Display {
-    /// With `reserved`, results go to stderr. `status_interval` is the time between lines about a camera where there is no
+    /// `results_to_stderr` keeps stdout for events. `status_interval` is the time between lines about a camera where there is no
     /// terminal.
     ///
     /// # Errors
     /// Unavailable, if the thread that refreshes the display cannot be started.
-    pub fn new(quiet: bool, reserved: bool, status_interval: Duration) -> Result<Self> {
+    pub fn new(quiet: bool, results_to_stderr: bool, status_interval: Duration) -> Result<Self> {
         let bars = (!quiet && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
         let streams = Arc::new(Mutex::new(Vec::new()));
-        let mut display = Self { quiet, reserved, bars, streams, stop: None, thread: None };
+        let mut display = Self { quiet, results_to_stderr, bars, streams, stop: None, thread: None };
         if !quiet {
             let (stop, stopped) = bounded::<()>(0);
             // The display's drop waits for the thread, so the thread must not keep the streams alive.
@@ -93,15 +93,15 @@ impl Display {
         });
     }
 
-    /// Prints a result on stdout; on stderr where stdout is reserved.
+    /// Prints a result, to stdout unless that is for events.
     pub fn print(&self, text: &str) {
         if self.quiet {
             return;
         }
         let text = printable::visible(text);
-        self.suspended(|| {
-            // A closed pipe is the reader's choice.
-            let _ = if self.reserved {
+        self.suspend_bars(|| {
+            // A closed pipe is not an error.
+            let _ = if self.results_to_stderr {
                 writeln!(std::io::stderr(), "{text}")
             } else {
                 writeln!(std::io::stdout(), "{text}")
@@ -109,12 +109,12 @@ impl Display {
         });
     }
 
-    /// Logs a failure.
+    /// Logs an error.
     pub fn error(&self, error: &Error) {
-        self.suspended(|| tracing::error!("{error}"));
+        self.suspend_bars(|| tracing::error!("{error}"));
     }
 
-    fn suspended(&self, write: impl FnOnce()) {
+    fn suspend_bars(&self, write: impl FnOnce()) {
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => write(),
@@ -143,7 +143,7 @@ impl Shown {
             if let Some(bar) = bar {
                 bar.set_message(printable::lines(&live_text(&status, &counts)));
             } else if is_due(logged, status_interval) {
-                log_live(name, &status, &counts);
+                log_status(name, &status, &counts);
             }
             return;
         }
@@ -178,7 +178,7 @@ fn status_line(name: &str) -> ProgressBar {
     ProgressBar::new_spinner().with_style(style).with_prefix(printable::visible(name).into_owned())
 }
 
-/// How a live stream is, for people.
+/// Formats the status of a live stream.
 fn live_text(status: &Status, counts: &Counts) -> String {
     let state = status.state.name();
     let label =
@@ -188,13 +188,13 @@ fn live_text(status: &Status, counts: &Counts) -> String {
         "{state}, {label}, {:.1} frames/s{stride}, {:.0} ms, {} dropped, {} reconnects",
         status.rate,
         status.latency.p95,
-        counts.lost(),
+        counts.dropped_total(),
         status.reconnects
     )
 }
 
-/// The same as a line of the log; as JSON with every number under its name.
-fn log_live(name: &str, status: &Status, counts: &Counts) {
+/// Logs the status of a live stream; as JSON, each number is a field.
+fn log_status(name: &str, status: &Status, counts: &Counts) {
     if !logging::is_json() {
         return tracing::info!("{name}: {}", live_text(status, counts));
     }
@@ -211,7 +211,7 @@ fn log_live(name: &str, status: &Status, counts: &Counts) {
         decoded = counts.decoded,
         analysed = counts.analysed,
         held = counts.held,
-        dropped = counts.lost(),
+        dropped = counts.dropped_total(),
         in_flight = counts.in_flight,
         reconnects = status.reconnects,
         stalls = status.stalls,
@@ -220,13 +220,13 @@ fn log_live(name: &str, status: &Status, counts: &Counts) {
     );
 }
 
-/// How far a clip is, in numbers for people.
+/// Progress of a clip.
 struct Position {
     frames: u64,
     rate: f64,
-    /// Of the clip, where its duration is known.
+    /// Part of the clip that is done, 0 to 1, if its duration is known.
     share: Option<f64>,
-    left: Option<Duration>,
+    remaining: Option<Duration>,
 }
 
 impl Position {
@@ -234,15 +234,15 @@ impl Position {
         let frames = progress.counters.counts().labelled();
         let (position, duration) = (progress.position.get() as f64, progress.duration.get() as f64);
         let share = (duration > 0.0).then(|| (position / duration).min(1.0));
-        let left = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));
-        Self { frames, rate: frames as f64 / elapsed.as_secs_f64().max(1e-9), share, left }
+        let remaining = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));
+        Self { frames, rate: frames as f64 / elapsed.as_secs_f64().max(1e-9), share, remaining }
     }
 
     fn text(&self) -> String {
-        let left = match self.left {
-            Some(left) => format!(", {}:{:02} left", left.as_secs() / 60, left.as_secs() % 60),
+        let remaining = match self.remaining {
+            Some(remaining) => format!(", {}:{:02} left", remaining.as_secs() / 60, remaining.as_secs() % 60),
             None => String::new(),
         };
-        format!("{} frames, {:.1} frames/s{left}", self.frames, self.rate)
+        format!("{} frames, {:.1} frames/s{remaining}", self.frames, self.rate)
     }
 }

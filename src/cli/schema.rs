@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::config::options::{RunOptions, StreamOptions};
 
-/// The JSON Schema of a pipeline file.
+/// Returns the JSON Schema of a pipeline file.
 pub fn schema() -> Value {
     let mut schema = schema_for!(RunOptions).to_value();
     let streams = schema_for!(StreamOptions).to_value();
@@ -20,7 +20,7 @@ pub fn schema() -> Value {
     }
     schema["title"] = "A pipeline file of livelabel".into();
     schema["description"] =
-        "Options of a run. Flags win over them; a [[stream]] wins over what stands above it.".into();
+        "Options of a run. Flags override them; a [[stream]] overrides the options above it.".into();
     schema
 }
 
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_knows_every_key() {
+    fn the_schema_has_every_key() {
         let schema = schema();
         for key in StreamOptions::KEYS.iter().chain(RunOptions::KEYS) {
             assert!(schema["properties"][key]["description"].is_string(), "{key} {:#}", schema["properties"][key]);

@@ -1,4 +1,4 @@
-//! The few lines a run ends with.
+//! The closing summary of a run.
 
 use crate::config::inputs::Job;
 use crate::inference::model::Model;
@@ -6,7 +6,7 @@ use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
 use crate::pipeline::outcome::{EngineInfo, Outcome};
 
-/// The summary of one input, for people.
+/// Formats the summary of one input.
 pub fn text(job: &Job, model: &Model, outcome: &Outcome) -> String {
     if job.live.is_some() { camera(job, model, outcome) } else { clip(job, model, outcome) }
 }
@@ -32,23 +32,23 @@ fn clip(job: &Job, model: &Model, outcome: &Outcome) -> String {
         format!("  codecs     {}", codecs(job, outcome)),
     ];
     if let Some((stride, agreement)) = outcome.stride {
-        lines.push(format!("  stride     auto took {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
+        lines.push(format!("  stride     auto chose {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
     }
     if let Some(note) = rate_note(job, outcome) {
         lines.push(format!("  video      {note}"));
     }
     if outcome.interrupted && outcome.error.is_none() {
         lines.push(format!(
-            "  stopped    at {:.1} s; every file is complete up to there",
+            "  stopped    at {:.1} s; every file is complete up to that point",
             outcome.position as f64 / 1e9
         ));
     }
-    let there: Vec<String> = outcome.files.iter().map(|path| path.display().to_string()).collect();
-    lines.push(format!("  files      {}", there.join(", ")));
+    let files: Vec<String> = outcome.files.iter().map(|path| path.display().to_string()).collect();
+    lines.push(format!("  files      {}", files.join(", ")));
     lines.join("\n")
 }
 
-/// What decoded the clip and encoded its video.
+/// Names the clip's decoder and its video's encoder.
 fn codecs(job: &Job, outcome: &Outcome) -> String {
     let decoder = outcome.decoder.as_deref().unwrap_or("no decoder");
     match job.outputs.video {
@@ -75,7 +75,7 @@ fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
             outcome.wall.as_secs_f64()
         ),
         format!(
-            "  latency    {:.0} ms in the middle, 95 % under {:.0} ms, 99 % under {:.0} ms",
+            "  latency    median {:.0} ms, 95 % under {:.0} ms, 99 % under {:.0} ms",
             latency.p50, latency.p95, latency.p99
         ),
         device(outcome),
@@ -83,30 +83,31 @@ fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
     ];
     if outcome.videos + outcome.video_failures > 0 {
         let (failures, skipped) = (outcome.video_failures, outcome.pictures_skipped);
-        lines.push(format!("  video      {} files, {failures} failures, {skipped} pictures left out", outcome.videos));
+        lines.push(format!("  video      {} files, {failures} failures, {skipped} frames skipped", outcome.videos));
     }
     lines.join("\n")
 }
 
 fn device(outcome: &Outcome) -> String {
     let EngineInfo { device, arithmetic, batch } = &outcome.engine;
-    format!("  device     {device} in {arithmetic}, up to {batch} pictures at once")
+    format!("  device     {device} in {arithmetic}, batches of up to {batch}")
 }
 
 fn model_line(model: &Model) -> String {
     format!("  model      {} ({})", model.name, model.precision)
 }
 
-/// What was done to keep AVI's constant rate; nothing where the input's rate was constant.
+/// Says how AVI's constant rate was kept; `None` if the input's rate was constant.
 fn rate_note(job: &Job, outcome: &Outcome) -> Option<String> {
     let (_, container) = job.outputs.video.as_ref()?;
     let Recorded { repeated, left_out } = outcome.recorded;
     if *container != Container::Avi || repeated + left_out + outcome.long_gaps == 0 {
         return None;
     }
-    let mut note = format!("AVI has one rate: {repeated} frames repeated and {left_out} left out to keep the times");
+    let mut note =
+        format!("AVI needs a constant rate: {repeated} frames repeated and {left_out} skipped to keep the times");
     if outcome.long_gaps > 0 {
         note.push_str(&format!(", {} gaps of over {} s closed", outcome.long_gaps, LONGEST_FILL / 1_000_000_000));
     }
-    Some(note + "; .mkv keeps each frame's own")
+    Some(note + "; .mkv keeps each frame's own time")
 }

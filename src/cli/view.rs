@@ -1,4 +1,4 @@
-//! Shows a finished run on the page.
+//! `livelabel view`: shows a finished run on the page.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,13 +11,15 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::FinishedRun;
 use crate::web::{self, Bound, Replay, Server};
 
-/// How often it is asked whether to stop.
+/// Interval at which the shutdown flag is polled.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Serves the run of `timeline` until the user stops it. Its video is looked for beside it unless it is named.
+/// Serves the run of `timeline` until the user stops it. Unless `video` is set, the video is searched beside the
+/// timeline.
 ///
 /// # Errors
-/// Input, where the timeline or the video cannot be read; usage, where the address cannot be had.
+/// Returns an input error if the timeline or the video cannot be read, and a usage error if the address cannot be
+/// bound.
 pub fn view(
     timeline: &Path,
     video: Option<&Path>,
@@ -40,11 +42,11 @@ fn find(recording: &FinishedRun, timeline: &Path, named: Option<&Path>) -> Resul
     match named {
         Some(named) if named.is_file() => Ok(named.to_path_buf()),
         Some(named) => {
-            Err(Error::input(format!("{}: there is no such video", named.display())).remedy("check the name"))
+            Err(Error::input(format!("{}: there is no such video", named.display())).remedy("check the path"))
         }
         None => recording.videos(timeline).into_iter().find(|path| path.is_file()).ok_or_else(|| {
-            Error::input(format!("{}: its video is not beside it", timeline.display()))
-                .remedy("name the labelled video, or the clip itself, with --video FILE")
+            Error::input(format!("{}: no video found beside it", timeline.display()))
+                .remedy("name the labelled video or the clip with --video FILE")
         }),
     }
 }

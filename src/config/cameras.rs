@@ -1,4 +1,4 @@
-//! What a run shall do with a live input: its camera, its name, and what is kept of it.
+//! Options of a camera: its address, its name, and what is recorded.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,69 +11,71 @@ use crate::media::camera::Camera;
 use crate::media::recorder::Container;
 
 const DEFAULT_LATENCY: u64 = 150;
-/// Beyond this nothing is live any more.
-const LONGEST_LATENCY: u64 = 10_000;
-/// In bytes: file systems take 255, and a number, a time and an ending follow.
-const LONGEST_STEM: usize = 120;
+/// Maximum `--latency`, in milliseconds. With more, a stream is no longer live.
+const MAX_LATENCY: u64 = 10_000;
+/// Maximum length of a stem, in bytes. File systems allow 255, and a number, a time and an extension follow.
+const MAX_STEM: usize = 120;
 
-/// A live input with what is kept of it.
+/// A camera and its recording.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Live {
+pub struct CameraConfig {
     pub camera: Camera,
-    pub record: Record,
+    pub recording: RecordingConfig,
 }
 
-/// What is written of a live stream. The timeline always is.
+/// What is recorded of a camera. The journal is always written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub struct RecordingConfig {
     pub folder: PathBuf,
-    /// What the files' names begin with.
+    /// Stem of the files.
     pub stem: String,
     pub container: Container,
-    /// One video for the whole run.
+    /// File of the one video of the whole run.
     pub file: Option<PathBuf>,
-    /// Videos of this length each.
+    /// Length of each segment.
     pub segment: Option<Duration>,
     pub keep: Option<Keep>,
-    /// Record only while a label is shown, and a few seconds around.
+    /// Record only while a label is shown, and a few seconds before and after.
     pub only_active: bool,
 }
 
-impl Live {
-    /// Reads the options of one live input.
+impl CameraConfig {
+    /// Resolves the options of one camera.
     ///
     /// # Errors
-    /// Usage, where they contradict each other, or credentials cannot be read.
+    /// Returns a usage error if options contradict each other, or credentials cannot be read.
     pub fn resolve(options: &StreamOptions, input: &str) -> Result<Self> {
         let reports = [("timeline", &options.timeline), ("plot", &options.plot), ("subtitles", &options.subtitles)];
         if let Some((name, _)) = reports.into_iter().find(|(_, path)| path.is_some()) {
-            return Err(Error::usage(format!("--{name} is made of recorded clips, and {} never ends", "a camera"))
-                .remedy("its timeline is kept without being asked for; --segment records clips to analyse later"));
+            return Err(Error::usage(format!("--{name} is for clips, and a camera never ends")).remedy(
+                "leave it out: the camera's journal is written anyway; record clips for later with --segment",
+            ));
         }
         if options.only.is_some() {
-            return Err(Error::usage("--only chooses among a recorded clip's files")
-                .remedy("a camera's video is written with --output or --segment only"));
+            return Err(Error::usage("--only is for clips, not for cameras")
+                .remedy("leave it out: a camera's video is written with --output or --segment only"));
         }
         if options.output.is_some() && options.segment.is_some() {
-            return Err(Error::usage("--output names one file and --segment asks for many")
-                .remedy("give one of them; --output-dir says where segments go"));
+            return Err(Error::usage("--output writes one file and --segment writes many")
+                .remedy("use one of them; set the folder of segments with --output-dir"));
         }
         if options.only_active == Some(true) {
             if options.output.is_none() && options.segment.is_none() {
-                return Err(Error::usage("--only-active chooses what is recorded, but nothing is")
-                    .remedy("add --segment 10m, or --output FILE.mkv"));
+                return Err(
+                    Error::usage("--only-active needs a recording").remedy("add --segment 10m, or --output FILE.mkv")
+                );
             }
             if options.action.is_none() && options.threshold.is_none_or(|threshold| threshold <= 0.0) {
                 return Err(Error::usage(
-                    "--only-active records while a label is shown, and without a bound one always is",
+                    "--only-active records while a label is shown, and without a threshold one always is",
                 )
-                .remedy("name a label with --action, or a bound with --threshold"));
+                .remedy("name a label with --action, or set --threshold"));
             }
         }
         let latency = options.latency.unwrap_or(DEFAULT_LATENCY);
-        if latency > LONGEST_LATENCY {
+        if latency > MAX_LATENCY {
             return Err(Error::usage(format!("latency {latency} is out of range"))
-                .remedy(format!("give milliseconds up to {LONGEST_LATENCY}")));
+                .remedy(format!("use at most {MAX_LATENCY} milliseconds")));
         }
         let camera = Camera::parse(
             input,
@@ -83,13 +85,13 @@ impl Live {
         )?;
         let container = match &options.output {
             Some(path) => Container::of(path).ok_or_else(|| {
-                Error::usage(format!("output {}: cannot tell the format", path.display()))
+                Error::usage(format!("output {}: unknown format", path.display()))
                     .remedy("end its name in .avi or .mkv")
             })?,
-            // A Matroska file that is cut off by a kill can be played to its last second.
+            // A Matroska file remains playable if the process is killed while writing it.
             None => options.format.unwrap_or(Container::Matroska),
         };
-        let record = Record {
+        let recording = RecordingConfig {
             folder: options.output_dir.clone().unwrap_or_default(),
             stem: options.name.as_deref().map_or_else(|| camera.stem(), stem),
             container,
@@ -99,34 +101,34 @@ impl Live {
             only_active: options.only_active.unwrap_or(false),
         };
         if options.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
-            return Err(Error::usage("a stream's name is empty").remedy("give it one, like --name door"));
+            return Err(Error::usage("a stream's name is empty").remedy("set a name, like --name door"));
         }
-        Ok(Self { camera, record })
+        Ok(Self { camera, recording })
     }
 }
 
-/// What the files of a stream of that name begin with: the name, as far as it can be part of a file's name.
+/// Turns a stream's name into the stem of its files: replaces slashes and control characters, and limits the length.
 fn stem(name: &str) -> String {
     let safe: String = name.chars().map(|c| if c == '/' || c.is_control() { '-' } else { c }).collect();
     let safe = safe.trim_start_matches('.');
     let ends = safe.char_indices().map(|(start, c)| start + c.len_utf8());
-    let safe = &safe[..ends.take_while(|&end| end <= LONGEST_STEM).last().unwrap_or(0)];
+    let safe = &safe[..ends.take_while(|&end| end <= MAX_STEM).last().unwrap_or(0)];
     if safe.is_empty() { "stream".into() } else { safe.into() }
 }
 
-/// User and password from where the options say that they are.
+/// Reads the camera's credentials.
 fn login(options: &StreamOptions) -> Result<Option<Credentials>> {
-    let places = CredentialSource {
+    let source = CredentialSource {
         prefix: "",
         user_env: options.user_env.as_deref(),
         password_env: options.password_env.as_deref(),
         password_file: options.password_file.as_ref(),
     };
-    match places.read()? {
+    match source.read()? {
         (None, None) => Ok(None),
         (Some(user), password) => Ok(Some(Credentials { user, password: password.unwrap_or_default() })),
         (None, Some(_)) => {
-            Err(Error::usage("a password is given, but no user").remedy("name the user's variable with --user-env"))
+            Err(Error::usage("a password is set, but no user").remedy("name the user's variable with --user-env"))
         }
     }
 }
@@ -136,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_become_parts_of_file_names() {
+    fn a_stem_is_safe_in_a_file_name() {
         for (name, expected) in [
             ("door", "door"),
             ("Küche / \"Herd\" 🍳", "Küche - \"Herd\" 🍳"),
@@ -147,6 +149,6 @@ mod tests {
             assert_eq!(stem(name), expected);
         }
         let long = stem(&"🍳".repeat(100));
-        assert!(long.len() <= LONGEST_STEM && long.chars().all(|c| c == '🍳'), "{long}");
+        assert!(long.len() <= MAX_STEM && long.chars().all(|c| c == '🍳'), "{long}");
     }
 }

@@ -1,16 +1,16 @@
-//! Where a user's name and password are read from.
+//! Reads a user name and password from environment variables and files.
 
 use std::path::{Path, PathBuf};
 
 use crate::bounded;
 use crate::error::{Error, Result};
 
-/// In bytes.
-const LONGEST_PASSWORD: usize = 4096;
+/// Maximum length of a password file, in bytes.
+const MAX_PASSWORD: usize = 4096;
 
-/// Where the options say that name and password stand.
+/// The options that say where user name and password are.
 pub struct CredentialSource<'a> {
-    /// What the flags' names begin with: nothing, or `mqtt-`.
+    /// Prefix of the flags' names: empty, or `mqtt-`.
     pub prefix: &'static str,
     pub user_env: Option<&'a str>,
     pub password_env: Option<&'a str>,
@@ -18,19 +18,19 @@ pub struct CredentialSource<'a> {
 }
 
 impl CredentialSource<'_> {
-    /// Name and password, each where it is given.
+    /// Reads user name and password; `None` for one that no option names.
     ///
     /// # Errors
-    /// Usage, where one cannot be read.
+    /// Returns a usage error if one cannot be read.
     pub fn read(&self) -> Result<(Option<String>, Option<String>)> {
         let user = variable(self.user_env)?;
         let password = match (self.password_file, variable(self.password_env)?) {
             (Some(_), Some(_)) => {
                 let prefix = self.prefix;
                 return Err(Error::usage(format!(
-                    "--{prefix}password-file and --{prefix}password-env both name the password"
+                    "--{prefix}password-file and --{prefix}password-env both set the password"
                 ))
-                .remedy("give one"));
+                .remedy("use only one of them"));
             }
             (Some(path), None) => Some(password(path)?),
             (None, password) => password,
@@ -47,7 +47,7 @@ fn variable(name: Option<&str>) -> Result<Option<String>> {
 }
 
 fn password(path: &Path) -> Result<String> {
-    let text = bounded::text(path, LONGEST_PASSWORD).map_err(|cause| {
+    let text = bounded::text(path, MAX_PASSWORD).map_err(|cause| {
         Error::usage(format!("{}: the password cannot be read", path.display()))
             .because(cause)
             .remedy("check the file and its permissions")

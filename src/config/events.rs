@@ -1,4 +1,4 @@
-//! Who shall be told: addresses as the user wrote them, with what is secret in them kept apart.
+//! Event receivers: parses their addresses and separates credentials from them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ const DEFAULT_PREFIX: &str = "livelabel";
 const PORT: u16 = 1883;
 const TLS_PORT: u16 = 8883;
 
-/// Everyone who shall be told.
+/// All event receivers of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventsConfig {
     pub lines: Option<Lines>,
@@ -23,7 +23,7 @@ pub struct EventsConfig {
     pub webhooks: Vec<Webhook>,
 }
 
-/// Where JSON Lines go.
+/// Where events are written as JSON Lines.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lines {
     Stdout,
@@ -33,16 +33,16 @@ pub enum Lines {
 /// An MQTT broker.
 #[derive(Clone, PartialEq)]
 pub struct Broker {
-    /// A name or an address, IPv6 without brackets.
+    /// A host name or address, IPv6 without brackets.
     pub host: String,
     pub port: u16,
     pub tls: bool,
     pub login: Option<Credentials>,
-    /// What all topics begin with.
+    /// Prefix of all topics.
     pub prefix: String,
 }
 
-/// An address that events are posted to.
+/// A URL that events are posted to.
 #[derive(Clone, PartialEq)]
 pub struct Webhook {
     /// Without credentials.
@@ -51,25 +51,27 @@ pub struct Webhook {
 }
 
 impl EventsConfig {
+    /// Resolves the options of all event receivers.
+    ///
     /// # Errors
-    /// Usage, where an address cannot be understood or credentials not be read.
+    /// Returns a usage error if an address is invalid or credentials cannot be read.
     pub fn resolve(options: &RunOptions) -> Result<Self> {
         let lines = options.events.as_ref().map(|path| match path.to_str() {
             Some("-") => Lines::Stdout,
             _ => Lines::File(path.clone()),
         });
-        let places = CredentialSource {
+        let source = CredentialSource {
             prefix: "mqtt-",
             user_env: options.mqtt_user_env.as_deref(),
             password_env: options.mqtt_password_env.as_deref(),
             password_file: options.mqtt_password_file.as_ref(),
         };
-        let (user, password) = places.read()?;
+        let (user, password) = source.read()?;
         let broker = match &options.mqtt {
             Some(address) => Some(Broker::parse(address, user, password)?),
             None if user.is_some() || password.is_some() => {
-                return Err(Error::usage("a user or password for MQTT is given, but no broker")
-                    .remedy("name it with --mqtt mqtt://HOST"));
+                return Err(Error::usage("a user or password for MQTT is set, but no broker")
+                    .remedy("name the broker with --mqtt mqtt://HOST"));
             }
             None => None,
         };
@@ -81,36 +83,36 @@ impl EventsConfig {
         *self == Self::default()
     }
 
-    /// Whether stdout is taken, so that nothing else may be printed there.
+    /// Returns whether events go to stdout, so that nothing else may be printed there.
     pub fn takes_stdout(&self) -> bool {
         self.lines == Some(Lines::Stdout)
     }
 }
 
 impl Broker {
-    /// Reads `mqtt[s]://[user:password@]host[:port][/prefix]`; what is given besides goes before what is in it.
+    /// Parses `mqtt[s]://[user:password@]host[:port][/prefix]`. `user` and `password` override those in the address.
     fn parse(address: &str, user: Option<String>, password: Option<String>) -> Result<Self> {
-        let unclear = || Error::usage("the broker's address cannot be understood");
-        let remedy = "write it like mqtt://HOST or mqtts://HOST:8883/PREFIX; a password with special characters goes to \
-                      --mqtt-password-file";
-        let url = Url::parse(address).map_err(|cause| unclear().because(cause).remedy(remedy))?;
+        let invalid = || Error::usage("the broker's address is invalid");
+        let remedy = "write it like mqtt://HOST or mqtts://HOST:8883/PREFIX; move a password with special characters \
+        to --mqtt-password-file";
+        let url = Url::parse(address).map_err(|cause| invalid().because(cause).remedy(remedy))?;
         let tls = match url.scheme() {
             "mqtt" => false,
             "mqtts" => true,
-            _ => return Err(unclear().remedy(remedy)),
+            _ => return Err(invalid().remedy(remedy)),
         };
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| unclear().remedy(remedy))?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| invalid().remedy(remedy))?;
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(unclear().remedy(remedy));
+            return Err(invalid().remedy(remedy));
         }
-        let user = user.or_else(|| written(url.username()));
-        let password = password.or_else(|| url.password().and_then(written));
+        let user = user.or_else(|| decoded(url.username()));
+        let password = password.or_else(|| url.password().and_then(decoded));
         let login = match (user, password) {
             (None, None) => None,
             (Some(user), password) => Some(Credentials { user, password: password.unwrap_or_default() }),
             (None, Some(_)) => {
-                return Err(Error::usage("a password for MQTT is given, but no user")
-                    .remedy("name the user in the address, or their variable with --mqtt-user-env"));
+                return Err(Error::usage("a password for MQTT is set, but no user")
+                    .remedy("put the user into the address, or set --mqtt-user-env"));
             }
         };
         Ok(Self {
@@ -123,31 +125,30 @@ impl Broker {
     }
 }
 
-/// Text of an address; `None` for an empty one.
-fn written(text: &str) -> Option<String> {
+/// Percent-decodes a part of an address; `None` for an empty one.
+fn decoded(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| percent_decode_str(text).decode_utf8_lossy().into_owned())
 }
 
 fn prefix(path: &str) -> Result<String> {
     let path = path.trim_matches('/');
-    let prefix = written(path).unwrap_or_else(|| DEFAULT_PREFIX.into());
-    let wild = |c: char| c.is_control() || c == '+' || c == '#';
-    if prefix.contains(wild) || prefix.starts_with('$') || prefix.split('/').any(str::is_empty) {
+    let prefix = decoded(path).unwrap_or_else(|| DEFAULT_PREFIX.into());
+    let reserved = |c: char| c.is_control() || c == '+' || c == '#';
+    if prefix.contains(reserved) || prefix.starts_with('$') || prefix.split('/').any(str::is_empty) {
         return Err(Error::usage(format!("topics cannot begin with {prefix:?}"))
-            .remedy("give a prefix like home/livelabel, without +, # and $"));
+            .remedy("use a prefix like home/livelabel, without +, # and $"));
     }
     Ok(prefix)
 }
 
 impl Webhook {
     fn parse(address: &str) -> Result<Self> {
-        let unclear =
-            || Error::usage("a webhook's address cannot be understood").remedy("write it like https://HOST/PATH");
-        let mut url = Url::parse(address).map_err(|cause| unclear().because(cause))?;
+        let invalid = || Error::usage("a webhook's address is invalid").remedy("write it like https://HOST/PATH");
+        let mut url = Url::parse(address).map_err(|cause| invalid().because(cause))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(unclear());
+            return Err(invalid());
         }
-        let (user, password) = (written(url.username()), url.password().and_then(written));
+        let (user, password) = (decoded(url.username()), url.password().and_then(decoded));
         let login = (user.is_some() || password.is_some())
             .then(|| Credentials { user: user.unwrap_or_default(), password: password.unwrap_or_default() });
         // Neither fails for an address with a host.
@@ -169,7 +170,7 @@ impl fmt::Display for Broker {
     }
 }
 
-/// Only where it is: the path of a webhook often is its password.
+/// Only the origin: the path of a webhook is often its secret.
 impl fmt::Display for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.url.origin().ascii_serialization())
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_brokers_address_is_taken_apart() {
+    fn parses_a_broker_address() {
         let plain = broker("mqtt://host").unwrap();
         assert_eq!((plain.port, plain.tls, plain.prefix.as_str()), (1883, false, "livelabel"));
         let full = broker("mqtts://ann:p%40ss@broker.example:1234/home/cams/").unwrap();
@@ -214,8 +215,8 @@ mod tests {
         assert_eq!((full.to_string().as_str(), full.prefix.as_str()), ("mqtts://broker.example:1234", "home/cams"));
         assert!(!format!("{full:?}").contains("ann"));
         assert_eq!(broker("mqtt://[::1]").unwrap().to_string(), "mqtt://[::1]:1883");
-        let given = Broker::parse("mqtt://ann:x@host", None, Some("y".into())).unwrap();
-        assert!(given.login.is_some_and(|login| login.password == "y"));
+        let overridden = Broker::parse("mqtt://ann:x@host", None, Some("y".into())).unwrap();
+        assert!(overridden.login.is_some_and(|login| login.password == "y"));
     }
 
     #[test]
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_without_repeating_it() {
+    fn errors_do_not_repeat_invalid_addresses() {
         for address in ["host", "http://secret", "mqtt://ann:secret@", "mqtt://ann:sec#ret@host", "mqtt://:secret@host"]
         {
             let error = broker(address).unwrap_err();

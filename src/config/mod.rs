@@ -1,4 +1,4 @@
-//! What a run shall do: settings resolved into one [`Config`] that holds no contradictions.
+//! The configuration of a run: resolves settings into one consistent [`Config`].
 
 pub mod cameras;
 mod credentials;
@@ -21,47 +21,49 @@ use crate::labels::stride::Stride;
 
 const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Everything a run needs to know.
+/// The configuration of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub jobs: Vec<Job>,
-    /// `None` is the shipped one.
+    /// The model file; `None` for the shipped one.
     pub model: Option<PathBuf>,
-    /// Files that the settings were read from: a pipeline, tokens, passwords.
+    /// Files that the settings were read from: pipeline, token, passwords.
     pub read: Vec<PathBuf>,
-    /// How the network shall be run.
+    /// How to run the model.
     pub network: SessionOptions,
-    /// Inputs that are worked on at once.
+    /// Maximum number of inputs that run at once.
     pub parallel: usize,
     pub force: bool,
     pub quiet: bool,
-    /// Show the pictures in a window each.
+    /// Whether each stream opens a window.
     pub display: bool,
     /// Time between status lines of live streams.
     pub status_interval: Duration,
-    /// Where events go.
+    /// Event receivers.
     pub events: EventsConfig,
-    /// Where the page is served, where it is.
+    /// The page's address and token; `None` if no page is served.
     pub web: Option<WebConfig>,
 }
 
 impl Config {
+    /// Resolves settings.
+    ///
     /// # Errors
-    /// A usage error for what contradicts itself or is out of range.
+    /// Returns a usage error if options contradict each other or are out of range.
     pub fn resolve(settings: Settings) -> Result<Self> {
         check_ranges(&settings.streams)?;
         check_run_ranges(&settings.run)?;
         let jobs = jobs(&settings)?;
         if jobs.is_empty() {
-            return Err(Error::usage("no input is given").remedy("name a clip or a camera: livelabel run CLIP"));
+            return Err(Error::usage("no input").remedy("name a clip or a camera: livelabel run CLIP"));
         }
         let events = EventsConfig::resolve(&settings.run)?;
         check_events(&events, &jobs)?;
         let web = WebConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // A camera never ends, so that whatever waits for it would wait for ever.
+        // A camera never ends, so each needs a thread of its own.
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
-        // Frames between which others are held come one by one.
+        // With held frames between them, frames arrive one by one, not in batches.
         let singles = jobs.iter().any(|job| job.live.is_some() || job.label_config.stride != Stride::Every(1));
         let read = settings.files();
         let run = settings.run;
@@ -100,22 +102,22 @@ mod tests {
         StreamOptions { input: inputs.iter().map(PathBuf::from).collect(), ..Default::default() }
     }
 
-    fn given(streams: StreamOptions) -> Settings {
+    fn with(streams: StreamOptions) -> Settings {
         Settings { streams, ..Default::default() }
     }
 
     fn settings(inputs: &[&str]) -> Settings {
-        given(stream(inputs))
+        with(stream(inputs))
     }
 
-    fn refusal(settings: Settings) -> String {
+    fn rejection(settings: Settings) -> String {
         let error = Config::resolve(settings).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         error.to_string()
     }
 
     #[test]
-    fn by_default_four_files_go_to_the_current_folder() {
+    fn by_default_four_files_are_written_to_the_current_folder() {
         let config = Config::resolve(settings(&["/data/clip.mp4"])).unwrap();
         let files: Vec<&Path> = config.jobs[0].outputs.files().collect();
         let expected = ["clip.labelled.avi", "clip.timeline.json", "clip.plot.png", "clip.vtt"];
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_of_one_name_get_numbers() {
+    fn inputs_with_equal_names_are_numbered() {
         let config = Config::resolve(settings(&["a/clip.mp4", "b/clip.mkv", "clip-2.avi"])).unwrap();
         let names: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
         assert_eq!(names, ["clip.mp4", "clip-2.mkv", "clip-2-2.avi"]);
@@ -132,36 +134,36 @@ mod tests {
 
     #[test]
     fn with_several_inputs_an_output_is_a_folder() {
-        let several = given(StreamOptions { output: Some("out".into()), ..stream(&["a.mp4", "b.mp4"]) });
+        let several = with(StreamOptions { output: Some("out".into()), ..stream(&["a.mp4", "b.mp4"]) });
         let config = Config::resolve(several).unwrap();
         assert_eq!(config.jobs[1].outputs.video, Some(("out/b.labelled.avi".into(), Container::Avi)));
     }
 
     #[test]
-    fn only_the_kinds_that_are_asked_for_are_written() {
+    fn only_selects_the_kinds_of_file() {
         let only =
-            given(StreamOptions { only: Some(vec![Kind::Timeline]), plot: Some("p.svg".into()), ..stream(&["a.mp4"]) });
+            with(StreamOptions { only: Some(vec![Kind::Timeline]), plot: Some("p.svg".into()), ..stream(&["a.mp4"]) });
         let config = Config::resolve(only).unwrap();
         let files: Vec<&Path> = config.jobs[0].outputs.files().collect();
         assert_eq!(files, ["a.timeline.json", "p.svg"].map(Path::new));
     }
 
     #[test]
-    fn cameras_run_all_at_once_and_have_names_of_their_own() {
+    fn all_cameras_run_at_once_under_distinct_names() {
         let streams = StreamOptions { segment: Some(Duration::from_secs(60)), ..stream(&["test://"; 20]) };
         let run = RunOptions { jobs: Some(1), ..Default::default() };
-        let config = Config::resolve(Settings { run, ..given(streams) }).unwrap();
+        let config = Config::resolve(Settings { run, ..with(streams) }).unwrap();
         assert!(config.parallel >= 20);
         assert_eq!((config.jobs[0].name.as_str(), config.jobs[19].name.as_str()), ("test", "test-20"));
         assert_eq!(config.jobs[3].label_config.stride, Stride::Auto);
     }
 
     #[test]
-    fn a_streams_options_go_before_those_of_the_run() {
+    fn options_of_a_stream_override_shared_ones() {
         let own = StreamOptions { name: Some("door".into()), window: Some(8), ..stream(&["test://"]) };
         let run = RunOptions { stream: vec![own], ..Default::default() };
         let shared = StreamOptions { window: Some(64), threshold: Some(0.5), ..Default::default() };
-        let config = Config::resolve(Settings { run, ..given(shared) }).unwrap();
+        let config = Config::resolve(Settings { run, ..with(shared) }).unwrap();
         let job = &config.jobs[0];
         assert_eq!(
             (job.label_config.window, job.label_config.threshold, job.name.as_str()),
@@ -170,24 +172,27 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
-        assert!(refusal(settings(&[])).contains("no input"));
-        assert!(refusal(given(StreamOptions { threshold: Some(1.5), ..stream(&["a.mp4"]) })).contains("threshold 1.5"));
-        assert!(refusal(given(StreamOptions { window: Some(0), ..stream(&["a.mp4"]) })).contains("window 0"));
+    fn invalid_options_are_rejected() {
+        assert!(rejection(settings(&[])).contains("no input"));
         assert!(
-            refusal(given(StreamOptions { output: Some("a.mov".into()), ..stream(&["a.mp4"]) }))
+            rejection(with(StreamOptions { threshold: Some(1.5), ..stream(&["a.mp4"]) })).contains("threshold 1.5")
+        );
+        assert!(rejection(with(StreamOptions { window: Some(0), ..stream(&["a.mp4"]) })).contains("window 0"));
+        assert!(
+            rejection(with(StreamOptions { output: Some("a.mov".into()), ..stream(&["a.mp4"]) }))
                 .contains(".avi or .mkv")
         );
         assert!(
-            refusal(given(StreamOptions { output: Some("a.avi".into()), ..stream(&["a.avi"]) }))
+            rejection(with(StreamOptions { output: Some("a.avi".into()), ..stream(&["a.avi"]) }))
                 .contains("input and an output")
         );
         assert!(
-            refusal(given(StreamOptions { plot: Some("p.jpg".into()), ..stream(&["a.mp4"]) })).contains(".png or .svg")
+            rejection(with(StreamOptions { plot: Some("p.jpg".into()), ..stream(&["a.mp4"]) }))
+                .contains(".png or .svg")
         );
         assert!(
-            refusal(given(StreamOptions { plot: Some("p.png".into()), ..stream(&["test://"]) })).contains("--plot")
+            rejection(with(StreamOptions { plot: Some("p.png".into()), ..stream(&["test://"]) })).contains("--plot")
         );
-        assert!(refusal(settings(&["ftp://user:secret@camera/1"])).starts_with("live inputs"));
+        assert!(rejection(settings(&["ftp://user:secret@camera/1"])).starts_with("live inputs"));
     }
 }

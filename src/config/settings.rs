@@ -1,4 +1,4 @@
-//! What the user wrote: options from flags and from a pipeline file.
+//! Options as the user wrote them, in flags and in a pipeline file.
 
 use std::path::{Path, PathBuf};
 
@@ -10,36 +10,36 @@ use crate::bounded;
 use crate::config::options::{RunOptions, StreamOptions};
 use crate::error::{Error, Result};
 
-/// Most bytes of a pipeline file: five hundred cameras with every key take a tenth of it.
-const LARGEST_FILE: usize = 4 << 20;
+/// Maximum size of a pipeline file, in bytes. Five hundred cameras with every key need a tenth of it.
+const MAX_FILE: usize = 4 << 20;
 
-/// Options as they are written, each left open where it is not.
+/// Options of a run, each unset unless the user wrote it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     pub run: RunOptions,
-    /// Of every stream that has no other of its own.
+    /// For every stream that does not override them.
     pub streams: StreamOptions,
-    /// The pipeline file that they were read from.
+    /// The pipeline file that was read.
     pub origin: Option<PathBuf>,
 }
 
 impl Settings {
-    /// Reads a pipeline file, or one of the shipped ones by its name.
+    /// Reads a pipeline file, or a shipped one by its name.
     ///
     /// # Errors
-    /// A usage error that names the key and the line.
+    /// Returns a usage error that names the key and the line.
     pub fn read(pipeline: &str) -> Result<Self> {
         let path = Path::new(pipeline);
         if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = bounded::text(path, LARGEST_FILE).map_err(|cause| {
-                Error::usage(format!("pipeline {pipeline}: cannot be read")).because(cause).remedy("check the name")
+            let text = bounded::text(path, MAX_FILE).map_err(|cause| {
+                Error::usage(format!("pipeline {pipeline}: cannot be read")).because(cause).remedy("check the path")
             })?;
             return Ok(Self { origin: Some(path.to_path_buf()), ..Self::parse(&text, pipeline)? });
         }
         let shipped = SHIPPED.iter().find(|(name, _)| *name == pipeline).ok_or_else(|| {
             let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
-            Error::usage(format!("pipeline {pipeline:?} is not shipped"))
-                .remedy(format!("name one of {}, or a .toml file", names.join(", ")))
+            Error::usage(format!("there is no pipeline {pipeline:?}"))
+                .remedy(format!("use one of {}, or a .toml file", names.join(", ")))
         })?;
         Self::parse(shipped.1, pipeline)
     }
@@ -51,12 +51,10 @@ impl Settings {
             let misplaced =
                 RunOptions::KEYS.iter().find(|key| cause.message().contains(&format!("unknown field `{key}`")));
             match misplaced {
-                Some(key) => {
-                    Error::usage(format!("{place}: {key} stands in a [[stream]], but holds for the whole run"))
-                        .remedy("put it above the first [[stream]]")
-                }
+                Some(key) => Error::usage(format!("{place}: {key} is in a [[stream]], but applies to the whole run"))
+                    .remedy("move it above the first [[stream]]"),
                 None => Error::usage(format!("{place}: {}", cause.message()))
-                    .remedy("see `livelabel run --help` for the keys: they are the flags' names with _ for -"),
+                    .remedy("see `livelabel run --help` for the keys: flags with _ instead of -"),
             }
         })
     }
@@ -73,14 +71,14 @@ impl Settings {
         })
     }
 
-    /// The files that these settings are from or name, but for inputs, outputs and the model.
+    /// Returns the files that these settings were read from or name, except inputs, outputs and the model.
     pub fn files(&self) -> Vec<PathBuf> {
         let run = [&self.origin, &self.run.web_token_file, &self.run.mqtt_password_file];
         let streams = std::iter::once(&self.streams).chain(&self.run.stream).map(|stream| &stream.password_file);
         run.into_iter().chain(streams).flatten().cloned().collect()
     }
 
-    /// These settings, with `file`'s where they leave something open.
+    /// Returns these settings, with those of `file` where they are unset.
     #[must_use]
     pub fn over(self, file: Settings) -> Settings {
         Settings {
@@ -91,7 +89,7 @@ impl Settings {
     }
 }
 
-/// Pipelines that are part of the program.
+/// Pipelines that are built into the program.
 const SHIPPED: [(&str, &str); 7] = [
     ("file", include_str!("../../pipelines/file.toml")),
     ("timeline", include_str!("../../pipelines/timeline.toml")),
@@ -108,7 +106,7 @@ mod tests {
     use crate::labels::stride::Stride;
 
     #[test]
-    fn flags_win_over_the_file() {
+    fn flags_override_the_file() {
         let file =
             Settings::parse("window = 64\naction = \"cooking\"\nstride = \"auto\"\nforce = true", "p.toml").unwrap();
         let streams = StreamOptions { window: Some(16), ..Default::default() };
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_named_with_its_line() {
+    fn the_error_for_an_unknown_key_names_its_line() {
         let error = Settings::parse("window = 64\nwidnow = 3\n", "p.toml").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
@@ -127,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_kind_is_named_with_its_line() {
+    fn the_error_for_a_wrong_type_names_the_line() {
         let text = Settings::parse("\n\nwindow = \"many\"\n", "p.toml").unwrap_err().to_string();
         assert!(text.contains("line 3"), "{text}");
     }
 
     #[test]
-    fn a_stream_has_options_of_its_own() {
+    fn a_stream_has_its_own_options() {
         let file =
             Settings::parse("window = 64\n[[stream]]\nname = \"door\"\ninput = [\"test://\"]\nwindow = 8", "p.toml");
         let Settings { streams, run, .. } = file.unwrap();
@@ -142,11 +140,11 @@ mod tests {
         let text = Settings::parse("[[stream]]\nnmae = \"door\"", "p.toml").unwrap_err().to_string();
         assert!(text.contains("line 2") && text.contains("nmae"), "{text}");
         let text = Settings::parse("[[stream]]\nmodel = \"m.onnx\"", "p.toml").unwrap_err().to_string();
-        assert!(text.contains("line 2: model stands in a [[stream]]"), "{text}");
+        assert!(text.contains("line 2: model is in a [[stream]]"), "{text}");
     }
 
     #[test]
-    fn every_shipped_pipeline_can_be_read() {
+    fn every_shipped_pipeline_is_valid() {
         for (name, _) in SHIPPED {
             Settings::read(name).unwrap();
         }

@@ -1,4 +1,4 @@
-//! Where the page is served, and who is let in.
+//! The page's address and token.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,12 +11,12 @@ use crate::bounded;
 use crate::config::options::RunOptions;
 use crate::error::{Error, Result};
 
-/// In characters. What is shorter is guessed too soon.
-const SHORTEST_TOKEN: usize = 8;
-/// In bytes.
-const LONGEST_TOKEN: usize = 4096;
+/// Minimum length of a token, in characters. A shorter one could be guessed.
+const MIN_TOKEN: usize = 8;
+/// Maximum length of a token, in bytes.
+const MAX_TOKEN: usize = 4096;
 
-/// Where the page is served, and who is let in.
+/// The page's address, and the token that protects it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebConfig {
     pub address: SocketAddr,
@@ -24,63 +24,65 @@ pub struct WebConfig {
 }
 
 impl WebConfig {
-    /// Reads what the options say of the page; `None` where it is not asked for.
+    /// Resolves the options of the page; `None` if no page is served.
     ///
     /// # Errors
-    /// Usage, where the address cannot be understood, the token not be read, or one is needed.
+    /// Returns a usage error if the address is invalid, the token cannot be read, or a required token is missing.
     pub fn resolve(options: &RunOptions) -> Result<Option<Self>> {
         let token = match (&options.web_token, &options.web_token_file) {
             (Some(_), Some(_)) => {
-                return Err(Error::usage("--web-token and --web-token-file both name the token").remedy("give one"));
+                return Err(
+                    Error::usage("--web-token and --web-token-file both set the token").remedy("use only one of them")
+                );
             }
             (Some(token), None) => Some(Token::new(token)?),
             (None, Some(path)) => Some(Token::read(path)?),
             (None, None) => None,
         };
-        let Some(written) = &options.web else {
+        let Some(text) = &options.web else {
             return match token {
                 None => Ok(None),
-                Some(_) => Err(Error::usage("a token is given, but no page is served")
-                    .remedy("add an address for it, like --web 127.0.0.1:8080")),
+                Some(_) => Err(Error::usage("a web token is set, but no page is served")
+                    .remedy("add its address, like --web 127.0.0.1:8080")),
             };
         };
-        let address = address(written)?;
+        let address = address(text)?;
         if token.is_none() && !address.ip().is_loopback() {
-            return Err(Error::usage(format!("web {address}: everybody on the network could watch"))
-                .remedy("name a secret with --web-token-file FILE, or stay on this machine with 127.0.0.1"));
+            return Err(Error::usage(format!("web {address}: without a token, anyone on the network could watch"))
+                .remedy("set a token with --web-token-file FILE, or listen on 127.0.0.1 only"));
         }
         Ok(Some(Self { address, token }))
     }
 }
 
-/// `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
-fn address(written: &str) -> Result<SocketAddr> {
-    let local = written.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+/// Parses `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`.
+fn address(text: &str) -> Result<SocketAddr> {
+    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
     match local {
         Some(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
-        None => written.parse().map_err(|_| {
-            Error::usage(format!("web {written:?}: is no address with a port")).remedy("write it like 127.0.0.1:8080")
+        None => text.parse().map_err(|_| {
+            Error::usage(format!("web {text:?}: is not an address with a port")).remedy("write it like 127.0.0.1:8080")
         }),
     }
 }
 
-/// The secret that lets people in, as its digest: it is compared and never shown.
+/// The secret that gives access to the page. Only its digest is kept; it is compared and never shown.
 #[derive(Clone, PartialEq)]
 pub struct Token([u8; 32]);
 
 impl Token {
     fn new(secret: &str) -> Result<Self> {
-        if secret.chars().count() < SHORTEST_TOKEN || secret.chars().any(|c| c.is_control()) {
+        if secret.chars().count() < MIN_TOKEN || secret.chars().any(|c| c.is_control()) {
             return Err(Error::usage(format!(
-                "the web token is shorter than {SHORTEST_TOKEN} characters, or not one line"
+                "the web token is shorter than {MIN_TOKEN} characters, or has control characters"
             ))
-            .remedy("make one with: openssl rand -hex 16"));
+            .remedy("generate one with: openssl rand -hex 16"));
         }
         Ok(Self(digest(secret)))
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let text = bounded::text(path, LONGEST_TOKEN).map_err(|cause| {
+        let text = bounded::text(path, MAX_TOKEN).map_err(|cause| {
             Error::usage(format!("{}: the web token cannot be read", path.display()))
                 .because(cause)
                 .remedy("check the file and its permissions")
@@ -88,12 +90,12 @@ impl Token {
         Self::new(text.trim_end_matches(['\n', '\r']))
     }
 
-    /// Whether `secret` is it, in a time that tells nothing of it.
+    /// Returns whether `secret` is the token, in constant time.
     pub fn is(&self, secret: &str) -> bool {
         digest(secret).ct_eq(&self.0).into()
     }
 
-    /// What a browser keeps in its place, from which it cannot be found.
+    /// Returns the cookie that a browser keeps instead of the token. The token cannot be derived from it.
     pub fn cookie(&self) -> String {
         Sha256::digest([b"livelabel cookie ".as_slice(), &self.0].concat())
             .iter()
@@ -101,7 +103,7 @@ impl Token {
             .collect()
     }
 
-    /// Whether a browser's cookie is that of this token.
+    /// Returns whether `value` is the cookie of this token, in constant time.
     pub fn is_cookie(&self, value: &str) -> bool {
         value.as_bytes().ct_eq(self.cookie().as_bytes()).into()
     }
@@ -126,21 +128,21 @@ mod tests {
     }
 
     #[test]
-    fn off_loopback_a_token_is_needed() {
-        for written in ["127.0.0.1:8080", "[::1]:0", "localhost:80", "127.9.9.9:1"] {
-            assert!(WebConfig::resolve(&options(written, None)).unwrap().is_some(), "{written}");
+    fn addresses_other_than_loopback_need_a_token() {
+        for text in ["127.0.0.1:8080", "[::1]:0", "localhost:80", "127.9.9.9:1"] {
+            assert!(WebConfig::resolve(&options(text, None)).unwrap().is_some(), "{text}");
         }
-        for written in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80"] {
-            let error = WebConfig::resolve(&options(written, None)).unwrap_err();
+        for text in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80"] {
+            let error = WebConfig::resolve(&options(text, None)).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains("--web-token-file"), "{error}");
-            assert!(WebConfig::resolve(&options(written, Some("a-long-secret"))).unwrap().is_some());
+            assert!(WebConfig::resolve(&options(text, Some("a-long-secret"))).unwrap().is_some());
         }
     }
 
     #[test]
-    fn nonsense_is_refused() {
-        for written in ["", "8080", "127.0.0.1", "localhost:99999", "http://127.0.0.1:80"] {
-            assert_eq!(WebConfig::resolve(&options(written, None)).unwrap_err().exit_code(), 2, "{written}");
+    fn invalid_options_are_rejected() {
+        for text in ["", "8080", "127.0.0.1", "localhost:99999", "http://127.0.0.1:80"] {
+            assert_eq!(WebConfig::resolve(&options(text, None)).unwrap_err().exit_code(), 2, "{text}");
         }
         let short = WebConfig::resolve(&options("127.0.0.1:0", Some("geheim"))).unwrap_err().to_string();
         assert!(short.contains("openssl") && !short.contains("geheim"), "{short}");
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_known_by_itself_and_by_its_cookie_only() {
+    fn only_the_token_and_its_cookie_match() {
         let token = Token::new("a-long-secret").unwrap();
         assert!(token.is("a-long-secret") && !token.is("a-long-secreT") && !token.is(""));
         assert!(token.is_cookie(&token.cookie()) && !token.is_cookie("a-long-secret") && !token.is_cookie(""));

@@ -1,17 +1,17 @@
-//! Which label is shown for a frame.
+//! Decides which label is shown for a frame.
 
-/// What a frame's smoothed probabilities amount to.
+/// The label of a frame, its confidence, and whether it is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
-    /// The most probable class, by its place among the labels.
-    pub class: usize,
-    /// Its smoothed probability.
+    /// Index of the label.
+    pub label: usize,
+    /// The label's smoothed probability.
     pub confidence: f64,
-    /// Whether the label is shown; otherwise the picture says "computing...".
+    /// Whether the label is shown; otherwise "computing..." is.
     pub shown: bool,
 }
 
-/// The rule that decides, and the little it remembers.
+/// The decision rule and its state.
 #[derive(Clone, Debug)]
 pub struct Decider {
     action: Option<usize>,
@@ -21,30 +21,30 @@ pub struct Decider {
 }
 
 impl Decider {
-    /// With an `action` only that class is ever shown; without, every class is. A class is shown where it is the most
-    /// probable and its probability is at least `threshold`. A class that is shown gives way only to one that is more
-    /// probable by more than `hysteresis`, and stays down to `threshold − hysteresis`; 0 is the plain rule.
+    /// Creates a decider. The most probable label is shown if its probability is at least `threshold`. With an
+    /// `action`, no other label is shown. With `hysteresis`, a shown label stays until another is more probable by
+    /// more than `hysteresis`, or until its own probability falls below `threshold − hysteresis`.
     pub fn new(action: Option<usize>, threshold: f64, hysteresis: f64) -> Self {
         Self { action, threshold, hysteresis, current: None }
     }
 
-    /// The decision for the next frame. Of equal probabilities the first wins, as with `argmax`.
+    /// Decides for the next frame. Of equal probabilities the first wins, as with `argmax`.
     pub fn decide(&mut self, mean: &[f64]) -> Decision {
-        let mut class = 0;
+        let mut label = 0;
         for (candidate, &probability) in mean.iter().enumerate() {
-            if probability > mean[class] {
-                class = candidate;
+            if probability > mean[label] {
+                label = candidate;
             }
         }
-        let mut bound = self.threshold;
-        if let Some(current) = self.current.filter(|&current| mean[class] - mean[current] <= self.hysteresis) {
-            class = current;
-            bound -= self.hysteresis;
+        let mut threshold = self.threshold;
+        if let Some(current) = self.current.filter(|&current| mean[label] - mean[current] <= self.hysteresis) {
+            label = current;
+            threshold -= self.hysteresis;
         }
-        let confidence = mean[class];
-        let shown = confidence >= bound && self.action.is_none_or(|action| action == class);
-        self.current = (confidence >= bound).then_some(class);
-        Decision { class, confidence, shown }
+        let confidence = mean[label];
+        let shown = confidence >= threshold && self.action.is_none_or(|action| action == label);
+        self.current = (confidence >= threshold).then_some(label);
+        Decision { label, confidence, shown }
     }
 }
 
@@ -52,26 +52,26 @@ impl Decider {
 mod tests {
     use super::*;
 
-    fn decision(class: usize, confidence: f64, shown: bool) -> Decision {
-        Decision { class, confidence, shown }
+    fn decision(label: usize, confidence: f64, shown: bool) -> Decision {
+        Decision { label, confidence, shown }
     }
 
     #[test]
-    fn without_an_action_the_most_probable_is_shown() {
+    fn without_an_action_the_most_probable_label_is_shown() {
         let mut decider = Decider::new(None, 0.0, 0.0);
         assert_eq!(decider.decide(&[0.2, 0.5, 0.3]), decision(1, 0.5, true));
         assert_eq!(decider.decide(&[0.4, 0.2, 0.4]), decision(0, 0.4, true));
     }
 
     #[test]
-    fn with_an_action_only_that_is_shown() {
+    fn with_an_action_no_other_label_is_shown() {
         let mut decider = Decider::new(Some(1), 0.0, 0.0);
         assert_eq!(decider.decide(&[0.2, 0.5, 0.3]), decision(1, 0.5, true));
         assert_eq!(decider.decide(&[0.6, 0.4, 0.0]), decision(0, 0.6, false));
     }
 
     #[test]
-    fn below_the_bound_nothing_is_shown() {
+    fn below_the_threshold_no_label_is_shown() {
         let mut decider = Decider::new(None, 0.6, 0.0);
         assert_eq!(decider.decide(&[0.59, 0.41]), decision(0, 0.59, false));
         assert_eq!(decider.decide(&[0.6, 0.4]), decision(0, 0.6, true));
@@ -88,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn hysteresis_keeps_the_class_of_a_near_tie() {
+    fn hysteresis_keeps_the_label_in_a_near_tie() {
         let mut decider = Decider::new(None, 0.0, 0.1);
-        assert_eq!(decider.decide(&[0.6, 0.4]).class, 0);
-        assert_eq!(decider.decide(&[0.46, 0.54]).class, 0);
-        assert_eq!(decider.decide(&[0.4, 0.6]).class, 1);
+        assert_eq!(decider.decide(&[0.6, 0.4]).label, 0);
+        assert_eq!(decider.decide(&[0.46, 0.54]).label, 0);
+        assert_eq!(decider.decide(&[0.4, 0.6]).label, 1);
     }
 }

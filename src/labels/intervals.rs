@@ -1,23 +1,24 @@
-//! Runs of frames that show the same label, with their edges in time.
+//! Joins consecutive frames with the same label into intervals.
 
 use serde::{Deserialize, Serialize};
 
 use crate::labels::decision::Decision;
 
-/// A stretch in which one label was shown on every frame. Times in nanoseconds of the stream.
+/// A stretch of time in which every frame shows the same label. Times are pts in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    pub class: usize,
-    /// When the first frame appeared.
+    /// Index of the label.
+    pub label: usize,
+    /// Pts of the first frame.
     pub start: u64,
-    /// When the last frame gave way to the next.
+    /// End of the last frame.
     pub end: u64,
-    /// Mean and highest smoothed probability of its frames.
+    /// Mean and maximum confidence of its frames.
     pub mean: f64,
     pub peak: f64,
 }
 
-/// Joins verdicts to intervals as they come; holds only the one that is open.
+/// Joins decisions into intervals; stores only the open one.
 #[derive(Debug, Default)]
 pub struct Intervals {
     open: Option<Open>,
@@ -25,7 +26,7 @@ pub struct Intervals {
 
 #[derive(Debug)]
 struct Open {
-    class: usize,
+    label: usize,
     start: u64,
     /// End of the last frame so far.
     end: u64,
@@ -35,15 +36,15 @@ struct Open {
 }
 
 impl Intervals {
-    /// Takes the decision of the frame shown from `pts` to `end`. Returns the interval that this frame has closed.
+    /// Adds the decision for the frame shown from `pts` to `end`. Returns the interval that this frame closed.
     pub fn push(&mut self, decision: Decision, pts: u64, end: u64) -> Option<Interval> {
-        let continues = self.open.as_ref().is_some_and(|open| decision.shown && open.class == decision.class);
+        let continues = self.open.as_ref().is_some_and(|open| decision.shown && open.label == decision.label);
         let closed = if continues { None } else { self.close(pts) };
         if !decision.shown {
             return closed;
         }
         let open =
-            self.open.get_or_insert(Open { class: decision.class, start: pts, end, sum: 0.0, frames: 0, peak: 0.0 });
+            self.open.get_or_insert(Open { label: decision.label, start: pts, end, sum: 0.0, frames: 0, peak: 0.0 });
         open.sum += decision.confidence;
         open.frames += 1;
         open.peak = open.peak.max(decision.confidence);
@@ -51,7 +52,7 @@ impl Intervals {
         closed
     }
 
-    /// The interval that the last frame belongs to, as far as it goes.
+    /// Returns the interval that the last frame belongs to, up to that frame.
     pub fn open(&self) -> Option<Interval> {
         self.open.as_ref().map(|open| open.interval(u64::MAX))
     }
@@ -61,7 +62,8 @@ impl Intervals {
         self.close(u64::MAX)
     }
 
-    /// Closes the open interval where its last frame ended, or at `next` if the next frame came earlier.
+    /// Closes the open interval at the end of its last frame, or at `next`, the pts of the next frame, if that is
+    /// earlier.
     fn close(&mut self, next: u64) -> Option<Interval> {
         self.open.take().map(|open| open.interval(next))
     }
@@ -70,7 +72,7 @@ impl Intervals {
 impl Open {
     fn interval(&self, next: u64) -> Interval {
         Interval {
-            class: self.class,
+            label: self.label,
             start: self.start,
             end: self.end.min(next).max(self.start),
             mean: self.sum / self.frames as f64,
@@ -83,19 +85,19 @@ impl Open {
 mod tests {
     use super::*;
 
-    fn shown(class: usize, confidence: f64) -> Decision {
-        Decision { class, confidence, shown: true }
+    fn shown(label: usize, confidence: f64) -> Decision {
+        Decision { label, confidence, shown: true }
     }
 
     #[test]
-    fn runs_of_one_label_become_intervals() {
-        let hidden = Decision { class: 0, confidence: 0.9, shown: false };
+    fn consecutive_frames_of_one_label_form_an_interval() {
+        let hidden = Decision { label: 0, confidence: 0.9, shown: false };
         let frames = [hidden, shown(1, 0.5), shown(1, 0.7), shown(2, 0.9), hidden, shown(2, 0.4)];
         let mut intervals = Intervals::default();
         let mut found: Vec<Interval> =
             frames.iter().zip(0..).filter_map(|(&decision, i)| intervals.push(decision, 10 * i, 10 * i + 10)).collect();
         found.extend(intervals.finish());
-        let interval = |class, start, end, mean, peak| Interval { class, start, end, mean, peak };
+        let interval = |label, start, end, mean, peak| Interval { label, start, end, mean, peak };
         assert_eq!(
             found,
             [interval(1, 10, 30, 0.6, 0.7), interval(2, 30, 40, 0.9, 0.9), interval(2, 50, 60, 0.4, 0.4)]
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_never_reaches_into_the_next_frame() {
+    fn an_interval_never_overlaps_the_next_frame() {
         let mut intervals = Intervals::default();
         assert_eq!(intervals.push(shown(0, 1.0), 0, 100), None);
         let closed = intervals.push(shown(1, 1.0), 40, 80).unwrap();

@@ -1,33 +1,33 @@
-//! Predictions to labels: smoothing, decision, intervals, and what is forgotten after a gap. No I/O.
+//! Turns predictions into labels and intervals: smoothing, decision, and the reset after a gap. No I/O.
 
 use crate::labels::decision::{Decider, Decision};
 use crate::labels::intervals::{Interval, Intervals};
 use crate::labels::smoothing::Smoothing;
 
-/// Labels the frames of one stream, in their order.
+/// Labels the frames of one stream, in order.
 pub struct Labeler {
     initial: LabelState,
     state: LabelState,
     intervals: Intervals,
-    /// The last prediction, which frames that are not analysed take over. Empty while there is none.
+    /// The last prediction, used for held frames. Empty until there is one.
     held: Vec<f32>,
 }
 
-/// What a label depends on besides its frame.
+/// The state that a label depends on, besides its frame.
 #[derive(Clone)]
 pub struct LabelState {
     pub smoothing: Smoothing,
     pub decider: Decider,
 }
 
-/// What was made of one frame.
+/// The result for one frame.
 pub struct Label<'a> {
     pub decision: Decision,
-    /// The smoothed probability of every class.
+    /// The smoothed probability of every label.
     pub smoothed: &'a [f64],
     /// The interval that ended with this frame.
     pub closed: Option<Interval>,
-    /// The interval that the frame belongs to, as far as it goes.
+    /// The interval that the frame belongs to, up to this frame.
     pub open: Option<Interval>,
 }
 
@@ -37,8 +37,8 @@ impl Labeler {
         Self { state: initial.clone(), initial, intervals: Intervals::default(), held: Vec::new() }
     }
 
-    /// Labels the frame shown from `pts` to `end`, in nanoseconds. Without a `prediction` it takes over the last one; `None`
-    /// where there is none to take over.
+    /// Labels the frame shown from `pts` to `end`, in nanoseconds. Without a `prediction`, the frame is held and gets
+    /// the last one. Returns `None` if there is none.
     pub fn frame(&mut self, prediction: Option<Vec<f32>>, pts: u64, end: u64) -> Option<Label<'_>> {
         if let Some(prediction) = prediction {
             self.held = prediction;
@@ -52,22 +52,22 @@ impl Labeler {
         Some(Label { decision, smoothed, closed, open: self.intervals.open() })
     }
 
-    /// The prediction of the last frame.
+    /// Returns the prediction of the last frame.
     pub fn prediction(&self) -> &[f32] {
         &self.held
     }
 
-    /// What the next label will depend on.
+    /// Returns the state that the next label depends on.
     pub fn state(&self) -> &LabelState {
         &self.state
     }
 
-    /// Ends the open interval, if there is one.
+    /// Closes the open interval, if any.
     pub fn close(&mut self) -> Option<Interval> {
         self.intervals.finish()
     }
 
-    /// Forgets every prediction: what comes next has nothing to do with what came before. Ends the open interval.
+    /// Restarts smoothing, forgets the last prediction and closes the open interval.
     pub fn reset(&mut self) -> Option<Interval> {
         self.state = self.initial.clone();
         self.held.clear();
@@ -84,21 +84,21 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_not_analysed_takes_over_the_last_prediction() {
+    fn a_held_frame_gets_the_last_prediction() {
         let mut labeler = labeler();
         assert!(labeler.frame(None, 0, 10).is_none());
         labeler.frame(Some(vec![0.9, 0.1]), 10, 20).unwrap();
         let label = labeler.frame(None, 20, 30).unwrap();
-        assert_eq!(label.decision, Decision { class: 0, confidence: f64::from(0.9_f32), shown: true });
+        assert_eq!(label.decision, Decision { label: 0, confidence: f64::from(0.9_f32), shown: true });
         assert_eq!(label.open.map(|interval| (interval.start, interval.end)), Some((10, 30)));
     }
 
     #[test]
-    fn a_reset_forgets_the_window_and_the_prediction() {
+    fn a_reset_clears_the_window_and_the_prediction() {
         let mut labeler = labeler();
         labeler.frame(Some(vec![1.0, 0.0]), 0, 10).unwrap();
         let closed = labeler.reset().unwrap();
-        assert_eq!((closed.class, closed.start, closed.end), (0, 0, 10));
+        assert_eq!((closed.label, closed.start, closed.end), (0, 0, 10));
         assert!(labeler.frame(None, 20, 30).is_none());
         assert_eq!(labeler.frame(Some(vec![0.0, 1.0]), 30, 40).unwrap().smoothed, [0.0, 1.0]);
     }

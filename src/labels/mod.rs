@@ -1,4 +1,4 @@
-//! From probabilities to a label people can trust, and its drawing on the picture.
+//! From predictions to labels: smoothing, decision, intervals and stride; and drawing the label.
 
 pub mod decision;
 pub mod intervals;

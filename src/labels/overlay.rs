@@ -1,7 +1,7 @@
-//! Draws the label on a picture: green `activity: drinking`, or red `computing...`.
+//! Draws the label on a frame: green `activity: drinking`, or red `computing...`.
 //!
-//! The text is rendered once, as a mask of coverages, and kept until another text or picture size comes. Drawing a
-//! frame then means blending one colour into the few rows of the three planes that the mask covers.
+//! The text is rendered once as a coverage mask, and cached until the text or the frame size changes. Drawing then
+//! blends one colour into the few rows of the three planes that the mask covers.
 
 use opencv::core::{Mat, MatTraitConstManual, Point, Scalar, Size};
 use opencv::imgproc;
@@ -9,33 +9,33 @@ use opencv::imgproc;
 use crate::error::{Error, Result};
 use crate::picture::{PictureMut, PlaneMut, chroma};
 
-/// What the picture says while no label is shown.
+/// The text drawn while no label is shown.
 pub const COMPUTING: &str = "computing...";
 
-/// The original's look on a picture 480 lines high: Hershey Simplex 0.6, 2 thick, baseline at (10, 25).
+/// The original's style on a frame 480 pixels high: Hershey Simplex 0.6, 2 thick, baseline at (10, 25).
 const REFERENCE_HEIGHT: f64 = 480.0;
 const FONT: i32 = imgproc::FONT_HERSHEY_SIMPLEX;
 const FONT_SCALE: f64 = 0.6;
 const THICKNESS: f64 = 2.0;
 const ORIGIN: (f64, f64) = (10.0, 25.0);
-/// The text is drawn this much larger and averaged down, which gives strokes of the exact width with smooth edges.
+/// The text is drawn this much larger and scaled down, which gives exact stroke widths and smooth edges.
 const OVERSAMPLING: f64 = 4.0;
 
-/// Full-range BT.601 numbers of pure green and pure red.
+/// Pure green and pure red in full-range BT.601.
 const GREEN: [u8; 3] = [150, 44, 21];
 const RED: [u8; 3] = [76, 85, 255];
 
-/// Draws labels on pictures in JPEG's colorimetry.
+/// Draws labels on frames in JPEG's colorimetry.
 #[derive(Default)]
 pub struct Overlay {
     mask: Option<Mask>,
 }
 
 impl Overlay {
-    /// Draws the label, or "computing..." for none.
+    /// Draws the label, or "computing..." for `None`.
     ///
     /// # Errors
-    /// Internal, where OpenCV cannot render the text.
+    /// Returns an internal error if OpenCV cannot render the text.
     pub fn draw(&mut self, picture: &mut PictureMut, label: Option<&str>) -> Result<()> {
         let size = (picture.planes[0].width, picture.planes[0].height);
         let (text, colour) = match label {
@@ -57,7 +57,7 @@ impl Overlay {
     }
 }
 
-/// How much of each pixel a text covers.
+/// The coverage of each pixel by a text.
 struct Mask {
     text: String,
     size: (usize, usize),
@@ -67,11 +67,11 @@ struct Mask {
 
 impl Mask {
     fn render(text: String, (width, height): (usize, usize)) -> opencv::Result<Self> {
-        // OpenCV's fonts hold ASCII; other characters would each become several question marks.
+        // OpenCV's fonts have ASCII only, and would draw several question marks for each other character.
         let ascii: String = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
         let mut descent = 0;
         let natural = imgproc::get_text_size(&ascii, FONT, FONT_SCALE, THICKNESS as i32, &mut descent)?;
-        // Larger pictures get larger text; smaller ones the original's, unless it would not fit.
+        // Larger frames get larger text. Smaller ones get the original's size, or less if it does not fit.
         let fitting = width as f64 / (f64::from(natural.width) + 2.0 * ORIGIN.0);
         let scale = (height as f64 / REFERENCE_HEIGHT).max(1.0).min(fitting);
         let rows = ((ORIGIN.1 + f64::from(descent) + THICKNESS) * scale).ceil() as usize;
@@ -103,14 +103,14 @@ impl Mask {
     }
 }
 
-/// Coverages from 0 to 255, row by row from the top left corner of a plane.
+/// Coverage from 0 to 255, row by row from the top left corner of a plane.
 struct Coverage {
     width: usize,
     values: Vec<u8>,
 }
 
 impl Coverage {
-    /// The mean of each square of four, for planes of half the size.
+    /// Averages squares of four pixels, for planes of half the size.
     fn halved(&self, rows: usize) -> Self {
         let (width, height) = (chroma(self.width), chroma(rows));
         let at = |x: usize, y: usize| u32::from(self.values[y.min(rows - 1) * self.width + x.min(self.width - 1)]);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_in_the_colour_of_the_verdict_and_nowhere_else() {
+    fn draws_in_the_right_colour_within_the_text_rows_only() {
         for (label, colour) in [(Some("drinking"), GREEN), (None, RED)] {
             let mut picture = grey(640, 480);
             Overlay::default().draw(&mut picture.view_mut(), label).unwrap();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn fits_pictures_of_any_size() {
+    fn draws_on_frames_of_any_size() {
         for (width, height) in [(1, 1), (2, 2), (16, 16), (641, 359), (1080, 1920)] {
             let mut picture = grey(width, height);
             let mut overlay = Overlay::default();
@@ -171,7 +171,9 @@ mod tests {
     #[test]
     fn text_stays_left_of_the_right_edge() {
         let mut picture = grey(320, 240);
-        Overlay::default().draw(&mut picture.view_mut(), Some("preparing vegetables on a wooden telemetry")).unwrap();
+        Overlay::default()
+            .draw(&mut picture.view_mut(), Some("preparing vegetables on a wooden cutting board"))
+            .unwrap();
         let view = picture.view();
         let last_drawn = (0..320).filter(|&x| (0..240).any(|y| view.planes[0].row(y)[x] != 128)).max().unwrap();
         assert!((250..319).contains(&last_drawn), "{last_drawn}");

@@ -1,15 +1,15 @@
-//! The mean of the last n predictions, which keeps the label from flickering.
+//! Smoothing: the mean of the last n predictions, so that the label does not flicker.
 
 use std::collections::VecDeque;
 
-/// Bits behind the binary point of the running sums. A probability of at least 2⁻⁷⁶ is held without rounding
-/// (float32 has 24 bits), and 2²⁶ of them can be added up.
+/// Fractional bits of the running sums. A probability of at least 2⁻⁷⁶ is represented exactly (float32 has 24 bits of
+/// precision), and 2²⁶ of them can be summed.
 const FRACTION: i32 = 100;
 
-/// A mean over a sliding window, at a cost that does not depend on the window's length.
+/// A mean over a sliding window. Its cost does not depend on the window's length.
 ///
-/// Sums are kept in fixed point, so that taking the oldest prediction out undoes its addition exactly: however long
-/// a stream runs, the mean is that of the window and nothing else.
+/// Sums are in fixed point, so that subtracting the oldest prediction undoes its addition exactly. The mean therefore
+/// does not drift, however long a stream runs.
 #[derive(Clone, Debug)]
 pub struct Smoothing {
     window: usize,
@@ -19,16 +19,16 @@ pub struct Smoothing {
 }
 
 impl Smoothing {
-    /// A mean of at most `window` predictions of `classes` numbers each.
+    /// Creates a mean over at most `window` predictions of `labels` probabilities each.
     ///
     /// # Panics
-    /// Where `window` is 0.
-    pub fn new(window: usize, classes: usize) -> Self {
+    /// Panics if `window` is 0.
+    pub fn new(window: usize, labels: usize) -> Self {
         assert!(window > 0, "a window holds at least one prediction");
-        Self { window, recent: VecDeque::new(), sums: vec![0; classes], mean: vec![0.0; classes] }
+        Self { window, recent: VecDeque::new(), sums: vec![0; labels], mean: vec![0.0; labels] }
     }
 
-    /// Adds one prediction and returns the mean of the last `window` ones, or of all where there are fewer.
+    /// Adds a prediction and returns the mean of the last `window` ones, or of all if there are fewer.
     pub fn push(&mut self, probabilities: &[f32]) -> &[f64] {
         let mut entry = Vec::new();
         if self.recent.len() == self.window
@@ -50,7 +50,8 @@ impl Smoothing {
     }
 }
 
-/// A network's broken output (not a number, infinite) saturates or counts as zero instead of spoiling the sums.
+/// Converts to fixed point. Infinities saturate and NaN counts as zero, so a broken prediction does not corrupt the
+/// sums.
 fn fixed(value: f32) -> i128 {
     (f64::from(value).clamp(-1e6, 1e6) * f64::from(FRACTION).exp2()) as i128
 }
@@ -59,8 +60,8 @@ fn fixed(value: f32) -> i128 {
 mod tests {
     use super::*;
 
-    /// Numbers that look like a network's output, the same in every run.
-    fn predictions(count: usize, classes: usize) -> Vec<Vec<f32>> {
+    /// Deterministic numbers that resemble a model's output.
+    fn predictions(count: usize, labels: usize) -> Vec<Vec<f32>> {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = || {
             state ^= state << 13;
@@ -68,7 +69,7 @@ mod tests {
             state ^= state << 17;
             (state >> 40) as f32 / (1 << 24) as f32
         };
-        (0..count).map(|_| (0..classes).map(|_| next().powi(8)).collect()).collect()
+        (0..count).map(|_| (0..labels).map(|_| next().powi(8)).collect()).collect()
     }
 
     #[test]
@@ -79,9 +80,9 @@ mod tests {
             for (i, prediction) in all.iter().enumerate() {
                 let mean = smoothing.push(prediction);
                 let recent = &all[(i + 1).saturating_sub(window)..=i];
-                for class in 0..3 {
-                    let plain = recent.iter().map(|p| f64::from(p[class])).sum::<f64>() / recent.len() as f64;
-                    assert!((mean[class] - plain).abs() <= 1e-15, "frame {i}, window {window}");
+                for label in 0..3 {
+                    let plain = recent.iter().map(|p| f64::from(p[label])).sum::<f64>() / recent.len() as f64;
+                    assert!((mean[label] - plain).abs() <= 1e-15, "frame {i}, window {window}");
                 }
             }
         }
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_prediction_leaves_with_the_window() {
+    fn a_broken_prediction_has_no_effect_after_it_leaves_the_window() {
         let mut smoothing = Smoothing::new(2, 1);
         smoothing.push(&[f32::INFINITY]);
         smoothing.push(&[f32::NAN]);

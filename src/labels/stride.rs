@@ -1,22 +1,23 @@
-//! Which frames are analysed: every n-th, with n fixed or found by measuring.
+//! The stride: every n-th frame is analysed, with n fixed or measured.
 //!
-//! A frame that is not analysed takes over the last prediction, which also enters the smoothing window in its place,
-//! so that the window covers the same time whatever the stride.
+//! A held frame gets the last prediction, which also enters the smoothing window in its place. So the window covers the
+//! same time with any stride.
 
 use crate::labels::decision::Decision;
 use crate::labels::labeler::LabelState;
 
-/// The strides that `auto` chooses from.
+/// Strides that `auto` can choose, besides 1.
 pub const CANDIDATES: [u64; 4] = [2, 4, 8, 15];
-/// Share of frames that must show the same label as with every frame analysed.
+/// Share of frames whose label must be the same as with every frame analysed.
 pub const AGREEMENT: f64 = 0.995;
 
-/// How the stride is found.
+/// The option `--stride`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stride {
     /// Every n-th frame.
     Every(u64),
-    /// The largest candidate that agrees, measured on the first minute and again on a stretch now and then.
+    /// On a clip the largest candidate that agrees, measured on the first minute and periodically afterwards; on a
+    /// camera adapted to the load.
     Auto,
 }
 
@@ -34,13 +35,13 @@ impl std::str::FromStr for Stride {
     }
 }
 
-/// Compares candidates with the full analysis while every frame is analysed.
+/// Compares the candidates with a stride of 1 while every frame is analysed.
 pub struct Trial {
     shadows: Vec<Shadow>,
     frames: u64,
 }
 
-/// What would have been shown with one stride.
+/// Simulates one stride.
 struct Shadow {
     stride: u64,
     state: LabelState,
@@ -49,13 +50,13 @@ struct Shadow {
 }
 
 impl Trial {
-    /// `before` is what the first frame's label depends on.
-    pub fn new(before: &LabelState) -> Self {
-        let shadow = |stride| Shadow { stride, state: before.clone(), held: Vec::new(), agreed: 0 };
+    /// `state` is the labeler's state before the first frame.
+    pub fn new(state: &LabelState) -> Self {
+        let shadow = |stride| Shadow { stride, state: state.clone(), held: Vec::new(), agreed: 0 };
         Self { shadows: CANDIDATES.map(shadow).into(), frames: 0 }
     }
 
-    /// Takes a frame's prediction and what the full analysis made of it.
+    /// Adds a frame's prediction, and the decision with a stride of 1.
     pub fn push(&mut self, probabilities: &[f32], full: Decision) {
         for shadow in &mut self.shadows {
             if self.frames.is_multiple_of(shadow.stride) {
@@ -63,13 +64,13 @@ impl Trial {
                 shadow.held.extend_from_slice(probabilities);
             }
             let decision = shadow.state.decider.decide(shadow.state.smoothing.push(&shadow.held));
-            let same = decision.shown == full.shown && (!full.shown || decision.class == full.class);
+            let same = decision.shown == full.shown && (!full.shown || decision.label == full.label);
             shadow.agreed += u64::from(same);
         }
         self.frames += 1;
     }
 
-    /// The largest stride that has agreed often enough, with its share; 1 where none has.
+    /// Returns the largest stride that agreed often enough and its share of equal labels; 1 if none did.
     pub fn outcome(&self) -> (u64, f64) {
         let share = |shadow: &Shadow| shadow.agreed as f64 / self.frames.max(1) as f64;
         self.shadows
@@ -98,17 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn a_still_scene_takes_the_largest_stride() {
+    fn a_still_scene_gets_the_largest_stride() {
         assert_eq!(outcome((0..1000).map(|_| [0.9, 0.1])), (15, 1.0));
     }
 
     #[test]
-    fn a_restless_scene_takes_every_frame() {
+    fn a_restless_scene_gets_a_stride_of_1() {
         assert_eq!(outcome((0..1000).map(|i| if i % 7 < 4 { [0.9, 0.1] } else { [0.1, 0.9] })), (1, 1.0));
     }
 
     #[test]
-    fn a_slow_scene_takes_a_stride_between() {
+    fn a_slow_scene_gets_a_stride_between() {
         let (stride, share) = outcome((0..2000).map(|i| if i / 400 % 2 == 0 { [0.9, 0.1] } else { [0.2, 0.8] }));
         assert!(stride > 1 && share >= AGREEMENT, "{stride} {share}");
     }

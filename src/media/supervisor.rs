@@ -238,14 +238,14 @@ impl Supervisor {
     }
 
     fn wait(&mut self, reason: Reason) -> Duration {
-        if reason.is_settled() { self.backoff.longest_wait() } else { self.backoff.wait() }
+        if reason.is_settled() { self.backoff.max_wait() } else { self.backoff.wait() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backoff::LONGEST_WAIT;
+    use crate::backoff::MAX_WAIT;
 
     const MS: Duration = Duration::from_millis(1);
     const S: Duration = Duration::from_secs(1);
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn what_will_not_change_soon_is_tried_at_the_longest_interval() {
         for reason in [Reason::Unauthorised, Reason::NotFound, Reason::FramesTooLarge, Reason::ForeignPlaylist] {
-            assert!(waits(reason, 4).iter().all(|&wait| wait >= 22 * S && wait <= LONGEST_WAIT + 10 * MS));
+            assert!(waits(reason, 4).iter().all(|&wait| wait >= 22 * S && wait <= MAX_WAIT + 10 * MS));
         }
     }
 

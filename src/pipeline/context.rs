@@ -1,4 +1,4 @@
-//! What a stream is given.
+//! The context of a stream: its job, and what it shares with other streams.
 
 use std::sync::Arc;
 
@@ -14,21 +14,21 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::StreamState;
 use crate::utc;
 
-/// What a stream needs from outside.
+/// Everything that a stream gets from its caller.
 pub struct StreamContext<'a> {
     pub job: &'a Job,
     pub model: &'a Model,
     pub engine: &'a Engine,
     pub state: &'a Arc<StreamState>,
     pub shutdown: &'a Shutdown,
-    /// Where events go, if anywhere.
+    /// The event bus, if there are event receivers.
     pub event_bus: Option<&'a EventBus>,
     pub observer: &'a dyn Observer,
-    /// Whether the pictures are shown in a window.
+    /// Whether to open a window.
     pub display: bool,
 }
 
-/// How the run is set up, as its files tell it.
+/// Returns the header of the stream's journal.
 pub(super) fn header(context: &StreamContext) -> Header {
     let StreamContext { job, model, engine, .. } = context;
     let label_config = &job.label_config;

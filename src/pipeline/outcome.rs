@@ -1,4 +1,4 @@
-//! How a stream ended.
+//! The outcome of a stream.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,37 +27,37 @@ impl EngineInfo {
     }
 }
 
-/// How a stream ended, with what it found. The files are closed either way.
+/// The outcome of a stream: counts, results and the first error. The files are finalised in any case.
 pub struct Outcome {
     pub engine: EngineInfo,
     pub began: Instant,
     pub frames: FrameCounts,
-    /// From the start to the closed video.
+    /// Time from the start to the finalised video.
     pub wall: Duration,
     /// End of the last labelled frame, in nanoseconds.
     pub position: u64,
-    /// Whether the input was analysed to its end. A camera has none, and is complete when the user stops it.
+    /// Whether the input was analysed to its end. A camera is complete when the user stops it.
     pub complete: bool,
-    /// Set where the user stopped the run before a clip's end.
+    /// Whether the user stopped the run before a clip's end.
     pub interrupted: bool,
-    /// The first thing that went wrong on the way; what came before it is in the files.
+    /// The first error while running. The files hold everything before it.
     pub error: Option<Error>,
     pub intervals: u64,
     pub gaps: Gaps,
-    /// Gaps that are too long to be filled in an AVI.
+    /// Gaps that are too long to fill in an AVI.
     pub long_gaps: u64,
-    /// What `--stride auto` chose last on a clip, with the agreement it measured.
+    /// The last choice of `--stride auto` on a clip, and the measured agreement.
     pub stride: Option<(u64, f64)>,
     pub latency: Latency,
     pub reconnects: u64,
     pub stalls: u64,
-    /// GStreamer's decoder of a clip.
+    /// The GStreamer decoder of a clip.
     pub decoder: Option<String>,
-    /// What was done to a clip's video to keep an AVI's rate.
+    /// Frames repeated or skipped to keep an AVI's constant rate.
     pub recorded: Recorded,
     /// The files of a clip.
     pub files: Vec<PathBuf>,
-    /// A camera's videos, those that failed, and pictures that were left out.
+    /// A camera's videos, failed videos, and frames that were skipped.
     pub videos: u64,
     pub video_failures: u64,
     pub pictures_skipped: u64,
@@ -90,12 +90,12 @@ impl Outcome {
         }
     }
 
-    /// Frames labelled in a second of real time.
+    /// Returns labelled frames per second of real time.
     pub fn frames_per_second(&self) -> f64 {
         (self.frames.analysed + self.frames.held) as f64 / self.wall.as_secs_f64().max(1e-9)
     }
 
-    /// The last record of a journal.
+    /// Returns the last record of a journal.
     pub(super) fn record(&self, auto_stride: Option<AutoStride>) -> Record {
         Record::End {
             frames: self.frames.clone(),

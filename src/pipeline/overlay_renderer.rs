@@ -1,4 +1,4 @@
-//! The labelled picture: the decoder's is copied once, to JPEG's colours, and drawn on there.
+//! Makes the labelled frame: copies the decoder's frame once, converted to JPEG's colours, and draws the label on it.
 
 use std::time::Duration;
 
@@ -8,38 +8,38 @@ use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
 use crate::media::video_format::Layout;
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 
-/// Pictures in memory: one being drawn, one being encoded, two between; and as many for a window.
-const PICTURES: usize = 4;
-const PICTURES_IN_WINDOW: usize = 4;
+/// Buffers of the pool: one for drawing, one for encoding, two between; and as many again for a window.
+const BUFFERS: usize = 4;
+const WINDOW_BUFFERS: usize = 4;
 
-/// Draws labels on copies of one stream's frames, in memory that is used again.
+/// Draws labels on copies of one stream's frames, in a pool of reused buffers.
 pub struct OverlayRenderer {
     pool: FramePool,
     overlay: Overlay,
     layout: Layout,
-    /// For frames of another size than the first, which a file cannot take.
+    /// Buffer for frames whose size differs from the first one's, which a file cannot hold.
     scaled: Option<OwnedPicture>,
 }
 
 impl OverlayRenderer {
     pub fn new(layout: Layout, in_window: bool) -> Self {
-        let pictures = PICTURES + if in_window { PICTURES_IN_WINDOW } else { 0 };
-        Self { pool: FramePool::new(layout, pictures), overlay: Overlay::default(), layout, scaled: None }
+        let buffers = BUFFERS + if in_window { WINDOW_BUFFERS } else { 0 };
+        Self { pool: FramePool::new(layout, buffers), overlay: Overlay::default(), layout, scaled: None }
     }
 
     pub fn pool(&self) -> &FramePool {
         &self.pool
     }
 
-    /// Memory for a picture, or `None` where all is with somebody slow.
+    /// Returns a free buffer, or `None` if all are in use.
     pub fn canvas(&self) -> Option<PooledFrame> {
         self.pool.canvas(Duration::ZERO)
     }
 
-    /// The frame with its label, or "computing..." for none, on a canvas from the pool.
+    /// Draws the frame and its label, or "computing..." for `None`, on a buffer from the pool.
     ///
     /// # Errors
-    /// Internal, where OpenCV cannot resize or draw.
+    /// Returns an internal error if OpenCV cannot resize or draw.
     pub fn render(&mut self, mut canvas: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<RenderedFrame> {
         let mut target = canvas.picture_mut();
         let picture = frame.picture();
@@ -50,7 +50,7 @@ impl OverlayRenderer {
             let scaled = self.scaled.get_or_insert_with(|| OwnedPicture::new(width, height, Colorimetry::JPEG));
             scaled.colorimetry = picture.colorimetry;
             scale(&picture, &mut scaled.view_mut())
-                .map_err(|cause| Error::internal("a picture cannot be resized").because(cause))?;
+                .map_err(|cause| Error::internal("a frame cannot be resized").because(cause))?;
             convert(&scaled.view(), &mut target);
         }
         self.overlay.draw(&mut target, label)?;

@@ -1,4 +1,4 @@
-//! What a run must not write to: a file that it reads, a link, or what is no file; and not twice to one.
+//! Rejects outputs that would overwrite a file the run reads or another output, and outputs that are not regular files.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,13 +10,13 @@ use crate::config::events::Lines;
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 
-/// What tells a file from all others, whatever it is called: its device and its number there.
+/// Identifies a file independently of its path: device and inode.
 type Identity = (u64, u64);
 
-/// Refuses outputs of `config` that would destroy or change something that the run reads, with or without `--force`.
+/// Rejects outputs of `config` that would overwrite a file that the run reads, even with `--force`.
 ///
 /// # Errors
-/// Usage, naming the output.
+/// Returns a usage error that names the output.
 pub fn check(config: &Config, model: &Path) -> Result<()> {
     let mut known: HashMap<Identity, String> = HashMap::new();
     let inputs = config.jobs.iter().filter(|job| job.live.is_none()).map(|job| (job.input.as_path(), "the input"));
@@ -28,21 +28,21 @@ pub fn check(config: &Config, model: &Path) -> Result<()> {
     }
     for path in config.jobs.iter().flat_map(written) {
         check_regular(&path)?;
-        check_other(&path, &mut known)?;
+        check_distinct(&path, &mut known)?;
     }
     match &config.events.lines {
-        // A pipe may be meant; what is read is not.
-        Some(Lines::File(path)) => check_other(path, &mut known),
+        // A pipe is allowed; a file that the run reads is not.
+        Some(Lines::File(path)) => check_distinct(path, &mut known),
         _ => Ok(()),
     }
 }
 
-/// Files that a job writes, those that are there only while it runs among them.
+/// Returns the files that a job writes, including those that exist only during the run.
 fn written(job: &Job) -> Vec<PathBuf> {
-    let recorded = job.live.as_ref().and_then(|live| live.record.file.clone());
+    let recorded = job.live.as_ref().and_then(|live| live.recording.file.clone());
     let outputs = &job.outputs;
     let own = outputs.files().map(Path::to_path_buf);
-    // A camera has no outputs of that kind, and so no journal of that name.
+    // A camera names its journals by time.
     let journal = job.live.is_none().then(|| outputs.journal.clone());
     own.chain(journal).chain(recorded).collect()
 }
@@ -53,22 +53,22 @@ fn identity(metadata: &fs::Metadata) -> Identity {
 
 fn check_regular(path: &Path) -> Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
-    // A folder is told when it is opened, like all that cannot be written.
+    // A folder is reported when it is opened, like any path that cannot be written.
     let kind = metadata.file_type();
     let what = if kind.is_symlink() {
-        "a link; what it points to would be written over"
+        "a link, and its target would be overwritten"
     } else if kind.is_fifo() {
-        "a pipe, and results are files"
+        "a pipe, not a file"
     } else if !kind.is_file() && !kind.is_dir() {
-        "no file that can be written over"
+        "not a regular file"
     } else {
         return Ok(());
     };
     Err(Error::usage(format!("{}: is {what}", path.display())).remedy("name a new file"))
 }
 
-/// Refuses a file that is known under whatever name; else it is known from then on.
-fn check_other(path: &Path, known: &mut HashMap<Identity, String>) -> Result<()> {
+/// Rejects a file that is known already, under any name; otherwise adds it to `known`.
+fn check_distinct(path: &Path, known: &mut HashMap<Identity, String>) -> Result<()> {
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
     if let Some(other) = known.insert(identity(&metadata), format!("another output, {}", path.display())) {
         return Err(
@@ -78,14 +78,14 @@ fn check_other(path: &Path, known: &mut HashMap<Identity, String>) -> Result<()>
     Ok(())
 }
 
-/// Refuses to write over what is there, unless the user says so.
+/// Rejects outputs that exist. Not called with `--force`.
 pub fn check_absent(job: &Job) -> Result<()> {
-    let recorded = job.live.as_ref().and_then(|live| live.record.file.as_deref());
+    let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
     let own = job.outputs.files().chain([job.outputs.journal.as_path()]);
     for path in own.chain(recorded) {
         if path.exists() {
             return Err(Error::usage(format!("{}: exists already", path.display()))
-                .remedy("write over it with --force, or elsewhere with --output-dir"));
+                .remedy("overwrite it with --force, or write elsewhere with --output-dir"));
         }
     }
     Ok(())

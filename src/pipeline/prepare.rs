@@ -1,4 +1,4 @@
-//! The first of a stream's two threads: takes frames, makes tensors, asks the engine.
+//! The first of a stream's two threads: takes frames from the source and submits tensors to the engine.
 
 use std::time::{Duration, Instant};
 
@@ -14,35 +14,35 @@ use crate::pipeline::stride::policy::{Load, StridePolicy};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Progress;
 
-/// How often a wait for a frame looks whether to stop.
+/// Interval at which a wait for a frame polls the shutdown flag.
 const POLL: Duration = Duration::from_millis(50);
 
-/// What goes to the second thread.
+/// A message to the second thread.
 pub enum Message {
     Frame {
         frame: Box<Frame>,
-        /// The answer to come; `None` where the last prediction is held.
+        /// The pending prediction; `None` for a held frame.
         reply: Option<Reply>,
     },
     Lost(Reason),
 }
 
-/// Why no more frames come.
+/// Why the thread ended.
 pub enum End {
     /// The clip was read to its end.
     Complete,
-    /// The user wants to stop, or the second thread did.
+    /// The user or the second thread stopped.
     Stopped,
     Failed(Error),
 }
 
-/// What the thread works with.
+/// The state of the thread.
 pub struct Preparer<'a> {
     pub source: Box<dyn FrameSource>,
     pub client: Client,
     pub preprocessor: Preprocessor,
     pub stride: &'a dyn StridePolicy,
-    /// Whether frames of a camera or held ones come between, so that a batch may never fill.
+    /// Whether frames arrive so sparsely that a batch may never fill.
     pub sparse: bool,
     pub began: Instant,
     pub progress: &'a Progress,
@@ -50,7 +50,7 @@ pub struct Preparer<'a> {
 }
 
 impl Preparer<'_> {
-    /// Sends frames in order until the source ends, the user stops, or nobody receives any more.
+    /// Sends frames in order until the source ends, the user stops, or the receiver is dropped.
     pub fn run(mut self, messages: Sender<Message>) -> End {
         match self.forward(&messages) {
             Ok(end) => end,
@@ -61,7 +61,7 @@ impl Preparer<'_> {
     fn forward(&mut self, messages: &Sender<Message>) -> Result<End> {
         self.source.start()?;
         self.progress.status_mut().stride = self.stride.stride(&|| self.load());
-        // Frames since the last one that was analysed: there is nothing to hold at first.
+        // Frames since the last analysed one. The first frame must be analysed.
         let mut held = u64::MAX;
         while !self.shutdown.requested() {
             let event = self.source.next(POLL)?;
@@ -79,7 +79,7 @@ impl Preparer<'_> {
                     self.progress.status_mut().stride = stride;
                     let analysed = held.saturating_add(1) >= stride;
                     held = if analysed { 0 } else { held + 1 };
-                    let reply = if analysed { Some(self.ask(&frame, stride)?) } else { None };
+                    let reply = if analysed { Some(self.submit(&frame, stride)?) } else { None };
                     Message::Frame { frame, reply }
                 }
             };
@@ -92,14 +92,14 @@ impl Preparer<'_> {
 
     fn load(&self) -> Load {
         let (waiting, capacity) = self.source.backlog().unwrap_or((0, usize::MAX));
-        let dropped = self.progress.counters.counts().lost();
+        let dropped = self.progress.counters.counts().dropped_total();
         Load { at: self.began.elapsed(), waiting, capacity, dropped }
     }
 
-    fn ask(&mut self, frame: &Frame, stride: u64) -> Result<Reply> {
+    fn submit(&mut self, frame: &Frame, stride: u64) -> Result<Reply> {
         let mut tensor = self.client.tensor();
         self.preprocessor.prepare(&frame.picture(), &mut tensor)?;
-        // Frames that are held fill the channel to the second thread too, so too few are asked for to fill a batch.
+        // Held frames also fill the channel to the second thread, so too few frames are submitted to fill a batch.
         self.client.submit(tensor, self.sparse || stride > 1)
     }
 }

@@ -1,4 +1,4 @@
-//! The second of a stream's two threads: waits for the answers in order, labels, and hands the frames to the sinks.
+//! The second of a stream's two threads: waits for predictions in order, labels frames and passes them to the sinks.
 
 use std::time::{Duration, Instant};
 
@@ -19,41 +19,41 @@ use crate::report::milliseconds;
 use crate::report::summary::Gaps;
 use crate::telemetry::Progress;
 
-/// How often the sinks are called while no frame comes.
+/// Interval at which the sinks are called while no frames arrive.
 const POLL: Duration = Duration::from_millis(50);
-/// Why frames are missing where the camera was not lost.
+/// Reason of a gap if the camera was not lost.
 const CLOCK_JUMP: &str = "clock_jump";
 
-/// Turns answers into labels.
+/// Turns predictions into labels.
 pub struct Presenter<'a> {
     pub sinks: Sinks<'a>,
     pub labeler: Labeler,
     pub labels: &'a [String],
     pub stride: &'a dyn StridePolicy,
-    /// Of a camera, whose smoothing starts anew after a gap. A clip is one scene.
+    /// Whether the stream is a camera, whose smoothing restarts after a gap. A clip is one scene.
     pub live: bool,
     pub began: Instant,
     pub progress: &'a Progress,
-    /// Number of discontinuities by the last frame, and its end.
+    /// Discontinuities up to the last frame, and its end.
     pub position: Option<(u64, u64)>,
-    /// Why there is no camera, while there is none.
+    /// Why the camera is lost; `None` while it is not.
     pub lost: Option<Reason>,
     pub intervals: u64,
     pub gaps: Gaps,
-    /// Gaps that are too long to be filled in an AVI.
+    /// Gaps that are too long to fill in an AVI.
     pub long_gaps: u64,
 }
 
 impl Presenter<'_> {
-    /// Labels every frame that comes, until none comes any more.
+    /// Labels every frame until the first thread ends.
     ///
     /// # Errors
-    /// The first failure of the engine, or of a sink of a clip. Frames on their way then are counted and given up.
+    /// Returns the first failure of the engine, or of a sink of a clip. Frames in flight are then dropped and counted.
     pub fn run(&mut self, messages: Receiver<Message>) -> Result<()> {
         loop {
             match messages.recv_timeout(POLL) {
                 Ok(Message::Frame { frame, reply }) => self.present(frame, reply)?,
-                Ok(Message::Lost(reason)) => self.lose(reason)?,
+                Ok(Message::Lost(reason)) => self.camera_lost(reason)?,
                 Err(RecvTimeoutError::Timeout) => self.sinks.idle()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -62,20 +62,20 @@ impl Presenter<'_> {
 
     fn present(&mut self, frame: Box<Frame>, reply: Option<Reply>) -> Result<()> {
         let analysed = reply.is_some();
-        self.bridge(&frame)?;
+        self.handle_gap(&frame)?;
         let prediction = reply.map(Reply::wait).transpose()?;
         let before = self.stride.needs_state().then(|| self.labeler.state().clone());
         let (pts, end, arrival) = (frame.pts, frame.end(), frame.arrival);
         self.position = Some((frame.discontinuity, end));
         let Some(label) = self.labeler.frame(prediction, pts, end) else {
-            // A frame of a new connection that was overtaken by the loss of the one before it.
+            // A held frame of a new connection that overtook the loss of the old one: the reset left no prediction.
             self.progress.counters.labelled(analysed);
             return Ok(());
         };
         let decision = label.decision;
         self.intervals += u64::from(label.closed.is_some());
         self.sinks.interval(label.closed.as_ref())?;
-        let shown = decision.shown.then(|| self.labels[decision.class].as_str());
+        let shown = decision.shown.then(|| self.labels[decision.label].as_str());
         self.sinks.frame(frame, decision, shown, label.smoothed, label.open)?;
         self.progress.counters.labelled(analysed);
         let prediction = analysed.then(|| self.labeler.prediction());
@@ -83,8 +83,8 @@ impl Presenter<'_> {
         Ok(())
     }
 
-    /// Where frames are missing before this one, nothing was seen, so nothing is claimed.
-    fn bridge(&mut self, frame: &Frame) -> Result<()> {
+    /// Records a gap if frames are missing before this one. No interval spans a gap.
+    fn handle_gap(&mut self, frame: &Frame) -> Result<()> {
         let start = match (self.position, self.lost) {
             (Some((discontinuity, end)), lost) if lost.is_some() || discontinuity != frame.discontinuity => end,
             (None, Some(_)) => 0,
@@ -94,7 +94,7 @@ impl Presenter<'_> {
             }
         };
         if self.lost.is_none() {
-            self.interrupt()?;
+            self.close_interval()?;
         }
         let reason = self.live.then(|| self.lost.map_or(CLOCK_JUMP, Reason::name));
         self.lost = None;
@@ -103,25 +103,25 @@ impl Presenter<'_> {
         self.sinks.gap(&Gap { start, end: frame.pts, reason })
     }
 
-    /// The camera is gone. Reported once, however often a reconnect fails.
-    fn lose(&mut self, reason: Reason) -> Result<()> {
+    /// Notifies the sinks of the loss of the camera: once, however many reconnects fail.
+    fn camera_lost(&mut self, reason: Reason) -> Result<()> {
         if self.lost.replace(reason).is_some() {
             return Ok(());
         }
-        self.interrupt()?;
+        self.close_interval()?;
         let since = self.position.map_or(0, |(_, end)| end);
         let at = self.began.elapsed().as_nanos() as u64;
         self.sinks.lost(&Loss { since, at, reason: reason.name() })
     }
 
-    /// Ends the open interval; of a camera, forgets what was seen.
-    fn interrupt(&mut self) -> Result<()> {
+    /// Closes the open interval. For a camera, also restarts smoothing.
+    fn close_interval(&mut self) -> Result<()> {
         let closed = if self.live { self.labeler.reset() } else { self.labeler.close() };
         self.intervals += u64::from(closed.is_some());
         self.sinks.interval(closed.as_ref())
     }
 
-    /// Ends the open interval and closes every sink. The outcome takes the first failure.
+    /// Closes the open interval and finishes every sink. The outcome holds the first failure.
     pub fn finish(mut self, outcome: &mut Outcome) {
         let closed = self.labeler.close();
         self.intervals += u64::from(closed.is_some());

@@ -1,4 +1,4 @@
-//! When one file ends and the next begins, and what they are called: by the UTC time at which they begin.
+//! When a file ends and the next one begins, and their names: the UTC time at which they begin.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::utc;
 
-/// Cuts time at multiples of a length, so that segments of ten minutes begin at ten past, twenty past, and so on.
+/// Splits time at multiples of a length, so that segments of ten minutes begin at ten past, twenty past, and so on.
 #[derive(Debug)]
 pub struct Schedule {
     length: i128,
@@ -20,20 +20,20 @@ impl Schedule {
         Self { length: length.as_nanos().max(1) as i128, current: None }
     }
 
-    /// Whether a segment has ended at `now`. The first call only notes where time stands.
+    /// Returns whether a segment has ended at `now`. The first call only initialises the schedule.
     pub fn due(&mut self, now: OffsetDateTime) -> bool {
         let index = now.unix_timestamp_nanos().div_euclid(self.length);
         self.current.replace(index).is_some_and(|before| before != index)
     }
 }
 
-/// A new file of this run alone: `folder/stem-20260102T030405Z.ending`, or with a number behind the time where that exists.
-/// The file is created, so that another run of the same second takes the next number. Where it cannot be created, opening
-/// it later reports the error.
-pub fn stamped(folder: &Path, stem: &str, now: OffsetDateTime, ending: &str) -> PathBuf {
+/// Creates a new file `folder/stem-20260102T030405Z.suffix`, with a number after the time if that exists, and returns
+/// its path. Creating it makes another run in the same second use the next number. If it cannot be created, opening it
+/// later reports the error.
+pub fn stamped(folder: &Path, stem: &str, now: OffsetDateTime, suffix: &str) -> PathBuf {
     let stamp = utc::stamp(now);
-    let first = folder.join(format!("{stem}-{stamp}{ending}"));
-    let numbered = (2..).map(|number| folder.join(format!("{stem}-{stamp}-{number}{ending}")));
+    let first = folder.join(format!("{stem}-{stamp}{suffix}"));
+    let numbered = (2..).map(|number| folder.join(format!("{stem}-{stamp}-{number}{suffix}")));
     let free = |path: &PathBuf| match File::create_new(path) {
         Err(cause) => cause.kind() != std::io::ErrorKind::AlreadyExists,
         Ok(_) => true,
@@ -47,7 +47,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn segments_end_on_the_clock() {
+    fn segments_end_at_multiples_of_their_length() {
         let mut schedule = Schedule::new(Duration::from_secs(600));
         let ends = [
             datetime!(2026-01-02 03:04:05 UTC),
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_the_time_and_never_collide() {
+    fn names_hold_the_time_and_are_unique() {
         let folder = tempfile::tempdir().unwrap();
         let name = || stamped(folder.path(), "door", datetime!(2026-01-02 03:04:05 UTC), ".mkv");
         assert_eq!(name(), folder.path().join("door-20260102T030405Z.mkv"));

@@ -1,4 +1,4 @@
-//! Where a stream's frames come from: a recorded clip or a camera.
+//! The source of a stream's frames: a clip or a camera.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -18,40 +18,40 @@ use crate::media::supervisor::Reason;
 use crate::media::video_format::VideoFormat;
 use crate::telemetry::status::{State, Status};
 
-/// A stretch of a clip without frames that counts as a gap, in nanoseconds.
+/// Time without frames in a clip that counts as a gap, in nanoseconds.
 const GAP: u64 = 1_000_000_000;
 
-/// What comes out of a source.
+/// An event of a source.
 pub enum SourceEvent {
     Frame(Box<Frame>),
-    /// The camera sends no more. The source connects again by itself.
+    /// The camera was lost. The source reconnects by itself.
     Lost(Reason),
     /// The clip has ended.
     End,
 }
 
-/// Frames in the order of their time.
+/// A source of frames, in order of their pts.
 pub trait FrameSource: Send {
-    /// Lets the frames flow.
+    /// Starts the source.
     ///
     /// # Errors
-    /// Failed, where the source cannot be started.
+    /// Returns a failure if the source cannot be started.
     fn start(&mut self) -> Result<()>;
 
-    /// The next event; `None` where there is none within `patience`.
+    /// Returns the next event, or `None` if there is none within `timeout`.
     ///
     /// # Errors
-    /// Where no more frames can come. All frames before it have been returned.
-    fn next(&mut self, patience: Duration) -> Result<Option<SourceEvent>>;
+    /// Returns an error if the source is broken. All frames before the error have been returned.
+    fn next(&mut self, timeout: Duration) -> Result<Option<SourceEvent>>;
 
-    /// Writes what is known of the connection into `status`.
+    /// Updates the connection's fields of `status`.
     fn report(&self, status: &mut Status);
 
-    /// Frames that wait to be taken, where frames are dropped when too many do: how many do now, and how many may.
+    /// Returns the length and the capacity of the queue, if the source drops frames when it is full.
     fn backlog(&self) -> Option<(usize, usize)>;
 }
 
-/// A recorded clip. No frame of it is dropped.
+/// A clip. None of its frames is dropped.
 pub struct ClipSource {
     source: Source,
     counters: Arc<FrameCounters>,
@@ -61,8 +61,10 @@ pub struct ClipSource {
 }
 
 impl ClipSource {
+    /// Opens a clip. `interrupted` is polled to cancel opening.
+    ///
     /// # Errors
-    /// Input, where the clip cannot be opened. `interrupted` is asked now and then whether to give up.
+    /// Returns an input error if the clip cannot be opened.
     pub fn open(
         path: &Path,
         limits: Limits,
@@ -87,8 +89,8 @@ impl FrameSource for ClipSource {
         self.source.play()
     }
 
-    fn next(&mut self, patience: Duration) -> Result<Option<SourceEvent>> {
-        match self.source.next(patience) {
+    fn next(&mut self, timeout: Duration) -> Result<Option<SourceEvent>> {
+        match self.source.next(timeout) {
             None => Ok(None),
             Some(ClipEvent::End) => Ok(Some(SourceEvent::End)),
             Some(ClipEvent::Failed(error)) => Err(error),
@@ -113,21 +115,21 @@ impl FrameSource for ClipSource {
     }
 }
 
-/// A camera, connected again whenever it is lost. Frames that nobody takes in time are dropped, the oldest first.
+/// A camera, reconnected whenever it is lost. If its queue is full, the oldest frame is dropped.
 pub struct CameraSource {
     /// The stream's name, for the log.
     name: String,
     source: LiveSource,
-    /// What the camera was lost for last.
+    /// Reason of the last loss.
     lost: Option<Reason>,
-    /// The same, as last written to the log: an outage of a week is one line.
+    /// The reason that was logged last. An outage of a week is logged once.
     logged: Option<Reason>,
 }
 
 impl CameraSource {
-    /// The stream's time 0 is `began`.
+    /// Creates a source whose time 0 is `began`.
     pub fn new(name: &str, camera: &Camera, limits: Limits, counters: &Arc<FrameCounters>, began: Instant) -> Self {
-        // Cameras of one run differ by name, and runs by process, so that their calls spread out.
+        // The jitter's seed differs by camera and process, so that reconnects are spread out.
         let mut hasher = DefaultHasher::new();
         (std::process::id(), name).hash(&mut hasher);
         let source = LiveSource::new(camera.clone(), limits, Arc::clone(counters), began, hasher.finish());
@@ -140,8 +142,8 @@ impl FrameSource for CameraSource {
         Ok(())
     }
 
-    fn next(&mut self, patience: Duration) -> Result<Option<SourceEvent>> {
-        let event = self.source.next(patience)?;
+    fn next(&mut self, timeout: Duration) -> Result<Option<SourceEvent>> {
+        let event = self.source.next(timeout)?;
         Ok(event.map(|event| match event {
             CameraEvent::Frame(frame) => {
                 if self.logged.take().is_some() {
@@ -152,9 +154,9 @@ impl FrameSource for CameraSource {
             CameraEvent::Lost(reason) => {
                 self.lost = Some(reason);
                 if self.logged.replace(reason) != Some(reason) {
-                    let (name, why, remedy) = (&self.name, reason.words(), reason.remedy());
+                    let (name, words, remedy) = (&self.name, reason.words(), reason.remedy());
                     let detail = self.source.detail().map(|text| format!("; GStreamer: {text}")).unwrap_or_default();
-                    tracing::warn!("{name}: no camera ({why}); {remedy}; reconnects until it answers{detail}");
+                    tracing::warn!("{name}: no camera ({words}); {remedy}; reconnecting until it answers{detail}");
                 }
                 SourceEvent::Lost(reason)
             }

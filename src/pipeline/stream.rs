@@ -1,7 +1,9 @@
-//! One stream, from its first frame to its closed files. A clip and a camera differ in their source and their stride.
+//! The pipeline of one stream, from its first frame to its finalised files. A clip and a camera differ in their source,
+//! their stride policy and their sinks.
 //!
-//! Two threads: `prepare` takes frames from the source and sends tensors to the engine; `present`, the caller's own, waits for
-//! the predictions in order, labels, and passes the frames to the sinks. Between them is one bounded channel.
+//! Two threads: `prepare` takes frames from the source and submits tensors to the engine; `present`, on the caller's
+//! thread, waits for the predictions in order, labels, and passes the frames to the sinks. A bounded channel joins
+//! them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,26 +31,26 @@ use crate::printable;
 use crate::report::summary::Gaps;
 use crate::telemetry::{StreamInfo, StreamState};
 
-/// Frames of a camera that wait for their answers. Few, as each is a frame's delay.
+/// Frames of a camera that may wait for their predictions. Few, since each adds a frame's duration to the latency.
 const PENDING_LIVE: usize = 4;
-/// Frames of a clip that may wait besides, where not all are analysed.
+/// Additional frames of a clip that may wait if the stride is not 1.
 const PENDING_HELD: usize = 16;
 
-/// A source with the sinks of its stream.
+/// A stream's source and sinks.
 struct Stream<'a> {
     source: Box<dyn FrameSource>,
     sinks: Sinks<'a>,
     began: Instant,
-    /// What goes wrong while a clip is decoded.
+    /// Errors while decoding a clip.
     decode_errors: Option<Arc<DecodeErrors>>,
     decoder: Option<String>,
 }
 
-/// Analyses one input. Blocks until its files are closed.
+/// Analyses one input. Blocks until its files are finalised.
 ///
 /// # Errors
-/// Where nothing could be started: the input cannot be opened or an output not be created. What goes wrong later is in
-/// the [`Outcome`].
+/// Returns an error if the stream cannot start: the input cannot be opened or an output cannot be created. Later errors
+/// are in the [`Outcome`].
 pub fn run(context: &StreamContext) -> Result<Outcome> {
     let StreamContext { job, model, engine, shutdown, .. } = context;
     let progress = &context.state.progress;
@@ -86,7 +88,7 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
             .name("prepare".into())
             .spawn_scoped(scope, move || preparer.run(sender))
             .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause));
-        // With the receiver gone the other thread ends too, so this order cannot hang.
+        // `run` drops the receiver, which ends the other thread, so the join cannot hang.
         let presented = presenter.run(messages);
         let end = match prepare {
             Ok(thread) => thread.join().unwrap_or_else(|_| End::Failed(Error::internal("a thread panicked"))),
@@ -164,12 +166,12 @@ fn labeler(context: &StreamContext) -> Labeler {
 }
 
 fn no_frames(input: &std::path::Path) -> Error {
-    Error::failed(format!("{}: not one frame could be decoded", printable::path(input)))
+    Error::failed(format!("{}: no frame could be decoded", printable::path(input)))
         .remedy("copy or record the clip again")
 }
 
-/// Frames of a clip that wait for their answers: a batch for each worker, and one that is being filled; and those between
-/// two that are analysed, so that work on them goes on meanwhile.
+/// Returns how many frames of a clip may wait for their predictions: a batch for each worker and one that is being
+/// filled, plus held frames if the stride is not 1.
 fn pending(engine: &Engine, stride: Stride) -> usize {
     let held = if stride == Stride::Every(1) { 0 } else { PENDING_HELD };
     (engine.workers() + 1) * engine.batch() + held

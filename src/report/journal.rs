@@ -1,5 +1,5 @@
-//! The run as it goes, a JSON object a line, each written at once: what a killed run leaves behind, and what the
-//! timeline, the plot and the subtitles are made from. Nothing is kept in memory.
+//! The journal: JSON Lines written during the run, each line at once. It survives if the run is killed, and timeline,
+//! plot and subtitles are made from it. Nothing is kept in memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::frame_counters::Counts;
 use crate::labels::intervals::Interval;
 use crate::report::{claim, milliseconds, rounded};
 
-/// How a run was set up; the first line.
+/// The setup of a run; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     pub input: String,
@@ -27,14 +27,14 @@ pub struct Header {
     /// A number, or "auto".
     pub stride: serde_json::Value,
     pub device: String,
-    /// Of a live stream's journals: when this one was begun, in UTC and in milliseconds of the stream.
+    /// For a camera: when this journal was opened, in UTC and in milliseconds of the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_ms: Option<f64>,
 }
 
-/// Which model, beyond doubt.
+/// Identifies the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelName {
     pub name: String,
@@ -42,15 +42,15 @@ pub struct ModelName {
     pub labels: Vec<String>,
 }
 
-/// What became of every frame: `decoded = analysed + held + the sum of dropped`.
+/// Frame counts of a finished stream: `decoded = analysed + held + the sum of dropped`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameCounts {
     pub decoded: u64,
-    /// Went through the network.
+    /// Went through the model.
     pub analysed: u64,
-    /// Took over the prediction of the frame before, because of the stride.
+    /// Got the last prediction, because of the stride.
     pub held: u64,
-    /// Reached no label, by reason.
+    /// Got no label, by reason.
     pub dropped: BTreeMap<String, u64>,
 }
 
@@ -61,14 +61,14 @@ impl From<Counts> for FrameCounts {
     }
 }
 
-/// A stride that was found by measuring, and the share of frames on which it showed the same label.
+/// A calibrated stride, and the share of frames on which it showed the same label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AutoStride {
     pub stride: u64,
     pub agreement: f64,
 }
 
-/// A stretch with one label. Times in milliseconds of the stream.
+/// An interval as files show it. Times in milliseconds of the stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelledInterval {
     pub label: String,
@@ -79,10 +79,10 @@ pub struct LabelledInterval {
 }
 
 impl LabelledInterval {
-    /// An interval as files tell it.
+    /// Converts an interval: label name, milliseconds, rounded confidences.
     pub fn of(interval: &Interval, labels: &[String]) -> Self {
         Self {
-            label: labels[interval.class].clone(),
+            label: labels[interval.label].clone(),
             start: milliseconds(interval.start),
             end: milliseconds(interval.end),
             mean: rounded(interval.mean),
@@ -98,22 +98,22 @@ pub enum Record {
     Start(Header),
     Frame {
         ms: f64,
-        /// The label that is shown; none while the picture says "computing...".
+        /// The label that is shown; `None` for "computing...".
         label: Option<String>,
         confidence: f64,
         /// The smoothed probability of every label.
         smoothed: Vec<f64>,
     },
     Interval(LabelledInterval),
-    /// A stretch of more than a second without a frame, in milliseconds.
+    /// A gap of more than a second, in milliseconds.
     Gap {
         start: f64,
         end: f64,
-        /// Of a live stream: why.
+        /// For a camera: why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// A live stream's camera was lost; a gap follows when it is back.
+    /// The camera was lost; a gap follows when it is back.
     Lost {
         ms: f64,
         reason: String,
@@ -123,19 +123,19 @@ pub enum Record {
         wall_s: f64,
         frames_per_second: f64,
         reconnects: u64,
-        /// What `--stride auto` chose last.
+        /// The last choice of `--stride auto`.
         auto_stride: Option<AutoStride>,
         /// Whether the input was analysed to its end.
         complete: bool,
     },
 }
 
-/// Appends records.
+/// Appends records to a file.
 pub struct Journal {
     file: File,
     path: PathBuf,
     bytes: u64,
-    /// Set where a line was written in part.
+    /// Whether the last line was written only in part.
     torn: bool,
 }
 
@@ -143,7 +143,7 @@ impl Journal {
     /// Creates the file and writes the first line.
     ///
     /// # Errors
-    /// Failed, where the file cannot be written.
+    /// Returns an error if the file is locked or cannot be written.
     pub fn create(path: &Path, header: Header) -> Result<Self> {
         let file = claim(path)?;
         file.set_len(0).map_err(|cause| Error::unwritable(path, cause))?;
@@ -152,9 +152,11 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Appends a record.
+    ///
     /// # Errors
-    /// Failed, where the disk is full or gone. What was written of the record is then a line of its own, which is passed
-    /// over by [`read`].
+    /// Returns a failure if the disk is full or unavailable. A partly written record then ends up on a line of its own,
+    /// which [`read`] skips.
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let mut line = serde_json::to_vec(record).map_err(|cause| Error::internal("a record").because(cause))?;
         line.push(b'\n');
@@ -177,17 +179,17 @@ impl Journal {
         Ok(())
     }
 
-    /// Bytes written so far.
+    /// Returns the number of bytes written so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 }
 
-/// Reads a journal, record by record. A line that is not a record was written in part, when the disk was full or the run
-/// was killed; it is passed over.
+/// Reads a journal record by record. Skips a line that is not a record: it was written only in part because the disk
+/// was full or the run was killed.
 ///
 /// # Errors
-/// Each item is an error where the file cannot be read on.
+/// Returns an error if the file cannot be opened; an item is an error if the file cannot be read further.
 pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
     let origin = path.display().to_string();
     let unreadable = move |cause: std::io::Error| Error::failed(format!("{origin}: cannot be read")).because(cause);
@@ -198,10 +200,10 @@ pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<Record>> + use<>>
     }))
 }
 
-/// Whether every line of a journal is a record.
+/// Returns whether every line of a journal is a record.
 ///
 /// # Errors
-/// Failed, where it cannot be read.
+/// Returns a failure if it cannot be read.
 pub fn is_whole(path: &Path) -> Result<bool> {
     let unreadable = |cause| Error::failed(format!("{}: cannot be read", path.display())).because(cause);
     for line in BufReader::new(File::open(path).map_err(unreadable)?).split(b'\n') {
@@ -272,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read_even_behind_a_cut_line() {
+    fn records_are_read_despite_a_partial_last_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         write_sample(&path);
@@ -283,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_written_in_part_costs_no_other() {
+    fn a_partial_line_does_not_affect_other_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let Some(Record::Start(header)) = sample().into_iter().next() else { unreachable!() };
         let mut journal = Journal::create(&path, header).unwrap();
         assert!(is_whole(&path).unwrap());
-        // As a full disk leaves it.
+        // As after a full disk.
         journal.file.write_all(b"{\"frame\":{\"ms\":12").unwrap();
         journal.torn = true;
         sample()[1..].iter().for_each(|record| journal.append(record).unwrap());

@@ -1,14 +1,14 @@
-//! Several lists that are collected in one pass and written out one after the other, in memory that does not grow with
-//! their length: full blocks of each go to one temporary file.
+//! Collects several lists in one pass and writes them one after the other. Memory does not grow with their length: full
+//! blocks are spilled to one temporary file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// What a list holds in memory, in bytes, before it goes to the file.
+/// Size at which a list's pending items are spilled to the file, in bytes.
 const BLOCK: usize = 8 << 10;
 
-/// Lists of text items, by their number.
+/// Lists of text items, addressed by index.
 pub struct Lists {
     file: File,
     /// End of the file.
@@ -25,10 +25,11 @@ struct List {
 }
 
 impl Lists {
-    /// So many empty lists. The temporary file is in `folder` and has no name, so that nothing is left of it.
+    /// Creates `count` empty lists. The temporary file is in `folder` and unnamed, so that it never outlives the
+    /// process.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// Returns an error if it cannot be created.
     pub fn new(folder: &Path, count: usize) -> io::Result<Self> {
         let file = tempfile::tempfile_in(folder)?;
         Ok(Self { file, length: 0, lists: std::iter::repeat_with(List::default).take(count).collect() })
@@ -37,7 +38,7 @@ impl Lists {
     /// Adds an item to a list.
     ///
     /// # Errors
-    /// Where the disk is full.
+    /// Returns an error if the disk is full.
     pub fn push(&mut self, list: usize, item: &str) -> io::Result<()> {
         let List { pending, items, blocks } = &mut self.lists[list];
         pending.extend_from_slice(if *items == 0 { b"\n" } else { b",\n" });
@@ -52,10 +53,10 @@ impl Lists {
         Ok(())
     }
 
-    /// Writes a list's items with what separates them.
+    /// Writes a list's items, separated by commas.
     ///
     /// # Errors
-    /// Where either file fails.
+    /// Returns an error if reading or writing fails.
     pub fn write(&mut self, list: usize, out: &mut impl Write) -> io::Result<()> {
         for &(start, length) in &self.lists[list].blocks {
             self.file.seek(SeekFrom::Start(start))?;
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_come_out_whole_and_in_order() {
+    fn lists_are_written_completely_and_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let mut lists = Lists::new(folder.path(), 3).unwrap();
         for i in 0..10_000 {

@@ -1,4 +1,4 @@
-//! What a run leaves to read: a journal while it goes, and from it the timeline, the plot and the subtitles.
+//! Result files of a run: a journal during the run, and from it timeline, plot and subtitles.
 
 pub mod journal;
 mod lists;
@@ -14,32 +14,32 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Milliseconds, as every file outside the program tells time.
+/// Converts to milliseconds, the unit of time in all files.
 pub fn milliseconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e6
 }
 
-/// Five digits behind the point, as the original rounds confidences.
+/// Rounds a confidence to five decimals, as the original does.
 pub fn rounded(confidence: f64) -> f64 {
     (confidence * 1e5).round() / 1e5
 }
 
-/// Opens the file `path`, which is made where it is not there, for this run alone: no other run writes to it as long as what
-/// is returned is held, or longer than this process lives. What is in it stays.
+/// Opens and locks the file at `path`, and creates it if needed; its content is kept. No other run can write to it
+/// until the returned file is dropped or this process ends.
 ///
 /// # Errors
-/// Usage, where another run has it; failed, where it cannot be written.
+/// Returns a usage error if another run holds the lock, and a failure if the file cannot be written.
 pub(crate) fn claim(path: &Path) -> Result<File> {
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     let file = opened.map_err(|cause| Error::unwritable(path, cause))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let by = holder(&file).map_or("another run".into(), |process| format!("process {process}"));
-            Err(Error::usage(format!("{}: is being written by {by}", path.display()))
+            let writer = lock_holder(&file).map_or("another run".into(), |process| format!("process {process}"));
+            Err(Error::usage(format!("{}: is being written by {writer}", path.display()))
                 .remedy("wait for it to end, or write elsewhere with --output-dir"))
         }
-        // Some network file systems have no locks; the run is not refused for that.
+        // Some network file systems have no locks, which must not prevent a run.
         Err(TryLockError::Error(cause)) => {
             tracing::debug!("{}: cannot be locked ({cause})", path.display());
             Ok(file)
@@ -47,37 +47,38 @@ pub(crate) fn claim(path: &Path) -> Result<File> {
     }
 }
 
-/// Removes a claimed file into which nothing came, where no other has taken its place.
+/// Removes a claimed file if it is empty and `path` still names it.
 pub(crate) fn remove_empty(claim: &File, path: &Path) {
-    let same = |there: Metadata| claim.metadata().is_ok_and(|file| file.len() == 0 && file.ino() == there.ino());
+    let same = |found: Metadata| claim.metadata().is_ok_and(|file| file.len() == 0 && file.ino() == found.ino());
     if std::fs::metadata(path).is_ok_and(same) {
         let _ = std::fs::remove_file(path);
     }
 }
 
-/// The process that holds a lock on `file`, as Linux lists it: `1: FLOCK ADVISORY WRITE PROCESS MAJOR:MINOR:INODE 0 EOF`.
-fn holder(file: &File) -> Option<u32> {
+/// Finds the process that holds a lock on `file` in Linux' list of locks, with lines like
+/// `1: FLOCK ADVISORY WRITE PROCESS MAJOR:MINOR:INODE 0 EOF`.
+fn lock_holder(file: &File) -> Option<u32> {
     let inode = format!(":{}", file.metadata().ok()?.ino());
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let line = locks.lines().find(|line| line.split_whitespace().nth(5).is_some_and(|file| file.ends_with(&inode)))?;
     line.split_whitespace().nth(4)?.parse().ok()
 }
 
-/// Has `write` write a new file beside `path`, and renames it when it is complete; on a failure nothing is left of it. No
-/// other file is touched: the new one has a name of its own.
+/// Calls `write` with a temporary file beside `path`, and renames it to `path` when it is complete. On a failure the
+/// temporary file is removed. Its name is unique, so no other file is touched.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let part = part(path).map_err(|cause| Error::unwritable(path, cause))?;
     write(&part)?;
     part.persist(path).map_err(|cause| Error::unwritable(path, cause.error))
 }
 
-/// A new file beside `path`, which is gone when it is dropped. The extension stays in its place, as some writers tell the
-/// format by it.
+/// Creates a temporary file beside `path`, which is removed when it is dropped. It keeps the extension, from which some
+/// writers derive the format.
 pub(crate) fn part(path: &Path) -> std::io::Result<tempfile::TempPath> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let suffix = format!(".part.{}", path.extension().unwrap_or_default().to_string_lossy());
-    // As any new file, readable by whom the user's mask lets.
-    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    let made = tempfile::Builder::new().suffix(&suffix).permissions(everybody).tempfile_in(folder)?;
-    Ok(made.into_temp_path())
+    // Permissions of an ordinary new file: the umask applies.
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let file = tempfile::Builder::new().suffix(&suffix).permissions(permissions).tempfile_in(folder)?;
+    Ok(file.into_temp_path())
 }

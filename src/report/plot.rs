@@ -1,4 +1,4 @@
-//! Confidence over time as a picture: a line for each label, the bound, and the intervals shaded.
+//! The plot of confidence over time: a line for each label, the threshold, and shaded intervals.
 
 use std::path::Path;
 use std::sync::Once;
@@ -12,9 +12,9 @@ use crate::report::journal::{self, Header, LabelledInterval, Record};
 use crate::report::replace;
 
 const SIZE: (u32, u32) = (1200, 500);
-/// Points of a line at most: two for each column of the picture.
-const POINTS: usize = 2400;
-/// Colours that differ in lightness too, for those who see hues alike (Okabe and Ito's palette).
+/// Maximum points of a line: two for each column of the plot.
+const MAX_POINTS: usize = 2400;
+/// Okabe and Ito's palette: its colours also differ in lightness, for colour-blind readers.
 pub(crate) const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -23,29 +23,29 @@ pub(crate) const COLOURS: [RGBColor; 6] = [
     RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
 ];
-/// Lines beyond this number would hide each other: the labels with the highest peaks are drawn.
-const LINES: usize = COLOURS.len();
+/// Maximum number of lines; more would hide each other. The labels with the highest peaks are drawn.
+const MAX_LINES: usize = COLOURS.len();
 
-/// Makes the program's own font known to plotters.
+/// Registers the embedded font with plotters.
 pub(crate) fn register_font() {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
-        // The font is part of the program and whole, so registering it cannot fail.
+        // The font is embedded and valid, so registering it cannot fail.
         let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
     });
 }
 
-/// Draws the journal to a `.png` or `.svg` file, beside its place and renamed.
+/// Plots the journal to a `.png` or `.svg` file. Writes to a temporary file and renames it.
 ///
 /// # Errors
-/// Failed, where the journal cannot be read or the picture not be written.
+/// Returns a failure if the journal cannot be read or the plot cannot be written.
 pub fn write(journal: &Path, output: &Path) -> Result<()> {
     register_font();
     let curves = Curves::read(journal)?;
     let failed = |cause: String| {
         Error::failed(format!("{}: the plot cannot be written", output.display()))
             .because(cause)
-            .remedy("check the folder and the room on its disk")
+            .remedy("check that the folder is writable and its disk has free space")
     };
     replace(output, |part| {
         let drawn = if part.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
@@ -57,14 +57,14 @@ pub fn write(journal: &Path, output: &Path) -> Result<()> {
     })
 }
 
-/// What is drawn, at most [`POINTS`] points a line however long the run was. Times in seconds.
+/// The data of the plot, with at most [`MAX_POINTS`] points a line for a run of any length. Times in seconds.
 struct Curves {
     header: Header,
     end: f64,
-    /// For each bucket of time its middle and the labels' mean confidences.
+    /// For each bucket of time, its mean time and the labels' mean confidences.
     points: Vec<(f64, Vec<f64>)>,
     intervals: Vec<(f64, f64, usize)>,
-    /// The labels that are drawn, by their place.
+    /// Indices of the labels that are drawn.
     drawn: Vec<usize>,
 }
 
@@ -83,27 +83,27 @@ impl Curves {
             }
         }
         let header: Header = header.ok_or_else(|| Error::internal(format!("{}: has no first line", path.display())))?;
-        let classes = header.model.labels.len();
-        let width = if frames as usize > POINTS { end / POINTS as f64 } else { 0.0 };
+        let label_count = header.model.labels.len();
+        let width = if frames as usize > MAX_POINTS { end / MAX_POINTS as f64 } else { 0.0 };
         let mut points: Vec<(f64, Vec<f64>)> = Vec::new();
-        let (mut bucket, mut sums, mut count, mut time) = (None, vec![0.0; classes], 0.0, 0.0);
-        let mut peaks = vec![0.0_f64; classes];
-        let mut intervals = Intervals { list: Vec::new(), narrowest: end / 1000.0 / f64::from(SIZE.0) };
+        let (mut bucket, mut sums, mut count, mut time) = (None, vec![0.0; label_count], 0.0, 0.0);
+        let mut peaks = vec![0.0_f64; label_count];
+        let mut intervals = Intervals { list: Vec::new(), pixel: end / 1000.0 / f64::from(SIZE.0) };
         for record in journal::read(path)? {
             match record? {
                 Record::Frame { ms, smoothed, .. } => {
-                    // In a short run every frame is a point of its own.
-                    let of_frame = (width > 0.0).then(|| ((ms / width) as usize).min(POINTS - 1));
+                    // In a short run every frame is one point.
+                    let of_frame = (width > 0.0).then(|| ((ms / width) as usize).min(MAX_POINTS - 1));
                     if count > 0.0 && (of_frame.is_none() || of_frame != bucket) {
                         points.push((time / count, sums.iter().map(|sum| sum / count).collect()));
-                        (sums, count, time) = (vec![0.0; classes], 0.0, 0.0);
+                        (sums, count, time) = (vec![0.0; label_count], 0.0, 0.0);
                     }
                     bucket = of_frame;
                     count += 1.0;
                     time += ms / 1000.0;
-                    for (class, value) in smoothed.into_iter().enumerate().take(classes) {
-                        sums[class] += value;
-                        peaks[class] = peaks[class].max(value);
+                    for (label, value) in smoothed.into_iter().enumerate().take(label_count) {
+                        sums[label] += value;
+                        peaks[label] = peaks[label].max(value);
                     }
                 }
                 Record::Interval(interval) => intervals.push(&interval, &header.model.labels),
@@ -113,51 +113,52 @@ impl Curves {
         if count > 0.0 {
             points.push((time / count, sums.iter().map(|sum| sum / count).collect()));
         }
-        let mut drawn: Vec<usize> = (0..classes).collect();
+        let mut drawn: Vec<usize> = (0..label_count).collect();
         drawn.sort_by(|&a, &b| peaks[b].total_cmp(&peaks[a]));
-        drawn.truncate(LINES);
+        drawn.truncate(MAX_LINES);
         drawn.sort_unstable();
         Ok(Self { header, end: (end / 1000.0).max(0.001), points, intervals: intervals.list, drawn })
     }
 
-    fn colour(&self, class: usize) -> Option<RGBColor> {
-        self.drawn.iter().position(|&drawn| drawn == class).map(|place| COLOURS[place])
+    fn colour(&self, label: usize) -> Option<RGBColor> {
+        self.drawn.iter().position(|&drawn| drawn == label).map(|index| COLOURS[index])
     }
 }
 
-/// Intervals to shade. One that would be narrower than a pixel joins a near neighbour of its label.
+/// Intervals to shade. Those of one label that are less than a pixel apart are joined.
 struct Intervals {
     list: Vec<(f64, f64, usize)>,
-    narrowest: f64,
+    /// The width of a pixel, in seconds.
+    pixel: f64,
 }
 
 impl Intervals {
     fn push(&mut self, interval: &LabelledInterval, labels: &[String]) {
-        let Some(class) = labels.iter().position(|label| *label == interval.label) else { return };
+        let Some(label) = labels.iter().position(|name| *name == interval.label) else { return };
         let (start, end) = (interval.start / 1000.0, interval.end / 1000.0);
         match self.list.last_mut() {
-            Some(last) if last.2 == class && start - last.1 < self.narrowest => last.1 = end,
-            _ => self.list.push((start, end, class)),
+            Some(last) if last.2 == label && start - last.1 < self.pixel => last.1 = end,
+            _ => self.list.push((start, end, label)),
         }
     }
 }
 
-/// The strip above the chart, which holds title and legend.
+/// Height of the strip above the chart, with title and legend.
 const STRIP: i32 = 44;
-/// Room for the line before a legend's word, and after the word, in pixels.
+/// Length of the line before a legend's text, and space after the text, in pixels.
 const LEGEND_LINE: i32 = 26;
 const LEGEND_SPACE: i32 = 22;
 
 fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, curves: &Curves) -> Result<(), String> {
-    let told = |cause: DrawingAreaErrorKind<B::ErrorType>| cause.to_string();
-    area.fill(&WHITE).map_err(told)?;
+    let message = |cause: DrawingAreaErrorKind<B::ErrorType>| cause.to_string();
+    area.fill(&WHITE).map_err(message)?;
     let (strip, chart) = area.split_vertically(STRIP);
-    draw_strip(&strip, curves).map_err(told)?;
-    draw_chart(&chart, curves).map_err(told)?;
-    area.present().map_err(told)
+    draw_strip(&strip, curves).map_err(message)?;
+    draw_chart(&chart, curves).map_err(message)?;
+    area.present().map_err(message)
 }
 
-/// Title on the left, legend on the right.
+/// Draws the title on the left and the legend on the right.
 fn draw_strip<B: DrawingBackend>(
     strip: &DrawingArea<B, Shift>,
     curves: &Curves,
@@ -171,7 +172,7 @@ fn draw_strip<B: DrawingBackend>(
     strip.draw(&Text::new(title, (16, 14), ("sans-serif", 20)))?;
     let text = TextStyle::from(("sans-serif", 16)).color(&BLACK);
     let mut entries: Vec<(String, Option<RGBColor>)> =
-        drawn.iter().map(|&class| (header.model.labels[class].clone(), curves.colour(class))).collect();
+        drawn.iter().map(|&label| (header.model.labels[label].clone(), curves.colour(label))).collect();
     if header.threshold > 0.0 {
         entries.push((format!("threshold {}", header.threshold), None));
     }
@@ -207,8 +208,8 @@ fn draw_chart<B: DrawingBackend>(
         .x_label_area_size(44)
         .y_label_area_size(60)
         .build_cartesian_2d(0.0..curves.end, 0.0..1.0)?;
-    chart.draw_series(curves.intervals.iter().filter_map(|&(start, end, class)| {
-        let colour = curves.colour(class)?;
+    chart.draw_series(curves.intervals.iter().filter_map(|&(start, end, label)| {
+        let colour = curves.colour(label)?;
         Some(Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.14).filled()))
     }))?;
     let digits = [20.0, 2.0, 0.2].iter().filter(|&&limit| curves.end < limit).count();
@@ -225,12 +226,12 @@ fn draw_chart<B: DrawingBackend>(
         .x_label_formatter(&|value| format!("{value:.digits$}"))
         .y_label_formatter(&|value| format!("{value:.1}"))
         .draw()?;
-    for &class in &curves.drawn {
-        let Some(colour) = curves.colour(class) else { continue };
-        let line = curves.points.iter().map(|(time, values)| (*time, values[class]));
+    for &label in &curves.drawn {
+        let Some(colour) = curves.colour(label) else { continue };
+        let line = curves.points.iter().map(|(time, values)| (*time, values[label]));
         chart.draw_series(LineSeries::new(line, colour.stroke_width(3)))?;
         if let [(time, values)] = curves.points.as_slice() {
-            chart.draw_series([Circle::new((*time, values[class]), 4, colour.filled())])?;
+            chart.draw_series([Circle::new((*time, values[label]), 4, colour.filled())])?;
         }
     }
     let threshold = curves.header.threshold;
@@ -259,7 +260,7 @@ mod tests {
             journal.append(&record).unwrap();
         }
         let curves = Curves::read(&path).unwrap();
-        assert!((POINTS - 1..=POINTS + 1).contains(&curves.points.len()), "{}", curves.points.len());
+        assert!((MAX_POINTS - 1..=MAX_POINTS + 1).contains(&curves.points.len()), "{}", curves.points.len());
         assert!(curves.points.iter().all(|(_, values)| (values[0] - 0.5).abs() < 0.07 && values[1] == 0.25));
     }
 

@@ -1,14 +1,14 @@
-//! A live stream's timeline: journals that follow each other, day by day or segment by segment.
+//! The journals of a camera: a new file each day, or with each segment.
 //!
-//! To run for months in little room, one frame a second is written down, and every frame on which the label changes.
-//! Intervals and gaps keep their exact edges.
+//! To save space over months, only one frame a second is written, and every frame on which the label changes. Intervals
+//! and gaps keep their exact edges.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::report::journal::{Header, Journal, Record};
 
-/// Time between frames that are written down, in milliseconds.
+/// Minimum time between written frames with the same label, in milliseconds.
 const SPACING: f64 = 1000.0;
 
 /// Writes one journal after another.
@@ -16,26 +16,26 @@ pub struct RotatingJournal {
     header: Header,
     journal: Option<Journal>,
     path: PathBuf,
-    /// The last frame that was written down.
+    /// Time and label of the last written frame.
     written: Option<(f64, Option<String>)>,
     /// Whether the last record could not be written.
     failed: bool,
 }
 
 impl RotatingJournal {
-    /// Opens the first journal.
+    /// Creates the first journal.
     ///
     /// # Errors
-    /// Failed, where it cannot be written.
+    /// Returns an error if it cannot be written.
     pub fn create(path: PathBuf, header: Header) -> Result<Self> {
         let journal = Journal::create(&path, header.clone())?;
         Ok(Self { header, journal: Some(journal), path, written: None, failed: false })
     }
 
-    /// Goes on in a new file that begins at `opened_ms` of the stream's time.
+    /// Continues in a new file that begins at `opened_ms` of the stream's time.
     ///
     /// # Errors
-    /// Failed, where it cannot be written; nothing is until the next one.
+    /// Returns an error if it cannot be written. Records are discarded until the next rotation then.
     pub fn rotate(&mut self, path: PathBuf, opened: String, opened_ms: f64) -> Result<()> {
         let header = Header { opened: Some(opened), opened_ms: Some(opened_ms), ..self.header.clone() };
         (self.journal, self.written, self.failed) = (None, None, false);
@@ -44,32 +44,32 @@ impl RotatingJournal {
         Ok(())
     }
 
-    /// The start of the run in UTC.
+    /// Returns the start of the run in UTC.
     pub fn started(&self) -> &str {
         &self.header.started
     }
 
-    /// The file that is being written.
+    /// Returns the current file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes a record; of frames only those that tell something.
+    /// Writes a record. Skips a frame if its label is unchanged and less than a second has passed.
     ///
     /// # Errors
-    /// Failed, where it cannot be written; returned once until a record is written again.
+    /// Returns an error if it cannot be written: once, until a record is written successfully.
     pub fn append(&mut self, record: Record) -> Result<()> {
         if let Record::Frame { ms, label, .. } = &record {
-            let known = self.written.as_ref().is_some_and(|(at, shown)| ms - at < SPACING && shown == label);
-            if known {
+            let redundant = self.written.as_ref().is_some_and(|(at, shown)| ms - at < SPACING && shown == label);
+            if redundant {
                 return Ok(());
             }
             self.written = Some((*ms, label.clone()));
         }
         let Some(journal) = &mut self.journal else { return Ok(()) };
         let written = journal.append(&record);
-        let again = std::mem::replace(&mut self.failed, written.is_err());
-        if again { Ok(()) } else { written }
+        let failed_before = std::mem::replace(&mut self.failed, written.is_err());
+        if failed_before { Ok(()) } else { written }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The intervals as WebVTT, so that any player shows the labels over the original clip.
+//! Writes the intervals as WebVTT subtitles, so that any player can show the labels over the original clip.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::report::journal::{self, LabelledInterval, Record};
 use crate::report::replace;
 
-/// Writes a cue for each interval of the journal, beside its place and renamed.
+/// Writes a cue for each interval of the journal, to a temporary file that is then renamed.
 ///
 /// # Errors
-/// Failed, where the journal cannot be read or the subtitles not be written.
+/// Returns a failure if the journal cannot be read or the subtitles cannot be written.
 pub fn write(journal: &Path, output: &Path) -> Result<()> {
     replace(output, |part| {
         let file = File::create(part).map_err(|cause| Error::unwritable(part, cause))?;
@@ -30,13 +30,13 @@ pub fn write(journal: &Path, output: &Path) -> Result<()> {
 
 fn cue(interval: &LabelledInterval) -> String {
     let escaped = interval.label.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', " ");
-    // A cue must be longer than nothing, or players skip it.
+    // Players skip a cue of zero length.
     let end = interval.end.max(interval.start + 1.0);
     let percent = (100.0 * interval.mean).round();
     format!("\n{} --> {}\nactivity: {escaped} ({percent} %)\n", timestamp(interval.start), timestamp(end))
 }
 
-/// `HH:MM:SS.mmm`, as WebVTT writes time; hours may have more digits.
+/// Formats a time like WebVTT, `HH:MM:SS.mmm`; hours may have more digits.
 fn timestamp(milliseconds: f64) -> String {
     let total = milliseconds.round() as u64;
     let (hours, minutes, seconds) = (total / 3_600_000, total / 60_000 % 60, total / 1000 % 60);

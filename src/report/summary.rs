@@ -1,4 +1,4 @@
-//! A camera's run in numbers, written at its end.
+//! The summary file of a camera's run, written at its end.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::report::replace;
 pub const SUMMARY_SCHEMA: &str = "livelabel.summary";
 pub const SUMMARY_VERSION: u32 = 1;
 
-/// The end of a live run in numbers.
+/// Figures of a camera's whole run.
 #[derive(Debug, Serialize)]
 pub struct Summary<L: Serialize> {
     pub schema: &'static str,
@@ -31,7 +31,7 @@ pub struct Summary<L: Serialize> {
     pub pictures_skipped: u64,
 }
 
-/// Stretches without frames, in milliseconds.
+/// Gaps: count, total and maximum length in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Gaps {
     pub count: u64,
@@ -47,10 +47,10 @@ impl Gaps {
     }
 }
 
-/// Writes the summary, beside its place and renamed.
+/// Writes the summary to a temporary file and renames it.
 ///
 /// # Errors
-/// Failed, where it cannot be written.
+/// Returns a failure if it cannot be written.
 pub fn write<L: Serialize>(path: &Path, summary: &Summary<L>) -> Result<()> {
     replace(path, |part| {
         let text = serde_json::to_vec_pretty(summary).map_err(|cause| Error::internal("a summary").because(cause))?;

@@ -1,4 +1,5 @@
-//! `timeline.json`: the run's results in one file, made from the journal in one pass. Its length costs no memory.
+//! The timeline: the results of a clip in one JSON file, made from the journal in one pass. Memory does not grow with
+//! its length.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,10 +15,10 @@ use crate::report::lists::Lists;
 use crate::report::replace;
 
 pub const SCHEMA: &str = "livelabel.timeline";
-/// Raised when the meaning of a key changes or a key goes.
+/// Increased when a key is removed or its meaning changes.
 pub const VERSION: u32 = 1;
 
-/// Keys of the timeline itself. A label of the same name is written as `label:NAME`.
+/// Keys of the timeline itself. A label with one of these names is written as `label:NAME`.
 const RESERVED: [&str; 19] = [
     "schema",
     "version",
@@ -40,16 +41,16 @@ const RESERVED: [&str; 19] = [
     "confidences",
 ];
 
-/// The key under which a label's frames stand. No two labels share one.
+/// Returns the key of a label's frames. It is unique to the label.
 pub fn key(label: &str) -> String {
     if RESERVED.contains(&label) || label.starts_with("label:") { format!("label:{label}") } else { label.to_string() }
 }
 
-/// Writes the timeline from the journal and the run's `end`, for which the journal may have had no room, beside its place
-/// and renamed.
+/// Writes the timeline from the journal and the `end` record, which may be missing in the journal if the disk was full.
+/// Writes to a temporary file and renames it.
 ///
 /// # Errors
-/// Failed, where the journal cannot be read or the timeline not be written.
+/// Returns a failure if the journal cannot be read or the timeline cannot be written.
 pub fn write(journal: &Path, end: &Record, output: &Path) -> Result<()> {
     replace(output, |part| {
         let file = File::create(part).map_err(|cause| Error::unwritable(part, cause))?;
@@ -57,7 +58,7 @@ pub fn write(journal: &Path, end: &Record, output: &Path) -> Result<()> {
     })
 }
 
-/// How a run ended; the counts of a run that was killed are not known.
+/// The contents of the end record; all zero for a run that was killed.
 #[derive(Default)]
 struct Ending {
     frames: FrameCounts,
@@ -79,7 +80,7 @@ impl Ending {
     }
 }
 
-/// The numbers of the lists before those of the labels.
+/// Indices of the lists; those of the labels follow.
 const INTERVALS: usize = 0;
 const GAPS: usize = 1;
 const ROWS: usize = 2;
@@ -152,7 +153,7 @@ fn fields(header: &Header) -> Result<BTreeMap<String, serde_json::Value>> {
     Ok(value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// Reads the journal at `path`: its first record, and all lists of the timeline at `output`.
+/// Reads the journal at `path`: its header, and all lists of the timeline at `output`.
 fn collect(path: &Path, output: &Path) -> Result<(Header, Lists)> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let full = |cause| Error::unwritable(output, cause);
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holds_everything_the_journal_tells() {
+    fn holds_everything_in_the_journal() {
         let folder = tempfile::tempdir().unwrap();
         let (journal, output) = (folder.path().join("a.jsonl"), folder.path().join("a.json"));
         journal::write_sample(&journal);
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_never_hides_a_key() {
+    fn a_label_never_collides_with_a_key() {
         assert_eq!(key("frames"), "label:frames");
         assert_eq!(key("label:frames"), "label:label:frames");
         assert_eq!(key("drinking"), "drinking");

@@ -1,5 +1,5 @@
-//! The last minutes of a stream: confidences, intervals, gaps. What changes is numbered, so that a reader can ask for what
-//! is new to it.
+//! The last minutes of a stream: confidences, intervals, gaps. Each change has a revision number, so that a reader can
+//! request only what is new.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,38 +8,39 @@ use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
 use crate::report::{milliseconds, rounded};
 
-/// What is remembered of confidences, in nanoseconds, and how far apart they are at least.
-const MEMORY: u64 = 600_000_000_000;
+/// How long confidences are kept, in nanoseconds, and the minimum time between two rows.
+const RETENTION: u64 = 600_000_000_000;
 const SPACING: u64 = 100_000_000;
-/// Numbers that are remembered at most: of networks with many labels less time is.
-const MOST_NUMBERS: usize = 600_000;
-const MOST_INTERVALS: usize = 500;
-const MOST_GAPS: usize = 500;
+/// Maximum number of confidences kept: with many labels, they cover less time.
+const MAX_CONFIDENCES: usize = 600_000;
+const MAX_INTERVALS: usize = 500;
+const MAX_GAPS: usize = 500;
 
-/// A moment.
+/// The confidences at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// In milliseconds of the stream, as all times here.
+    /// Time in milliseconds of the stream, like all times here.
     pub ms: f64,
-    /// The label that is shown, by its place.
+    /// Index of the label that is shown.
     pub shown: Option<usize>,
-    /// The smoothed confidence of every label.
+    /// The confidence of every label.
     pub smoothed: Arc<[f32]>,
 }
 
-/// A stretch with one label.
+/// An interval.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    pub class: usize,
+    /// Index of the label.
+    pub label: usize,
     pub start: f64,
     pub end: f64,
     pub mean: f64,
     pub peak: f64,
-    /// Whether it still goes on.
+    /// Whether it has not ended yet.
     pub open: bool,
 }
 
-/// A stretch without pictures; without an end while it lasts.
+/// A gap; `end` is `None` while it lasts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gap {
     pub start: f64,
@@ -47,7 +48,7 @@ pub struct Gap {
     pub reason: Option<&'static str>,
 }
 
-/// What has come since a revision.
+/// The changes since a revision.
 #[derive(Clone, Debug, Default)]
 pub struct Update {
     pub revision: u64,
@@ -66,7 +67,7 @@ impl Update {
 pub(super) struct History {
     revision: u64,
     rows: VecDeque<(u64, Row)>,
-    /// Which tenth of a second the last row stands for.
+    /// The tenth of a second of the last row.
     tenth: Option<u64>,
     intervals: VecDeque<(u64, Span)>,
     open: Option<(u64, Span)>,
@@ -74,7 +75,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Takes a labelled frame, and the interval that is open with it.
+    /// Adds a labelled frame and its open interval.
     pub fn frame(&mut self, pts: u64, decision: Decision, smoothed: &[f64], open: Option<Interval>) {
         self.revision += 1;
         self.open = open.map(|interval| (self.revision, span(&interval, true)));
@@ -84,46 +85,46 @@ impl History {
         }
         self.tenth = Some(tenth);
         let smoothed: Arc<[f32]> = smoothed.iter().map(|&confidence| rounded(confidence) as f32).collect();
-        let most = MOST_NUMBERS / smoothed.len().max(1);
-        let row = Row { ms: milliseconds(pts), shown: decision.shown.then_some(decision.class), smoothed };
+        let max_rows = MAX_CONFIDENCES / smoothed.len().max(1);
+        let row = Row { ms: milliseconds(pts), shown: decision.shown.then_some(decision.label), smoothed };
         self.rows.push_back((self.revision, row));
         let now = milliseconds(pts);
-        let outlived = |row: &Row| row.ms + milliseconds(MEMORY) <= now;
-        while self.rows.front().is_some_and(|(_, row)| outlived(row) || self.rows.len() > most) {
+        let expired = |row: &Row| row.ms + milliseconds(RETENTION) <= now;
+        while self.rows.front().is_some_and(|(_, row)| expired(row) || self.rows.len() > max_rows) {
             self.rows.pop_front();
         }
     }
 
-    /// Takes an interval that was closed.
+    /// Adds a closed interval.
     pub fn interval(&mut self, closed: &Interval) {
         self.revision += 1;
         self.open = None;
-        push(&mut self.intervals, MOST_INTERVALS, (self.revision, span(closed, false)));
+        push(&mut self.intervals, MAX_INTERVALS, (self.revision, span(closed, false)));
     }
 
-    /// The stream was lost at `start`.
+    /// Opens a gap at `start`, when the camera was lost.
     pub fn lost(&mut self, start: u64, reason: &'static str) {
         self.revision += 1;
         let gap = Gap { start: milliseconds(start), end: None, reason: Some(reason) };
-        push(&mut self.gaps, MOST_GAPS, (self.revision, gap));
+        push(&mut self.gaps, MAX_GAPS, (self.revision, gap));
     }
 
-    /// A stretch without pictures is over.
+    /// Adds a gap that has ended, or closes the open one.
     pub fn gap(&mut self, start: u64, end: u64, reason: Option<&'static str>) {
         self.revision += 1;
         if self.gaps.back().is_some_and(|(_, gap)| gap.end.is_none()) {
             self.gaps.pop_back();
         }
         let gap = Gap { start: milliseconds(start), end: Some(milliseconds(end)), reason };
-        push(&mut self.gaps, MOST_GAPS, (self.revision, gap));
+        push(&mut self.gaps, MAX_GAPS, (self.revision, gap));
     }
 
-    /// The confidences of the last row.
+    /// Returns the confidences of the last row.
     pub fn smoothed(&self) -> Option<Arc<[f32]>> {
         self.rows.back().map(|(_, row)| Arc::clone(&row.smoothed))
     }
 
-    /// What has changed after `revision`; 0 asks for all.
+    /// Returns the changes after `revision`; 0 for everything.
     pub fn since(&self, revision: u64) -> Update {
         let mut intervals = newer(&self.intervals, revision);
         intervals.extend(self.open.iter().filter(|(at, _)| *at > revision).map(|(_, span)| span.clone()));
@@ -138,7 +139,7 @@ impl History {
 
 fn span(interval: &Interval, open: bool) -> Span {
     Span {
-        class: interval.class,
+        label: interval.label,
         start: milliseconds(interval.start),
         end: milliseconds(interval.end),
         mean: rounded(interval.mean),
@@ -147,14 +148,14 @@ fn span(interval: &Interval, open: bool) -> Span {
     }
 }
 
-fn push<T>(items: &mut VecDeque<T>, most: usize, item: T) {
-    if items.len() == most {
+fn push<T>(items: &mut VecDeque<T>, max: usize, item: T) {
+    if items.len() == max {
         items.pop_front();
     }
     items.push_back(item);
 }
 
-/// Revisions only rise, so the new ones stand together at the end.
+/// Returns the items after `revision`. Items are sorted by revision.
 fn newer<T: Clone>(items: &VecDeque<(u64, T)>, revision: u64) -> Vec<T> {
     let first = items.partition_point(|(at, _)| *at <= revision);
     items.range(first..).map(|(_, item)| item.clone()).collect()
@@ -166,16 +167,16 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn shown(class: usize) -> Decision {
-        Decision { class, confidence: 0.9, shown: true }
+    fn shown(label: usize) -> Decision {
+        Decision { label, confidence: 0.9, shown: true }
     }
 
-    fn interval(class: usize, start: u64, end: u64) -> Interval {
-        Interval { class, start, end, mean: 0.9, peak: 0.9 }
+    fn interval(label: usize, start: u64, end: u64) -> Interval {
+        Interval { label, start, end, mean: 0.9, peak: 0.9 }
     }
 
     #[test]
-    fn ten_rows_a_second_for_ten_minutes_are_kept() {
+    fn keeps_ten_rows_a_second_for_ten_minutes() {
         let mut history = History::default();
         for frame in 0..25 * 1200 {
             history.frame(40 * MS * frame, shown(0), &[0.9, 0.1], None);
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn many_labels_do_not_fill_the_memory() {
+    fn with_many_labels_fewer_rows_are_kept() {
         let mut history = History::default();
         for frame in 0..2000 {
             history.frame(100 * MS * frame, shown(0), &[0.001; 1000], None);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_gets_what_is_new_to_it() {
+    fn a_reader_gets_only_changes() {
         let mut history = History::default();
         history.frame(0, shown(0), &[0.9], Some(interval(0, 0, 100 * MS)));
         let first = history.since(0);
@@ -215,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn intervals_and_gaps_have_a_bound() {
+    fn intervals_and_gaps_are_bounded() {
         let mut history = History::default();
         for second in 0..1000 {
             history.interval(&interval(0, second, second + 1));
             history.gap(second, second + 1, None);
         }
         let all = history.since(0);
-        assert_eq!((all.intervals.len(), all.gaps.len()), (MOST_INTERVALS, MOST_GAPS));
+        assert_eq!((all.intervals.len(), all.gaps.len()), (MAX_INTERVALS, MAX_GAPS));
     }
 }

@@ -1,7 +1,7 @@
-//! The state of every stream, for page, metrics and terminal.
+//! Telemetry: the state of every stream, for the page, metrics and terminal.
 //!
-//! A stream's threads write, everybody else reads. Writing takes a short lock and nothing that grows with the number of
-//! those who read; all that is remembered has a bound.
+//! A stream's threads write, all others read. A write takes a short lock, and its cost does not depend on the number of
+//! readers. All history is bounded.
 
 mod finished_run;
 mod history;
@@ -22,12 +22,12 @@ pub use pictures::Picture;
 pub use progress::Progress;
 pub use stream_state::{StreamInfo, StreamState};
 
-/// A label's value as the metrics' exporter wants it, which takes a pair of backslashes for one.
+/// Escapes the value of a metric's label: the exporter turns a pair of backslashes into one.
 pub fn label_value(text: &str) -> String {
     text.replace('\\', "\\\\")
 }
 
-/// All streams of a run, in the order in which they were given.
+/// All streams of a run, in the order of the command line.
 pub struct Telemetry {
     pub started: OffsetDateTime,
     pub streams: Vec<Arc<StreamState>>,

@@ -1,17 +1,17 @@
-//! A stream's latest picture as a JPEG, shared by all that watch.
+//! A stream's latest labelled frame as a JPEG, shared by all viewers.
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
-/// An encoded picture. Its bytes are those of the recording where there is one, and never copied.
+/// A JPEG. While recording, it shares the bytes of the recording without a copy.
 #[derive(Clone)]
 pub struct Picture {
     pub jpeg: Bytes,
-    /// When it is shown, in milliseconds of the stream.
+    /// Its pts, in milliseconds of the stream.
     pub ms: f64,
 }
 
-/// The latest picture. Who reads slowly misses some and holds nobody up.
+/// The latest picture. A slow viewer misses some, and blocks neither the stream nor other viewers.
 pub struct Pictures(watch::Sender<Option<Picture>>);
 
 impl Default for Pictures {
@@ -21,8 +21,8 @@ impl Default for Pictures {
 }
 
 impl Pictures {
-    /// How many watch.
-    pub fn watchers(&self) -> usize {
+    /// Returns the number of viewers.
+    pub fn viewers(&self) -> usize {
         self.0.receiver_count()
     }
 
@@ -34,8 +34,8 @@ impl Pictures {
         self.0.borrow().clone()
     }
 
-    /// To watch, from the next picture on; as long as this is held pictures are made.
-    pub fn watch(&self) -> watch::Receiver<Option<Picture>> {
+    /// Adds a viewer, which gets pictures from the next one on. Pictures are encoded as long as the receiver is held.
+    pub fn subscribe(&self) -> watch::Receiver<Option<Picture>> {
         self.0.subscribe()
     }
 }

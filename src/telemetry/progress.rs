@@ -1,4 +1,4 @@
-//! How far a stream is, in numbers that cost nothing to raise.
+//! The progress of a stream, in counters that are cheap to update.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::frame_counters::FrameCounters;
 use crate::telemetry::status::Status;
 
-/// A number that one thread raises and others look at.
+/// A number that one thread writes and others read.
 #[derive(Default)]
 pub struct Counter(AtomicU64);
 
@@ -24,11 +24,11 @@ impl Counter {
     }
 }
 
-/// How far a stream is.
+/// The progress of a stream.
 #[derive(Default)]
 pub struct Progress {
     pub counters: Arc<FrameCounters>,
-    /// End of the last labelled frame, and of the clip where it is known, in nanoseconds.
+    /// End of the last labelled frame, and of the clip if known, in nanoseconds.
     pub position: Counter,
     pub duration: Counter,
     /// Bytes of video written.
@@ -37,12 +37,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// How the stream is now.
+    /// Returns the current status.
     pub fn status(&self) -> Status {
         self.status_mut().clone()
     }
 
-    /// To change how it is; not to be held for long.
+    /// Locks the status for changes; do not hold the guard for long.
     pub fn status_mut(&self) -> MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }

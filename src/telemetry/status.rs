@@ -1,4 +1,4 @@
-//! How a stream is, at this moment: for the terminal, the page, and at the end for its summary.
+//! The current status of a stream, for terminal, page and closing summary.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use time::OffsetDateTime;
 use crate::media::supervisor;
 use crate::utc;
 
-/// Delays are kept from a microsecond to a minute with three digits; longer ones count as a minute.
-const LONGEST_US: u64 = 60_000_000;
+/// Delays are recorded from a microsecond to a minute with three digits; longer ones count as a minute.
+const MAX_US: u64 = 60_000_000;
 const DIGITS: u8 = 3;
 
-/// How often rate and delay are told.
+/// Interval at which rate and latency are updated.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Where a stream stands.
+/// The state of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// No picture has come yet.
+    /// No frame has arrived yet.
     #[default]
     Connecting,
     Running,
-    /// Connected, but no picture for a while; soon the source gives it up and reconnects.
+    /// Connected, but without frames; the source will reconnect soon.
     Stalled,
     Reconnecting,
     /// A clip was read to its end, or the user stopped the run.
@@ -56,13 +56,13 @@ impl From<supervisor::ConnectionState> for State {
     }
 }
 
-/// What is shown of a stream.
+/// The status of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     pub state: State,
-    /// Since when it is in this state.
+    /// When it entered this state.
     pub since: Option<OffsetDateTime>,
-    /// Why it was lost, or has failed.
+    /// Why it was lost or failed.
     pub reason: Option<String>,
     pub label: Option<String>,
     pub confidence: f64,
@@ -72,17 +72,17 @@ pub struct Status {
     /// Frames that wait to be prepared.
     pub waiting: usize,
     pub reconnects: u64,
-    /// The same by what each was lost for.
+    /// Reconnects by the reason of the loss.
     pub reconnects_by: BTreeMap<&'static str, u64>,
     pub stalls: u64,
     pub gaps: u64,
-    /// Of the last seconds.
+    /// Frames per second over the last seconds.
     pub rate: f64,
     pub latency: Latency,
 }
 
 impl Status {
-    /// Notes a state, and since when where it is another.
+    /// Sets the state, and its time if it changes.
     pub fn enter(&mut self, state: State) {
         if self.state != state || self.since.is_none() {
             (self.state, self.since) = (state, Some(utc::now()));
@@ -93,7 +93,7 @@ impl Status {
     }
 }
 
-/// From a frame's arrival to its label at every output, in milliseconds.
+/// Latency from a frame's arrival to the last output, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
     pub p50: f64,
@@ -102,20 +102,20 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// Delays of a stretch of time, in memory that does not grow.
+/// A histogram of delays, in constant memory.
 pub struct Delays(Option<Histogram<u64>>);
 
 impl Default for Delays {
     fn default() -> Self {
-        // The bounds are constants that it takes.
-        Self(Histogram::new_with_bounds(1, LONGEST_US, DIGITS).ok())
+        // These constant bounds are valid.
+        Self(Histogram::new_with_bounds(1, MAX_US, DIGITS).ok())
     }
 }
 
 impl Delays {
     pub fn add(&mut self, delay: Duration) {
         if let Some(histogram) = &mut self.0 {
-            histogram.saturating_record(delay.as_micros().try_into().unwrap_or(LONGEST_US));
+            histogram.saturating_record(delay.as_micros().try_into().unwrap_or(MAX_US));
         }
     }
 
@@ -138,28 +138,28 @@ impl Delays {
     }
 }
 
-/// Rate and delay of the last seconds.
+/// Rate and latency of the last seconds.
 pub struct RateMeter {
     recent: Delays,
-    told: Instant,
+    reported: Instant,
 }
 
 impl RateMeter {
     pub fn new(now: Instant) -> Self {
-        Self { recent: Delays::default(), told: now }
+        Self { recent: Delays::default(), reported: now }
     }
 
-    /// Takes a frame's delay. Every two seconds, returns how many frames a second there were, and their delays.
+    /// Adds a frame's delay. Every two seconds, returns frames per second and latency since the last report.
     pub fn add(&mut self, delay: Duration) -> Option<(f64, Latency)> {
         self.recent.add(delay);
-        let elapsed = self.told.elapsed();
+        let elapsed = self.reported.elapsed();
         if elapsed < INTERVAL {
             return None;
         }
-        let told = (self.recent.count() as f64 / elapsed.as_secs_f64(), self.recent.latency());
+        let report = (self.recent.count() as f64 / elapsed.as_secs_f64(), self.recent.latency());
         self.recent.clear();
-        self.told = Instant::now();
-        Some(told)
+        self.reported = Instant::now();
+        Some(report)
     }
 }
 
@@ -168,12 +168,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_those_of_the_numbers() {
+    fn percentiles_are_correct() {
         let mut delays = Delays::default();
         (1..=1000).for_each(|ms| delays.add(Duration::from_millis(ms)));
         let Latency { p50, p95, p99, max } = delays.latency();
-        for (found, right) in [(p50, 500.0), (p95, 950.0), (p99, 990.0), (max, 1000.0)] {
-            assert!((found - right).abs() <= right / 500.0, "{found} for {right}");
+        for (actual, expected) in [(p50, 500.0), (p95, 950.0), (p99, 990.0), (max, 1000.0)] {
+            assert!((actual - expected).abs() <= expected / 500.0, "{actual} for {expected}");
         }
         delays.add(Duration::from_secs(3600));
         assert!(delays.latency().max >= 60_000.0);

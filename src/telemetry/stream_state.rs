@@ -1,4 +1,4 @@
-//! The state of one stream.
+//! The state of one stream, as page, metrics and terminal show it.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,15 +15,15 @@ use crate::telemetry::progress::Progress;
 use crate::telemetry::status::{State, Status};
 use crate::utc;
 
-/// A stream that is connected and brings nothing is told as stalled after this time, or after this many of its frames'
-/// intervals.
-const SILENCE: Duration = Duration::from_millis(1500);
-const SILENT_FRAMES: f64 = 3.0;
+/// A connected camera that sends no frames is shown as stalled after this time, or after this many frame intervals if
+/// that is longer.
+const STALL_TIME: Duration = Duration::from_millis(1500);
+const STALL_FRAMES: f64 = 3.0;
 
-/// What a stream is, which never changes.
+/// The constant properties of a stream.
 pub struct StreamInfo {
     pub name: String,
-    /// Its address without credentials, or its path.
+    /// Address without credentials, or path.
     pub input: String,
     pub live: bool,
     pub labels: Vec<String>,
@@ -31,17 +31,17 @@ pub struct StreamInfo {
     pub action: Option<String>,
 }
 
-/// What is known of one stream.
+/// The state of one stream.
 pub struct StreamState {
     pub info: StreamInfo,
     pub progress: Arc<Progress>,
     pub pictures: Pictures,
-    /// Whether anybody may ask for pictures.
+    /// Whether the page is served, so that viewers can request pictures.
     shown: bool,
-    /// When the stream's time 0 was, by the clock that is never set.
+    /// The stream's time 0 on the monotonic clock.
     began: OnceLock<Instant>,
     history: Mutex<History>,
-    /// From a frame's arrival to its label at every output.
+    /// Latency from a frame's arrival to the last output.
     latency: metrics::Histogram,
 }
 
@@ -62,18 +62,19 @@ impl StreamState {
         stream
     }
 
-    /// The stream's time 0 is `instant`.
+    /// Sets the stream's time 0.
     pub fn begin(&self, instant: Instant) {
         let _ = self.began.set(instant);
     }
 
-    /// The stream's time 0 in UTC.
+    /// Returns the stream's time 0 in UTC.
     pub fn start_time(&self) -> Option<OffsetDateTime> {
         self.began.get().map(|began| utc::ago(began.elapsed()))
     }
 
-    /// A moment of a camera's stream in UTC, `at` in nanoseconds; of a clip, whose time has no place in ours, now. What lies
-    /// between is measured by the clock that is never set, so that everybody is told the same once the other was.
+    /// Converts `at`, in nanoseconds of a camera's stream, to UTC; for a clip returns the current time, since its pts
+    /// has no relation to UTC. Uses the monotonic clock, so that all receivers get the same time even if the system's
+    /// clock is set.
     pub fn utc(&self, at: u64) -> OffsetDateTime {
         match self.start_time() {
             Some(start) if self.info.live => start.saturating_add(time::Duration::nanoseconds(at as i64)),
@@ -81,7 +82,7 @@ impl StreamState {
         }
     }
 
-    /// The stream's time now, in milliseconds: a clip's is where it is.
+    /// Returns the stream's current time in milliseconds; for a clip, its position.
     pub fn now_ms(&self) -> f64 {
         match self.began.get() {
             Some(began) if self.info.live => began.elapsed().as_secs_f64() * 1000.0,
@@ -89,22 +90,23 @@ impl StreamState {
         }
     }
 
-    /// How it is, as those see it who wait for pictures.
+    /// Returns the status, with a camera that sends no frames shown as stalled.
     pub fn status(&self) -> Status {
         let mut status = self.progress.status();
         let arrival = self.progress.counters.last_arrival();
         if let (true, State::Running, Some(arrival)) = (self.info.live, status.state, arrival) {
-            let usual = if status.rate > 0.0 { Duration::from_secs_f64(SILENT_FRAMES / status.rate) } else { SILENCE };
-            let silence = arrival.elapsed();
-            if silence > usual.max(SILENCE) {
+            let frames =
+                if status.rate > 0.0 { Duration::from_secs_f64(STALL_FRAMES / status.rate) } else { STALL_TIME };
+            let idle = arrival.elapsed();
+            if idle > frames.max(STALL_TIME) {
                 status.state = State::Stalled;
-                status.since = Some(utc::ago(silence));
+                status.since = Some(utc::ago(idle));
             }
         }
         status
     }
 
-    /// Whether nothing comes of it that should.
+    /// Returns whether a stream in `state` should deliver frames and does not.
     pub fn is_down(&self, state: State) -> bool {
         match state {
             State::Failed | State::Stalled | State::Reconnecting => true,
@@ -113,42 +115,42 @@ impl StreamState {
         }
     }
 
-    /// What has changed after a revision; 0 asks for all that is remembered.
+    /// Returns the changes after a revision; 0 for the whole history.
     pub fn since(&self, revision: u64) -> Update {
         self.history().since(revision)
     }
 
-    /// The smoothed confidence of every label, as of the last tenth of a second.
+    /// Returns the confidence of every label, as of the last tenth of a second.
     pub fn smoothed(&self) -> Option<Arc<[f32]>> {
         self.history().smoothed()
     }
 
-    /// Takes a labelled frame, and the interval that it belongs to.
+    /// Adds a labelled frame and its open interval.
     pub fn frame(&self, pts: u64, decision: Decision, smoothed: &[f64], open: Option<Interval>) {
         self.history().frame(pts, decision, smoothed, open);
     }
 
-    /// Takes an interval that was closed.
+    /// Adds a closed interval.
     pub fn interval(&self, closed: &Interval) {
         self.history().interval(closed);
     }
 
-    /// The stream was lost at `start` of its time.
+    /// Records the loss of the camera at `start`.
     pub fn lost(&self, start: u64, reason: &'static str) {
         self.history().lost(start, reason);
     }
 
-    /// A stretch without frames, now that it is over.
+    /// Adds a gap that has ended.
     pub fn gap(&self, start: u64, end: u64, reason: Option<&'static str>) {
         self.history().gap(start, end, reason);
     }
 
-    /// How long a frame took from its arrival to its outputs.
-    pub fn took(&self, delay: Duration) {
+    /// Records the latency of a frame.
+    pub fn record_latency(&self, delay: Duration) {
         self.latency.record(delay.as_secs_f64());
     }
 
-    /// The stream is over; with a reason where it failed.
+    /// Ends the stream, with the reason if it failed.
     pub fn end(&self, failure: Option<String>) {
         let mut status = self.progress.status_mut();
         status.enter(if failure.is_some() { State::Failed } else { State::Ended });
@@ -156,17 +158,18 @@ impl StreamState {
         (status.label, status.rate) = (None, 0.0);
     }
 
-    /// Whether anybody may ask for pictures.
+    /// Returns whether viewers can request pictures.
     pub fn is_shown(&self) -> bool {
         self.shown
     }
 
-    /// Whether a picture must be made for those who watch.
+    /// Returns whether there is a viewer to encode pictures for.
     pub fn wants_picture(&self) -> bool {
-        self.shown && self.pictures.watchers() > 0
+        self.shown && self.pictures.viewers() > 0
     }
 
-    /// What hears of the pictures of a recording that begins at `start` of the stream's time.
+    /// Returns the taps for an encoder whose pts 0 is at `start` of the stream: they get its pictures and its byte
+    /// count.
     pub fn taps(self: &Arc<Self>, start: u64) -> Taps {
         let (pictures, bytes) = (Arc::clone(self), Arc::clone(self));
         let picture = move |encoded: Encoded| {

@@ -118,7 +118,7 @@ fn describe(stream: &StreamState, started: OffsetDateTime) -> Stream<'_> {
 /// `[ms, place of the shown label or -1, confidence of each label]`.
 pub(super) fn rows(rows: &[Row]) -> Vec<Value> {
     let row = |row: &Row| {
-        let shown = row.shown.map_or(-1, |class| class as i64);
+        let shown = row.shown.map_or(-1, |label| label as i64);
         let numbers = [json!(row.ms), json!(shown)];
         Value::Array(numbers.into_iter().chain(row.smoothed.iter().map(|&confidence| number(confidence))).collect())
     };
@@ -132,8 +132,8 @@ fn number(confidence: f32) -> Value {
 
 pub(super) fn intervals(intervals: &[Span], labels: &[String]) -> Vec<Value> {
     let interval = |span: &Span| {
-        let Span { class, start, end, mean, peak, open } = span;
-        json!({ "label": labels[*class], "start": start, "end": end, "mean": mean, "peak": peak, "open": open })
+        let Span { label, start, end, mean, peak, open } = span;
+        json!({ "label": labels[*label], "start": start, "end": end, "mean": mean, "peak": peak, "open": open })
     };
     intervals.iter().map(interval).collect()
 }

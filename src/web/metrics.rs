@@ -63,7 +63,7 @@ fn gather_stream(state: &StreamState) {
     counter!("livelabel_stalls_total", &stream).absolute(status.stalls);
     counter!("livelabel_gaps_total", &stream).absolute(status.gaps);
     counter!("livelabel_written_bytes_total", &stream).absolute(state.progress.written.get());
-    gauge!("livelabel_viewers", &stream).set(state.pictures.watchers() as f64);
+    gauge!("livelabel_viewers", &stream).set(state.pictures.viewers() as f64);
 
     let smoothed = state.smoothed().filter(|_| status.state == State::Running);
     for (class, label) in state.info.labels.iter().enumerate() {

@@ -96,7 +96,7 @@ async fn snap(stream: &StreamState) -> Result<Response, ApiError> {
 
 /// Hears of the next picture, and of the latest where it is not long ago.
 fn watching(stream: &StreamState) -> watch::Receiver<Option<Picture>> {
-    let mut pictures = stream.pictures.watch();
+    let mut pictures = stream.pictures.subscribe();
     let now = stream.now_ms();
     if pictures.borrow().as_ref().is_some_and(|latest| latest.ms + RECENT > now) {
         pictures.mark_changed();

@@ -423,5 +423,5 @@ fn addresses_that_make_no_sense_are_refused_without_repeating_them() {
     }
     std::fs::write(program.path("p.toml"), "[[stream]]\ninput = [\"test://\"]\nwebhook = [\"http://h\"]\n").unwrap();
     let finished = program.start(&["run", "--pipeline", "p.toml"]);
-    assert!(finished.refusal(2).contains("webhook stands in a [[stream]]"));
+    assert!(finished.refusal(2).contains("webhook is in a [[stream]]"));
 }

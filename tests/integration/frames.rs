@@ -71,7 +71,7 @@ fn an_unreadable_video_is_told_and_passed_over() {
     let finished = program.start(&["frames", "bad.mp4", text(&clip), "out"]);
     assert_eq!(finished.code, 2, "{}", finished.stderr);
     assert!(finished.stderr.contains("bad.mp4: is not a video"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("1 of 2 videos could not be read to their end"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("1 of 2 videos could not be read to the end"), "{}", finished.stderr);
     assert_eq!(files(&program.path("out")), ["good.mp4_000000000.jpg", "good.mp4_000001000.jpg"]);
 }
 
@@ -82,7 +82,7 @@ fn what_is_there_stays() {
     program.start(&["frames", text(&clip), "out"]).succeeded();
     std::fs::write(program.path("out/clip.mp4_000001000.jpg"), "mine").unwrap();
     let again = program.start(&["frames", text(&clip), "out"]).succeeded();
-    assert!(again.stdout.contains("0 pictures") && again.stdout.contains("2 were there already"), "{}", again.stdout);
+    assert!(again.stdout.contains("0 pictures") && again.stdout.contains("2 existed already"), "{}", again.stdout);
     assert_eq!(std::fs::read(program.path("out/clip.mp4_000001000.jpg")).unwrap(), b"mine");
 }
 

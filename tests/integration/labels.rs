@@ -181,7 +181,7 @@ fn an_automatic_stride_measures_before_it_skips() {
     let output = ffmpeg(&["-f", "lavfi", "-i", input, "-pix_fmt", "yuv420p", "-c:v", "libx264", text(&clip)]);
     assert!(output.status.success());
     let finished = program.run(&clip, &["--stride", "auto", "--only", "timeline"]).succeeded();
-    assert!(finished.stdout.contains("auto took 15: 100.0 % of the labels agreed"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("auto chose 15: 100.0 % of the labels agreed"), "{}", finished.stdout);
     let frames = &program.json("still.timeline.json")["frames"];
     let (analysed, held) = (frames["analysed"].as_u64().unwrap(), frames["held"].as_u64().unwrap());
     assert_eq!(analysed + held, 700);

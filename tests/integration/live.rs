@@ -359,7 +359,7 @@ fn a_full_disk_stops_the_recording_and_not_the_watching() {
     let full = |line: &Value| line["fields"]["message"].as_str().is_some_and(|text| text.contains("the disk is full"));
     let at = lines.iter().position(full).unwrap_or_else(|| panic!("never full: {}", finished.stderr));
     assert_eq!(lines.iter().filter(|line| full(line)).count(), 1, "{}", finished.stderr);
-    assert!(lines[at]["fields"]["message"].as_str().unwrap().contains("watched on"), "{}", lines[at]);
+    assert!(lines[at]["fields"]["message"].as_str().unwrap().contains("the analysis of"), "{}", lines[at]);
     let decoded = |line: &Value| line["fields"]["decoded"].as_u64();
     let (before, after) = (lines[..at].iter().filter_map(decoded).max(), lines[at..].iter().filter_map(decoded).max());
     assert!(after > before.map(|count| count + 100), "{}", finished.stderr);

@@ -102,7 +102,7 @@ fn nothing_is_written_over_without_force() {
     let before = std::fs::read(program.path("clip.timeline.json")).unwrap();
     let clip = program.path("clip.mp4");
     let again = program.run(&clip, &[]);
-    assert!(again.refusal(2).contains("exists already; write over it with --force"), "{}", again.stderr);
+    assert!(again.refusal(2).contains("exists already; overwrite it with --force"), "{}", again.stderr);
     assert_eq!(std::fs::read(program.path("clip.timeline.json")).unwrap(), before);
     program.run(&clip, &["--force"]).succeeded();
     assert_ne!(std::fs::read(program.path("clip.timeline.json")).unwrap(), before);

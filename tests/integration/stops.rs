@@ -44,7 +44,7 @@ fn an_interrupt_closes_the_files_and_says_so() {
         let finished = Finished::from(child.wait_with_output().unwrap());
         assert_eq!(finished.code, code, "{}", finished.stderr);
         assert!(finished.stderr.contains("stopping: closing the files"), "{}", finished.stderr);
-        assert!(finished.stdout.contains("every file is complete up to there"), "{}", finished.stdout);
+        assert!(finished.stdout.contains("every file is complete up to that point"), "{}", finished.stdout);
         let made = probe(&program.path("bikes.labelled.avi"));
         assert!((11..250).contains(&made.frames), "{}", made.frames);
         decodes_cleanly(&program.path("bikes.labelled.avi"));
@@ -65,7 +65,7 @@ fn two_at_the_same_moment_are_one() {
     }
     let finished = Finished::from(child.wait_with_output().unwrap());
     assert!([130, 143].contains(&finished.code), "{}", finished.code);
-    assert!(finished.stdout.contains("every file is complete up to there"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("every file is complete up to that point"), "{}", finished.stdout);
     decodes_cleanly(&program.path("bikes.labelled.avi"));
 }
 
@@ -78,7 +78,7 @@ fn a_second_interrupt_leaves_at_once() {
     let filling = std::thread::spawn(move || while filler.write_all(&[0; 4096]).is_ok() {});
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     signal(&child, "INT");
-    assert!(told.any(|line| line.contains("once more to leave at once")));
+    assert!(told.any(|line| line.contains("signal again to exit at once")));
     std::thread::sleep(Duration::from_secs(1));
     assert!(child.try_wait().unwrap().is_none(), "it does not wait");
     signal(&child, "TERM");

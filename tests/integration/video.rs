@@ -96,7 +96,7 @@ fn irregular_times_stay_in_matroska_and_keep_the_duration_in_avi() {
         let finished = program.run(&clip, &["--output", "even.avi", "--force"]).succeeded();
         let made = probe(&program.path("even.avi"));
         assert_eq!((made.frames, made.seconds), (40, 1.6));
-        assert!(finished.stdout.contains("7 frames repeated and 0 left out"), "{}", finished.stdout);
+        assert!(finished.stdout.contains("7 frames repeated and 0 skipped"), "{}", finished.stdout);
         let timeline = program.json("irregular.timeline.json");
         let rows = timeline["confidences"]["rows"].as_array().unwrap();
         assert!(rows.iter().zip(&given).all(|(row, ms)| (row[0].as_f64().unwrap() - ms).abs() <= 1.0));

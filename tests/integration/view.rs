@@ -176,7 +176,7 @@ fn odd_timelines_and_videos_are_refused() {
     ] {
         std::fs::write(program.path(name), text).unwrap();
         let finished = program.start(&["view", name, "--web", "127.0.0.1:0"]);
-        assert!(finished.refusal(2).contains("is no timeline"), "{name}: {}", finished.stderr);
+        assert!(finished.refusal(2).contains("is not a timeline"), "{name}: {}", finished.stderr);
     }
     std::fs::write(program.path("new.timeline.json"), whole.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
     std::fs::write(program.path("text.mp4"), "no video").unwrap();
@@ -186,13 +186,13 @@ fn odd_timelines_and_videos_are_refused() {
     assert!(ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1", text(&tone)]).status.success());
     for (arguments, why) in [
         (&["missing.timeline.json"][..], "cannot be opened"),
-        (&["."], "is no timeline"),
-        (&["new.timeline.json"], "is of a newer version"),
+        (&["."], "is not a timeline"),
+        (&["new.timeline.json"], "has a newer version"),
         (&["clip.timeline.json", "--video", "missing.avi"], "there is no such video"),
         (&["clip.timeline.json", "--video", "text.mp4"], "cannot be played"),
         (&["clip.timeline.json", "--video", "tone.wav"], "cannot be played"),
         (&["clip.timeline.json", "--video", "half.mp4"], "half.mp4: cannot be played"),
-        (&["clip.timeline.json", "--web", "0.0.0.0:0"], "everybody on the network"),
+        (&["clip.timeline.json", "--web", "0.0.0.0:0"], "anyone on the network"),
     ] {
         let finished = program.start(&[&["view"][..], arguments].concat());
         assert!(finished.refusal(2).contains(why), "{arguments:?}: {}", finished.stderr);

@@ -47,7 +47,7 @@ pub(super) struct Client {
 
 impl Client {
     /// # Errors
-    /// Unavailable, where TLS cannot be prepared.
+    /// Unavailable, where TLS cannot be set up.
     pub fn new(broker: &Broker) -> Result<Self> {
         let topics = Topics::new(broker.prefix.clone());
         // As long as every broker must take.

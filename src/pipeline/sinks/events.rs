@@ -1,4 +1,4 @@
-//! What a stream tells to event receivers as it goes. It never waits for any of them.
+//! Sends the events of a stream to the event bus, without waiting for event receivers.
 
 use crate::error::Result;
 use crate::events::event::Event;
@@ -14,40 +14,40 @@ use crate::utc;
 pub struct EventEmitter<'a> {
     event_bus: &'a EventBus,
     state: &'a StreamState,
-    /// Whether an interval has been begun and not ended.
+    /// Whether a start event was sent without an end event.
     open: bool,
-    /// Whether the camera is gone.
-    away: bool,
+    /// Whether the camera is lost.
+    lost: bool,
 }
 
 impl<'a> EventEmitter<'a> {
-    /// `None` where nobody is to be told.
+    /// Returns `None` if there are no event receivers.
     pub fn new(context: &StreamContext<'a>) -> Option<Self> {
-        Some(Self { event_bus: context.event_bus?, state: context.state, open: false, away: false })
+        Some(Self { event_bus: context.event_bus?, state: context.state, open: false, lost: false })
     }
 }
 
 impl Sink for EventEmitter<'_> {
     fn frame(&mut self, LabeledFrame { frame, decision, .. }: &LabeledFrame) -> Result<()> {
         let (stream, ms, time) = (self.state.info.name.as_str(), milliseconds(frame.pts), self.state.utc(frame.pts));
-        if std::mem::take(&mut self.away) {
+        if std::mem::take(&mut self.lost) {
             self.event_bus.tell(&Event::Back { stream, ms, time: utc::milliseconds(time) });
         }
         if decision.shown && !std::mem::replace(&mut self.open, true) {
-            let (label, confidence) = (&self.state.info.labels[decision.class], rounded(decision.confidence));
+            let (label, confidence) = (&self.state.info.labels[decision.label], rounded(decision.confidence));
             self.event_bus.tell(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
         }
         Ok(())
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
-        // A frame that no sink took has started none.
+        // If an earlier sink failed on the frame, no start event was sent.
         if !std::mem::take(&mut self.open) {
             return Ok(());
         }
         self.event_bus.tell(&Event::End {
             stream: &self.state.info.name,
-            label: &self.state.info.labels[interval.class],
+            label: &self.state.info.labels[interval.label],
             ms: milliseconds(interval.end),
             time: utc::milliseconds(self.state.utc(interval.end)),
             start_ms: milliseconds(interval.start),
@@ -58,7 +58,7 @@ impl Sink for EventEmitter<'_> {
     }
 
     fn lost(&mut self, loss: &Loss) -> Result<()> {
-        self.away = true;
+        self.lost = true;
         let (stream, time) = (&self.state.info.name, utc::milliseconds(self.state.utc(loss.at)));
         self.event_bus.tell(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason });
         Ok(())

@@ -1,9 +1,9 @@
-//! The timeline of a camera: journals that follow each other, by the day or with the videos.
+//! The journals of a camera: a new one each day, or with each segment.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::config::cameras::Record as Plan;
+use crate::config::cameras::RecordingConfig;
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, header};
@@ -17,10 +17,10 @@ use crate::report::rotating_journal::RotatingJournal;
 use crate::utc;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How the names of journals end.
+/// Suffix of journals.
 const JOURNAL: &str = ".timeline.jsonl";
 
-/// Writes a record for what changes, and for one frame a second.
+/// Writes a record for each change, and for one frame a second.
 pub struct JournalSink<'a> {
     labels: &'a [String],
     folder: PathBuf,
@@ -29,31 +29,38 @@ pub struct JournalSink<'a> {
     journal: RotatingJournal,
     schedule: Schedule,
     files: OpenFiles,
-    /// The file that is being written.
+    /// The current file.
     open: OpenFile,
 }
 
 impl<'a> JournalSink<'a> {
+    /// Creates the first journal.
+    ///
     /// # Errors
-    /// Usage, where the folder cannot be written to.
-    pub fn create(context: &StreamContext<'a>, plan: &Plan, began: Instant, files: &OpenFiles) -> Result<Self> {
-        if !plan.folder.as_os_str().is_empty() {
-            std::fs::create_dir_all(&plan.folder).map_err(|cause| {
-                Error::usage(format!("{}: the folder cannot be made", plan.folder.display()))
+    /// Returns an error if the folder or the journal cannot be written.
+    pub fn create(
+        context: &StreamContext<'a>,
+        recording: &RecordingConfig,
+        began: Instant,
+        files: &OpenFiles,
+    ) -> Result<Self> {
+        if !recording.folder.as_os_str().is_empty() {
+            std::fs::create_dir_all(&recording.folder).map_err(|cause| {
+                Error::usage(format!("{}: the folder cannot be created", recording.folder.display()))
                     .because(cause)
-                    .remedy("choose a folder that can be written to")
+                    .remedy("choose a writable folder")
             })?;
         }
         let now = utc::now();
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header };
-        let path = stamped(&plan.folder, &plan.stem, now, JOURNAL);
-        let mut schedule = Schedule::new(plan.segment.unwrap_or(DAY));
+        let path = stamped(&recording.folder, &recording.stem, now, JOURNAL);
+        let mut schedule = Schedule::new(recording.segment.unwrap_or(DAY));
         schedule.due(now);
         Ok(Self {
             labels: &context.model.labels,
-            folder: plan.folder.clone(),
-            stem: plan.stem.clone(),
+            folder: recording.folder.clone(),
+            stem: recording.stem.clone(),
             began,
             journal: RotatingJournal::create(path.clone(), opened)?,
             schedule,
@@ -62,13 +69,13 @@ impl<'a> JournalSink<'a> {
         })
     }
 
-    /// Where the run's summary goes: the first journal is of this run alone, and so is what is called like it.
+    /// Returns the path of the run's summary. It is unique, since the first journal's name is.
     pub fn summary_path(&self) -> PathBuf {
         let name = self.journal.path().to_string_lossy();
         format!("{}.summary.json", name.strip_suffix(JOURNAL).unwrap_or(&name)).into()
     }
 
-    /// The start of the run in UTC.
+    /// Returns the start of the run in UTC.
     pub fn started(&self) -> &str {
         self.journal.started()
     }
@@ -105,7 +112,7 @@ impl Sink for JournalSink<'_> {
     }
 
     fn consequence(&self) -> &'static str {
-        ", but its journal misses records until it can be written again"
+        ", but records are missing in its journal until it can be written again"
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {

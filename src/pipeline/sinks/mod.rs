@@ -1,7 +1,7 @@
-//! Everything that a stream's labels go to: files, window, page, events.
+//! The sinks of a stream: files, window, page, events.
 //!
-//! A sink is a file of this folder and a line in [`clip`] or [`camera`]. They are called in that order. What follows when
-//! one fails is decided in `set`.
+//! Each sink has a file in this folder and a line in [`clip`] or [`camera`], which set the call order. `set` decides
+//! what follows when a sink fails.
 
 mod events;
 mod journal;
@@ -25,17 +25,17 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::config::cameras::Live;
+use crate::config::cameras::CameraConfig;
 use crate::error::{Error, Result};
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use set::Sinks;
 use sink::Sink;
 
-/// The sinks of a clip.
+/// Creates the sinks of a clip, in call order.
 ///
 /// # Errors
-/// Where a file cannot be created. Those that were created are gone again.
+/// Returns an error if a file cannot be created. Files created before are removed.
 pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sinks<'a>> {
     let encodes = Rc::new(Cell::new(context.job.outputs.video.is_some()));
     let written = Rc::new(Cell::new(0));
@@ -74,21 +74,21 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     Ok(Sinks::new(context, sinks, Some(format.clone()), windowed))
 }
 
-/// The sinks of a camera whose time began at `began`.
+/// Creates the sinks of a camera whose time 0 is `began`, in call order.
 ///
 /// # Errors
-/// Usage, where the folder cannot be written to, or the one video file is there already.
-pub fn camera<'a>(context: &StreamContext<'a>, live: &Live, began: Instant) -> Result<Sinks<'a>> {
-    let record = &live.record;
+/// Returns an error if the folder cannot be written or no window can be opened.
+pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Instant) -> Result<Sinks<'a>> {
+    let recording = &live.recording;
     let encodes = Rc::new(Cell::new(false));
     let open = open_files::OpenFiles::default();
-    // Looks at the folder before this run has written anything.
-    let retention = retention::RetentionSink::new(record, &open);
-    let journal = journal::JournalSink::create(context, record, began, &open)?;
+    // Retention scans the folder before this run writes anything.
+    let retention = retention::RetentionSink::new(recording, &open);
+    let journal = journal::JournalSink::create(context, recording, began, &open)?;
     let summary = summary::SummarySink::new(context, journal.summary_path(), journal.started().into());
-    let recorded = record.file.is_some() || record.segment.is_some();
-    let segments = recorded.then(|| segments::SegmentsSink::new(record, context.state, &open, Rc::clone(&encodes)));
-    let window = window::open(context, recorded, &record.folder, false)?;
+    let recorded = recording.file.is_some() || recording.segment.is_some();
+    let segments = recorded.then(|| segments::SegmentsSink::new(recording, context.state, &open, Rc::clone(&encodes)));
+    let window = window::open(context, recorded, &recording.folder, false)?;
     let windowed = window.is_some();
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
     add(&mut sinks, Some(observer::ObserverSink::new(context)));
@@ -103,14 +103,12 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &Live, began: Instant) -> R
     Ok(Sinks::new(context, sinks, None, windowed))
 }
 
-/// Makes the folder of a file, and refuses one that could not be written, before any work is done for it.
+/// Creates the file's folder, and checks that the file can be written, before the analysis starts.
 fn check_writable(path: &Path) -> Result<()> {
     make_folder(path)?;
     let existed = path.exists();
     fs::OpenOptions::new().append(true).create(true).open(path).map_err(|cause| {
-        Error::usage(format!("{}: cannot be written", path.display()))
-            .because(cause)
-            .remedy("choose a folder that can be written to")
+        Error::usage(format!("{}: cannot be written", path.display())).because(cause).remedy("choose a writable folder")
     })?;
     if !existed {
         let _ = fs::remove_file(path);
@@ -121,9 +119,9 @@ fn check_writable(path: &Path) -> Result<()> {
 fn make_folder(path: &Path) -> Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
     fs::create_dir_all(folder).map_err(|cause| {
-        Error::usage(format!("{}: the folder cannot be made", folder.display()))
+        Error::usage(format!("{}: the folder cannot be created", folder.display()))
             .because(cause)
-            .remedy("choose a folder that can be written to")
+            .remedy("choose a writable folder")
     })
 }
 

@@ -25,7 +25,7 @@ impl Sink for ObserverSink<'_> {
         self.observer.interval(
             self.info,
             LabeledInterval {
-                label: &self.info.labels[interval.class],
+                label: &self.info.labels[interval.label],
                 start: Duration::from_nanos(interval.start),
                 end: Duration::from_nanos(interval.end),
                 mean: interval.mean,

@@ -1,13 +1,13 @@
-//! The files that a stream is writing, which retention must not delete.
+//! The files that a stream is writing. Retention must not delete them.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Shared by the sinks of one stream.
+/// The open files, shared by the sinks of one stream.
 #[derive(Clone, Default)]
 pub struct OpenFiles(Arc<Mutex<Vec<PathBuf>>>);
 
-/// A file is open as long as this is held, until it is closed on whatever thread.
+/// A guard: its file counts as open until the guard is dropped, on any thread.
 pub struct OpenFile {
     files: OpenFiles,
     path: PathBuf,
@@ -31,8 +31,8 @@ impl OpenFiles {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         let mut paths = self.files.lock();
-        if let Some(place) = paths.iter().position(|path| *path == self.path) {
-            paths.swap_remove(place);
+        if let Some(index) = paths.iter().position(|path| *path == self.path) {
+            paths.swap_remove(index);
         }
     }
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_open_until_its_last_holder_lets_go() {
+    fn a_file_is_open_until_its_guard_is_dropped() {
         let files = OpenFiles::default();
         let (first, second) = (files.add("a.mkv".into()), files.add("b.mkv".into()));
         let closing = std::thread::spawn(move || first);

@@ -1,4 +1,4 @@
-//! Pictures for those who watch the page, while nothing is recorded; else they get the recording's own.
+//! Pictures for viewers of the page while nothing is recorded. While recording, viewers get the recording's pictures.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,15 +10,15 @@ use crate::media::encoder::Encoder;
 use crate::pipeline::sinks::sink::{LabeledFrame, Rendered, Sink};
 use crate::telemetry::StreamState;
 
-/// Time between pictures at least: a clip that is worked off faster than it is long need not be shown whole.
+/// Minimum time between pictures: a clip that is analysed faster than real time need not be shown completely.
 const SPACING: Duration = Duration::from_millis(30);
-/// How long after a failure the encoder is started again.
+/// Time from a failure to the next attempt to encode.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Encodes while somebody watches.
+/// Encodes pictures while there are viewers.
 pub struct PreviewSink<'a> {
     state: &'a Arc<StreamState>,
-    /// Whether a recording encodes the pictures.
+    /// Whether a recording encodes the pictures already.
     recorded: Rc<Cell<bool>>,
     encoder: Option<Encoder>,
     last: Option<Instant>,
@@ -30,18 +30,18 @@ impl<'a> PreviewSink<'a> {
         Self { state, recorded, encoder: None, last: None, failed: None }
     }
 
-    /// Whether somebody watches, and the encoder has not just failed.
+    /// Returns whether there is a viewer, and the encoder has not failed recently.
     fn is_wanted(&self) -> bool {
         self.state.wants_picture() && self.failed.is_none_or(|failed| failed.elapsed() >= RETRY)
     }
 
-    /// A failure is logged and tried again later: nobody who only watches ends a run.
+    /// Encodes a picture. A failure is logged and retried later: a viewer must not end a run.
     fn show(&mut self, rendered: &Rendered) {
         self.last = Some(Instant::now());
         self.failed = None;
         if let Err(error) = self.encode(rendered) {
             self.failed = Some(Instant::now());
-            tracing::error!("{error}; {} is not on the page for {} s", self.state.info.name, RETRY.as_secs());
+            tracing::error!("{error}; the page does not show {} for {} s", self.state.info.name, RETRY.as_secs());
         }
     }
 
@@ -52,7 +52,7 @@ impl<'a> PreviewSink<'a> {
         };
         let encoder = encoder?;
         encoder.put(picture, *pts, *duration)?;
-        // They have gone to those who watch.
+        // The tap has passed these pictures to the viewers already.
         while encoder.take().is_some() {}
         self.encoder = Some(encoder);
         Ok(())
@@ -71,8 +71,8 @@ impl Sink for PreviewSink<'_> {
         Ok(())
     }
 
-    /// Who opens the page while no picture comes shall see the last one.
-    fn idle(&mut self, _quiet: Duration) -> bool {
+    /// A viewer that opens the page while no frames arrive gets the last picture.
+    fn idle(&mut self, _idle: Duration) -> bool {
         self.is_wanted()
     }
 
@@ -110,7 +110,7 @@ mod tests {
             action: None,
         };
         let state = Arc::new(StreamState::new(info, true));
-        let viewer = state.pictures.watch();
+        let viewer = state.pictures.subscribe();
         let mut sink = PreviewSink::new(&state, Rc::default());
         assert!(sink.wants_picture());
 

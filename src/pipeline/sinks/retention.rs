@@ -1,45 +1,45 @@
-//! Keeps a camera's files within an age or a size: the oldest of its own go, no other file is touched.
+//! Retention: deletes a camera's oldest files beyond an age or a total size. Touches no other file.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::cameras::Record;
+use crate::config::cameras::RecordingConfig;
 use crate::config::options::Keep;
 use crate::error::Result;
 use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 
-/// How the files of a live run end.
-const ENDINGS: [&str; 4] = [".mkv", ".avi", ".timeline.jsonl", ".summary.json"];
-/// Digits of a date, as in `-20260102T030405Z`, which stands between a name and its ending; of late years there are more.
+/// Suffixes of a camera's files.
+const SUFFIXES: [&str; 4] = [".mkv", ".avi", ".timeline.jsonl", ".summary.json"];
+/// Digits of the date between stem and suffix, as in `-20260102T030405Z`; years beyond 9999 have more.
 const DATE: std::ops::RangeInclusive<usize> = 8..=10;
-/// What stands behind a date: a time.
+/// Length of the time after the date.
 const TIME: usize = "T030405Z".len();
 
-/// A clock that differs by more from the time that has passed was set.
-const SET: i128 = 10 * 60 * 1_000_000_000;
-/// A longer time without a recording before a run began does not count as age.
-const IDLE: i128 = 24 * 3600 * 1_000_000_000;
-/// Jumps that are remembered; of more, the earliest two become one.
-const MOST_JUMPS: usize = 64;
+/// If the system's clock differs by more than this from the monotonic clock, it was set. In nanoseconds.
+const CLOCK_TOLERANCE: i128 = 10 * 60 * 1_000_000_000;
+/// A longer time without a recording before the start of a run does not count as age. In nanoseconds.
+const MAX_IDLE: i128 = 24 * 3600 * 1_000_000_000;
+/// Maximum number of jumps that are kept; beyond it, the earliest two are merged.
+const MAX_JUMPS: usize = 64;
 
-/// How often files beyond the bound are looked for, where no new one was begun.
+/// Interval between sweeps while no new file is opened.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// Looks for files beyond the bound when a new one is begun, and every minute.
+/// Sweeps the folder when a new file is opened, and every minute.
 pub struct RetentionSink {
     retention: Retention,
     open: OpenFiles,
-    /// The files that were open at the last look, and when that was.
+    /// The open files at the last sweep, and its time.
     swept: (Vec<PathBuf>, Instant),
 }
 
 impl RetentionSink {
-    /// `None` where everything is kept. At the begin of a run, before it has written anything.
-    pub fn new(record: &Record, open: &OpenFiles) -> Option<Self> {
-        let retention = Retention::new(&record.folder, &record.stem, record.keep?);
+    /// Returns `None` if all files are kept. Call it before the run writes any file.
+    pub fn new(recording: &RecordingConfig, open: &OpenFiles) -> Option<Self> {
+        let retention = Retention::new(&recording.folder, &recording.stem, recording.keep?);
         Some(Self { retention, open: open.clone(), swept: (Vec::new(), Instant::now()) })
     }
 }
@@ -65,49 +65,48 @@ struct Retention {
     stem: String,
     keep: Keep,
     jumps: Jumps,
-    /// The camera's files, and since when there has been each that was not there before the run. A disk may have another clock
-    /// than this machine.
+    /// The camera's files, and when each first appeared; `None` for files from before the run. A network disk's clock
+    /// may differ from this machine's.
     since: HashMap<PathBuf, Option<Instant>>,
 }
 
 impl Retention {
-    /// At the begin of a run, before it has written anything.
+    /// Call it before the run writes any file.
     fn new(folder: &Path, stem: &str, keep: Keep) -> Self {
         let mut jumps = Jumps::default();
-        let files = own(folder, stem);
+        let files = own_files(folder, stem);
         if matches!(keep, Keep::Age(_)) {
-            jumps.look(SystemTime::now(), Instant::now(), files.iter().map(|file| file.modified).max());
+            jumps.update(SystemTime::now(), Instant::now(), files.iter().map(|file| file.modified).max());
         }
         let since = files.into_iter().map(|file| (file.path, None)).collect();
         Self { folder: folder.to_path_buf(), stem: stem.into(), keep, jumps, since }
     }
 
-    /// Deletes the oldest files that are beyond the bound, but none of `open`. Returns what was deleted.
+    /// Deletes the oldest files beyond the limit, but none of `open`. Returns the deleted files.
     ///
-    /// `now` is the system's clock, which somebody may set, and `at` the time that passes by itself. Age is the time that
-    /// was recorded since: what the clock jumped by, and a long time before the run in which nothing was recorded, does not
-    /// count. So a clock that is set wrong deletes nothing.
+    /// `now` is the system's clock, which may be set, and `at` the monotonic clock. Jumps of the system's clock do not
+    /// count as age, nor does a long time without recordings before the run. So a wrong clock deletes nothing.
     fn apply(&mut self, now: SystemTime, at: Instant, open: &[PathBuf]) -> Vec<PathBuf> {
-        let mut files = own(&self.folder, &self.stem);
-        // By name is by time.
+        let mut files = own_files(&self.folder, &self.stem);
+        // The order of names is the order of time.
         files.sort_by(|a, b| stamp(&a.path, &self.stem).cmp(&stamp(&b.path, &self.stem)));
         if matches!(self.keep, Keep::Age(_)) {
-            self.jumps.look(now, at, None);
+            self.jumps.update(now, at, None);
         }
-        let there: HashSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
-        self.since.retain(|path, _| there.contains(path));
+        let existing: HashSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
+        self.since.retain(|path, _| existing.contains(path));
         let mut total: u64 = files.iter().map(|file| file.bytes).sum();
         let mut deleted = Vec::new();
         for file in files {
-            let surplus = match self.keep {
+            let expired = match self.keep {
                 Keep::Age(age) => {
                     let since = self.since.entry(file.path.clone()).or_insert(Some(at));
-                    let most = since.map_or(i128::MAX, |since| at.duration_since(since).as_nanos() as i128);
-                    self.jumps.age(file.modified, now).min(most) > age.as_nanos() as i128
+                    let max_age = since.map_or(i128::MAX, |since| at.duration_since(since).as_nanos() as i128);
+                    self.jumps.age(file.modified, now).min(max_age) > age.as_nanos() as i128
                 }
-                Keep::Bytes(most) => total > most,
+                Keep::Bytes(max) => total > max,
             };
-            if !surplus || open.contains(&file.path) {
+            if !expired || open.contains(&file.path) {
                 continue;
             }
             match fs::remove_file(&file.path) {
@@ -122,37 +121,40 @@ impl Retention {
     }
 }
 
-/// When the system's clock was set, and by how much.
+/// The jumps of the system's clock.
 #[derive(Default)]
 struct Jumps {
+    /// Both clocks at the last update.
     last: Option<(SystemTime, Instant)>,
-    /// What the clock said before each jump, and the nanoseconds that it went on by.
+    /// The system's clock before each jump, and the jump in nanoseconds.
     jumps: VecDeque<(SystemTime, i128)>,
 }
 
 impl Jumps {
-    /// Compares the clocks with those of the last look. On the first, `newest` is when a file was written last.
-    fn look(&mut self, now: SystemTime, at: Instant, newest: Option<SystemTime>) {
+    /// Compares the clocks with those of the last update. On the first one, `newest` is when a file was last written.
+    fn update(&mut self, now: SystemTime, at: Instant, newest: Option<SystemTime>) {
         let jump = match (self.last, newest) {
             (Some((before, then)), _) => {
                 let passed = at.duration_since(then);
                 let by = between(before, now) - passed.as_nanos() as i128;
-                (by.abs() > SET).then(|| (before + passed, by))
+                (by.abs() > CLOCK_TOLERANCE).then(|| (before + passed, by))
             }
-            (None, Some(newest)) => Some((newest, between(newest, now))).filter(|(_, idle)| *idle > IDLE),
+            (None, Some(newest)) => Some((newest, between(newest, now))).filter(|(_, idle)| *idle > MAX_IDLE),
             (None, None) => None,
         };
         if let Some((before, by)) = jump {
             let seconds = by / 1_000_000_000;
             match self.last {
-                Some(_) => tracing::warn!("the clock was set by {seconds} s; the age of recordings does not follow it"),
+                Some(_) => {
+                    tracing::warn!("the clock was set by {seconds} s; that does not count as age of recordings")
+                }
                 None => {
                     tracing::info!("nothing was recorded for {seconds} s; that does not count as age of recordings")
                 }
             }
             self.jumps.push_back((before, by));
         }
-        if self.jumps.len() > MOST_JUMPS
+        if self.jumps.len() > MAX_JUMPS
             && let (Some((_, first)), Some((_, second))) = (self.jumps.pop_front(), self.jumps.front_mut())
         {
             *second += first;
@@ -160,28 +162,29 @@ impl Jumps {
         self.last = Some((now, at));
     }
 
-    /// Nanoseconds since `modified`, without what the clock has jumped by since.
+    /// Returns the nanoseconds since `modified`, without the clock's jumps since then.
     fn age(&self, modified: SystemTime, now: SystemTime) -> i128 {
         let jumped: i128 = self.jumps.iter().filter(|(before, _)| modified <= *before).map(|(_, by)| by).sum();
         between(modified, now) - jumped
     }
 }
 
-/// Nanoseconds from `one` to `other`, negative where that is earlier.
-fn between(one: SystemTime, other: SystemTime) -> i128 {
-    match other.duration_since(one) {
+/// Returns the nanoseconds from `start` to `end`, negative if `end` is earlier.
+fn between(start: SystemTime, end: SystemTime) -> i128 {
+    match end.duration_since(start) {
         Ok(later) => later.as_nanos() as i128,
         Err(earlier) => -(earlier.duration().as_nanos() as i128),
     }
 }
 
-struct Own {
+struct OwnFile {
     path: PathBuf,
     bytes: u64,
     modified: SystemTime,
 }
 
-fn own(folder: &Path, stem: &str) -> Vec<Own> {
+/// Lists the camera's files in `folder`.
+fn own_files(folder: &Path, stem: &str) -> Vec<OwnFile> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -189,35 +192,35 @@ fn own(folder: &Path, stem: &str) -> Vec<Own> {
         .filter_map(|entry| {
             let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
             let path = if folder == Path::new(".") { entry.file_name().into() } else { entry.path() };
-            Some(Own { path, bytes: metadata.len(), modified: metadata.modified().ok()? })
+            Some(OwnFile { path, bytes: metadata.len(), modified: metadata.modified().ok()? })
         })
         .collect()
 }
 
-/// What names are sorted by: a date of more digits is later.
+/// Returns the sort key of a file: a date with more digits is later.
 fn stamp<'a>(path: &'a Path, stem: &str) -> Option<(usize, &'a str)> {
     let stamp = path.file_name()?.to_str()?.strip_prefix(stem)?.strip_prefix('-')?;
-    Some((date(stamp), stamp))
+    Some((date_digits(stamp), stamp))
 }
 
-/// How many digits `text` begins with.
-fn date(text: &str) -> usize {
+/// Returns how many digits `text` begins with.
+fn date_digits(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
-/// Whether a file was named by a run of `stem`: the name, a time, an optional number, a known ending.
+/// Returns whether `name` is `stem`, a time, an optional number and a known suffix, as a run names its files.
 fn is_own(name: &str, stem: &str) -> bool {
     let Some(rest) = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')) else { return false };
-    let date = date(rest);
-    let Some((time, ending)) = rest[date..].split_at_checked(TIME) else { return false };
+    let date = date_digits(rest);
+    let Some((time, suffix)) = rest[date..].split_at_checked(TIME) else { return false };
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let clock = time.strip_prefix('T').and_then(|time| time.strip_suffix('Z'));
     let timed = DATE.contains(&date) && clock.is_some_and(digits);
-    let ending = match ending.strip_prefix('-').and_then(|rest| rest.split_once('.')) {
-        Some((number, _)) if digits(number) => &ending[1 + number.len()..],
-        _ => ending,
+    let suffix = match suffix.strip_prefix('-').and_then(|rest| rest.split_once('.')) {
+        Some((number, _)) if digits(number) => &suffix[1 + number.len()..],
+        _ => suffix,
     };
-    timed && ENDINGS.contains(&ending)
+    timed && SUFFIXES.contains(&suffix)
 }
 
 #[cfg(test)]
@@ -227,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_own_files_are_known() {
+    fn only_own_files_match() {
         for name in [
             "door-20260102T030405Z.mkv",
             "door-20260102T030405Z-2.timeline.jsonl",
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_until_the_rest_fits() {
+    fn the_oldest_files_are_deleted_until_the_rest_fits() {
         let folder = tempfile::tempdir().unwrap();
         let path = |hour: u32| folder.path().join(format!("door-20260102T{hour:02}0000Z.mkv"));
         (0..5).for_each(|hour| fs::write(path(hour), [0; 100]).unwrap());
@@ -259,7 +262,7 @@ mod tests {
         assert!(path(0).exists() && path(4).exists() && folder.path().join("door.mkv").exists());
     }
 
-    /// Files of the camera `door`, so many hours old, the oldest first.
+    /// Writes files of the camera `door` with the given ages in hours, the oldest first.
     fn recorded(folder: &Path, ages: &[u64]) -> Vec<PathBuf> {
         let write = |(number, hours): (usize, &u64)| {
             let path = folder.join(format!("door-20260102T{number:02}0000Z.mkv"));
@@ -276,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_old_goes() {
+    fn files_beyond_the_age_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[30, 20, 1]);
         let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_forward_deletes_nothing_and_time_goes_on() {
+    fn a_clock_set_forward_deletes_nothing_and_files_still_age() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[20, 10, 1]);
         let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
@@ -294,17 +297,17 @@ mod tests {
         assert!(retention.apply(now, at, &[]).is_empty());
         let year = hour(24 * 365);
         assert!(retention.apply(now + year, at, &[]).is_empty());
-        // Five hours of the run later the first is 25 hours old, whatever the clock says.
+        // After five hours of the run the first file is 25 hours old, whatever the clock says.
         assert_eq!(retention.apply(now + year + hour(5), at + hour(5), &[]), files[..1]);
-        // And set right again, ten hours later still.
+        // The clock is corrected, another ten hours later.
         assert_eq!(retention.apply(now + hour(15), at + hour(15), &[]), files[1..2]);
     }
 
     #[test]
-    fn a_disk_with_a_clock_of_its_own_loses_nothing() {
+    fn a_wrong_clock_of_the_disk_deletes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
-        // Written in this run, and years old by the disk.
+        // Written in this run, but years old by the disk's clock.
         let files = recorded(folder.path(), &[30_000, 30_000]);
         let (now, at) = (SystemTime::now(), Instant::now());
         assert!(retention.apply(now, at, &[]).is_empty());
@@ -313,23 +316,23 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_recordings_does_not_count() {
+    fn time_without_recordings_does_not_count_as_age() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[500, 490, 480]);
         let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
         let (now, at) = (SystemTime::now(), Instant::now());
         assert!(retention.apply(now, at, &[]).is_empty());
-        // The last was written just before the pause, the first 20 hours before that.
+        // The last file was written just before the pause, the first 20 hours earlier.
         assert_eq!(retention.apply(now + hour(5), at + hour(5), &[]), files[..1]);
     }
 
     #[test]
-    fn a_clock_that_is_set_again_and_again_takes_no_memory() {
+    fn repeated_clock_jumps_use_bounded_memory() {
         let mut jumps = Jumps::default();
         let (now, at) = (SystemTime::now(), Instant::now());
         for step in 0..1000 {
-            jumps.look(now + hour(step % 2 * 100), at, None);
+            jumps.update(now + hour(step % 2 * 100), at, None);
         }
-        assert!(jumps.jumps.len() <= MOST_JUMPS);
+        assert!(jumps.jumps.len() <= MAX_JUMPS);
     }
 }

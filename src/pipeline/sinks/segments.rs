@@ -1,5 +1,4 @@
-//! The video of a camera: one file, or one after the other, each closed by itself. Whatever happens to it, watching goes
-//! on.
+//! The recording of a camera: one file, or segments that are finalised one by one. A failure never stops the analysis.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -10,7 +9,7 @@ use std::thread::JoinHandle;
 
 use time::OffsetDateTime;
 
-use crate::config::cameras::Record;
+use crate::config::cameras::RecordingConfig;
 use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::recorder::{Container, Recorder};
@@ -27,43 +26,43 @@ use crate::utc;
 
 /// Records a camera.
 pub struct SegmentsSink {
-    plan: Record,
+    recording: RecordingConfig,
     state: Arc<StreamState>,
     schedule: Option<Schedule>,
     current: Option<Segment>,
-    /// Where only intervals are recorded.
+    /// Set with `--only-active`.
     selective: Option<Selective>,
     /// Set after a failure, until the next segment.
     failed: bool,
-    /// Whether pictures are encoded here, so that the page can have them.
+    /// Whether frames are encoded here, so that the page gets them from here.
     encodes: Rc<Cell<bool>>,
     files: OpenFiles,
-    /// The last segment, which is being closed while the next one fills.
+    /// Thread that finalises the last segment.
     closing: Option<JoinHandle<Result<()>>>,
     written: u64,
     failures: u64,
-    /// Pictures that were left out because the disk was too slow.
+    /// Frames that were skipped because the disk was too slow.
     skipped: u64,
 }
 
-/// A file being written.
+/// The file being written.
 struct Segment {
     recorder: Recorder,
-    /// Held so that no other run writes to the file.
+    /// Lock that keeps other runs from writing the file.
     claim: File,
-    /// Held so that retention does not delete it.
+    /// Keeps retention from deleting the file.
     open: OpenFile,
     path: PathBuf,
-    /// The stream's time at which it begins.
+    /// Its start, in nanoseconds of the stream.
     start: u64,
     frames: u64,
     space: DiskSpace,
 }
 
-/// How a recorder is made, for pictures that it encodes or for encoded ones.
+/// Constructor of a recorder, for frames that it encodes or for encoded ones.
 type Create = fn(&Path, Container, &VideoFormat, Option<(i32, i32)>, Taps) -> Result<Recorder>;
 
-/// Pictures that are encoded first and kept or not later.
+/// Encodes all frames, and selects those to keep later.
 struct Selective {
     state: Arc<StreamState>,
     encoder: Option<(VideoFormat, Encoder)>,
@@ -77,23 +76,23 @@ impl Selective {
 
     fn put(&mut self, rendered: &Rendered, active: bool) -> Result<()> {
         let Rendered { picture, format, pts, duration } = rendered;
-        self.buffer.see(*pts, active);
+        self.buffer.mark(*pts, active);
         if self.encoder.is_none() {
             self.encoder = Some((format.clone(), Encoder::new(format, self.state.taps(0).picture)?));
         }
         let Some((_, encoder)) = &self.encoder else { return Ok(()) };
         encoder.put(picture, *pts, *duration)?;
         while let Some(encoded) = encoder.take() {
-            self.buffer.hold(encoded.pts(), encoded.bytes(), encoded);
+            self.buffer.push(encoded.pts(), encoded.bytes(), encoded);
         }
         Ok(())
     }
 
-    /// Encodes the rest.
+    /// Finishes encoding.
     fn finish(&mut self) -> Option<VideoFormat> {
         let (format, encoder) = self.encoder.take()?;
         for encoded in encoder.finish() {
-            self.buffer.hold(encoded.pts(), encoded.bytes(), encoded);
+            self.buffer.push(encoded.pts(), encoded.bytes(), encoded);
         }
         Some(format)
     }
@@ -111,7 +110,7 @@ impl Sink for SegmentsSink {
             return Ok(());
         }
         let Some(picture) = labeled.picture else {
-            // None could be drawn in time.
+            // No buffer was free, because the disk is too slow.
             self.skipped += 1;
             return Ok(());
         };
@@ -136,7 +135,7 @@ impl Sink for SegmentsSink {
         }
     }
 
-    /// A segment ends with the connection, as nobody knows for how long.
+    /// A segment ends when the camera is lost, since the length of the outage is unknown.
     fn lost(&mut self, _loss: &Loss) -> Result<()> {
         if self.schedule.is_some() {
             self.close();
@@ -160,13 +159,18 @@ impl Sink for SegmentsSink {
 }
 
 impl SegmentsSink {
-    pub fn new(plan: &Record, state: &Arc<StreamState>, files: &OpenFiles, encodes: Rc<Cell<bool>>) -> Self {
+    pub fn new(
+        recording: &RecordingConfig,
+        state: &Arc<StreamState>,
+        files: &OpenFiles,
+        encodes: Rc<Cell<bool>>,
+    ) -> Self {
         Self {
-            plan: plan.clone(),
+            recording: recording.clone(),
             state: Arc::clone(state),
-            schedule: plan.segment.map(Schedule::new),
+            schedule: recording.segment.map(Schedule::new),
             current: None,
-            selective: plan.only_active.then(|| Selective::new(state)),
+            selective: recording.only_active.then(|| Selective::new(state)),
             failed: false,
             encodes,
             files: files.clone(),
@@ -177,10 +181,10 @@ impl SegmentsSink {
         }
     }
 
-    /// Ends the segment where its time has come.
+    /// Ends the segment when it is due.
     fn rotate(&mut self, now: OffsetDateTime) {
         if self.schedule.as_mut().is_some_and(|schedule| schedule.due(now)) {
-            // A disk that was full may have room by now.
+            // A disk that was full may have space by now.
             self.failed = false;
             self.close();
         }
@@ -196,7 +200,7 @@ impl SegmentsSink {
         current.recorder.write(picture, pts.saturating_sub(current.start), *duration)
     }
 
-    /// Writes what belongs to an interval, and ends a segment where the interval's surroundings do.
+    /// Writes the selected frames, and ends the segment when no more follow.
     fn add_selected(&mut self, picture: &Rendered) -> Result<()> {
         self.write_selected(&picture.format)?;
         let keeps = self.selective.as_ref().is_some_and(|selective| selective.buffer.keeps(picture.pts));
@@ -221,18 +225,18 @@ impl SegmentsSink {
     }
 
     fn begin(&self, format: &VideoFormat, pts: u64, create: Create) -> Result<Segment> {
-        let Record { folder, stem, container, file, .. } = &self.plan;
-        let ending = match container {
+        let RecordingConfig { folder, stem, container, file, .. } = &self.recording;
+        let suffix = match container {
             Container::Avi => ".avi",
             Container::Matroska => ".mkv",
         };
-        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, utc::now(), ending));
+        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, utc::now(), suffix));
         let parent = path.parent().unwrap_or(Path::new(""));
         if !parent.as_os_str().is_empty() {
             fs::create_dir_all(parent).map_err(|cause| {
-                Error::failed(format!("{}: the folder cannot be made", parent.display()))
+                Error::failed(format!("{}: the folder cannot be created", parent.display()))
                     .because(cause)
-                    .remedy("choose a folder that can be written to")
+                    .remedy("choose a writable folder")
             })?;
         }
         let mut space = DiskSpace::new(parent, format.layout.width * format.layout.height);
@@ -246,12 +250,12 @@ impl SegmentsSink {
         Ok(Segment { recorder, claim, open, path, start: pts, frames: 0, space })
     }
 
-    /// Has the current file closed, on a thread of its own so that no picture waits for the disk.
+    /// Finalises the current file on a thread of its own, so that no frame waits for the disk.
     fn close(&mut self) {
         let Some(Segment { recorder, frames, path, claim, open, .. }) = self.current.take() else { return };
         self.join();
         self.written += u64::from(frames > 0);
-        tracing::debug!("{}: closing after {frames} pictures", path.display());
+        tracing::debug!("{}: finalising after {frames} frames", path.display());
         let closing = std::thread::Builder::new().name("close".into()).spawn(move || {
             let finished = recorder.finish().map(drop);
             drop((claim, open));
@@ -259,7 +263,7 @@ impl SegmentsSink {
         });
         match closing {
             Ok(thread) => self.closing = Some(thread),
-            Err(cause) => tracing::error!("{}: cannot be closed ({cause})", path.display()),
+            Err(cause) => tracing::error!("{}: cannot be finalised ({cause})", path.display()),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The sinks of a stream, called in their order. What follows when one fails is decided here for all: a clip stops, as half a
-//! result is of no use; a camera is watched on.
+//! Calls the sinks of a stream in order, and decides what follows when one fails: a clip stops, since half a result is
+//! of no use; the analysis of a camera continues.
 
 use std::time::{Duration, Instant};
 
@@ -13,22 +13,22 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Rendered, Sink};
 
-/// How often the last picture is offered again while no other comes.
+/// Interval at which the last frame is shown again while no frames arrive.
 const REPEAT: Duration = Duration::from_secs(1);
 
-/// The sinks of one stream, in the order in which they are called.
+/// The sinks of one stream, in call order.
 pub struct Sinks<'a> {
     sinks: Vec<Box<dyn Sink + 'a>>,
     stream: String,
-    /// Whether the stream goes on where a sink fails.
+    /// Whether the stream is a camera, which continues when a sink fails.
     live: bool,
-    /// What pictures are drawn with. A camera that changes its size is scaled to the first, which files and window were
-    /// begun with.
+    /// Draws labelled frames in the size of the first frame. If a camera changes its size, frames are scaled to the
+    /// first one.
     renderer: Option<(VideoFormat, OverlayRenderer)>,
-    /// Of a clip, known before its first frame.
+    /// Format of a clip, known before its first frame.
     format: Option<VideoFormat>,
     windowed: bool,
-    /// Whether the last frame is kept, to be shown while no other comes.
+    /// Whether the last frame is kept, to show it again while no frames arrive.
     keeps: bool,
     last: Option<Last>,
 }
@@ -59,10 +59,10 @@ impl<'a> Sinks<'a> {
         }
     }
 
-    /// Hands a labelled frame to every sink.
+    /// Passes a labelled frame to every sink.
     ///
     /// # Errors
-    /// Of a clip, the first failure of a sink; of a camera, where the label cannot be drawn.
+    /// Returns, for a clip, the first failure of a sink; for a camera, only an error if the label cannot be drawn.
     pub fn frame(
         &mut self,
         frame: Box<Frame>,
@@ -75,50 +75,56 @@ impl<'a> Sinks<'a> {
         let layout = self.renderer.as_ref().map_or_else(|| frame.format().layout, |(format, _)| format.layout);
         let labeled =
             LabeledFrame { frame: &frame, decision, label, smoothed, open, picture: rendered.as_ref(), layout };
-        self.tell(|sink| sink.frame(&labeled))?;
+        self.for_each(|sink| sink.frame(&labeled))?;
         self.last = self.keeps.then(|| Last { frame, label: label.map(Into::into), shown: Instant::now() });
         Ok(())
     }
 
+    /// Passes a closed interval, if any, to every sink.
+    ///
     /// # Errors
     /// Those of [`Sinks::frame`].
     pub fn interval(&mut self, closed: Option<&Interval>) -> Result<()> {
         match closed {
-            Some(interval) => self.tell(|sink| sink.interval(interval)),
+            Some(interval) => self.for_each(|sink| sink.interval(interval)),
             None => Ok(()),
         }
     }
 
+    /// Passes a gap to every sink.
+    ///
     /// # Errors
     /// Those of [`Sinks::frame`].
     pub fn gap(&mut self, gap: &Gap) -> Result<()> {
-        self.tell(|sink| sink.gap(gap))
+        self.for_each(|sink| sink.gap(gap))
     }
 
+    /// Passes the loss of the camera to every sink, and shows the last frame without its label.
+    ///
     /// # Errors
     /// Those of [`Sinks::frame`].
     pub fn lost(&mut self, loss: &Loss) -> Result<()> {
-        self.tell(|sink| sink.lost(loss))?;
+        self.for_each(|sink| sink.lost(loss))?;
         if let Some(last) = &mut self.last {
             last.label = None;
         }
         self.still(true)
     }
 
-    /// Called while no frame comes.
+    /// Called repeatedly while no frames arrive.
     ///
     /// # Errors
     /// Those of [`Sinks::frame`].
     pub fn idle(&mut self) -> Result<()> {
-        let quiet = self.last.as_ref().map_or(Duration::ZERO, |last| last.shown.elapsed());
+        let idle = self.last.as_ref().map_or(Duration::ZERO, |last| last.shown.elapsed());
         let mut wanted = false;
         for sink in &mut self.sinks {
-            wanted |= sink.idle(quiet);
+            wanted |= sink.idle(idle);
         }
-        if wanted && quiet >= REPEAT { self.still(false) } else { Ok(()) }
+        if wanted && idle >= REPEAT { self.still(false) } else { Ok(()) }
     }
 
-    /// Closes every sink, those after a failing one too; the outcome takes the first failure.
+    /// Finishes every sink, even after one has failed. The outcome holds the first failure.
     pub fn finish(self, outcome: &mut Outcome) {
         for sink in self.sinks {
             match sink.finish(outcome) {
@@ -136,18 +142,18 @@ impl<'a> Sinks<'a> {
         last.shown = Instant::now();
         if let Some(canvas) = self.renderer(&last.frame).1.canvas() {
             let picture = self.draw(canvas, &last.frame, last.label.as_deref())?;
-            self.tell(|sink| sink.still(&picture, lost))?;
+            self.for_each(|sink| sink.still(&picture, lost))?;
         }
         self.last = Some(last);
         Ok(())
     }
 
-    /// The frame with its label drawn, where a sink wants it. The first that does says whether to wait for memory.
+    /// Draws the frame with its label if a sink wants it. The first such sink decides whether to wait for a buffer.
     fn render(&mut self, frame: &Frame, label: Option<&str>) -> Result<Option<Rendered>> {
         let mut first = None;
-        for (number, sink) in self.sinks.iter_mut().enumerate() {
+        for (index, sink) in self.sinks.iter_mut().enumerate() {
             if sink.wants_picture() {
-                first.get_or_insert(number);
+                first.get_or_insert(index);
             }
         }
         let Some(first) = first else { return Ok(None) };
@@ -173,15 +179,14 @@ impl<'a> Sinks<'a> {
         })
     }
 
-    /// Calls every sink in its order. A clip stops at the first that fails; a camera is watched on, and the failure is
-    /// written to the log.
-    fn tell(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<()>) -> Result<()> {
+    /// Calls every sink in order. For a clip, returns the first failure; for a camera, logs failures and continues.
+    fn for_each(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<()>) -> Result<()> {
         for sink in &mut self.sinks {
             match call(sink.as_mut()) {
                 Err(error) if self.live => {
-                    tracing::error!("{error}; {} is watched on{}", self.stream, sink.consequence());
+                    tracing::error!("{error}; the analysis of {} continues{}", self.stream, sink.consequence());
                 }
-                told => told?,
+                result => result?,
             }
         }
         Ok(())

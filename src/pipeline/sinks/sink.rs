@@ -1,4 +1,4 @@
-//! What a sink is, and what it is handed.
+//! The trait of sinks, and the types that are passed to them.
 
 use std::time::Duration;
 
@@ -12,33 +12,33 @@ use crate::pipeline::outcome::Outcome;
 use crate::report::journal::Record;
 use crate::report::{milliseconds, rounded};
 
-/// A labelled frame on its way to the sinks.
+/// A labelled frame.
 pub struct LabeledFrame<'a> {
     pub frame: &'a Frame,
     pub decision: Decision,
     /// The label that is shown; `None` for "computing...".
     pub label: Option<&'a str>,
-    /// The smoothed probability of every class.
+    /// The smoothed probability of every label.
     pub smoothed: &'a [f64],
-    /// The interval that the frame belongs to, as far as it goes.
+    /// The interval that the frame belongs to, up to this frame.
     pub open: Option<Interval>,
-    /// With the label drawn, where a sink has asked for it and memory for it was free.
+    /// The frame with its label drawn, if a sink wants it and a buffer was free.
     pub picture: Option<&'a Rendered>,
     /// Width and height of the labelled picture.
     pub layout: Layout,
 }
 
-/// A picture with its label drawn.
+/// A frame with its label drawn.
 pub struct Rendered {
     pub picture: RenderedFrame,
     pub format: VideoFormat,
-    /// In nanoseconds of the stream.
+    /// Pts and duration in nanoseconds of the stream.
     pub pts: u64,
     pub duration: u64,
 }
 
 impl LabeledFrame<'_> {
-    /// The frame as files tell it.
+    /// Returns the frame's record for the journal.
     pub fn record(&self) -> Record {
         Record::Frame {
             ms: milliseconds(self.frame.pts),
@@ -49,46 +49,46 @@ impl LabeledFrame<'_> {
     }
 }
 
-/// A stretch without frames, now that it is over, in nanoseconds of the stream.
+/// A gap that has ended, in nanoseconds of the stream.
 pub struct Gap {
     pub start: u64,
     pub end: u64,
-    /// Of a camera: why.
+    /// For a camera: why.
     pub reason: Option<&'static str>,
 }
 
-/// A camera sends no more.
+/// The loss of a camera.
 pub struct Loss {
-    /// End of its last frame, and when the loss was noticed, in nanoseconds of the stream.
+    /// End of its last frame, and when the loss was detected, in nanoseconds of the stream.
     pub since: u64,
     pub at: u64,
     pub reason: &'static str,
 }
 
-/// A place that a stream's labels go to.
+/// An output of a stream's labels.
 pub trait Sink {
-    /// Whether it wants the next frame's picture.
+    /// Returns whether the sink needs the next frame's labelled picture.
     fn wants_picture(&mut self) -> bool {
         false
     }
 
-    /// Memory for that picture; `None` where all is in use and the sink does not wait for it.
+    /// Returns a buffer for that picture; `None` if all are in use and the sink does not wait.
     ///
     /// # Errors
-    /// Where the sink has failed meanwhile.
+    /// Returns an error if the sink has failed meanwhile.
     fn canvas(&mut self, pool: &FramePool) -> Result<Option<PooledFrame>> {
         Ok(pool.canvas(Duration::ZERO))
     }
 
-    /// Takes a frame.
+    /// Called for each labelled frame.
     ///
     /// # Errors
-    /// What keeps the sink from taking it. A sink that goes on by itself later returns each failure once.
+    /// Returns an error if the sink cannot process it. A sink that recovers by itself returns each failure once.
     fn frame(&mut self, _frame: &LabeledFrame) -> Result<()> {
         Ok(())
     }
 
-    /// Takes an interval that has ended.
+    /// Called when an interval has ended.
     ///
     /// # Errors
     /// Those of [`Sink::frame`].
@@ -96,7 +96,7 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Takes a stretch without frames.
+    /// Called when a gap has ended.
     ///
     /// # Errors
     /// Those of [`Sink::frame`].
@@ -104,7 +104,7 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Hears that the camera is gone.
+    /// Called when the camera is lost.
     ///
     /// # Errors
     /// Those of [`Sink::frame`].
@@ -112,13 +112,13 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Called now and then while no frame comes. Returns whether the last picture shall be shown again, as long ago as it
-    /// was: after `quiet` without one.
-    fn idle(&mut self, _quiet: Duration) -> bool {
+    /// Called repeatedly while no frames arrive, `idle` after the last frame was shown. Returns whether to show the
+    /// last frame again.
+    fn idle(&mut self, _idle: Duration) -> bool {
         false
     }
 
-    /// Shows the last picture again, without its label where the camera is gone.
+    /// Called with the last frame to show it again; `lost` if the camera was lost, and the label was removed.
     ///
     /// # Errors
     /// Those of [`Sink::frame`].
@@ -126,15 +126,15 @@ pub trait Sink {
         Ok(())
     }
 
-    /// What a failure means for a camera that is watched on, to be written behind it.
+    /// Returns what a failure means for a camera whose analysis continues, as the end of the log message.
     fn consequence(&self) -> &'static str {
         ""
     }
 
-    /// Completes what was begun, and adds to the outcome what became of it.
+    /// Finalises files, and adds results to the outcome.
     ///
     /// # Errors
-    /// Where a file could not be completed.
+    /// Returns an error if a file cannot be finalised.
     fn finish(self: Box<Self>, _outcome: &mut Outcome) -> Result<()> {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Ends a clip's run while there is still room to close its files. The first of the sinks, so that a frame for which there
-//! is no room reaches none of them.
+//! Stops a clip while there is still enough disk space to finalise its files. It is the first sink, so that a frame for
+//! which there is no space reaches no other sink.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::media::video_format::VideoFormat;
 use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 
-/// Watches the disks of all files.
+/// Monitors the disks of all files.
 pub struct SpaceSink {
     disks: Vec<DiskSpace>,
     frames: u64,
@@ -20,8 +20,10 @@ pub struct SpaceSink {
 }
 
 impl SpaceSink {
+    /// Checks the disks of all outputs.
+    ///
     /// # Errors
-    /// Failed, where a disk is full already.
+    /// Returns a failure if a disk is full already.
     pub fn new(outputs: &Outputs, format: &VideoFormat, journal: Rc<Cell<u64>>) -> Result<Self> {
         let pixels = format.layout.width * format.layout.height;
         let mut disks: Vec<DiskSpace> = Vec::new();

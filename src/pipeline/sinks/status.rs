@@ -1,5 +1,5 @@
-//! What page, metrics and terminal know of a stream: its label, its speed, its last minutes. Called behind the other sinks,
-//! so that the latency it measures is that of all of them.
+//! Updates the telemetry of a stream for page, metrics and terminal. It is called after the other sinks, so that the
+//! measured latency includes theirs.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,10 +12,10 @@ use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
 use crate::telemetry::StreamState;
 use crate::telemetry::status::{Delays, RateMeter};
 
-/// Keeps a stream's state up to date.
+/// Updates a stream's telemetry.
 pub struct StatusSink<'a> {
     state: &'a Arc<StreamState>,
-    /// From arrival to the last output: of the whole run, and of the last seconds.
+    /// Delays from arrival to the last output: of the whole run, and of the last seconds.
     delays: Delays,
     meter: RateMeter,
 }
@@ -33,7 +33,7 @@ impl Sink for StatusSink<'_> {
         self.state.progress.position.set(frame.end());
         let delay = frame.arrival.elapsed();
         self.delays.add(delay);
-        self.state.took(delay);
+        self.state.record_latency(delay);
         let recent = self.meter.add(delay);
         let mut status = self.state.progress.status_mut();
         status.label = labeled.label.map(Into::into);

@@ -1,4 +1,4 @@
-//! The end of a camera's run in numbers, in a file of its own.
+//! The summary file of a camera's run.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::printable;
 use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
 use crate::utc;
 
-/// Writes the summary when everything else is closed.
+/// Writes the summary after all other files are finalised.
 pub struct SummarySink {
     path: PathBuf,
     input: String,
@@ -18,7 +18,7 @@ pub struct SummarySink {
 }
 
 impl SummarySink {
-    /// `started` is what the journals say, too.
+    /// `started` is the start of the run, as in the journals.
     pub fn new(context: &StreamContext, path: PathBuf, started: String) -> Self {
         Self { path, input: printable::path(&context.job.input), started }
     }

@@ -1,4 +1,4 @@
-//! What a clip leaves to read: the journal while it goes, and from it timeline, plot and subtitles at its end.
+//! The result files of a clip: the journal during the run, and from it timeline, plot and subtitles at the end.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -14,20 +14,22 @@ use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Sink};
 use crate::report::journal::{self, AutoStride, Journal, LabelledInterval, Record};
 use crate::report::{claim, milliseconds, plot, remove_empty, subtitles, timeline};
 
-/// Writes a record a frame.
+/// Writes a record for each frame.
 pub struct TimelineSink<'a> {
     outputs: &'a Outputs,
     labels: &'a [String],
     journal: Journal,
-    /// Held so that no other run writes to the plot or the subtitles. The journal's own is the timeline's too.
+    /// Locks that keep other runs from writing the plot and the subtitles. The journal's lock also covers the timeline.
     claims: Vec<(&'a Path, File)>,
-    /// Bytes of the journal so far, for those who watch the disk.
+    /// Bytes of the journal so far, for the check of the disk.
     written: Rc<Cell<u64>>,
 }
 
 impl<'a> TimelineSink<'a> {
+    /// Creates the journal and locks the other files.
+    ///
     /// # Errors
-    /// Usage, where another run writes to one of the files; failed, where the journal cannot be written.
+    /// Returns a usage error if another run writes one of the files, and a failure if the journal cannot be written.
     pub fn create(context: &StreamContext<'a>, written: Rc<Cell<u64>>) -> Result<Self> {
         let outputs = &context.job.outputs;
         let journal = Journal::create(&outputs.journal, header(context))?;
@@ -45,7 +47,7 @@ impl<'a> TimelineSink<'a> {
         Ok(sink)
     }
 
-    /// Removes the files, into which nothing came.
+    /// Removes the files, which hold no results.
     pub fn discard(self) {
         let _ = fs::remove_file(&self.outputs.journal);
         self.remove_empty();
@@ -72,7 +74,7 @@ impl Sink for TimelineSink<'_> {
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
-        // Every other file is closed by now.
+        // All other files are finalised by now.
         outcome.wall = outcome.began.elapsed();
         let end = outcome.record(outcome.stride.map(|(stride, agreement)| AutoStride { stride, agreement }));
         let mut result = self.journal.append(&end);
@@ -91,10 +93,10 @@ impl Sink for TimelineSink<'_> {
             }
             result = result.and(written);
         }
-        // What could not be written after all.
+        // Remove the files of failed reports.
         self.remove_empty();
         if result.is_ok() && journal::is_whole(source)? {
-            // The timeline holds all of it. Left behind, the journal would only do no harm.
+            // The timeline holds all of the journal. If removing it fails, that does no harm.
             let _ = fs::remove_file(source);
         }
         result

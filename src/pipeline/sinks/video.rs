@@ -1,4 +1,4 @@
-//! The labelled video of a clip. It waits for the disk, so that no frame is left out.
+//! The labelled video of a clip. Waits for the disk, so that no frame is skipped.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -13,19 +13,19 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 use crate::report::{claim, remove_empty};
 
-/// One file from the first frame to the last.
+/// Writes one file from the first frame to the last.
 pub struct VideoSink {
     path: PathBuf,
     recorder: Recorder,
-    /// Held so that no other run writes to the video.
+    /// Lock that keeps other runs from writing the video.
     _claim: File,
 }
 
 impl VideoSink {
-    /// `None` where no video is wanted.
+    /// Creates the video file; `None` if the job has no video.
     ///
     /// # Errors
-    /// Where the file cannot be created; then it is gone again.
+    /// Returns an error if the file cannot be created. It is removed then.
     pub fn create(context: &StreamContext, format: &VideoFormat) -> Result<Option<Self>> {
         let Some((path, container)) = &context.job.outputs.video else { return Ok(None) };
         let claim = claim(path)?;
@@ -35,7 +35,7 @@ impl VideoSink {
         Ok(Some(Self { path: path.clone(), recorder, _claim: claim }))
     }
 
-    /// Removes the file, into which nothing came.
+    /// Removes the file, which is empty.
     pub fn discard(self) {
         drop(self.recorder);
         let _ = fs::remove_file(&self.path);

@@ -1,4 +1,4 @@
-//! The window of one stream: shows what was drawn, and does what its keys ask for.
+//! The window of one stream: shows labelled frames, and handles its keys.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::report;
 use crate::shutdown::Shutdown;
 use crate::utc;
 
-/// The window, where one is asked for; saved pictures go to `folder`. Without a display a run goes on if something else
-/// comes of it.
+/// Opens the window, if `--display` is set. Saved pictures go to `folder`. Without a display, a run continues if it has
+/// other outputs.
 ///
 /// # Errors
-/// Unavailable, where there is no display.
+/// Returns an error if there is no display and no other output.
 pub fn open(context: &StreamContext, others: bool, folder: &Path, paced: bool) -> Result<Option<WindowSink>> {
     if !context.display {
         return Ok(None);
@@ -25,21 +25,21 @@ pub fn open(context: &StreamContext, others: bool, folder: &Path, paced: bool) -
     match WindowSink::new(context, folder.to_path_buf(), paced, !others) {
         Ok(window) => Ok(Some(window)),
         Err(error) if others => {
-            tracing::warn!("{error}; the run goes on without it");
+            tracing::warn!("{error}; the run continues without it");
             Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
-/// A window, opened with the first picture.
+/// A window, which opens with the first frame.
 pub struct WindowSink {
     title: String,
-    /// What the names of saved pictures begin with.
+    /// Stem of saved pictures.
     stem: String,
-    /// Where saved pictures go.
+    /// Folder of saved pictures.
     folder: PathBuf,
-    /// Until the window is open.
+    /// Set until the window is open.
     screen: Option<Screen>,
     window: Option<Window>,
     paused: bool,
@@ -47,12 +47,14 @@ pub struct WindowSink {
     /// Whether the run has no other output.
     alone: bool,
     shutdown: Shutdown,
-    /// Set for a clip, which is shown as fast as it was taken: when its time 0 was.
+    /// Set for a clip, which is shown in real time.
     pace: Option<Pace>,
 }
 
+/// Slows a clip down to real time.
 #[derive(Default)]
 struct Pace {
+    /// When pts 0 was, or would have been, shown.
     start: Option<Instant>,
 }
 
@@ -82,10 +84,10 @@ impl WindowSink {
         }
     }
 
-    /// Shows a picture, or saves it, or both, at `pts`.
+    /// Shows a frame at `pts`, and saves it if requested.
     fn show(&mut self, rendered: &Rendered, pts: u64) -> Result<()> {
         if std::mem::take(&mut self.save) {
-            self.store(&rendered.picture);
+            self.save_picture(&rendered.picture);
         }
         if self.paused {
             return Ok(());
@@ -95,7 +97,7 @@ impl WindowSink {
         }
         if let Some(screen) = self.screen.take() {
             let window = Window::open(screen, &self.title, &rendered.format).inspect_err(|_| {
-                // There is nothing else to see.
+                // The run has no other output.
                 if self.alone {
                     self.shutdown.request();
                 }
@@ -108,15 +110,15 @@ impl WindowSink {
         Ok(())
     }
 
-    /// A picture that cannot be saved is told, and no reason to stop.
-    fn store(&self, picture: &RenderedFrame) {
+    /// Saves a picture. A failure is logged and does not stop the run.
+    fn save_picture(&self, picture: &RenderedFrame) {
         let path = stamped(&self.folder, &self.stem, utc::now(), ".jpg");
         let written = picture.jpeg().and_then(|bytes| {
             report::replace(&path, |part| {
                 std::fs::write(part, &bytes).map_err(|cause| {
                     Error::failed(format!("{}: cannot be written", part.display()))
                         .because(cause)
-                        .remedy("name a folder with --output-dir")
+                        .remedy("choose a writable folder with --output-dir")
                 })
             })
         });
@@ -130,15 +132,15 @@ impl WindowSink {
 impl Sink for WindowSink {
     fn wants_picture(&mut self) -> bool {
         self.read_keys();
-        let is_there = self.screen.is_some() || self.window.is_some();
-        is_there && (!self.paused || self.save)
+        let usable = self.screen.is_some() || self.window.is_some();
+        usable && (!self.paused || self.save)
     }
 
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
         labeled.picture.map_or(Ok(()), |picture| self.show(picture, picture.pts))
     }
 
-    fn idle(&mut self, _quiet: Duration) -> bool {
+    fn idle(&mut self, _idle: Duration) -> bool {
         self.read_keys();
         false
     }
@@ -147,7 +149,7 @@ impl Sink for WindowSink {
         if !lost {
             return Ok(());
         }
-        // Twice: the first could be held back for as long as none follows.
+        // Show it twice: the first could be delayed until another frame follows.
         self.show(picture, picture.pts + picture.duration)?;
         self.show(picture, picture.pts)
     }
@@ -156,7 +158,7 @@ impl Sink for WindowSink {
 impl Pace {
     const STEP: Duration = Duration::from_millis(50);
 
-    /// Waits until a clip's picture is due. A clip that cannot keep up is not hurried afterwards.
+    /// Waits until a clip's frame is due. A clip that falls behind does not catch up afterwards.
     fn wait(&mut self, pts: u64, shutdown: &Shutdown) {
         let offset = Duration::from_nanos(pts);
         let now = Instant::now();
@@ -164,11 +166,11 @@ impl Pace {
         if now > start + offset {
             self.start = now.checked_sub(offset);
         }
-        while let Some(left) = (start + offset).checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        while let Some(wait) = (start + offset).checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
             if shutdown.requested() {
                 return;
             }
-            std::thread::sleep(left.min(Self::STEP));
+            std::thread::sleep(wait.min(Self::STEP));
         }
     }
 }

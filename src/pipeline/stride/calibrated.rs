@@ -1,4 +1,4 @@
-//! The stride of a clip: the largest whose labels agree with those of every frame, measured now and then.
+//! The stride of a clip: the largest whose labels agree with analysing every frame, measured periodically.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,13 +7,13 @@ use crate::labels::stride::Trial;
 use crate::pipeline::stride::policy::{Labeled, Load, StridePolicy};
 
 const SECOND: u64 = 1_000_000_000;
-/// How long every frame is analysed before the first choice, and before each later one.
+/// Duration of the first trial, in which every frame is analysed, and of each later one.
 const FIRST_TRIAL: u64 = 60 * SECOND;
 const LATER_TRIAL: u64 = 10 * SECOND;
-/// How long a choice holds before it is measured again.
+/// Time between trials.
 const BETWEEN_TRIALS: u64 = 300 * SECOND;
 
-/// Measures strides against the full analysis.
+/// Calibrates the stride in trials.
 pub struct CalibratedStride {
     stride: AtomicU64,
     calibration: Mutex<Calibration>,
@@ -22,12 +22,12 @@ pub struct CalibratedStride {
 struct Calibration {
     phase: Phase,
     trial_length: u64,
-    /// The last choice and its measured agreement.
+    /// The last chosen stride and its measured agreement.
     chosen: Option<(u64, f64)>,
 }
 
 enum Phase {
-    /// Waits for the first frame that is analysed after every frame was asked for.
+    /// Waits for the first analysed frame after the stride was set to 1.
     Awaiting,
     Measuring {
         trial: Trial,
@@ -72,10 +72,10 @@ impl StridePolicy for CalibratedStride {
 }
 
 impl Calibration {
-    /// Returns the stride that holds from now on, where it changes.
+    /// Handles a labelled frame. Returns the new stride if it changes.
     fn labeled(&mut self, Labeled { pts, prediction, decision, before, .. }: Labeled<'_>) -> Option<u64> {
         let Some(prediction) = prediction else {
-            // A frame that was still on its way when the stride changed spoils a measurement.
+            // A held frame that was in flight when the stride changed invalidates the trial.
             if !matches!(self.phase, Phase::Holding { .. }) {
                 self.phase = Phase::Awaiting;
             }
@@ -115,8 +115,7 @@ mod tests {
     use crate::labels::labeler::Labeler;
     use crate::labels::smoothing::Smoothing;
 
-    /// Plays `seconds` of a still scene at ten frames a second, as the two threads would; returns the stride each
-    /// second began with.
+    /// Simulates `seconds` of a still scene at ten frames a second; returns the stride at the start of each second.
     fn strides(seconds: u64) -> Vec<u64> {
         let policy = CalibratedStride::default();
         let load = || Load { at: Duration::ZERO, waiting: 0, capacity: 8, dropped: 0 };
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn measures_a_minute_holds_five_and_measures_again() {
+    fn the_first_trial_takes_a_minute_and_later_ones_follow_every_five() {
         let strides = strides(700);
         let every_frame: Vec<usize> = (0..700).filter(|&second| strides[second] == 1).collect();
         assert_eq!(every_frame, (0..=60).chain(361..=370).chain(671..=680).collect::<Vec<_>>());

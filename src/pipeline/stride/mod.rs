@@ -1,4 +1,4 @@
-//! Which frames are analysed. The others take over the last prediction.
+//! Stride policies: which frames are analysed. The others are held.
 
 mod adaptive;
 mod calibrated;
@@ -18,8 +18,8 @@ impl StridePolicy for FixedStride {
     }
 }
 
-/// The policy that the user asks for: `auto` compares labels on a clip and follows the load on a camera, which is one of
-/// `live` that share the engine.
+/// Selects the policy for `--stride`. `auto` calibrates the stride on a clip; on a camera, one of `live` cameras that
+/// share the engine, it adapts to the load.
 pub fn select(stride: Stride, live: Option<usize>) -> Box<dyn StridePolicy> {
     match (stride, live) {
         (Stride::Every(stride), _) => Box::new(FixedStride(stride)),

@@ -1,48 +1,49 @@
-//! What decides the stride, and what it is told.
+//! The trait of stride policies, and its arguments.
 
 use std::time::Duration;
 
 use crate::labels::decision::Decision;
 use crate::labels::labeler::LabelState;
 
-/// Decides the stride. The thread that prepares frames asks it; the one that presents them tells it what became of them.
+/// Decides the stride. The first thread calls [`stride`](Self::stride) before each frame; the second calls
+/// [`labeled`](Self::labeled) after it.
 pub trait StridePolicy: Sync {
-    /// The stride that holds for the next frame: every so many-th is analysed.
+    /// Returns the stride for the next frame.
     fn stride(&self, load: &dyn Fn() -> Load) -> u64;
 
-    /// Whether the policy must know the state that the next label will depend on.
+    /// Returns whether the policy needs the labeler's state before the next label.
     fn needs_state(&self) -> bool {
         false
     }
 
-    /// Takes a frame that was labelled and written.
+    /// Called for each labelled frame after its last output.
     fn labeled(&self, _frame: Labeled<'_>) {}
 
-    /// The stride that was found by measuring, with the share of frames that showed the same label.
+    /// Returns the calibrated stride, and the share of frames that showed the same label.
     fn measured(&self) -> Option<(u64, f64)> {
         None
     }
 }
 
-/// How busy the way to the engine is.
+/// The load of the path to the engine.
 pub struct Load {
-    /// Since the stream began.
+    /// Time since the start of the stream.
     pub at: Duration,
-    /// Frames that wait to be prepared, and how many may wait.
+    /// Length and capacity of the queue of decoded frames.
     pub waiting: usize,
     pub capacity: usize,
     /// Frames dropped so far.
     pub dropped: u64,
 }
 
-/// What became of a frame.
+/// The result for one frame.
 pub struct Labeled<'a> {
     pub pts: u64,
-    /// Of a frame that was analysed.
+    /// The prediction; `None` for a held frame.
     pub prediction: Option<&'a [f32]>,
     pub decision: Decision,
-    /// What the label depended on, where the policy needs it.
+    /// The labeler's state before the frame, if the policy needs it.
     pub before: Option<LabelState>,
-    /// From the frame's arrival to its last output.
+    /// Time from the frame's arrival to its last output.
     pub delay: Duration,
 }
