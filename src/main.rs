@@ -85,12 +85,12 @@ fn bench(command: BenchCommand) -> Result<String, Error> {
     match command {
         BenchCommand::Clip { clip, network, batch } => {
             let model = models::read(network.model.as_deref())?;
-            let report = bench::clip::measure(&clip, &model, network.demand(batch))?;
+            let report = bench::clip::measure(&clip, &model, network.session_options(batch))?;
             Ok(told(network.json, report.text(), serde_json::json!(report)))
         }
         BenchCommand::Network { network, batches, time } => {
             let model = models::read(network.model.as_deref())?;
-            let report = bench::network::measure(&model, network.demand(None), &batches, time)?;
+            let report = bench::network::measure(&model, network.session_options(None), &batches, time)?;
             Ok(told(network.json, report.text(), serde_json::json!(report)))
         }
     }
@@ -104,9 +104,10 @@ fn model(command: ModelCommand) -> Result<String, Error> {
             Ok(models::show(&model, false))
         }
         ModelCommand::Import(args) => models::import(&args),
-        ModelCommand::Verify { model, pictures, device, rounding, json } => {
-            let demand = SessionOptions { singles: true, rounding, ..SessionOptions::of(device, 2) };
-            models::verify(&models::read(model.as_deref())?, &pictures, demand, json)
+        ModelCommand::Verify { model, pictures, device, inference_precision, json } => {
+            let options =
+                SessionOptions { singles: true, precision: inference_precision, ..SessionOptions::of(device, 2) };
+            models::verify(&models::read(model.as_deref())?, &pictures, options, json)
         }
     }
 }

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::cli::frames::Layout as FolderLayout;
 use crate::config::options::{RunOptions, StreamOptions, parse_span};
 use crate::config::settings::Settings;
+use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::DeviceSelection;
-use crate::inference::rounding::ComputePrecision;
 use crate::inference::session::SessionOptions;
 use crate::media::limits::parse_pixels;
 use crate::onnx::graph::Precision;
@@ -168,9 +168,9 @@ pub struct NetworkArgs {
     /// What runs the network
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceSelection,
-    /// How floating point numbers may be rounded on the way
+    /// Precision of floating-point computation
     #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
-    pub rounding: ComputePrecision,
+    pub inference_precision: ComputePrecision,
     /// Threads for the network [default: one a core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -180,12 +180,12 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// What it asks of a session.
-    pub fn demand(&self, batch: Option<usize>) -> SessionOptions {
+    /// The options of a session.
+    pub fn session_options(&self, batch: Option<usize>) -> SessionOptions {
         SessionOptions {
-            choice: self.device,
+            selection: self.device,
             batch,
-            rounding: self.rounding,
+            precision: self.inference_precision,
             threads: self.threads,
             ..SessionOptions::default()
         }
@@ -295,9 +295,9 @@ pub enum ModelCommand {
         pictures: Vec<PathBuf>,
         #[arg(long, default_value = "auto", value_name = "DEVICE")]
         device: DeviceSelection,
-        /// How floating point numbers may be rounded on the way
+        /// Precision of floating-point computation
         #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
-        rounding: ComputePrecision,
+        inference_precision: ComputePrecision,
         /// As JSON, with all logits
         #[arg(long)]
         json: bool,

@@ -169,8 +169,8 @@ fn each_channel(numbers: &[f32], option: &str) -> Result<[f32; 3]> {
 ///
 /// # Errors
 /// Where the model cannot be loaded, or its answers are no probabilities, or depend on the batch they are made in.
-pub fn verify(model: &Model, pictures: &[PathBuf], demand: SessionOptions, as_json: bool) -> Result<String> {
-    let (device, seen) = classify(model, pictures, demand)?;
+pub fn verify(model: &Model, pictures: &[PathBuf], options: SessionOptions, as_json: bool) -> Result<String> {
+    let (device, seen) = classify(model, pictures, options)?;
     if as_json {
         let pictures: Vec<_> = seen
             .iter()
@@ -207,8 +207,8 @@ impl Seen<'_> {
 }
 
 /// Checks a model's answers on made-up tensors, and classifies pictures.
-fn classify<'a>(model: &Model, pictures: &'a [PathBuf], demand: SessionOptions) -> Result<(Device, Vec<Seen<'a>>)> {
-    let mut session = Session::load(model, demand)?;
+fn classify<'a>(model: &Model, pictures: &'a [PathBuf], options: SessionOptions) -> Result<(Device, Vec<Seen<'a>>)> {
+    let mut session = Session::load(model, options)?;
     let mut preprocessor = Preprocessor::new(&model.input);
     check_answers(model, &mut session)?;
     let mut seen = Vec::new();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::DeviceSelection;
-use crate::inference::rounding::ComputePrecision;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::limits::parse_pixels;
@@ -149,9 +149,9 @@ pub struct RunOptions {
     /// Pictures that are run at once, at most [default: 4; cuda: 64]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// How floating point numbers may be rounded on the way [default: auto]
+    /// Precision of floating-point computation [default: auto]
     #[arg(long, value_name = "KIND", value_enum)]
-    pub rounding: Option<ComputePrecision>,
+    pub inference_precision: Option<ComputePrecision>,
     /// Inputs that are worked on at once [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
