@@ -21,11 +21,11 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     ensure!(arguments.len() > 2, "usage: network MODEL DEVICE BATCH...");
     let model = Model::read(Path::new(&arguments[0]))?;
-    let choice: DeviceSelection = arguments[1].parse().map_err(anyhow::Error::msg)?;
+    let selection: DeviceSelection = arguments[1].parse().map_err(anyhow::Error::msg)?;
     let sizes = arguments[2..].iter().map(|size| size.parse()).collect::<Result<Vec<usize>, _>>();
     let report = network::measure(
         &model,
-        SessionOptions { choice, ..SessionOptions::default() },
+        SessionOptions { selection, ..SessionOptions::default() },
         &sizes.context("a size of batch")?,
         TIME,
     )?;

@@ -7,7 +7,7 @@ CASES = 320
 KEYS = {
     "input": '["clip.mkv"]', "action": '"drinking"', "window": "8", "threshold": "0.5", "hysteresis": "0.1", "output": '"out/v.mkv"',
     "timeline": '"out/t.timeline.json"', "plot": '"out/p.png"', "subtitles": '"out/s.vtt"', "output_dir": '"out"', "format": '"mkv"',
-    "only": '["timeline"]', "model": '"absent.onnx"', "device": '"cpu"', "batch": "2", "rounding": '"fp32"', "stride": "1", "jobs": "1",
+    "only": '["timeline"]', "model": '"absent.onnx"', "device": '"cpu"', "batch": "2", "inference_precision": '"fp32"', "stride": "1", "jobs": "1",
     "force": "true", "quiet": "true", "name": '"door"', "transport": '"tcp"', "latency": "100", "user_env": '"ABSENT"',
     "password_env": '"ABSENT"', "password_file": '"absent"', "display": "false", "segment": '"10m"', "keep": '"7d"', "only_active": "true",
     "status_interval": '"1m"', "events": '"out/e.jsonl"', "mqtt": '"mqtt://127.0.0.1:1"', "mqtt_user_env": '"ABSENT"',

@@ -13,7 +13,7 @@ import page
 from stride import shifts, shown
 
 TRAINER = page.ROOT / "target/release/livelabel-train"
-# How each is asked for: the file's precision, device, rounding.
+# How each is asked for: the file's precision, device, inference precision.
 WAYS = {
     "fp32, ONNX Runtime": ("fp32", "cpu", "fp32"),
     "fp32, OpenVINO": ("fp32", "openvino", "fp32"),
@@ -37,22 +37,22 @@ def kept(run, data):
     return [data / row["path"] for row in rows], [row["class"] for row in rows]
 
 
-def answers(model, device, rounding, paths):
+def answers(model, device, compute, paths):
     """The label of each picture."""
     labels, best = None, []
     for start in range(0, len(paths), PICTURES_A_CALL):
         some = paths[start : start + PICTURES_A_CALL]
-        how = ["--device", device, "--rounding", rounding, "--json", "--pictures", *some]
+        how = ["--device", device, "--inference-precision", compute, "--json", "--pictures", *some]
         report = told([page.PROGRAM, "model", "verify", model, *how])
         labels = report["model"]["labels"]
         best += [labels[max(range(len(labels)), key=row["probabilities"].__getitem__)] for row in report["pictures"]]
     return best
 
 
-def timelines(model, device, rounding, clips, folder):
+def timelines(model, device, compute, clips, folder):
     out = folder / "timeline.json"
     for clip in clips:
-        how = ["--model", model, "--device", device, "--rounding", rounding, "--only", "timeline", "--timeline", out, "--force"]
+        how = ["--model", model, "--device", device, "--inference-precision", compute, "--only", "timeline", "--timeline", out, "--force"]
         done = subprocess.run([page.PROGRAM, "run", clip, *how, "--quiet"], stderr=subprocess.DEVNULL)
         yield json.loads(out.read_text()) if done.returncode == 0 else None
 
@@ -80,18 +80,18 @@ def main():
             "|---|---|---|---|---|---|---|",
         ]
         reference, full, numbers = None, None, {}
-        for way, (precision, device, rounding) in WAYS.items():
-            best = [label for run in runs for label in answers(files[run, precision], device, rounding, pictures[run])]
+        for way, (precision, device, compute) in WAYS.items():
+            best = [label for run in runs for label in answers(files[run, precision], device, compute, pictures[run])]
             right = [label for run in runs for label in classes[run]]
             reference = reference or best
             accuracy = statistics.mean(a == b for a, b in zip(best, right))
             same = statistics.mean(a == b for a, b in zip(best, reference))
             drinking = statistics.mean(a == b for a, b in zip(best, right) if b == "drinking")
-            found = list(timelines(files[runs[0], precision], device, rounding, clips, folder))
+            found = list(timelines(files[runs[0], precision], device, compute, clips, folder))
             full = full or found
             pairs = [pair for a, b in zip(full, found) if a and b for pair in zip(shown(a), shown(b))]
             edges = sorted(shift for a, b in zip(full, found) if a and b for shift in shifts(a, b) if shift is not None)
-            network = ["--device", device, "--rounding", rounding, "--batches", "4", "--json"]
+            network = ["--device", device, "--inference-precision", compute, "--batches", "4", "--json"]
             speed = told([page.PROGRAM, "bench", "network", "--model", files[runs[0], precision], *network])
             rate = speed["batches"][0]["frames_per_second"]
             numbers[way] = {"accuracy": accuracy, "same": same, "frames_per_second": rate}

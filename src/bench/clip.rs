@@ -83,15 +83,15 @@ impl Stages {
 ///
 /// # Errors
 /// Those of a run.
-pub fn measure(clip: &Path, model: &Model, demand: SessionOptions) -> Result<Report> {
+pub fn measure(clip: &Path, model: &Model, options: SessionOptions) -> Result<Report> {
     media::init()?;
     let shutdown = Shutdown::default();
-    let (together, frames, peak_mib) = together(clip, model, demand, &shutdown)?;
+    let (together, frames, peak_mib) = together(clip, model, options, &shutdown)?;
     let (decode, sample) = decode(clip)?;
     let first = sample.first().ok_or_else(|| Error::input(format!("{}: has no frames", clip.display())))?;
     let layout = first.format().layout;
     let (draw, drawn) = draw(&sample, frames)?;
-    let engine = Engine::start(model, demand, Arc::new(|| false))?;
+    let engine = Engine::start(model, options, Arc::new(|| false))?;
     let stages = Stages {
         decode,
         scale: scale(&sample, model, frames)?,
@@ -150,7 +150,7 @@ impl Report {
 }
 
 /// A run as a user makes it, from the opened clip to the closed video.
-fn together(clip: &Path, model: &Model, demand: SessionOptions, shutdown: &Shutdown) -> Result<(Cost, u64, u64)> {
+fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shutdown) -> Result<(Cost, u64, u64)> {
     let folder = tempfile::tempdir()
         .map_err(|cause| Error::failed("no folder for the video can be made").because(cause).remedy("set TMPDIR"))?;
     let streams = StreamOptions {
@@ -162,7 +162,7 @@ fn together(clip: &Path, model: &Model, demand: SessionOptions, shutdown: &Shutd
     let settings = Settings { streams, ..Settings::default() };
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
-    let engine = Engine::start(model, demand, Arc::new(|| false))?;
+    let engine = Engine::start(model, options, Arc::new(|| false))?;
     let state = stream::state(job, model, false);
     let context = StreamContext {
         job,

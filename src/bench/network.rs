@@ -47,16 +47,16 @@ pub struct Batch {
 ///
 /// # Errors
 /// Those of [`Session::load`].
-pub fn measure(model: &Model, demand: SessionOptions, sizes: &[usize], time: Duration) -> Result<Report> {
+pub fn measure(model: &Model, options: SessionOptions, sizes: &[usize], time: Duration) -> Result<Report> {
     let mut batches = Vec::new();
     let mut told = None;
     for &size in sizes {
-        let demand = SessionOptions { batch: Some(size), singles: false, ..demand };
-        let mut session = Session::load(model, demand)?;
+        let options = SessionOptions { batch: Some(size), singles: false, ..options };
+        let mut session = Session::load(model, options)?;
         told = Some((session.device().to_string(), session.arithmetic().to_string()));
         let (latency, frames_per_second) = resident(model, &mut session, size, time)?;
         drop(session);
-        let from_pictures_per_second = from_pictures(model, demand, size, time)?;
+        let from_pictures_per_second = from_pictures(model, options, size, time)?;
         let (p50_ms, p95_ms) = (latency.p50, latency.p95);
         batches.push(Batch { size, p50_ms, p95_ms, frames_per_second, from_pictures_per_second });
     }
@@ -101,8 +101,8 @@ fn resident(model: &Model, session: &mut Session, size: usize, time: Duration) -
     Ok((delays.latency(), runs as f64 / began.elapsed().as_secs_f64()))
 }
 
-fn from_pictures(model: &Model, demand: SessionOptions, size: usize, time: Duration) -> Result<f64> {
-    let engine = Engine::start(model, demand, Arc::new(|| false))?;
+fn from_pictures(model: &Model, options: SessionOptions, size: usize, time: Duration) -> Result<f64> {
+    let engine = Engine::start(model, options, Arc::new(|| false))?;
     let pictures: Vec<OwnedPicture> = (0..size).map(picture).collect();
     // Enough that every worker has a batch and another one waits.
     let waiting = ((engine.workers() + 1) * size).div_ceil(threads());

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::cli::frames::Layout as FolderLayout;
 use crate::config::options::{RunOptions, StreamOptions, parse_span};
 use crate::config::settings::Settings;
+use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::DeviceSelection;
-use crate::inference::rounding::ComputePrecision;
 use crate::inference::session::SessionOptions;
 use crate::media::limits::parse_pixels;
 use crate::onnx::graph::Precision;
@@ -185,7 +185,7 @@ pub struct NetworkArgs {
     pub device: DeviceSelection,
     /// Precision of floating-point computation
     #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
-    pub rounding: ComputePrecision,
+    pub inference_precision: ComputePrecision,
     /// Threads that run the model [default: one for each core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -198,9 +198,9 @@ impl NetworkArgs {
     /// Returns the options of a session.
     pub fn session_options(&self, batch: Option<usize>) -> SessionOptions {
         SessionOptions {
-            choice: self.device,
+            selection: self.device,
             batch,
-            rounding: self.rounding,
+            precision: self.inference_precision,
             threads: self.threads,
             ..SessionOptions::default()
         }
@@ -314,7 +314,7 @@ pub enum ModelCommand {
         device: DeviceSelection,
         /// Precision of floating-point computation
         #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
-        rounding: ComputePrecision,
+        inference_precision: ComputePrecision,
         /// Print JSON, with all logits
         #[arg(long)]
         json: bool,

@@ -117,8 +117,9 @@ fn model(command: ModelCommand) -> Result<String, Error> {
             Ok(models::show(&model, false))
         }
         ModelCommand::Import(args) => models::import(&args),
-        ModelCommand::Verify { model, pictures, device, rounding, json } => {
-            let options = SessionOptions { singles: true, rounding, ..SessionOptions::of(device, 2) };
+        ModelCommand::Verify { model, pictures, device, inference_precision, json } => {
+            let options =
+                SessionOptions { singles: true, precision: inference_precision, ..SessionOptions::of(device, 2) };
             models::verify(&Model::open(model.as_deref())?, &pictures, options, json)
         }
     }

@@ -72,11 +72,11 @@ impl Config {
             read,
             model: run.model,
             network: SessionOptions {
-                choice: run.device.unwrap_or_default(),
+                selection: run.device.unwrap_or_default(),
                 batch: run.batch,
                 singles,
                 live,
-                rounding: run.rounding.unwrap_or_default(),
+                precision: run.inference_precision.unwrap_or_default(),
                 ..SessionOptions::default()
             },
             parallel: live + run.jobs.unwrap_or(cores),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::DeviceSelection;
-use crate::inference::rounding::ComputePrecision;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::limits::parse_pixels;
@@ -152,7 +152,7 @@ pub struct RunOptions {
     pub batch: Option<usize>,
     /// Precision of floating-point computation [default: auto]
     #[arg(long, value_name = "KIND", value_enum)]
-    pub rounding: Option<ComputePrecision>,
+    pub inference_precision: Option<ComputePrecision>,
     /// Maximum clips analysed at once; cameras always run [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,

@@ -1,15 +1,15 @@
-//! In which sizes pictures are run where every size has to be made ready before: some engines compile a network for one
-//! batch size, and others tune themselves anew for each.
+//! Splits frames into batches of prepared sizes. Some backends compile a model for one batch size, others tune themselves
+//! for each.
 
-/// The sizes that a session is ready for, the smallest first; empty where any size will do.
+/// The batch sizes that a session prepares, in ascending order; empty if the backend runs any size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchPlan {
     ready: Vec<usize>,
-    /// Whether a batch costs about the same however many of its places are used.
+    /// Whether a partly filled batch takes about as long as a full one.
     flat: bool,
 }
 
-/// A run of the network: `count` pictures in a batch of `size`.
+/// One run of the model: `count` frames in a batch of `size`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubBatch {
     pub count: usize,
@@ -17,22 +17,23 @@ pub struct SubBatch {
 }
 
 impl BatchPlan {
+    /// For a backend that runs any size.
     pub fn any() -> Self {
         Self { ready: Vec::new(), flat: false }
     }
 
-    /// For a CPU, where a place that is left empty costs as much as a picture: single ones, and full batches.
+    /// For a CPU, where an empty place costs as much as a frame: full batches, and single frames if `singles` is set.
     pub fn of_cpu(batch: usize, singles: bool) -> Self {
         let ready = if singles && batch > 1 { vec![1, batch] } else { vec![batch] };
         Self { ready, flat: false }
     }
 
-    /// For a file that leaves no choice.
+    /// For a model with a fixed batch size.
     pub fn fixed(batch: usize) -> Self {
         Self { ready: vec![batch], flat: false }
     }
 
-    /// For a GPU, which does a batch in little more than the time of one: 1, and each fourfold up to `batch`.
+    /// For a GPU, where a batch takes little longer than one frame: 1, 4, 16 and so on below `batch`, and `batch`.
     pub fn of_gpu(batch: usize) -> Self {
         let mut ready: Vec<usize> =
             std::iter::successors(Some(1), |size| Some(4 * size)).take_while(|&s| s < batch).collect();
@@ -44,27 +45,27 @@ impl BatchPlan {
         &self.ready
     }
 
-    /// How `count` pictures, at most the largest size, are run.
+    /// Splits `count` frames into runs.
     pub fn pieces(&self, count: usize) -> Vec<SubBatch> {
         let mut pieces = Vec::new();
-        let mut left = count;
-        while left > 0 {
-            let piece = self.next(left);
-            left -= piece.count;
+        let mut remaining = count;
+        while remaining > 0 {
+            let piece = self.next(remaining);
+            remaining -= piece.count;
             pieces.push(piece);
         }
         pieces
     }
 
-    fn next(&self, left: usize) -> SubBatch {
-        let above = self.ready.iter().copied().find(|&size| size >= left);
-        let below = self.ready.iter().copied().rev().find(|&size| size <= left);
+    fn next(&self, remaining: usize) -> SubBatch {
+        let above = self.ready.iter().copied().find(|&size| size >= remaining);
+        let below = self.ready.iter().copied().rev().find(|&size| size <= remaining);
         match (above, below) {
-            (None, None) => SubBatch { count: left, size: left },
-            // A batch that is filled by more than half is faster than its pictures one by one.
-            (Some(size), Some(_)) if self.flat || 2 * left > size => SubBatch { count: left, size },
+            (None, None) => SubBatch { count: remaining, size: remaining },
+            // A batch that is more than half full is faster than its frames one by one.
+            (Some(size), Some(_)) if self.flat || 2 * remaining > size => SubBatch { count: remaining, size },
             (_, Some(size)) => SubBatch { count: size, size },
-            (Some(size), None) => SubBatch { count: left, size },
+            (Some(size), None) => SubBatch { count: remaining, size },
         }
     }
 }
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_runs_few_pictures_one_by_one_and_many_in_a_batch() {
+    fn a_cpu_runs_few_frames_one_by_one_and_many_in_a_batch() {
         let sizes = BatchPlan::of_cpu(8, true);
         assert_eq!(pieces(&sizes, 1), [(1, 1)]);
         assert_eq!(pieces(&sizes, 3), [(1, 1); 3]);
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_fills_up_the_next_size() {
+    fn a_gpu_uses_the_next_larger_size() {
         let sizes = BatchPlan::of_gpu(64);
         assert_eq!(sizes.ready(), [1, 4, 16, 64]);
         assert_eq!(pieces(&sizes, 1), [(1, 1)]);
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_picture_is_run_once_in_a_size_that_is_ready() {
+    fn every_frame_runs_once_in_a_prepared_size() {
         for sizes in [BatchPlan::any(), BatchPlan::of_cpu(6, true), BatchPlan::of_cpu(6, false), BatchPlan::of_gpu(6)] {
             for count in 1..=6 {
                 let pieces = sizes.pieces(count);

@@ -1,4 +1,4 @@
-//! Networks as a device has compiled them, kept from run to run: loading one takes less than half the time of compiling it.
+//! The cache of compiled models. Loading one takes less than half the time of compiling it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,83 +7,83 @@ use sha2::{Digest, Sha256};
 
 use crate::inference::model::Model;
 
-/// Overrides where they are kept; where it is empty nothing is.
+/// Overrides the cache's folder; an empty value disables the cache.
 const VARIABLE: &str = "LIVELABEL_CACHE";
-/// Raised when what is kept changes its form. The program's version stands for those of the libraries.
-const FORM: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
-/// Models whose networks are kept; those used longest ago go.
-const KEPT: usize = 8;
-/// A file that is written last and holds the sizes of all others.
+/// Version of the cache's format. The program's version covers the libraries' versions.
+const FORMAT: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
+/// Models in the cache; the least recently used ones are removed.
+const MAX_MODELS: usize = 8;
+/// A file that is written last and holds the sizes of all other files.
 const COMPLETE: &str = "complete";
 
-/// What is kept of one model.
+/// The cache of one model.
 pub struct Cache {
     folder: PathBuf,
 }
 
 impl Cache {
-    /// `None` where there is no place for it.
+    /// Returns the cache of `model`; `None` if it is disabled or its folder cannot be created.
     pub fn of(model: &Model) -> Option<Self> {
         let all = root()?;
         let folder = all.join(&model.sha256[..16]);
         fs::create_dir_all(&folder).ok()?;
-        // Its time is that of the last use.
+        // The modification time of this file is the time of the last use.
         fs::write(folder.join("used"), []).ok()?;
         tidy(&all);
         Some(Self { folder })
     }
 
-    /// The folder of the network that was compiled in the way that `how` describes. One that is not as it was left is
-    /// removed: what is in use would be written over otherwise.
-    pub fn find(&self, how: &str) -> Option<PathBuf> {
-        let folder = self.place(how);
-        let told = fs::read_to_string(folder.join(COMPLETE)).ok()?;
-        if sizes(&folder).ok()? == told {
+    /// Returns the folder of the model that was compiled with `key`. An incomplete folder is removed, since files in use
+    /// would be overwritten otherwise.
+    pub fn find(&self, key: &str) -> Option<PathBuf> {
+        let folder = self.entry(key);
+        let expected = fs::read_to_string(folder.join(COMPLETE)).ok()?;
+        if sizes(&folder).ok()? == expected {
             return Some(folder);
         }
         let _ = fs::remove_dir_all(&folder);
         None
     }
 
-    /// Keeps the network that `compile` writes to the folder it is given. Returns where that is then.
+    /// Adds the model that `compile` writes to the folder it gets. Returns its final folder; `None` if it cannot be stored.
     ///
     /// # Errors
     /// Those of `compile`.
-    pub fn keep<E>(&self, how: &str, compile: impl FnOnce(&Path) -> Result<(), E>) -> Result<Option<PathBuf>, E> {
-        // Made beside its place and renamed, so that another process never finds half of it.
+    pub fn add<E>(&self, key: &str, compile: impl FnOnce(&Path) -> Result<(), E>) -> Result<Option<PathBuf>, E> {
+        // Written to a temporary folder and renamed, so that another process never finds an incomplete entry.
         let Ok(part) = tempfile::tempdir_in(&self.folder) else { return Ok(None) };
         compile(part.path())?;
-        let place = self.place(how);
-        let kept = sizes(part.path()).and_then(|sizes| fs::write(part.path().join(COMPLETE), sizes)).and_then(|()| {
-            match fs::remove_dir_all(&place) {
+        let entry = self.entry(key);
+        let stored = sizes(part.path()).and_then(|sizes| fs::write(part.path().join(COMPLETE), sizes)).and_then(|()| {
+            match fs::remove_dir_all(&entry) {
                 Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause),
-                _ => fs::rename(part.path(), &place),
+                _ => fs::rename(part.path(), &entry),
             }
         });
-        Ok(kept.ok().map(|()| place))
+        Ok(stored.ok().map(|()| entry))
     }
 
-    /// Hands back the memory of what a session has read from `folder`: it has laid the weights out anew by then.
-    /// Whatever is looked at once more is read again.
+    /// Releases the memory of files that a session has mapped from `folder`: it has its own copy of the weights by then.
+    /// Pages that are accessed again are read again.
     pub fn page_out(folder: &Path) {
         for mapping in mappings().into_iter().filter(|mapping| mapping.file.starts_with(folder)) {
-            // SAFETY: the advice changes no content, and an address that is not mapped any more is only refused.
+            // SAFETY: the advice changes no content, and fails for an address that is not mapped any more.
             unsafe { libc::madvise(mapping.start as *mut libc::c_void, mapping.len, libc::MADV_PAGEOUT) };
         }
     }
 
-    /// What is compiled holds for one kind of processor, and a home folder may be shared by several.
-    fn place(&self, how: &str) -> PathBuf {
-        let told = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    /// Returns an entry's folder. Its name contains the processor, since machines may share a home folder.
+    fn entry(&self, key: &str) -> PathBuf {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let own = |line: &&str| line.starts_with("model name") || line.starts_with("flags");
         let mut hash = Sha256::new();
-        told.lines().filter(own).take(2).for_each(|line| hash.update(line));
+        cpuinfo.lines().filter(own).take(2).for_each(|line| hash.update(line));
         let processor: String = hash.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        self.folder.join(format!("{how}-{processor}-{FORM}"))
+        self.folder.join(format!("{key}-{processor}-{FORMAT}"))
     }
 }
 
-/// A file, or a part of one, that this process has mapped.
+/// A file mapping of this process.
 #[derive(Debug, PartialEq, Eq)]
 struct Mapping {
     start: usize,
@@ -91,13 +91,13 @@ struct Mapping {
     file: PathBuf,
 }
 
-/// As Linux lists them, see proc_pid_maps(5).
+/// Lists the mappings of this process, see proc_pid_maps(5).
 fn mappings() -> Vec<Mapping> {
-    let told = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    told.lines().filter_map(mapping).collect()
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    maps.lines().filter_map(mapping).collect()
 }
 
-/// From a line such as `7f00-7f10 r--p 00000000 fe:01 42   /a/file`.
+/// Parses a line such as `7f00-7f10 r--p 00000000 fe:01 42   /a/file`.
 fn mapping(line: &str) -> Option<Mapping> {
     let (range, rest) = line.split_once(' ')?;
     let (start, end) = range.split_once('-')?;
@@ -119,7 +119,7 @@ fn root() -> Option<PathBuf> {
     (!all.as_os_str().is_empty()).then_some(all)
 }
 
-/// Every file of a folder but [`COMPLETE`] with its size, to tell a whole one from one that was cut short.
+/// Lists every file of a folder except [`COMPLETE`] with its size, to detect truncated files.
 fn sizes(folder: &Path) -> std::io::Result<String> {
     let mut lines = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -132,13 +132,13 @@ fn sizes(folder: &Path) -> std::io::Result<String> {
     Ok(lines.concat())
 }
 
-/// Deletes what was not used for long. What cannot be deleted is left for the next time.
+/// Deletes the least recently used models. A failure is retried at the next start.
 fn tidy(all: &Path) {
     let Ok(entries) = fs::read_dir(all) else { return };
     let used = |path: PathBuf| Some((path.join("used").metadata().ok()?.modified().ok()?, path));
     let mut models: Vec<_> = entries.flatten().filter_map(|entry| used(entry.path())).collect();
     models.sort();
-    for (_, path) in models.iter().rev().skip(KEPT) {
+    for (_, path) in models.iter().rev().skip(MAX_MODELS) {
         let _ = fs::remove_dir_all(path);
     }
 }
@@ -148,9 +148,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_models_used_last_are_kept() {
+    fn the_most_recently_used_models_are_kept() {
         let all = tempfile::tempdir().unwrap();
-        for i in 0..KEPT + 3 {
+        for i in 0..MAX_MODELS + 3 {
             let own = all.path().join(format!("model{i:02}"));
             fs::create_dir_all(&own).unwrap();
             let used = fs::File::create(own.join("used")).unwrap();
@@ -158,13 +158,16 @@ mod tests {
             used.set_modified(time).unwrap();
         }
         tidy(all.path());
-        let mut left: Vec<_> = fs::read_dir(all.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, (3..KEPT + 3).map(|i| format!("model{i:02}").into()).collect::<Vec<std::ffi::OsString>>());
+        let mut kept: Vec<_> = fs::read_dir(all.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        kept.sort();
+        assert_eq!(
+            kept,
+            (3..MAX_MODELS + 3).map(|i| format!("model{i:02}").into()).collect::<Vec<std::ffi::OsString>>()
+        );
     }
 
     #[test]
-    fn mappings_are_read_from_their_lines() {
+    fn mappings_are_parsed() {
         let file = |start, len, file: &str| Some(Mapping { start, len, file: file.into() });
         let line = "7f0000-7f2000 r--p 00001000 fe:01 42                    /a folder/network.bin";
         assert_eq!(mapping(line), file(0x7f_0000, 0x2000, "/a folder/network.bin"));
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paged_out_stays_as_it_is() {
+    fn paged_out_files_keep_their_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.blob");
         fs::write(&path, vec![7; 1 << 20]).unwrap();
@@ -191,24 +194,24 @@ mod tests {
         assert!(mappings().iter().any(|mapping| mapping.file == path && mapping.len == 1 << 20));
         Cache::page_out(folder.path());
         assert!(bytes.iter().all(|&byte| byte == 7));
-        // SAFETY: nobody looks at it any more.
+        // SAFETY: `bytes` is not used any more.
         unsafe { libc::munmap(place, 1 << 20) };
     }
 
     #[test]
-    fn only_what_is_whole_is_found() {
+    fn only_complete_entries_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache { folder: folder.path().into() };
         assert_eq!(cache.find("one"), None);
-        let failed = cache.keep("one", |_| Err("no"));
+        let failed = cache.add("one", |_| Err("no"));
         assert_eq!((failed, cache.find("one")), (Err("no"), None));
         let write = |folder: &Path| fs::write(folder.join("a.blob"), "a network").map_err(|cause| cause.to_string());
-        let kept = cache.keep("one", write).unwrap().unwrap();
+        let kept = cache.add("one", write).unwrap().unwrap();
         assert_eq!(cache.find("one"), Some(kept.clone()));
         assert_eq!(cache.find("other"), None);
         fs::write(kept.join("a.blob"), "a net").unwrap();
         assert_eq!((cache.find("one"), kept.exists()), (None, false));
-        cache.keep("one", write).unwrap();
+        cache.add("one", write).unwrap();
         assert_eq!(fs::read_to_string(cache.find("one").unwrap().join("a.blob")).unwrap(), "a network");
     }
 }

@@ -1,12 +1,12 @@
-//! What can run a network, as the user names it.
+//! The devices that run a model, and their names on the command line.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What model files in int8 say of their precision.
+/// The precision in the metadata of int8 model files.
 pub const INT8: &str = "int8";
 
-/// What the user asks for.
+/// The device that the user selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DeviceSelection {
     #[default]
@@ -14,7 +14,7 @@ pub enum DeviceSelection {
     Exactly(Device),
 }
 
-/// What runs the network.
+/// A device that runs a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     Cpu,
@@ -25,7 +25,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// The device without its number, for names of files.
+    /// Returns the device without its number, for file names.
     pub fn kind(self) -> &'static str {
         match self {
             Device::Cpu => "cpu",
@@ -34,8 +34,7 @@ impl Device {
         }
     }
 
-    /// Pictures that are run at once where the user names no number: more would be no faster, and keep more frames
-    /// waiting.
+    /// Returns the default batch size. Larger batches are not faster, and delay more frames.
     pub fn batch(self) -> usize {
         match self {
             Device::Cpu => 4,
@@ -68,7 +67,7 @@ impl FromStr for DeviceSelection {
             Some(("cuda", number)) => {
                 Device::Cuda(number.parse().map_err(|_| format!("{number:?} is not the number of a GPU"))?)
             }
-            _ => return Err(format!("{text:?} is none of auto, cpu, cuda, cuda:N, openvino")),
+            _ => return Err(format!("{text:?} is not one of auto, cpu, cuda, cuda:N, openvino")),
         };
         Ok(DeviceSelection::Exactly(device))
     }
@@ -80,14 +79,14 @@ impl<'de> serde::Deserialize<'de> for DeviceSelection {
     }
 }
 
-/// Whether the CPU multiplies bf16 matrices in hardware. On one that does not, bf16 is slower than fp32.
+/// Returns whether the CPU multiplies bf16 matrices in hardware. Without that, bf16 is slower than fp32.
 pub fn computes_in_bf16() -> bool {
-    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = told.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
     flags.split_whitespace().any(|flag| flag == "amx_bf16" || flag == "avx512_bf16")
 }
 
-/// Threads for one session: the cores this process may run on.
+/// Returns the default number of threads for a session: the cores that this process may use.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,8 +1,9 @@
-//! One network for all streams: collects what they have waiting into batches and answers each request.
+//! The engine that all streams share: collects their requests into batches and answers each request.
 //!
-//! Requests wait in two bounded channels, cameras' and clips', so a stream that brings pictures faster than the network runs
-//! is held up there. Cameras go first. A batch starts when it is full, or when its most urgent request can wait no longer. On a CPU there are several
-//! workers, each with its share of the cores and a batch of its own; on a GPU two, of which one copies while the other runs.
+//! Requests wait in two bounded channels, one for cameras and one for clips. A stream that is faster than the model blocks
+//! there. Cameras go first. A batch starts when it is full, or when the deadline of its most urgent request is reached. On a
+//! CPU there are several workers, each with its share of the cores and its own batch; on a GPU there are two, of which one
+//! copies while the other runs.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,23 +19,23 @@ use crate::inference::queues::{Probabilities, Queues, Request};
 use crate::inference::session::{Session, SessionOptions};
 use crate::inference::watchdog::{Stopping, Watchdog};
 
-/// Workers at most: each holds a batch of frames, and on plain CPUs its own copy of the network's weights.
-const MOST_WORKERS: usize = 4;
-/// Cores that share a picture of a live stream where few streams are watched.
-const CORES_A_PICTURE: usize = 4;
-/// Live streams for which a worker is better alone: more of them want more pictures than cores that share them can do.
-const STREAMS_A_WORKER: usize = 4;
-/// How long a picture of a file may wait for others to fill its batch.
-const FILE_PATIENCE: Duration = Duration::from_millis(100);
+/// Largest number of workers. Each holds a batch of frames, and with ONNX Runtime its own copy of the weights.
+const MAX_WORKERS: usize = 4;
+/// Cores that work together on a camera's frame if there are few cameras.
+const CORES_PER_FRAME: usize = 4;
+/// Cameras for each worker. With more cameras, more workers with fewer cores each have a higher throughput.
+const STREAMS_PER_WORKER: usize = 4;
+/// How long a clip's frame may wait for others to fill its batch.
+const CLIP_BATCH_DELAY: Duration = Duration::from_millis(100);
 
-/// Where the answer to one request will be.
+/// The pending result of one request.
 pub struct Reply(Receiver<Result<Probabilities, Arc<str>>>);
 
 impl Reply {
-    /// Waits for the answer.
+    /// Waits for the result.
     ///
     /// # Errors
-    /// Failed, where the network could not be run.
+    /// Failed if the model could not be run.
     pub fn wait(self) -> Result<Probabilities> {
         match self.0.recv() {
             Ok(Ok(probabilities)) => Ok(probabilities),
@@ -44,11 +45,11 @@ impl Reply {
     }
 }
 
-/// Owns the threads that run the network. When it is dropped they end; a [`Client`] that outlives it is refused.
+/// Owns the threads that run the model. Dropping it stops them; a [`Client`] that outlives it gets an error.
 pub struct Engine {
     live_requests: Sender<Request>,
     clip_requests: Sender<Request>,
-    /// Dropped to end the threads.
+    /// Dropped to stop the threads.
     open: Option<Sender<Infallible>>,
     spare: Receiver<Vec<f32>>,
     threads: Vec<JoinHandle<()>>,
@@ -60,7 +61,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads the network and starts the threads. Once the user is `stopping`, runs that do not end are given up.
+    /// Loads the model and starts the threads. Once `stopping` returns true, runs that do not end are interrupted.
     ///
     /// # Errors
     /// Those of [`Session::load`].
@@ -68,7 +69,7 @@ impl Engine {
         let sessions = load(model, options, &Arc::new(Watchdog::start(stopping)?))?;
         let first = &sessions[0];
         let (device, batch, arithmetic) = (first.device(), first.batch(), first.arithmetic().to_string());
-        // One batch that is being filled, while each worker has its own.
+        // One batch waits in each queue, besides those of the workers.
         let (live_requests, live) = bounded(batch);
         let (clip_requests, clips) = bounded(batch);
         let (open, closed) = bounded(0);
@@ -93,7 +94,7 @@ impl Engine {
                 used: used.clone(),
                 batch,
                 classes: model.labels.len(),
-                measures: Measures::new(),
+                metrics: EngineMetrics::new(),
             };
             let thread = std::thread::Builder::new()
                 .name(format!("engine-{number}"))
@@ -108,27 +109,27 @@ impl Engine {
         self.device
     }
 
-    /// What numbers the network is computed in, for people.
+    /// Returns the precision that the model is computed in, as shown to the user.
     pub fn arithmetic(&self) -> &str {
         &self.arithmetic
     }
 
-    /// Most pictures that are run at once.
+    /// Returns the largest batch size.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Batches that are run at the same time.
+    /// Returns how many batches run at the same time.
     pub fn workers(&self) -> usize {
         self.threads.len()
     }
 
-    /// Live streams that share it.
+    /// Returns how many cameras share the engine.
     pub fn live(&self) -> usize {
         self.live
     }
 
-    /// A handle for one stream.
+    /// Returns a handle for one stream.
     pub fn client(&self, live: bool) -> Client {
         let requests = if live { &self.live_requests } else { &self.clip_requests };
         Client { requests: requests.clone(), spare: self.spare.clone(), tensor_len: self.tensor_len }
@@ -144,19 +145,19 @@ impl Drop for Engine {
     }
 }
 
-/// A session for each worker.
+/// Loads a session for each worker.
 fn load(model: &Model, options: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Vec<Session>> {
     let most = workers(options.threads.unwrap_or_else(threads), options.live);
     let options = SessionOptions { streams: most, ..options };
     let first = Session::watched(model, options, watchdog)?;
     let others = match first.device() {
-        // One batch keeps all of a GPU busy, and the next is copied there meanwhile.
+        // One batch occupies the whole GPU; the second session copies the next batch meanwhile.
         Device::Cuda(_) => {
-            let again = SessionOptions { choice: DeviceSelection::Exactly(first.device()), ..options };
+            let again = SessionOptions { selection: DeviceSelection::Exactly(first.device()), ..options };
             match Session::watched(model, again, watchdog) {
                 Ok(second) => vec![second],
                 Err(error) => {
-                    tracing::warn!("batches are copied to {} and run one after the other: {error}", first.device());
+                    tracing::warn!("{}: copying and running batches do not overlap: {error}", first.device());
                     Vec::new()
                 }
             }
@@ -166,25 +167,26 @@ fn load(model: &Model, options: SessionOptions, watchdog: &Arc<Watchdog>) -> Res
             siblings.into_iter().flatten().collect()
         }
         Device::Cpu => {
-            // What the first fell back to is not tried again.
-            let again = SessionOptions { choice: DeviceSelection::Exactly(Device::Cpu), ..options };
+            // The devices that the first session skipped are not tried again.
+            let again = SessionOptions { selection: DeviceSelection::Exactly(Device::Cpu), ..options };
             (1..most).map(|_| Session::watched(model, again, watchdog)).collect::<Result<Vec<Session>>>()?
         }
     };
     Ok(std::iter::once(first).chain(others).collect())
 }
 
-/// A thread alone needs least for a picture: several that share one wait for each other after every layer, and for long where
-/// decoding and encoding want the cores too. But the picture of one of a few live streams is answered sooner by several.
+/// Returns the number of workers. One thread for each frame has the highest throughput: several threads wait for each other
+/// after every layer, and longer while decoding and encoding use the cores. With few cameras, several threads for each frame
+/// have the lowest latency.
 fn workers(cores: usize, live: usize) -> usize {
     let most = match live {
         0 => cores,
-        _ => cores.div_ceil(CORES_A_PICTURE).max(live / STREAMS_A_WORKER).min(cores),
+        _ => cores.div_ceil(CORES_PER_FRAME).max(live / STREAMS_PER_WORKER).min(cores),
     };
-    most.clamp(1, MOST_WORKERS)
+    most.clamp(1, MAX_WORKERS)
 }
 
-/// One stream's way to the engine.
+/// One stream's handle of the engine.
 pub struct Client {
     requests: Sender<Request>,
     spare: Receiver<Vec<f32>>,
@@ -192,44 +194,43 @@ pub struct Client {
 }
 
 impl Client {
-    /// A tensor to fill, reused where one is free. Its numbers are left from earlier.
+    /// Returns a tensor to fill, a free one if possible. Its content is undefined.
     pub fn tensor(&self) -> Vec<f32> {
         self.spare.try_recv().unwrap_or_else(|_| vec![0.0; self.tensor_len])
     }
 
-    /// Hands a tensor in; waits while the engine has enough of them. One that is `urgent` is run with what is
-    /// there instead of waiting for others.
+    /// Submits a tensor; blocks while the queue is full. An `urgent` request does not wait for others to fill its batch.
     ///
     /// # Errors
-    /// Internal, where the engine has ended.
+    /// Internal if the engine has ended.
     pub fn submit(&self, tensor: Vec<f32>, urgent: bool) -> Result<Reply> {
-        let (reply, answer) = bounded(1);
-        let request =
-            Request { tensor, start_by: Instant::now() + if urgent { Duration::ZERO } else { FILE_PATIENCE }, reply };
+        let (reply, result) = bounded(1);
+        let delay = if urgent { Duration::ZERO } else { CLIP_BATCH_DELAY };
+        let request = Request { tensor, start_by: Instant::now() + delay, reply };
         self.requests.send(request).map_err(|_| Error::internal("the inference engine has ended"))?;
-        Ok(Reply(answer))
+        Ok(Reply(result))
     }
 }
 
-/// What one of the engine's threads owns.
+/// The state of one of the engine's threads.
 struct Worker {
     session: Session,
-    /// Whoever holds them fills a batch, and the others wait: two half batches would cost as much as two whole ones.
+    /// The worker that holds the lock fills a batch while the others wait: two half batches cost as much as two full ones.
     queues: Arc<Mutex<Queues>>,
     used: Sender<Vec<f32>>,
     batch: usize,
     classes: usize,
-    measures: Measures,
+    metrics: EngineMetrics,
 }
 
-/// What the metrics hear of each run; nothing where none are kept.
-struct Measures {
+/// The engine's metrics.
+struct EngineMetrics {
     seconds: metrics::Histogram,
     batch: metrics::Histogram,
     waiting: metrics::Gauge,
 }
 
-impl Measures {
+impl EngineMetrics {
     fn new() -> Self {
         Self {
             seconds: metrics::histogram!("livelabel_inference_seconds"),
@@ -238,9 +239,9 @@ impl Measures {
         }
     }
 
-    fn ran(&self, took: Duration, pictures: usize) {
-        self.seconds.record(took.as_secs_f64());
-        self.batch.record(pictures as f64);
+    fn record(&self, elapsed: Duration, frames: usize) {
+        self.seconds.record(elapsed.as_secs_f64());
+        self.batch.record(frames as f64);
     }
 }
 
@@ -252,11 +253,11 @@ impl Worker {
         }
     }
 
-    /// Takes requests. Returns whether there are any.
+    /// Fills a batch. Returns false if the engine ends.
     fn fill(&self, requests: &mut Vec<Request>) -> bool {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.fill(requests, self.batch);
-        self.measures.waiting.set((queues.live.len() + queues.clips.len()) as f64);
+        self.metrics.waiting.set((queues.live.len() + queues.clips.len()) as f64);
         !requests.is_empty()
     }
 
@@ -264,12 +265,12 @@ impl Worker {
         let tensors: Vec<&[f32]> = requests.iter().map(|request| request.tensor.as_slice()).collect();
         let began = Instant::now();
         let result = self.session.run_each(&tensors);
-        self.measures.ran(began.elapsed(), requests.len());
+        self.metrics.record(began.elapsed(), requests.len());
         for request in requests.iter_mut() {
-            // Where the pool is full the tensor is simply freed.
+            // If the pool is full, the tensor is freed.
             let _ = self.used.try_send(std::mem::take(&mut request.tensor));
         }
-        // A stream that has ended does not wait for its answer any more, so a failed send is no error.
+        // A stream that has ended no longer waits for its result, so a failed send is not an error.
         match result {
             Ok(rows) => {
                 for (request, row) in requests.drain(..).zip(rows.chunks_exact(self.classes)) {
@@ -291,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_live_streams_share_cores_and_many_do_not() {
+    fn workers_share_cores_for_few_cameras_only() {
         let live = |cores| [1, 4, 8, 16, 64].map(|streams| workers(cores, streams));
         assert_eq!(live(1), [1, 1, 1, 1, 1]);
         assert_eq!(live(2), [1, 1, 2, 2, 2]);

@@ -1,23 +1,23 @@
-//! Where the files are that set-up puts beside the program: libraries, models, weights.
+//! Locates the files that set-up installs: libraries, models, weights.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where set-up puts what it fetches, in a checkout.
+/// Where set-up installs fetched files in a checkout.
 const FETCHED: &str = ".deps";
-/// Where an installation has the same, beside the program's folder.
+/// Where an installation has the same files, relative to the program's folder.
 const INSTALLED: &str = "../lib/livelabel";
 /// The folder that the program was built in. A package's program belongs to an installation, and must not look there.
 const CHECKOUT: Option<&str> = match option_env!("LIVELABEL_PACKAGE") {
     Some(_) => None,
     None => Some(env!("CARGO_MANIFEST_DIR")),
 };
-/// Everybody may write.
+/// The permission bit for write access by everybody.
 const WORLD_WRITABLE: u32 = 0o002;
 
-/// The first existing `relative` of: the folder that `LIVELABEL_HOME` names, the installation that the program belongs to,
-/// the checkout that it was built in. Code is loaded from what is found, so a folder that others can write to is none of
-/// them, unless the user names it; nor is the current folder, nor any that the program happens to lie in.
+/// Returns the first existing `relative` in these folders: `LIVELABEL_HOME`, the program's installation, the checkout that
+/// it was built in. Code is loaded from the result, so a folder that others can write to is skipped unless the user names
+/// it. The current folder and the folders above the program are not searched.
 pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
     let relative = relative.as_ref();
     let named = std::env::var_os("LIVELABEL_HOME").map(|home| PathBuf::from(home).join(relative));
@@ -30,7 +30,7 @@ pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
     [named, installed, built].into_iter().flatten().find(|path| path.exists())
 }
 
-/// Whether nobody but this user and root can put anything into `folder`.
+/// Returns whether `folder` belongs to this user or root and is not world-writable.
 fn is_own(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|folder| {
         let own = [0, nix::unistd::geteuid().as_raw()].contains(&folder.uid());

@@ -1,9 +1,10 @@
-//! Everything that runs networks: ONNX Runtime, OpenVINO, the model file, preprocessing, and the engine that all streams
+//! Everything that runs models: ONNX Runtime, OpenVINO, the model file, preprocessing, and the engine that all streams
 //! share.
 
 mod backend;
 mod batches;
 mod cache;
+pub mod compute_precision;
 pub mod device;
 pub mod engine;
 pub mod locate;
@@ -14,7 +15,6 @@ pub mod output;
 pub mod preprocess;
 pub mod probe;
 mod queues;
-pub mod rounding;
 pub mod runtime;
 pub mod session;
 pub mod slices;

@@ -1,4 +1,4 @@
-//! The model file: what it says of itself, and what is refused before it ever runs.
+//! The model file: reads its metadata, and rejects invalid files before they run.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,21 +19,21 @@ use crate::onnx::head::check_labels;
 use crate::onnx::nested::Contents;
 use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, ValueInfoProto};
 
-/// The model that is used where none is named.
+/// The default model.
 pub const DEFAULT: &str = "models/drinking-cooking.int8.onnx";
-/// Predictions to average, at most: they are kept in memory.
+/// Largest smoothing window: its predictions are kept in memory.
 pub const LONGEST_WINDOW: usize = 1_000_000;
-/// Heights and widths of input that are taken: larger ones would need gigabytes for a batch.
+/// Supported heights and widths of the input: larger ones would need gigabytes for a batch.
 const SIZES: std::ops::RangeInclusive<usize> = 1..=2048;
-/// The most pictures that a file may fix for each run.
-const LARGEST_BATCH: i64 = 256;
-/// Bytes of a file, which protobuf bounds too.
-const LARGEST_FILE: u64 = 2 << 30;
-/// Nodes, those in branches and functions included: large classifiers have a few thousand.
-const MOST_NODES: usize = 10_000;
-/// Versions of operator sets; the newest is under 30.
-const LATEST_OPSET: i64 = 100;
-/// Operator sets that ONNX Runtime carries itself.
+/// Largest fixed batch size.
+const MAX_BATCH: i64 = 256;
+/// Largest file in bytes, which is protobuf's limit too.
+const MAX_FILE_SIZE: u64 = 2 << 30;
+/// Largest number of nodes, including branches and functions: large classifiers have a few thousand.
+const MAX_NODES: usize = 10_000;
+/// Largest operator set version; the newest is under 30.
+const MAX_OPSET: i64 = 100;
+/// Operator sets that ONNX Runtime includes.
 const KNOWN_DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 
 /// Order of the input's colour channels.
@@ -44,7 +44,7 @@ pub enum Channels {
     Bgr,
 }
 
-/// What the input tensor must hold: `(channel − mean) · scale`, `[batch, 3, size, size]`.
+/// The input tensor: `(channel − mean) · scale`, `[batch, 3, size, size]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputSpec {
     pub name: String,
@@ -57,7 +57,7 @@ pub struct InputSpec {
 }
 
 impl InputSpec {
-    /// Numbers in the tensor of one picture.
+    /// Returns the length of one frame's tensor.
     pub fn len(&self) -> usize {
         3 * self.size * self.size
     }
@@ -67,37 +67,37 @@ impl InputSpec {
     }
 }
 
-/// A model file that has passed every check that does not need to run it.
+/// A model file that has passed every check that does not require running it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Model {
     #[serde(skip)]
     pub path: PathBuf,
     /// The file's name without folders.
     pub name: String,
-    /// Of the whole file, in hexadecimal.
+    /// Checksum of the file, in hexadecimal.
     pub sha256: String,
     pub labels: Vec<String>,
-    /// What it gives for a picture,
+    /// The main output.
     #[serde(skip)]
     pub output: Output,
-    /// and how many numbers that are: one for each label, for a classifier.
+    /// Values of the main output for each frame: one for each label, for a classifier.
     #[serde(skip)]
     pub width: usize,
     pub input: InputSpec,
-    /// Pictures that each run of the network has, where the file does not leave that open.
+    /// The batch size, if the file fixes it.
     pub batch: Option<usize>,
-    /// Whether it can repeat a part of itself, perhaps without an end.
+    /// Whether it contains loops, which may not end.
     #[serde(skip)]
     pub loops: bool,
-    /// Number of predictions to average, where the user names none.
+    /// Default smoothing window.
     pub window: usize,
-    /// Bound below which no label is shown, where the user names none.
+    /// Default threshold.
     pub threshold: f64,
     pub precision: String,
     pub backbone: String,
     pub trained_on: String,
     pub metrics: String,
-    /// How good it is on parts of what it was checked on, where the file tells.
+    /// Accuracy on parts of the test data, if the file states it.
     pub slices: Vec<Slice>,
 }
 
@@ -116,8 +116,8 @@ impl Model {
     /// Reads and checks the file at `path`.
     ///
     /// # Errors
-    /// An input error that says which of these does not hold: it is an ONNX file, whole, with no weights outside, no
-    /// operators of others, all metadata, and inputs and outputs that fit the metadata.
+    /// Input if the file is not a complete ONNX file, has external weights or custom operators, lacks metadata, or has
+    /// inputs or outputs that do not match the metadata.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let bytes = Bytes::from(read(path).map_err(|cause| {
@@ -135,7 +135,7 @@ impl Model {
             let (least, most) = (SIZES.start(), SIZES.end());
             return Err(metadata
                 .wrong("input.size", &size.to_string())
-                .remedy(format!("pictures of {least} to {most} pixels are taken")));
+                .remedy(format!("export it with an input size from {least} to {most}")));
         }
         let channels = metadata.one_of("input.channels", &[("BGR", Channels::Bgr), ("RGB", Channels::Rgb)])?;
         metadata.one_of("input.layout", &[("NCHW", ())])?;
@@ -176,11 +176,11 @@ impl Model {
         })
     }
 
-    /// The frozen layers of a network, which [`crate::onnx::build::frozen`] wrote to `path`: `width` numbers for each
-    /// picture as `input` describes it.
+    /// Describes a file with frozen layers that [`crate::onnx::build::frozen`] wrote to `path`. They output `width` values
+    /// for each picture of `input`.
     ///
     /// # Errors
-    /// Failed, where the file cannot be read.
+    /// Failed if the file cannot be read.
     pub fn frozen(path: &Path, input: InputSpec, width: usize) -> Result<Self> {
         let bytes = fs::read(path)
             .map_err(|cause| Error::failed(format!("{}: cannot be read", path.display())).because(cause))?;
@@ -204,10 +204,10 @@ impl Model {
         })
     }
 
-    /// The shipped model's file.
+    /// Returns the path of the shipped model.
     ///
     /// # Errors
-    /// Unavailable, where set-up has not built it.
+    /// Unavailable if set-up has not built it.
     pub fn default_path() -> Result<PathBuf> {
         locate::find(DEFAULT).ok_or_else(|| {
             Error::unavailable(format!("the shipped model {DEFAULT} has not been built"))
@@ -216,17 +216,17 @@ impl Model {
     }
 }
 
-/// A pipe could keep the run waiting for ever, and a device never ends.
+/// Reads a regular file. A pipe could block for ever, and a device may never end.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = fs::metadata(path)?;
     match file.is_file() {
-        true if file.len() <= LARGEST_FILE => fs::read(path),
-        true => Err(std::io::Error::other(format!("it has more than {} MiB", LARGEST_FILE >> 20))),
+        true if file.len() <= MAX_FILE_SIZE => fs::read(path),
+        true => Err(std::io::Error::other(format!("it has more than {} MiB", MAX_FILE_SIZE >> 20))),
         false => Err(std::io::Error::other("it is not a regular file")),
     }
 }
 
-/// In hexadecimal.
+/// Returns the SHA-256 in hexadecimal.
 fn checksum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -240,15 +240,15 @@ fn check_self_contained(proto: &ModelProto, origin: &str) -> Result<()> {
         return Err(not_onnx(origin));
     }
     let contents = Contents::of(proto);
-    if contents.nodes.len() > MOST_NODES {
+    if contents.nodes.len() > MAX_NODES {
         return Err(Error::input(format!(
-            "model {origin}: has {} nodes, and at most {MOST_NODES} are taken",
+            "model {origin}: has {} nodes, more than the limit of {MAX_NODES}",
             contents.nodes.len()
         ))
-        .remedy("simplify the network before it is exported"));
+        .remedy("simplify the network before the export"));
     }
-    if let Some(opset) = proto.opset_import.iter().find(|opset| !(1..=LATEST_OPSET).contains(&opset.version)) {
-        return Err(Error::input(format!("model {origin}: names version {} of operators", opset.version))
+    if let Some(opset) = proto.opset_import.iter().find(|opset| !(1..=MAX_OPSET).contains(&opset.version)) {
+        return Err(Error::input(format!("model {origin}: has the invalid operator set version {}", opset.version))
             .remedy("export it again"));
     }
     if let Some(tensor) = contents.tensors.iter().find(|tensor| tensor.data_location == EXTERNAL) {
@@ -265,26 +265,26 @@ fn check_self_contained(proto: &ModelProto, origin: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks input and output against the metadata; returns the input's name and the batch, where it is fixed.
+/// Checks input and output against the metadata; returns the input's name and the batch size, if it is fixed.
 fn check_shapes(proto: &ModelProto, size: usize, classes: usize, origin: &str) -> Result<(String, Option<usize>)> {
     let graph = proto.graph.as_ref().ok_or_else(|| not_onnx(origin))?;
     let weights: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut inputs = graph.input.iter().filter(|input| !weights.contains(&input.name.as_str()));
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
-        return Err(Error::input(format!("model {origin}: has not exactly one input"))
+        return Err(Error::input(format!("model {origin}: does not have exactly one input"))
             .remedy("export it with the pictures as its only input"));
     };
     let size = size as i64;
     let batch = check_shape(input, &[3, size, size], origin)?;
     let output = graph.output.iter().find(|output| output.name == PROBABILITIES).ok_or_else(|| {
         Error::input(format!("model {origin}: has no output named {PROBABILITIES}"))
-            .remedy("name the softmax output so, or build the model with `livelabel model build`")
+            .remedy("give the softmax output that name, or build the model with `livelabel model build`")
     })?;
     check_shape(output, &[classes as i64], origin)?;
     Ok((input.name.clone(), batch))
 }
 
-/// It must be float32, and its shape after the batch `dims`. Returns the batch, where it is fixed.
+/// Checks that a value is float32 with the shape `[batch, dims…]`. Returns the batch size, if it is fixed.
 fn check_shape(value: &ValueInfoProto, dims: &[i64], origin: &str) -> Result<Option<usize>> {
     let tensor = value.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref());
     if tensor.is_none_or(|tensor| tensor.elem_type != FLOAT) {
@@ -294,18 +294,18 @@ fn check_shape(value: &ValueInfoProto, dims: &[i64], origin: &str) -> Result<Opt
     let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
     let found: Vec<i64> =
         shape.map(|shape| shape.dim.iter().map(|dim| dim.dim_value.unwrap_or(-1)).collect()).unwrap_or_default();
-    if found.get(1..) == Some(dims) && (found[0] == -1 || (1..=LARGEST_BATCH).contains(&found[0])) {
+    if found.get(1..) == Some(dims) && (found[0] == -1 || (1..=MAX_BATCH).contains(&found[0])) {
         return Ok(usize::try_from(found[0]).ok());
     }
     Err(Error::input(format!(
-        "model {origin}: {} has shape {found:?}, where its metadata asks for [batch, {}]",
+        "model {origin}: {} has shape {found:?}, but its metadata requires [batch, {}]",
         value.name,
         dims.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
     ))
     .remedy("correct the metadata, or export the model again"))
 }
 
-/// The file's key-value pairs, each checked when it is asked for.
+/// The file's metadata. Each value is checked when it is read.
 struct Metadata<'a> {
     entries: HashMap<&'a str, &'a str>,
     origin: &'a str,
@@ -350,12 +350,12 @@ impl<'a> Metadata<'a> {
         serde_json::from_str(&text).map_err(|cause| self.wrong(key, &text).because(cause))
     }
 
-    /// None, in files without the key.
+    /// Returns the slices; empty if the file has none.
     fn slices(&self) -> Result<Vec<Slice>> {
         if self.entries.contains_key(SLICES) { self.json(SLICES) } else { Ok(Vec::new()) }
     }
 
-    /// One number for all channels, or one for each.
+    /// Reads one number for all channels, or one for each.
     fn scale(&self) -> Result<[f32; 3]> {
         match self.json::<f32>("input.scale") {
             Ok(scale) => Ok([scale; 3]),
@@ -367,7 +367,7 @@ impl<'a> Metadata<'a> {
         let text = self.text(key);
         choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
             let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-            self.wrong(key, &text).remedy(format!("this version understands {}", names.join(", ")))
+            self.wrong(key, &text).remedy(format!("use one of the supported values: {}", names.join(", ")))
         })
     }
 

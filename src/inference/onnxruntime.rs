@@ -1,4 +1,4 @@
-//! Networks run by ONNX Runtime: on any CPU, and on NVIDIA GPUs.
+//! The ONNX Runtime backend: any CPU, and NVIDIA GPUs.
 
 use std::sync::Arc;
 
@@ -16,39 +16,39 @@ use crate::inference::output::Output;
 use crate::inference::runtime;
 use crate::inference::watchdog::Watchdog;
 
-/// Most of a GPU's memory that a session may take, in bytes: ResNet50 at batch 64 needs a quarter of it.
+/// Limit of a session's GPU memory, in bytes: ResNet50 at batch 64 needs a quarter of it.
 const GPU_MEMORY: usize = 4 << 30;
 
-/// A network that takes batches of any size.
+/// A model that runs batches of any size.
 pub struct OrtBackend {
     session: Session,
-    model: Facts,
+    model: ModelIo,
     batch: Batch,
 }
 
-/// What has to be known of a model to run it.
-struct Facts {
+/// The parts of a model's description that a run needs.
+struct ModelIo {
     input: String,
     size: usize,
     width: usize,
     outputs: Vec<Output>,
 }
 
-/// Where the batch is that runs next.
+/// The batch that runs next.
 enum Batch {
-    /// In memory of the CPU, which reads it there; and how many pictures it has.
-    Here(Vec<f32>, usize),
-    /// On a device, which it reaches from memory of that kind: one for each size that there has been, and which is next.
-    There { from: Pinned, bound: Vec<Bound>, next: usize },
+    /// In host memory, with its size.
+    Host(Vec<f32>, usize),
+    /// On a device: one bound batch for each size used so far, and the index of the next.
+    Device { from: Pinned, bound: Vec<Bound>, next: usize },
 }
 
-/// Memory that a device reads and writes by itself, without a copy on the CPU's side.
+/// Pinned memory, which a device reads and writes directly.
 struct Pinned {
     kind: AllocationDevice<'static>,
     device: i32,
 }
 
-/// Batches of one size, bound to the device: what is put in stays there until something else is.
+/// A batch of one size, bound to the device. Its content stays there until the next `put`.
 struct Bound {
     size: usize,
     places: Tensor<f32>,
@@ -56,14 +56,14 @@ struct Bound {
 }
 
 impl OrtBackend {
-    /// `model` on a CPU, by `threads`, or on a GPU; `batch` is the most pictures of a run.
+    /// Loads `model` on a CPU with `threads` threads, or on a GPU. `batch` is the largest batch size.
     ///
     /// # Errors
-    /// Unavailable, where the library or the device is not there; input, where ONNX Runtime refuses the model.
+    /// Unavailable if the library or the device is not available; input if ONNX Runtime rejects the model.
     pub fn load(model: &Model, device: Device, threads: usize, batch: usize) -> Result<Self> {
         let refused = |cause: ort::Error| match device {
             Device::Cuda(_) => unusable(device, model, cause),
-            _ => Error::input(format!("model {}: ONNX Runtime refuses it", model.path.display()))
+            _ => Error::input(format!("model {}: ONNX Runtime rejects it", model.path.display()))
                 .because(cause.to_string())
                 .remedy("build it again with `livelabel model build`"),
         };
@@ -77,24 +77,24 @@ impl OrtBackend {
             _ => cpu(builder, threads).map_err(refused)?,
         };
         let session = builder.commit_from_file(&model.path).map_err(refused)?;
-        let given = |output: &Output| session.outputs().iter().any(|given| given.name() == output.name());
-        let model = Facts {
+        let exists = |output: &Output| session.outputs().iter().any(|other| other.name() == output.name());
+        let model = ModelIo {
             input: model.input.name.clone(),
             size: model.input.size,
             width: model.width,
-            outputs: [Output::Probabilities, Output::Logits, Output::Features].into_iter().filter(given).collect(),
+            outputs: [Output::Probabilities, Output::Logits, Output::Features].into_iter().filter(exists).collect(),
         };
         let batch = match device {
             Device::Cuda(number) => {
                 Batch::on_device(Pinned { kind: AllocationDevice::CUDA_PINNED, device: number as i32 })
             }
-            _ => Batch::Here(vec![0.0; batch * 3 * model.size * model.size], 0),
+            _ => Batch::Host(vec![0.0; batch * 3 * model.size * model.size], 0),
         };
         Ok(Self { session, model, batch })
     }
 }
 
-impl Facts {
+impl ModelIo {
     fn shape(&self, size: usize) -> [usize; 4] {
         [size, 3, self.size, self.size]
     }
@@ -102,12 +102,12 @@ impl Facts {
 
 impl Batch {
     fn on_device(from: Pinned) -> Self {
-        Batch::There { from, bound: Vec::new(), next: 0 }
+        Batch::Device { from, bound: Vec::new(), next: 0 }
     }
 }
 
 impl Bound {
-    fn new(session: &Session, model: &Facts, from: &Pinned, size: usize) -> Result<Self> {
+    fn new(session: &Session, model: &ModelIo, from: &Pinned, size: usize) -> Result<Self> {
         let made = || {
             let memory = |use_| MemoryInfo::new(from.kind.clone(), from.device, AllocatorType::Device, use_);
             let places = Tensor::new(&Allocator::new(session, memory(MemoryType::CPUInput)?)?, model.shape(size))?;
@@ -118,9 +118,9 @@ impl Bound {
             Ok(Self { size, places, binding })
         };
         made().map_err(|cause: ort::Error| {
-            Error::unavailable("the device has no memory for pictures")
+            Error::unavailable("the device has no memory for a batch")
                 .because(cause.to_string())
-                .remedy("take a smaller --batch, or --device cpu")
+                .remedy("use a smaller --batch, or --device cpu")
         })
     }
 
@@ -137,18 +137,18 @@ impl Backend for OrtBackend {
         None
     }
 
-    fn gives(&self, output: Output) -> bool {
+    fn has(&self, output: Output) -> bool {
         self.model.outputs.contains(&output)
     }
 
     fn put(&mut self, tensors: &[&[f32]], size: usize) -> Result<()> {
         match &mut self.batch {
-            Batch::Here(places, count) => {
+            Batch::Host(places, count) => {
                 *count = size;
                 fill(places, tensors);
                 Ok(())
             }
-            Batch::There { from, bound, next } => {
+            Batch::Device { from, bound, next } => {
                 *next = bound.iter().position(|bound| bound.size == size).unwrap_or(bound.len());
                 if *next == bound.len() {
                     bound.push(Bound::new(&self.session, &self.model, from, size)?);
@@ -161,8 +161,8 @@ impl Backend for OrtBackend {
     fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>, watchdog: &Watchdog) -> Result<()> {
         let width = self.model.width;
         let size = match &self.batch {
-            Batch::Here(_, size) => *size,
-            Batch::There { bound, next, .. } => bound[*next].size,
+            Batch::Host(_, size) => *size,
+            Batch::Device { bound, next, .. } => bound[*next].size,
         };
         let mut append = |outputs: SessionOutputs| {
             let (_, numbers) = outputs[output.name()].try_extract_tensor::<f32>().map_err(broken)?;
@@ -171,17 +171,17 @@ impl Backend for OrtBackend {
         };
         let options = Arc::new(RunOptions::new().map_err(broken)?);
         let running = Arc::clone(&options);
-        // Without an end it would be waited for; a failure to stop it comes with the next try.
+        // A failed attempt to stop the run is repeated by the watchdog.
         let interrupt = Box::new(move || drop(running.terminate()));
         let session = &mut self.session;
         watchdog.watch(interrupt, || match &self.batch {
-            Batch::Here(places, size) => {
+            Batch::Host(places, size) => {
                 let shape = self.model.shape(*size);
                 let input = TensorRef::from_array_view((shape, &places[..shape.iter().product()])).map_err(broken)?;
                 let inputs = ort::inputs![self.model.input.as_str() => input];
                 append(session.run_with_options(inputs, &*options).map_err(broken)?)
             }
-            Batch::There { bound, next, .. } => {
+            Batch::Device { bound, next, .. } => {
                 append(session.run_binding_with_options(&bound[*next].binding, &options).map_err(broken)?)
             }
         })
@@ -192,7 +192,7 @@ impl Backend for OrtBackend {
     }
 }
 
-/// Threads do not spin while they wait: decoding and encoding need the cores.
+/// Configures a session on the CPU. Threads do not spin while they wait, since decoding and encoding need the cores.
 fn cpu(builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuilder> {
     let builder = builder
         .with_optimization_level(GraphOptimizationLevel::All)?
@@ -217,9 +217,9 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// A CPU stands for the device: it takes the same way through bound memory.
+    /// The CPU serves as the device, so that the test covers bound memory without a GPU.
     #[test]
-    fn bound_batches_give_what_plain_ones_do_and_stay_where_they_are() {
+    fn bound_batches_give_the_same_results_and_can_run_again() {
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/drinking-cooking.int8.onnx");
         let model = Model::read(&model).unwrap();
         let load = || OrtBackend::load(&model, Device::Cpu, 1, 4).unwrap();
@@ -228,21 +228,21 @@ mod tests {
         bound.batch = Batch::on_device(Pinned { kind: AllocationDevice::CPU, device: 0 });
         let tensors: Vec<Vec<f32>> =
             (1..=4).map(|k| (0..model.input.len()).map(|i| ((i * k) % 251) as f32 - 120.0).collect()).collect();
-        let run = |network: &mut OrtBackend, count: usize| {
+        let run = |backend: &mut OrtBackend, count: usize| {
             let mut rows = Vec::new();
-            network.run(count, Output::Probabilities, &mut rows, &watchdog).unwrap();
+            backend.run(count, Output::Probabilities, &mut rows, &watchdog).unwrap();
             rows
         };
         for (count, size) in [(4, 4), (1, 1), (3, 4), (2, 2), (1, 1)] {
             let some: Vec<&[f32]> = tensors[4 - count..].iter().map(Vec::as_slice).collect();
             plain.put(&some, size).unwrap();
             bound.put(&some, size).unwrap();
-            let (expected, given) = (run(&mut plain, count), run(&mut bound, count));
-            assert_eq!(given.len(), count * model.labels.len());
-            assert_eq!(given, expected);
+            let (expected, actual) = (run(&mut plain, count), run(&mut bound, count));
+            assert_eq!(actual.len(), count * model.labels.len());
+            assert_eq!(actual, expected);
             assert_eq!(run(&mut bound, count), expected);
         }
-        let Batch::There { bound, .. } = &bound.batch else { panic!("not bound") };
+        let Batch::Device { bound, .. } = &bound.batch else { panic!("not bound") };
         assert_eq!(bound.iter().map(|bound| bound.size).collect::<Vec<_>>(), [4, 1, 2]);
     }
 }

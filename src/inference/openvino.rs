@@ -1,6 +1,6 @@
-//! Networks run by OpenVINO, which is the fastest on CPUs of every maker.
+//! The OpenVINO backend, the fastest on CPUs of every vendor.
 //!
-//! It is called directly: as a plugin of ONNX Runtime it takes CPUs of one maker only, and costs a tenth more.
+//! It is used directly: as an execution provider of ONNX Runtime it supports CPUs of one vendor only and is a tenth slower.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,38 +10,37 @@ use openvino::{CompiledModel, Core, DeviceType, InferRequest, PartialShape, RwPr
 use crate::error::{Error, Result};
 use crate::inference::backend::{Backend, broken, fill, first, unusable};
 use crate::inference::cache::Cache;
+use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::Device;
 use crate::inference::locate;
 use crate::inference::model::Model;
 use crate::inference::output::Output;
-use crate::inference::rounding::ComputePrecision;
 use crate::inference::watchdog::Watchdog;
 
-/// Where `scripts/setup --openvino` puts the library.
+/// Where `scripts/setup --openvino` installs the library.
 const LIBRARY: &str = ".deps/openvino/libopenvino_c.so";
-/// The CPU of whatever maker.
 const CPU: DeviceType<'static> = DeviceType::CPU;
 
-/// The library's file, if it is installed.
+/// Returns the library's file, if it is installed.
 pub fn library() -> Option<PathBuf> {
     locate::find(LIBRARY)
 }
 
-/// How networks are compiled.
+/// How models are compiled.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenVinoOptions {
-    pub rounding: ComputePrecision,
+    pub precision: ComputePrecision,
     /// Threads for all streams together.
     pub threads: usize,
-    /// Batches that are run at the same time.
+    /// Batches that run at the same time.
     pub streams: usize,
 }
 
 impl OpenVinoOptions {
-    /// `model` for batches of `size`: from what was kept, or compiled and then kept.
+    /// Loads `model` for batches of `size`, from the cache if it is there; otherwise compiles it and adds it to the cache.
     ///
     /// # Errors
-    /// Unavailable, where the library is not there, or refuses the model.
+    /// Unavailable if the library is not installed or rejects the model.
     pub fn load(&self, model: &Model, size: usize) -> Result<OpenVinoBackend> {
         let library = library()
             .ok_or_else(|| Error::unavailable("OpenVINO is not installed").remedy("run scripts/setup --openvino"))?;
@@ -50,30 +49,35 @@ impl OpenVinoOptions {
                 .because(cause)
                 .remedy("remove its folder and run scripts/setup --openvino")
         })?;
-        let compile = |kept: Option<&Path>| {
-            self.compile(model, size, kept).map_err(|cause| unusable(Device::OpenVino, model, cause))
+        let compile = |cached: Option<&Path>| {
+            self.compile(model, size, cached).map_err(|cause| unusable(Device::OpenVino, model, cause))
         };
-        // The layers that a trainer froze are run once, and not kept.
+        // The trainer's frozen layers run once, so they are not cached.
         let cache = if model.output == Output::Features { None } else { Cache::of(model) };
         let Some(cache) = cache else { return OpenVinoBackend::new(compile(None)?, model, size) };
-        let how = format!("openvino-{}-{}x{}x{size}", self.hint(model), self.threads, self.streams);
-        // What compiling takes goes with what it made.
-        let kept = match cache.find(&how) {
-            Some(kept) => Some(kept),
-            None => cache.keep(&how, |folder| compile(Some(folder)).map(drop))?,
+        let key = format!("openvino-{}-{}x{}x{size}", self.hint(model), self.threads, self.streams);
+        // The compiled model is dropped and loaded from the cache, which frees the memory that compiling takes.
+        let cached = match cache.find(&key) {
+            Some(cached) => Some(cached),
+            None => cache.add(&key, |folder| compile(Some(folder)).map(drop))?,
         };
-        let network = OpenVinoBackend::new(compile(kept.as_deref())?, model, size)?;
-        if let Some(kept) = kept {
-            Cache::page_out(&kept);
+        let backend = OpenVinoBackend::new(compile(cached.as_deref())?, model, size)?;
+        if let Some(cached) = cached {
+            Cache::page_out(&cached);
         }
-        Ok(network)
+        Ok(backend)
     }
 
-    /// Compiles, or takes what it finds in `kept`; what it has to compile it puts there.
-    fn compile(&self, model: &Model, size: usize, kept: Option<&Path>) -> Result<CompiledModel, openvino::SetupError> {
+    /// Loads the compiled model from the folder `cached`, or compiles it and stores it there.
+    fn compile(
+        &self,
+        model: &Model,
+        size: usize,
+        cached: Option<&Path>,
+    ) -> Result<CompiledModel, openvino::SetupError> {
         let mut core = Core::new()?;
         let (threads, streams) = (self.threads.to_string(), self.streams.to_string());
-        // Left open, bf16 would be taken for an fp32 file too where the CPU has it.
+        // Without the hint OpenVINO uses bf16 for an fp32 file too, if the CPU has it.
         let properties = [
             (RwPropertyKey::InferenceNumThreads, threads.as_str()),
             (RwPropertyKey::NumStreams, &streams),
@@ -81,25 +85,25 @@ impl OpenVinoOptions {
             (RwPropertyKey::HintEnableCpuPinning, "NO"),
         ];
         core.set_properties(&CPU, properties)?;
-        if let Some(folder) = kept {
+        if let Some(folder) = cached {
             core.set_property(&CPU, &RwPropertyKey::CacheDir, &folder.to_string_lossy())?;
         }
-        let mut network = core.read_model_from_file(&model.path.to_string_lossy(), "")?;
+        let mut graph = core.read_model_from_file(&model.path.to_string_lossy(), "")?;
         let shape = [size, 3, model.input.size, model.input.size].map(|length| length as i64);
-        network.reshape_single_input(&PartialShape::new_static(shape.len() as i64, &shape)?)?;
-        Ok(core.compile_model(&network, CPU)?)
+        graph.reshape_single_input(&PartialShape::new_static(shape.len() as i64, &shape)?)?;
+        Ok(core.compile_model(&graph, CPU)?)
     }
 
     fn hint(&self, model: &Model) -> &'static str {
-        if self.rounding.in_bf16(&model.precision) { "bf16" } else { "f32" }
+        if self.precision.in_bf16(&model.precision) { "bf16" } else { "f32" }
     }
 }
 
-/// A compiled network, and one thread's place to run it.
+/// A compiled model and one inference request, for one thread.
 pub struct OpenVinoBackend {
-    network: Arc<Mutex<CompiledModel>>,
+    compiled: Arc<Mutex<CompiledModel>>,
     request: InferRequest,
-    /// The request's own memory for a batch.
+    /// The request's input tensor.
     input: Tensor,
     size: usize,
     width: usize,
@@ -108,23 +112,29 @@ pub struct OpenVinoBackend {
 }
 
 impl OpenVinoBackend {
-    fn new(network: CompiledModel, model: &Model, size: usize) -> Result<Self> {
-        let logits = network.get_output_by_name(Output::Logits.name()).is_ok();
-        Self::of(Arc::new(Mutex::new(network)), size, model.width, model.output, logits)
+    fn new(compiled: CompiledModel, model: &Model, size: usize) -> Result<Self> {
+        let logits = compiled.get_output_by_name(Output::Logits.name()).is_ok();
+        Self::of(Arc::new(Mutex::new(compiled)), size, model.width, model.output, logits)
     }
 
-    fn of(network: Arc<Mutex<CompiledModel>>, size: usize, width: usize, output: Output, logits: bool) -> Result<Self> {
+    fn of(
+        compiled: Arc<Mutex<CompiledModel>>,
+        size: usize,
+        width: usize,
+        output: Output,
+        logits: bool,
+    ) -> Result<Self> {
         let made = || {
-            let request = network.lock().unwrap_or_else(PoisonError::into_inner).create_infer_request()?;
+            let request = compiled.lock().unwrap_or_else(PoisonError::into_inner).create_infer_request()?;
             let input = request.get_input_tensor()?;
             Ok((request, input))
         };
         let (request, input) = made().map_err(|cause: openvino::InferenceError| {
-            Error::unavailable("OpenVINO has no memory for pictures")
+            Error::unavailable("OpenVINO has no memory for a batch")
                 .because(cause)
-                .remedy("take a smaller --batch, or --device cpu")
+                .remedy("use a smaller --batch, or --device cpu")
         })?;
-        Ok(Self { network, request, input, size, width, output, logits })
+        Ok(Self { compiled, request, input, size, width, output, logits })
     }
 }
 
@@ -133,7 +143,7 @@ impl Backend for OpenVinoBackend {
         Some(self.size)
     }
 
-    fn gives(&self, output: Output) -> bool {
+    fn has(&self, output: Output) -> bool {
         output == self.output || (output == Output::Logits && self.logits)
     }
 
@@ -143,7 +153,7 @@ impl Backend for OpenVinoBackend {
     }
 
     fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>, watchdog: &Watchdog) -> Result<()> {
-        // It cannot be stopped within a loop, and without one it ends: networks with loops are not run here.
+        // OpenVINO cannot interrupt a loop. Models with loops do not run here, so every run ends.
         watchdog.watch(Box::new(|| ()), || self.request.infer().map_err(broken))?;
         let numbers = self.request.get_tensor(output.name()).map_err(broken)?;
         rows.extend_from_slice(first(numbers.get_data::<f32>().map_err(broken)?, self.size, count, self.width)?);
@@ -151,7 +161,7 @@ impl Backend for OpenVinoBackend {
     }
 
     fn sibling(&self) -> Result<Option<Box<dyn Backend>>> {
-        let sibling = Self::of(Arc::clone(&self.network), self.size, self.width, self.output, self.logits)?;
+        let sibling = Self::of(Arc::clone(&self.compiled), self.size, self.width, self.output, self.logits)?;
         Ok(Some(Box::new(sibling)))
     }
 }

@@ -1,14 +1,14 @@
-//! What a network can be asked for.
+//! The outputs of a model.
 
 use crate::onnx::build::{FROZEN, LOGITS, PROBABILITIES};
 
-/// What a network can be asked for.
+/// An output of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     Probabilities,
-    /// The numbers before the softmax.
+    /// The values before the softmax.
     Logits,
-    /// What the frozen layers of a network make of a picture, for the trainer.
+    /// The output of the frozen layers, for the trainer.
     Features,
 }
 

@@ -1,17 +1,17 @@
-//! Picture in, tensor out: the one way from pixels to numbers, for training and for prediction alike.
+//! Converts a picture to a tensor, in the same way for training and for prediction.
 //!
-//! Each plane is resized to the network's input by itself, bilinear and with the aspect ratio ignored, and only the
-//! few pixels that are left are converted to red, green and blue. For linear operations the order makes no
-//! difference, so this equals converting the full picture first but for rounding.
+//! Each plane is resized to the model's input on its own, bilinear and ignoring the aspect ratio. Only the few remaining
+//! pixels are converted to RGB. Both operations are linear, so apart from rounding the result is the same as after
+//! converting the full picture first.
 
 use crate::error::{Error, Result};
 use crate::inference::model::{Channels, InputSpec};
 use crate::picture::{Colorimetry, Picture, PlaneMut, scale_plane};
 
-/// Turns pictures into tensors; keeps its buffers from one to the next.
+/// Converts pictures to tensors; reuses its buffers.
 pub struct Preprocessor {
     spec: InputSpec,
-    /// The three planes, resized. All have full size, so that chroma is interpolated once.
+    /// The three resized planes. All have the input's size, so that chroma is interpolated once.
     planes: [OwnedPlane; 3],
 }
 
@@ -26,10 +26,10 @@ impl Preprocessor {
     /// Writes the picture's tensor, `[3, size, size]`, to `tensor`.
     ///
     /// # Errors
-    /// Internal, where OpenCV refuses the picture.
+    /// Internal if OpenCV fails.
     ///
     /// # Panics
-    /// Where `tensor` has not [`InputSpec::len`] numbers.
+    /// If the length of `tensor` is not [`InputSpec::len`].
     pub fn prepare(&mut self, picture: &Picture, tensor: &mut [f32]) -> Result<()> {
         assert_eq!(tensor.len(), self.spec.len());
         let size = self.spec.size;
@@ -43,7 +43,7 @@ impl Preprocessor {
     }
 }
 
-/// Converts planes of one size to centred colour channels. ITU-R BT.601/709/2020 in floating point.
+/// Converts planes of one size to normalised colour channels. ITU-R BT.601/709/2020 in floating point.
 fn to_channels(spec: &InputSpec, colorimetry: Colorimetry, [y, u, v]: [&[u8]; 3], tensor: &mut [f32]) {
     let (kr, kb) = colorimetry.matrix.weights();
     let (black, luma, chroma) = colorimetry.range.levels();
@@ -57,7 +57,7 @@ fn to_channels(spec: &InputSpec, colorimetry: Colorimetry, [y, u, v]: [&[u8]; 3]
     let area = spec.size * spec.size;
     let (first, rest) = tensor.split_at_mut(area);
     let (green, last) = rest.split_at_mut(area);
-    // The means follow the channels' order in the tensor, whichever that is.
+    // The means are in the order of the channels in the tensor.
     let (red, blue, r, b) = match spec.channels {
         Channels::Bgr => (last, first, 2, 0),
         Channels::Rgb => (first, last, 0, 2),
@@ -88,7 +88,7 @@ mod tests {
         tensor
     }
 
-    /// A picture whose planes are smooth but different.
+    /// Returns a picture with three different smooth planes.
     fn smooth(width: usize, height: usize, colorimetry: Colorimetry) -> OwnedPicture {
         let mut picture = OwnedPicture::new(width, height, colorimetry);
         for (index, plane) in picture.view_mut().planes.into_iter().enumerate() {
@@ -104,7 +104,7 @@ mod tests {
         picture
     }
 
-    /// The definition, in floating point: convert every pixel, then interpolate between pixel centres.
+    /// The definition in floating point: converts every pixel, then interpolates between pixel centres.
     fn plain(spec: &InputSpec, picture: &OwnedPicture) -> Vec<f64> {
         let view = picture.view();
         let (kr, kb) = picture.colorimetry.matrix.weights();
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn equals_the_definition_to_a_rounding_of_each_plane() {
+    fn equals_the_definition_up_to_rounding_of_each_plane() {
         for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
             for range in [Range::Limited, Range::Full] {
                 let picture = smooth(101, 67, Colorimetry { matrix, range });
                 let spec = spec(32, Channels::Bgr);
                 for (made, expected) in tensor(&spec, &picture).iter().zip(plain(&spec, &picture)) {
-                    // Half a level of luma and of chroma, the latter times two and more, at half scale.
+                    // Half a level of luma and of chroma, the latter times about two, at half scale.
                     assert!((f64::from(*made) - expected).abs() < 1.3, "{matrix:?} {range:?}: {made} for {expected}");
                 }
             }
@@ -156,12 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn channels_stand_in_the_order_the_network_wants() {
+    fn channels_are_in_the_models_order() {
         let picture = smooth(64, 48, Colorimetry::JPEG);
         let bgr = tensor(&spec(16, Channels::Bgr), &picture);
         let rgb = tensor(&spec(16, Channels::Rgb), &picture);
         for i in 0..256 {
-            // The means stay with their places: 10 is the first channel's, 30 the last's.
+            // The means belong to positions: 10 to the first channel, 30 to the last.
             assert!((bgr[i] + 5.0 - (rgb[512 + i] + 15.0)).abs() < 1e-4);
             assert!((bgr[512 + i] + 15.0 - (rgb[i] + 5.0)).abs() < 1e-4);
         }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_picture_file_and_a_frame_of_it_give_the_same_tensor() {
-        // JPEG holds what a full-range frame holds, so reading one back must change little.
+        // JPEG and a full-range frame have the same colorimetry, so encoding and decoding changes little.
         let picture = smooth(128, 96, Colorimetry::JPEG);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("frame.jpg");

@@ -1,11 +1,11 @@
-//! Which devices are here, and which of them `auto` takes.
+//! Detects the available devices, and selects those that `auto` tries.
 
 use std::path::Path;
 
 use crate::inference::device::{Device, INT8, threads};
 use crate::inference::{openvino, runtime};
 
-/// Whether a device's parts are here, told before any session is made.
+/// The status of a device, detected without loading a session.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct DeviceStatus {
     pub device: String,
@@ -14,23 +14,19 @@ pub struct DeviceStatus {
     pub reason: String,
 }
 
-/// Every device with what was found of it. Touches files only: no library is loaded.
+/// Returns the status of every device. Checks files only: no library is loaded.
 pub fn probe() -> Vec<DeviceStatus> {
-    let presence = |device: Device, found: Result<String, String>| DeviceStatus {
+    let status = |device: Device, found: Result<String, String>| DeviceStatus {
         device: device.to_string(),
         usable: found.is_ok(),
         reason: found.unwrap_or_else(|missing| missing),
     };
-    vec![
-        presence(Device::Cuda(0), on_cuda()),
-        presence(Device::OpenVino, on_openvino()),
-        presence(Device::Cpu, on_cpu()),
-    ]
+    vec![status(Device::Cuda(0), on_cuda()), status(Device::OpenVino, on_openvino()), status(Device::Cpu, on_cpu())]
 }
 
-/// The devices that `auto` tries for a network in `precision`, best first. The CPU, which always works, is the last.
+/// Returns the devices that `auto` tries for a model in `precision`, best first. The CPU, which always works, is last.
 pub fn candidates(precision: &str) -> Vec<Device> {
-    // A file in int8 is laid out for CPUs; on a GPU it would be slower than one in fp16 by far.
+    // An int8 file is made for CPUs; on a GPU it is much slower than an fp16 file.
     let gpu = (precision != INT8 && on_cuda().is_ok()).then_some(Device::Cuda(0));
     let openvino = on_openvino().is_ok().then_some(Device::OpenVino);
     gpu.into_iter().chain(openvino).chain([Device::Cpu]).collect()
@@ -53,9 +49,9 @@ fn on_cuda() -> Result<String, String> {
     if !provider.exists() {
         return Err("ONNX Runtime here is the CPU build: run scripts/setup --gpu".into());
     }
-    // The driver's own sign of life; its library alone may be there without a GPU.
+    // This file exists only while the driver is loaded; its library may be installed without a GPU.
     if !Path::new("/dev/nvidiactl").exists() {
-        return Err("no NVIDIA driver is loaded (/dev/nvidiactl is not there)".into());
+        return Err("no NVIDIA driver is loaded (/dev/nvidiactl is missing)".into());
     }
     Ok(provider.display().to_string())
 }

@@ -1,4 +1,4 @@
-//! What waits for the network: cameras' pictures and clips'. Cameras go first, but never keep clips waiting for ever.
+//! The queues of the engine, one for cameras and one for clips. Cameras go first, but never starve clips.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use crossbeam_channel::{Receiver, Select, Sender, select};
 
 use crate::error::Result;
 
-/// The probabilities of one picture, one a label.
+/// The probabilities of one frame, one for each label.
 pub type Probabilities = Vec<f32>;
 
-/// Batches of cameras in a row after which a batch of clips is run, where one waits.
+/// After this many consecutive batches of cameras, a waiting batch of clips runs.
 const LIVE_BATCHES: u32 = 7;
 
-/// A picture to classify.
+/// A frame to classify.
 pub(super) struct Request {
     pub tensor: Vec<f32>,
     pub start_by: Instant,
@@ -25,15 +25,15 @@ pub(super) struct Request {
 pub(super) struct Queues {
     pub live: Receiver<Request>,
     pub clips: Receiver<Request>,
-    /// Disconnected when no more batches are to be run.
+    /// Disconnected when the engine ends.
     pub closed: Receiver<Infallible>,
-    /// Batches of cameras since the last one of clips.
+    /// Batches of cameras since the last batch of clips.
     pub live_batches: u32,
 }
 
 impl Queues {
-    /// Takes requests of one kind until there are `batch`, or one of them may wait no longer. None means that the engine
-    /// ends.
+    /// Takes up to `batch` requests of cameras or of clips, until the earliest deadline among them. No requests mean that
+    /// the engine ends.
     pub fn fill(&mut self, requests: &mut Vec<Request>, batch: usize) {
         let Some((first, live)) = self.first() else { return };
         self.live_batches = if live { self.live_batches.saturating_add(1) } else { 0 };
@@ -47,7 +47,7 @@ impl Queues {
         }
     }
 
-    /// A clip's next request; `None` where none comes in time, or a camera waits for a batch of its own.
+    /// Returns the next request of a clip; `None` if there is none by `start_by`, or a camera's request is waiting.
     fn next_clip(&self, start_by: Instant) -> Option<Request> {
         let mut either = Select::new();
         either.recv(&self.clips);
@@ -62,7 +62,7 @@ impl Queues {
         }
     }
 
-    /// The next request, and whether it is a camera's.
+    /// Waits for the next request; returns it and whether it is a camera's.
     fn first(&self) -> Option<(Request, bool)> {
         let (live, clips) = (|| self.live.try_recv().ok(), || self.clips.try_recv().ok());
         if self.live_batches >= LIVE_BATCHES
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_do_not_wait_for_ever() {
+    fn clips_do_not_starve() {
         let Engine { mut queues, live, clips, .. } = engine();
         clips.send(request(0.0)).unwrap();
         (1..=10).for_each(|name: u8| live.send(request(f32::from(name))).unwrap());
@@ -138,13 +138,13 @@ mod tests {
         clips.send(Request { start_by: far, ..request(1.0) }).unwrap();
         let filling = std::thread::spawn(move || names(&mut queues, 4));
         live.send(request(10.0)).unwrap();
-        // Without the camera's request this would wait an hour; either kind may have been seen first.
+        // Without the camera's request this would wait an hour. Either request may be taken first.
         let first = filling.join().unwrap();
         assert!(first == [1.0] || first == [10.0], "{first:?}");
     }
 
     #[test]
-    fn it_ends_though_a_client_is_left() {
+    fn the_engine_ends_despite_remaining_clients() {
         let Engine { mut queues, live, clips, open } = engine();
         drop(open);
         assert!(names(&mut queues, 4).is_empty());

@@ -8,23 +8,23 @@ use ort::environment::Environment;
 use crate::error::{Error, Result};
 use crate::inference::locate;
 
-/// Where `scripts/setup` puts the library, and its build for GPUs, which runs on CPUs as well.
+/// Where `scripts/setup` installs the library, and its GPU build, which runs on CPUs too.
 const LIBRARY: &str = ".deps/onnxruntime/libonnxruntime.so";
 const GPU_LIBRARY: &str = ".deps/onnxruntime-gpu/libonnxruntime.so";
-/// Parts of CUDA beside the library for GPUs, each before those that need it. The library itself would look for them in the
-/// system's folders only.
+/// CUDA libraries in the folder of the GPU build, each before those that depend on it. The GPU build itself searches
+/// the system's folders only.
 const CUDA: [&str; 5] =
     ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libnvrtc.so.13"];
-/// Convolutions run on it. ONNX Runtime opens it by this name when it first needs it, and where it is missing goes on by other
-/// ways, which are slow or not there.
+/// cuDNN, which runs convolutions. ONNX Runtime opens it by this name when it first needs it. Without it ONNX Runtime uses
+/// slower implementations, or fails.
 const CUDNN: &str = "libcudnn.so.9";
 /// Overrides both libraries.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// The process's ONNX Runtime environment. The library is loaded by the first call.
+/// Returns the process's ONNX Runtime environment. The first call loads the library.
 ///
 /// # Errors
-/// Unavailable, where the library is missing or of an unfit version.
+/// Unavailable if the library is missing or has an incompatible version.
 pub fn environment() -> Result<&'static Environment> {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
     if let Some(environment) = ENVIRONMENT.get() {
@@ -34,7 +34,7 @@ pub fn environment() -> Result<&'static Environment> {
     Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
-/// The library's file, if there is one.
+/// Returns the library's file, if there is one.
 pub fn library() -> Option<PathBuf> {
     std::env::var_os(LIBRARY_VARIABLE)
         .map(PathBuf::from)
@@ -42,11 +42,11 @@ pub fn library() -> Option<PathBuf> {
         .or_else(|| locate::find(LIBRARY))
 }
 
-/// Loads the parts of CUDA that lie beside the library. Where there are none, or they cannot be loaded, the system's own are
-/// left to be found, and a session on a GPU says what it lacks.
+/// Loads the CUDA libraries in the library's folder. If they are missing or cannot be loaded, the system's are used, and
+/// loading a session on a GPU reports what is missing.
 ///
 /// # Errors
-/// Unavailable, where cuDNN is neither there nor in the system: nobody else would say so.
+/// Unavailable if cuDNN is neither there nor installed in the system; ONNX Runtime would not report that.
 pub fn preload_cuda() -> Result<()> {
     let folder = library().and_then(|library| Some(library.canonicalize().ok()?.parent()?.to_path_buf()));
     let beside = |name: &str| folder.as_ref().map(|folder| folder.join(name)).filter(|path| path.exists());
@@ -56,9 +56,9 @@ pub fn preload_cuda() -> Result<()> {
         }
     }
     ort::util::preload_dylib(beside(CUDNN).unwrap_or_else(|| CUDNN.into())).map_err(|cause| {
-        Error::unavailable("cuDNN 9 cannot be loaded, which GPUs need")
+        Error::unavailable("cuDNN 9, which GPUs need, cannot be loaded")
             .because(cause)
-            .remedy("run scripts/setup --gpu, or take --device cpu")
+            .remedy("run scripts/setup --gpu, or use --device cpu")
     })
 }
 

@@ -1,47 +1,47 @@
-//! One network on one device: a batch of tensors in, a row of probabilities for each out.
+//! A model loaded on one device: a batch of tensors in, a row of probabilities for each out.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::inference::backend::{Backend, check_probabilities, unusable};
 use crate::inference::batches::{BatchPlan, SubBatch};
+use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::{Device, DeviceSelection, threads};
 use crate::inference::model::Model;
 use crate::inference::onnxruntime::OrtBackend;
 use crate::inference::openvino::OpenVinoOptions;
 use crate::inference::output::Output;
 use crate::inference::probe::candidates;
-use crate::inference::rounding::ComputePrecision;
 use crate::inference::watchdog::Watchdog;
 
-/// What a session shall be made for.
+/// The options of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SessionOptions {
-    pub choice: DeviceSelection,
-    /// The most pictures a call will bring; `None` leaves it to the device.
+    pub selection: DeviceSelection,
+    /// The largest batch size; `None` uses the device's default.
     pub batch: Option<usize>,
-    /// Whether single pictures will come, and not only full batches.
+    /// Whether single frames have to run fast, and not only full batches.
     pub singles: bool,
-    /// Live streams among those that will bring pictures.
+    /// Number of cameras among the streams.
     pub live: usize,
-    pub rounding: ComputePrecision,
-    /// Threads for the network; `None` takes every core.
+    pub precision: ComputePrecision,
+    /// Threads for inference; `None` uses every core.
     pub threads: Option<usize>,
-    /// Batches that will be run at the same time, each by its share of the threads; 0 and 1 are one.
+    /// Batches that run at the same time, each with its share of the threads; 0 means 1.
     pub streams: usize,
 }
 
 impl SessionOptions {
-    /// Batches of up to `batch` pictures.
-    pub fn of(choice: DeviceSelection, batch: usize) -> Self {
-        Self { choice, batch: Some(batch), ..Self::default() }
+    /// Options for batches of up to `batch` frames.
+    pub fn of(selection: DeviceSelection, batch: usize) -> Self {
+        Self { selection, batch: Some(batch), ..Self::default() }
     }
 }
 
-/// A loaded network.
+/// A loaded model.
 pub struct Session {
-    /// For each size that has to be made ready, or one for all.
-    networks: Vec<Box<dyn Backend>>,
+    /// One for each prepared batch size, or one for all sizes.
+    backends: Vec<Box<dyn Backend>>,
     sizes: BatchPlan,
     device: Device,
     batch: usize,
@@ -50,61 +50,61 @@ pub struct Session {
     output: Output,
     /// The model's name.
     model: String,
-    /// Numbers that the network gives for each picture.
+    /// Values that the model outputs for each frame.
     width: usize,
     watchdog: Arc<Watchdog>,
 }
 
 impl Session {
-    /// Loads `model` as it is demanded.
+    /// Loads `model`.
     ///
-    /// With [`DeviceSelection::Auto`] a device that fails to load is passed over with a warning that says why.
+    /// With [`DeviceSelection::Auto`] a device that fails to load the model is skipped with a warning.
     ///
     /// # Errors
-    /// Unavailable, where the library or the device is not there; input, where ONNX Runtime refuses the model.
-    pub fn load(model: &Model, demand: SessionOptions) -> Result<Self> {
-        Self::watched(model, demand, &Arc::new(Watchdog::unstopped()?))
+    /// Unavailable if the library or the device is not available; input if ONNX Runtime rejects the model.
+    pub fn load(model: &Model, options: SessionOptions) -> Result<Self> {
+        Self::watched(model, options, &Arc::new(Watchdog::unstopped()?))
     }
 
-    /// The same, with runs that `watchdog` ends.
+    /// Like [`Session::load`], with runs that `watchdog` can interrupt.
     ///
     /// # Errors
     /// Those of [`Session::load`].
-    pub fn watched(model: &Model, demand: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Self> {
-        let devices = match demand.choice {
+    pub fn watched(model: &Model, options: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Self> {
+        let devices = match options.selection {
             DeviceSelection::Exactly(device) => vec![device],
             DeviceSelection::Auto => candidates(&model.precision),
         };
-        let devices: Vec<Device> = match demand.choice {
+        let devices: Vec<Device> = match options.selection {
             DeviceSelection::Auto => devices.into_iter().filter(|device| can_be_stopped(model, *device)).collect(),
             DeviceSelection::Exactly(_) => devices,
         };
         let (last, others) = devices.split_last().ok_or_else(|| Error::internal("no device to try"))?;
         for &device in others {
-            match Self::load_on(model, device, demand, watchdog) {
+            match Self::load_on(model, device, options, watchdog) {
                 Ok(session) => return Ok(session),
                 Err(error) if watchdog.stopping() => return Err(error),
-                Err(error) => tracing::warn!("{device} cannot be used, trying the next device: {error}"),
+                Err(error) => tracing::warn!("device {device} cannot be used, trying the next one: {error}"),
             }
         }
-        Self::load_on(model, *last, demand, watchdog)
+        Self::load_on(model, *last, options, watchdog)
     }
 
-    fn load_on(model: &Model, device: Device, demand: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Self> {
+    fn load_on(model: &Model, device: Device, options: SessionOptions, watchdog: &Arc<Watchdog>) -> Result<Self> {
         if !can_be_stopped(model, device) {
-            return Err(unusable(device, model, "it holds a loop, which cannot be stopped there"));
+            return Err(unusable(device, model, "it holds a loop, which cannot be interrupted there"));
         }
-        let batch = model.batch.unwrap_or(demand.batch.unwrap_or(device.batch()));
+        let batch = model.batch.unwrap_or(options.batch.unwrap_or(device.batch()));
         let sizes = match (model.batch, device) {
             (Some(fixed), _) => BatchPlan::fixed(fixed),
             (None, Device::Cpu) => BatchPlan::any(),
-            (None, Device::OpenVino) => BatchPlan::of_cpu(batch, demand.singles),
+            (None, Device::OpenVino) => BatchPlan::of_cpu(batch, options.singles),
             (None, Device::Cuda(_)) => BatchPlan::of_gpu(batch),
         };
-        let (threads, streams) = (demand.threads.unwrap_or_else(threads), demand.streams.max(1));
-        let networks: Vec<Box<dyn Backend>> = match device {
+        let (threads, streams) = (options.threads.unwrap_or_else(threads), options.streams.max(1));
+        let backends: Vec<Box<dyn Backend>> = match device {
             Device::OpenVino => {
-                let plan = OpenVinoOptions { rounding: demand.rounding, threads, streams };
+                let plan = OpenVinoOptions { precision: options.precision, threads, streams };
                 let load = |&size: &usize| Ok(Box::new(plan.load(model, size)?) as _);
                 sizes.ready().iter().map(load).collect::<Result<_>>()?
             }
@@ -113,11 +113,11 @@ impl Session {
             }
         };
         let mut session = Self {
-            networks,
+            backends,
             sizes,
             device,
             batch,
-            arithmetic: demand.rounding.arithmetic(&model.precision, device),
+            arithmetic: options.precision.arithmetic(&model.precision, device),
             size: model.input.size,
             output: model.output,
             width: model.width,
@@ -131,18 +131,18 @@ impl Session {
         Ok(session)
     }
 
-    /// Another one for another thread, which runs the same networks at the same time; `None` where the device cannot.
+    /// Returns a session for another thread that shares the loaded model; `None` if the device does not support that.
     ///
     /// # Errors
-    /// Unavailable, where there is no memory for it.
+    /// Unavailable if there is no memory for it.
     pub fn sibling(&self) -> Result<Option<Self>> {
-        let mut networks = Vec::with_capacity(self.networks.len());
-        for network in &self.networks {
-            let Some(sibling) = network.sibling()? else { return Ok(None) };
-            networks.push(sibling);
+        let mut backends = Vec::with_capacity(self.backends.len());
+        for backend in &self.backends {
+            let Some(sibling) = backend.sibling()? else { return Ok(None) };
+            backends.push(sibling);
         }
         Ok(Some(Self {
-            networks,
+            backends,
             sizes: self.sizes.clone(),
             arithmetic: self.arithmetic.clone(),
             model: self.model.clone(),
@@ -155,18 +155,17 @@ impl Session {
         self.device
     }
 
-    /// The most pictures that a call may bring.
+    /// Returns the largest batch size.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// What numbers the network is computed in, for people: "int8", "int8 and bf16".
+    /// Returns the precision that the model is computed in, as shown to the user: "int8 and bf16", for example.
     pub fn arithmetic(&self) -> &str {
         &self.arithmetic
     }
 
-    /// Classifies `count` pictures whose tensors stand one after the other; returns the model's
-    /// `width` numbers for each.
+    /// Runs `count` frames whose tensors are contiguous; returns the model's `width` values for each.
     ///
     /// # Errors
     /// Failed, with the library's reason.
@@ -176,7 +175,7 @@ impl Session {
         self.run_each(&tensors)
     }
 
-    /// The same for tensors that stand apart.
+    /// Like [`Session::run`], for separate tensors.
     ///
     /// # Errors
     /// Failed, with the library's reason.
@@ -191,7 +190,7 @@ impl Session {
         Ok(rows)
     }
 
-    /// Runs the batch of `count` pictures that was run last once more, from where the device has it.
+    /// Repeats the last run of `count` frames, whose batch is still in the device's memory.
     ///
     /// # Errors
     /// Failed, with the library's reason.
@@ -199,35 +198,35 @@ impl Session {
         let mut rows = Vec::with_capacity(count * self.width);
         if let Some(piece) = self.sizes.pieces(count).last() {
             let (output, watchdog) = (self.output, Arc::clone(&self.watchdog));
-            self.network(piece.size)?.run(piece.count, output, &mut rows, &watchdog)?;
+            self.backend(piece.size)?.run(piece.count, output, &mut rows, &watchdog)?;
         }
         Ok(rows)
     }
 
-    /// The numbers before the softmax for one picture; empty where the model does not give them.
+    /// Returns the values before the softmax for one frame; empty if the model does not output them.
     ///
     /// # Errors
     /// Failed, with the library's reason.
     pub fn logits(&mut self, tensor: &[f32]) -> Result<Vec<f32>> {
         let mut logits = Vec::new();
-        if self.networks[0].gives(Output::Logits) {
+        if self.backends[0].has(Output::Logits) {
             let piece = self.sizes.pieces(1)[0];
             self.run_piece(Output::Logits, &[tensor], piece, &mut logits)?;
         }
         Ok(logits)
     }
 
-    /// Numbers in the tensor of one picture.
+    /// Returns the length of one frame's tensor.
     fn each(&self) -> usize {
         3 * self.size * self.size
     }
 
     fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: SubBatch, rows: &mut Vec<f32>) -> Result<()> {
         let watchdog = Arc::clone(&self.watchdog);
-        let network = self.network(piece.size)?;
-        network.put(tensors, piece.size)?;
+        let backend = self.backend(piece.size)?;
+        backend.put(tensors, piece.size)?;
         let before = rows.len();
-        let ran = network.run(tensors.len(), output, rows, &watchdog);
+        let ran = backend.run(tensors.len(), output, rows, &watchdog);
         let checked = ran.and_then(|()| match output {
             Output::Probabilities => check_probabilities(&rows[before..]),
             Output::Logits | Output::Features => Ok(()),
@@ -235,12 +234,12 @@ impl Session {
         checked.map_err(|error| error.about(&format!("model {}", self.model)))
     }
 
-    fn network(&mut self, size: usize) -> Result<&mut Box<dyn Backend>> {
-        let fits = |network: &&mut Box<dyn Backend>| network.size().is_none_or(|own| own == size);
-        self.networks.iter_mut().find(fits).ok_or_else(|| Error::internal("no network of that size"))
+    fn backend(&mut self, size: usize) -> Result<&mut Box<dyn Backend>> {
+        let fits = |backend: &&mut Box<dyn Backend>| backend.size().is_none_or(|own| own == size);
+        self.backends.iter_mut().find(fits).ok_or_else(|| Error::internal("no backend for that batch size"))
     }
 
-    /// Runs each size once, so that the first picture of a stream does not pay for what that allocates and tunes.
+    /// Runs each size once, so that allocation and tuning do not delay the first frame of a stream.
     fn warm_up(&mut self) -> Result<()> {
         let zeros = vec![0.0; self.each()];
         let sizes = if self.sizes.ready().is_empty() { vec![1] } else { self.sizes.ready().to_vec() };
@@ -252,7 +251,7 @@ impl Session {
     }
 }
 
-/// OpenVINO looks for a wish to stop between the layers only, of which a loop is one.
+/// Returns whether a run can be interrupted. OpenVINO checks for that between layers only, and a loop is one layer.
 fn can_be_stopped(model: &Model, device: Device) -> bool {
     !(model.loops && device == Device::OpenVino)
 }

@@ -1,10 +1,10 @@
-//! How good a model is on parts of what it was checked on, as its file tells.
+//! A model's accuracy on parts of its test data, from the file's metadata.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-/// One part: pictures of one source, or a named part of the training's own choice.
+/// One part of the test data: the pictures of one source, or a part that the training named.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     pub name: String,
@@ -13,20 +13,24 @@ pub struct Slice {
     pub accuracy: f64,
     /// The accuracy's 95 % interval over groups.
     pub interval: (f64, f64),
-    /// Mean confidence, which equals the accuracy where confidences are right.
+    /// Mean confidence; equals the accuracy if confidences are calibrated.
     pub confidence: f64,
-    /// For each label its pictures, how many of them were found, and how many were called so.
+    /// Counts for each label.
     pub classes: Vec<Counts>,
 }
 
+/// Counts of one label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Pictures with this label.
     pub pictures: usize,
+    /// Those of them that the model gave this label.
     pub found: usize,
+    /// All pictures that the model gave this label.
     pub named: usize,
 }
 
-/// The slices as a table: of each label how many pictures were found.
+/// Formats the slices as a table, with the pictures found of each label.
 pub fn table(labels: &[String], slices: &[Slice]) -> String {
     let widest = slices.iter().map(|slice| slice.name.chars().count()).max().unwrap_or(0).max(5);
     let mut text = format!(
@@ -58,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_has_a_line_a_slice_and_a_dash_where_a_label_has_no_picture() {
+    fn the_table_has_a_line_for_each_slice_and_a_dash_for_a_label_without_pictures() {
         let counts = |pictures, found, named| Counts { pictures, found, named };
         let slice = Slice {
             name: "in cars".into(),

@@ -1,4 +1,4 @@
-//! Ends runs of the network that do not end by themselves: a model may hold a loop without an end.
+//! Interrupts runs of a model that do not end: a model may contain an endless loop.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,74 +8,74 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// A run that has taken longer than this, and than so many times the usual, is ended.
-const LEAST: Duration = Duration::from_secs(60);
-const TIMES: u32 = 100;
-/// How long a run may go on after the user asked for the end.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// A run that takes longer than this, and than [`MEDIAN_FACTOR`] times the median, is interrupted.
+const MIN_LIMIT: Duration = Duration::from_secs(60);
+const MEDIAN_FACTOR: u32 = 100;
+/// How long a run may continue after the request to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
-/// Runs by which the usual time is told.
-const KEPT: usize = 100;
+/// Runs of which the median is taken.
+const HISTORY: usize = 100;
 
-/// Whether the user has asked for the end.
+/// Returns whether a stop was requested.
 pub type Stopping = Arc<dyn Fn() -> bool + Send + Sync>;
-/// Ends a run from another thread.
+/// Interrupts a run from another thread.
 pub type Interrupt = Box<dyn Fn() + Send>;
 
-/// Why a run was ended.
+/// Why a run was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Excess {
-    Long { took: Duration, usual: Option<Duration> },
+    Long { elapsed: Duration, median: Option<Duration> },
     Stopped,
 }
 
 impl Excess {
     fn error(self) -> Error {
         match self {
-            Excess::Long { took, usual } => {
-                let error = Error::failed(format!("the network gave no answer for {} s", took.as_secs()));
-                let error = match usual {
-                    Some(usual) => error.because(format!("it usually takes {} ms", usual.as_millis())),
+            Excess::Long { elapsed, median } => {
+                let error = Error::failed(format!("the network gave no answer for {} s", elapsed.as_secs()));
+                let error = match median {
+                    Some(median) => error.because(format!("it usually takes {} ms", median.as_millis())),
                     None => error,
                 };
-                error.remedy("take another model; this one may hold a loop that does not end")
+                error.remedy("use another model; this one may contain an endless loop")
             }
             Excess::Stopped => Error::failed("the network gave no answer until the run was stopped")
-                .remedy("take another model, where that comes again"),
+                .remedy("use another model if this happens again"),
         }
     }
 }
 
-/// How long runs may take, by how long they took.
+/// The time limit of a run, derived from the last runs.
 #[derive(Default)]
-struct Bound {
-    took: VecDeque<Duration>,
+struct TimeLimit {
+    times: VecDeque<Duration>,
 }
 
-impl Bound {
-    fn ran(&mut self, took: Duration) {
-        if self.took.len() == KEPT {
-            self.took.pop_front();
+impl TimeLimit {
+    fn record(&mut self, elapsed: Duration) {
+        if self.times.len() == HISTORY {
+            self.times.pop_front();
         }
-        self.took.push_back(took);
+        self.times.push_back(elapsed);
     }
 
-    fn usual(&self) -> Option<Duration> {
-        let mut took: Vec<Duration> = self.took.iter().copied().collect();
-        took.sort_unstable();
-        took.get(took.len() / 2).copied()
+    fn median(&self) -> Option<Duration> {
+        let mut times: Vec<Duration> = self.times.iter().copied().collect();
+        times.sort_unstable();
+        times.get(times.len() / 2).copied()
     }
 
-    /// Whether a run that has taken so long is to be ended; `asked` is the time since the user asked for it.
-    fn excess(&self, took: Duration, asked: Option<Duration>) -> Option<Excess> {
-        if asked.is_some_and(|asked| asked.min(took) > FAREWELL) {
+    /// Returns why to interrupt a run that has taken `elapsed`; `stopping` is the time since the request to stop.
+    fn excess(&self, elapsed: Duration, stopping: Option<Duration>) -> Option<Excess> {
+        if stopping.is_some_and(|stopping| stopping.min(elapsed) > STOP_TIMEOUT) {
             return Some(Excess::Stopped);
         }
-        if took <= LEAST {
+        if elapsed <= MIN_LIMIT {
             return None;
         }
-        let usual = self.usual();
-        (took > usual.unwrap_or_default() * TIMES).then_some(Excess::Long { took, usual })
+        let median = self.median();
+        (elapsed > median.unwrap_or_default() * MEDIAN_FACTOR).then_some(Excess::Long { elapsed, median })
     }
 }
 
@@ -93,8 +93,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Runs {
-    bound: Bound,
-    going: Vec<Run>,
+    limit: TimeLimit,
+    active: Vec<Run>,
     next: u64,
 }
 
@@ -106,8 +106,10 @@ struct Run {
 }
 
 impl Watchdog {
+    /// Starts the watchdog's thread.
+    ///
     /// # Errors
-    /// Unavailable, where its thread cannot be started.
+    /// Unavailable if the thread cannot be started.
     pub fn start(stopping: Stopping) -> Result<Self> {
         let shared = Arc::new(Shared { runs: Mutex::default(), stopping, ended: AtomicBool::new(false) });
         let watched = Arc::clone(&shared);
@@ -118,7 +120,7 @@ impl Watchdog {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// For where a signal ends the program at once, or the user waits for one run only.
+    /// Starts a watchdog without requests to stop, for commands that a signal ends at once.
     ///
     /// # Errors
     /// Those of [`Watchdog::start`].
@@ -126,31 +128,31 @@ impl Watchdog {
         Self::start(Arc::new(|| false))
     }
 
-    /// Whether the user has asked for the end.
+    /// Returns whether a stop was requested.
     pub fn stopping(&self) -> bool {
         (self.shared.stopping)()
     }
 
-    /// Runs `run`, which `interrupt` makes return early.
+    /// Calls `run`, and calls `interrupt` if it takes too long.
     ///
     /// # Errors
-    /// Those of `run`; failed, where it was ended.
+    /// Those of `run`; failed if it was interrupted.
     pub fn watch<T>(&self, interrupt: Interrupt, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let began = Instant::now();
         let number = {
             let mut runs = self.shared.lock();
             runs.next += 1;
             let number = runs.next;
-            runs.going.push(Run { number, began, interrupt, excess: None });
+            runs.active.push(Run { number, began, interrupt, excess: None });
             number
         };
         let result = run();
         let mut runs = self.shared.lock();
-        let place = runs.going.iter().position(|run| run.number == number);
-        if let Some(excess) = place.and_then(|place| runs.going.swap_remove(place).excess) {
+        let index = runs.active.iter().position(|run| run.number == number);
+        if let Some(excess) = index.and_then(|index| runs.active.swap_remove(index).excess) {
             return Err(excess.error());
         }
-        runs.bound.ran(began.elapsed());
+        runs.limit.record(began.elapsed());
         result
     }
 }
@@ -171,17 +173,17 @@ impl Shared {
     }
 
     fn watch(&self) {
-        let mut asked: Option<Instant> = None;
+        let mut stop_requested: Option<Instant> = None;
         while !self.ended.load(Ordering::Relaxed) {
             std::thread::park_timeout(POLL);
-            if asked.is_none() && (self.stopping)() {
-                asked = Some(Instant::now());
+            if stop_requested.is_none() && (self.stopping)() {
+                stop_requested = Some(Instant::now());
             }
-            let Runs { bound, going, .. } = &mut *self.lock();
-            for run in going {
-                let excess = bound.excess(run.began.elapsed(), asked.map(|asked| asked.elapsed()));
+            let Runs { limit, active, .. } = &mut *self.lock();
+            for run in active {
+                let excess = limit.excess(run.began.elapsed(), stop_requested.map(|time| time.elapsed()));
                 run.excess = run.excess.or(excess);
-                // Again and again, as it may have been told before it began to listen.
+                // Repeated, since an interrupt before the library has started the run has no effect.
                 if run.excess.is_some() {
                     (run.interrupt)();
                 }
@@ -196,43 +198,43 @@ mod tests {
 
     const S: Duration = Duration::from_secs(1);
 
-    fn bound(took: &[Duration]) -> Bound {
-        let mut bound = Bound::default();
-        took.iter().for_each(|&took| bound.ran(took));
-        bound
+    fn limit(times: &[Duration]) -> TimeLimit {
+        let mut limit = TimeLimit::default();
+        times.iter().for_each(|&elapsed| limit.record(elapsed));
+        limit
     }
 
     #[test]
-    fn a_run_is_ended_beyond_a_minute_and_a_hundred_times_the_usual() {
-        let first = bound(&[]);
+    fn a_run_is_interrupted_beyond_a_minute_and_a_hundred_times_the_median() {
+        let first = limit(&[]);
         assert_eq!(first.excess(60 * S, None), None);
-        assert_eq!(first.excess(61 * S, None), Some(Excess::Long { took: 61 * S, usual: None }));
-        let fast = bound(&[S / 100, S / 10, S / 50]);
+        assert_eq!(first.excess(61 * S, None), Some(Excess::Long { elapsed: 61 * S, median: None }));
+        let fast = limit(&[S / 100, S / 10, S / 50]);
         assert_eq!(fast.excess(60 * S, None), None);
-        assert_eq!(fast.excess(61 * S, None), Some(Excess::Long { took: 61 * S, usual: Some(S / 50) }));
-        let slow = bound(&[2 * S; 3]);
+        assert_eq!(fast.excess(61 * S, None), Some(Excess::Long { elapsed: 61 * S, median: Some(S / 50) }));
+        let slow = limit(&[2 * S; 3]);
         assert_eq!(slow.excess(200 * S, None), None);
         assert!(slow.excess(201 * S, None).is_some());
     }
 
     #[test]
-    fn the_usual_follows_the_last_runs() {
-        let mut bound = bound(&[10 * S; KEPT]);
-        (0..KEPT).for_each(|_| bound.ran(S / 100));
-        assert_eq!((bound.usual(), bound.took.len()), (Some(S / 100), KEPT));
+    fn the_median_follows_the_last_runs() {
+        let mut limit = limit(&[10 * S; HISTORY]);
+        (0..HISTORY).for_each(|_| limit.record(S / 100));
+        assert_eq!((limit.median(), limit.times.len()), (Some(S / 100), HISTORY));
     }
 
     #[test]
-    fn after_the_users_wish_a_run_has_a_few_seconds() {
-        let bound = bound(&[S; 3]);
-        assert_eq!(bound.excess(30 * S, Some(5 * S)), None);
-        assert_eq!(bound.excess(30 * S, Some(6 * S)), Some(Excess::Stopped));
-        // One that was begun after it has them, too.
-        assert_eq!(bound.excess(4 * S, Some(30 * S)), None);
+    fn a_run_has_a_few_seconds_after_the_request_to_stop() {
+        let limit = limit(&[S; 3]);
+        assert_eq!(limit.excess(30 * S, Some(5 * S)), None);
+        assert_eq!(limit.excess(30 * S, Some(6 * S)), Some(Excess::Stopped));
+        // A run that began after the request has them too.
+        assert_eq!(limit.excess(4 * S, Some(30 * S)), None);
     }
 
     #[test]
-    fn what_hangs_is_interrupted_and_told() {
+    fn a_hanging_run_is_interrupted_and_reported() {
         let watchdog = Watchdog::start(Arc::new(|| true)).unwrap();
         let (sender, ended) = crossbeam_channel::bounded(1);
         let interrupt = Box::new(move || {

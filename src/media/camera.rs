@@ -1,4 +1,4 @@
-//! A live input's address: what is shown of it, and what is kept to itself.
+//! A camera's address, which is shown without its credentials.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use url::Url;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
-/// How the network brings RTSP's pictures.
+/// The transport of RTSP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// Nothing is lost on the way
+    /// No packet is lost
     #[default]
     Tcp,
-    /// A little sooner; lost packets damage pictures
+    /// Slightly less delay; lost packets damage frames
     Udp,
 }
 
-/// Where the pictures come from.
+/// Where the video comes from.
 #[derive(Clone, PartialEq)]
-pub(super) enum Place {
+pub(super) enum Address {
     Rtsp(Url),
     Http(Url),
     /// A device such as `/dev/video0`.
@@ -35,90 +35,90 @@ pub(super) enum Place {
     },
 }
 
-/// A camera, or what takes its place.
+/// A live input: a camera or the test picture.
 #[derive(Clone, PartialEq)]
 pub struct Camera {
-    pub(super) place: Place,
+    pub(super) address: Address,
     pub(super) login: Option<Credentials>,
     pub(super) transport: Transport,
-    /// How long packets may wait for those that are late.
+    /// How long RTSP waits for late packets.
     pub(super) latency: Duration,
 }
 
 impl Camera {
-    /// Whether `input` is written like a live input and not like a file.
+    /// Returns whether `input` is the address of a live input rather than a file.
     pub fn is_live(input: &str) -> bool {
         input.contains("://") || input.starts_with("/dev/video")
     }
 
-    /// Reads an address. A user and a password in it are taken out; `login` goes before them.
+    /// Parses an address and removes credentials from it. `login` takes precedence over them.
     ///
     /// # Errors
-    /// Usage, where it cannot be understood. The message holds no credentials.
+    /// Usage if it is invalid. The message contains no credentials.
     pub fn parse(input: &str, login: Option<Credentials>, transport: Transport, latency: Duration) -> Result<Self> {
         if input.starts_with('/') {
-            return Ok(Self { place: Place::Usb(input.into()), login: None, transport, latency });
+            return Ok(Self { address: Address::Usb(input.into()), login: None, transport, latency });
         }
         let mut url = Url::parse(input).map_err(|cause| {
-            Error::usage("the camera's address cannot be understood")
+            Error::usage("the camera's address is invalid")
                 .because(cause)
-                .remedy("write it like rtsp://HOST/PATH; a password with special characters goes to --password-file")
+                .remedy("write it like rtsp://HOST/PATH; put a password with special characters into --password-file")
         })?;
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let written = (!url.username().is_empty() || url.password().is_some()).then(|| Credentials {
+        let in_address = (!url.username().is_empty() || url.password().is_some()).then(|| Credentials {
             user: decoded(url.username()),
             password: decoded(url.password().unwrap_or_default()),
         });
-        // Fails only for addresses that have no host, which have no credentials either.
+        // Fails only for addresses without a host, which have no credentials either.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        let place = match url.scheme() {
-            "rtsp" | "rtsps" if url.has_host() => Place::Rtsp(url),
-            "http" | "https" => Place::Http(url),
+        let address = match url.scheme() {
+            "rtsp" | "rtsps" if url.has_host() => Address::Rtsp(url),
+            "http" | "https" => Address::Http(url),
             "test" => test_picture(&url)?,
             other => {
-                return Err(Error::usage(format!("live inputs of the kind {other}:// cannot be read"))
-                    .remedy("give rtsp://, http://, https://, test:// or /dev/videoN"));
+                return Err(Error::usage(format!("the camera's address has the unsupported scheme {other}://"))
+                    .remedy("use rtsp://, rtsps://, http://, https://, test:// or /dev/videoN"));
             }
         };
-        Ok(Self { place, login: login.or(written), transport, latency })
+        Ok(Self { address, login: login.or(in_address), transport, latency })
     }
 
-    /// Whether its address says that a playlist of segments is there, as HLS has it.
+    /// Returns whether the address is that of a playlist, as of HLS or DASH.
     pub(super) fn is_playlist(&self) -> bool {
-        let Place::Http(url) = &self.place else { return false };
+        let Address::Http(url) = &self.address else { return false };
         let path = url.path().to_ascii_lowercase();
         [".m3u8", ".m3u", ".mpd"].iter().any(|ending| path.ends_with(ending))
     }
 
-    /// A name for files: host and path, in letters that every file system takes.
+    /// Returns a name for files: host and path, in characters that every file system allows.
     pub fn stem(&self) -> String {
-        let told = match &self.place {
-            Place::Rtsp(url) | Place::Http(url) => {
+        let name = match &self.address {
+            Address::Rtsp(url) | Address::Http(url) => {
                 let port = url.port().map(|port| format!("-{port}")).unwrap_or_default();
                 format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
             }
-            Place::Usb(device) => device.trim_start_matches("/dev/").into(),
-            Place::Test { .. } => "test".into(),
+            Address::Usb(device) => device.trim_start_matches("/dev/").into(),
+            Address::Test { .. } => "test".into(),
         };
         let safe: String =
-            told.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+            name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
         safe.trim_matches('-').to_string()
     }
 }
 
-/// Without credentials; what stands behind a `?` may hold some too.
+/// Shows the address without credentials. The query is replaced, since it may contain some.
 impl fmt::Display for Camera {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Rtsp(url) | Place::Http(url) => {
+        match &self.address {
+            Address::Rtsp(url) | Address::Http(url) => {
                 let mut shown = url.clone();
                 shown.set_fragment(None);
                 shown.set_query(url.query().map(|_| "..."));
                 write!(f, "{shown}")
             }
-            Place::Usb(device) => f.write_str(device),
-            Place::Test { width, height, rate } => write!(f, "test://?size={width}x{height}&rate={rate}"),
+            Address::Usb(device) => f.write_str(device),
+            Address::Test { width, height, rate } => write!(f, "test://?size={width}x{height}&rate={rate}"),
         }
     }
 }
@@ -129,24 +129,24 @@ impl fmt::Debug for Camera {
     }
 }
 
-/// `test://`, or `test://?size=640x480&rate=25`.
-fn test_picture(url: &Url) -> Result<Place> {
+/// Parses `test://` or `test://?size=640x480&rate=25`.
+fn test_picture(url: &Url) -> Result<Address> {
     let (mut width, mut height, mut rate) = (640, 480, 25);
     for (key, value) in url.query_pairs() {
         let side = |text: &str| text.parse::<i32>().ok().filter(|side| (16..=8192).contains(side));
-        let understood = match key.as_ref() {
+        let parsed = match key.as_ref() {
             "size" => value.split_once('x').and_then(|(w, h)| Some((side(w)?, side(h)?))).map(|(w, h)| {
                 (width, height) = (w, h);
             }),
-            "rate" => value.parse().ok().filter(|rate| (1..=240).contains(rate)).map(|told| rate = told),
+            "rate" => value.parse().ok().filter(|rate| (1..=240).contains(rate)).map(|value| rate = value),
             _ => None,
         };
-        understood.ok_or_else(|| {
-            Error::usage(format!("test picture: {key}={value} cannot be understood"))
+        parsed.ok_or_else(|| {
+            Error::usage(format!("test picture: {key}={value} is invalid"))
                 .remedy("write it like test://?size=640x480&rate=25")
         })?;
     }
-    Ok(Place::Test { width, height, rate })
+    Ok(Address::Test { width, height, rate })
 }
 
 #[cfg(test)]
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_taken_out_and_never_shown() {
+    fn credentials_are_removed_and_never_shown() {
         let camera = camera("rtsp://ann:p%40ss@cam.example:8554/live/1?token=geheim");
         assert!(camera.login == Some(Credentials { user: "ann".into(), password: "p@ss".into() }));
         assert_eq!(camera.to_string(), "rtsp://cam.example:8554/live/1?...");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_login_goes_before_the_written_one() {
+    fn a_separate_login_overrides_the_one_in_the_address() {
         let login = Credentials { user: "bob".into(), password: "x".into() };
         let given = Camera::parse("rtsp://ann:y@cam/1", Some(login.clone()), Transport::Udp, Duration::ZERO).unwrap();
         assert!(given.login == Some(login));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_without_repeating_it() {
+    fn invalid_addresses_are_refused_without_showing_credentials() {
         for address in ["rtsp://ann:secret@", "ftp://ann:secret@host/x", "test://?size=axb"] {
             let error = Camera::parse(address, None, Transport::Tcp, Duration::ZERO).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -1,20 +1,20 @@
-//! Corrects what a demuxer says wrongly of its stream.
+//! Corrects wrong caps of a demuxer.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
-/// Lets H.264 and H.265 in MP4 files speak for their colours themselves.
+/// Removes the container's colorimetry from H.264 and H.265 streams in MP4 files.
 ///
-/// GStreamer 1.22's `qtdemux` reads the container's copy of that information without its full-range flag, and the
-/// parsers behind it believe the container. Without the container's word they read the stream's own.
-pub(super) fn distrust_container_colours(pipeline: &gst::Pipeline) {
+/// GStreamer 1.22's `qtdemux` reads the container's colorimetry without its full-range flag, and the parsers
+/// downstream prefer it. Without it they read the colorimetry in the stream.
+pub(super) fn ignore_container_colorimetry(pipeline: &gst::Pipeline) {
     pipeline.connect_deep_element_added(|_, _, element| {
         if element.factory().is_some_and(|factory| factory.name() == "qtdemux") {
             element.connect_pad_added(|_, pad| {
                 pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
                     if let Some(gst::PadProbeData::Event(event)) = &info.data
                         && let gst::EventView::Caps(caps) = event.view()
-                        && let Some(corrected) = without_colours(caps.caps())
+                        && let Some(corrected) = without_colorimetry(caps.caps())
                     {
                         info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&corrected)));
                     }
@@ -25,11 +25,11 @@ pub(super) fn distrust_container_colours(pipeline: &gst::Pipeline) {
     });
 }
 
-/// The caps without colorimetry, for codecs that carry it inside.
-fn without_colours(caps: &gst::CapsRef) -> Option<gst::Caps> {
+/// Returns the caps without colorimetry, for codecs whose streams carry it.
+fn without_colorimetry(caps: &gst::CapsRef) -> Option<gst::Caps> {
     let structure = caps.structure(0)?;
-    let inside = ["video/x-h264", "video/x-h265"].contains(&structure.name().as_str());
-    if !inside || !structure.has_field("colorimetry") {
+    let in_stream = ["video/x-h264", "video/x-h265"].contains(&structure.name().as_str());
+    if !in_stream || !structure.has_field("colorimetry") {
         return None;
     }
     let mut corrected = caps.to_owned();

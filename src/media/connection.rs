@@ -1,4 +1,4 @@
-//! One connection to a camera: its pipeline, and what became of it.
+//! One connection to a camera: its pipeline and its events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +9,9 @@ use gstreamer_app as gst_app;
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::media::camera::{Camera, Place};
-use crate::media::limits::{Limits, bound_pictures, is_too_large};
-use crate::media::network::{self, HttpAnswer};
+use crate::media::camera::{Address, Camera};
+use crate::media::limits::{Limits, is_too_large, limit_frame_size};
+use crate::media::network::{self, HttpResponse};
 use crate::media::references::Scope;
 use crate::media::supervisor::Reason;
 use crate::media::{decoding, element, references};
@@ -19,26 +19,26 @@ use crate::rtsp::address::{REDIRECTS, redirected};
 use crate::rtsp::intake::{Intake, Refusal};
 use crate::rtsp::relay::Relay;
 
-/// How fast the test picture's bars move, in pixels a frame.
+/// Speed of the test picture's bars, in pixels a frame.
 const TEST_SPEED: i32 = 4;
 
-/// A connection that is being made, or brings pictures.
+/// A connection that is being established or delivers frames.
 pub(super) struct Connection {
     pipeline: gst::Pipeline,
     bus: gst::Bus,
     intake: Arc<Intake>,
-    /// What RTSP goes through.
+    /// The relay of an RTSP camera.
     relay: Option<Relay>,
     target: Target,
-    /// Whether its pictures are still wanted.
+    /// Whether its frames are still used.
     pub alive: Arc<AtomicBool>,
 }
 
-/// A camera, and where it is called.
+/// A camera, and the address to connect to.
 #[derive(Clone)]
 pub(super) struct Target {
     pub camera: Camera,
-    /// How often it has sent the caller to another path.
+    /// Redirects followed so far.
     redirects: usize,
 }
 
@@ -47,32 +47,32 @@ impl Target {
         Self { camera, redirects: 0 }
     }
 
-    /// The same camera at the path that it sends its callers to; nothing where that is another server.
+    /// Returns the same camera at the path of a redirect; `None` if that is on another server.
     fn redirected(&self, location: &str) -> Option<Self> {
-        let Place::Http(url) = &self.camera.place else { return None };
+        let Address::Http(url) = &self.camera.address else { return None };
         let to = redirected(url, location).filter(|_| self.redirects < REDIRECTS)?;
-        let camera = Camera { place: Place::Http(to), ..self.camera.clone() };
+        let camera = Camera { address: Address::Http(to), ..self.camera.clone() };
         Some(Self { camera, redirects: self.redirects + 1 })
     }
 }
 
-/// What became of a connection since it was last asked.
+/// The events of a connection since the last poll.
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct Update {
     pub fault: Option<Reason>,
-    /// The fault in GStreamer's words.
+    /// GStreamer's message about the fault.
     pub detail: Option<String>,
-    /// Where to call instead.
-    pub moved: Option<Target>,
-    /// User and password go to the camera as plain text.
+    /// Where the camera redirects to.
+    pub redirect: Option<Target>,
+    /// Whether user and password are sent to the camera as plain text.
     pub plain_password: bool,
 }
 
 impl Connection {
-    /// A pipeline that does not play yet, and the sink for its pictures.
+    /// Creates the pipeline, not started yet, and the sink for its frames.
     ///
     /// # Errors
-    /// Unavailable, where a part of GStreamer is not installed.
+    /// Unavailable if a GStreamer plugin is not installed.
     pub fn new(target: Target, limits: Limits) -> Result<(Self, gst_app::AppSink)> {
         let intake = Arc::new(Intake::default());
         let relay = relay(&target.camera, &intake);
@@ -81,63 +81,65 @@ impl Connection {
         Ok((Self { pipeline, bus, intake, relay, target, alive: Arc::new(AtomicBool::new(true)) }, sink))
     }
 
-    /// What is told that pictures come.
+    /// Returns the byte counter that each frame resets.
     pub fn intake(&self) -> Arc<Intake> {
         Arc::clone(&self.intake)
     }
 
+    /// Starts the pipeline; returns the reason if it fails at once.
     pub fn play(&self) -> Option<Reason> {
         let failed = self.pipeline.set_state(gst::State::Playing).is_err() && self.bus.peek().is_none();
         failed.then_some(Reason::Refused)
     }
 
-    pub fn news(&self) -> News {
-        let mut news = News::default();
+    /// Reads the bus and returns the events since the last call.
+    pub fn poll(&self) -> Update {
+        let mut update = Update::default();
         while let Some(message) = self.bus.pop() {
             match message.view() {
                 gst::MessageView::Error(error) => {
                     let reason = reason(&error.error());
                     tracing::debug!("{}: {}", self.target.camera, reason.name());
-                    news.detail = news.detail.or_else(|| detail(&error.error()));
-                    news.fault.get_or_insert(reason);
+                    update.detail = update.detail.or_else(|| detail(&error.error()));
+                    update.fault.get_or_insert(reason);
                 }
                 gst::MessageView::Eos(_) => {
-                    news.fault.get_or_insert(Reason::EndOfStream);
+                    update.fault.get_or_insert(Reason::EndOfStream);
                 }
                 gst::MessageView::Element(element) => {
-                    if let Some(answer) = element.structure().and_then(HttpAnswer::read) {
-                        self.hear(&answer, &mut news);
+                    if let Some(response) = element.structure().and_then(HttpResponse::read) {
+                        self.on_response(&response, &mut update);
                     }
                 }
                 _ => {}
             }
         }
-        // Reported before its consequences, which may be on the bus already.
+        // A refusal takes precedence over its consequences, which may be on the bus already.
         if let Some(refusal) = self.intake.refusal() {
-            news.fault = Some(refusal.into());
+            update.fault = Some(refusal.into());
         }
-        news.plain_password |= self.target.camera.login.is_some() && self.intake.plain_password();
-        news
+        update.plain_password |= self.target.camera.login.is_some() && self.intake.plain_password();
+        update
     }
 
-    fn hear(&self, answer: &HttpAnswer, news: &mut News) {
-        if let Some(location) = &answer.redirect {
-            news.moved = self.target.redirected(location);
-            if news.moved.is_none() {
+    fn on_response(&self, response: &HttpResponse, update: &mut Update) {
+        if let Some(location) = &response.redirect {
+            update.redirect = self.target.redirected(location);
+            if update.redirect.is_none() {
                 self.intake.refuse(Refusal::Redirected);
             }
         }
-        let encrypted = matches!(&self.target.camera.place, Place::Http(url) if url.scheme() == "https");
-        news.plain_password |= answer.plain_password && !encrypted;
+        let encrypted = matches!(&self.target.camera.address, Address::Http(url) if url.scheme() == "https");
+        update.plain_password |= response.plain_password && !encrypted;
     }
 
-    /// Its pictures are wanted no more, and what becomes of it does not matter.
-    pub fn silence(&self) {
+    /// Discards further frames and messages.
+    pub fn deactivate(&self) {
         self.alive.store(false, Ordering::Release);
         self.bus.set_flushing(true);
     }
 
-    /// Ends it, which a dead network may hold up.
+    /// Closes the connection. A dead network may block this.
     pub fn close(self) {
         if let Some(relay) = &self.relay {
             relay.close_soon();
@@ -146,9 +148,9 @@ impl Connection {
     }
 }
 
-/// The relay that an RTSP camera is called by. Without one the connection is refused, and tried again.
+/// Starts the relay for an RTSP camera. If that fails, the connection counts as refused and is retried.
 fn relay(camera: &Camera, intake: &Arc<Intake>) -> Option<Relay> {
-    let Place::Rtsp(url) = &camera.place else { return None };
+    let Address::Rtsp(url) = &camera.address else { return None };
     let relay = Relay::start(Url::clone(url), Arc::clone(intake));
     if let Err(cause) = &relay {
         tracing::debug!("{camera}: no relay: {cause}");
@@ -165,30 +167,30 @@ fn pipeline(
     intake: &Arc<Intake>,
 ) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
-    bound_pictures(&pipeline, limits.max_pixels);
-    // Segments of HLS come in bursts, which its times spread out again.
-    let paced = matches!(camera.place, Place::Http(_));
+    limit_frame_size(&pipeline, limits.max_pixels);
+    // HLS segments arrive in bursts; synchronising to their pts spreads the frames.
+    let paced = matches!(camera.address, Address::Http(_));
     let sink = gst_app::AppSink::builder().sync(paced).max_buffers(2).drop(false).build();
-    let source = match &camera.place {
-        Place::Rtsp(url) => network::rtsp(camera, url, relay, intake)?,
-        Place::Http(url) => network::http(camera, url, intake)?,
-        Place::Usb(device) => usb(device)?,
-        &Place::Test { width, height, rate } => {
+    let source = match &camera.address {
+        Address::Rtsp(url) => network::rtsp(camera, url, relay, intake)?,
+        Address::Http(url) => network::http(camera, url, intake)?,
+        Address::Usb(device) => usb(device)?,
+        &Address::Test { width, height, rate } => {
             test(&pipeline, &sink, (width, height, rate))?;
             return Ok((pipeline, sink));
         }
     };
     expect_one_stream(&pipeline);
     let decode = decoding::decoded(&pipeline, &source, &sink)?;
-    decoding::only_containers(&decode, camera.is_playlist());
-    if let (true, Place::Http(url)) = (camera.is_playlist(), &camera.place) {
+    decoding::refuse_playlists(&decode, camera.is_playlist());
+    if let (true, Address::Http(url)) = (camera.is_playlist(), &camera.address) {
         let scope = if limits.playlists { Scope::Web } else { Scope::Origin(url.origin()) };
         references::follow(&pipeline, scope);
     }
     Ok((pipeline, sink))
 }
 
-/// Keeps the demuxer of JPEG streams from waiting for more streams than the one that such a camera has.
+/// Makes the demuxer of MJPEG streams expect a single stream instead of waiting for more.
 fn expect_one_stream(pipeline: &gst::Pipeline) {
     pipeline.connect_deep_element_added(|_, _, element| {
         if element.factory().is_some_and(|factory| factory.name() == "multipartdemux") {
@@ -197,6 +199,7 @@ fn expect_one_stream(pipeline: &gst::Pipeline) {
     });
 }
 
+/// Creates `v4l2src`.
 fn usb(device: &str) -> Result<gst::Element> {
     let source = element("v4l2src")?;
     source.set_property("device", device);
@@ -204,11 +207,11 @@ fn usb(device: &str) -> Result<gst::Element> {
     Ok(source)
 }
 
-/// `videotestsrc ! caps`, of a width, height and rate, into `sink`.
+/// Builds `videotestsrc ! capsfilter ! … ! sink` for a width, height and frame rate.
 fn test(pipeline: &gst::Pipeline, sink: &gst_app::AppSink, (width, height, rate): (i32, i32, i32)) -> Result<()> {
     let source = element("videotestsrc")?;
     source.set_property("is-live", true);
-    // Most of its moving pictures take longer to draw than a camera's take to decode.
+    // Most moving patterns take longer to draw than a camera's frame takes to decode.
     source.set_property_from_str("pattern", "smpte75");
     source.set_property("horizontal-speed", TEST_SPEED);
     let caps = gst::Caps::builder("video/x-raw").field("width", width).field("height", height);
@@ -223,12 +226,12 @@ fn test(pipeline: &gst::Pipeline, sink: &gst_app::AppSink, (width, height, rate)
     Ok(())
 }
 
-/// An error in GStreamer's words, unless an address is in them, which may hold what must not be shown.
+/// Returns GStreamer's error message, unless it contains an address, which may hold credentials.
 fn detail(error: &gst::glib::Error) -> Option<String> {
     Some(error.message().trim_end_matches('.').to_string()).filter(|text| !text.contains("://"))
 }
 
-/// What an error of the pipeline means for the connection.
+/// Maps a pipeline error to the reason of the loss.
 fn reason(error: &gst::glib::Error) -> Reason {
     use gst::ResourceError as Resource;
     if references::is_foreign(error) {

@@ -1,7 +1,7 @@
-//! Errors in a clip that its decoder does not report: it drops the frame and goes on.
+//! Counts errors in a clip that its decoder does not report: it drops the frame and continues.
 //!
-//! GStreamer tells of them only in its log, so this listens there. A log line names the decoder, and each decoder
-//! is registered with the clip it works for.
+//! GStreamer only logs them, so a log function counts them. A log line names the decoder, and each decoder is registered
+//! with its clip.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,9 +14,9 @@ use gstreamer::prelude::*;
 use crate::error::Error;
 use crate::media::truncation;
 
-/// The category under which GStreamer's base class of video decoders logs.
+/// The log category of GStreamer's base class of video decoders.
 const CATEGORY: &str = "videodecoder";
-/// How such a line begins where a decoder could not use its input.
+/// The start of a log line about input that could not be decoded.
 const PREFIX: &str = "error: ";
 const NEVER: u64 = u64::MAX;
 
@@ -26,14 +26,14 @@ static DECODERS: LazyLock<Mutex<HashMap<String, Arc<DecodeErrors>>>> = LazyLock:
 #[derive(Debug)]
 pub struct DecodeErrors {
     count: AtomicU64,
-    /// End of the last frame that came out of the decoder, in nanoseconds.
+    /// End of the last decoded frame, in nanoseconds.
     position: AtomicU64,
-    /// The position at the first fault.
+    /// The position at the first error.
     first: AtomicU64,
 }
 
 impl DecodeErrors {
-    /// Listens to every decoder that `pipeline` will come to use.
+    /// Registers every decoder that `pipeline` adds.
     pub(super) fn of(pipeline: &gst::Pipeline) -> Arc<Self> {
         static LISTENING: Once = Once::new();
         LISTENING.call_once(listen);
@@ -49,16 +49,16 @@ impl DecodeErrors {
         decode_errors
     }
 
-    /// What is wrong with the clip at `path`, now that it was read to its end; `None` for a whole one.
+    /// Returns the error of the clip at `path` after it was read to its end; `None` if it is intact.
     pub fn verdict(&self, path: &Path) -> Option<Error> {
         let seconds = |time: &AtomicU64| time.load(Ordering::Relaxed) as f64 / 1e9;
         let failed = |what: String| {
             Error::failed(format!("{}: {what}", path.display()))
-                .remedy("copy or record it again; what could be read was taken")
+                .remedy("copy or record it again; what could be read was analysed")
         };
-        if let Some((there, whole)) = truncation::missing(path) {
+        if let Some((actual, stated)) = truncation::missing(path) {
             let end = seconds(&self.position);
-            return Some(failed(format!("is cut short at {end:.1} s: {there} of its {whole} bytes are there")));
+            return Some(failed(format!("is cut short at {end:.1} s: it has {actual} of its {stated} bytes")));
         }
         let count = self.count.load(Ordering::Relaxed);
         (count > 0).then(|| {
@@ -66,18 +66,19 @@ impl DecodeErrors {
         })
     }
 
-    /// Tells how far the decoder is.
+    /// Sets the decoder's position.
     pub(super) fn advance(&self, position: u64) {
         self.position.store(position, Ordering::Relaxed);
     }
 
+    /// Counts an error at the current position.
     pub(super) fn add(&self) {
         let position = self.position.load(Ordering::Relaxed);
         let _ = self.first.compare_exchange(NEVER, position, Ordering::Relaxed, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Forgets the clip's decoders.
+    /// Unregisters the clip's decoders.
     pub(super) fn close(self: &Arc<Self>) {
         decoders().retain(|_, decode_errors| !Arc::ptr_eq(decode_errors, self));
     }
@@ -89,7 +90,7 @@ fn decoders() -> std::sync::MutexGuard<'static, HashMap<String, Arc<DecodeErrors
 
 fn listen() {
     if std::env::var_os("GST_DEBUG").is_none() {
-        // Otherwise every fault would be printed as well.
+        // Otherwise every error would be printed as well.
         gst::log::remove_default_log_function();
     }
     gst::log::set_threshold_for_name(CATEGORY, gst::DebugLevel::Warning);

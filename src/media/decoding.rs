@@ -1,4 +1,4 @@
-//! The pipeline that turns a file into upright I420 pictures.
+//! The pipeline that decodes a file to upright I420 frames.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,37 +11,37 @@ use gstreamer_base::prelude::*;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
-use crate::media::limits::{Limits, bound_pictures};
-use crate::media::memory::PictureMemory;
+use crate::media::limits::{Limits, limit_frame_size};
+use crate::media::memory::FrameAllocator;
 use crate::media::references::Scope;
-use crate::media::{caps, element, kind, references};
+use crate::media::{caps, element, media_type, references};
 
-/// The error message of a file that has only other tracks.
+/// The error message for a file without a video track.
 pub(super) const NO_VIDEO: &str = "no video track";
-/// That of a file that is a list of others.
+/// The error message for a playlist.
 pub(super) const PLAYLIST: &str = "a playlist, which names other files or addresses";
-/// Media types of what names other files or addresses instead of holding pictures,
+/// Media types of playlists that name other files or addresses.
 const PLAYLISTS: [&str; 3] = ["application/sdp", "application/smil", "text/uri-list"];
-/// and of those that name the segments of one video.
+/// Media types of playlists that name the segments of one video.
 const SEGMENTED: [&str; 3] = ["application/dash+xml", "application/vnd.ms-sstr+xml", "application/x-hls"];
 
-/// `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only pictures are decoded.
+/// Builds `filesrc ! decodebin ! videoconvert ! I420 ! videoflip ! appsink`; only video is decoded.
 pub(super) fn pipeline(path: &Path, limits: Limits) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
-    caps::distrust_container_colours(&pipeline);
-    bound_pictures(&pipeline, limits.max_pixels);
+    caps::ignore_container_colorimetry(&pipeline);
+    limit_frame_size(&pipeline, limits.max_pixels);
     let file = element("filesrc")?;
     file.set_property("location", path);
     let sink = gst_app::AppSink::builder().sync(false).max_buffers(1).drop(false).build();
     let decode = decoded(&pipeline, &file, &sink)?;
-    only_containers(&decode, limits.playlists);
+    refuse_playlists(&decode, limits.playlists);
     if limits.playlists {
         references::follow(&pipeline, Scope::WebAndFiles);
     }
     Ok((pipeline, sink))
 }
 
-/// Decodes what `source` brings, on pads that it has or will have, for `sink`. Returns the element that does.
+/// Builds `source ! decodebin ! … ! sink`, where `source` has its pads already or adds them later. Returns decodebin.
 pub(super) fn decoded(
     pipeline: &gst::Pipeline,
     source: &gst::Element,
@@ -59,36 +59,35 @@ pub(super) fn decoded(
         None => {
             source.connect_pad_added(move |_, pad| {
                 if !encoded.is_linked() {
-                    // Whatever does not fit is told on the bus as not linked.
+                    // A pad that does not match is reported on the bus as not linked.
                     let _ = pad.link(&encoded);
                 }
             });
         }
     }
-    only_pictures(&decode);
+    decode_video_only(&decode);
     take_first_video(&decode, entry);
     Ok(decode)
 }
 
-/// `videoconvert ! I420 ! videoflip ! sink`; returns the pad that it begins with.
+/// Builds `videoconvert ! I420 ! videoflip ! sink`; returns its first pad.
 pub(super) fn upright(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<gst::Pad> {
     let convert = element("videoconvert")?;
     let planar = element("capsfilter")?;
     planar.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
     let upright = element("videoflip")?;
     upright.set_property_from_str("video-direction", "auto");
-    turn_only_what_lies(&upright)?;
+    pass_through_upright(&upright)?;
     let chain = [&convert, &planar, &upright, sink.upcast_ref()];
     pipeline.add_many(chain).map_err(unbuilt)?;
     gst::Element::link_many(chain).map_err(unbuilt)?;
-    offer_memory(pipeline, sink);
+    offer_allocator(pipeline, sink);
     convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))
 }
 
-/// Lets pictures through `videoflip` as they are until a tag says that they have to be turned. By itself it would copy
-/// each.
-fn turn_only_what_lies(flip: &gst::Element) -> Result<()> {
-    let unfit = || Error::internal("videoflip is not what it was");
+/// Sets `videoflip` to passthrough until an orientation tag requires a rotation. Otherwise it copies every frame.
+fn pass_through_upright(flip: &gst::Element) -> Result<()> {
+    let unfit = || Error::internal("videoflip is not a transform with a sink pad");
     let transform = flip.clone().downcast::<gst_base::BaseTransform>().map_err(|_| unfit())?;
     let entry = flip.static_pad("sink").ok_or_else(unfit)?;
     transform.set_passthrough(true);
@@ -104,7 +103,7 @@ fn turn_only_what_lies(flip: &gst::Element) -> Result<()> {
     Ok(())
 }
 
-/// The name of the video decoder that was chosen, by its rank among those that are installed.
+/// Returns the name of the video decoder that decodebin selected by rank.
 pub(super) fn decoder(pipeline: &gst::Pipeline) -> Option<String> {
     let decodes = |element: &gst::Element| {
         let factory = element.factory()?;
@@ -114,11 +113,11 @@ pub(super) fn decoder(pipeline: &gst::Pipeline) -> Option<String> {
     pipeline.iterate_recurse().into_iter().flatten().find_map(|element| decodes(&element))
 }
 
-/// Lets decoders hand out pictures in the layout that they keep them in, and where they decoded them; else each would be
-/// copied, to plain rows or because later pictures are built from it.
-fn offer_memory(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) {
+/// Answers allocation queries so that decoders output frames without a copy: in their own layout, and in memory that can
+/// be shared while later frames are predicted from it.
+fn offer_allocator(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) {
     let Some(pad) = sink.static_pad("sink") else { return };
-    // Those of libav fill each picture completely, and only read it once it is handed on.
+    // libav's decoders fill each frame completely, and only read it after output.
     let by_libav = Arc::new(AtomicBool::new(false));
     let added = Arc::clone(&by_libav);
     pipeline.connect_deep_element_added(move |_, _, element| {
@@ -126,7 +125,7 @@ fn offer_memory(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) {
             added.store(true, Ordering::Relaxed);
         }
     });
-    let memory = PictureMemory::default();
+    let memory = FrameAllocator::default();
     pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, move |_, info| {
         let Some(gst::QueryViewMut::Allocation(query)) = info.query_mut().map(gst::QueryRef::view_mut) else {
             return gst::PadProbeReturn::Ok;
@@ -145,23 +144,23 @@ fn unbuilt(cause: gst::glib::BoolError) -> Error {
     Error::internal("the decoding pipeline cannot be built").because(cause)
 }
 
-/// Keeps sound and text from being decoded.
-pub(super) fn only_pictures(decode: &gst::Element) {
+/// Excludes audio and text from decoding.
+pub(super) fn decode_video_only(decode: &gst::Element) {
     decode.connect("autoplug-continue", false, |arguments| {
         let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-        let unwanted = caps.as_ref().and_then(kind).is_some_and(|kind| {
+        let unwanted = caps.as_ref().and_then(media_type).is_some_and(|kind| {
             ["audio/", "text/", "subpicture/", "subtitle/"].iter().any(|prefix| kind.starts_with(prefix))
         });
         Some((!unwanted).to_value())
     });
 }
 
-/// Fails the pipeline where a file is a playlist, but for one of a video's segments where these are `followed`: a clip from a stranger shall not make the program read other files, or ask
-/// addresses of the network.
-pub(super) fn only_containers(decode: &gst::Element, followed: bool) {
+/// Fails the pipeline if the file is a playlist, so that an untrusted clip cannot make the program read other files or
+/// request addresses. With `followed`, playlists of one video's segments are allowed.
+pub(super) fn refuse_playlists(decode: &gst::Element, followed: bool) {
     decode.connect("autoplug-continue", false, move |arguments| {
         let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-        let playlist = caps.as_ref().and_then(kind).is_some_and(|kind| {
+        let playlist = caps.as_ref().and_then(media_type).is_some_and(|kind| {
             PLAYLISTS.contains(&kind.as_str()) || (!followed && SEGMENTED.contains(&kind.as_str()))
         });
         if playlist && let Some(Ok(decode)) = arguments.first().map(|value| value.get::<gst::Element>()) {
@@ -171,13 +170,13 @@ pub(super) fn only_containers(decode: &gst::Element, followed: bool) {
     });
 }
 
-/// Links the first decoded video to `entry`, and fails the pipeline where there is none.
+/// Links the first decoded video to `entry`; fails the pipeline if there is none.
 fn take_first_video(decode: &gst::Element, entry: gst::Pad) {
     let undecoded: Arc<Mutex<Option<String>>> = Arc::default();
     let unknown = Arc::clone(&undecoded);
     decode.connect("unknown-type", false, move |arguments| {
         let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
-        let video = caps.as_ref().and_then(kind).filter(|kind| kind.starts_with("video/"));
+        let video = caps.as_ref().and_then(media_type).filter(|kind| kind.starts_with("video/"));
         if video.is_some() {
             *unknown.lock().unwrap_or_else(PoisonError::into_inner) = video;
         }
@@ -186,7 +185,7 @@ fn take_first_video(decode: &gst::Element, entry: gst::Pad) {
     let linked = entry.clone();
     decode.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        if kind(&caps).as_deref() == Some("video/x-raw") && !entry.is_linked() {
+        if media_type(&caps).as_deref() == Some("video/x-raw") && !entry.is_linked() {
             let _ = pad.link(&entry);
         }
     });
@@ -205,21 +204,21 @@ fn take_first_video(decode: &gst::Element, entry: gst::Pad) {
 mod tests {
     use super::*;
 
-    /// Where each picture begins, as they pass a pad, and whether that is memory of which copies share the block.
+    /// The address of each frame that passes a pad, and whether its memory is shared by copies.
     type Places = Arc<Mutex<Vec<(usize, bool)>>>;
 
     fn watch(pad: &gst::Pad, places: &Places) {
         let places = Arc::clone(places);
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let buffer = info.buffer().unwrap();
-            let shared = buffer.peek_memory(0).allocator().is_some_and(|allocator| allocator.is::<PictureMemory>());
+            let shared = buffer.peek_memory(0).allocator().is_some_and(|allocator| allocator.is::<FrameAllocator>());
             places.lock().unwrap().push((buffer.map_readable().unwrap().as_ptr() as usize, shared));
             gst::PadProbeReturn::Ok
         });
     }
 
     #[test]
-    fn pictures_reach_the_sink_where_the_decoder_put_them() {
+    fn frames_reach_the_sink_without_a_copy() {
         crate::media::init().unwrap();
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let (pipeline, sink) = pipeline(&project.join(".deps/sample.mp4"), Limits::default()).unwrap();
@@ -234,7 +233,7 @@ mod tests {
         pipeline.set_state(gst::State::Playing).unwrap();
         let mut last = Vec::new();
         while let Ok(sample) = sink.pull_sample() {
-            // Held for a while, as pictures on their way to be labelled are.
+            // Held for a while, like frames in the pipeline of a stream.
             last.push(sample);
             last.drain(..last.len().saturating_sub(16));
         }

@@ -1,4 +1,4 @@
-//! Pictures to JPEG, apart from any file: for those who decide later whether to keep them, and those who only look.
+//! Encodes frames as JPEG without writing a file: for event-based recording and for viewers.
 
 use bytes::Bytes;
 use gstreamer as gst;
@@ -7,42 +7,43 @@ use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
 use crate::media::frame::RenderedFrame;
-use crate::media::video_format::{VideoFormat, picture_caps};
+use crate::media::video_format::{VideoFormat, raw_caps};
 
-/// Encoded pictures that may wait to be taken. Whoever hands pictures in takes them out as well, so few ever do.
+/// Encoded frames that may wait to be taken. The caller that puts frames also takes them, so few wait.
 const WAITING: u32 = 64;
 
-/// An encoded picture with its times.
+/// A JPEG-encoded frame with its pts and duration.
 pub struct Encoded(pub(super) gst::Buffer);
 
 impl Encoded {
-    /// In nanoseconds of the stream.
+    /// Returns the pts in nanoseconds of the stream.
     pub fn pts(&self) -> u64 {
         self.0.pts().map_or(0, gst::ClockTime::nseconds)
     }
 
+    /// Returns the size in bytes.
     pub fn bytes(&self) -> usize {
         self.0.size()
     }
 
-    /// The JPEG file itself, where the encoder left it; `None` where it cannot be read.
+    /// Returns the JPEG file without a copy; `None` if the buffer cannot be mapped.
     pub fn into_bytes(self) -> Option<Bytes> {
         self.0.into_mapped_buffer_readable().ok().map(Bytes::from_owner)
     }
 }
 
-/// Hears of every picture as it is encoded, on the encoder's thread.
+/// Callback for every encoded frame, on the encoder's thread.
 pub type Tap = Box<dyn Fn(Encoded) + Send + Sync>;
 
-/// Who hears of what goes into a recording.
+/// Callbacks of a recording.
 #[derive(Default)]
 pub struct Taps {
     pub picture: Option<Tap>,
-    /// Hears of bytes written to the file.
+    /// Gets the number of bytes of each write.
     pub written: Option<Box<dyn Fn(u64) + Send + Sync>>,
 }
 
-/// Has `tap` hear of everything that the JPEG encoder `encode` makes.
+/// Calls `tap` with every frame that the JPEG encoder `encode` outputs.
 pub(super) fn attach(encode: &gst::Element, tap: Option<Tap>) {
     if let (Some(tap), Some(pad)) = (tap, encode.static_pad("src")) {
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -54,7 +55,7 @@ pub(super) fn attach(encode: &gst::Element, tap: Option<Tap>) {
     }
 }
 
-/// Encodes on a thread of GStreamer's. Dropping it ends the thread.
+/// An encoder on a GStreamer thread. Dropping it stops the thread.
 pub struct Encoder {
     pipeline: gst::Pipeline,
     input: gst_app::AppSrc,
@@ -63,9 +64,9 @@ pub struct Encoder {
 
 impl Encoder {
     /// # Errors
-    /// Unavailable, where the encoder is not installed.
+    /// Unavailable if the encoder is not installed.
     pub fn new(format: &VideoFormat, tap: Option<Tap>) -> Result<Self> {
-        let caps = picture_caps(format, format.frame_rate.unwrap_or((0, 1)));
+        let caps = raw_caps(format, format.frame_rate.unwrap_or((0, 1)));
         let input = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).build();
         let encode = super::encoder()?;
         attach(&encode, tap);
@@ -83,27 +84,27 @@ impl Encoder {
         Ok(encoder)
     }
 
-    /// Hands a picture in. Times in nanoseconds.
+    /// Pushes a frame. Times in nanoseconds.
     ///
     /// # Errors
-    /// Failed, where the encoder has given up.
-    pub fn put(&self, picture: &RenderedFrame, pts: u64, duration: u64) -> Result<()> {
-        let pushed = self.input.push_buffer(picture.timed(pts, duration));
-        pushed.map(drop).map_err(|cause| Error::failed("a picture cannot be encoded").because(cause))
+    /// Failed if the encoder has failed.
+    pub fn put(&self, frame: &RenderedFrame, pts: u64, duration: u64) -> Result<()> {
+        let pushed = self.input.push_buffer(frame.timed(pts, duration));
+        pushed.map(drop).map_err(|cause| Error::failed("a frame cannot be encoded").because(cause))
     }
 
-    /// The next picture that is encoded, or `None` where none is yet.
+    /// Returns the next encoded frame, or `None` if there is none yet.
     pub fn take(&self) -> Option<Encoded> {
         self.next(std::time::Duration::ZERO)
     }
 
-    /// The same, but waits for it.
-    pub fn next(&self, patience: std::time::Duration) -> Option<Encoded> {
-        let patience = gst::ClockTime::from_nseconds(patience.as_nanos() as u64);
-        self.output.try_pull_sample(patience)?.buffer_owned().map(Encoded)
+    /// Waits up to `timeout` for the next encoded frame.
+    pub fn next(&self, timeout: std::time::Duration) -> Option<Encoded> {
+        let timeout = gst::ClockTime::from_nseconds(timeout.as_nanos() as u64);
+        self.output.try_pull_sample(timeout)?.buffer_owned().map(Encoded)
     }
 
-    /// Encodes what is waiting, and hands out all of it.
+    /// Encodes the waiting frames and returns all that were not taken.
     pub fn finish(self) -> Vec<Encoded> {
         let _ = self.input.end_of_stream();
         let next = || self.output.try_pull_sample(gst::ClockTime::from_seconds(1))?.buffer_owned().map(Encoded);

@@ -1,4 +1,4 @@
-//! One decoded picture with its time, and the canvas on which its labelled copy is drawn.
+//! A decoded frame with its pts, and the pooled canvas on which its labelled copy is drawn.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use gstreamer_video as gst_video;
@@ -9,25 +9,25 @@ use crate::media::video_format::{Layout, VideoFormat, frame_rate};
 use crate::picture::file;
 use crate::picture::{Colorimetry, Matrix, Picture, PictureMut, Plane, PlaneMut, Range, chroma};
 
-/// A decoded I420 picture, mapped where the decoder left it. Times in nanoseconds of the stream.
+/// A decoded I420 frame, mapped in the decoder's memory. Times in nanoseconds of the stream.
 pub struct Frame {
     video: gst_video::VideoFrame<gst_video::video_frame::Readable>,
     pub pts: u64,
-    /// How long it is shown: until the next frame, as far as the container tells.
+    /// Time until the next frame, as the container states it.
     pub duration: u64,
-    /// Its place in the stream, from 0.
+    /// Index in the stream, from 0.
     pub sequence: u64,
-    /// Whether the decoder says that it could decode only a part.
+    /// Whether the decoder flagged the frame as corrupted.
     pub damaged: bool,
-    /// When it came out of the decoder.
+    /// When the decoder output the frame.
     pub arrival: std::time::Instant,
-    /// Raised with each stretch of the stream that is missing; frames with the same number follow each other.
+    /// Incremented where a part of the stream is missing. Frames with the same number are consecutive.
     pub discontinuity: u64,
     colorimetry: Colorimetry,
 }
 
 impl Frame {
-    /// Maps `buffer`; `None` where it does not hold what `info` says.
+    /// Maps `buffer`; returns `None` if it does not match `info`.
     pub(super) fn map(
         buffer: gstreamer::Buffer,
         info: &gst_video::VideoInfo,
@@ -37,7 +37,7 @@ impl Frame {
     ) -> Option<Self> {
         let damaged = buffer.flags().contains(gstreamer::BufferFlags::CORRUPTED);
         let video = gst_video::VideoFrame::from_buffer_readable(buffer, info).ok()?;
-        // A plane that a decoder leaves out would be read later.
+        // A decoder may omit a plane, which would be read later.
         if !(0..3).all(|plane| video.plane_data(plane).is_ok_and(|data| !data.is_empty())) {
             return None;
         }
@@ -54,12 +54,12 @@ impl Frame {
         })
     }
 
-    /// When the next frame is due, in nanoseconds of the stream.
+    /// Returns when the next frame is due, in nanoseconds of the stream.
     pub fn end(&self) -> u64 {
         self.pts + self.duration
     }
 
-    /// What it says of its stream.
+    /// Returns the format of the frame's stream.
     pub fn format(&self) -> VideoFormat {
         let info = self.video.info();
         VideoFormat {
@@ -71,10 +71,11 @@ impl Frame {
         }
     }
 
+    /// Borrows the planes.
     pub fn picture(&self) -> Picture<'_> {
         let (width, height) = (self.video.width() as usize, self.video.height() as usize);
         let plane = |index: usize, width, height| Plane {
-            // A plane of a mapped frame has data; who reads an empty slice would say so.
+            // A plane of a mapped frame always has data; an empty slice would panic at its first read.
             data: self.video.plane_data(index as u32).unwrap_or_default(),
             stride: self.video.plane_stride()[index].unsigned_abs() as usize,
             width,
@@ -88,7 +89,7 @@ impl Frame {
     }
 }
 
-/// What the caps say of the numbers' meaning. GStreamer has already filled in what the file leaves open, by size.
+/// Reads the colorimetry from the caps. GStreamer has already filled in what the file does not state, by frame size.
 fn colorimetry(info: &gst_video::VideoInfo) -> Colorimetry {
     let stated = info.colorimetry();
     let matrix = match stated.matrix() {
@@ -103,7 +104,7 @@ fn colorimetry(info: &gst_video::VideoInfo) -> Colorimetry {
     Colorimetry { matrix, range }
 }
 
-/// A picture to draw on, in JPEG's colorimetry. Its memory goes back to its [`FramePool`] when it is dropped.
+/// A frame to draw on, in JPEG's colorimetry. Its memory returns to its [`FramePool`] on drop.
 pub struct PooledFrame {
     layout: Layout,
     bytes: Vec<u8>,
@@ -127,14 +128,14 @@ impl PooledFrame {
         }
     }
 
-    /// Ends the drawing. The memory comes home when nobody shows or encodes the picture any more.
+    /// Finishes drawing. The memory returns to the pool when the last reference is dropped.
     pub fn finish(self) -> RenderedFrame {
         let layout = self.layout;
         RenderedFrame { buffer: gstreamer::Buffer::from_slice(self), layout }
     }
 }
 
-/// A drawn picture, shared by all that show or keep it.
+/// A drawn frame, shared by all sinks that show or store it.
 #[derive(Clone)]
 pub struct RenderedFrame {
     buffer: gstreamer::Buffer,
@@ -142,12 +143,13 @@ pub struct RenderedFrame {
 }
 
 impl RenderedFrame {
-    /// It as a JPEG file's bytes.
+    /// Encodes the frame as a JPEG file.
     ///
     /// # Errors
-    /// Internal, where it cannot be read or encoded.
+    /// Internal if it cannot be mapped or encoded.
     pub fn jpeg(&self) -> Result<Vec<u8>> {
-        let bytes = self.buffer.map_readable().map_err(|cause| Error::internal("a picture").because(cause))?;
+        let bytes =
+            self.buffer.map_readable().map_err(|cause| Error::internal("a frame cannot be mapped").because(cause))?;
         let Layout { width, height } = self.layout;
         let ([luma, half], [luma_size, half_size]) = (self.layout.strides(), self.layout.plane_sizes());
         let (y, rest) = bytes.split_at(luma_size);
@@ -164,7 +166,7 @@ impl RenderedFrame {
         })
     }
 
-    /// For one of them, with the times that it goes by, in nanoseconds. No pixel is copied.
+    /// Returns a buffer with its own pts and duration in nanoseconds. No pixel is copied.
     pub(super) fn timed(&self, pts: u64, duration: u64) -> gstreamer::Buffer {
         let mut buffer = self.buffer.copy();
         if let Some(buffer) = buffer.get_mut() {
@@ -183,12 +185,12 @@ impl AsRef<[u8]> for PooledFrame {
 
 impl Drop for PooledFrame {
     fn drop(&mut self) {
-        // Fails only after the pool itself is gone.
+        // Fails only after the pool was dropped.
         let _ = self.home.try_send(std::mem::take(&mut self.bytes));
     }
 }
 
-/// A fixed number of canvases, so that drawing allocates nothing and a slow encoder holds the drawing up.
+/// A fixed number of canvases. Drawing allocates nothing, and a slow encoder applies back pressure.
 pub struct FramePool {
     layout: Layout,
     home: Sender<Vec<u8>>,
@@ -204,9 +206,9 @@ impl FramePool {
         Self { layout, home, free }
     }
 
-    /// A free canvas, or `None` where none came back within `patience`. It holds an earlier picture.
-    pub fn canvas(&self, patience: std::time::Duration) -> Option<PooledFrame> {
-        let bytes = self.free.recv_timeout(patience).ok()?;
+    /// Returns a free canvas, or `None` if none is returned within `timeout`. It still holds an earlier frame.
+    pub fn canvas(&self, timeout: std::time::Duration) -> Option<PooledFrame> {
+        let bytes = self.free.recv_timeout(timeout).ok()?;
         Some(PooledFrame { layout: self.layout, bytes, home: self.home.clone() })
     }
 }

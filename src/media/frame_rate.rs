@@ -1,7 +1,7 @@
-//! The rate at which a clip's pictures come, measured on its first packets where its container's word is an average.
+//! Measures a clip's frame rate on its first packets, since the container may state an average only.
 //!
-//! AVI needs one rate. For a clip whose pictures come irregularly, the container tells their mean; at that rate some
-//! would have to be left out wherever they come faster. So the rate is taken from the shortest usual distance.
+//! AVI needs a constant rate. For a clip with a variable rate the container states the mean; at that rate frames would be
+//! left out wherever they are denser. So the rate is derived from the shortest common distance between frames.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,17 +12,17 @@ use gstreamer_app as gst_app;
 
 use crate::media::element;
 
-/// Packets that are looked at.
+/// Packets that are measured.
 const PACKETS: usize = 300;
-/// Longest look, for slow disks.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Containers round times, Matroska and FLV to a millisecond; less than this is no irregularity.
+/// Longest measurement, for slow disks.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Tolerance in nanoseconds: containers round times, Matroska and FLV to a millisecond.
 const ROUNDING: u64 = 1_500_000;
-/// The fastest rate that is believed against the container's word: broken times may be as near as they like.
-const FASTEST: f64 = 120.0;
-/// How near the measured rate must be to the stated one, as a share of it.
-const AS_STATED: f64 = 0.02;
-/// Rates that cameras have, as fractions.
+/// The highest measured rate that overrides the stated one. Broken pts may be arbitrarily close together.
+const MAX_RATE: f64 = 120.0;
+/// Tolerance between the measured rate and the stated one, as a share of the latter.
+const TOLERANCE: f64 = 0.02;
+/// Common rates of cameras, as fractions.
 const COMMON: [(i32, i32); 14] = [
     (15_000, 1001),
     (15, 1),
@@ -40,17 +40,17 @@ const COMMON: [(i32, i32); 14] = [
     (120, 1),
 ];
 
-/// The rate for a constant-rate copy of the clip: `stated`, unless its pictures come irregularly.
+/// Returns the rate for a constant-rate copy of the clip: `stated`, unless the measured rate differs or varies.
 pub fn constant_rate(path: &Path, stated: Option<(i32, i32)>, interrupted: &dyn Fn() -> bool) -> Option<(i32, i32)> {
     let times = presentation_times(path, interrupted).unwrap_or_default();
     corrected(&times, stated).or(stated)
 }
 
-/// The rate of the shortest usual distance, where distances differ, or are not as stated.
+/// Returns the rate of the shortest common distance if distances vary, or differ from the stated rate.
 fn corrected(times: &[u64], stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
-    // The last packets may still lack pictures that are shown between them.
+    // Frames that are shown between the last packets may follow later in the file.
     let settled = &sorted[..sorted.len().saturating_sub(sorted.len().min(8) / 2)];
     let mut distances: Vec<u64> = settled.windows(2).map(|pair| pair[1] - pair[0]).filter(|&d| d > 0).collect();
     if distances.len() < 2 {
@@ -62,12 +62,12 @@ fn corrected(times: &[u64], stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
     let steady = longest - shortest <= 2 * ROUNDING;
     let stated_rate = stated.map(|(n, d)| f64::from(n) / f64::from(d));
     let mean_rate = 1e9 * distances.len() as f64 / distances.iter().sum::<u64>() as f64;
-    if steady && stated_rate.is_some_and(|stated| (mean_rate / stated - 1.0).abs() < AS_STATED) {
+    if steady && stated_rate.is_some_and(|stated| (mean_rate / stated - 1.0).abs() < TOLERANCE) {
         return None;
     }
     if let (true, Some((n, d)), Some(rate)) = (steady, stated, stated_rate) {
-        // Interlaced streams may state their fields, or the pictures of which they tell the fields.
-        let near = |factor: f64| (mean_rate / rate / factor - 1.0).abs() < AS_STATED;
+        // Interlaced streams may state the field rate, or state the frame rate and deliver fields.
+        let near = |factor: f64| (mean_rate / rate / factor - 1.0).abs() < TOLERANCE;
         if near(0.5) {
             return Some((n, 2 * d));
         }
@@ -75,14 +75,14 @@ fn corrected(times: &[u64], stated: Option<(i32, i32)>) -> Option<(i32, i32)> {
             return Some((2 * n, d));
         }
     }
-    // Several of the shortest distances together are known better than one.
+    // The mean of several of the shortest distances is more precise than one of them.
     let usual: Vec<u64> = distances.iter().copied().filter(|&d| d <= shortest + 2 * ROUNDING).collect();
     let mean = usual.iter().sum::<u64>() as f64 / usual.len() as f64;
-    let fastest = stated_rate.map_or(FASTEST, |stated| stated.max(FASTEST));
+    let fastest = stated_rate.map_or(MAX_RATE, |stated| stated.max(MAX_RATE));
     Some(snapped((1e9 / mean).min(fastest)))
 }
 
-/// The common rate within two per cent, or the rate to a thousandth.
+/// Returns the nearest common rate within two per cent, or the rate to a thousandth.
 fn snapped(rate: f64) -> (i32, i32) {
     let off = |&(n, d): &(i32, i32)| (f64::from(n) / f64::from(d) / rate - 1.0).abs();
     let nearest = COMMON.iter().min_by(|a, b| off(a).total_cmp(&off(b)));
@@ -92,7 +92,7 @@ fn snapped(rate: f64) -> (i32, i32) {
     }
 }
 
-/// The times at which the clip's first packets are shown, in the order of the file. Nothing is decoded.
+/// Reads the pts of the clip's first packets, in file order, without decoding.
 fn presentation_times(path: &Path, interrupted: &dyn Fn() -> bool) -> Option<Vec<u64>> {
     let pipeline = gst::Pipeline::new();
     let file = element("filesrc").ok()?;
@@ -115,12 +115,12 @@ fn presentation_times(path: &Path, interrupted: &dyn Fn() -> bool) -> Option<Vec
     let began = Instant::now();
     let bus = pipeline.bus()?;
     if pipeline.set_state(gst::State::Playing).is_ok() {
-        let goes_on = || began.elapsed() < PATIENCE && !interrupted() && !sink.is_eos();
+        let goes_on = || began.elapsed() < TIMEOUT && !interrupted() && !sink.is_eos();
         while times.len() < PACKETS && goes_on() && bus.pop_filtered(&[gst::MessageType::Error]).is_none() {
             let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) else { continue };
             match sample.buffer().and_then(gst::BufferRef::pts) {
                 Some(pts) => times.push(pts.nseconds()),
-                // AVI tells the times of key frames only; those few are no rhythm.
+                // AVI stores the pts of key frames only, which are too few to measure a rate.
                 None => {
                     times.clear();
                     break;
@@ -156,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn an_irregular_clip_takes_the_rate_of_its_fastest_part() {
+    fn a_variable_rate_clip_gets_the_rate_of_its_fastest_part() {
         assert_eq!(corrected(&times(&[40, 40, 200, 40]), Some((41, 2))), Some((25, 1)));
         assert_eq!(corrected(&times(&[33, 34, 33, 33, 67]), Some((27, 1))), Some((30, 1)));
         assert_eq!(corrected(&times(&[140, 140, 900]), None), Some((7143, 1000)));
     }
 
     #[test]
-    fn a_rate_that_is_stated_wrongly_is_corrected() {
+    fn a_wrong_stated_rate_is_corrected() {
         assert_eq!(corrected(&times(&[40]), Some((50, 1))), Some((50, 2)));
         assert_eq!(corrected(&times(&[66, 67, 67]), Some((30_000, 1001))), Some((30_000, 2002)));
         assert_eq!(corrected(&times(&[40]), Some((25, 2))), Some((50, 2)));
@@ -171,11 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_clip_with_a_hole_stays_fast() {
-        let mut with_hole = vec![4_166_667; 60];
-        with_hole[30] *= 2;
+    fn a_fast_clip_with_a_gap_keeps_its_rate() {
+        let mut with_gap = vec![4_166_667; 60];
+        with_gap[30] *= 2;
         let mut now = 0;
-        let times: Vec<u64> = with_hole
+        let times: Vec<u64> = with_gap
             .iter()
             .map(|d| {
                 now += d;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_stated_rate_it_is_measured() {
+    fn a_missing_rate_is_measured() {
         assert_eq!(corrected(&times(&[40]), None), Some((25, 1)));
         assert_eq!(corrected(&times(&[]), None), None);
     }

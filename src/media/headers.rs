@@ -1,15 +1,15 @@
-//! The size of a picture as its own first bytes tell it: what decoders go by, whatever a container says.
+//! Reads the size of an encoded frame from its own header. Decoders use that size, not the container's.
 
-/// A start of image, which a JPEG begins with.
+/// Start of image, the first bytes of a JPEG.
 const JPEG: [u8; 2] = [0xff, 0xd8];
 const PNG: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
-/// What a VP8 key frame has behind its tag.
+/// The start code of a VP8 key frame, after its tag.
 const VP8: [u8; 3] = [0x9d, 0x01, 0x2a];
 
 /// Width and height.
 pub(super) type Size = (usize, usize);
 
-/// Reads the sizes of encoded pictures, which may come in pieces.
+/// Reads the sizes of encoded frames, which may arrive in pieces.
 pub(super) enum Header {
     Jpeg(Segments),
     Png,
@@ -17,7 +17,8 @@ pub(super) enum Header {
 }
 
 impl Header {
-    /// For a media type such as `image/jpeg`; `None` where a parser reads the size before the decoder, or nobody can.
+    /// Returns the reader for a media type such as `image/jpeg`; `None` if a parser already reads the size before the
+    /// decoder, or the format is unknown.
     pub(super) fn of(kind: &str) -> Option<Self> {
         match kind {
             "image/jpeg" => Some(Header::Jpeg(Segments::default())),
@@ -27,13 +28,13 @@ impl Header {
         }
     }
 
-    /// The size that the next piece of the stream tells, where it does.
+    /// Returns the size if the next piece of the stream contains it.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Option<Size> {
         match self {
             Header::Jpeg(segments) => segments.read(bytes),
-            // Its first chunk: length, name, width, height.
-            Header::Png if bytes.starts_with(&PNG) => Some((big(bytes, 16, 4)?, big(bytes, 20, 4)?)),
-            // RFC 6386, 9.1: 14 bits each, and two for a scale that decoders pass over.
+            // The first chunk: length, name, width, height.
+            Header::Png if bytes.starts_with(&PNG) => Some((big_endian(bytes, 16, 4)?, big_endian(bytes, 20, 4)?)),
+            // RFC 6386, 9.1: 14 bits each, and two bits for a scale that decoders ignore.
             Header::Vp8 if bytes.get(3..6) == Some(&VP8) && bytes[0] & 1 == 0 => {
                 let side =
                     |at: usize| Some(usize::from(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]) & 0x3fff));
@@ -44,13 +45,14 @@ impl Header {
     }
 }
 
-/// A JPEG's segments up to the one with the size.
+/// Parses a JPEG's segments up to the one with the size.
 #[derive(Default)]
 pub(super) struct Segments {
-    /// Bytes to pass over, and those of a segment that is not there as a whole.
+    /// Bytes to skip.
     skip: usize,
-    begun: Vec<u8>,
-    /// Whether the size was read, or none will come.
+    /// The start of an incomplete segment.
+    partial: Vec<u8>,
+    /// Whether the size was read, or the image data has begun.
     done: bool,
 }
 
@@ -62,10 +64,10 @@ impl Segments {
         if self.done {
             return None;
         }
-        if self.begun.is_empty() {
+        if self.partial.is_empty() {
             return self.scan(bytes);
         }
-        let joined = [std::mem::take(&mut self.begun).as_slice(), bytes].concat();
+        let joined = [std::mem::take(&mut self.partial).as_slice(), bytes].concat();
         self.scan(&joined)
     }
 
@@ -78,34 +80,34 @@ impl Segments {
                 continue;
             }
             match marker {
-                // Without a length: stuffing, restarts, begin and end.
+                // Markers without a length: stuffing, restarts, start and end of image.
                 0x00 | 0x01 | 0xd0..=0xd9 => at += 2,
-                // The picture's own bytes.
+                // Start of scan: the image data follows.
                 0xda => {
                     self.done = true;
                     return None;
                 }
                 0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
-                    let Some(height) = big(bytes, at + 5, 2) else { break };
-                    let Some(width) = big(bytes, at + 7, 2) else { break };
+                    let Some(height) = big_endian(bytes, at + 5, 2) else { break };
+                    let Some(width) = big_endian(bytes, at + 7, 2) else { break };
                     self.done = true;
                     return Some((width, height));
                 }
                 _ => {
-                    let Some(length) = big(bytes, at + 2, 2) else { break };
+                    let Some(length) = big_endian(bytes, at + 2, 2) else { break };
                     at += 2 + length.max(2);
                 }
             }
         }
         self.skip = at.saturating_sub(bytes.len());
-        // A few bytes at most: longer segments are passed over.
-        self.begun = bytes.get(at..).unwrap_or_default().to_vec();
+        // A few bytes at most: longer segments are skipped.
+        self.partial = bytes.get(at..).unwrap_or_default().to_vec();
         None
     }
 }
 
-/// A number of that many bytes, the highest first.
-fn big(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
+/// Reads a big-endian number of `length` bytes.
+fn big_endian(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
     Some(bytes.get(at..at + length)?.iter().fold(0, |number, &byte| number << 8 | usize::from(byte)))
 }
 
@@ -113,7 +115,7 @@ fn big(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A JPEG's head with comments of that many bytes before its size.
+    /// Returns the start of a JPEG with two comments of `comment` bytes before its size.
     fn jpeg(comment: usize) -> Vec<u8> {
         let segment = [&[0xff, 0xfe][..], &(comment as u16 + 2).to_be_bytes(), &vec![0xff; comment]].concat();
         let size = [0xff, 0xff, 0xc2, 0, 17, 8, 0x20, 0x01, 0x40, 0x02, 3];
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_tells_its_size_in_pieces_of_any_length() {
+    fn a_jpegs_size_is_read_from_pieces_of_any_length() {
         for comment in [0, 1, 65_000] {
             let bytes = jpeg(comment);
             for piece in [1, 2, 3, 7, 4096, bytes.len()] {
@@ -131,12 +133,12 @@ mod tests {
             }
         }
         let mut header = Header::of("image/jpeg").unwrap();
-        // Of one stream each picture is read.
+        // The size of each frame of a stream is read.
         assert_eq!([header.read(&jpeg(3)), header.read(&jpeg(5))], [Some((0x4002, 0x2001)); 2]);
     }
 
     #[test]
-    fn png_and_vp8_tell_theirs() {
+    fn sizes_of_png_and_vp8_are_read() {
         let png = [&PNG[..], b"\0\0\0\x0dIHDR", &[0, 0, 0x3e, 0x80, 0, 0, 0, 16]].concat();
         assert_eq!(Header::Png.read(&png), Some((16_000, 16)));
         assert_eq!(Header::Png.read(&png[..20]), None);

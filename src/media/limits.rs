@@ -1,4 +1,4 @@
-//! What an input may ask for: pictures of so many pixels, and other files or addresses.
+//! Limits of an input: frame size, and whether a playlist may name other files or addresses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,20 +7,20 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::media::headers::{Header, Size};
-use crate::media::kind;
+use crate::media::media_type;
 
-/// Pixels of a picture at most, unless the user says so: the largest that levels of H.265 and AV1 know, 8192x4320.
+/// Default of the largest frame size in pixels: the largest of the levels of H.265 and AV1, 8192x4320.
 pub const MAX_PIXELS: usize = 8192 * 4320;
-/// Bound of the bound: rows and sizes beyond it do not fit GStreamer's numbers.
+/// Largest value of the limit: strides and sizes of larger frames overflow GStreamer's integers.
 pub const MOST_PIXELS: usize = 1 << 30;
-/// What the error message of a larger picture begins with.
-const TOO_LARGE: &str = "its pictures are too large";
+/// The start of the error message about a frame that is too large.
+const TOO_LARGE: &str = "its frames are too large";
 
-/// What an input may ask for.
+/// Limits of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub max_pixels: usize,
-    /// Whether playlists are followed to what they name.
+    /// Whether playlists are followed to other files and servers.
     pub playlists: bool,
 }
 
@@ -30,25 +30,25 @@ impl Default for Limits {
     }
 }
 
-/// A number of pixels as it is written.
+/// Parses a number of pixels.
 ///
 /// # Errors
-/// Where it is none, or none that can be.
+/// If it is not a number, or out of range.
 pub fn parse_pixels(text: &str) -> Result<usize, String> {
     let pixels = text.parse().ok().filter(|pixels| (1..=MOST_PIXELS).contains(pixels));
     pixels.ok_or_else(|| format!("give a number of pixels from 1 to {MOST_PIXELS}, such as {MAX_PIXELS}"))
 }
 
-/// Whether an error says that pictures have too many pixels.
+/// Returns whether an error means that frames have too many pixels.
 pub(super) fn is_too_large(error: &gst::glib::Error) -> bool {
     error.message().starts_with(TOO_LARGE)
 }
 
-/// What helps then.
-pub(super) const SMALLER: &str = "scale them down, or let `livelabel run` take them with a larger --max-pixels";
+/// The remedy for frames that are too large.
+pub(super) const SMALLER: &str = "scale the video down, or run `livelabel run` with a larger --max-pixels";
 
-/// Fails `pipeline` at a picture of more than `most` pixels, before a decoder makes room for it.
-pub(super) fn bound_pictures(pipeline: &gst::Pipeline, most: usize) {
+/// Fails `pipeline` at a frame of more than `most` pixels, before a decoder allocates memory for it.
+pub(super) fn limit_frame_size(pipeline: &gst::Pipeline, most: usize) {
     let bound = Bound { pipeline: pipeline.downgrade(), most, passed: Arc::default() };
     pipeline.connect_deep_element_added(move |_, _, element| {
         let decodes = element
@@ -58,7 +58,7 @@ pub(super) fn bound_pictures(pipeline: &gst::Pipeline, most: usize) {
         if decodes {
             element.sink_pads().iter().for_each(|pad| bound.watch_encoded(pad));
         }
-        // Of a decoder that alone knows the size, or of pictures that are not encoded.
+        // Covers decoders that alone know the size, and raw video.
         if decodes || element.factory().is_some_and(|factory| factory.name() == "videoconvert") {
             element.pads().iter().for_each(|pad| bound.watch_caps(pad));
         }
@@ -69,18 +69,18 @@ pub(super) fn bound_pictures(pipeline: &gst::Pipeline, most: usize) {
 struct Bound {
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
     most: usize,
-    /// Whether a picture was too large: what comes after it is not decoded either.
+    /// Whether a frame was too large; later frames are not decoded either.
     passed: Arc<AtomicBool>,
 }
 
 impl Bound {
-    /// Looks at the sizes that encoded pictures tell themselves.
+    /// Checks the sizes in the headers of encoded frames.
     fn watch_encoded(&self, pad: &gst::Pad) {
         let (bound, header) = (self.clone(), Mutex::new(None));
         pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |pad, info| {
             let mut header = header.lock().unwrap_or_else(PoisonError::into_inner);
-            let header =
-                header.get_or_insert_with(|| pad.current_caps().as_ref().and_then(kind).and_then(|k| Header::of(&k)));
+            let header = header
+                .get_or_insert_with(|| pad.current_caps().as_ref().and_then(media_type).and_then(|k| Header::of(&k)));
             let mut refused = bound.passed.load(Ordering::Relaxed);
             if let Some(header) = header {
                 let mut look = |buffer: &gst::BufferRef| {
@@ -97,7 +97,7 @@ impl Bound {
         });
     }
 
-    /// Looks at the sizes that demuxers, parsers and decoders tell.
+    /// Checks the sizes in the caps of demuxers, parsers and decoders.
     fn watch_caps(&self, pad: &gst::Pad) {
         let bound = self.clone();
         pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -117,12 +117,12 @@ impl Bound {
             && !self.passed.swap(true, Ordering::Relaxed)
             && let Some(pipeline) = self.pipeline.upgrade()
         {
-            // From the pipeline itself: decodebin swallows what a decoder says while it is plugged in.
+            // Posted by the pipeline itself: decodebin drops a decoder's messages while it plugs the decoder in.
             let most = self.most;
             gst::element_error!(
                 pipeline,
                 gst::StreamError::Decode,
-                ("{TOO_LARGE}: {width}x{height} pixels, where {most} are the most")
+                ("{TOO_LARGE}: {width}x{height} pixels, exceeding the limit of {most}")
             );
         }
         refused

@@ -1,8 +1,8 @@
-//! A camera as frames, for as long as the program runs: connected, watched, and connected again.
+//! Receives a camera's frames and reconnects until the program ends.
 //!
-//! GStreamer's threads decode and put frames into a ring: where it is full the oldest makes room and is counted. Whoever
-//! takes frames also looks after the connection, so there is no thread to hang; only the end of a connection, which a
-//! dead network may hold up, has a short-lived thread of its own.
+//! GStreamer's threads decode and put frames into a ring. When it is full, the oldest frame is dropped and counted. The
+//! thread that takes frames also supervises the connection, so no extra thread can hang. Only closing a connection,
+//! which a dead network may block, has a short-lived thread of its own.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,41 +27,41 @@ use crate::rtsp::intake::Intake;
 
 /// Decoded frames that may wait for the next stage.
 pub const CAPACITY: usize = 8;
-/// How long the ends of connections may take before the program ends without them.
-const TEARDOWN: Duration = Duration::from_secs(2);
+/// How long the program waits at its end for connections to close.
+const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What comes out of a camera.
+/// An event of a camera.
 pub enum CameraEvent {
     Frame(Box<Frame>),
-    /// The connection has ended; it is being made anew.
+    /// The connection was lost; the source reconnects.
     Lost(Reason),
 }
 
-/// A camera that is being watched. Dropping it ends the connection.
+/// A camera as a source of frames. Dropping it closes the connection.
 pub struct LiveSource {
     camera: Camera,
     limits: Limits,
     supervisor: Supervisor,
     connection: Option<Connection>,
     teardowns: Teardowns,
-    /// Where the camera has sent its caller, who has not called there yet.
-    moved: Option<Target>,
-    told_plain_password: bool,
-    /// A loss that has not been told yet.
+    /// The target of a redirect that is not connected yet.
+    redirect: Option<Target>,
+    warned_plain_password: bool,
+    /// A loss that [`LiveSource::next`] has not returned yet.
     lost: Option<Reason>,
-    /// What GStreamer said of the last loss.
+    /// GStreamer's message about the last loss.
     detail: Option<String>,
     shared: Arc<Shared>,
 }
 
-/// What GStreamer's threads write to.
+/// State that is shared with GStreamer's threads.
 struct Shared {
     began: Instant,
     ring: Sender<Box<Frame>>,
     frames: Receiver<Box<Frame>>,
     counters: Arc<FrameCounters>,
     times: Mutex<Times>,
-    /// Arrival of the connection's last frame, in nanoseconds; 0 for none yet.
+    /// Arrival of the connection's last frame, in nanoseconds; 0 if there is none yet.
     arrival: AtomicU64,
 }
 
@@ -73,7 +73,8 @@ struct Times {
 }
 
 impl LiveSource {
-    /// Nothing is connected yet; [`LiveSource::next`] does it. `seed` spreads the calls of many cameras.
+    /// Creates a source that is not connected yet; [`LiveSource::next`] connects. `seed` decides the jitter of the
+    /// backoff.
     pub fn new(camera: Camera, limits: Limits, counters: Arc<FrameCounters>, began: Instant, seed: u64) -> Self {
         let (ring, frames) = bounded(CAPACITY);
         let shared = Shared { began, ring, frames, counters, times: Mutex::default(), arrival: AtomicU64::new(0) };
@@ -83,36 +84,36 @@ impl LiveSource {
             supervisor: Supervisor::new(seed),
             connection: None,
             teardowns: Teardowns::default(),
-            moved: None,
-            told_plain_password: false,
+            redirect: None,
+            warned_plain_password: false,
             lost: None,
             detail: None,
             shared: Arc::new(shared),
         }
     }
 
-    /// The next frame, or that the connection was lost; `None` where neither came within `patience`.
+    /// Returns the next frame, or the loss of the connection; `None` if neither happens within `timeout`.
     ///
     /// # Errors
-    /// Unavailable, where a part of GStreamer is not installed.
-    pub fn next(&mut self, patience: Duration) -> Result<Option<CameraEvent>> {
-        if let Some(reason) = self.attend()? {
+    /// Unavailable if a GStreamer plugin is not installed.
+    pub fn next(&mut self, timeout: Duration) -> Result<Option<CameraEvent>> {
+        if let Some(reason) = self.supervise()? {
             self.lost = Some(reason);
         }
-        // What came before the loss is told before it.
-        let patience = if self.lost.is_some() { Duration::ZERO } else { patience };
-        match self.shared.frames.recv_timeout(patience) {
+        // Frames that arrived before the loss are returned before it.
+        let timeout = if self.lost.is_some() { Duration::ZERO } else { timeout };
+        match self.shared.frames.recv_timeout(timeout) {
             Ok(frame) => Ok(Some(CameraEvent::Frame(frame))),
             Err(_) => Ok(self.lost.take().map(CameraEvent::Lost)),
         }
     }
 
-    /// Frames that wait to be taken.
+    /// Returns how many frames wait in the ring.
     pub fn waiting(&self) -> usize {
         self.shared.frames.len()
     }
 
-    /// What GStreamer said of the last loss, if anything.
+    /// Returns GStreamer's message about the last loss, if any.
     pub fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
     }
@@ -129,41 +130,42 @@ impl LiveSource {
         self.supervisor.stalls()
     }
 
-    fn attend(&mut self) -> Result<Option<Reason>> {
+    /// Connects, reconnects and disconnects as the supervisor decides. Returns the reason of a loss.
+    fn supervise(&mut self) -> Result<Option<Reason>> {
         if let Some(connection) = &self.connection {
             let arrival = self.shared.arrival.load(Ordering::Acquire);
             if arrival > 0 {
                 self.supervisor.frame(Duration::from_nanos(arrival));
             }
-            let news = connection.news();
-            if news.plain_password && !std::mem::replace(&mut self.told_plain_password, true) {
+            let update = connection.poll();
+            if update.plain_password && !std::mem::replace(&mut self.warned_plain_password, true) {
                 tracing::warn!(
-                    "{}: user and password go to it as plain text, as it takes them no other way (Basic); give it \
-                     rtsps:// or https://, or have it offer Digest",
+                    "{}: user and password are sent as plain text, since it supports Basic authentication only; use \
+                     rtsps:// or https://, or enable Digest on it",
                     self.camera
                 );
             }
-            if news.moved.is_some() {
-                self.moved = news.moved;
-                self.retire();
+            if update.redirect.is_some() {
+                self.redirect = update.redirect;
+                self.disconnect();
                 return Ok(None);
             }
-            if news.detail.is_some() {
-                self.detail = news.detail;
+            if update.detail.is_some() {
+                self.detail = update.detail;
             }
-            if let Some(reason) = news.fault {
+            if let Some(reason) = update.fault {
                 self.supervisor.fault(reason);
             }
         } else if !self.teardowns.ready(&self.camera) {
             return Ok(None);
-        } else if let Some(target) = self.moved.take() {
+        } else if let Some(target) = self.redirect.take() {
             return self.connect(target).map(|()| None);
         }
         match self.supervisor.poll(self.shared.began.elapsed()) {
             Step::Wait => Ok(None),
             Step::Connect => self.connect(Target::new(self.camera.clone())).map(|()| None),
             Step::Disconnect(reason) => {
-                self.retire();
+                self.disconnect();
                 Ok(Some(reason))
             }
         }
@@ -182,19 +184,19 @@ impl LiveSource {
         Ok(())
     }
 
-    /// Ends the connection without waiting for it.
-    fn retire(&mut self) {
+    /// Closes the connection in the background.
+    fn disconnect(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        connection.silence();
+        connection.deactivate();
         self.teardowns.begin(move || connection.close());
     }
 }
 
 impl Drop for LiveSource {
     fn drop(&mut self) {
-        self.retire();
-        if !self.teardowns.finish(TEARDOWN) {
-            tracing::warn!("{}: the connection does not end; left to the system", self.camera);
+        self.disconnect();
+        if !self.teardowns.finish(TEARDOWN_TIMEOUT) {
+            tracing::warn!("{}: the connection does not close; the program ends without it", self.camera);
         }
     }
 }
@@ -204,7 +206,7 @@ impl Shared {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A sample as a frame with its place in the stream's time.
+    /// Maps a sample to a frame with its pts in the stream's time.
     fn frame(&self, sample: &gst::Sample) -> Option<Frame> {
         let arrival = self.began.elapsed().as_nanos() as u64;
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
@@ -213,16 +215,16 @@ impl Shared {
         let camera = buffer.pts().and_then(|pts| segment.to_running_time(pts)).map(gst::ClockTime::nseconds);
         let duration = frame_duration(&buffer, &info);
         let mut times = self.lock();
-        let place = times.mapper.place(camera, arrival, duration);
-        times.discontinuity += u64::from(place.gap);
-        let mut frame = Frame::map(buffer, &info, place.pts, duration, times.sequence)?;
+        let timestamp = times.mapper.map(camera, arrival, duration);
+        times.discontinuity += u64::from(timestamp.gap);
+        let mut frame = Frame::map(buffer, &info, timestamp.pts, duration, times.sequence)?;
         frame.discontinuity = times.discontinuity;
         times.sequence += 1;
         self.arrival.store(arrival.max(1), Ordering::Release);
         Some(frame)
     }
 
-    /// Puts a frame into the ring; the oldest make room.
+    /// Puts a frame into the ring; drops the oldest while it is full.
     fn put(&self, frame: Frame) {
         self.counters.arrived();
         let mut frame = Box::new(frame);
@@ -247,7 +249,7 @@ impl Times {
     }
 }
 
-/// Sends every frame that reaches `sink` to the ring, while the connection is `alive`.
+/// Puts every frame that reaches `sink` into the ring while the connection is `alive`.
 fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, intake: Arc<Intake>, alive: Arc<AtomicBool>) {
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
@@ -255,7 +257,7 @@ fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, intake: Arc<Intake>, al
             if !alive.load(Ordering::Acquire) {
                 return Err(gst::FlowError::Eos);
             }
-            intake.picture();
+            intake.frame();
             let frame = shared.frame(&sample).ok_or(gst::FlowError::NotNegotiated)?;
             shared.put(frame);
             Ok(gst::FlowSuccess::Ok)

@@ -1,11 +1,11 @@
-//! Memory for decoded pictures that is handed on without a copy while the decoder still looks at it.
+//! An allocator for decoded frames that are passed on without a copy while the decoder still reads them.
 //!
-//! A decoder keeps the pictures that later ones are built from mapped for writing, though it only reads them by then.
-//! GStreamer does not share memory that is mapped so: where the buffer needs a second owner, it copies all of the
-//! picture. Here that copy shares the picture's block instead. A block goes back to the shelf when its last owner is
-//! gone; memory that is to be filled again while others still look at its block takes another one.
+//! A decoder keeps its reference frames mapped for writing, though it only reads them by then. GStreamer does not share
+//! memory that is mapped for writing: if the buffer needs a second owner, it copies the whole frame. With this allocator
+//! that copy shares the frame's block. A block returns to the free list when its last owner drops it. A write to memory
+//! whose block is shared gets another block first.
 //!
-//! So what is mapped for writing has to be filled completely. Only decoders that do so may be given this memory.
+//! So memory that is mapped for writing has to be filled completely. Only decoders that do so may use this allocator.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
@@ -17,23 +17,23 @@ use gstreamer::glib::translate::IntoGlib;
 use gstreamer::prelude::*;
 use gstreamer::subclass::prelude::*;
 
-/// Free blocks at most: more than a decoder and the frames on their way hold.
-const SHELF: usize = 64;
+/// Largest number of free blocks: more than a decoder and the frames in a pipeline hold.
+const MAX_FREE: usize = 64;
 
 glib::wrapper! {
-    /// Allocates memory as described above.
-    pub struct PictureMemory(ObjectSubclass<imp::PictureMemory>) @extends gst::Allocator, gst::Object;
+    /// The allocator.
+    pub struct FrameAllocator(ObjectSubclass<imp::FrameAllocator>) @extends gst::Allocator, gst::Object;
 }
 
-impl Default for PictureMemory {
+impl Default for FrameAllocator {
     fn default() -> Self {
         glib::Object::new()
     }
 }
 
-/// Free blocks, all of one layout.
+/// The free list. All blocks have the same layout.
 #[derive(Default)]
-struct Shelf(Mutex<Vec<Bytes>>);
+struct FreeList(Mutex<Vec<Bytes>>);
 
 /// Bytes on the heap.
 struct Bytes {
@@ -41,7 +41,7 @@ struct Bytes {
     layout: Layout,
 }
 
-// SAFETY: nothing else knows of them.
+// SAFETY: the pointer is owned exclusively.
 unsafe impl Send for Bytes {}
 
 impl Bytes {
@@ -59,56 +59,56 @@ impl Drop for Bytes {
     }
 }
 
-impl Shelf {
+impl FreeList {
     fn take(&self, layout: Layout) -> Bytes {
         let mut free = lock(&self.0);
-        // Those of an earlier picture size are of no use any more.
+        // Blocks of an earlier frame size are not needed any more.
         free.retain(|bytes| bytes.layout == layout);
         free.pop().unwrap_or_else(|| Bytes::new(layout))
     }
 }
 
-/// One picture's place, for as many memories as look at it.
+/// The bytes of one frame, shared by any number of memories.
 struct Block {
     bytes: Option<Bytes>,
     start: NonNull<u8>,
-    shelf: Arc<Shelf>,
+    free_list: Arc<FreeList>,
 }
 
-// SAFETY: GStreamer's locks keep those who write apart from all others.
+// SAFETY: GStreamer's locks exclude a writer from all other accesses.
 unsafe impl Send for Block {}
 // SAFETY: as above.
 unsafe impl Sync for Block {}
 
 impl Block {
-    fn new(shelf: &Arc<Shelf>, layout: Layout) -> Arc<Self> {
-        let bytes = shelf.take(layout);
-        Arc::new(Self { start: bytes.start, bytes: Some(bytes), shelf: Arc::clone(shelf) })
+    fn new(free_list: &Arc<FreeList>, layout: Layout) -> Arc<Self> {
+        let bytes = free_list.take(layout);
+        Arc::new(Self { start: bytes.start, bytes: Some(bytes), free_list: Arc::clone(free_list) })
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let mut free = lock(&self.shelf.0);
-        if free.len() < SHELF {
+        let mut free = lock(&self.free_list.0);
+        if free.len() < MAX_FREE {
             free.extend(self.bytes.take());
         }
     }
 }
 
-/// What GStreamer knows as a memory.
+/// A memory in GStreamer's sense.
 #[repr(C)]
 struct Memory {
     head: gst::ffi::GstMemory,
     layout: Layout,
-    shelf: Arc<Shelf>,
+    free_list: Arc<FreeList>,
     hold: Mutex<Hold>,
 }
 
 struct Hold {
     block: Arc<Block>,
     maps: usize,
-    /// Whether it was made as a copy of another, and so has content to keep.
+    /// Whether it is a copy of another memory, so that its content has to be kept.
     copied: bool,
 }
 
@@ -117,20 +117,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Memory {
-    /// `None` where the sizes are out of range.
+    /// Returns the layout of a block; `None` if the sizes are out of range.
     fn layout(size: usize, params: &gst::AllocationParams) -> Option<Layout> {
         let all = size.checked_add(params.prefix())?.checked_add(params.padding())?;
         let align = params.align() | gst::Memory::default_alignment();
         Layout::from_size_align(all.max(1), align + 1).ok()
     }
 
-    /// A block to map; another one where this is to be filled anew while others look at what it holds.
+    /// Returns the block to map. A write to a shared block gets another one first.
     fn map(&self, write: bool) -> NonNull<u8> {
         let mut hold = lock(&self.hold);
         if write && hold.maps == 0 && Arc::strong_count(&hold.block) > 1 {
-            let own = Block::new(&self.shelf, self.layout);
+            let own = Block::new(&self.free_list, self.layout);
             if hold.copied {
-                // SAFETY: both blocks have this layout, and nobody else knows of the new one.
+                // SAFETY: both blocks have this layout, and the new one is not shared yet.
                 unsafe { ptr::copy_nonoverlapping(hold.block.start.as_ptr(), own.start.as_ptr(), self.layout.size()) };
             }
             hold.block = own;
@@ -148,21 +148,21 @@ mod imp {
     use super::*;
 
     #[derive(Default)]
-    pub struct PictureMemory {
-        pub(super) shelf: Arc<Shelf>,
+    pub struct FrameAllocator {
+        pub(super) free_list: Arc<FreeList>,
     }
 
     #[glib::object_subclass]
-    impl ObjectSubclass for PictureMemory {
-        const NAME: &'static str = "LivelabelPictureMemory";
-        type Type = super::PictureMemory;
+    impl ObjectSubclass for FrameAllocator {
+        const NAME: &'static str = "LivelabelFrameAllocator";
+        type Type = super::FrameAllocator;
         type ParentType = gst::Allocator;
 
         fn instance_init(object: &glib::subclass::InitializingObject<Self>) {
             let allocator = object.as_ptr().cast::<gst::ffi::GstAllocator>();
-            // SAFETY: a GstAllocator is what every subclass' instance begins with.
+            // SAFETY: every subclass' instance begins with a GstAllocator.
             unsafe {
-                (*allocator).mem_type = c"LivelabelPicture".as_ptr();
+                (*allocator).mem_type = c"LivelabelFrame".as_ptr();
                 (*allocator).mem_map = Some(map);
                 (*allocator).mem_unmap = Some(unmap);
                 (*allocator).mem_copy = Some(copy);
@@ -171,14 +171,14 @@ mod imp {
         }
     }
 
-    impl ObjectImpl for PictureMemory {}
-    impl GstObjectImpl for PictureMemory {}
+    impl ObjectImpl for FrameAllocator {}
+    impl GstObjectImpl for FrameAllocator {}
 
-    // SAFETY: what `alloc` makes begins with an initialised GstMemory, and `free` takes nothing else.
-    unsafe impl AllocatorImpl for PictureMemory {
+    // SAFETY: `alloc` returns a struct that begins with an initialised GstMemory, and `free` gets nothing else.
+    unsafe impl AllocatorImpl for FrameAllocator {
         unsafe fn alloc(&self, size: usize, params: &gst::AllocationParams) -> *mut gst::ffi::GstMemory {
             let Some(layout) = Memory::layout(size, params) else { return ptr::null_mut() };
-            let block = Block::new(&self.shelf, layout);
+            let block = Block::new(&self.free_list, layout);
             // SAFETY: the block holds prefix, size and padding.
             unsafe {
                 let zeroed = |flag| params.flags().contains(flag);
@@ -189,24 +189,24 @@ mod imp {
                     block.start.as_ptr().add(params.prefix() + size).write_bytes(0, params.padding());
                 }
             }
-            let frame = Frame {
+            let memory_params = Params {
                 flags: params.flags().into_glib(),
                 allocator: self.obj().as_ptr().cast(),
                 align: params.align(),
                 offset: params.prefix(),
                 size,
             };
-            new(frame, layout, Arc::clone(&self.shelf), Hold { block, maps: 0, copied: false })
+            new(memory_params, layout, Arc::clone(&self.free_list), Hold { block, maps: 0, copied: false })
         }
 
         unsafe fn free(&self, memory: *mut gst::ffi::GstMemory) {
-            // SAFETY: made by `new` as a box, and its last reference is gone.
+            // SAFETY: allocated by `new` as a box; this is its last reference.
             drop(unsafe { Box::from_raw(memory.cast::<Memory>()) });
         }
     }
 
-    /// What a GstMemory says of itself.
-    struct Frame {
+    /// The parameters of a GstMemory.
+    struct Params {
         flags: gst::ffi::GstMemoryFlags,
         allocator: *mut gst::ffi::GstAllocator,
         align: usize,
@@ -214,12 +214,12 @@ mod imp {
         size: usize,
     }
 
-    fn new(frame: Frame, layout: Layout, shelf: Arc<Shelf>, hold: Hold) -> *mut gst::ffi::GstMemory {
-        // SAFETY: a GstMemory is plain numbers and pointers, which the next call sets.
+    fn new(params: Params, layout: Layout, free_list: Arc<FreeList>, hold: Hold) -> *mut gst::ffi::GstMemory {
+        // SAFETY: a GstMemory consists of numbers and pointers, which `gst_memory_init` sets.
         let head = unsafe { std::mem::zeroed() };
-        let memory = Box::into_raw(Box::new(Memory { head, layout, shelf, hold: Mutex::new(hold) }));
-        let Frame { flags, allocator, align, offset, size } = frame;
-        // SAFETY: the box stays where it is until `free`.
+        let memory = Box::into_raw(Box::new(Memory { head, layout, free_list, hold: Mutex::new(hold) }));
+        let Params { flags, allocator, align, offset, size } = params;
+        // SAFETY: the box is not moved until `free`.
         unsafe {
             let head = &raw mut (*memory).head;
             gst::ffi::gst_memory_init(head, flags, allocator, ptr::null_mut(), layout.size(), align, offset, size);
@@ -227,7 +227,7 @@ mod imp {
         memory.cast()
     }
 
-    /// GStreamer adds the offset.
+    /// Maps the block; GStreamer adds the offset.
     unsafe extern "C" fn map(
         memory: *mut gst::ffi::GstMemory,
         _maxsize: usize,
@@ -243,26 +243,26 @@ mod imp {
         unsafe { &*memory.cast::<Memory>() }.unmap();
     }
 
-    /// Of all of it, or of a part.
+    /// Copies the memory, or a part of it, by sharing its block.
     unsafe extern "C" fn copy(
         memory: *mut gst::ffi::GstMemory,
         offset: isize,
         size: isize,
     ) -> *mut gst::ffi::GstMemory {
-        // SAFETY: as above; nobody changes a memory's numbers while it is copied.
+        // SAFETY: as above; a memory's numbers do not change while it is copied.
         unsafe {
             let head = &(*memory);
             let from = &*memory.cast::<Memory>();
-            let left = head.size.saturating_add_signed(offset.saturating_neg());
-            let frame = Frame {
+            let remaining = head.size.saturating_add_signed(offset.saturating_neg());
+            let params = Params {
                 flags: 0,
                 allocator: head.allocator,
                 align: head.align,
                 offset: head.offset.saturating_add_signed(offset),
-                size: usize::try_from(size).unwrap_or(left),
+                size: usize::try_from(size).unwrap_or(remaining),
             };
             let block = Arc::clone(&lock(&from.hold).block);
-            new(frame, from.layout, Arc::clone(&from.shelf), Hold { block, maps: 0, copied: true })
+            new(params, from.layout, Arc::clone(&from.free_list), Hold { block, maps: 0, copied: true })
         }
     }
 }
@@ -273,7 +273,7 @@ mod tests {
 
     const SIZE: usize = 1 << 16;
 
-    fn filled(allocator: &PictureMemory, value: u8) -> gst::Memory {
+    fn filled(allocator: &FrameAllocator, value: u8) -> gst::Memory {
         let mut memory = allocator.alloc(SIZE, None).unwrap();
         memory.get_mut().unwrap().map_writable().unwrap().fill(value);
         memory
@@ -286,9 +286,9 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_shares_the_picture_until_the_first_is_filled_again() {
+    fn a_copy_shares_the_block_until_the_original_is_written() {
         gst::init().unwrap();
-        let allocator = PictureMemory::default();
+        let allocator = FrameAllocator::default();
         let mut first = filled(&allocator, 1);
         let copy = first.copy();
         let shared = starts(&first);
@@ -299,19 +299,19 @@ mod tests {
         assert_eq!(starts(&first).1, 2);
         assert_ne!(starts(&first).0, shared.0);
 
-        // Left alone, it stays where it is.
+        // Without a copy, a write keeps the block.
         drop(copy);
         let own = starts(&first).0;
         first.get_mut().unwrap().map_writable().unwrap().fill(3);
         assert_eq!(starts(&first), (own, 3));
-        // And the place that is free now is used again.
+        // The free block is reused.
         assert_eq!(starts(&filled(&allocator, 4)).0, shared.0);
     }
 
     #[test]
-    fn writing_to_a_copy_keeps_its_content_and_that_of_the_first() {
+    fn writing_to_a_copy_keeps_its_content_and_the_originals() {
         gst::init().unwrap();
-        let first = filled(&PictureMemory::default(), 1);
+        let first = filled(&FrameAllocator::default(), 1);
         let mut copy = first.copy();
         copy.get_mut().unwrap().map_writable().unwrap()[0] = 9;
         assert_eq!(starts(&first).1, 1);
@@ -320,33 +320,33 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_whose_memory_is_mapped_for_writing_is_copied_by_sharing() {
+    fn a_buffer_that_is_mapped_for_writing_is_copied_by_sharing() {
         gst::init().unwrap();
-        let memory = filled(&PictureMemory::default(), 7);
+        let memory = filled(&FrameAllocator::default(), 7);
         let place = starts(&memory).0;
         let mut buffer = gst::Buffer::new();
         buffer.get_mut().unwrap().append_memory(memory);
         // As a decoder holds it.
         let decoding = buffer.into_mapped_buffer_writable().unwrap();
-        let handed_on = decoding.buffer().copy();
-        let map = handed_on.map_readable().unwrap();
+        let copy = decoding.buffer().copy();
+        let map = copy.map_readable().unwrap();
         assert_eq!((map.as_ptr(), map[0]), (place, 7));
         drop(map);
         drop(decoding);
-        assert_eq!(handed_on.map_readable().unwrap().as_ptr(), place);
+        assert_eq!(copy.map_readable().unwrap().as_ptr(), place);
     }
 
     #[test]
-    fn blocks_of_another_size_are_given_up() {
+    fn blocks_of_another_size_are_freed() {
         gst::init().unwrap();
-        let allocator = PictureMemory::default();
+        let allocator = FrameAllocator::default();
         drop(filled(&allocator, 1));
-        let shelf = |allocator: &PictureMemory| {
-            let free = lock(&allocator.imp().shelf.0);
+        let free_list = |allocator: &FrameAllocator| {
+            let free = lock(&allocator.imp().free_list.0);
             free.iter().map(|bytes| bytes.layout.size()).collect::<Vec<_>>()
         };
-        assert_eq!(shelf(&allocator), [SIZE]);
+        assert_eq!(free_list(&allocator), [SIZE]);
         drop(allocator.alloc(SIZE / 2, None).unwrap());
-        assert_eq!(shelf(&allocator), [SIZE / 2]);
+        assert_eq!(free_list(&allocator), [SIZE / 2]);
     }
 }

@@ -1,4 +1,4 @@
-//! Everything GStreamer: files and cameras to frames, frames to labelled video.
+//! Everything GStreamer: clips and cameras to frames, frames to labelled video.
 
 pub mod camera;
 mod caps;
@@ -37,77 +37,77 @@ use gstreamer::prelude::*;
 use crate::error::{Error, Result};
 use crate::shortage;
 
-/// Longest that a wait for a message goes on without a look at what else there may be to do.
+/// Interval at which a wait for a bus message checks for other work.
 const POLL: Duration = Duration::from_millis(100);
-/// Files that a run with one input has open: pipes that wake GStreamer's threads, libraries while they are loaded, results.
-const LEAST_FILES: u64 = 64;
-/// Different complaints of the libraries that are told.
-const MOST_COMPLAINTS: usize = 16;
+/// Open files that a run with one input needs: GStreamer's wake-up pipes, libraries during loading, results.
+const MIN_FILES: u64 = 64;
+/// Distinct library warnings that are logged as warnings.
+const MAX_WARNINGS: usize = 16;
 
 /// Loads GStreamer, once for the process.
 ///
 /// # Errors
-/// Unavailable, where GStreamer or a part of it that this program needs is not installed, or too few files may be open.
+/// Unavailable if GStreamer cannot be initialised, or the limit on open files is too low.
 pub fn init() -> Result<()> {
     let files = shortage::open_files();
-    if files < LEAST_FILES {
-        return Err(Error::unavailable(format!("only {files} files may be open at once"))
-            .remedy(format!("allow {LEAST_FILES}, and 32 more for each further input (ulimit -n)")));
+    if files < MIN_FILES {
+        return Err(Error::unavailable(format!("the limit on open files is {files}"))
+            .remedy(format!("raise it to {MIN_FILES}, and by 32 for each further input (ulimit -n)")));
     }
-    glib::log_set_default_handler(complain);
+    glib::log_set_default_handler(log_library_message);
     gstreamer::init()
         .map_err(|cause| Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup"))
 }
 
-/// What GLib and GStreamer say of themselves beside their messages. They repeat it at each step, so each is told once.
-fn complain(domain: Option<&str>, level: glib::LogLevel, message: &str) {
-    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// Logs a message of GLib or GStreamer. The libraries repeat their warnings, so each is logged as a warning once.
+fn log_library_message(domain: Option<&str>, level: glib::LogLevel, message: &str) {
+    static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let domain = domain.unwrap_or("GLib");
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
     let serious = matches!(level, glib::LogLevel::Error | glib::LogLevel::Critical | glib::LogLevel::Warning);
-    if serious && told.len() < MOST_COMPLAINTS && told.insert(message.into()) {
+    if serious && logged.len() < MAX_WARNINGS && logged.insert(message.into()) {
         tracing::warn!("{domain}: {message}");
     } else {
         tracing::debug!("{domain}: {message}");
     }
 }
 
-/// What an error of GStreamer's says, without places in its source.
-fn said(cause: &glib::Error) -> String {
-    let is_place = |word: &&str| [".c(", ".c:", ".cpp", ".cc("].iter().any(|ending| word.contains(ending));
-    let words: Vec<&str> = cause.message().split_whitespace().filter(|word| !is_place(word)).collect();
+/// Returns the text of a GStreamer error without source locations.
+fn error_text(cause: &glib::Error) -> String {
+    let is_location = |word: &&str| [".c(", ".c:", ".cpp", ".cc("].iter().any(|ending| word.contains(ending));
+    let words: Vec<&str> = cause.message().split_whitespace().filter(|word| !is_location(word)).collect();
     words.join(" ").trim_end_matches('.').to_string()
 }
 
-/// Encoders of JPEG that take pictures from plain memory. Among those that are here the one with the highest rank is
-/// taken, which `GST_PLUGIN_FEATURE_RANK` can change.
+/// JPEG encoders that read system memory. The installed one with the highest rank is used;
+/// `GST_PLUGIN_FEATURE_RANK` changes ranks.
 const JPEG_ENCODERS: [&str; 2] = ["jpegenc", "nvjpegenc"];
 
-/// The name of the JPEG encoder that is taken here.
+/// Returns the name of the JPEG encoder in use.
 pub fn jpeg_encoder() -> &'static str {
     let rank = |name: &&&str| gstreamer::ElementFactory::find(name).map(|factory| factory.rank());
-    // Of equals the first one, which every machine has.
+    // `max_by_key` returns the last of equals; `rev` makes that the first, which every machine has.
     JPEG_ENCODERS.iter().rev().max_by_key(rank).copied().unwrap_or(JPEG_ENCODERS[0])
 }
 
-/// JPEG quality, the encoder's usual one.
+/// JPEG quality, the encoder's default.
 const QUALITY: i32 = 85;
 
-/// Makes the JPEG encoder.
+/// Creates the JPEG encoder.
 fn encoder() -> Result<gstreamer::Element> {
     let encoder = element(jpeg_encoder())?;
     encoder.set_property_from_str("quality", &QUALITY.to_string());
     Ok(encoder)
 }
 
-/// Makes an element by its factory's name.
+/// Creates an element by its factory name.
 fn element(factory: &str) -> Result<gstreamer::Element> {
     gstreamer::ElementFactory::make(factory).build().map_err(|_| {
         Error::unavailable(format!("GStreamer's element {factory} is not installed")).remedy("run scripts/setup")
     })
 }
 
-/// The caps' media type, such as `video/x-h264`.
-fn kind(caps: &gstreamer::Caps) -> Option<String> {
+/// Returns the media type of caps, such as `video/x-h264`.
+fn media_type(caps: &gstreamer::Caps) -> Option<String> {
     caps.structure(0).map(|structure| structure.name().to_string())
 }

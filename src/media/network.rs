@@ -1,4 +1,4 @@
-//! The elements that bring pictures over the network, with bounds on what they take and on whom they ask.
+//! The elements that receive video from the network, with limits on the data and the servers that they use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,20 +11,20 @@ use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::media::camera::{Camera, Transport};
 use crate::media::element;
+use crate::rtsp::as_rtsp;
 use crate::rtsp::intake::Intake;
-use crate::rtsp::plain;
 use crate::rtsp::relay::Relay;
 
-/// How long the network may be silent before GStreamer gives up by itself, in microseconds and in seconds. The
-/// supervisor is sooner; this ends what hangs behind it.
+/// GStreamer's own network timeout, in microseconds and in seconds. The supervisor disconnects earlier; this timeout
+/// ends a connection that hangs while it closes.
 const NETWORK_TIMEOUT_US: u64 = 8_000_000;
 const NETWORK_TIMEOUT_S: u32 = 8;
 
-/// `rtspsrc`, which speaks to the relay and by it to the camera.
+/// Creates `rtspsrc`, which connects to the camera through the relay.
 pub(super) fn rtsp(camera: &Camera, url: &Url, relay: Option<&Relay>, intake: &Arc<Intake>) -> Result<gst::Element> {
     let source = element("rtspsrc")?;
-    source.set_property("location", plain(url).as_str());
-    // Nobody takes calls at port 0.
+    source.set_property("location", as_rtsp(url).as_str());
+    // Port 0 refuses every connection.
     source.set_property("proxy", format!("http://127.0.0.1:{}", relay.map_or(0, |relay| relay.port)));
     let protocols = match camera.transport {
         Transport::Tcp => "tcp",
@@ -36,34 +36,34 @@ pub(super) fn rtsp(camera: &Camera, url: &Url, relay: Option<&Relay>, intake: &A
     source.set_property("tcp-timeout", NETWORK_TIMEOUT_US);
     source.set_property("timeout", NETWORK_TIMEOUT_US);
     log_in(&source, camera.login.as_ref());
-    take_one_stream(&source);
+    select_one_stream(&source);
     if camera.transport == Transport::Udp {
-        // These pictures do not come by the relay.
+        // UDP packets bypass the relay.
         let intake = Arc::clone(intake);
         source.connect_pad_added(move |_, pad| bound(pad, &intake));
     }
     Ok(source)
 }
 
-/// Has the first stream of pictures fetched and no other, nor sound. Each takes two ports, and a description may list a
-/// thousand.
-fn take_one_stream(source: &gst::Element) {
-    let taken = Arc::new(AtomicBool::new(false));
-    let anew = Arc::clone(&taken);
+/// Selects the first video stream and no other, nor audio. Each stream takes two ports, and a session description may
+/// list a thousand.
+fn select_one_stream(source: &gst::Element) {
+    let selected = Arc::new(AtomicBool::new(false));
+    let reset = Arc::clone(&selected);
     source.connect("on-sdp", false, move |_| {
-        anew.store(false, Ordering::Relaxed);
+        reset.store(false, Ordering::Relaxed);
         None
     });
     source.connect("select-stream", false, move |arguments| {
         let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
         let media = caps.as_ref().and_then(|caps| caps.structure(0)?.get::<String>("media").ok());
-        let wanted = media.is_none_or(|media| media == "video") && !taken.swap(true, Ordering::Relaxed);
+        let wanted = media.is_none_or(|media| media == "video") && !selected.swap(true, Ordering::Relaxed);
         Some(wanted.to_value())
     });
 }
 
-/// `souphttpsrc`. Where there are a user and a password, it follows no redirect by itself, as it would answer whoever
-/// asks for them.
+/// Creates `souphttpsrc`. With credentials it follows no redirect itself, since it would send them to any server that
+/// requests them.
 pub(super) fn http(camera: &Camera, url: &Url, intake: &Arc<Intake>) -> Result<gst::Element> {
     let source = element("souphttpsrc")?;
     source.set_property("location", url.as_str());
@@ -87,7 +87,7 @@ fn log_in(source: &gst::Element, login: Option<&Credentials>) {
     }
 }
 
-/// Counts what passes the pad, and ends the stream where it is too much.
+/// Counts the bytes that pass the pad, and ends the stream if they exceed the limit.
 fn bound(pad: &gst::Pad, intake: &Arc<Intake>) {
     let intake = Arc::clone(intake);
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
@@ -105,15 +105,16 @@ fn bound(pad: &gst::Pad, intake: &Arc<Intake>) {
     });
 }
 
-/// What the head of an HTTP answer says that `souphttpsrc` has posted.
-pub(super) struct HttpAnswer {
-    /// Where it sends its caller.
+/// The headers of an HTTP response, from a message of `souphttpsrc`.
+pub(super) struct HttpResponse {
+    /// The location of a redirect.
     pub redirect: Option<String>,
     /// Whether user and password were sent as plain text.
     pub plain_password: bool,
 }
 
-impl HttpAnswer {
+impl HttpResponse {
+    /// Parses a message; returns `None` if it is not about an HTTP response.
     pub fn read(message: &gst::StructureRef) -> Option<Self> {
         if message.name() != "http-headers" {
             return None;
@@ -125,7 +126,7 @@ impl HttpAnswer {
     }
 }
 
-/// A field of an HTTP head, by its name in small letters.
+/// Returns a header field by its name, in any case.
 fn field(message: &gst::StructureRef, head: &str, name: &str) -> Option<String> {
     let fields = message.get::<gst::Structure>(head).ok()?;
     fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.get().ok())

@@ -1,6 +1,6 @@
-//! Labelled pictures to a video file: MJPG in AVI or Matroska.
+//! Writes labelled frames to a video file: MJPG in AVI or Matroska.
 //!
-//! Encoding and writing happen on GStreamer's own thread. A pool of frames bounds how far drawing may run ahead of it.
+//! GStreamer's own thread encodes and writes. The frame pool bounds how far drawing can run ahead of it.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,19 @@ use gstreamer_app as gst_app;
 use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Taps, attach};
 use crate::media::frame::{FramePool, PooledFrame, RenderedFrame};
-use crate::media::video_format::{VideoFormat, jpeg_caps, picture_caps};
-use crate::media::{POLL, element, said};
+use crate::media::video_format::{VideoFormat, jpeg_caps, raw_caps};
+use crate::media::{POLL, element, error_text};
 
-/// Longest wait for the encoder to take a picture, or to close the file.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Frames are repeated over a stretch without any up to this long; a longer one is left out of an AVI.
+/// Longest wait for the encoder to accept a frame, or to close the file.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest gap, in nanoseconds, that an AVI fills with repeated frames; a longer gap is left out.
 pub const LONGEST_FILL: u64 = 10_000_000_000;
-/// Widths and heights that GStreamer's AVI writer takes.
+/// Widths and heights that GStreamer's AVI muxer supports.
 const AVI_SIDES: std::ops::RangeInclusive<usize> = 16..=4096;
-/// Assumed for AVI, which needs a rate, where the clip tells none: that of a common camera.
+/// Frame rate of an AVI if the clip states none: that of a common camera.
 const DEFAULT_RATE: (i32, i32) = (25, 1);
 
-/// The kind of file.
+/// The container format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum)]
 pub enum Container {
     /// Constant frame rate: frames are repeated or left out where the input's rate varies
@@ -39,7 +39,7 @@ pub enum Container {
 }
 
 impl Container {
-    /// By the file's extension.
+    /// Derives the container from a file's extension.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "avi" => Some(Container::Avi),
@@ -57,30 +57,30 @@ impl Container {
     }
 }
 
-/// What has been written.
+/// The result of a recording.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recorded {
-    /// Frames that were repeated, and left out, to keep AVI's constant rate.
+    /// Frames that were repeated, or left out, to keep an AVI's frame rate constant.
     pub repeated: u64,
     pub left_out: u64,
 }
 
-/// A file being written. Dropping it without [`Recorder::finish`] leaves it unfinished.
+/// A file that is being written. Dropping it without [`Recorder::finish`] leaves the file incomplete.
 pub struct Recorder {
     pipeline: gst::Pipeline,
     input: gst_app::AppSrc,
     rate: Option<gst::Element>,
     failure: Receiver<Error>,
     path: PathBuf,
-    /// Pictures that were handed in.
-    pictures: Cell<u64>,
+    /// Frames pushed to the pipeline.
+    frames: Cell<u64>,
 }
 
 impl Recorder {
-    /// Creates the file for pictures as `format` says, at a rate for which AVI has to take one.
+    /// Creates the file for frames of `format`. `frame_rate` is that of an AVI.
     ///
     /// # Errors
-    /// Input, where the container cannot hold pictures of that size; failed, where it cannot be created.
+    /// Input if the container cannot hold frames of that size; failed if the file cannot be created.
     pub fn create(
         path: &Path,
         container: Container,
@@ -91,7 +91,7 @@ impl Recorder {
         Self::of(path, container, format, frame_rate, taps, true)
     }
 
-    /// The same for pictures that are encoded already.
+    /// Like [`Recorder::create`], for frames that are already encoded.
     ///
     /// # Errors
     /// Those of [`Recorder::create`].
@@ -117,7 +117,7 @@ impl Recorder {
         if container == Container::Avi && ![layout.width, layout.height].iter().all(|side| AVI_SIDES.contains(side)) {
             let (least, most) = (AVI_SIDES.start(), AVI_SIDES.end());
             return Err(Error::input(format!(
-                "{}: an AVI cannot hold pictures of {}x{}, only {least} to {most} either way",
+                "{}: an AVI cannot hold frames of {}x{}, only {least} to {most} pixels a side",
                 path.display(),
                 layout.width,
                 layout.height
@@ -126,7 +126,7 @@ impl Recorder {
         }
         let (numerator, denominator) = frame_rate.unwrap_or(DEFAULT_RATE);
         let frame_rate = gst::Fraction::new(numerator, denominator);
-        let caps = if encodes { picture_caps } else { jpeg_caps }(format, (numerator, denominator));
+        let caps = if encodes { raw_caps } else { jpeg_caps }(format, (numerator, denominator));
         let input =
             gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(0).max_bytes(0).build();
         let encode = encodes.then(super::encoder).transpose()?;
@@ -156,15 +156,15 @@ impl Recorder {
         gst::Element::link_many(&chain).map_err(built)?;
 
         let failure = failures(&pipeline, path)?;
-        let recorder = Self { pipeline, input, rate, failure, path: path.to_path_buf(), pictures: Cell::new(0) };
+        let recorder = Self { pipeline, input, rate, failure, path: path.to_path_buf(), frames: Cell::new(0) };
         recorder.pipeline.set_state(gst::State::Playing).map_err(|_| recorder.error())?;
         Ok(recorder)
     }
 
-    /// A canvas for the next picture; waits while the encoder has all of them.
+    /// Returns a canvas for the next frame. Blocks while the encoder holds all of them.
     ///
     /// # Errors
-    /// The reason why the encoder or the disk has given up.
+    /// The error of the encoder or the disk.
     pub fn canvas(&self, pool: &FramePool) -> Result<PooledFrame> {
         let began = Instant::now();
         loop {
@@ -173,9 +173,9 @@ impl Recorder {
             }
             match pool.canvas(POLL) {
                 Some(canvas) => return Ok(canvas),
-                None if began.elapsed() > PATIENCE => {
+                None if began.elapsed() > TIMEOUT => {
                     return Err(Error::failed(format!(
-                        "{}: the disk has not answered for a minute",
+                        "{}: the disk has not responded for a minute",
                         self.path.display()
                     ))
                     .remedy("write to another disk"));
@@ -185,26 +185,26 @@ impl Recorder {
         }
     }
 
-    /// Hands a picture to the encoder. Times in nanoseconds.
+    /// Pushes a frame to the encoder. Times in nanoseconds.
     ///
     /// # Errors
-    /// The reason why the encoder or the disk has given up.
-    pub fn write(&self, picture: &RenderedFrame, pts: u64, duration: u64) -> Result<()> {
+    /// The error of the encoder or the disk.
+    pub fn write(&self, frame: &RenderedFrame, pts: u64, duration: u64) -> Result<()> {
         if let Ok(error) = self.failure.try_recv() {
             return Err(error);
         }
-        self.push(picture.timed(pts, duration))
+        self.push(frame.timed(pts, duration))
     }
 
-    /// Adds a picture that is encoded already, at `pts` of the file, in nanoseconds.
+    /// Pushes an encoded frame at `pts` of the file, in nanoseconds.
     ///
     /// # Errors
-    /// The reason why the disk has given up.
-    pub fn write_encoded(&self, picture: Encoded, pts: u64) -> Result<()> {
+    /// The error of the disk.
+    pub fn write_encoded(&self, frame: Encoded, pts: u64) -> Result<()> {
         if let Ok(error) = self.failure.try_recv() {
             return Err(error);
         }
-        let mut buffer = picture.0;
+        let mut buffer = frame.0;
         let writable = buffer.make_mut();
         writable.set_pts(gst::ClockTime::from_nseconds(pts));
         writable.set_dts(gst::ClockTime::NONE);
@@ -213,17 +213,17 @@ impl Recorder {
 
     fn push(&self, buffer: gst::Buffer) -> Result<()> {
         self.input.push_buffer(buffer).map_err(|_| self.error())?;
-        self.pictures.set(self.pictures.get() + 1);
+        self.frames.set(self.frames.get() + 1);
         Ok(())
     }
 
-    /// Encodes what is waiting, writes the index and closes the file. Without a picture no player would take it: then it
-    /// is gone, and `None` returned.
+    /// Encodes the waiting frames, writes the index and closes the file. Players reject a file without frames: such a
+    /// file is deleted, and `None` returned.
     ///
     /// # Errors
-    /// The reason why the file could not be completed.
+    /// The reason why the file could not be finalised.
     pub fn finish(self) -> Result<Option<Recorded>> {
-        if self.pictures.get() == 0 {
+        if self.frames.get() == 0 {
             let _ = self.pipeline.set_state(gst::State::Null);
             let _ = std::fs::remove_file(&self.path);
             return Ok(None);
@@ -231,7 +231,7 @@ impl Recorder {
         let bus = self.pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
         let _ = self.input.end_of_stream();
         let ended = bus.timed_pop_filtered(
-            Some(gst::ClockTime::from_seconds(PATIENCE.as_secs())),
+            Some(gst::ClockTime::from_seconds(TIMEOUT.as_secs())),
             &[gst::MessageType::Eos, gst::MessageType::Error],
         );
         if !matches!(ended.as_ref().map(|message| message.view()), Some(gst::MessageView::Eos(_))) {
@@ -255,7 +255,7 @@ impl Drop for Recorder {
     }
 }
 
-/// Has `written` hear of the bytes that reach the file.
+/// Calls `written` with the number of bytes of each write to the file.
 fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
     if let (Some(written), Some(pad)) = (written, file.static_pad("sink")) {
         pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
@@ -270,7 +270,7 @@ fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
     }
 }
 
-/// The first error of the pipeline, told as the user needs it. The message stays on the bus for [`Recorder::finish`].
+/// Returns a channel for the first error of the pipeline. The message stays on the bus for [`Recorder::finish`].
 fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
     let (sender, failure) = bounded(1);
     let origin = path.display().to_string();
@@ -283,7 +283,7 @@ fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
                     Error::failed(format!("{origin}: the disk is full")).remedy("free some room, or write elsewhere")
                 }
                 _ => Error::failed(format!("{origin}: the video cannot be written"))
-                    .because(said(&cause))
+                    .because(error_text(&cause))
                     .remedy("check the folder and its permissions"),
             };
             let _ = sender.try_send(error);
@@ -299,7 +299,7 @@ mod tests {
     use crate::media::video_format::Layout;
 
     #[test]
-    fn without_a_picture_no_file_is_left() {
+    fn a_file_without_frames_is_deleted() {
         crate::media::init().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let format = VideoFormat {

@@ -1,7 +1,7 @@
-//! Keeps a playlist from making the program read files, or ask addresses, that its user did not name.
+//! Prevents a playlist from making the program read files or request addresses that the user did not name.
 //!
-//! GStreamer's demuxers of playlists make sources by themselves, some of them in no pipeline. So every source that is made
-//! anywhere is looked at, and before it opens what it was told to, that is compared with what may be.
+//! GStreamer's playlist demuxers create source elements themselves, some outside any pipeline. So every source element
+//! in the process is watched, and its URI is checked before it opens it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,19 +12,19 @@ use gstreamer::prelude::*;
 use gstreamer::subclass::prelude::*;
 use url::{Origin, Url};
 
-/// What a source that may not be opened is pointed at: no port of this machine, so nobody is asked.
+/// The URI that a refused source gets instead: port 0, so that no request is sent.
 const NOWHERE: &str = "http://localhost:0/";
-/// The error message of a playlist that names what it may not.
+/// The error message for a playlist that names something outside its scope.
 const FOREIGN: &str = "the playlist names another host, or a file";
 
-/// What playlists may name.
+/// The URIs that a playlist may name.
 #[derive(Clone, PartialEq)]
 pub(super) enum Scope {
-    /// Addresses of the scheme, host and port that a camera has.
+    /// Addresses with the camera's scheme, host and port.
     Origin(Origin),
     /// Addresses of any web server.
     Web,
-    /// Those, and files.
+    /// Addresses of any web server, and files.
     WebAndFiles,
 }
 
@@ -40,10 +40,10 @@ impl Scope {
     }
 }
 
-/// The pipelines that follow playlists.
+/// The pipelines that follow playlists, with their scopes.
 static FOLLOWING: Mutex<Vec<(glib::WeakRef<gst::Pipeline>, Scope)>> = Mutex::new(Vec::new());
 
-/// Lets a pipeline's playlists name what is in `scope`, and nothing else.
+/// Restricts a pipeline's playlists to URIs in `scope`.
 pub(super) fn follow(pipeline: &gst::Pipeline, scope: Scope) {
     static WATCH: OnceLock<Watch> = OnceLock::new();
     WATCH.get_or_init(glib::Object::new);
@@ -52,12 +52,12 @@ pub(super) fn follow(pipeline: &gst::Pipeline, scope: Scope) {
     following.push((pipeline.downgrade(), scope));
 }
 
-/// Whether an error says that a playlist names what it may not.
+/// Returns whether an error means that a playlist names something outside its scope.
 pub(super) fn is_foreign(error: &glib::Error) -> bool {
     error.message().starts_with(FOREIGN)
 }
 
-/// Looks at a source each time before it opens what it was told to: its first event comes earlier.
+/// Checks a source each time before it opens its URI: its stream-start event precedes that.
 fn guard(element: &gst::Element) {
     let reads =
         element.dynamic_cast_ref::<gst::URIHandler>().is_some_and(|handler| handler.uri_type() == gst::URIType::Src);
@@ -77,7 +77,7 @@ fn guard(element: &gst::Element) {
     });
 }
 
-/// Keeps a source that a playlist asked for from opening what it may not.
+/// Returns whether a playlist's source is out of scope, and if so redirects it to [`NOWHERE`].
 fn refuses(element: &gst::Element) -> bool {
     let mut top: gst::Object = element.clone().upcast();
     let mut depth = 0;
@@ -85,13 +85,13 @@ fn refuses(element: &gst::Element) -> bool {
         (top, depth) = (parent, depth + 1);
     }
     let pipeline = top.downcast::<gst::Pipeline>().ok();
-    // The program's own sources stand in their pipeline itself.
+    // The program's own sources are direct children of their pipeline.
     if pipeline.is_some() && depth == 1 {
         return false;
     }
     let uri = element.dynamic_cast_ref::<gst::URIHandler>().and_then(|handler| handler.uri()).unwrap_or_default();
     let following = FOLLOWING.lock().unwrap_or_else(PoisonError::into_inner);
-    // One that is in no pipeline does not tell for whom it reads: a key, or another playlist.
+    // A source outside any pipeline, for a key or another playlist, does not reveal for which pipeline it reads.
     let own = |(other, _): &&(glib::WeakRef<gst::Pipeline>, Scope)| {
         other.upgrade().is_some_and(|other| pipeline.as_ref().is_none_or(|pipeline| *pipeline == other))
     };
@@ -99,7 +99,7 @@ fn refuses(element: &gst::Element) -> bool {
     let refused = scopes.peek().is_some() && !scopes.any(|(_, scope)| scope.holds(&uri));
     drop(following);
     if element.has_property("automatic-redirect") {
-        // It would be followed before it could be looked at.
+        // A redirect would be followed without a check.
         element.set_property("automatic-redirect", false);
     }
     if refused {
@@ -114,7 +114,7 @@ fn refuses(element: &gst::Element) -> bool {
 }
 
 glib::wrapper! {
-    /// Hears of every element that is made.
+    /// Watches the creation of every element.
     pub struct Watch(ObjectSubclass<imp::Watch>) @extends gst::Tracer, gst::Object;
 }
 
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_camera_names_its_own_places_only() {
+    fn a_cameras_playlist_may_name_its_own_origin_only() {
         let scope = Scope::Origin(Url::parse("http://cam:8080/live.m3u8").unwrap().origin());
         for uri in ["http://cam:8080/1.ts", "http://CAM:8080/other/2.ts?x=1"] {
             assert!(scope.holds(uri), "{uri}");

@@ -1,7 +1,7 @@
-//! A video file as JPEG pictures: one at a moment, or all from there on in real time.
+//! Reads a video file as JPEG frames: one at a given time, or all from there on in real time.
 //!
-//! What is MJPG in the file, as the labelled video is, is passed through byte for byte; anything else is decoded and
-//! encoded. Times are nanoseconds from the first picture, as everywhere.
+//! MJPG, as in the labelled video, is passed through unchanged; other formats are decoded and encoded. Times are
+//! nanoseconds from the first frame.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,18 +13,18 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
-use crate::media::decoding::{NO_VIDEO, only_containers, only_pictures};
-use crate::media::limits::{Limits, bound_pictures, is_too_large};
+use crate::media::decoding::{NO_VIDEO, decode_video_only, refuse_playlists};
+use crate::media::limits::{Limits, is_too_large, limit_frame_size};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
-use crate::media::{caps, element, kind, said};
+use crate::media::{caps, element, error_text, media_type};
 
-/// Longest wait for a file's first picture, or one somewhere else in it.
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
-/// How far before a moment a picture is looked for, in nanoseconds: behind the last there is none near it.
+/// Longest wait for the first frame after opening or seeking.
+const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(10);
+/// How far before a time a seek starts, in nanoseconds. After the last frame there is none close to it.
 const STEPS_BACK: [u64; 4] = [0, 2_000_000_000, 30_000_000_000, u64::MAX];
 const JPEG: &str = "image/jpeg";
 
-/// A picture and when it appears.
+/// A frame and its pts.
 pub struct Still {
     pub jpeg: Bytes,
     pub time: u64,
@@ -36,62 +36,62 @@ pub struct Video {
     path: PathBuf,
     limits: Limits,
     pub size: (usize, usize),
-    /// Where the container tells.
+    /// If the container states it.
     pub duration: Option<u64>,
-    /// Its first picture's time in the container.
+    /// The first frame's time in the container.
     origin: u64,
-    /// Whether its pictures are JPEGs already.
+    /// Whether the frames are JPEGs.
     encoded: bool,
 }
 
 impl Video {
     /// # Errors
-    /// Input, where it holds no pictures that can be decoded.
+    /// Input if the file holds no video that can be decoded.
     pub fn open(path: &Path, limits: Limits) -> Result<Self> {
-        let reel = Player::open(path, limits, false, false)?;
-        let sample = reel.sink.try_pull_preroll(PATIENCE).ok_or_else(|| reel.unusable())?;
-        let structure = sample.caps().and_then(|caps| caps.structure(0)).ok_or_else(|| reel.unusable())?;
-        let side = |name: &str| structure.get::<i32>(name).map_err(|_| reel.unusable());
+        let player = Player::open(path, limits, false, false)?;
+        let sample = player.sink.try_pull_preroll(TIMEOUT).ok_or_else(|| player.unusable())?;
+        let structure = sample.caps().and_then(|caps| caps.structure(0)).ok_or_else(|| player.unusable())?;
+        let side = |name: &str| structure.get::<i32>(name).map_err(|_| player.unusable());
         Ok(Self {
             path: path.to_path_buf(),
             limits,
             size: (side("width")? as usize, side("height")? as usize),
-            duration: reel.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
+            duration: player.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
             origin: stream_time(&sample).unwrap_or(0),
             encoded: structure.name() == JPEG,
         })
     }
 
-    /// Looks for single pictures.
+    /// Returns a reader of single frames.
     ///
     /// # Errors
     /// Those of [`Video::open`].
     pub fn seeker(&self) -> Result<Seeker> {
-        let reel = Player::open(&self.path, self.limits, false, false)?;
-        reel.play()?;
-        Ok(Seeker { reel, video: self.clone() })
+        let player = Player::open(&self.path, self.limits, false, false)?;
+        player.play()?;
+        Ok(Seeker { player, video: self.clone() })
     }
 
-    /// Plays from a moment on at `speed` times real time, until it is dropped. `take` gets each picture when it is due, on
-    /// a thread of GStreamer's, and in the end `None`.
+    /// Plays from `from` at `speed` times real time until the result is dropped. Calls `take` with each frame when it is
+    /// due, on a GStreamer thread, and with `None` at the end.
     ///
     /// # Errors
     /// Those of [`Video::open`].
     pub fn play(&self, from: u64, speed: f64, take: impl Fn(Option<Still>) + Send + Sync + 'static) -> Result<Playing> {
-        let reel = Player::open(&self.path, self.limits, true, true)?;
+        let player = Player::open(&self.path, self.limits, true, true)?;
         let take = std::sync::Arc::new(take);
         let (at_end, on_error, origin) = (take.clone(), take.clone(), self.origin);
         let callbacks = gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                if let Some(shot) = shot(&sample, origin) {
-                    take(Some(shot));
+                if let Some(still) = still(&sample, origin) {
+                    take(Some(still));
                 }
                 Ok(gst::FlowSuccess::Ok)
             })
             .eos(move |_| at_end(None))
             .build();
-        // A picture in the middle of a group is reached by decoding those before it, which are not shown.
+        // A frame that is not a key frame is reached by decoding the frames before it.
         let precise = if self.encoded {
             gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE
         } else {
@@ -100,45 +100,46 @@ impl Video {
         let start = gst::ClockTime::from_nseconds(self.origin + from);
         let (kind, open) = (gst::SeekType::Set, gst::SeekType::None);
         let flags = gst::SeekFlags::FLUSH | precise;
-        reel.pipeline
+        player
+            .pipeline
             .seek(speed, flags, kind, start, open, gst::ClockTime::NONE)
-            .map_err(|cause| reel.unusable().because(cause))?;
-        // What was waiting since the file was opened is gone with the seek.
-        reel.sink.set_callbacks(callbacks);
-        reel.bus()?.set_sync_handler(move |_, message| {
+            .map_err(|cause| player.unusable().because(cause))?;
+        // The seek has flushed the first frame that was decoded at opening.
+        player.sink.set_callbacks(callbacks);
+        player.bus()?.set_sync_handler(move |_, message| {
             if let gst::MessageView::Error(_) = message.view() {
                 on_error(None);
             }
             gst::BusSyncReply::Drop
         });
-        reel.play()?;
-        Ok(Playing { _reel: reel })
+        player.play()?;
+        Ok(Playing { _player: player })
     }
 }
 
-/// A video that plays. Dropping it ends its threads.
+/// A playing video. Dropping it stops its threads.
 pub struct Playing {
-    _reel: Player,
+    _player: Player,
 }
 
-/// Finds single pictures.
+/// Reads single frames.
 pub struct Seeker {
-    reel: Player,
+    player: Player,
     video: Video,
 }
 
 impl Seeker {
-    /// The picture that is shown at that time: the last that appears at or before it.
+    /// Returns the frame that is shown at `time`: the last one whose pts is not later.
     ///
     /// # Errors
-    /// Failed, where the file cannot be read there.
+    /// Failed if the file cannot be read there.
     pub fn at(&mut self, time: u64) -> Result<Still> {
         let last = self.video.duration.map_or(time, |duration| time.min(duration.saturating_sub(1)));
         let mut found = None;
         for back in STEPS_BACK {
             let from = last.saturating_sub(back);
             self.seek(from)?;
-            while let Some(sample) = self.reel.sink.try_pull_sample(PATIENCE) {
+            while let Some(sample) = self.player.sink.try_pull_sample(TIMEOUT) {
                 let at = stream_time(&sample).map_or(0, |at| at.saturating_sub(self.video.origin));
                 if at > time {
                     break;
@@ -151,8 +152,8 @@ impl Seeker {
         }
         let failed = || {
             let path = self.video.path.display();
-            Error::failed(format!("{path}: there is no picture at {:.1} s", time as f64 / 1e9))
-                .remedy("check that the file is whole")
+            Error::failed(format!("{path}: there is no frame at {:.1} s", time as f64 / 1e9))
+                .remedy("check that the file is complete")
         };
         let sample = found.ok_or_else(failed)?;
         let time = stream_time(&sample).map_or(0, |at| at.saturating_sub(self.video.origin));
@@ -160,7 +161,7 @@ impl Seeker {
             true => sample,
             false => {
                 let jpeg = gst::Caps::new_empty_simple(JPEG);
-                gst_video::convert_sample(&sample, &jpeg, Some(PATIENCE)).map_err(|cause| failed().because(cause))?
+                gst_video::convert_sample(&sample, &jpeg, Some(TIMEOUT)).map_err(|cause| failed().because(cause))?
             }
         };
         let jpeg = jpeg(&sample).ok_or_else(failed)?;
@@ -170,7 +171,7 @@ impl Seeker {
     fn seek(&self, time: u64) -> Result<()> {
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
         let position = gst::ClockTime::from_nseconds(self.video.origin + time);
-        self.reel.pipeline.seek_simple(flags, position).map_err(|cause| self.reel.unusable().because(cause))
+        self.player.pipeline.seek_simple(flags, position).map_err(|cause| self.player.unusable().because(cause))
     }
 }
 
@@ -182,35 +183,35 @@ struct Player {
 }
 
 impl Player {
-    /// Opens the file up to its first picture. `encode` makes JPEGs of all pictures, `paced` lets them out in their time.
+    /// Opens the file up to its first frame. `encode` encodes all frames as JPEG; `paced` outputs them in real time.
     fn open(path: &Path, limits: Limits, encode: bool, paced: bool) -> Result<Self> {
         let pipeline = gst::Pipeline::new();
-        bound_pictures(&pipeline, limits.max_pixels);
-        caps::distrust_container_colours(&pipeline);
+        limit_frame_size(&pipeline, limits.max_pixels);
+        caps::ignore_container_colorimetry(&pipeline);
         let file = element("filesrc")?;
         file.set_property("location", path);
         let decode = element("decodebin")?;
         let wanted = [JPEG, "video/x-raw"].map(gst::Structure::new_empty);
         decode.set_property("caps", gst::Caps::from_iter(wanted));
-        only_pictures(&decode);
-        only_containers(&decode, false);
+        decode_video_only(&decode);
+        refuse_playlists(&decode, false);
         let sink = gst_app::AppSink::builder().sync(paced).max_buffers(1).drop(false).build();
-        let reel = Self { pipeline, sink, origin: path.display().to_string() };
+        let player = Self { pipeline, sink, origin: path.display().to_string() };
         let built = |cause| Error::internal("the replay pipeline cannot be built").because(cause);
-        reel.pipeline.add_many([&file, &decode, reel.sink.upcast_ref()]).map_err(built)?;
+        player.pipeline.add_many([&file, &decode, player.sink.upcast_ref()]).map_err(built)?;
         file.link(&decode).map_err(built)?;
-        join(&decode, &reel, encode);
-        preroll(&reel.pipeline, PATIENCE.into(), &|| false).map_err(|obstacle| match obstacle {
-            Obstacle::EventEnvelope(cause) if is_too_large(&cause) => {
-                Error::input(format!("{}: cannot be played", reel.origin))
+        link_video(&decode, &player, encode);
+        preroll(&player.pipeline, TIMEOUT.into(), &|| false).map_err(|obstacle| match obstacle {
+            Obstacle::Failed(cause) if is_too_large(&cause) => {
+                Error::input(format!("{}: cannot be played", player.origin))
                     .because(cause.message().to_string())
-                    .remedy("scale them down, or allow them with a larger --max-pixels")
+                    .remedy("scale the video down, or allow it with a larger --max-pixels")
             }
-            Obstacle::EventEnvelope(cause) => reel.unusable().because(said(&cause)),
-            Obstacle::NoTrack => reel.unusable().because(NO_TRACK),
-            Obstacle::Silence | Obstacle::Interrupted => reel.unusable(),
+            Obstacle::Failed(cause) => player.unusable().because(error_text(&cause)),
+            Obstacle::NoTrack => player.unusable().because(NO_TRACK),
+            Obstacle::Timeout | Obstacle::Interrupted => player.unusable(),
         })?;
-        Ok(reel)
+        Ok(player)
     }
 
     fn play(&self) -> Result<()> {
@@ -232,22 +233,22 @@ impl Drop for Player {
     }
 }
 
-/// Links the first pictures that come out of `decode` to the sink.
-fn join(decode: &gst::Element, reel: &Player, encode: bool) {
-    let joined = std::sync::Arc::new(AtomicBool::new(false));
-    let (any, sink, pipeline) = (joined.clone(), reel.sink.clone(), reel.pipeline.downgrade());
+/// Links the first video pad of `decode` to the sink.
+fn link_video(decode: &gst::Element, player: &Player, encode: bool) {
+    let linked = std::sync::Arc::new(AtomicBool::new(false));
+    let (any, sink, pipeline) = (linked.clone(), player.sink.clone(), player.pipeline.downgrade());
     decode.connect_pad_added(move |decode, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let chain = match kind(&caps).as_deref() {
+        let chain = match media_type(&caps).as_deref() {
             Some(JPEG) => Ok(Vec::new()),
             Some("video/x-raw") => upright(encode),
             _ => return,
         };
-        let Some(pipeline) = pipeline.upgrade().filter(|_| !joined.swap(true, Ordering::Relaxed)) else { return };
-        let linked = chain
+        let Some(pipeline) = pipeline.upgrade().filter(|_| !linked.swap(true, Ordering::Relaxed)) else { return };
+        let result = chain
             .map_err(|error| error.to_string())
             .and_then(|chain| link(&pipeline, pad, &chain, sink.upcast_ref()).map_err(|cause| cause.to_string()));
-        if let Err(cause) = linked {
+        if let Err(cause) = result {
             gst::element_error!(decode, gst::CoreError::Negotiation, ("{cause}"));
         }
     });
@@ -258,8 +259,9 @@ fn join(decode: &gst::Element, reel: &Player, encode: bool) {
     });
 }
 
-/// What makes decoded pictures upright, and with `encode` makes JPEGs of them. On the way they are RGB, as the encoder takes
-/// luma and chroma for JPEG's whatever they are, and the converter between two such forms leaves their range alone.
+/// Creates the elements that rotate decoded frames upright and, with `encode`, encode them as JPEG. They convert to RGB in
+/// between: the encoder assumes JPEG's colorimetry for any YCbCr, and a conversion between two YCbCr formats keeps the
+/// range.
 fn upright(encode: bool) -> Result<Vec<gst::Element>> {
     let (convert, rgb, flip) = (element("videoconvert")?, element("capsfilter")?, element("videoflip")?);
     rgb.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "RGBx").build());
@@ -290,17 +292,17 @@ fn link(
     pad.link(&entry).map(drop).map_err(|cause| failed(&cause))
 }
 
-/// In the container, which may begin anywhere.
+/// Returns a sample's time in the container, which may start at any value.
 fn stream_time(sample: &gst::Sample) -> Option<u64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    // A picture that begins before the moment that was looked for lies outside what is played.
+    // A frame that starts before the position of a seek has a negative time.
     match segment.to_stream_time_full(sample.buffer()?.pts()?) {
         Some(gst::Signed::Positive(time)) => Some(time.nseconds()),
         _ => Some(0),
     }
 }
 
-fn shot(sample: &gst::Sample, origin: u64) -> Option<Still> {
+fn still(sample: &gst::Sample, origin: u64) -> Option<Still> {
     let time = stream_time(sample)?.saturating_sub(origin);
     Some(Still { jpeg: jpeg(sample)?, time })
 }

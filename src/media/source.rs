@@ -1,7 +1,7 @@
-//! A recorded clip as frames, in order, with their times.
+//! Decodes a clip to frames, in order, with their pts.
 //!
-//! GStreamer's threads decode and push into one bounded channel; they wait when it is full, so no frame is lost and
-//! memory does not grow. The stream's end or its failure comes through the same channel, behind the last frame.
+//! GStreamer's threads decode and send to one bounded channel. They block when it is full, so no frame is dropped and
+//! memory does not grow. The end of the stream or its failure follows the last frame through the same channel.
 
 use std::io::Read;
 use std::path::Path;
@@ -25,28 +25,28 @@ use crate::media::limits::{Limits, SMALLER, is_too_large};
 use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
 use crate::media::references::is_foreign;
 use crate::media::video_format::{Layout, VideoFormat, frame_rate};
-use crate::media::{POLL, said};
+use crate::media::{POLL, error_text};
 
 /// Decoded frames that may wait for the next stage.
 const CAPACITY: usize = 8;
-/// Longest wait for a file's first frame. Disks and decoders answer in far less; a hung network share does not.
-const OPEN_PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for a file's first frame. Disks and decoders need far less; a hung network share does not respond.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a further frame.
-const SILENCE: Duration = Duration::from_secs(30);
-/// JPEG encoders and scalers give up below this width or height.
-const SMALLEST: u32 = 8;
+const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// JPEG encoders and scalers fail below this width or height.
+const MIN_SIDE: u32 = 8;
 const DAMAGED: &str = "it may be damaged or cut short; copy or record it again";
 
-/// What comes out of a source.
+/// An event of a clip.
 pub enum ClipEvent {
     Frame(Box<Frame>),
     /// The clip has ended.
     End,
-    /// The clip cannot be read on. Frames before this are whole.
+    /// Reading failed. The frames before this are complete.
     Failed(Error),
 }
 
-/// An opened clip. Dropping it ends its threads.
+/// An open clip. Dropping it stops its threads.
 pub struct Source {
     pipeline: gst::Pipeline,
     events: Receiver<ClipEvent>,
@@ -55,15 +55,15 @@ pub struct Source {
     watch: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
     origin: String,
-    /// Since when the decoder has brought nothing, though it was asked.
+    /// Since when [`Source::next`] has waited for the decoder.
     silent_since: Option<Instant>,
 }
 
 impl Source {
-    /// Opens a file and decodes its first frame. `interrupted` is asked now and then whether to give up.
+    /// Opens a file and decodes its first frame. Polls `interrupted` and gives up once it returns true.
     ///
     /// # Errors
-    /// An input error, where there is no such file, or it holds no video that can be decoded.
+    /// Input if the file is missing, or holds no video that can be decoded.
     pub fn open(path: &Path, limits: Limits, interrupted: &dyn Fn() -> bool) -> Result<Self> {
         let origin = path.display().to_string();
         let start = check_file(path, &origin)?;
@@ -101,15 +101,15 @@ impl Source {
         &self.format
     }
 
-    /// What goes wrong while it is decoded, to be asked when it has ended.
+    /// Returns the counter of decode errors, to be read when the clip has ended.
     pub fn decode_errors(&self) -> Arc<DecodeErrors> {
         Arc::clone(&self.decode_errors)
     }
 
-    /// Lets the frames flow.
+    /// Starts decoding.
     ///
     /// # Errors
-    /// Failed, where GStreamer refuses.
+    /// Failed if GStreamer cannot start the pipeline.
     pub fn play(&self) -> Result<()> {
         self.pipeline
             .set_state(gst::State::Playing)
@@ -117,21 +117,21 @@ impl Source {
             .map_err(|cause| Error::failed("the clip cannot be played").because(cause))
     }
 
-    /// The next frame, or how the stream ended; `None` where neither came within `patience`. A decoder that is silent
-    /// for long counts as failed.
-    pub fn next(&mut self, patience: Duration) -> Option<ClipEvent> {
-        let event = match self.events.recv_timeout(patience) {
+    /// Returns the next frame, or how the stream ended; `None` if neither arrives within `timeout`. A decoder that
+    /// outputs nothing for [`FRAME_TIMEOUT`] counts as failed.
+    pub fn next(&mut self, timeout: Duration) -> Option<ClipEvent> {
+        let event = match self.events.recv_timeout(timeout) {
             Ok(event) => event,
             Err(RecvTimeoutError::Disconnected) => ClipEvent::End,
             Err(RecvTimeoutError::Timeout) => {
                 let since = *self.silent_since.get_or_insert_with(Instant::now);
-                if since.elapsed() < SILENCE {
+                if since.elapsed() < FRAME_TIMEOUT {
                     return None;
                 }
-                let seconds = SILENCE.as_secs();
+                let seconds = FRAME_TIMEOUT.as_secs();
                 ClipEvent::Failed(
-                    Error::failed(format!("{}: no picture and no end for {seconds} s", self.origin))
-                        .remedy("check that its disk answers; if it does, convert the clip with ffmpeg"),
+                    Error::failed(format!("{}: no frame for {seconds} s", self.origin))
+                        .remedy("check that its disk responds; if it does, convert the clip with ffmpeg"),
                 )
             }
         };
@@ -143,7 +143,7 @@ impl Source {
 impl Drop for Source {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        // A decoder thread may wait for room in the channel: with the receiver gone it gives up and the state can change.
+        // A decoder thread may wait for room in the channel. Without a receiver it returns, and the state can change.
         self.events = crossbeam_channel::never();
         let _ = self.pipeline.set_state(gst::State::Null);
         self.decode_errors.close();
@@ -153,7 +153,7 @@ impl Drop for Source {
     }
 }
 
-/// Refuses what cannot be a clip; returns the file's first bytes, as far as it has them.
+/// Rejects files that cannot be a clip. Returns the file's first bytes, zero-filled if it is shorter.
 fn check_file(path: &Path, origin: &str) -> Result<[u8; 12]> {
     let metadata = std::fs::metadata(path).map_err(|cause| {
         Error::input(format!("{origin}: cannot be opened")).because(cause).remedy("check the name and its permissions")
@@ -170,14 +170,14 @@ fn check_file(path: &Path, origin: &str) -> Result<[u8; 12]> {
     })?;
     let whole = file.read_exact(&mut start).is_ok();
     if whole && start.starts_with(b"GIF8") {
-        // GStreamer's demuxer for it gives every picture the time 0 and then hangs.
+        // GStreamer's GIF demuxer gives every frame the pts 0 and then hangs.
         return Err(Error::input(format!("{origin}: is a GIF, which cannot be read"))
             .remedy("convert it: ffmpeg -i CLIP.gif CLIP.mp4"));
     }
     Ok(start)
 }
 
-/// Sends every frame that reaches `sink`, and its end.
+/// Sends every frame that reaches `sink`, and the end of the stream, to `events`.
 fn deliver(sink: &gst_app::AppSink, events: Sender<ClipEvent>, decode_errors: Arc<DecodeErrors>, own_times: bool) {
     let mut clock = Clock::new(own_times);
     let at_end = events.clone();
@@ -201,7 +201,7 @@ fn deliver(sink: &gst_app::AppSink, events: Sender<ClipEvent>, decode_errors: Ar
     sink.set_callbacks(callbacks);
 }
 
-/// A pipeline on its way to its first frame.
+/// A pipeline that has not decoded its first frame yet.
 struct Opening<'a> {
     pipeline: &'a gst::Pipeline,
     sink: &'a gst_app::AppSink,
@@ -211,7 +211,7 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn format(&self) -> Result<VideoFormat> {
-        preroll(self.pipeline, OPEN_PATIENCE, self.interrupted).map_err(|obstacle| self.unopened(obstacle))?;
+        preroll(self.pipeline, OPEN_TIMEOUT, self.interrupted).map_err(|obstacle| self.unopened(obstacle))?;
         let info = self
             .sink
             .sink_pads()
@@ -219,17 +219,17 @@ impl Opening<'_> {
             .and_then(|pad| pad.current_caps())
             .and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok())
             .ok_or_else(|| {
-                Error::input(format!("{}: its video track holds no pictures", self.origin))
+                Error::input(format!("{}: its video track holds no frames", self.origin))
                     .remedy("record or export the clip again")
             })?;
-        if info.width().min(info.height()) < SMALLEST {
+        if info.width().min(info.height()) < MIN_SIDE {
             return Err(Error::input(format!(
-                "{}: its pictures of {}x{} are too small",
+                "{}: its frames of {}x{} are too small",
                 self.origin,
                 info.width(),
                 info.height()
             ))
-            .remedy(format!("give a clip of at least {SMALLEST}x{SMALLEST}")));
+            .remedy(format!("give a clip of at least {MIN_SIDE}x{MIN_SIDE}")));
         }
         Ok(VideoFormat {
             layout: Layout { width: info.width() as usize, height: info.height() as usize },
@@ -243,27 +243,27 @@ impl Opening<'_> {
     fn unopened(&self, obstacle: Obstacle) -> Error {
         let origin = self.origin;
         match obstacle {
-            Obstacle::EventEnvelope(cause) => opening_error(origin, &cause),
+            Obstacle::Failed(cause) => opening_error(origin, &cause),
             Obstacle::NoTrack => {
                 Error::input(format!("{origin}: cannot be opened as video")).because(NO_TRACK).remedy(DAMAGED)
             }
-            Obstacle::Silence => Error::input(format!("{origin}: no picture within {} s", OPEN_PATIENCE.as_secs()))
-                .remedy("check that its disk answers and that ffprobe can read it"),
+            Obstacle::Timeout => Error::input(format!("{origin}: no frame within {} s", OPEN_TIMEOUT.as_secs()))
+                .remedy("check that its disk responds and that ffprobe can read it"),
             Obstacle::Interrupted => Error::failed(format!("{origin}: interrupted before its first frame")),
         }
     }
 }
 
-/// What kept a clip from being opened, and what to do about it.
+/// Returns the error for a clip that GStreamer could not open.
 fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
     let (what, remedy) = match cause.kind::<gst::StreamError>() {
         _ if is_foreign(cause) => ("cannot be read", "give the clips that it names"),
-        _ if is_too_large(cause) => ("cannot be taken", SMALLER),
+        _ if is_too_large(cause) => ("cannot be decoded", SMALLER),
         Some(gst::StreamError::WrongType) if cause.message() == decoding::NO_VIDEO => {
-            ("has no video track", "give a clip with pictures")
+            ("has no video track", "give a clip with video")
         }
         Some(gst::StreamError::WrongType) if cause.message() == decoding::PLAYLIST => {
-            ("is no clip", "give the clips that it names, or let it name them with --allow-playlists")
+            ("is not a clip", "give the clips that it names, or follow it with --allow-playlists")
         }
         Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {
             ("is not a video", "give a clip that ffprobe can read")
@@ -273,10 +273,10 @@ fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
         }
         _ => ("cannot be opened as video", DAMAGED),
     };
-    Error::input(format!("{origin}: {what}")).because(said(cause)).remedy(remedy)
+    Error::input(format!("{origin}: {what}")).because(error_text(cause)).remedy(remedy)
 }
 
-/// Reads the bus until the end: counts warnings, and passes an error on behind the frames.
+/// Reads the bus until the stream ends: counts warnings, and sends an error after the frames.
 fn watch(
     bus: &gst::Bus,
     origin: &str,
@@ -295,8 +295,8 @@ fn watch(
             Some(gst::MessageView::Error(error)) => {
                 let cause = error.error();
                 let damaged = "the clip is damaged or cut short; copy or record it again";
-                let error = Error::failed(format!("{origin}: cannot be read on"))
-                    .because(said(&cause))
+                let error = Error::failed(format!("{origin}: cannot be read to its end"))
+                    .because(error_text(&cause))
                     .remedy(if is_too_large(&cause) { SMALLER } else { damaged });
                 let _ = events.send(ClipEvent::Failed(error));
                 return;

@@ -1,49 +1,49 @@
-//! Decides when a camera is called, when it is given up, and how long to wait before the next call.
+//! Decides when to connect to a camera, when to disconnect, and how long to wait before the next attempt.
 //!
-//! A state machine without a clock and without threads: it is told the time and what happened, and answers what to do.
+//! A state machine without a clock and without threads: it gets the time and the events, and returns the next step.
 
 use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::rtsp::intake::Refusal;
 
-/// How long a camera may take from the call to its first picture.
-pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a camera that is connected may send nothing.
-pub const STALL_PATIENCE: Duration = Duration::from_secs(5);
-/// Pictures for this long make a connection good: the next wait is the shortest again.
-const GOOD: Duration = Duration::from_secs(1);
+/// Longest time from an attempt to connect to the first frame.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time between two frames of a connected camera.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that delivers frames for this long resets the backoff.
+const BACKOFF_RESET: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Nobody listens at the address, or the network is down.
+    /// Nothing listens at the address, or the network is down.
     Refused,
     /// User or password is wrong.
     Unauthorised,
     /// The camera has no such path, or there is no such device.
     NotFound,
-    /// No first picture in time.
+    /// No first frame in time.
     Timeout,
-    /// Connected, but no picture for a while.
+    /// Connected, but no frames for [`STALL_TIMEOUT`].
     Stalled,
     /// The camera ended the stream.
     EndOfStream,
-    /// What came could not be decoded.
+    /// The data could not be decoded.
     DecodeError,
-    /// The pictures changed to a form that the pipeline could not follow.
+    /// The frames changed to a format that the pipeline does not support.
     CapsChange,
-    /// No TLS, or a certificate that is not trusted.
+    /// No common TLS version, or an untrusted certificate.
     TlsRefused,
-    /// The camera sends its callers to another server.
+    /// The camera redirects to another server.
     Redirected,
-    /// An answer was larger than any that a camera has to give.
+    /// A response was larger than any that a camera has to send.
     AnswerTooLarge,
-    /// Much came, and no frame.
+    /// The camera sent much data but no frame.
     NoFrames,
-    /// Its frames have more pixels than are taken.
+    /// The frames have more pixels than the limit.
     FramesTooLarge,
-    /// Its playlist names another host, or a file.
+    /// The playlist names another host, or a file.
     ForeignPlaylist,
     /// Another program uses the device.
     Busy,
@@ -56,13 +56,13 @@ impl From<Refusal> for Reason {
             Refusal::Tls => Reason::TlsRefused,
             Refusal::Redirected => Reason::Redirected,
             Refusal::TooLarge => Reason::AnswerTooLarge,
-            Refusal::NoPicture => Reason::NoFrames,
+            Refusal::NoFrame => Reason::NoFrames,
         }
     }
 }
 
 impl Reason {
-    /// As the timeline, events and metrics name it.
+    /// Returns the identifier in timelines, events and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Reason::Refused => "refused",
@@ -83,31 +83,31 @@ impl Reason {
         }
     }
 
-    /// The same for people.
+    /// Returns the identifier as words, for messages.
     pub fn words(self) -> String {
         self.name().replace('_', " ")
     }
 
-    /// What the user can do about it.
+    /// Returns the remedy for the user.
     pub fn remedy(self) -> &'static str {
         match self {
             Reason::Refused => "check that the camera is on and its address is right",
             Reason::Unauthorised => "check user and password",
-            Reason::NotFound => "check the path behind the camera's address",
+            Reason::NotFound => "check the path in the camera's address",
             Reason::Timeout | Reason::Stalled => "check the camera and the network to it",
             Reason::EndOfStream => "the camera ended the stream itself",
             Reason::DecodeError | Reason::CapsChange => "check the camera's encoding; H.264 is the safest",
-            Reason::TlsRefused => "it must speak TLS 1.2 or newer, with a certificate that this machine trusts",
-            Reason::Redirected => "if the address that it sends to is to be trusted, give that one",
+            Reason::TlsRefused => "set up TLS 1.2 or newer on it, with a certificate that this machine trusts",
+            Reason::Redirected => "if you trust the address that it redirects to, use that one",
             Reason::AnswerTooLarge | Reason::NoFrames => "check that a camera is at the address",
             Reason::FramesTooLarge => "lower the camera's resolution, or raise --max-pixels",
-            Reason::ForeignPlaylist => "let its playlist name other hosts with --allow-playlists",
+            Reason::ForeignPlaylist => "allow its playlist to name other hosts with --allow-playlists",
             Reason::Busy => "close the other program that uses it",
         }
     }
 
-    /// Whether calling again soon is of no use.
-    fn is_settled(self) -> bool {
+    /// Returns whether a retry soon is unlikely to succeed.
+    fn is_persistent(self) -> bool {
         matches!(
             self,
             Reason::Unauthorised
@@ -120,7 +120,7 @@ impl Reason {
     }
 }
 
-/// Where a stream stands.
+/// The state of a camera's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     Connecting,
@@ -138,7 +138,7 @@ impl ConnectionState {
     }
 }
 
-/// What is to be done now.
+/// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Connect,
@@ -149,17 +149,17 @@ pub enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Idle { until: Duration },
-    Called { since: Duration },
+    Connecting { since: Duration },
     Running { first: Duration, last: Duration },
 }
 
-/// The state machine of one camera. Times are counted from any fixed moment.
+/// The state machine of one camera. Times count from any fixed moment.
 #[derive(Debug)]
 pub struct Supervisor {
     phase: Phase,
     fault: Option<Reason>,
     backoff: Backoff,
-    /// Whether a picture has ever come.
+    /// Whether a frame has ever arrived.
     ran: bool,
     reconnects: u64,
     stalls: u64,
@@ -178,11 +178,11 @@ impl Supervisor {
         }
     }
 
-    /// A picture came at `at`.
+    /// Records a frame that arrived at `at`.
     pub fn frame(&mut self, at: Duration) {
         match &mut self.phase {
             Phase::Idle { .. } => {}
-            Phase::Called { .. } => {
+            Phase::Connecting { .. } => {
                 self.reconnects += u64::from(self.ran);
                 self.ran = true;
                 self.phase = Phase::Running { first: at, last: at };
@@ -191,27 +191,27 @@ impl Supervisor {
         }
     }
 
-    /// The connection has failed. The first fault counts; a later one is its consequence.
+    /// Records a fault of the connection. The first one counts; later ones are its consequences.
     pub fn fault(&mut self, reason: Reason) {
         if !matches!(self.phase, Phase::Idle { .. }) {
             self.fault.get_or_insert(reason);
         }
     }
 
-    /// What to do at `now`.
+    /// Returns the step to take at `now`.
     pub fn poll(&mut self, now: Duration) -> Step {
-        let (silent, patience, silence) = match self.phase {
+        let (since, timeout, timeout_reason) = match self.phase {
             Phase::Idle { until } if now < until => return Step::Wait,
             Phase::Idle { .. } => {
-                self.phase = Phase::Called { since: now };
+                self.phase = Phase::Connecting { since: now };
                 return Step::Connect;
             }
-            Phase::Called { since } => (since, CONNECT_PATIENCE, Reason::Timeout),
-            Phase::Running { last, .. } => (last, STALL_PATIENCE, Reason::Stalled),
+            Phase::Connecting { since } => (since, CONNECT_TIMEOUT, Reason::Timeout),
+            Phase::Running { last, .. } => (last, STALL_TIMEOUT, Reason::Stalled),
         };
-        let overdue = now.saturating_sub(silent) >= patience;
-        let Some(reason) = self.fault.take().or(overdue.then_some(silence)) else { return Step::Wait };
-        if matches!(self.phase, Phase::Running { first, last } if last.saturating_sub(first) >= GOOD) {
+        let overdue = now.saturating_sub(since) >= timeout;
+        let Some(reason) = self.fault.take().or(overdue.then_some(timeout_reason)) else { return Step::Wait };
+        if matches!(self.phase, Phase::Running { first, last } if last.saturating_sub(first) >= BACKOFF_RESET) {
             self.backoff.reset();
         }
         self.stalls += u64::from(reason == Reason::Stalled);
@@ -227,18 +227,18 @@ impl Supervisor {
         }
     }
 
-    /// Connections that brought pictures, after the first.
+    /// Returns how many connections after the first delivered frames.
     pub fn reconnects(&self) -> u64 {
         self.reconnects
     }
 
-    /// Connections that were given up because nothing came.
+    /// Returns how many connections were closed because they stalled.
     pub fn stalls(&self) -> u64 {
         self.stalls
     }
 
     fn wait(&mut self, reason: Reason) -> Duration {
-        if reason.is_settled() { self.backoff.max_wait() } else { self.backoff.wait() }
+        if reason.is_persistent() { self.backoff.max_wait() } else { self.backoff.wait() }
     }
 }
 
@@ -250,7 +250,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
     const S: Duration = Duration::from_secs(1);
 
-    /// Polls every 10 ms from `from` on until something is to be done; returns when, and what.
+    /// Polls every 10 ms from `from` on until there is a step; returns its time and the step.
     fn next(supervisor: &mut Supervisor, from: Duration) -> (Duration, Step) {
         let mut now = from;
         loop {
@@ -261,17 +261,17 @@ mod tests {
         }
     }
 
-    fn called() -> Supervisor {
+    fn connecting() -> Supervisor {
         let mut supervisor = Supervisor::new(7);
         assert_eq!(supervisor.poll(Duration::ZERO), Step::Connect);
         supervisor
     }
 
-    /// A camera that fails the same way at every call: the waits between the calls.
-    fn waits(reason: Reason, calls: usize) -> Vec<Duration> {
-        let mut supervisor = called();
+    /// Returns the waits between attempts to a camera that fails with `reason` each time.
+    fn waits(reason: Reason, attempts: usize) -> Vec<Duration> {
+        let mut supervisor = connecting();
         let mut now = Duration::ZERO;
-        (0..calls)
+        (0..attempts)
             .map(|_| {
                 supervisor.fault(reason);
                 assert_eq!(supervisor.poll(now), Step::Disconnect(reason));
@@ -296,16 +296,16 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_change_soon_is_tried_at_the_longest_interval() {
+    fn persistent_faults_are_retried_at_the_longest_backoff() {
         for reason in [Reason::Unauthorised, Reason::NotFound, Reason::FramesTooLarge, Reason::ForeignPlaylist] {
             assert!(waits(reason, 4).iter().all(|&wait| wait >= 22 * S && wait <= MAX_WAIT + 10 * MS));
         }
     }
 
     #[test]
-    fn no_first_picture_is_a_timeout() {
-        let mut supervisor = called();
-        assert_eq!(next(&mut supervisor, Duration::ZERO), (CONNECT_PATIENCE, Step::Disconnect(Reason::Timeout)));
+    fn no_first_frame_is_a_timeout() {
+        let mut supervisor = connecting();
+        assert_eq!(next(&mut supervisor, Duration::ZERO), (CONNECT_TIMEOUT, Step::Disconnect(Reason::Timeout)));
         assert_eq!(
             (supervisor.state(), supervisor.stalls(), supervisor.reconnects()),
             (ConnectionState::Connecting, 0, 0)
@@ -313,21 +313,21 @@ mod tests {
     }
 
     #[test]
-    fn connected_but_silent_is_a_stall() {
-        let mut supervisor = called();
+    fn connected_without_frames_is_a_stall() {
+        let mut supervisor = connecting();
         for i in 1..100 {
             supervisor.frame(i * 40 * MS);
             assert_eq!(supervisor.poll(i * 40 * MS), Step::Wait);
         }
         assert_eq!(supervisor.state(), ConnectionState::Running);
         let (when, step) = next(&mut supervisor, 4 * S);
-        assert_eq!((when, step), (99 * 40 * MS + STALL_PATIENCE, Step::Disconnect(Reason::Stalled)));
+        assert_eq!((when, step), (99 * 40 * MS + STALL_TIMEOUT, Step::Disconnect(Reason::Stalled)));
         assert_eq!((supervisor.state(), supervisor.stalls()), (ConnectionState::Reconnecting, 1));
     }
 
     #[test]
-    fn a_good_connection_makes_the_next_wait_short() {
-        let mut supervisor = called();
+    fn a_good_connection_resets_the_backoff() {
+        let mut supervisor = connecting();
         let mut now = Duration::ZERO;
         for _ in 0..6 {
             supervisor.fault(Reason::Refused);
@@ -346,8 +346,8 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fault_is_the_one_that_counts() {
-        let mut supervisor = called();
+    fn the_first_fault_counts() {
+        let mut supervisor = connecting();
         supervisor.fault(Reason::NotFound);
         supervisor.fault(Reason::EndOfStream);
         assert_eq!(supervisor.poll(S), Step::Disconnect(Reason::NotFound));

@@ -1,32 +1,34 @@
-//! Ends a camera's connections without waiting for them, as a dead network may hold that up.
+//! Closes a camera's connections in the background, since a dead network may block that.
 
 use std::fmt::Display;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the end of a connection holds up the next call.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections of one camera that may be left behind, not yet ended, while it reconnects.
+/// How long a reconnect waits for the last connection to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections of one camera that may still be closing while it reconnects, besides the last.
 const ABANDONED: usize = 2;
 const POLL: Duration = Duration::from_millis(10);
 
+/// The connections of one camera that are closing.
 #[derive(Default)]
 pub(super) struct Teardowns {
-    /// The last connection's, and since when it has been going on.
+    /// The last connection's thread and when it started.
     last: Option<(JoinHandle<()>, Instant)>,
     abandoned: Vec<JoinHandle<()>>,
-    told: bool,
+    /// Whether the warning about too many of them was logged.
+    warned: bool,
 }
 
 impl Teardowns {
-    /// Ends a connection by `end`, in a thread of its own. Only where [`Teardowns::ready`] says so.
-    pub fn begin(&mut self, end: impl FnOnce() + Send + 'static) {
-        let thread = std::thread::Builder::new().name("teardown".into()).spawn(end);
-        // Without a thread the connection has ended here, as it was dropped.
+    /// Runs `close` in a thread. Call it only after [`Teardowns::ready`] returned true.
+    pub fn begin(&mut self, close: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().name("teardown".into()).spawn(close);
+        // If no thread could be started, dropping `close` has closed the connection here.
         self.last = thread.ok().map(|thread| (thread, Instant::now()));
     }
 
-    /// Whether to reconnect to the camera: the last connection has ended, or has had its time.
+    /// Returns whether the camera may reconnect: the last connection has closed, or its time is over.
     pub fn ready(&mut self, camera: &dyn Display) -> bool {
         self.ready_at(Instant::now(), camera)
     }
@@ -40,27 +42,28 @@ impl Teardowns {
         let Some((thread, since)) = self.last.take() else { return true };
         if thread.is_finished() {
             let _ = thread.join();
-        } else if now.saturating_duration_since(since) < PATIENCE {
+        } else if now.saturating_duration_since(since) < CLOSE_TIMEOUT {
             self.last = Some((thread, since));
             return false;
         } else if self.abandoned.len() < ABANDONED {
             self.abandoned.push(thread);
         } else {
             self.last = Some((thread, since));
-            if !std::mem::replace(&mut self.told, true) {
+            if !std::mem::replace(&mut self.warned, true) {
                 let count = ABANDONED + 1;
                 tracing::warn!(
-                    "{camera}: {count} connections do not end; it is called again when one has, or start anew"
+                    "{camera}: {count} connections do not close; reconnects when one has closed; restart livelabel if \
+                     none does"
                 );
             }
             return false;
         }
-        self.told = false;
+        self.warned = false;
         true
     }
 
-    /// Waits for all of them, for `patience` at most; false where some go on.
-    pub fn finish(&mut self, patience: Duration) -> bool {
+    /// Waits up to `timeout` until all connections have closed; returns whether they have.
+    pub fn finish(&mut self, timeout: Duration) -> bool {
         let began = Instant::now();
         let mut threads: Vec<_> = self.abandoned.drain(..).chain(self.last.take().map(|(thread, _)| thread)).collect();
         loop {
@@ -69,7 +72,7 @@ impl Teardowns {
                     let _ = threads.swap_remove(i).join();
                 }
             }
-            if threads.is_empty() || began.elapsed() > patience {
+            if threads.is_empty() || began.elapsed() > timeout {
                 return threads.is_empty();
             }
             std::thread::sleep(POLL);
@@ -83,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection that ends when what is returned is dropped.
+    /// Adds a connection that closes when the returned sender is dropped.
     fn hanging(teardowns: &mut Teardowns) -> Sender<()> {
         let (end, ended) = channel();
         teardowns.begin(move || {
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_does_not_end_is_left_behind_but_not_any_number_of_them() {
+    fn a_limited_number_of_connections_may_still_be_closing() {
         let mut teardowns = Teardowns::default();
         assert!(teardowns.ready(&"camera"));
         let mut ends = Vec::new();
@@ -107,12 +110,12 @@ mod tests {
             ends.push(hanging(&mut teardowns));
             let now = Instant::now();
             assert!(!teardowns.ready_at(now, &"camera"));
-            assert!(teardowns.ready_at(now + PATIENCE, &"camera"));
+            assert!(teardowns.ready_at(now + CLOSE_TIMEOUT, &"camera"));
         }
         ends.push(hanging(&mut teardowns));
-        let late = Instant::now() + 100 * PATIENCE;
-        assert!(!teardowns.ready_at(late, &"camera") && teardowns.told);
-        // One that was left behind ends after all.
+        let late = Instant::now() + 100 * CLOSE_TIMEOUT;
+        assert!(!teardowns.ready_at(late, &"camera") && teardowns.warned);
+        // An abandoned one closes after all.
         ends.remove(0);
         until_ready(&mut teardowns, late);
         assert_eq!(teardowns.abandoned.len(), ABANDONED);
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_call_comes_as_soon_as_the_last_connection_has_ended() {
+    fn a_reconnect_is_possible_as_soon_as_the_last_connection_has_closed() {
         let mut teardowns = Teardowns::default();
         let end = hanging(&mut teardowns);
         let now = Instant::now();

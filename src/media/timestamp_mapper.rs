@@ -1,72 +1,74 @@
-//! A live frame's place in the stream's time: the camera's own spacing, held to the time of arrival.
+//! Maps a camera's timestamps to the stream's time: keeps the camera's frame spacing and follows the arrival times.
 
-/// The camera's clock may run this far from ours before it counts as a jump.
+/// Difference between the camera's clock and the local clock that counts as a jump.
 const JUMP: u64 = 10_000_000_000;
-/// Share of the difference that is taken over with each frame, and the most of it, in nanoseconds: slow drift is
-/// followed without a step that anyone could see.
-const FOLLOW: i64 = 512;
-const MOST: i64 = 500_000;
-/// The same share where a frame seems to come from the future.
-const HURRY: i64 = 8;
+/// Divisor of the drift that each frame corrects, and the largest correction in nanoseconds. Slow drift is followed
+/// without a visible step.
+const DRIFT_DIVISOR: i64 = 512;
+const MAX_CORRECTION: i64 = 500_000;
+/// The divisor for a frame whose pts is later than its arrival.
+const EARLY_DIVISOR: i64 = 8;
 
-/// Frames that arrive at once are this far apart: what the files can tell.
-const LEAST: u64 = 1_000_000;
+/// Least distance between two frames: the resolution of the files' timestamps.
+const MIN_DISTANCE: u64 = 1_000_000;
 
-/// Places frames. Times in nanoseconds.
+/// Maps timestamps. Times in nanoseconds.
 #[derive(Debug, Default)]
 pub(super) struct TimestampMapper {
-    /// What is added to the camera's time, and the camera's last time.
+    /// Offset from the camera's time to the stream's, and the camera's last time.
     anchor: Option<(i64, u64)>,
     last: Option<u64>,
 }
 
-/// Where a frame stands.
+/// A frame's pts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Timestamp {
     pub pts: u64,
-    /// Whether time before it is missing or was jumped over.
+    /// Whether time before the frame is missing.
     pub gap: bool,
 }
 
 impl TimestampMapper {
-    /// A new connection: the camera's clock may be another, and time was lost.
+    /// Resets the offset after a reconnect: the camera's clock may differ, and time is missing.
     pub(super) fn reconnected(&mut self) {
         self.anchor = None;
     }
 
-    /// Places a frame that arrived at `arrival` of the stream's time with the camera's time `camera`.
-    pub(super) fn place(&mut self, camera: Option<u64>, arrival: u64, duration: u64) -> Place {
+    /// Returns the pts of a frame with the camera's timestamp `camera` that arrived at `arrival`.
+    pub(super) fn map(&mut self, camera: Option<u64>, arrival: u64, duration: u64) -> Timestamp {
         let Some(camera) = camera else {
-            return Place { pts: self.later(arrival), gap: false };
+            return Timestamp { pts: self.later(arrival), gap: false };
         };
-        // May lie before the stream's start, where a clock was set back.
-        let here = |offset: i64| camera as i64 + offset;
-        let fresh = arrival as i64 - camera as i64;
+        // May be before the stream's start if a clock was set back.
+        let mapped = |offset: i64| camera as i64 + offset;
+        let new_offset = arrival as i64 - camera as i64;
         let is_first = self.last.is_none();
         let (offset, pts, gap) = match self.anchor {
-            None => (fresh, self.later(arrival), !is_first),
-            Some((offset, _)) if here(offset).abs_diff(arrival as i64) > JUMP => (fresh, self.later(arrival), true),
+            None => (new_offset, self.later(arrival), !is_first),
+            Some((offset, _)) if mapped(offset).abs_diff(arrival as i64) > JUMP => {
+                (new_offset, self.later(arrival), true)
+            }
             Some((_, before)) if camera <= before => {
-                // The clock was set back a little: time goes on where it was.
+                // The clock was set back a little: continue after the last frame.
                 let pts = self.later(self.last.unwrap_or(0) + duration);
                 (pts as i64 - camera as i64, pts, false)
             }
             Some((offset, _)) => {
-                let drift = arrival as i64 - here(offset);
-                // A picture cannot come before it was taken: the anchor was late, and is corrected sooner.
-                let step = if drift < 0 { drift / HURRY } else { (drift / FOLLOW).min(MOST) };
+                let drift = arrival as i64 - mapped(offset);
+                // A frame cannot arrive before it was captured: the anchor was late, and is corrected faster.
+                let step = if drift < 0 { drift / EARLY_DIVISOR } else { (drift / DRIFT_DIVISOR).min(MAX_CORRECTION) };
                 let offset = offset + step;
-                (offset, self.later(here(offset).max(0) as u64), false)
+                (offset, self.later(mapped(offset).max(0) as u64), false)
             }
         };
         self.anchor = Some((offset, camera));
         self.last = Some(pts);
-        Place { pts, gap }
+        Timestamp { pts, gap }
     }
 
-    /// `pts`, or just after the last frame where that would be later.
+    /// Returns `pts`, or [`MIN_DISTANCE`] after the last frame if that is later.
     fn later(&mut self, pts: u64) -> u64 {
-        let pts = self.last.map_or(pts, |last| pts.max(last + LEAST));
+        let pts = self.last.map_or(pts, |last| pts.max(last + MIN_DISTANCE));
         self.last = Some(pts);
         pts
     }
@@ -80,12 +82,12 @@ mod tests {
     const FRAME: u64 = 40 * MS;
 
     #[test]
-    fn the_cameras_spacing_is_kept_though_arrivals_tremble() {
-        let mut keeper = TimestampMapper::default();
+    fn the_cameras_frame_spacing_is_kept_despite_arrival_jitter() {
+        let mut mapper = TimestampMapper::default();
         let mut before: Option<u64> = None;
         for i in 0..250 {
             let late = [0, 9, 3, 14, 1][i as usize % 5] * MS;
-            let Place { pts, gap } = keeper.place(Some(7_000 * MS + i * FRAME), 100 * MS + i * FRAME + late, FRAME);
+            let Timestamp { pts, gap } = mapper.map(Some(7_000 * MS + i * FRAME), 100 * MS + i * FRAME + late, FRAME);
             assert!(!gap);
             if let Some(before) = before {
                 assert!((pts - before).abs_diff(FRAME) < MS, "{}", pts - before);
@@ -95,23 +97,23 @@ mod tests {
     }
 
     #[test]
-    fn an_anchor_that_came_late_is_soon_corrected() {
-        let mut keeper = TimestampMapper::default();
-        keeper.place(Some(0), 300 * MS, FRAME);
-        let ahead = |keeper: &mut TimestampMapper, i: u64| {
-            keeper.place(Some(i * FRAME), i * FRAME, FRAME).pts as i64 - (i * FRAME) as i64
+    fn a_late_anchor_is_corrected_soon() {
+        let mut mapper = TimestampMapper::default();
+        mapper.map(Some(0), 300 * MS, FRAME);
+        let ahead = |mapper: &mut TimestampMapper, i: u64| {
+            mapper.map(Some(i * FRAME), i * FRAME, FRAME).pts as i64 - (i * FRAME) as i64
         };
-        (1..50).for_each(|i| assert!(ahead(&mut keeper, i) >= 0));
-        assert!(ahead(&mut keeper, 50) < MS as i64);
+        (1..50).for_each(|i| assert!(ahead(&mut mapper, i) >= 0));
+        assert!(ahead(&mut mapper, 50) < MS as i64);
     }
 
     #[test]
     fn slow_drift_is_followed() {
-        let mut keeper = TimestampMapper::default();
+        let mut mapper = TimestampMapper::default();
         // A camera that runs 200 ppm fast, for an hour and a half.
         for i in 0..135_000_u64 {
             let arrival = i * FRAME;
-            let Place { pts, gap } = keeper.place(Some(arrival + arrival / 5_000), arrival, FRAME);
+            let Timestamp { pts, gap } = mapper.map(Some(arrival + arrival / 5_000), arrival, FRAME);
             assert!(!gap && pts.abs_diff(arrival) < 10 * MS, "frame {i}: {pts} for {arrival}");
         }
     }
@@ -119,39 +121,39 @@ mod tests {
     #[test]
     fn a_jump_of_more_than_ten_seconds_is_a_gap() {
         for jump in [11_000_000_000_i64, 3_600_000_000_000] {
-            let mut keeper = TimestampMapper::default();
+            let mut mapper = TimestampMapper::default();
             let start = 1_000_000_000_000_u64;
-            keeper.place(Some(start), 0, FRAME);
-            assert!(!keeper.place(Some(start + FRAME), FRAME, FRAME).gap);
+            mapper.map(Some(start), 0, FRAME);
+            assert!(!mapper.map(Some(start + FRAME), FRAME, FRAME).gap);
             let jumped = (start + 2 * FRAME).saturating_add_signed(jump);
-            assert_eq!(keeper.place(Some(jumped), 2 * FRAME, FRAME), Place { pts: 2 * FRAME, gap: true });
-            assert_eq!(keeper.place(Some(jumped + FRAME), 3 * FRAME, FRAME), Place { pts: 3 * FRAME, gap: false });
-            let back = keeper.place(Some(start), 4 * FRAME, FRAME);
+            assert_eq!(mapper.map(Some(jumped), 2 * FRAME, FRAME), Timestamp { pts: 2 * FRAME, gap: true });
+            assert_eq!(mapper.map(Some(jumped + FRAME), 3 * FRAME, FRAME), Timestamp { pts: 3 * FRAME, gap: false });
+            let back = mapper.map(Some(start), 4 * FRAME, FRAME);
             assert!(back.gap && back.pts == 4 * FRAME);
         }
     }
 
     #[test]
-    fn a_clock_set_back_a_little_goes_on() {
-        let mut keeper = TimestampMapper::default();
-        keeper.place(Some(5_000 * MS), 0, FRAME);
-        let set_back = keeper.place(Some(3_000 * MS), FRAME, FRAME);
-        assert_eq!(set_back, Place { pts: FRAME, gap: false });
-        assert_eq!(keeper.place(Some(3_000 * MS + FRAME), 2 * FRAME, FRAME).pts, 2 * FRAME);
+    fn a_clock_set_back_a_little_continues() {
+        let mut mapper = TimestampMapper::default();
+        mapper.map(Some(5_000 * MS), 0, FRAME);
+        let set_back = mapper.map(Some(3_000 * MS), FRAME, FRAME);
+        assert_eq!(set_back, Timestamp { pts: FRAME, gap: false });
+        assert_eq!(mapper.map(Some(3_000 * MS + FRAME), 2 * FRAME, FRAME).pts, 2 * FRAME);
     }
 
     #[test]
-    fn a_new_connection_starts_where_it_arrives() {
-        let mut keeper = TimestampMapper::default();
-        keeper.place(Some(0), 0, FRAME);
-        keeper.reconnected();
-        assert_eq!(keeper.place(Some(77), 9_000 * MS, FRAME), Place { pts: 9_000 * MS, gap: true });
+    fn a_new_connection_starts_at_its_arrival() {
+        let mut mapper = TimestampMapper::default();
+        mapper.map(Some(0), 0, FRAME);
+        mapper.reconnected();
+        assert_eq!(mapper.map(Some(77), 9_000 * MS, FRAME), Timestamp { pts: 9_000 * MS, gap: true });
     }
 
     #[test]
-    fn time_never_goes_back() {
-        let mut keeper = TimestampMapper::default();
-        let first = keeper.place(None, 10, FRAME).pts;
-        assert!(keeper.place(None, 10, FRAME).pts > first);
+    fn pts_never_decreases() {
+        let mut mapper = TimestampMapper::default();
+        let first = mapper.map(None, 10, FRAME).pts;
+        assert!(mapper.map(None, 10, FRAME).pts > first);
     }
 }

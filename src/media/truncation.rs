@@ -1,35 +1,36 @@
-//! Whether a file is as long as it says of itself: a copy that was cut short still plays, but not to its end.
+//! Detects truncated files: compares a file's length with the length that its headers state. A truncated copy still
+//! plays, but not to its end.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// Boxes that may stand at the top of an MP4 or MOV file; anything else is another format.
+/// Top-level boxes of an MP4 or MOV file; anything else is another format.
 const MP4_BOXES: [&[u8; 4]; 11] =
     [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra", b"sidx", b"styp", b"uuid"];
-/// Top boxes that are looked at; a fragmented file has two a fragment.
-const MOST_BOXES: usize = 100_000;
+/// Top-level boxes that are read; a fragmented file has two a fragment.
+const MAX_BOXES: usize = 100_000;
 
-/// The length in bytes that the file should have, where it has less; `None` where it is whole, or of a format that
-/// does not tell (MPEG-TS, raw streams, live recordings).
+/// Returns the actual and the stated length in bytes of a truncated file; `None` if it is complete, or of a format
+/// that states no length (MPEG-TS, raw streams, live recordings).
 pub fn missing(path: &Path) -> Option<(u64, u64)> {
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     let mut start = [0; 12];
     file.read_exact(&mut start).ok()?;
-    let told = match &start {
+    let stated = match &start {
         [b'R', b'I', b'F', b'F', size @ .., b'A', b'V', b'I', b' '] => 8 + u64::from(u32::from_le_bytes(*size)),
         [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska(&mut file)?,
         _ => mp4(&mut file, length)?,
     };
-    (told > length).then_some((length, told))
+    (stated > length).then_some((length, stated))
 }
 
-/// ISO/IEC 14496-12, 4.2: boxes of a 32-bit length and a name, one after the other; 1 stands for a 64-bit length that
-/// follows the name, 0 for "to the end of the file".
+/// Returns the stated length of an MP4 file. ISO/IEC 14496-12, 4.2: consecutive boxes, each with a 32-bit length and a
+/// name; a length of 1 means that a 64-bit length follows the name, 0 means "to the end of the file".
 fn mp4(file: &mut File, length: u64) -> Option<u64> {
     let mut position = 0;
-    for _ in 0..MOST_BOXES {
+    for _ in 0..MAX_BOXES {
         if position + 8 > length {
             break;
         }
@@ -58,7 +59,7 @@ fn mp4(file: &mut File, length: u64) -> Option<u64> {
     Some(position)
 }
 
-/// RFC 8794 and 9559: the EBML header, then the segment with everything in it.
+/// Returns the stated length of a Matroska file. RFC 8794 and 9559: the EBML header, then one segment.
 fn matroska(file: &mut File) -> Option<u64> {
     file.seek(SeekFrom::Start(4)).ok()?;
     let header = vint(file)?;
@@ -72,7 +73,8 @@ fn matroska(file: &mut File) -> Option<u64> {
     file.stream_position().ok()?.checked_add(segment)
 }
 
-/// A number whose first byte tells its length by its leading zeros; `None` for "unknown", which has all bits set.
+/// Reads a number whose length is the number of leading zeros of its first byte; `None` for "unknown", which has all
+/// bits set.
 fn vint(file: &mut File) -> Option<u64> {
     let mut first = [0];
     file.read_exact(&mut first).ok()?;
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_and_cut_files_are_told_apart() {
+    fn truncated_files_are_detected() {
         let mp4 = b"\0\0\0\x10ftypisomisom\0\0\0\x0cmdat1234";
         assert_eq!(missing_of(mp4), None);
         assert_eq!(missing_of(&mp4[..26]), Some((26, 28)));
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_do_not_tell_are_left_alone() {
+    fn formats_without_a_stated_length_are_ignored() {
         assert_eq!(missing_of(b"G\x40\0\x10\0\0\0\0\0\0\0\0\0\0"), None);
         assert_eq!(missing_of(b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff"), None);
         assert_eq!(missing_of(b"\0\0\0\x10ftypisomisom\0\0\0\0mdat1234"), None);

@@ -1,25 +1,25 @@
-//! The form of a stream's frames: size, layout in memory, rate; and how GStreamer describes it.
+//! The format of a stream's frames: size, memory layout, frame rate; and the caps that describe it.
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 
 use crate::picture::chroma;
 
-/// The form of a stream's frames.
+/// The format of a stream's frames.
 #[derive(Clone, Debug)]
 pub struct VideoFormat {
     pub layout: Layout,
-    /// Frames a second as a fraction, where the container tells.
+    /// Frames a second as a fraction, if the container states it.
     pub frame_rate: Option<(i32, i32)>,
-    /// Width of a pixel over its height, as a fraction.
+    /// Pixel aspect ratio, width over height, as a fraction.
     pub pixel_aspect: (i32, i32),
-    /// In nanoseconds, where the container tells.
+    /// In nanoseconds, if the container states it.
     pub duration: Option<u64>,
-    /// The element that decodes, where one does: on a GPU it is another.
+    /// The decoder element, if there is one. On a GPU it is a different one.
     pub decoder: Option<String>,
 }
 
-/// The memory layout of I420 that GStreamer assumes where a buffer says nothing: rows padded to four bytes.
+/// GStreamer's default memory layout of I420: rows padded to four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub width: usize,
@@ -42,14 +42,14 @@ impl Layout {
     }
 }
 
-/// Frames a second as a fraction, where the caps tell.
+/// Returns the frames a second as a fraction, if the caps state them.
 pub(super) fn frame_rate(info: &gst_video::VideoInfo) -> Option<(i32, i32)> {
     let rate = info.fps();
     (rate.numer() > 0 && rate.denom() > 0).then(|| (rate.numer(), rate.denom()))
 }
 
-/// Rendered frames, as GStreamer describes them.
-pub(super) fn picture_caps(format: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
+/// Returns the caps of rendered frames.
+pub(super) fn raw_caps(format: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
     let (pixel_width, pixel_height) = format.pixel_aspect;
     gst::Caps::builder("video/x-raw")
         .field("format", "I420")
@@ -61,7 +61,7 @@ pub(super) fn picture_caps(format: &VideoFormat, (numerator, denominator): (i32,
         .build()
 }
 
-/// The same, encoded.
+/// Returns the caps of rendered frames that are encoded as JPEG.
 pub(super) fn jpeg_caps(format: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
     let (pixel_width, pixel_height) = format.pixel_aspect;
     gst::Caps::builder("image/jpeg")

@@ -1,6 +1,6 @@
-//! Labelled pictures in a window, and the keys that are pressed there.
+//! Shows labelled frames in a window and reads its key presses.
 //!
-//! A window that is slower than the stream shows fewer pictures: it never holds anything up.
+//! A window that is slower than the stream drops frames. It never blocks the stream.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::media::element;
 use crate::media::frame::RenderedFrame;
 use crate::media::video_format::VideoFormat;
 
-/// Pictures that may wait to be shown.
+/// Frames that may wait to be shown.
 const WAITING: u64 = 2;
-/// Tries to connect, and the pause between them: a virtual X server starts anew when its last client goes, and does not
-/// answer meanwhile.
-const TRIES: usize = 6;
+/// Attempts to connect, and the pause between them. A virtual X server restarts when its last client disconnects, and
+/// does not answer meanwhile.
+const ATTEMPTS: usize = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Key presses that may wait to be read.
 const KEYS: usize = 16;
 
-/// What the user wants.
+/// A key with a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// `q` or Escape, or the window was closed.
@@ -36,7 +36,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// By the name that X gives it.
+    /// Parses X's name of a key.
     fn of(name: &str) -> Option<Self> {
         match name {
             "q" | "Q" | "Escape" => Some(Key::Quit),
@@ -47,7 +47,7 @@ impl Key {
     }
 }
 
-/// An open window. Dropping it closes it.
+/// An open window. Dropping closes it.
 pub struct Window {
     pipeline: gst::Pipeline,
     input: gst_app::AppSrc,
@@ -55,10 +55,10 @@ pub struct Window {
 }
 
 impl Window {
-    /// Opens a window for pictures as `format` says.
+    /// Opens a window for frames of `format`.
     ///
     /// # Errors
-    /// Unavailable, where the display has gone.
+    /// Unavailable if the display was lost.
     pub fn open(screen: Screen, title: &str, format: &VideoFormat) -> Result<Self> {
         let sink = screen.0;
         let (pixel_width, pixel_height) = format.pixel_aspect;
@@ -78,7 +78,7 @@ impl Window {
             .leaky_type(gst_app::AppLeakyType::Downstream)
             .build();
         let (convert, scale) = (element("videoconvert")?, element("videoscale")?);
-        // Squares stay squares: what does not fit the window's shape is black.
+        // Keeps the aspect ratio; the rest of the window is black.
         scale.set_property("add-borders", true);
         let chain = [input.upcast_ref(), &convert, &scale, &sink];
         let pipeline = gst::Pipeline::new();
@@ -101,13 +101,13 @@ impl Window {
         Ok(window)
     }
 
-    /// Shows a picture, when the ones before it have been.
-    pub fn show(&self, picture: &RenderedFrame, pts: u64, duration: u64) {
-        // A window that was closed says so by its key.
-        let _ = self.input.push_buffer(picture.timed(pts, duration));
+    /// Shows a frame. Times in nanoseconds.
+    pub fn show(&self, frame: &RenderedFrame, pts: u64, duration: u64) {
+        // A closed window is reported as a key.
+        let _ = self.input.push_buffer(frame.timed(pts, duration));
     }
 
-    /// The next key that was pressed.
+    /// Returns the next key press.
     pub fn pressed(&self) -> Option<Key> {
         self.keys.try_recv().ok()
     }
@@ -119,34 +119,34 @@ impl Drop for Window {
     }
 }
 
-/// A display that answers.
+/// A connected display.
 pub struct Screen(gst::Element);
 
 impl Screen {
-    /// Connects to the display. `autovideosink` is not asked: it tries the kernel's framebuffers too, and where an X
-    /// server does not answer one of the sinks that it tries crashes.
+    /// Connects to the display. `autovideosink` is not used: it tries the kernel's framebuffers too, and one of its
+    /// candidates crashes if an X server does not answer.
     ///
     /// # Errors
-    /// Unavailable, where there is none.
+    /// Unavailable if there is no display.
     pub fn open() -> Result<Self> {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let x = is_set("DISPLAY").then_some(["xvimagesink", "ximagesink"]);
         let wayland = is_set("WAYLAND_DISPLAY").then_some("waylandsink");
         let mut candidates: Vec<&str> = x.into_iter().flatten().chain(wayland).collect();
-        for _ in 0..if candidates.is_empty() { 0 } else { TRIES } {
+        for _ in 0..if candidates.is_empty() { 0 } else { ATTEMPTS } {
             for name in &candidates {
                 // Not every desktop has all of them.
                 let Ok(sink) = gst::ElementFactory::make(name).build() else { continue };
                 if sink.set_state(gst::State::Ready).is_ok() {
-                    // Pictures come when they are due, so that none is late and to be left out.
+                    // Frames arrive when they are due, so none has to be dropped as late.
                     sink.set_property("sync", false);
                     sink.set_property("qos", false);
                     return Ok(Self(sink));
                 }
                 let _ = sink.set_state(gst::State::Null);
             }
-            // A server that lacks what the first needs starts anew as it goes, just when the second comes: which must
-            // not find the same again.
+            // A server that lacks what the first candidate needs restarts when that one disconnects, just when the
+            // second connects. Reversing the order avoids the same race.
             candidates.reverse();
             std::thread::sleep(PAUSE);
         }
@@ -159,7 +159,7 @@ fn no_display() -> Error {
         .remedy("leave out --display, or run it where DISPLAY or WAYLAND_DISPLAY is set, or under xvfb-run")
 }
 
-/// Keys come up the pipeline as navigation events.
+/// Reads key presses, which travel upstream as navigation events.
 fn read_keys(pad: &gst::Pad, keys: Sender<Key>) {
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &info.data
@@ -172,7 +172,7 @@ fn read_keys(pad: &gst::Pad, keys: Sender<Key>) {
     });
 }
 
-/// A window that was closed fails its pipeline, which means the same as `q`.
+/// Reports a closed window, which fails its pipeline, as [`Key::Quit`].
 fn report_closing(pipeline: &gst::Pipeline, keys: Sender<Key>) -> Result<()> {
     let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
     bus.set_sync_handler(move |_, message| {

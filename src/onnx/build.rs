@@ -1,4 +1,4 @@
-//! `livelabel model build`: weights and a head in, one model file out.
+//! `livelabel model build`: writes a model file from weights and a head.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,35 +13,35 @@ use crate::onnx::head::{Head, Pooling};
 use crate::onnx::resnet::{self, GraphLayers, INPUT_SIZE, Stage};
 use crate::onnx::weights::Weights;
 
-/// Version of the metadata's meaning, stored as `livelabel.version`.
+/// Version of the metadata's format, stored as `livelabel.version`.
 pub const METADATA_VERSION: &str = "1";
 /// Name of the input: BGR pixels minus [`MEAN`], `[batch, 3, 224, 224]`, float32.
 pub const INPUT: &str = "pixels";
-/// Name of the output that adds up to one, `[batch, classes]`, float32.
+/// Name of the softmax output, `[batch, classes]`, float32.
 pub const PROBABILITIES: &str = "probabilities";
 /// Name of the output before the softmax, `[batch, classes]`, float32.
 pub const LOGITS: &str = "logits";
 /// Name of the output of [`frozen`], `[batch, …]`, float32.
 pub const FROZEN: &str = "frozen";
-/// Key of the metadata that tells how good a model is on parts of what it was checked on; the only one that may be missing.
+/// Metadata key of the accuracy on parts of the test data; the only optional key.
 pub const SLICES: &str = "slices";
-/// ImageNet's mean in BGR order, as Keras' `caffe` preprocessing subtracts it.
+/// ImageNet's mean in BGR order, as in Keras' `caffe` preprocessing.
 pub const MEAN: [f32; 3] = [103.939, 116.779, 123.68];
 
 const DEFAULT_WINDOW: &str = "128";
 const DEFAULT_THRESHOLD: &str = "0.0";
 
-/// Where the backbone is cut for a training: what is before is frozen.
+/// Where the backbone is cut for training; the layers before are frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// After pooling: 2048 numbers for each picture.
+    /// After pooling: 2048 features for each picture.
     Pooled(Pooling),
-    /// In front of a stage: a map of [`Stage::input`].
+    /// Before a stage: a map of [`Stage::input`].
     Before(Stage),
 }
 
 impl Cut {
-    /// The shape of what is frozen, for each picture.
+    /// Returns the output shape of the frozen layers for each picture.
     pub fn shape(self) -> Vec<usize> {
         match self {
             Cut::Pooled(_) => vec![resnet::FEATURES],
@@ -59,10 +59,11 @@ pub enum HeadSource {
     ImageNet { labels: PathBuf },
 }
 
-/// Builds the model and writes it to `output` beside and renamed, so that a reader never sees half a file.
+/// Builds the model and writes it to a temporary file that is renamed to `output`, so that a reader never sees an
+/// incomplete file.
 ///
 /// # Errors
-/// Input errors for weights or a head that do not fit; unavailable where `output` cannot be written.
+/// Input if weights or head do not match; unavailable if `output` cannot be written.
 pub fn build(backbone: &Path, head: &HeadSource, precision: Precision, output: &Path) -> Result<()> {
     let weights = Weights::read(backbone)?;
     let head = match head {
@@ -74,7 +75,7 @@ pub fn build(backbone: &Path, head: &HeadSource, precision: Precision, output: &
     let unwritable = |cause| {
         Error::unavailable(format!("{}: cannot be written", output.display()))
             .because(cause)
-            .remedy("choose a folder that can be written to and has 110 MB of room")
+            .remedy("choose a writable folder with 110 MB of free space")
     };
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(unwritable)?;
@@ -85,10 +86,10 @@ pub fn build(backbone: &Path, head: &HeadSource, precision: Precision, output: &
     })
 }
 
-/// The layers before `cut` as a model file of their own, for [`crate::inference::model::Model::frozen`].
+/// Builds the layers before `cut` as a separate model file, for [`crate::inference::model::Model::frozen`].
 ///
 /// # Errors
-/// Input, where the weights do not fit.
+/// Input if the weights do not match.
 pub fn frozen(weights: &Weights, cut: Cut) -> Result<Vec<u8>> {
     let mut graph = GraphBuilder::new("livelabel-frozen", Precision::Fp32);
     let input = graph.input(INPUT, &[3, INPUT_SIZE as i64, INPUT_SIZE as i64]);

@@ -1,4 +1,4 @@
-//! Builds an ONNX graph node by node: names, attributes and weights in the right places.
+//! Builds an ONNX graph node by node.
 
 use half::f16;
 use prost::bytes::Bytes;
@@ -8,7 +8,7 @@ use super::proto::*;
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
 
-/// How the weights are stored and computed with.
+/// The precision of weights and computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Precision {
     Fp32,
@@ -16,7 +16,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The name used on the command line and in the metadata.
+    /// Returns the name on the command line and in the metadata.
     pub fn name(self) -> &'static str {
         match self {
             Precision::Fp32 => "fp32",
@@ -36,7 +36,7 @@ impl GraphBuilder {
         Self { graph: GraphProto { name: name.into(), ..Default::default() }, precision }
     }
 
-    /// A float32 input of shape `[batch, dims…]` with a dynamic batch.
+    /// Adds a float32 input of shape `[batch, dims…]` with a dynamic batch.
     pub fn input(&mut self, name: &str, dims: &[i64]) -> String {
         self.graph.input.push(value_info(name, dims));
         self.compute_copy(name)
@@ -47,7 +47,7 @@ impl GraphBuilder {
         self.graph.output.push(value_info(name, dims));
     }
 
-    /// `from` in float32 under the name `name`, whatever the graph computes in.
+    /// Adds a copy of `from` in float32 with the name `name`.
     pub fn float_copy(&mut self, name: &str, from: &str) -> String {
         match self.precision {
             Precision::Fp32 => self.push("Identity", name, &[from], name, vec![]),
@@ -56,7 +56,7 @@ impl GraphBuilder {
         name.into()
     }
 
-    /// A convolution; `weight` is `[out, in, kernel, kernel]`, padding is the same on every side.
+    /// Adds a convolution. `weight` is `[out, in, kernel, kernel]`; the padding is the same on every side.
     pub fn conv(&mut self, name: &str, from: &str, weight: &Weight, bias: &Weight, stride: i64, pad: i64) -> String {
         let (w, b) = (self.weight(&format!("{name}.weight"), weight), self.weight(&format!("{name}.bias"), bias));
         let kernel = weight.shape[2] as i64;
@@ -83,12 +83,12 @@ impl GraphBuilder {
         name.into()
     }
 
-    /// The mean over height and width, flattened to `[batch, channels]`.
+    /// Adds the mean over height and width, flattened to `[batch, channels]`.
     pub fn global_mean(&mut self, name: &str, from: &str) -> String {
         self.global_pool("GlobalAveragePool", name, from)
     }
 
-    /// The maximum over height and width, flattened to `[batch, channels]`.
+    /// Adds the maximum over height and width, flattened to `[batch, channels]`.
     pub fn global_max(&mut self, name: &str, from: &str) -> String {
         self.global_pool("GlobalMaxPool", name, from)
     }
@@ -100,7 +100,7 @@ impl GraphBuilder {
         name.into()
     }
 
-    /// A fully connected layer; `weight` is `[out, in]`.
+    /// Adds a fully connected layer. `weight` is `[out, in]`.
     pub fn dense(&mut self, name: &str, from: &str, weight: &Weight, bias: &Weight) -> String {
         let (w, b) = (self.weight(&format!("{name}.weight"), weight), self.weight(&format!("{name}.bias"), bias));
         self.push("Gemm", name, &[from, &w, &b], name, vec![int("transB", 1)]);
@@ -112,7 +112,7 @@ impl GraphBuilder {
         name.into()
     }
 
-    /// The finished model with its metadata.
+    /// Returns the model with its metadata.
     pub fn finish(self, metadata: &[(String, String)]) -> ModelProto {
         ModelProto {
             functions: Vec::new(),
@@ -175,7 +175,7 @@ pub struct Weight {
     pub values: Vec<f32>,
 }
 
-/// A float32 tensor `[batch, dims…]` with a dynamic batch.
+/// Describes a float32 tensor `[batch, dims…]` with a dynamic batch.
 pub fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
     let batch = DimensionProto { dim_value: None, dim_param: Some("batch".into()) };
     let fixed = dims.iter().map(|&dim| DimensionProto { dim_value: Some(dim), dim_param: None });
@@ -184,12 +184,12 @@ pub fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
     ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }
 
-/// An attribute that is a number.
+/// Creates an attribute that is an integer.
 pub fn int(name: &str, i: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i, r#type: 2, ..Default::default() }
 }
 
-/// An attribute that is a list of numbers.
+/// Creates an attribute that is a list of integers.
 pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), ints: values.to_vec(), r#type: 7, ..Default::default() }
 }

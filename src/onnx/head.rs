@@ -1,4 +1,4 @@
-//! The classifier on top of the features: two dense layers trained by the user, or ImageNet's own single one.
+//! The classifier on top of the features: two dense layers that the user trained, or ImageNet's single layer.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -13,14 +13,14 @@ use crate::onnx::weights::{Weights, safetensors};
 /// Units of the hidden layer, as in the original network.
 pub const HIDDEN: usize = 512;
 
-/// How the last feature map `[batch, 2048, 7, 7]` becomes 2048 numbers.
+/// How the last feature map `[batch, 2048, 7, 7]` is reduced to 2048 features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
-    /// The mean over all places, as in the original
+    /// The mean over all positions, as in the original
     #[default]
     Mean,
-    /// The largest value of any place
+    /// The maximum over all positions
     Max,
 }
 
@@ -29,15 +29,15 @@ pub enum Pooling {
 pub struct Head {
     pub labels: Vec<String>,
     pub pooling: Pooling,
-    /// Convolutions of the backbone that were trained with the head, batch norm folded in: `NAME.weight`, `NAME.bias`.
+    /// Convolutions of the backbone that were trained with the head, with folded batch norm: `NAME.weight`, `NAME.bias`.
     pub backbone: HashMap<String, Weight>,
     hidden: Option<Layer>,
     output: Layer,
-    /// What the file says of its training, for the model's metadata.
+    /// Information about the training, for the model's metadata.
     pub notes: Notes,
 }
 
-/// Free text about a head, from its file's metadata.
+/// Metadata of a head's file.
 #[derive(Debug, Default)]
 pub struct Notes {
     pub window: Option<String>,
@@ -56,11 +56,11 @@ struct Layer {
 
 impl Head {
     /// Reads a head: `dense1.weight` 512×2048, `dense1.bias`, `dense2.weight` classes×512, `dense2.bias`, and `labels`
-    /// as a JSON list in the metadata. Convolutions of the backbone that were trained too stand beside them, and
-    /// `pooling` in the metadata is `mean`, the default, or `max`.
+    /// as a JSON list in the metadata. The file may also contain trained convolutions of the backbone. `pooling` in the
+    /// metadata is `mean`, the default, or `max`.
     ///
     /// # Errors
-    /// An input error that names the tensor or the metadata that is wrong.
+    /// Input, with the name of the invalid tensor or metadata.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let bytes = fs::read(path).map_err(|cause| {
@@ -108,14 +108,15 @@ impl Head {
             None | Some("mean") => Pooling::Mean,
             Some("max") => Pooling::Max,
             Some(other) => {
-                return Err(Error::input(format!("{origin}: its metadata pooling is {other:?}"))
-                    .remedy("this version understands mean and max"));
+                return Err(
+                    Error::input(format!("{origin}: its metadata pooling is {other:?}")).remedy("use mean or max")
+                );
             }
         };
         Ok(Self { labels, pooling, backbone: tensors, hidden: Some(hidden), output, notes })
     }
 
-    /// The backbone's own 1000-class layer `fc1000`, with the names in `labels` (a JSON object from index to name).
+    /// Reads the backbone's own 1000-class layer `fc1000`. `labels` is a JSON object from index to name.
     pub fn imagenet(weights: &Weights, labels: &Path) -> Result<Self> {
         let unreadable = |cause: Box<dyn std::error::Error + Send + Sync>| {
             Error::input(format!("{}: not a JSON object from index to name", labels.display()))
@@ -155,7 +156,7 @@ impl Head {
     }
 }
 
-/// A number in the metadata must be one, or the model that takes it over could not be read.
+/// Checks a number in the metadata, since the model that gets it could not be read otherwise.
 fn check_number<T: FromStr>(metadata: &HashMap<String, String>, key: &str, origin: &str) -> Result<()> {
     match metadata.get(key) {
         Some(text) if text.parse::<T>().is_err() => {
@@ -165,21 +166,21 @@ fn check_number<T: FromStr>(metadata: &HashMap<String, String>, key: &str, origi
     }
 }
 
-/// What is wrong with a model's labels, if anything: each needs one distinct name, and one alone says nothing.
+/// Checks a model's labels: at least two, each with a distinct name.
 ///
 /// # Errors
-/// The fault in words.
+/// A message that describes the fault.
 pub fn check_labels(labels: &[String]) -> std::result::Result<(), String> {
     if labels.len() < 2 {
-        return Err("there are fewer than two labels".into());
+        return Err("has fewer than two labels".into());
     }
     let mut known = HashSet::with_capacity(labels.len());
     for label in labels {
         if label.trim().is_empty() {
-            return Err(format!("a label is empty: {label:?}"));
+            return Err(format!("has an empty label: {label:?}"));
         }
         if !known.insert(label) {
-            return Err(format!("label {label:?} stands twice"));
+            return Err(format!("has the label {label:?} twice"));
         }
     }
     Ok(())

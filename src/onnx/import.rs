@@ -1,7 +1,7 @@
-//! `livelabel model import`: a classifier that something else exported becomes a model file.
+//! `livelabel model import`: wraps a classifier that another program exported as a model file.
 //!
-//! The file's graph stays as it is. In front of it comes what turns `[batch, 3, size, size]` in float32 into the input that it
-//! expects, behind it what turns its output into probabilities, and the metadata say how pictures become numbers.
+//! The file's graph is unchanged. Nodes before it convert `[batch, 3, size, size]` in float32 to its input, and nodes after
+//! it convert its output to probabilities. Metadata describe the preprocessing.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use crate::onnx::proto::{
 };
 use crate::onnx::raw::{Field, fields, message};
 
-/// Numbers of the fields that are changed: `ModelProto.graph` and `.metadata_props`, `GraphProto.node`, `.input`, `.output`.
+/// Numbers of the changed fields: `ModelProto.graph` and `.metadata_props`, `GraphProto.node`, `.input`, `.output`.
 const GRAPH: u32 = 7;
 const METADATA: u32 = 14;
 const NODE: u32 = 1;
@@ -26,9 +26,9 @@ const INPUT: u32 = 11;
 const OUTPUT: u32 = 12;
 /// Element types that can be cast to and from float32: float32, uint8, int8, float16, double, bfloat16.
 const CASTABLE: [i32; 6] = [1, 2, 3, 10, 11, 16];
-/// Operators that pass numbers on, of any shape.
-const PASSES: [&str; 6] = ["Identity", "Cast", "Flatten", "Reshape", "Squeeze", "DequantizeLinear"];
-/// Name of the new input, where the file's own cannot be taken.
+/// Operators that do not change the values themselves.
+const PASS_THROUGH: [&str; 6] = ["Identity", "Cast", "Flatten", "Reshape", "Squeeze", "DequantizeLinear"];
+/// Name of the new input, if the file's own input needs a conversion.
 const PIXELS: &str = "livelabel.pixels";
 
 /// Order of the input's dimensions.
@@ -40,7 +40,7 @@ pub enum Layout {
     Nhwc,
 }
 
-/// What is done to the output.
+/// Whether a softmax is added to the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Softmax {
     /// Added where the graph does not end with one
@@ -52,32 +52,32 @@ pub enum Softmax {
     None,
 }
 
-/// What the file does not say of itself.
+/// What the file does not state.
 #[derive(Clone, Debug)]
 pub struct Description {
     pub labels: Vec<String>,
-    /// Of 0–255, in the order of `channels`.
+    /// Mean of each channel from 0 to 255, in the order of `channels`.
     pub mean: [f32; 3],
-    /// What is multiplied after the mean is subtracted, in the same order.
+    /// Factor of each channel after the mean is subtracted, in the same order.
     pub scale: [f32; 3],
     /// `BGR` or `RGB`.
     pub channels: &'static str,
-    /// Height and width; needed where the file leaves them open.
+    /// Height and width; required if the file leaves them open.
     pub size: Option<usize>,
-    /// Needed where the shape does not tell.
+    /// Required if it is ambiguous from the shape.
     pub layout: Option<Layout>,
     pub output: Option<String>,
     pub softmax: Softmax,
     pub window: usize,
     pub threshold: f64,
-    /// Where the file is from, for people.
+    /// The file's name, for messages and metadata.
     pub origin: String,
 }
 
-/// The bytes of the model file that wraps `file`.
+/// Returns the model file that wraps `file`.
 ///
 /// # Errors
-/// Input, where it is no ONNX file, or its input or output are not those of an image classifier with these labels.
+/// Input if it is not an ONNX file, or its input or output are not those of an image classifier with these labels.
 pub fn import(file: Bytes, about: &Description) -> Result<Bytes> {
     let name = about.origin.as_str();
     let broken = || Error::input(format!("{name}: not an ONNX file")).remedy("export the model as ONNX");
@@ -93,7 +93,7 @@ pub fn import(file: Bytes, about: &Description) -> Result<Bytes> {
         field.number == INPUT && ValueInfoProto::decode(field.value.clone()).is_ok_and(|it| it.name == entry.replaces)
     };
     let mut inside: Vec<Field> = entry.nodes.iter().map(|node| Field::message(NODE, node)).collect();
-    // The file's own outputs are not asked for; those of this program stand for them.
+    // The new outputs replace the file's own.
     inside.extend(own.into_iter().filter(|field| !is_entry(field) && field.number != OUTPUT));
     inside.push(Field::message(INPUT, &entry.input));
     inside.extend(exit.nodes.iter().map(|node| Field::message(NODE, node)));
@@ -116,11 +116,11 @@ pub fn import(file: Bytes, about: &Description) -> Result<Bytes> {
     Ok(message(&all))
 }
 
-/// What comes in front of the graph.
+/// The input and the nodes before the graph.
 struct Entry {
     input: ValueInfoProto,
     nodes: Vec<NodeProto>,
-    /// The file's own input, which is no input any more.
+    /// The file's own input, which becomes an intermediate tensor.
     replaces: String,
     size: usize,
 }
@@ -132,11 +132,11 @@ impl Entry {
         let inputs: Vec<_> = graph.input.iter().filter(|input| !is_weight(input)).collect();
         let [own] = inputs[..] else {
             let names: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
-            return Err(Error::input(format!("{name}: has the inputs {}, where one is expected", names.join(", ")))
+            return Err(Error::input(format!("{name}: has the inputs {}, but one is expected", names.join(", ")))
                 .remedy("export it with the pictures as its only input"));
         };
         let (kind, dims) = shape(own, name)?;
-        let [batch, a, b, c] = dims[..] else { return Err(no_picture(own, &dims, name)) };
+        let [batch, a, b, c] = dims[..] else { return Err(not_a_picture(own, &dims, name)) };
         let layout = match ([a, b, c], about.layout) {
             (_, Some(layout)) => {
                 let channels = if layout == Layout::Nchw { a } else { c };
@@ -144,29 +144,31 @@ impl Entry {
                     || (layout == Layout::Nchw && b != c)
                     || (layout == Layout::Nhwc && a != b)
                 {
-                    return Err(no_picture(own, &dims, name));
+                    return Err(not_a_picture(own, &dims, name));
                 }
                 layout
             }
             ([3, h, w], None) if h == w && h != 3 => Layout::Nchw,
             ([h, w, 3], None) if h == w => Layout::Nhwc,
             ([-1, -1, -1], None) => {
-                return Err(Error::usage(format!("{name}: its input does not tell where its channels are"))
-                    .remedy("say so with --layout nchw (PyTorch) or --layout nhwc (Keras)"));
+                return Err(Error::usage(format!("{name}: its input does not state the position of the channels"))
+                    .remedy("set it with --layout nchw (PyTorch) or --layout nhwc (Keras)"));
             }
-            _ => return Err(no_picture(own, &dims, name)),
+            _ => return Err(not_a_picture(own, &dims, name)),
         };
         let side = if layout == Layout::Nchw { dims[3] } else { dims[1] };
         let size = match (usize::try_from(side).ok(), about.size) {
             (None, None) => {
                 return Err(Error::usage(format!("{name}: takes pictures of any size"))
-                    .remedy("say with --size which it was trained for, like --size 224"));
+                    .remedy("set the size that it was trained for, like --size 224"));
             }
-            (Some(own), Some(asked)) if own != asked => {
-                return Err(Error::usage(format!("{name}: takes pictures of {own}x{own}, not of {asked}x{asked}"))
-                    .remedy(format!("give --size {own}, or leave it out")));
+            (Some(own), Some(requested)) if own != requested => {
+                return Err(Error::usage(format!(
+                    "{name}: takes pictures of {own}x{own}, not of {requested}x{requested}"
+                ))
+                .remedy(format!("set --size {own}, or omit it")));
             }
-            (own, asked) => own.or(asked).unwrap_or_default(),
+            (own, requested) => own.or(requested).unwrap_or_default(),
         };
         let shape = [3, size as i64, size as i64];
         let plain = layout == Layout::Nchw && kind == FLOAT;
@@ -188,7 +190,7 @@ impl Entry {
     }
 }
 
-/// What comes behind the graph.
+/// The nodes after the graph and the outputs.
 struct Exit {
     nodes: Vec<NodeProto>,
     outputs: Vec<ValueInfoProto>,
@@ -197,7 +199,7 @@ struct Exit {
 impl Exit {
     fn of(graph: &GraphProto, about: &Description) -> Result<Self> {
         let name = &about.origin;
-        let own = chosen(graph, about)?;
+        let own = selected_output(graph, about)?;
         let (kind, dims) = shape(own, name)?;
         let classes = about.labels.len() as i64;
         let flat = dims.len() == 2;
@@ -205,7 +207,7 @@ impl Exit {
         let fits = dims.len() >= 2 && (open || dims[1..].iter().product::<i64>() == classes);
         if !fits {
             return Err(Error::input(format!(
-                "{name}: its output {} has the shape {}, and there are {classes} labels",
+                "{name}: its output {} has the shape {}, but there are {classes} labels",
                 own.name,
                 written(&dims)
             ))
@@ -244,7 +246,7 @@ impl Exit {
         }
         let taken = |output: &String| graph.node.iter().any(|node| node.output.contains(output));
         if let Some(twice) = nodes.iter().flat_map(|node| &node.output).find(|output| taken(output)) {
-            return Err(Error::input(format!("{name}: has a tensor that is called {twice} already"))
+            return Err(Error::input(format!("{name}: already has a tensor named {twice}"))
                 .remedy("export it with other names"));
         }
         Ok(Self { nodes, outputs })
@@ -252,54 +254,54 @@ impl Exit {
 }
 
 fn adds_softmax(graph: &GraphProto, output: &ValueInfoProto, about: &Description) -> Result<bool> {
-    match (about.softmax, ends_with(graph, &output.name)) {
+    match (about.softmax, final_operator(graph, &output.name)) {
         (Softmax::Add, _) => Ok(true),
         (Softmax::None, _) | (Softmax::Auto, "Softmax") => Ok(false),
         (Softmax::Auto, end @ ("Sigmoid" | "LogSoftmax")) => Err(Error::input(format!(
-            "{}: ends with {end}, so that its numbers are not the probabilities of one label each",
+            "{}: ends with {end}, so its outputs are not probabilities that add up to one",
             about.origin
         ))
-        .remedy("export it without that, or say --softmax add or --softmax none")),
+        .remedy("export it without that, or set --softmax add or --softmax none")),
         (Softmax::Auto, _) => Ok(true),
     }
 }
 
-/// The output that is asked for, or the only one.
-fn chosen<'a>(graph: &'a GraphProto, about: &Description) -> Result<&'a ValueInfoProto> {
+/// Returns the output that was named, or the only one.
+fn selected_output<'a>(graph: &'a GraphProto, about: &Description) -> Result<&'a ValueInfoProto> {
     let name = &about.origin;
     let names = || graph.output.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join(", ");
     match (&about.output, &graph.output[..]) {
         (None, [only]) => Ok(only),
         (None, _) => Err(Error::usage(format!("{name}: has the outputs {}", names()))
-            .remedy("say with --output-name which of them has a number for each label")),
-        (Some(asked), all) => all.iter().find(|output| output.name == *asked).ok_or_else(|| {
-            Error::usage(format!("{name}: has no output {asked}")).remedy(format!("it has {}", names()))
+            .remedy("select with --output-name the one that has a number for each label")),
+        (Some(requested), all) => all.iter().find(|output| output.name == *requested).ok_or_else(|| {
+            Error::usage(format!("{name}: has no output {requested}")).remedy(format!("use one of {}", names()))
         }),
     }
 }
 
-/// The operator that made the numbers of `output`, whatever passed them on.
-fn ends_with<'a>(graph: &'a GraphProto, output: &str) -> &'a str {
-    let makers: HashMap<&str, &NodeProto> =
+/// Returns the operator that computes `output`, skipping operators that only pass values on.
+fn final_operator<'a>(graph: &'a GraphProto, output: &str) -> &'a str {
+    let producers: HashMap<&str, &NodeProto> =
         graph.node.iter().flat_map(|node| node.output.iter().map(move |output| (output.as_str(), node))).collect();
     let mut output = output;
-    // A graph has no circles; a damaged one is left after as many steps as it has nodes.
+    // A valid graph has no cycles; the bound ends the search in a damaged one.
     for _ in 0..graph.node.len() {
-        let Some(node) = makers.get(output) else { return "" };
+        let Some(node) = producers.get(output) else { return "" };
         match node.input.first() {
-            Some(input) if PASSES.contains(&node.op_type.as_str()) => output = input,
+            Some(input) if PASS_THROUGH.contains(&node.op_type.as_str()) => output = input,
             _ => return &node.op_type,
         }
     }
     ""
 }
 
-/// Element type and dimensions, -1 for open ones.
+/// Returns element type and dimensions, -1 for open ones.
 fn shape(value: &ValueInfoProto, name: &str) -> Result<(i32, Vec<i64>)> {
     let tensor: &TensorTypeProto = (value.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()))
         .filter(|tensor| CASTABLE.contains(&tensor.elem_type))
         .ok_or_else(|| {
-            Error::input(format!("{name}: {} is no tensor of numbers", value.name))
+            Error::input(format!("{name}: {} is not a tensor of numbers", value.name))
                 .remedy("export it with pictures in and a number for each label out")
         })?;
     let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
@@ -310,9 +312,9 @@ fn first_dim(value: &mut ValueInfoProto) -> Option<&mut DimensionProto> {
     value.r#type.as_mut()?.tensor_type.as_mut()?.shape.as_mut()?.dim.first_mut()
 }
 
-fn no_picture(input: &ValueInfoProto, dims: &[i64], name: &str) -> Error {
+fn not_a_picture(input: &ValueInfoProto, dims: &[i64], name: &str) -> Error {
     Error::input(format!(
-        "{name}: its input {} has the shape {}, which no square colour picture has",
+        "{name}: its input {} has the shape {}, which is not that of a square colour picture",
         input.name,
         written(dims)
     ))

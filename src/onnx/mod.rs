@@ -1,6 +1,6 @@
-//! Writes the model file: the graph of ResNet50 and a head from trained weights, batch norm folded in.
+//! Reads and writes model files: ResNet50 with a trained head and folded batch norm, and imported classifiers.
 //!
-//! Nothing here runs a network; that is the room `inference`.
+//! Nothing here runs a model; the room `inference` does.
 
 pub mod build;
 pub mod graph;

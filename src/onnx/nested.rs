@@ -1,8 +1,8 @@
-//! Every operator and every tensor of a model, those in branches, loops and functions too.
+//! Collects every node and tensor of a model, including those in branches, loops and functions.
 
 use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto};
 
-/// What stands somewhere in a model.
+/// All nodes and tensors of a model.
 #[derive(Default)]
 pub struct Contents<'a> {
     pub nodes: Vec<&'a NodeProto>,
@@ -22,12 +22,12 @@ impl<'a> Contents<'a> {
         contents
     }
 
-    /// Whether it can repeat a part of itself as often as it likes.
+    /// Returns whether the model contains loops, which may not end.
     pub fn loops(&self) -> bool {
         self.nodes.iter().any(|node| ["Loop", "Scan"].contains(&node.op_type.as_str()))
     }
 
-    // A decoder of protobuf refuses messages that are nested too deeply, so this ends.
+    // The protobuf decoder rejects messages that are nested too deeply, which bounds the recursion.
     fn graph(&mut self, graph: &'a GraphProto) {
         self.tensors.extend(&graph.initializer);
         graph.sparse_initializer.iter().for_each(|tensor| self.sparse(tensor));

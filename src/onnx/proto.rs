@@ -1,7 +1,7 @@
-//! The part of the ONNX format that this program writes and checks, as protobuf messages.
+//! The part of the ONNX format that livelabel writes and checks, as protobuf messages.
 //!
-//! Field numbers are those of `onnx.proto3` (ONNX IR version 8, opset 17). Fields that are not listed are skipped when
-//! a file is read, which protobuf allows. Weights are [`Bytes`], so decoding a file copies none.
+//! Field numbers are those of `onnx.proto3` (ONNX IR version 8, opset 17). The decoder skips fields that are not listed.
+//! Weights are [`Bytes`], so decoding a file copies none.
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -29,7 +29,7 @@ pub struct ModelProto {
     pub functions: Vec<FunctionProto>,
 }
 
-/// An operator that the file defines itself.
+/// An operator that the file defines.
 #[derive(Clone, PartialEq, Message)]
 pub struct FunctionProto {
     #[prost(string, tag = "1")]

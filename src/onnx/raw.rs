@@ -1,4 +1,4 @@
-//! Protobuf messages as their fields in order, undecoded: whatever this program does not know of a file stays as it was.
+//! Protobuf messages as lists of undecoded fields, so that unknown parts of a file are preserved.
 
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -8,8 +8,8 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 #[derive(Clone, Debug)]
 pub struct Field {
     pub number: u32,
-    /// Key and value as they stand in the file.
-    whole: Bytes,
+    /// Key and value, encoded.
+    encoded: Bytes,
     /// The value of a string, of bytes or of a message; empty for numbers.
     pub value: Bytes,
 }
@@ -20,15 +20,15 @@ impl Field {
     }
 
     pub fn bytes(number: u32, value: Bytes) -> Self {
-        let mut whole = BytesMut::with_capacity(value.len() + 16);
-        encode_key(number, WireType::LengthDelimited, &mut whole);
-        encode_varint(value.len() as u64, &mut whole);
-        whole.put_slice(&value);
-        Self { number, whole: whole.freeze(), value }
+        let mut encoded = BytesMut::with_capacity(value.len() + 16);
+        encode_key(number, WireType::LengthDelimited, &mut encoded);
+        encode_varint(value.len() as u64, &mut encoded);
+        encoded.put_slice(&value);
+        Self { number, encoded: encoded.freeze(), value }
     }
 }
 
-/// The fields of a message, without a copy; `None` where it is cut short or no protobuf message.
+/// Splits a message into its fields without a copy; `None` if it is truncated or not a protobuf message.
 pub fn fields(message: &Bytes) -> Option<Vec<Field>> {
     let mut rest = message.clone();
     let mut fields = Vec::new();
@@ -48,15 +48,15 @@ pub fn fields(message: &Bytes) -> Option<Vec<Field>> {
         }
         let value = rest.split_to(length);
         let value = if kind == WireType::LengthDelimited { value } else { Bytes::new() };
-        fields.push(Field { number, whole: message.slice(begin..message.len() - rest.len()), value });
+        fields.push(Field { number, encoded: message.slice(begin..message.len() - rest.len()), value });
     }
     Some(fields)
 }
 
-/// The message that has these fields.
+/// Joins fields to a message.
 pub fn message(fields: &[Field]) -> Bytes {
-    let mut message = BytesMut::with_capacity(fields.iter().map(|field| field.whole.len()).sum());
-    fields.iter().for_each(|field| message.put_slice(&field.whole));
+    let mut message = BytesMut::with_capacity(fields.iter().map(|field| field.encoded.len()).sum());
+    fields.iter().for_each(|field| message.put_slice(&field.encoded));
     message.freeze()
 }
 
@@ -65,17 +65,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_file_comes_back_to_the_byte() {
+    fn a_model_file_is_restored_byte_for_byte() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/drinking-cooking.int8.onnx");
         let file = Bytes::from(std::fs::read(path).unwrap());
         let all = fields(&file).unwrap();
         assert_eq!(message(&all), file);
         let graph = all.iter().find(|field| field.number == 7).unwrap();
-        assert_eq!(Field::bytes(7, message(&fields(&graph.value).unwrap())).whole, graph.whole);
+        assert_eq!(Field::bytes(7, message(&fields(&graph.value).unwrap())).encoded, graph.encoded);
     }
 
     #[test]
-    fn what_is_cut_short_is_refused() {
+    fn truncated_messages_are_refused() {
         assert!(fields(&Bytes::from_static(&[0x0a, 0x05, 1, 2])).is_none());
         assert!(fields(&Bytes::from_static(&[0x0b])).is_none());
         assert!(fields(&Bytes::from_static(&[0xff])).is_none());

@@ -1,5 +1,5 @@
-//! ResNet50 as Keras builds it, version 1: each stage's stride is in its first 1×1 convolutions, convolutions have
-//! biases, and every convolution is followed by a batch norm, which is folded into it here.
+//! ResNet50 version 1 as in Keras: each stage's stride is in its first 1×1 convolutions, convolutions have biases, and a
+//! batch norm follows every convolution. Here the batch norms are folded into the convolutions.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,17 @@ use crate::error::Result;
 use crate::onnx::graph::{GraphBuilder, Weight};
 use crate::onnx::weights::Weights;
 
-/// Channels of the last feature map, which are averaged into the features.
+/// Channels of the last feature map, which pooling reduces to the features.
 pub const FEATURES: usize = 2048;
-/// Height and width of the input picture.
+/// Height and width of the input.
 pub const INPUT_SIZE: usize = 224;
 
 /// Channels before the first stage.
 const STEM: usize = 64;
-/// Keras' name, number of blocks and inner channels of each stage.
+/// Name in Keras, number of blocks and inner channels of each stage.
 const STAGES: [(&str, usize, usize); 4] = [("2", 3, 64), ("3", 4, 128), ("4", 6, 256), ("5", 3, 512)];
 
-/// A convolution of the network: its name and the shape of its weight.
+/// A convolution: its name and the shape of its weight.
 #[derive(Clone, Debug)]
 pub struct Conv {
     pub name: String,
@@ -26,7 +26,7 @@ pub struct Conv {
     pub to: usize,
 }
 
-/// What the network is made with: a graph's nodes, or tensors that are computed at once. Weights are found by name.
+/// Builds the network from layers: as nodes of a graph, or by computing tensors directly. Weights are found by name.
 pub trait Layers {
     type Map;
 
@@ -34,15 +34,15 @@ pub trait Layers {
     fn relu(&mut self, name: &str, input: &Self::Map) -> Self::Map;
     fn add(&mut self, name: &str, left: &Self::Map, right: &Self::Map) -> Self::Map;
     fn max_pool(&mut self, name: &str, input: &Self::Map) -> Self::Map;
-    /// Every second row and column, from the first.
+    /// Takes every second row and column, starting with the first.
     fn every_second(&mut self, name: &str, input: &Self::Map) -> Self::Map;
 }
 
-/// The whole backbone, `[batch, 3, 224, 224]` to `[batch, 2048, 7, 7]`, with the least work.
+/// Builds the whole backbone, `[batch, 3, 224, 224]` to `[batch, 2048, 7, 7]`.
 ///
-/// A stage's entry has two 1×1 convolutions of stride 2, which never look at three quarters of the map before them. So
-/// that part is not computed: the last block of the stage before halves instead. Every number that is left is the same,
-/// as each comes from the same products; a tenth of all products goes.
+/// A stage starts with two 1×1 convolutions of stride 2, which never read three quarters of the map before them. That part
+/// is not computed: the last block of the previous stage has the stride instead. The results are the same, and a tenth of
+/// all multiplications is saved.
 ///
 /// # Errors
 /// Those of the layers.
@@ -51,7 +51,7 @@ pub fn backbone<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
     from(Stage::Second, layers, map)
 }
 
-/// A stage that the network can be cut in front of, counted as in the ResNet paper's table: the fourth is Keras' `res5`.
+/// A stage before which the network can be cut, numbered as in the ResNet paper: the fourth is `res5` in Keras.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     Second = 1,
@@ -60,19 +60,19 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// What the names of its convolutions and those of the stages after it begin with.
+    /// Returns the name prefixes of the convolutions in this stage and those after it.
     pub fn and_after(self) -> impl Iterator<Item = String> {
         STAGES[self as usize..].iter().map(|(name, ..)| format!("res{name}"))
     }
 
-    /// Channels, height and width of the map that the stage takes: its entry's stride is in the stage before.
+    /// Returns channels, height and width of the stage's input. Its stride is in the previous stage.
     pub fn input(self) -> [usize; 3] {
         let side = INPUT_SIZE >> (self as usize + 2);
         [4 * STAGES[self as usize - 1].2, side, side]
     }
 }
 
-/// The stages before `stage`: `[batch, 3, 224, 224]` to `[batch, …stage.input()]`.
+/// Builds the stages before `stage`: `[batch, 3, 224, 224]` to `[batch, …stage.input()]`.
 ///
 /// # Errors
 /// Those of the layers.
@@ -81,7 +81,7 @@ pub fn before<L: Layers>(stage: Stage, layers: &mut L, input: &L::Map) -> Result
     stages(0..stage as usize, layers, map)
 }
 
-/// `stage` and those after it: `[batch, …stage.input()]` to `[batch, 2048, 7, 7]`.
+/// Builds `stage` and those after it: `[batch, …stage.input()]` to `[batch, 2048, 7, 7]`.
 ///
 /// # Errors
 /// Those of the layers.
@@ -103,7 +103,7 @@ fn stem<L: Layers>(layers: &mut L, input: &L::Map) -> Result<L::Map> {
     Ok(layers.max_pool("pool1", &relu))
 }
 
-/// The blocks of a stage; `halves` says whether the last one halves height and width, for the stage behind it.
+/// Builds the blocks of a stage. With `halves`, the last one halves height and width for the next stage.
 fn blocks<L: Layers>(
     layers: &mut L,
     &(stage, blocks, inner): &(&str, usize, usize),
@@ -119,7 +119,7 @@ fn blocks<L: Layers>(
     Ok(x)
 }
 
-/// Three convolutions and a shortcut, which is a convolution too where the number of channels changes.
+/// Builds three convolutions and a shortcut, which is a convolution too if the number of channels changes.
 fn bottleneck<L: Layers>(
     layers: &mut L,
     name: &str,
@@ -146,11 +146,11 @@ fn bottleneck<L: Layers>(
     Ok(layers.relu(&format!("res{name}.relu"), &sum))
 }
 
-/// The network as nodes of a graph, with the batch norms folded in.
+/// Builds the network as nodes of a graph, with folded batch norms.
 pub struct GraphLayers<'a> {
     pub graph: &'a mut GraphBuilder,
     pub weights: &'a Weights,
-    /// Trained convolutions, `NAME.weight` and `NAME.bias`, which stand in for the folded ones.
+    /// Trained convolutions, `NAME.weight` and `NAME.bias`, which replace the folded ones.
     pub trained: &'a HashMap<String, Weight>,
 }
 
@@ -176,27 +176,27 @@ impl Layers for GraphLayers<'_> {
     }
 
     fn max_pool(&mut self, name: &str, input: &String) -> String {
-        // Keras pads with zeros before pooling; after a ReLU that equals ONNX's padding, which never wins.
+        // Keras pads with zeros before pooling. After a ReLU that equals ONNX's padding with minus infinity.
         self.graph.max_pool(name, input, 3, 2, 1)
     }
 
     fn every_second(&mut self, name: &str, input: &String) -> String {
-        // The largest of one pixel; unlike a slice, quantizers and engines keep it in int8.
+        // A pooling of one pixel. Unlike a slice, quantizers and backends keep it in int8.
         self.graph.max_pool(name, input, 1, 2, 0)
     }
 }
 
-/// A convolution that includes its batch norm: `w·γ/√(σ²+ε)` and `(b−μ)·γ/√(σ²+ε)+β`, out-channel by out-channel.
+/// A convolution with folded batch norm: `w·γ/√(σ²+ε)` and `(b−μ)·γ/√(σ²+ε)+β` for each output channel.
 pub struct Folded {
     pub weight: Weight,
     pub bias: Weight,
 }
 
 impl Folded {
-    /// Reads `conv` and its batch norm: `resXY` goes with `bnXY`, `conv1` with `bn_conv1`.
+    /// Reads `conv` and its batch norm: `bnXY` for `resXY`, `bn_conv1` for `conv1`.
     ///
     /// # Errors
-    /// An input error that names the first tensor that is missing or shaped otherwise.
+    /// Input, with the name of the first tensor that is missing or has another shape.
     pub fn read(weights: &Weights, Conv { name, kernel, from, to }: &Conv) -> Result<Self> {
         let (conv, kernel, from, to) = (name, *kernel, *from, *to);
         let norm = match conv.strip_prefix("res") {

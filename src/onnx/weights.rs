@@ -1,4 +1,4 @@
-//! Reads the backbone's weights: TensorFlow.js shards or one safetensors file, both under Keras' names.
+//! Reads the backbone's weights: TensorFlow.js shards or one safetensors file, both with Keras' names.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::onnx::graph::Weight;
 
-/// Keras' ResNet50 uses this where the file does not say.
+/// The ε of Keras' ResNet50, if the file does not state it.
 const DEFAULT_EPSILON: f32 = 0.001;
 
 /// Named tensors of a Keras network, in Keras' layouts (a convolution is height × width × in × out).
@@ -36,10 +36,10 @@ impl Weights {
         }
     }
 
-    /// The tensor `name`, which must have `shape`.
+    /// Returns the tensor `name`, which must have `shape`.
     ///
     /// # Errors
-    /// An input error that names the tensor, where it is missing or shaped otherwise.
+    /// Input, with the tensor's name, if it is missing or has another shape.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<&Weight> {
         let tensor = self.tensors.get(name).ok_or_else(|| {
             Error::input(format!("{}: has no tensor {name}", self.origin)).remedy("give the weights of Keras' ResNet50")
@@ -54,7 +54,7 @@ impl Weights {
         Ok(tensor)
     }
 
-    /// The names of all tensors with their shapes.
+    /// Iterates over all tensors with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Weight)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
@@ -64,7 +64,7 @@ impl Weights {
         let model: TfjsModel = serde_json::from_slice(&text).map_err(|cause| {
             Error::input(format!("{}: not a TensorFlow.js model", manifest.display()))
                 .because(cause)
-                .remedy("give the model.json that stands beside the shards")
+                .remedy("give the model.json in the folder of the shards")
         })?;
         let folder = manifest.parent().unwrap_or(Path::new("."));
         let mut tensors = HashMap::new();
@@ -109,12 +109,12 @@ impl Weights {
     }
 }
 
-/// The metadata and the float32 tensors of a safetensors file.
+/// Reads the metadata and the float32 tensors of a safetensors file.
 pub fn safetensors(bytes: &[u8], origin: &str) -> Result<(HashMap<String, String>, HashMap<String, Weight>)> {
     let malformed = |cause| {
         Error::input(format!("{origin}: not a safetensors file"))
             .because(cause)
-            .remedy("give a file written by safetensors, whole")
+            .remedy("give a complete file that was written by safetensors")
     };
     let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(malformed)?;
     let file = safetensors::SafeTensors::deserialize(bytes).map_err(malformed)?;
@@ -165,7 +165,7 @@ struct TfjsWeight {
 }
 
 impl TfjsModel {
-    /// ε of the topology's first batch norm.
+    /// Returns the ε of the topology's first batch norm.
     fn epsilon(&self) -> Option<f32> {
         let layers = self.model_topology.pointer("/model_config/config/layers")?.as_array()?;
         let norm = layers.iter().find(|layer| layer["class_name"] == "BatchNormalization")?;
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn tfjs_shards_are_cut_by_the_manifest() {
+    fn tfjs_shards_are_split_by_the_manifest() {
         let weights = tfjs(MANIFEST, &bytes(&[1.0, 2.0, 3.0])).unwrap();
         assert_eq!(weights.tensor("a", &[2]).unwrap().values, [1.0, 2.0]);
         assert_eq!(weights.tensor("b", &[]).unwrap().values, [3.0]);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_of_another_shape_is_named() {
+    fn a_tensor_with_another_shape_is_refused() {
         let weights = tfjs(MANIFEST, &bytes(&[1.0, 2.0, 3.0])).unwrap();
         let error = weights.tensor("a", &[3]).unwrap_err().to_string();
         assert!(error.contains("tensor a has shape [2], not [3]"), "{error}");

@@ -1,15 +1,15 @@
-//! What the numbers of a picture mean, and their conversion to what JPEG means by them.
+//! Colorimetry of pictures, and conversion to JPEG's.
 //!
-//! JPEG (JFIF 1.02) knows one meaning only: BT.601's matrix over the full range. A video's planes usually mean
-//! something else, so they are converted while they are copied for drawing, in one pass and without leaving I420.
-//! Between two YCbCr matrices luma never influences chroma, which is why the pass is that short: with both sides'
-//! RGB equal, `Y' = Y + a·U + b·V` and `(U', V')` is a 2×2 matrix times `(U, V)`.
+//! JPEG (JFIF 1.02) has one colorimetry only: BT.601's matrix in the full range. Most video has another, so frames are
+//! converted while they are copied for drawing, in one pass and without leaving I420. Between two YCbCr matrices luma
+//! never influences chroma, which keeps the pass short: with both sides' RGB equal, `Y' = Y + a·U + b·V` and
+//! `(U', V')` is a 2×2 matrix times `(U, V)`.
 
 use multiversion::multiversion;
 
 use super::{Picture, PictureMut, Plane, PlaneMut};
 
-/// Which weights of red, green and blue make luma.
+/// The weights of red, green and blue in luma.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matrix {
     Bt601,
@@ -18,7 +18,7 @@ pub enum Matrix {
 }
 
 impl Matrix {
-    /// Weights of red and blue: ITU-R BT.601, BT.709, BT.2020 (non-constant luminance).
+    /// Returns the weights of red and blue: ITU-R BT.601, BT.709, BT.2020 (non-constant luminance).
     pub fn weights(self) -> (f64, f64) {
         match self {
             Matrix::Bt601 => (0.299, 0.114),
@@ -28,7 +28,7 @@ impl Matrix {
     }
 }
 
-/// Which numbers are black and white.
+/// The range of the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
     /// Luma 16–235, chroma 16–240.
@@ -38,7 +38,7 @@ pub enum Range {
 }
 
 impl Range {
-    /// Number of black; luma's and chroma's distance from one end to the other.
+    /// Returns the value of black, and the width of luma's and of chroma's range.
     pub fn levels(self) -> (f64, f64, f64) {
         match self {
             Range::Limited => (16.0, 219.0, 224.0),
@@ -58,11 +58,11 @@ impl Colorimetry {
     pub const JPEG: Self = Self { matrix: Matrix::Bt601, range: Range::Full };
 }
 
-/// Bits behind the binary point of the coefficients.
+/// Fractional bits of the coefficients.
 const SHIFT: u32 = 14;
 const HALF: i32 = 1 << (SHIFT - 1);
 
-/// Fixed-point coefficients from a picture's numbers to JPEG's.
+/// Fixed-point coefficients from a picture's colorimetry to JPEG's.
 struct Coefficients {
     black: i32,
     /// Luma from luma, U and V.
@@ -78,11 +78,11 @@ impl Coefficients {
         let (black, luma, chroma) = from.range.levels();
         let kg = 1.0 - kr - kb;
         let tg = 1.0 - tr - tb;
-        // R−Y, G−Y and B−Y from (U, V) in −½…½, of the source.
+        // R−Y, G−Y and B−Y of the source, from (U, V) in −½…½.
         let red = [0.0, 2.0 * (1.0 - kr)];
         let blue = [2.0 * (1.0 - kb), 0.0];
         let green = [-blue[0] * kb / kg, -red[1] * kr / kg];
-        // How far the target's luma is from the source's.
+        // The difference between the target's and the source's luma.
         let shift = [0, 1].map(|i| tr * red[i] + tg * green[i] + tb * blue[i]);
         let u = [0, 1].map(|i| (blue[i] - shift[i]) / (2.0 * (1.0 - tb)));
         let v = [0, 1].map(|i| (red[i] - shift[i]) / (2.0 * (1.0 - tr)));
@@ -98,7 +98,7 @@ impl Coefficients {
 /// Copies `from` into `to`, converted to [`Colorimetry::JPEG`].
 ///
 /// # Panics
-/// Where the two are not of the same size.
+/// If the sizes differ.
 pub fn convert(from: &Picture, to: &mut PictureMut) {
     assert_eq!((from.width(), from.height()), (to.planes[0].width, to.planes[0].height));
     if from.colorimetry == Colorimetry::JPEG {
@@ -142,7 +142,7 @@ fn scale_row(from: &[u8], to: &mut [u8], factor: i32, zero: i32, to_zero: i32) {
     }
 }
 
-/// What a row of chroma adds to the two rows of luma it belongs to, a number a luma column.
+/// Computes what a row of chroma adds to its two rows of luma, one value for each luma column.
 #[multiversion(targets("x86_64+avx2", "aarch64+neon"))]
 fn luma_shifts(u: &[u8], v: &[u8], shifts: &mut [i32], k: &Coefficients) {
     for ((pair, &u), &v) in shifts.chunks_exact_mut(2).zip(u).zip(v) {
@@ -176,7 +176,7 @@ mod tests {
     use super::super::OwnedPicture;
     use super::*;
 
-    /// The numbers of one colour, from the definition of YCbCr in floating point.
+    /// Encodes one colour by the definition of YCbCr, in floating point.
     fn encode(rgb: [f64; 3], colorimetry: Colorimetry) -> [u8; 3] {
         let (kr, kb) = colorimetry.matrix.weights();
         let (black, luma, chroma) = colorimetry.range.levels();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_matrix_and_range_comes_out_as_jpeg_says() {
+    fn every_matrix_and_range_is_converted_to_jpegs() {
         for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
             for range in [Range::Limited, Range::Full] {
                 let colorimetry = Colorimetry { matrix, range };
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn jpegs_own_numbers_are_only_copied() {
+    fn jpegs_own_colorimetry_is_only_copied() {
         let mut from = OwnedPicture::new(5, 3, Colorimetry::JPEG);
         for plane in from.view_mut().planes {
             plane.data.iter_mut().enumerate().for_each(|(i, byte)| *byte = (7 * i) as u8);

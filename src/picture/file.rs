@@ -1,4 +1,4 @@
-//! Pictures in files: JPEG by TurboJPEG, PNG, WebP, BMP and TIFF by the `image` crate.
+//! Reads and writes picture files: JPEG with TurboJPEG; PNG, WebP, BMP and TIFF with the `image` crate.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -12,16 +12,15 @@ use turbojpeg::{Colorspace, Compressor, Decompressor, Image, PixelFormat, Subsam
 use crate::error::{Error, Result};
 use crate::picture::{Colorimetry, Matrix, OwnedPicture, Picture, convert};
 
-/// From here on TurboJPEG uses its exact transform.
+/// JPEG quality: the lowest at which TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;
-/// Pixels at most, so that a file cannot ask for all memory: the photographs of most telephones have fewer.
-const LARGEST: usize = 1 << 26;
+/// Largest number of pixels, so that a file cannot exhaust memory. Photographs of most phones have fewer.
+const MAX_PIXELS: usize = 1 << 26;
 
-/// A picture file as the analyzer would see it in a video: upright, and in full-range BT.601, which is what JPEG holds.
-/// What is transparent is taken as if it were not.
+/// Reads a picture file upright and in full-range BT.601, the colorimetry of JPEG. Transparency is ignored.
 ///
 /// # Errors
-/// An input error, where it cannot be read or decoded.
+/// Input if it cannot be read or decoded.
 pub fn read_picture(path: &Path) -> Result<OwnedPicture> {
     let origin = path.display();
     let unreadable =
@@ -42,7 +41,7 @@ fn decode(bytes: &[u8]) -> anyhow::Result<RgbImage> {
 fn decode_other(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
     let mut reader = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let mut limits = image::Limits::default();
-    limits.max_alloc = Some(8 * LARGEST as u64);
+    limits.max_alloc = Some(8 * MAX_PIXELS as u64);
     reader.limits(limits);
     let decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
@@ -51,7 +50,10 @@ fn decode_other(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
 }
 
 fn check_size(width: usize, height: usize) -> anyhow::Result<()> {
-    anyhow::ensure!(width.saturating_mul(height) <= LARGEST, "{width}x{height} pixels, where {LARGEST} are the most");
+    anyhow::ensure!(
+        width.saturating_mul(height) <= MAX_PIXELS,
+        "{width}x{height} pixels, exceeding the limit of {MAX_PIXELS}"
+    );
     Ok(())
 }
 
@@ -60,28 +62,29 @@ fn decode_jpeg(bytes: &[u8]) -> anyhow::Result<RgbImage> {
     let header = decompressor.read_header(bytes)?;
     let (width, height) = (header.width, header.height);
     check_size(width, height)?;
-    let printed = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
-    let format = if printed { PixelFormat::CMYK } else { PixelFormat::RGB };
+    let is_cmyk = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
+    let format = if is_cmyk { PixelFormat::CMYK } else { PixelFormat::RGB };
     let mut pixels = vec![0; format.size() * width * height];
     let image = Image { pixels: &mut pixels[..], width, pitch: format.size() * width, height, format };
     decompressor.decompress(bytes, image)?;
-    if printed {
+    if is_cmyk {
         pixels =
             pixels.chunks_exact(4).flat_map(|cmyk| [0, 1, 2].map(|ink| without_black(cmyk[ink], cmyk[3]))).collect();
     }
-    RgbImage::from_raw(width as u32, height as u32, pixels).ok_or_else(|| anyhow::anyhow!("it is empty"))
+    RgbImage::from_raw(width as u32, height as u32, pixels).ok_or_else(|| anyhow::anyhow!("it has no pixels"))
 }
 
-/// A colour of light from an ink, both of which JPEG holds as how much paper they leave.
+/// Converts an ink of CMYK and its black to a channel of RGB. JPEG stores both inverted.
 fn without_black(ink: u8, black: u8) -> u8 {
     let black = i32::from(black);
     (black - (((255 - i32::from(ink)) * black) >> 8)) as u8
 }
 
-/// How a camera was held, as EXIF tells it.
+/// Returns the orientation from EXIF.
 fn orientation(bytes: &[u8]) -> Orientation {
-    let told = exif::Reader::new().read_from_container(&mut Cursor::new(bytes)).ok();
-    told.and_then(|told| told.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?.value.get_uint(0))
+    let metadata = exif::Reader::new().read_from_container(&mut Cursor::new(bytes)).ok();
+    metadata
+        .and_then(|metadata| metadata.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?.value.get_uint(0))
         .and_then(|number| Orientation::from_exif(u8::try_from(number).ok()?))
         .unwrap_or(Orientation::NoTransforms)
 }
@@ -109,10 +112,10 @@ fn from_rgb(rgb: &RgbImage) -> opencv::Result<OwnedPicture> {
     Ok(picture)
 }
 
-/// Encodes a picture in any colorimetry as a JPEG file's bytes.
+/// Encodes a picture in any colorimetry as a JPEG file.
 ///
 /// # Errors
-/// Internal, where the libraries refuse it.
+/// Internal if the libraries fail.
 pub fn jpeg(picture: &Picture) -> Result<Vec<u8>> {
     encode(picture).map_err(|cause| Error::internal("a picture cannot be encoded").because(cause))
 }
@@ -131,10 +134,10 @@ fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize) -> 
     Ok(compressor.compress_to_vec(Image { pixels, width, pitch: format.size() * width, height, format })?)
 }
 
-/// Writes pixels to a file: a PNG where `png` says so, else a JPEG.
+/// Writes pixels to a file: as PNG if `png` is set, otherwise as JPEG.
 ///
 /// # Errors
-/// Failed, where they cannot be encoded or written.
+/// Failed if they cannot be encoded or written.
 pub fn write(rgb: &RgbImage, png: bool, path: &Path) -> Result<()> {
     let unwritten = || Error::failed(format!("{}: cannot be written", path.display()));
     if png {
@@ -145,7 +148,7 @@ pub fn write(rgb: &RgbImage, png: bool, path: &Path) -> Result<()> {
     std::fs::write(path, bytes).map_err(|cause| unwritten().because(cause))
 }
 
-/// Chroma is brought to full size first, which serves odd sizes too.
+/// Converts to BGR. Chroma is scaled to full size first, which works for odd sizes too.
 fn bgr(picture: &OwnedPicture) -> opencv::Result<Mat> {
     let view = picture.view();
     let plane = |index: usize| -> opencv::Result<Mat> {
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn lossless_files_are_read_as_they_are_and_transparency_is_passed_over() {
+    fn lossless_files_are_read_exactly_and_transparency_is_ignored() {
         let opaque = DynamicImage::from(flag());
         let mut clear = opaque.to_rgba8();
         clear.pixels_mut().for_each(|pixel| pixel.0[3] = 9);
@@ -204,8 +207,8 @@ mod tests {
         }
     }
 
-    /// A JPEG's bytes with an EXIF segment that holds an orientation only.
-    fn held(orientation: u8) -> Vec<u8> {
+    /// Returns a JPEG with an EXIF segment that holds only an orientation.
+    fn oriented(orientation: u8) -> Vec<u8> {
         let jpeg = compress(flag().as_raw(), PixelFormat::RGB, 64, 32).unwrap();
         let directory = [0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0];
         let segment = [&b"Exif\0\0MM\0\x2a\0\0\0\x08"[..], &directory].concat();
@@ -213,23 +216,23 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_was_turned_is_turned_back() {
-        let read = |orientation| saved("a.jpg", |path| std::fs::write(path, held(orientation)).unwrap()).unwrap();
+    fn exif_orientation_is_applied() {
+        let read = |orientation| saved("a.jpg", |path| std::fs::write(path, oriented(orientation)).unwrap()).unwrap();
         let close = |luma: u8, wanted: u8| luma.abs_diff(wanted) < 6;
         let upright = read(1);
         assert_eq!((upright.width, upright.height), (64, 32));
         assert!(close(luma(&upright, 32, 4), RED) && close(luma(&upright, 32, 28), BLUE));
-        let on_its_head = read(3);
-        assert!(close(luma(&on_its_head, 32, 4), BLUE) && close(luma(&on_its_head, 32, 28), RED));
-        // What is on top in the file belongs to the right.
-        let on_its_side = read(6);
-        assert_eq!((on_its_side.width, on_its_side.height), (32, 64));
-        assert!(close(luma(&on_its_side, 4, 32), BLUE) && close(luma(&on_its_side, 28, 32), RED));
+        let rotated_180 = read(3);
+        assert!(close(luma(&rotated_180, 32, 4), BLUE) && close(luma(&rotated_180, 32, 28), RED));
+        // The top of the file becomes the right side.
+        let rotated_90 = read(6);
+        assert_eq!((rotated_90.width, rotated_90.height), (32, 64));
+        assert!(close(luma(&rotated_90, 4, 32), BLUE) && close(luma(&rotated_90, 28, 32), RED));
     }
 
     #[test]
-    fn a_file_for_print_is_read_in_colour() {
-        // No cyan, all magenta and yellow, no black, each as the paper that it leaves.
+    fn cmyk_is_converted_to_rgb() {
+        // No cyan, all magenta and yellow, no black, each inverted.
         let pixels = [255, 0, 0, 255].repeat(16 * 16);
         let mut compressor = Compressor::new().unwrap();
         compressor.set_subsamp(Subsamp::None);
@@ -240,8 +243,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_refused_in_one_line() {
-        let bytes = held(1);
+    fn a_truncated_file_is_refused_in_one_line() {
+        let bytes = oriented(1);
         let cut = |len: usize| saved("cut.jpg", |path| std::fs::write(path, &bytes[..len]).unwrap()).unwrap_err();
         for len in [1, 20, bytes.len() / 2] {
             let line = cut(len).to_string();

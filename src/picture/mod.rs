@@ -1,4 +1,4 @@
-//! Pictures as every room sees them: borrowed I420 planes with their strides and colorimetry.
+//! I420 pictures, shared by all rooms: borrowed planes with their strides and colorimetry.
 //!
 //! I420 is a full-size luma plane and two chroma planes of half its width and height, rounded up.
 
@@ -9,7 +9,7 @@ mod scale;
 pub use colour::{Colorimetry, Matrix, Range, convert};
 pub use scale::{scale, scale_plane};
 
-/// Bytes of one plane, row by row, `stride` bytes apart.
+/// One plane: rows of `width` bytes, `stride` bytes apart.
 #[derive(Clone, Copy)]
 pub struct Plane<'a> {
     pub data: &'a [u8],
@@ -24,7 +24,7 @@ impl<'a> Plane<'a> {
     }
 }
 
-/// Like [`Plane`], to be written.
+/// A mutable [`Plane`].
 pub struct PlaneMut<'a> {
     pub data: &'a mut [u8],
     pub stride: usize,
@@ -55,12 +55,12 @@ impl Picture<'_> {
     }
 }
 
-/// Like [`Picture`], to be drawn on.
+/// A mutable [`Picture`] in JPEG's colorimetry.
 pub struct PictureMut<'a> {
     pub planes: [PlaneMut<'a>; 3],
 }
 
-/// Width or height of a chroma plane.
+/// Returns the width or height of a chroma plane.
 pub fn chroma(luma: usize) -> usize {
     luma.div_ceil(2)
 }
@@ -75,7 +75,7 @@ pub struct OwnedPicture {
 }
 
 impl OwnedPicture {
-    /// A picture of zeros.
+    /// Creates a picture whose bytes are all zero.
     pub fn new(width: usize, height: usize, colorimetry: Colorimetry) -> Self {
         let bytes = vec![0; width * height + 2 * chroma(width) * chroma(height)];
         Self { width, height, colorimetry, bytes }

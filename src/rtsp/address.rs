@@ -1,11 +1,11 @@
-//! Where a redirect may lead: to another path of the same server, as user and password are for that server alone.
+//! Checks redirects: they may lead to another path of the same server only, since the credentials are for that server.
 
 use url::Url;
 
-/// How many redirects of one call are followed.
+/// Redirects that are followed for one connection.
 pub const REDIRECTS: usize = 4;
 
-/// The address that `location` names, where it is one of the same scheme, host and port as `from`; without credentials.
+/// Returns the address in `location` without credentials, if it has the same scheme, host and port as `from`.
 pub fn redirected(from: &Url, location: &str) -> Option<Url> {
     let mut to = from.join(location).ok()?;
     let host = |url: &Url| url.host_str().map(str::to_ascii_lowercase);
@@ -19,7 +19,7 @@ pub fn redirected(from: &Url, location: &str) -> Option<Url> {
     Some(to)
 }
 
-/// The port of an address, written in it or not.
+/// Returns the port of an address, or its scheme's default.
 pub fn port(url: &Url) -> Option<u16> {
     url.port_or_known_default().or(match url.scheme() {
         "rtsp" => Some(554),
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_server_is_a_place_to_go() {
+    fn redirects_to_the_same_server_only_are_followed() {
         for (from, location, to) in [
             ("rtsp://cam/live", "rtsp://CAM:554/other?x=1", Some("rtsp://CAM:554/other?x=1")),
             ("rtsp://cam/live", "/other", Some("rtsp://cam/other")),

@@ -1,27 +1,27 @@
-//! What one connection to a camera has brought since its last picture, and why it was broken off.
+//! Counts the bytes of one connection to a camera since its last frame, and holds the reason if the connection was refused.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What may come without a picture: the ten seconds between two key pictures of a stream of 50 Mbit/s.
-const WITHOUT_PICTURE: u64 = 64 << 20;
+/// Bytes allowed without a frame: ten seconds between two key frames at 50 Mbit/s.
+const MAX_WITHOUT_FRAME: u64 = 64 << 20;
 
-/// Why a connection was broken off from this side.
+/// Why livelabel closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nobody answers at the address.
+    /// Nothing answers at the address.
     Unreachable,
-    /// The certificate is not trusted, or there is no TLS that both sides know.
+    /// The certificate is not trusted, or there is no common TLS version.
     Tls,
-    /// The camera sends its callers to another address.
+    /// The camera redirects to another server.
     Redirected,
     /// A message is larger than any that a camera has to send.
     TooLarge,
-    /// Much came, and no picture.
-    NoPicture,
+    /// The camera sent much data but no frame.
+    NoFrame,
 }
 
-/// Shared by all that a connection's bytes go through.
+/// State of one connection, shared by its relay, its pipeline and the source.
 #[derive(Debug, Default)]
 pub struct Intake {
     bytes: AtomicU64,
@@ -30,25 +30,25 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Counts bytes that have come.
+    /// Counts received bytes.
     ///
     /// # Errors
-    /// Where they are too many without a picture; the connection is refused then.
+    /// If there are too many without a frame. The connection is then refused.
     pub fn add(&self, bytes: usize) -> Result<(), Refusal> {
         let bytes = bytes as u64;
-        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= WITHOUT_PICTURE {
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_WITHOUT_FRAME {
             return Ok(());
         }
-        self.refuse(Refusal::NoPicture);
-        Err(Refusal::NoPicture)
+        self.refuse(Refusal::NoFrame);
+        Err(Refusal::NoFrame)
     }
 
-    /// A picture has come.
-    pub fn picture(&self) {
+    /// Resets the count after a frame.
+    pub fn frame(&self) {
         self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// The first refusal counts. It is to be told before the connection is closed, as others see only that it is.
+    /// Sets the reason; the first one counts. Call it before closing the connection, since other parts see only the close.
     pub fn refuse(&self, refusal: Refusal) {
         let _ = self.refusal.set(refusal);
     }
@@ -57,8 +57,8 @@ impl Intake {
         self.refusal.get().copied()
     }
 
-    /// The camera takes user and password as plain text only.
-    pub fn ask_plain_password(&self) {
+    /// Records that the camera accepts credentials as plain text only.
+    pub fn set_plain_password(&self) {
         self.plain_password.store(true, Ordering::Relaxed);
     }
 
@@ -72,15 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_makes_room_for_more() {
+    fn a_frame_resets_the_count() {
         let intake = Intake::default();
         for _ in 0..10 {
-            assert_eq!(intake.add(WITHOUT_PICTURE as usize), Ok(()));
-            intake.picture();
+            assert_eq!(intake.add(MAX_WITHOUT_FRAME as usize), Ok(()));
+            intake.frame();
         }
-        assert_eq!(intake.add(WITHOUT_PICTURE as usize), Ok(()));
-        assert_eq!((intake.add(1), intake.refusal()), (Err(Refusal::NoPicture), Some(Refusal::NoPicture)));
+        assert_eq!(intake.add(MAX_WITHOUT_FRAME as usize), Ok(()));
+        assert_eq!((intake.add(1), intake.refusal()), (Err(Refusal::NoFrame), Some(Refusal::NoFrame)));
         intake.refuse(Refusal::TooLarge);
-        assert_eq!(intake.refusal(), Some(Refusal::NoPicture));
+        assert_eq!(intake.refusal(), Some(Refusal::NoFrame));
     }
 }

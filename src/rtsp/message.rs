@@ -1,7 +1,7 @@
-//! Messages as a camera sends them, with a bound on their sizes.
+//! Parses a camera's RTSP messages with limits on their sizes.
 //!
-//! A message is written anew from what was understood of it, and not passed on as it came: where this reader and
-//! GStreamer's would understand a line differently, as with one that ends in `\r` alone, a length could slip through.
+//! A message is serialised again from its parsed form and not passed on unchanged. If this parser and GStreamer's parsed a
+//! line differently, such as one that ends in `\r` alone, a length could bypass the limit.
 
 use std::io;
 
@@ -9,11 +9,11 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 use crate::rtsp::intake::Refusal;
 
-/// A message's head, and its body. Descriptions of cameras take a few kilobytes.
+/// Largest head and body of a message. Session descriptions take a few kilobytes.
 const HEAD_LIMIT: usize = 64 << 10;
 const BODY_LIMIT: usize = 64 << 10;
 
-/// Why a connection carries nothing more.
+/// Why a connection ended.
 #[derive(Debug)]
 pub(super) enum End {
     Closed,
@@ -32,7 +32,7 @@ impl From<Refusal> for End {
     }
 }
 
-/// A start line, and fields. In bytes, as a digest is made of what stands there in any encoding.
+/// A start line and header fields. They are bytes, since a digest is computed over them in any encoding.
 #[derive(Debug)]
 pub(super) struct Head {
     start: Vec<u8>,
@@ -50,26 +50,26 @@ impl Field {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
-    /// The value in small letters.
+    /// Returns the value in lower case.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.value).to_ascii_lowercase()
     }
 }
 
 impl Head {
-    /// Reads up to the empty line, which a first byte that is neither `$` nor a line break announces.
+    /// Reads up to the empty line. The first byte must be neither `$` nor a line break.
     pub async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Result<Self, End> {
-        let mut left = HEAD_LIMIT;
+        let mut remaining = HEAD_LIMIT;
         let mut lines: Vec<Vec<u8>> = Vec::new();
         loop {
-            let line = line(from, &mut left).await?;
+            let line = line(from, &mut remaining).await?;
             if lines.is_empty() && !line.windows(5).any(|word| word == b"RTSP/" || word == b"HTTP/") {
-                // No message begins so; GStreamer would break off too.
+                // Not a start line; GStreamer would disconnect too.
                 return Err(End::Closed);
             }
             match (line.first(), lines.last_mut()) {
                 (None, _) => break,
-                // A line that begins with space goes on with the one before.
+                // A line that begins with a space continues the previous one.
                 (Some(b' '), Some(last)) => last.extend_from_slice(&line),
                 _ => lines.push(line),
             }
@@ -84,7 +84,7 @@ impl Head {
         Ok(Self { start, fields: lines.filter_map(field).collect() })
     }
 
-    /// The status of an answer; nothing for a request.
+    /// Returns the status of a response; `None` for a request.
     pub fn status(&self) -> Option<u16> {
         let text = std::str::from_utf8(&self.start).ok()?;
         let mut words = text.split_ascii_whitespace();
@@ -100,15 +100,15 @@ impl Head {
         self.fields.iter_mut().find(|field| field.is(name))
     }
 
-    pub fn keep(&mut self, wanted: impl Fn(&Field) -> bool) {
+    pub fn retain(&mut self, wanted: impl Fn(&Field) -> bool) {
         self.fields.retain(wanted);
     }
 
-    /// Reads the body that the head announces, and returns the message whole.
+    /// Reads the body, whose length is in the head, and returns the complete message.
     pub async fn with_body(mut self, from: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, End> {
         const LENGTH: &str = "Content-Length";
         let length = self.all(LENGTH).next().map(|field| length(&field.value)).transpose()?;
-        self.keep(|field| !field.is(LENGTH));
+        self.retain(|field| !field.is(LENGTH));
         let mut message = self.start;
         message.extend_from_slice(b"\r\n");
         for Field { name, value } in &self.fields {
@@ -125,7 +125,7 @@ impl Head {
     }
 }
 
-/// The number that a text begins with; 0 for none.
+/// Parses the number at the start of a text; 0 if there is none.
 fn length(text: &[u8]) -> Result<usize, Refusal> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
     let add = |sum: usize, digit: &u8| {
@@ -135,20 +135,20 @@ fn length(text: &[u8]) -> Result<usize, Refusal> {
     digits.into_iter().try_fold(0, add)
 }
 
-/// One line without its end, which is `\r\n`, `\r` or `\n`, and with spaces for all that cannot be seen.
-async fn line(from: &mut (impl AsyncBufRead + Unpin), left: &mut usize) -> Result<Vec<u8>, End> {
+/// Reads one line without its end, which is `\r\n`, `\r` or `\n`, and replaces control characters by spaces.
+async fn line(from: &mut (impl AsyncBufRead + Unpin), remaining: &mut usize) -> Result<Vec<u8>, End> {
     let mut line = Vec::new();
     loop {
-        let there = from.fill_buf().await?;
-        if there.is_empty() {
+        let buffer = from.fill_buf().await?;
+        if buffer.is_empty() {
             return Err(End::Closed);
         }
-        let end = there.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-        let taken = end.map_or(there.len(), |end| end + 1);
-        *left = left.checked_sub(taken).ok_or(Refusal::TooLarge)?;
-        let text = &there[..end.unwrap_or(taken)];
+        let end = buffer.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let taken = end.map_or(buffer.len(), |end| end + 1);
+        *remaining = remaining.checked_sub(taken).ok_or(Refusal::TooLarge)?;
+        let text = &buffer[..end.unwrap_or(taken)];
         line.extend(text.iter().map(|&byte| if byte.is_ascii_control() { b' ' } else { byte }));
-        let returned = end.is_some_and(|end| there[end] == b'\r');
+        let returned = end.is_some_and(|end| buffer[end] == b'\r');
         from.consume(taken);
         if returned && from.fill_buf().await?.first() == Some(&b'\n') {
             from.consume(1);
@@ -173,29 +173,30 @@ mod tests {
     }
 
     #[test]
-    fn a_message_comes_out_as_it_was_meant() {
-        let told = read(b"RTSP/1.0 200 OK\r\ncseq : 2\r\nX: a\r\n b\r\nno field\r\nContent-Length: 4\r\n\r\nv=0\nrest");
-        assert_eq!(told.unwrap(), "RTSP/1.0 200 OK\r\ncseq: 2\r\nX: a b\r\nContent-Length: 4\r\n\r\nv=0\n");
+    fn a_message_is_normalised() {
+        let message =
+            read(b"RTSP/1.0 200 OK\r\ncseq : 2\r\nX: a\r\n b\r\nno field\r\nContent-Length: 4\r\n\r\nv=0\nrest");
+        assert_eq!(message.unwrap(), "RTSP/1.0 200 OK\r\ncseq: 2\r\nX: a b\r\nContent-Length: 4\r\n\r\nv=0\n");
     }
 
     #[test]
-    fn no_length_slips_through() {
+    fn no_length_bypasses_the_limit() {
         let hidden = ["X: a\rContent-Length: 99999999", "X: a\n\rContent-Length: 7"];
         for hidden in hidden {
-            let told = read(format!("RTSP/1.0 200 OK\r\n{hidden}\r\n\r\n").as_bytes());
-            // Read as a length here too, or not at all.
-            assert!(told.is_err() || !told.unwrap().contains("99999999"), "{hidden}");
+            let message = read(format!("RTSP/1.0 200 OK\r\n{hidden}\r\n\r\n").as_bytes());
+            // Either parsed as a length here too, or removed.
+            assert!(message.is_err() || !message.unwrap().contains("99999999"), "{hidden}");
         }
         let twice = read(b"RTSP/1.0 200 OK\r\nContent-Length: 2\r\ncontent-length\0: 99999999\r\n\r\nab").unwrap();
         assert_eq!(twice, "RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab");
         for length in ["65537", "4000000000", "99999999999999999999999999"] {
-            let told = read(format!("RTSP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes());
-            assert!(matches!(told, Err(End::Refused(Refusal::TooLarge))), "{told:?}");
+            let message = read(format!("RTSP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes());
+            assert!(matches!(message, Err(End::Refused(Refusal::TooLarge))), "{message:?}");
         }
     }
 
     #[test]
-    fn what_is_no_message_ends_the_connection() {
+    fn anything_but_a_message_ends_the_connection() {
         assert!(matches!(read(b"\0\x01 picture\r\n"), Err(End::Closed)));
         assert!(matches!(read(b"RTSP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nv="), Err(End::Closed)));
     }
@@ -203,8 +204,8 @@ mod tests {
     #[test]
     fn a_head_without_end_is_refused() {
         for filler in ["x", "X: y\r\n", "\r\n x"] {
-            let told = read(format!("RTSP/1.0 200 OK{}", filler.repeat(HEAD_LIMIT)).as_bytes());
-            assert!(matches!(told, Err(End::Refused(Refusal::TooLarge))), "{told:?}");
+            let message = read(format!("RTSP/1.0 200 OK{}", filler.repeat(HEAD_LIMIT)).as_bytes());
+            assert!(matches!(message, Err(End::Refused(Refusal::TooLarge))), "{message:?}");
         }
     }
 }

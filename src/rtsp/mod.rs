@@ -1,7 +1,7 @@
-//! RTSP as it passes between a camera and the player: bounded in size, and for the camera's own address alone.
+//! Relays RTSP between GStreamer's client and a camera: limits message sizes, and connects to the camera's address only.
 //!
-//! GStreamer's `rtspsrc` believes every length that a camera names, and takes a password wherever a redirect leads. It
-//! cannot be told not to, so it does not speak to the camera itself but to a [`relay::Relay`].
+//! GStreamer's `rtspsrc` trusts every length that a camera sends, and sends credentials wherever a redirect leads. No
+//! property changes that, so it connects to a [`relay::Relay`] instead of the camera.
 
 pub mod address;
 pub mod intake;
@@ -9,4 +9,4 @@ mod message;
 mod policy;
 pub mod relay;
 
-pub use policy::plain;
+pub use policy::as_rtsp;

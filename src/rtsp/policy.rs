@@ -1,4 +1,4 @@
-//! What of a camera's answers the player gets to see.
+//! Filters a camera's responses before they reach the client.
 
 use std::net::IpAddr;
 
@@ -10,19 +10,19 @@ use crate::rtsp::message::{Field, Head};
 
 const CHALLENGE: &str = "WWW-Authenticate";
 
-/// The address in the form in which the player uses it, also where TLS is ended before it.
-pub fn plain(address: &Url) -> Url {
+/// Returns the address with the scheme `rtsp`, as the client uses it: the relay terminates TLS.
+pub fn as_rtsp(address: &Url) -> Url {
     let mut plain = address.clone();
-    // Fails for no address that has a host.
+    // Never fails for an address with a host.
     let _ = plain.set_scheme("rtsp");
     plain
 }
 
-/// What was seen of a camera's answers.
+/// Filters the responses of one camera, and keeps state between them.
 pub(super) struct Policy {
     address: Url,
     redirects: usize,
-    /// Whether the camera has ever offered to take a password as a digest.
+    /// Whether the camera has ever offered Digest authentication.
     digest: bool,
 }
 
@@ -35,12 +35,15 @@ impl Policy {
         self.address.scheme() == "rtsps"
     }
 
-    /// Changes an answer that came from `peer` to what the player shall see.
+    /// Rewrites a response from `peer` for the client.
+    ///
+    /// # Errors
+    /// The reason to close the connection, for a redirect to another server.
     pub fn apply(&mut self, head: &mut Head, peer: IpAddr, intake: &Intake) -> Result<(), Refusal> {
         match head.status() {
             Some(300..400) => self.redirect(head)?,
-            Some(200) => name_source(head, peer),
-            // GStreamer looks for challenges in answers of any other kind.
+            Some(200) => add_source(head, peer),
+            // GStreamer reads challenges from responses with any other status.
             Some(_) => self.challenge(head, intake),
             None => {}
         }
@@ -52,29 +55,29 @@ impl Policy {
         let to = std::str::from_utf8(&location.value).ok().and_then(|to| redirected(&self.address, to));
         let to = to.filter(|_| self.redirects < REDIRECTS).ok_or(Refusal::Redirected)?;
         self.redirects += 1;
-        location.value = plain(&to).as_str().into();
+        location.value = as_rtsp(&to).as_str().into();
         Ok(())
     }
 
-    /// Leaves no choice but the digest where there is one; a camera that takes its offer back gets nothing.
+    /// Removes other schemes if Digest is offered, or ever was: a camera that withdraws Digest gets no credentials.
     fn challenge(&mut self, head: &mut Head, intake: &Intake) {
         let offered = |scheme| head.all(CHALLENGE).any(|field| offers(field, scheme));
         self.digest |= offered("digest ");
         if self.digest {
-            head.keep(|field| !field.is(CHALLENGE) || offers(field, "digest "));
+            head.retain(|field| !field.is(CHALLENGE) || offers(field, "digest "));
         } else if offered("basic ") && !self.encrypted() {
-            intake.ask_plain_password();
+            intake.set_plain_password();
         }
     }
 }
 
-/// Whether a challenge, or one of several in a field, is of the scheme.
+/// Returns whether a challenge in the field has the scheme.
 fn offers(field: &Field, scheme: &str) -> bool {
     field.text().split(',').any(|part| part.trim_start().starts_with(scheme))
 }
 
-/// Says where pictures by UDP come from, where the camera does not: reports would go to whom the player is connected to.
-fn name_source(head: &mut Head, peer: IpAddr) {
+/// Adds the source address of a UDP transport if the camera omits it. Otherwise RTCP reports would go to the relay.
+fn add_source(head: &mut Head, peer: IpAddr) {
     let Some(transport) = head.first_mut("Transport") else { return };
     let text = transport.text();
     let by_udp = text.contains("port=") && !text.contains("interleaved=") && !text.contains("multicast");
@@ -87,11 +90,11 @@ fn name_source(head: &mut Head, peer: IpAddr) {
 mod tests {
     use super::*;
 
-    /// What the player sees of an answer.
-    fn seen(policy: &mut Policy, intake: &Intake, answer: &str) -> Result<String, Refusal> {
+    /// Returns the response that the client gets.
+    fn filtered(policy: &mut Policy, intake: &Intake, response: &str) -> Result<String, Refusal> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let text = format!("{}\r\n\r\n", answer.replace('\n', "\r\n"));
+            let text = format!("{}\r\n\r\n", response.replace('\n', "\r\n"));
             let mut from = text.as_bytes();
             let mut head = Head::read(&mut from).await.unwrap();
             policy.apply(&mut head, "192.0.2.7".parse().unwrap(), intake)?;
@@ -105,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn reports_about_pictures_go_to_the_camera() {
+    fn rtcp_reports_go_to_the_camera() {
         let mut policy = policy("rtsp://cam/live");
-        for (told, shown) in [
+        for (sent, received) in [
             (
                 "RTP/AVP;unicast;client_port=1-2;server_port=3-4",
                 "RTP/AVP;unicast;client_port=1-2;server_port=3-4;source=192.0.2.7",
@@ -115,38 +118,38 @@ mod tests {
             ("RTP/AVP;unicast;server_port=3-4;source=192.0.2.9", "RTP/AVP;unicast;server_port=3-4;source=192.0.2.9"),
             ("RTP/AVP/TCP;unicast;interleaved=0-1", "RTP/AVP/TCP;unicast;interleaved=0-1"),
         ] {
-            let answer = format!("RTSP/1.0 200 OK\nTransport: {told}");
-            let expected = format!("RTSP/1.0 200 OK\nTransport: {shown}");
-            assert_eq!(seen(&mut policy, &Intake::default(), &answer), Ok(expected));
+            let response = format!("RTSP/1.0 200 OK\nTransport: {sent}");
+            let expected = format!("RTSP/1.0 200 OK\nTransport: {received}");
+            assert_eq!(filtered(&mut policy, &Intake::default(), &response), Ok(expected));
         }
     }
 
     #[test]
-    fn the_player_is_sent_to_the_relay_again_and_to_nobody_else() {
+    fn redirects_lead_to_the_relay_only() {
         let mut policy = policy("rtsps://cam/live");
         let intake = Intake::default();
         let moved = |to: &str| format!("RTSP/1.0 301 Moved\nLocation: {to}");
-        assert_eq!(seen(&mut policy, &intake, &moved("rtsps://cam/other")), Ok(moved("rtsp://cam/other")));
-        assert_eq!(seen(&mut policy, &intake, &moved("rtsps://other/live")), Err(Refusal::Redirected));
+        assert_eq!(filtered(&mut policy, &intake, &moved("rtsps://cam/other")), Ok(moved("rtsp://cam/other")));
+        assert_eq!(filtered(&mut policy, &intake, &moved("rtsps://other/live")), Err(Refusal::Redirected));
         for _ in 1..REDIRECTS {
-            seen(&mut policy, &intake, &moved("/live")).unwrap();
+            filtered(&mut policy, &intake, &moved("/live")).unwrap();
         }
-        assert_eq!(seen(&mut policy, &intake, &moved("/live")), Err(Refusal::Redirected));
+        assert_eq!(filtered(&mut policy, &intake, &moved("/live")), Err(Refusal::Redirected));
     }
 
     #[test]
-    fn plain_text_is_the_last_choice_and_only_without_tls_worth_a_word() {
+    fn plain_text_is_the_last_resort_and_reported_only_without_tls() {
         let challenge = |with: &str| format!("RTSP/1.0 401 Unauthorized\n{with}").trim_end().to_string();
         let (basic, digest) =
             ("WWW-Authenticate: Basic realm=\"x\"", "WWW-Authenticate: Digest realm=\"x\", nonce=\"1\"");
-        for (address, said) in [("rtsp://cam/live", true), ("rtsps://cam/live", false)] {
+        for (address, reported) in [("rtsp://cam/live", true), ("rtsps://cam/live", false)] {
             let (mut policy, intake) = (policy(address), Intake::default());
-            assert_eq!(seen(&mut policy, &intake, &challenge(basic)), Ok(challenge(basic)));
-            assert_eq!(intake.plain_password(), said);
+            assert_eq!(filtered(&mut policy, &intake, &challenge(basic)), Ok(challenge(basic)));
+            assert_eq!(intake.plain_password(), reported);
             let both = challenge(&format!("{basic}\n{digest}"));
-            assert_eq!(seen(&mut policy, &intake, &both), Ok(challenge(digest)));
-            // It is not offered any more.
-            assert_eq!(seen(&mut policy, &intake, &challenge(basic)), Ok(challenge("")));
+            assert_eq!(filtered(&mut policy, &intake, &both), Ok(challenge(digest)));
+            // Basic is removed from now on.
+            assert_eq!(filtered(&mut policy, &intake, &challenge(basic)), Ok(challenge("")));
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The relay between the player and one camera: it listens on the loopback, and calls nobody but the camera.
+//! The relay between GStreamer's client and one camera. It listens on the loopback interface and connects to that camera
+//! only.
 //!
-//! It holds no credentials: whoever else on this machine calls its port gets what he would get from the camera itself.
-//! The port stays its own until the relay goes, so that nobody can take it while the player calls anew. It also ends TLS,
-//! as what is encrypted could not be bounded.
+//! It holds no credentials: another program on this machine that connects to it gets what it would get from the camera.
+//! The port stays bound until the relay is dropped, so no other program can bind it between two connections of the client.
+//! The relay also terminates TLS, since encrypted data cannot be checked.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener as Listener};
@@ -24,12 +25,14 @@ use crate::rtsp::message::{End, Head};
 use crate::rtsp::policy::Policy;
 use crate::tls;
 
-/// How long the camera may take to answer the call, before the supervisor and GStreamer give up.
-const CALL_PATIENCE: Duration = Duration::from_secs(7);
-/// How long the player may take to say goodbye to the camera.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// Timeout for connecting to the camera, shorter than those of the supervisor and GStreamer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long the client may take to end its session with the camera.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause after a failure to accept a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const READ_BUFFER: usize = 64 << 10;
-/// A packet of pictures between messages: `$`, its channel, its length.
+/// Start of an interleaved packet: `$`, then its channel and its length.
 const PACKET: u8 = b'$';
 const PACKET_HEAD: usize = 4;
 
@@ -40,7 +43,7 @@ enum Closing {
     Now,
 }
 
-/// Carries what player and camera tell each other until it is dropped.
+/// Forwards data between client and camera until it is dropped.
 pub struct Relay {
     pub port: u16,
     closing: watch::Sender<Closing>,
@@ -48,10 +51,10 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Listens for the player. The camera is called when the player calls.
+    /// Listens for the client. Connects to the camera when the client connects.
     ///
     /// # Errors
-    /// Where the system has no socket or thread for it.
+    /// If no socket or thread can be created.
     pub fn start(camera: Url, intake: Arc<Intake>) -> io::Result<Self> {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -65,13 +68,13 @@ impl Relay {
                     () = serve(listener, camera, &intake) => {}
                 }
             });
-            // A name that is being looked up is not waited for.
+            // Does not wait for a name that is being resolved.
             runtime.shutdown_background();
         })?;
         Ok(Self { port, closing, thread: Some(thread) })
     }
 
-    /// Leaves the player a second to end the session.
+    /// Closes the relay after [`CLOSE_TIMEOUT`], in which the client can end its session.
     pub fn close_soon(&self) {
         self.closing.send_replace(Closing::Soon);
     }
@@ -88,47 +91,48 @@ impl Drop for Relay {
 
 async fn close(mut closing: watch::Receiver<Closing>) {
     let _ = closing.wait_for(|&closing| closing != Closing::No).await;
-    // Without a sender it is closed too.
-    let _ = timeout(GOODBYE, closing.wait_for(|&closing| closing == Closing::Now)).await;
+    // A dropped sender closes the relay too.
+    let _ = timeout(CLOSE_TIMEOUT, closing.wait_for(|&closing| closing == Closing::Now)).await;
 }
 
-/// One call of the player after the other: after a redirect, or where the camera has closed the connection, it calls anew.
+/// Serves the client's connections one after the other. It reconnects after a redirect, or when the camera has closed the
+/// connection.
 async fn serve(listener: Listener, camera: Url, intake: &Intake) {
     let mut policy = Policy::new(camera.clone());
     let Ok(listener) = TcpListener::from_std(listener) else { return intake.refuse(Refusal::Unreachable) };
     loop {
-        let Ok((player, _)) = listener.accept().await else {
-            // For want of files; some may be free soon.
-            sleep(GOODBYE).await;
+        let Ok((client, _)) = listener.accept().await else {
+            // Too many open files; some may be closed soon.
+            sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        if let Err(End::Refused(refusal)) = carry(player, &camera, &mut policy, intake).await {
+        if let Err(End::Refused(refusal)) = forward(client, &camera, &mut policy, intake).await {
             intake.refuse(refusal);
             return;
         }
     }
 }
 
-/// Calls the camera, and carries until one side hangs up.
-async fn carry(player: TcpStream, camera: &Url, policy: &mut Policy, intake: &Intake) -> Result<(), End> {
+/// Connects to the camera and forwards data until one side disconnects.
+async fn forward(client: TcpStream, camera: &Url, policy: &mut Policy, intake: &Intake) -> Result<(), End> {
     let host = camera.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = address::port(camera).ok_or(Refusal::Unreachable)?;
-    let call = timeout(CALL_PATIENCE, TcpStream::connect((host, port))).await;
-    let called = call.ok().and_then(Result::ok).ok_or(Refusal::Unreachable)?;
-    called.set_nodelay(true)?;
-    player.set_nodelay(true)?;
-    let filter = Filter { policy, peer: called.peer_addr()?.ip(), intake };
+    let attempt = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await;
+    let connected = attempt.ok().and_then(Result::ok).ok_or(Refusal::Unreachable)?;
+    connected.set_nodelay(true)?;
+    client.set_nodelay(true)?;
+    let filter = Filter { policy, peer: connected.peer_addr()?.ip(), intake };
     if !filter.policy.encrypted() {
-        return filter.exchange(player, called).await;
+        return filter.exchange(client, connected).await;
     }
     let name = ServerName::try_from(host.to_string()).map_err(|_| Refusal::Tls)?;
     let connector = TlsConnector::from(tls::client().map_err(|_| Refusal::Tls)?);
-    let secured = timeout(CALL_PATIENCE, connector.connect(name, called)).await;
+    let secured = timeout(CONNECT_TIMEOUT, connector.connect(name, connected)).await;
     let secured = secured.ok().and_then(Result::ok).ok_or(Refusal::Tls)?;
-    filter.exchange(player, secured).await
+    filter.exchange(client, secured).await
 }
 
-/// What the camera's side of a connection goes through.
+/// Filters the camera's side of a connection.
 struct Filter<'a> {
     policy: &'a mut Policy,
     peer: IpAddr,
@@ -136,19 +140,19 @@ struct Filter<'a> {
 }
 
 impl Filter<'_> {
-    async fn exchange(self, player: TcpStream, camera: impl AsyncRead + AsyncWrite) -> Result<(), End> {
+    async fn exchange(self, client: TcpStream, camera: impl AsyncRead + AsyncWrite) -> Result<(), End> {
         let (from_camera, mut to_camera) = tokio::io::split(camera);
-        let (mut from_player, to_player) = player.into_split();
+        let (mut from_client, to_client) = client.into_split();
         tokio::select! {
-            end = self.answers(BufReader::with_capacity(READ_BUFFER, from_camera), to_player) => end,
-            _ = tokio::io::copy(&mut from_player, &mut to_camera) => Ok(()),
+            end = self.responses(BufReader::with_capacity(READ_BUFFER, from_camera), to_client) => end,
+            _ = tokio::io::copy(&mut from_client, &mut to_camera) => Ok(()),
         }
     }
 
-    async fn answers(
+    async fn responses(
         self,
         mut camera: BufReader<impl AsyncRead + Unpin>,
-        mut player: impl AsyncWrite + Unpin,
+        mut client: impl AsyncWrite + Unpin,
     ) -> Result<(), End> {
         let mut packet = Vec::with_capacity(READ_BUFFER + PACKET_HEAD);
         loop {
@@ -165,14 +169,14 @@ impl Filter<'_> {
                     packet.resize(PACKET_HEAD + length, 0);
                     camera.read_exact(&mut packet[PACKET_HEAD..]).await?;
                     self.intake.add(packet.len())?;
-                    player.write_all(&packet).await?;
+                    client.write_all(&packet).await?;
                 }
                 Some(_) => {
                     let mut head = Head::read(&mut camera).await?;
                     self.policy.apply(&mut head, self.peer, self.intake)?;
                     let message = head.with_body(&mut camera).await?;
                     self.intake.add(message.len())?;
-                    player.write_all(&message).await?;
+                    client.write_all(&message).await?;
                 }
             }
         }

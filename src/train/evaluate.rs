@@ -32,7 +32,7 @@ const LISTED: usize = 20;
 ///
 /// # Errors
 /// Input, where the data has other classes than the model, or no picture can be read.
-pub fn pictures(model: &Model, data: &Path, scope: &Scope, choice: DeviceSelection) -> Result<Vec<Prediction>> {
+pub fn pictures(model: &Model, data: &Path, scope: &Scope, selection: DeviceSelection) -> Result<Vec<Prediction>> {
     let found = Dataset::read(data, &[])?;
     let classes: Vec<String> = model.labels.iter().filter(|label| found.labels.contains(label)).cloned().collect();
     if classes.len() < 2 {
@@ -45,7 +45,7 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, choice: DeviceSelecti
         .remedy("give pictures in folders that are named like the model's labels"));
     }
     let data = Dataset::read(data, &classes)?;
-    let mut session = Session::load(model, SessionOptions::of(choice, BATCH))?;
+    let mut session = Session::load(model, SessionOptions::of(selection, BATCH))?;
     let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip && scope.has(&item.group, &item.name)).collect();
     let mut predictions = Vec::new();
     for chunk in items.chunks(BATCH) {

@@ -77,7 +77,7 @@ impl Prepared {
 
         let backbone_path = backbone(options)?;
         let weights = Weights::read(&backbone_path)?;
-        let kind = frozen::kind(options.rounding);
+        let kind = frozen::kind(options.inference_precision);
         let backbone = Backbone::new(&weights, device, kind)?;
         let cut = cut(options.unfreeze, options.pooling);
         let views = Views { augmentation: options.augment.augmentation(), seed: options.seed };

@@ -4,9 +4,9 @@
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
+use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::{DeviceSelection, computes_in_bf16};
 use crate::inference::model::{Channels, InputSpec, Model};
-use crate::inference::rounding::ComputePrecision;
 use crate::inference::session::{Session, SessionOptions};
 use crate::onnx::build::{Cut, INPUT, MEAN, frozen};
 use crate::onnx::resnet::INPUT_SIZE;
@@ -40,9 +40,9 @@ impl<'a> Frozen<'a> {
         let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(failed)?;
         std::fs::write(file.path(), frozen(weights, cut)?).map_err(failed)?;
         let model = Model::frozen(file.path(), input(INPUT_SIZE, MEAN), cut.shape().iter().product())?;
-        let rounding = if kind == Kind::BFloat16 { ComputePrecision::Bf16 } else { ComputePrecision::Fp32 };
-        let demand = SessionOptions { rounding, ..SessionOptions::of(DeviceSelection::Auto, BATCH) };
-        Ok(Frozen::Session(Box::new(Session::load(&model, demand)?)))
+        let precision = if kind == Kind::BFloat16 { ComputePrecision::Bf16 } else { ComputePrecision::Fp32 };
+        let options = SessionOptions { precision, ..SessionOptions::of(DeviceSelection::Auto, BATCH) };
+        Ok(Frozen::Session(Box::new(Session::load(&model, options)?)))
     }
 
     /// What runs them and in which numbers, for people.
@@ -78,8 +78,8 @@ pub fn forward(cut: Cut, backbone: &Backbone, pictures: &Tensor) -> Tensor {
 }
 
 /// The numbers that a training computes in: bf16 where the CPU has it, unless fp32 is asked for.
-pub fn kind(rounding: ComputePrecision) -> Kind {
-    match rounding {
+pub fn kind(precision: ComputePrecision) -> Kind {
+    match precision {
         ComputePrecision::Fp32 => Kind::Float,
         ComputePrecision::Bf16 => Kind::BFloat16,
         ComputePrecision::Auto if computes_in_bf16() => Kind::BFloat16,

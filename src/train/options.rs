@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::inference::rounding::ComputePrecision;
+use crate::inference::compute_precision::ComputePrecision;
 use crate::onnx::head::Pooling;
 use crate::train::augment::Recipe;
 use crate::train::optimizer::Method;
@@ -137,7 +137,7 @@ pub struct FitOptions {
     pub device: Processor,
     /// What the backbone is computed in: bf16 where the CPU has it (auto), or as named
     #[arg(long, value_enum, default_value = "auto")]
-    pub rounding: ComputePrecision,
+    pub inference_precision: ComputePrecision,
     /// Epochs without a better validation loss after which training ends
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub early_stopping: usize,

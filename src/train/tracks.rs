@@ -47,8 +47,8 @@ impl Track {
 ///
 /// # Errors
 /// Input, where there are clips and none can be read.
-pub fn read(model: &Model, data: &Dataset, scope: &Scope, demand: SessionOptions) -> Result<Vec<Track>> {
-    let mut session = Session::load(model, SessionOptions { batch: Some(BATCH), ..demand })?;
+pub fn read(model: &Model, data: &Dataset, scope: &Scope, options: SessionOptions) -> Result<Vec<Track>> {
+    let mut session = Session::load(model, SessionOptions { batch: Some(BATCH), ..options })?;
     let mut tracks = Vec::new();
     let clips: Vec<&Item> = data.items.iter().filter(|item| item.clip && scope.has(&item.group, &item.name)).collect();
     for &item in &clips {

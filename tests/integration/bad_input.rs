@@ -49,7 +49,7 @@ fn a_clip_without_pictures() {
     check_refusal(
         &program,
         program.run(&sound, &["--output-dir", "out"]),
-        &["has no video track", "give a clip with pictures"],
+        &["has no video track", "give a clip with video"],
     );
 
     // Matroska's header with a video track, and no cluster behind it.
@@ -177,7 +177,7 @@ fn models_that_cannot_be_trusted() {
     model_refused(|model| set(model, "livelabel.version", "9"), &["livelabel.version is \"9\""]);
     let graph = |model: &mut ModelProto| model.graph.take().unwrap();
     model_refused(|model| set(model, "threshold", "7"), &["metadata threshold is"]);
-    model_refused(|model| set(model, "labels", "[\"a\", \"b\", \"a\"]"), &["label \"a\" stands twice"]);
+    model_refused(|model| set(model, "labels", "[\"a\", \"b\", \"a\"]"), &["has the label \"a\" twice"]);
     model_refused(
         |model| {
             tensor(model).shape.as_mut().unwrap().dim[0] = DimensionProto { dim_value: Some(1000), dim_param: None }
@@ -207,7 +207,7 @@ fn models_that_cannot_be_trusted() {
             changed.node[0].op_type = "NoSuchOperator".into();
             model.graph = Some(changed);
         },
-        &["ONNX Runtime refuses it", "NoSuchOperator"],
+        &["ONNX Runtime rejects it", "NoSuchOperator"],
     );
 }
 

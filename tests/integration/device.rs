@@ -74,7 +74,7 @@ fn a_damaged_library_is_told_and_only_auto_goes_on_without_it() {
         (output.status.code(), told)
     };
     let (code, told) = run("auto");
-    assert_eq!((code, told.contains("trying the next device")), (Some(0), true), "{told}");
+    assert_eq!((code, told.contains("trying the next one")), (Some(0), true), "{told}");
     assert_eq!(program.json("clip.timeline.json")["device"], "cpu");
     let (code, told) = run("openvino");
     assert_eq!((code, told.starts_with("livelabel: error: ")), (Some(1), true), "{told}");
@@ -84,7 +84,8 @@ fn a_damaged_library_is_told_and_only_auto_goes_on_without_it() {
 fn numbers_may_be_rounded_on_demand_and_the_summary_says_so() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 8, &["-c:v", "libx264", "-an"]);
-    let given = ["run", text(&clip), "--only", "timeline", "--force", "--device", "openvino", "--rounding", "fp32"];
+    let given =
+        ["run", text(&clip), "--only", "timeline", "--force", "--device", "openvino", "--inference-precision", "fp32"];
     let finished = program.start(&given).succeeded();
     assert!(finished.stdout.contains("openvino in int8 and fp32"), "{}", finished.stdout);
 }

@@ -129,7 +129,7 @@ fn a_model_whose_answers_do_not_fit_its_labels_labels_nothing() {
     for device in ["cpu", "auto"] {
         let run = ["run", text(&clip), "--model", "nan.onnx", "--only", "timeline", "--device", device];
         let finished = program.start(&run);
-        assert!(finished.code != 0 && finished.stderr.contains("is no probability"), "{}", finished.stderr);
+        assert!(finished.code != 0 && finished.stderr.contains("is not a probability"), "{}", finished.stderr);
     }
 }
 
@@ -325,7 +325,7 @@ fn a_clip_that_is_a_playlist_fetches_nothing() {
         fs::write(program.path(&name), text).unwrap();
         let refused = program.run(&program.path(&name), &["--only", "timeline"]);
         let line = refused.refusal(2);
-        assert!(line.contains("is no clip") || line.contains("is not a video"), "{line}");
+        assert!(line.contains("is not a clip") || line.contains("is not a video"), "{line}");
         let timeline = program.path(&format!("{kind}.timeline.json"));
         assert!(!timeline.exists(), "{kind} was followed");
     }

@@ -90,13 +90,13 @@ fn what_is_no_classifier_of_these_labels_is_told_in_one_line_and_nothing_is_writ
         ("cut.onnx", &RGB[..], "not an ONNX file"),
         ("picture.bmp", &RGB[..], "not an ONNX file"),
         ("absent.onnx", &RGB[..], "cannot be read"),
-        ("vision.onnx", &["--labels", "two.txt"], "[1, 4], and there are 2 labels"),
-        ("vision.onnx", &["--labels", "twice.txt"], "\"a\" stands twice"),
+        ("vision.onnx", &["--labels", "two.txt"], "[1, 4], but there are 2 labels"),
+        ("vision.onnx", &["--labels", "twice.txt"], "\"a\" twice"),
         ("vision.onnx", &["--mean", "1,2"], "--mean has 2 numbers"),
         ("vision.onnx", &["--size", "224"], "takes pictures of 64x64"),
-        ("vision.onnx", &["--layout", "nhwc"], "no square colour picture"),
-        ("vision.onnx", &["--output-name", "logits"], "has no output logits; it has probs"),
-        ("half.onnx", &["--softmax", "none"], "is no probability"),
+        ("vision.onnx", &["--layout", "nhwc"], "not that of a square colour picture"),
+        ("vision.onnx", &["--output-name", "logits"], "has no output logits; use one of probs"),
+        ("half.onnx", &["--softmax", "none"], "is not a probability"),
     ] {
         let given = ["model", "import", file, "--output", "own.onnx"];
         let labels = if more.contains(&"--labels") { vec![] } else { vec!["--labels", "labels.txt"] };

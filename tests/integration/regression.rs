@@ -200,10 +200,10 @@ fn a_gif_is_refused_instead_of_hanging() {
 fn pictures_too_small_for_a_video_are_refused_before_the_work() {
     let program = Program::new();
     let tiny = variant(program.folder.path(), "tiny.mkv", 5, &["-vf", "scale=2:2", "-c:v", "ffv1"]);
-    assert!(program.run(&tiny, &[]).refusal(2).contains("pictures of 2x2 are too small"));
+    assert!(program.run(&tiny, &[]).refusal(2).contains("frames of 2x2 are too small"));
     let small = variant(program.folder.path(), "small.mkv", 5, &["-vf", "scale=10:10", "-c:v", "ffv1"]);
     let finished = program.run(&small, &[]);
-    assert!(finished.refusal(2).contains("an AVI cannot hold pictures of 10x10"), "{}", finished.stderr);
+    assert!(finished.refusal(2).contains("an AVI cannot hold frames of 10x10"), "{}", finished.stderr);
     let left: Vec<_> = fs::read_dir(program.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "only the clips: {left:?}");
     program.run(&small, &["--format", "mkv"]).succeeded();

@@ -144,7 +144,19 @@ fn features_from_the_cache_train_as_those_computed_anew() {
     let program = Program::new();
     pictures(&program);
     let fit = |model: &'static str, more: &[&'static str]| {
-        let given = ["fit", "--data", "data", "--model", model, "--views", "2", "--epochs", "2", "--rounding", "fp32"];
+        let given = [
+            "fit",
+            "--data",
+            "data",
+            "--model",
+            model,
+            "--views",
+            "2",
+            "--epochs",
+            "2",
+            "--inference-precision",
+            "fp32",
+        ];
         train(&program, &[&given[..], more].concat()).succeeded();
         tensors(&program.path(model).with_extension("run").join("head.safetensors"))
     };
@@ -179,7 +191,7 @@ fn the_model_file_is_the_network_that_was_trained() {
     let program = Program::new();
     pictures(&program);
     let fit = ["fit", "--data", "data", "--epochs", "3", "--views", "2"];
-    train(&program, &[&fit[..], &["--rounding", "fp32", "--model", "head.onnx"]].concat()).succeeded();
+    train(&program, &[&fit[..], &["--inference-precision", "fp32", "--model", "head.onnx"]].concat()).succeeded();
     let furthest = furthest_from_the_model_file(&program, "head.run", "head.onnx");
     assert!(furthest < 1e-4, "{furthest}");
     train(&program, &["export", "--run", "head.run", "--model", "half.onnx", "--precision", "fp16"]).succeeded();
@@ -204,7 +216,8 @@ fn the_model_file_is_the_network_that_was_trained() {
     assert!(learned.contains_key("res5c_branch2c.weight") && !learned.contains_key("res4a_branch2a.weight"));
 
     // And the last two, in full precision on both sides.
-    let unfrozen = ["--unfreeze", "stage3", "--rounding", "fp32", "--optimizer", "adam", "--model", "two.onnx"];
+    let unfrozen =
+        ["--unfreeze", "stage3", "--inference-precision", "fp32", "--optimizer", "adam", "--model", "two.onnx"];
     train(&program, &[&fit[..], &unfrozen].concat()).succeeded();
     let furthest = furthest_from_the_model_file(&program, "two.run", "two.onnx");
     assert!(furthest < 0.01, "{furthest}");

@@ -1,8 +1,8 @@
-//! With how many digits a network is computed.
+//! The precision in which a network computes.
 
 use crate::inference::device::{Device, INT8, computes_in_bf16};
 
-/// What is not int8 may be computed with fewer digits, where the device can.
+/// The precision of floating-point computation. int8 parts stay int8.
 #[derive(
     Clone,
     Copy,
@@ -17,17 +17,17 @@ use crate::inference::device::{Device, INT8, computes_in_bf16};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum ComputePrecision {
-    /// As the file says: an fp32 file in fp32; what an int8 file leaves in floating point in bf16 where that is faster
+    /// fp32 for an fp32 file; bf16 for the floating-point part of other files where that is faster
     #[default]
     Auto,
-    /// Every floating point number in fp32
+    /// Everything in fp32
     Fp32,
-    /// In bf16, on CPUs that have it, through openvino
+    /// bf16, on CPUs that have it, through OpenVINO
     Bf16,
 }
 
 impl ComputePrecision {
-    /// Whether OpenVINO computes a file of `precision` in bf16.
+    /// Returns whether OpenVINO computes a file of `precision` in bf16.
     pub fn in_bf16(self, precision: &str) -> bool {
         match self {
             ComputePrecision::Fp32 => false,
@@ -36,7 +36,7 @@ impl ComputePrecision {
         }
     }
 
-    /// The numbers that a file of `precision` is computed in, for people.
+    /// Returns the precision that a file of `precision` is computed in, as shown to the user.
     pub fn arithmetic(self, precision: &str, device: Device) -> String {
         let bf16 = device == Device::OpenVino && self.in_bf16(precision);
         match (precision, bf16) {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_openvino_rounds_and_a_file_in_fp32_only_on_demand() {
+    fn only_openvino_computes_in_bf16_and_an_fp32_file_only_on_request() {
         assert_eq!(ComputePrecision::Auto.arithmetic("fp32", Device::OpenVino), "fp32");
         assert_eq!(ComputePrecision::Bf16.arithmetic("fp32", Device::OpenVino), "bf16");
         assert_eq!(ComputePrecision::Bf16.arithmetic("fp32", Device::Cpu), "fp32");
