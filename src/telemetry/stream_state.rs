@@ -12,7 +12,7 @@ use crate::report::milliseconds;
 use crate::telemetry::history::{History, Update};
 use crate::telemetry::pictures::{Picture, Pictures};
 use crate::telemetry::progress::Progress;
-use crate::telemetry::status::{State, Status};
+use crate::telemetry::status::{Status, StreamPhase};
 use crate::utc;
 
 /// A stream that is connected and brings nothing is told as stalled after this time, or after this many of its frames'
@@ -58,7 +58,7 @@ impl StreamState {
             history: Mutex::default(),
             latency,
         };
-        stream.progress.status_mut().enter(State::Connecting);
+        stream.progress.status_mut().enter(StreamPhase::Connecting);
         stream
     }
 
@@ -93,11 +93,11 @@ impl StreamState {
     pub fn status(&self) -> Status {
         let mut status = self.progress.status();
         let arrival = self.progress.counters.last_arrival();
-        if let (true, State::Running, Some(arrival)) = (self.info.live, status.state, arrival) {
+        if let (true, StreamPhase::Running, Some(arrival)) = (self.info.live, status.state, arrival) {
             let usual = if status.rate > 0.0 { Duration::from_secs_f64(SILENT_FRAMES / status.rate) } else { SILENCE };
             let silence = arrival.elapsed();
             if silence > usual.max(SILENCE) {
-                status.state = State::Stalled;
+                status.state = StreamPhase::Stalled;
                 status.since = Some(utc::ago(silence));
             }
         }
@@ -105,11 +105,11 @@ impl StreamState {
     }
 
     /// Whether nothing comes of it that should.
-    pub fn is_down(&self, state: State) -> bool {
-        match state {
-            State::Failed | State::Stalled | State::Reconnecting => true,
-            State::Connecting => self.info.live,
-            State::Running | State::Ended => false,
+    pub fn is_down(&self, phase: StreamPhase) -> bool {
+        match phase {
+            StreamPhase::Failed | StreamPhase::Stalled | StreamPhase::Reconnecting => true,
+            StreamPhase::Connecting => self.info.live,
+            StreamPhase::Running | StreamPhase::Ended => false,
         }
     }
 
@@ -151,7 +151,7 @@ impl StreamState {
     /// The stream is over; with a reason where it failed.
     pub fn end(&self, failure: Option<String>) {
         let mut status = self.progress.status_mut();
-        status.enter(if failure.is_some() { State::Failed } else { State::Ended });
+        status.enter(if failure.is_some() { StreamPhase::Failed } else { StreamPhase::Ended });
         status.reason = failure;
         (status.label, status.rate) = (None, 0.0);
     }

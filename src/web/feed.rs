@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::sync::{Notify, broadcast};
 
-use crate::telemetry::status::State as Condition;
+use crate::telemetry::status::StreamPhase;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::json;
 
@@ -80,7 +80,7 @@ pub fn streams(telemetry: &Telemetry) -> Option<Message> {
 /// What has been sent already.
 struct Changes<'a> {
     telemetry: &'a Telemetry,
-    conditions: Vec<(Condition, Option<String>)>,
+    conditions: Vec<(StreamPhase, Option<String>)>,
     told: Instant,
     /// Of each stream: the revision of its last rows, and when they were sent.
     rows: Vec<(u64, Instant)>,
@@ -108,7 +108,7 @@ impl<'a> Changes<'a> {
     }
 }
 
-fn conditions(telemetry: &Telemetry) -> Vec<(Condition, Option<String>)> {
+fn conditions(telemetry: &Telemetry) -> Vec<(StreamPhase, Option<String>)> {
     let condition = |stream: &std::sync::Arc<StreamState>| {
         let status = stream.status();
         (status.state, status.label)

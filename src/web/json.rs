@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::report::{milliseconds, rounded};
-use crate::telemetry::status::{Latency, State as Condition};
+use crate::telemetry::status::{Latency, StreamPhase};
 use crate::telemetry::{Gap, Row, Span, StreamState, Telemetry};
 use crate::utc;
 
@@ -31,7 +31,7 @@ struct Stream<'a> {
     name: &'a str,
     input: &'a str,
     live: bool,
-    state: Condition,
+    state: StreamPhase,
     since: Option<String>,
     reason: Option<String>,
     label: Option<String>,

@@ -5,7 +5,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::error::{Error, Result};
 use crate::report::rounded;
-use crate::telemetry::status::State;
+use crate::telemetry::status::StreamPhase;
 use crate::telemetry::{StreamState, Telemetry, label_value};
 
 /// Upper bounds of the histograms.
@@ -55,7 +55,7 @@ fn gather_stream(state: &StreamState) {
 
     let status = state.status();
     gauge!("livelabel_queue_depth", &stream).set(status.waiting as f64);
-    gauge!("livelabel_up", &stream).set(f64::from(u8::from(status.state == State::Running)));
+    gauge!("livelabel_up", &stream).set(f64::from(u8::from(status.state == StreamPhase::Running)));
     gauge!("livelabel_stride", &stream).set(status.stride as f64);
     for (reason, &count) in &status.reconnects_by {
         counter!("livelabel_reconnects_total", &named("reason", reason)).absolute(count);
@@ -65,7 +65,7 @@ fn gather_stream(state: &StreamState) {
     counter!("livelabel_written_bytes_total", &stream).absolute(state.progress.written.get());
     gauge!("livelabel_viewers", &stream).set(state.pictures.watchers() as f64);
 
-    let smoothed = state.smoothed().filter(|_| status.state == State::Running);
+    let smoothed = state.smoothed().filter(|_| status.state == StreamPhase::Running);
     for (class, label) in state.info.labels.iter().enumerate() {
         let shown = status.label.as_ref() == Some(label);
         gauge!("livelabel_label", &named("label", label)).set(f64::from(u8::from(shown)));
