@@ -45,7 +45,8 @@ pub(super) async fn check(State(state): State<Arc<AppState>>, request: Request, 
 fn refusal(state: &AppState, request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Some(
-            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "only GET and HEAD are allowed\n").into_response(),
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "only GET and HEAD are allowed\n")
+                .into_response(),
         );
     }
     let (uri, headers) = (request.uri(), request.headers());

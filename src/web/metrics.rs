@@ -99,11 +99,7 @@ fn describe() {
     );
     describe_gauge!("livelabel_frames_in_flight", "Decoded frames that have no label yet.");
     describe_gauge!("livelabel_queue_depth", "A camera's decoded frames that wait for preparation, at most 8.");
-    describe_histogram!(
-        "livelabel_latency_seconds",
-        Unit::Seconds,
-        "Time from a frame's arrival to the last output."
-    );
+    describe_histogram!("livelabel_latency_seconds", Unit::Seconds, "Time from a frame's arrival to the last output.");
     describe_histogram!("livelabel_inference_seconds", Unit::Seconds, "Time of one inference, for one batch.");
     describe_histogram!("livelabel_batch_size", "Frames in one inference.");
     describe_gauge!("livelabel_engine_queue_depth", "Frames of all streams that wait for inference.");

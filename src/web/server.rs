@@ -95,7 +95,7 @@ impl Server {
     /// Starts the server for a finished run.
     ///
     /// # Errors
-    /// Those of [`Server::start`].
+    /// The errors of [`Server::start`].
     pub fn replay(bound: Bound, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
         Self::begin(bound, Arc::new(Telemetry::new(Vec::new())), Some(replay), metrics)
     }

@@ -245,9 +245,9 @@ fn a_webhook_that_fails_in_many_ways_is_told_once() {
     let receiver = Receiver::start(|count| Some([500, 503, 502, 200][count.min(3)]));
     let mut watch = Watch::start(&program, &["test://?rate=5"], &["--window", "1", "--webhook", &receiver.url()]);
     watch.line("it is back", |fields| {
-        fields["message"].as_str().is_some_and(|line| line.contains("the webhook takes events again"))
+        fields["message"].as_str().is_some_and(|line| line.contains("the webhook accepts events again"))
     });
-    let told = |fields: &&serde_json::Value| fields["message"].to_string().contains("the webhook takes no events");
+    let told = |fields: &&serde_json::Value| fields["message"].to_string().contains("the webhook accepts no events");
     assert_eq!(watch.log.iter().filter(told).count(), 1, "{:#?}", watch.log);
     watch.stop("TERM");
 }
@@ -457,7 +457,7 @@ fn times_are_written_whatever_year_the_clock_says() {
             .unwrap();
         let answer = std::io::read_to_string(stream).unwrap();
         assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.ends_with("the clock's year is not in HTTP.\n"),
+            answer.starts_with("HTTP/1.1 503") && answer.ends_with("the clock's year does not fit into an HTTP date\n"),
             "{answer}"
         );
         let (finished, _) = watch.stop("TERM");

@@ -124,7 +124,7 @@ fn killed_and_resumed_it_ends_with_the_same_bits() {
     child.wait().unwrap();
     assert!(!program.path("killed.onnx").exists(), "it was killed too late");
     let resumed = train(&program, &["fit", "--resume", "killed.run"]).succeeded();
-    assert!(resumed.stdout.contains("going on after epoch"), "{}", resumed.stdout);
+    assert!(resumed.stdout.contains("resuming after epoch"), "{}", resumed.stdout);
     let head = |run: &str| std::fs::read(program.path(run).join("head.safetensors")).unwrap();
     assert!(
         tensors(&program.path("whole.run/head.safetensors")) == tensors(&program.path("killed.run/head.safetensors"))
@@ -136,7 +136,7 @@ fn killed_and_resumed_it_ends_with_the_same_bits() {
     assert!(line.contains("--dropout 0.2, the run has 0.5"), "{line}");
     assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("whole.onnx: exists already"));
     std::fs::remove_file(program.path("whole.onnx")).unwrap();
-    assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("holds a run already"));
+    assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("contains a run already"));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn two_folders_become_one_table_and_events_in_clips_are_counted() {
     }
     let told = train(&program, &["data", "data", "more", "--output", "all.tsv"]).succeeded().stdout;
     assert!(told.lines().any(|line| line.split_whitespace().eq(["all", "13", "13"])), "{told}");
-    assert!(told.contains("street-left_001.jpg and street/again-street.png look alike: one group"), "{told}");
+    assert!(told.contains("street-left_001.jpg and street/again-street.png are near-duplicates: one group"), "{told}");
     let fitted = train(&program, &["fit", "--data", "all.tsv", "--model", "own.onnx", "--views", "2"]).succeeded();
     assert!(fitted.stdout.contains("features by "), "{}", fitted.stdout);
     let shown = program.start(&["model", "show", "own.onnx"]).succeeded().stdout;
@@ -276,7 +276,7 @@ fn a_remote_monitor_gets_each_epoch_in_keras_form() {
         &["fit", "--data", "data", "--model", "m.onnx", "--views", "1", "--epochs", "2", "--remote-monitor", &url],
     )
     .succeeded();
-    assert!(fitted.stderr.contains("warning: the remote monitor does not take the epoch"), "{}", fitted.stderr);
+    assert!(fitted.stderr.contains("warning: the remote monitor did not accept the epoch"), "{}", fitted.stderr);
     let request = server.join().unwrap();
     assert!(request.starts_with("POST /publish/epoch/end/ HTTP/1.1\r\n"), "{request}");
     assert!(request.to_lowercase().contains("content-type: application/x-www-form-urlencoded"), "{request}");
@@ -291,7 +291,7 @@ fn a_remote_monitor_gets_each_epoch_in_keras_form() {
     assert_eq!(data["epoch"], 0);
     assert!(data["val_loss"].is_number() && data["accuracy"].is_number(), "{data}");
     let address = train(&program, &["fit", "--data", "data", "--model", "x.onnx", "--remote-monitor", "localhost"]);
-    assert!(address.refusal(2).contains("--remote-monitor is no address"));
+    assert!(address.refusal(2).contains("--remote-monitor is not an http:// URL"));
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_sweep_ranks_all_settings() {
     assert!(swept.stdout.contains("batch  dropout  epochs"), "{}", swept.stdout);
     train(&program, &["preview", "--data", "data", "--augment", "strong", "--output", "sheet.png"]).succeeded();
     let finished = train(&program, &["preview", "--data", "data", "--output", "sheet"]);
-    assert!(finished.refusal(2).contains("end its name in .png or .jpg"), "{}", finished.stderr);
+    assert!(finished.refusal(2).contains("ends in .png or .jpg"), "{}", finished.stderr);
     let size = read_picture(&program.path("sheet.png")).unwrap();
     assert_eq!((size.view().planes[0].width, size.view().planes[0].height), (6 * 228 - 4, 6 * 228 - 4));
 }
@@ -343,7 +343,7 @@ fn what_cannot_be_learned_from_is_told_in_one_line() {
     // A broken picture is named and left out.
     std::fs::write(data.join("street/street-left_002.jpg"), b"no picture").unwrap();
     let fitted = fit(&["--data", "data", "--views", "1", "--epochs", "1"]).succeeded();
-    assert!(fitted.stderr.contains("street/street-left_002.jpg is left out"), "{}", fitted.stderr);
+    assert!(fitted.stderr.contains("street/street-left_002.jpg is skipped"), "{}", fitted.stderr);
     assert!(fitted.stdout.contains("1 of 24 files could not be read"), "{}", fitted.stdout);
 
     // A class of which all comes from one place cannot be checked on anything new.
@@ -385,7 +385,7 @@ fn a_run_that_keeps_nothing_has_the_figures_of_those_that_kept_all_in_turn() {
     let found = report("all.run")["temperature"].as_f64().unwrap().ln();
     assert!((found - mean.iter().sum::<f64>() / 3.0).abs() < 1e-9);
     let model = Model::read(&program.path("all.onnx")).unwrap();
-    assert!(model.metrics.contains("24 pictures of 6 groups each kept aside once"), "{}", model.metrics);
+    assert!(model.metrics.contains("24 pictures of 6 groups each held out once"), "{}", model.metrics);
 
     // The same pictures, told by the runs and by a model on what one run kept.
     let finished = train(&program, &["evaluate", "--run", "fold0.run", "fold1.run", "--json", "two.json"]).succeeded();
@@ -400,5 +400,9 @@ fn a_run_that_keeps_nothing_has_the_figures_of_those_that_kept_all_in_turn() {
     assert!(finished.refusal(2).contains("no picture"), "{}", finished.stderr);
 
     let finished = train(&program, &[&common[..], &["--checked-by", "fold0.run", "--run", "x.run"]].concat());
-    assert!(finished.refusal(2).contains("--checked-by is for a run that keeps nothing"), "{}", finished.stderr);
+    assert!(
+        finished.refusal(2).contains("--checked-by needs a run without validation pictures"),
+        "{}",
+        finished.stderr
+    );
 }

@@ -1,5 +1,5 @@
 // The page: receives all streams' states over server-sent events, shows a banner when the server is unreachable, and
-// shows either the wall of all streams or one stream, as the URL text (#/stream/NAME).
+// shows either the wall of all streams or one stream, as the URL says (#/stream/NAME).
 
 import { Large } from './large.js';
 import { Pictures } from './pictures.js';
@@ -47,7 +47,7 @@ const pictures = new Pictures(picture => view?.show?.(picture), cause => {
 const connection = { source: null, opened: 0, received: Date.now(), wait: FIRST_WAIT, failures: 0, cause: null };
 
 function connect() {
- connection.opened = Date.now();
+  connection.opened = Date.now();
   const source = (connection.source = new EventSource('/api/events'));
   source.addEventListener('streams', event => {
     received();
@@ -67,7 +67,7 @@ function connect() {
 }
 
 function received() {
- connection.received = Date.now();
+  connection.received = Date.now();
   connection.wait = FIRST_WAIT;
   if (connection.failures === 0) return;
   connection.failures = 0;
