@@ -1,4 +1,4 @@
-//! A clip's way through the program, stage by stage and all together, and how near that comes to what the stages allow.
+//! `livelabel bench clip`: measures each stage on a clip alone and all stages together, and compares both.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -27,11 +27,11 @@ use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
 
-/// Frames that the stages behind the decoder are measured on, again and again.
+/// Number of frames that the stages after the decoder are measured on, repeatedly.
 const SAMPLE: usize = 8;
 const POLL: Duration = Duration::from_millis(100);
 
-/// What a clip costs.
+/// The result of a measurement.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub clip: String,
@@ -45,15 +45,15 @@ pub struct Report {
     pub model: String,
     pub precision: String,
     pub stages: Stages,
-    /// Frames a second, were the cores busy with nothing else than the stages.
+    /// Frames a second if all cores were busy with the stages alone.
     pub limit: f64,
     pub together: Cost,
-    /// Of the limit.
+    /// The measured speed as a share of the limit.
     pub share: f64,
     pub peak_mib: u64,
 }
 
-/// Each stage alone.
+/// The cost of each stage alone.
 #[derive(Debug, Serialize)]
 pub struct Stages {
     pub decode: Cost,
@@ -79,10 +79,10 @@ impl Stages {
     }
 }
 
-/// Measures `clip` with `model`: first a whole run that writes a video, then each stage for as many frames.
+/// Measures `clip` with `model`: first a complete run that writes a video, then each stage for the same number of frames.
 ///
 /// # Errors
-/// Those of a run.
+/// The errors of a run.
 pub fn measure(clip: &Path, model: &Model, options: SessionOptions) -> Result<Report> {
     media::init()?;
     let shutdown = Shutdown::default();
@@ -121,7 +121,7 @@ pub fn measure(clip: &Path, model: &Model, options: SessionOptions) -> Result<Re
 }
 
 impl Report {
-    /// A table for people.
+    /// Formats the report as a table.
     pub fn text(&self) -> String {
         let mut lines = vec![
             format!("{}: {} frames of {}x{}", self.clip, self.frames, self.width, self.height),
@@ -142,17 +142,20 @@ impl Report {
             "together", self.together.cpu_ms, self.together.frames_per_second, self.share, self.peak_mib
         ));
         lines.push(format!(
-            "network on {} in {}, {} pictures at once: {} ({})",
+            "network on {} in {}, batches of {}: {} ({})",
             self.device, self.arithmetic, self.batch, self.model, self.precision
         ));
         lines.join("\n")
     }
 }
 
-/// A run as a user makes it, from the opened clip to the closed video.
+/// Measures a complete run, from opening the clip to closing the video.
 fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shutdown) -> Result<(Cost, u64, u64)> {
-    let folder = tempfile::tempdir()
-        .map_err(|cause| Error::failed("no folder for the video can be made").because(cause).remedy("set TMPDIR"))?;
+    let folder = tempfile::tempdir().map_err(|cause| {
+        Error::failed("no temporary folder can be created for the video")
+            .because(cause)
+            .remedy("set TMPDIR to a writable folder")
+    })?;
     let streams = StreamOptions {
         input: vec![clip.to_path_buf()],
         only: Some(vec![Kind::Video]),
@@ -195,7 +198,7 @@ fn decode(clip: &Path) -> Result<(Cost, Vec<Frame>)> {
             None => {}
             Some(ClipEvent::Frame(frame)) => {
                 frames += 1;
-                // A frame in thirty, so that they differ.
+                // Every 30th frame, so that they differ.
                 if sample.len() < SAMPLE && frames % 30 == 1 {
                     sample.push(*frame);
                 }
@@ -216,7 +219,7 @@ fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
     Ok(meter.cost(frames))
 }
 
-/// Also returns pictures to encode.
+/// Also returns rendered frames for the encoder.
 fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<RenderedFrame>)> {
     let layout = sample[0].format().layout;
     let mut renderer = OverlayRenderer::new(layout, true);
@@ -241,7 +244,7 @@ fn jpeg(drawn: &[RenderedFrame], sample: &[Frame], frames: u64) -> Result<Cost> 
     for (i, picture) in drawn.iter().cycle().take(frames as usize).enumerate() {
         let time = i as u64 * 40_000_000;
         encoder.put(picture, time, 40_000_000)?;
-        // Few wait, as in a run.
+        // Keeps the queue short, as in a run.
         while i as u64 + 1 > done + 4 {
             done += u64::from(encoder.next(POLL).is_some());
         }
@@ -250,7 +253,7 @@ fn jpeg(drawn: &[RenderedFrame], sample: &[Frame], frames: u64) -> Result<Cost> 
     Ok(meter.cost(frames))
 }
 
-/// By the engine with all its workers, as a run does it.
+/// Measures the engine with all its workers, as in a run.
 fn network(sample: &[Frame], model: &Model, engine: &Engine, frames: u64) -> Result<Cost> {
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut tensors = Vec::new();

@@ -1,19 +1,19 @@
-//! What the process has used of the machine.
+//! CPU time and memory of the process.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use serde::Serialize;
 
-/// Cost of a stage, for one frame.
+/// The cost of a stage.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Cost {
-    /// Of all threads together, user and system.
+    /// CPU time for one frame: user and system time of all threads.
     pub cpu_ms: f64,
     pub frames_per_second: f64,
 }
 
-/// Measures from its making on.
+/// Measures from its creation on.
 pub struct ResourceMeter {
     began: Instant,
     cpu: Duration,
@@ -44,7 +44,7 @@ fn cpu() -> Duration {
     usage().map(|usage| seconds(usage.user_time()) + seconds(usage.system_time())).unwrap_or_default()
 }
 
-/// The most memory that the process has had at once, in MiB.
+/// Returns the process' peak memory in MiB.
 pub fn peak_memory() -> u64 {
     usage().map_or(0, |usage| usage.max_rss().unsigned_abs() / 1024)
 }

@@ -1,4 +1,4 @@
-//! `livelabel bench`: what a machine needs for each stage of the work, and what it makes of all of them together.
+//! `livelabel bench`: measures each stage of the pipeline alone, and all of them together.
 
 pub mod clip;
 mod meter;

@@ -1,5 +1,5 @@
-//! The network alone, in batches of several sizes: latency of a batch and pictures a second with tensors that the device has
-//! already, and from decoded pictures.
+//! `livelabel bench network`: measures the network alone for several batch sizes: latency and frames a second with tensors
+//! already on the device, and frames a second from decoded pictures.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::inference::session::{Session, SessionOptions};
 use crate::picture::{Colorimetry, OwnedPicture};
 use crate::telemetry::status::{Delays, Latency};
 
-/// Width and height of the pictures that are prepared.
+/// Width and height of the decoded pictures.
 const PICTURE: (usize, usize) = (640, 360);
 
-/// How a network runs.
+/// The result of a measurement.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub device: String,
@@ -31,42 +31,42 @@ pub struct Report {
     pub peak_mib: u64,
 }
 
-/// One size of batch.
+/// The result for one batch size.
 #[derive(Debug, Serialize)]
 pub struct Batch {
     pub size: usize,
     pub p50_ms: f64,
     pub p95_ms: f64,
-    /// Tensors, where the device has them, to probabilities.
+    /// From tensors on the device to probabilities.
     pub frames_per_second: f64,
-    /// Decoded pictures to probabilities, prepared by a thread for each core and run by the engine as for many streams.
+    /// From decoded pictures to probabilities, with one preparing thread for each core, and the engine as for many streams.
     pub from_pictures_per_second: f64,
 }
 
-/// Runs batches of each size for `time`, on a session that was made for that size.
+/// Runs batches of each size for `time`, on a session for that size.
 ///
 /// # Errors
-/// Those of [`Session::load`].
+/// The errors of [`Session::load`].
 pub fn measure(model: &Model, options: SessionOptions, sizes: &[usize], time: Duration) -> Result<Report> {
     let mut batches = Vec::new();
-    let mut told = None;
+    let mut description = None;
     for &size in sizes {
         let options = SessionOptions { batch: Some(size), singles: false, ..options };
         let mut session = Session::load(model, options)?;
-        told = Some((session.device().to_string(), session.arithmetic().to_string()));
+        description = Some((session.device().to_string(), session.arithmetic().to_string()));
         let (latency, frames_per_second) = resident(model, &mut session, size, time)?;
         drop(session);
         let from_pictures_per_second = from_pictures(model, options, size, time)?;
         let (p50_ms, p95_ms) = (latency.p50, latency.p95);
         batches.push(Batch { size, p50_ms, p95_ms, frames_per_second, from_pictures_per_second });
     }
-    let (device, arithmetic) = told.ok_or_else(|| Error::usage("no size of batch is given"))?;
+    let (device, arithmetic) = description.ok_or_else(|| Error::usage("no batch size is given"))?;
     let (name, precision) = (model.name.clone(), model.precision.clone());
     Ok(Report { device, arithmetic, model: name, precision, batches, peak_mib: peak_memory() })
 }
 
 impl Report {
-    /// A table for people.
+    /// Formats the report as a table.
     pub fn text(&self) -> String {
         let mut lines = vec![
             format!("{} ({}) on {} in {}", self.model, self.precision, self.device, self.arithmetic),
@@ -82,7 +82,7 @@ impl Report {
     }
 }
 
-/// How long a batch takes, and pictures a second.
+/// Returns the latency of a batch, and frames a second.
 fn resident(model: &Model, session: &mut Session, size: usize, time: Duration) -> Result<(Latency, f64)> {
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut tensors = vec![0.0; size * model.input.len()];
@@ -104,25 +104,25 @@ fn resident(model: &Model, session: &mut Session, size: usize, time: Duration) -
 fn from_pictures(model: &Model, options: SessionOptions, size: usize, time: Duration) -> Result<f64> {
     let engine = Engine::start(model, options, Arc::new(|| false))?;
     let pictures: Vec<OwnedPicture> = (0..size).map(picture).collect();
-    // Enough that every worker has a batch and another one waits.
-    let waiting = ((engine.workers() + 1) * size).div_ceil(threads());
+    // Enough for one batch in each worker and one more waiting.
+    let in_flight = ((engine.workers() + 1) * size).div_ceil(threads());
     let began = Instant::now();
     let answered = std::thread::scope(|scope| {
         let preparers = (0..threads())
             .map(|_| {
                 let (client, pictures) = (engine.client(false), pictures.as_slice());
-                Ok(scope.spawn(move || prepare(model, &client, pictures, waiting, time)))
+                Ok(scope.spawn(move || prepare(model, &client, pictures, in_flight, time)))
             })
             .collect::<Result<Vec<_>>>()?;
         preparers.into_iter().try_fold(0, |sum, preparer| {
-            let answered = preparer.join().map_err(|_| Error::internal("a thread of the measurement has ended"))??;
+            let answered = preparer.join().map_err(|_| Error::internal("a measurement thread panicked"))??;
             Ok(sum + answered)
         })
     })?;
     Ok(answered as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Brings pictures for `time`, with up to `waiting` of them on their way; returns how many there were.
+/// Submits pictures for `time`, with at most `waiting` in flight. Returns their number.
 fn prepare(model: &Model, client: &Client, pictures: &[OwnedPicture], waiting: usize, time: Duration) -> Result<usize> {
     let mut preprocessor = Preprocessor::new(&model.input);
     let (mut replies, mut answered) = (VecDeque::new(), 0);
@@ -145,7 +145,7 @@ fn prepare(model: &Model, client: &Client, pictures: &[OwnedPicture], waiting: u
     Ok(answered)
 }
 
-/// A picture unlike the others.
+/// Creates a test picture that depends on `number`.
 fn picture(number: usize) -> OwnedPicture {
     let (width, height) = PICTURE;
     let mut picture = OwnedPicture::new(width, height, Colorimetry::JPEG);

@@ -1,4 +1,4 @@
-//! The trainer's command line, nothing else; `livelabel-train` starts it.
+//! The trainer's command line. `livelabel-train` starts it.
 
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let watch = match watch_signals() {
         Ok(watch) => watch,
         Err(cause) => {
-            tracing::error!("signals cannot be watched ({cause})");
+            tracing::error!("the signal handler cannot be installed ({cause})");
             return ExitCode::FAILURE;
         }
     };
@@ -63,7 +63,7 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
             Ok(())
         }
         Command::Evaluate(args) => {
-            print(&evaluated(&args)?);
+            print(&evaluate(&args)?);
             Ok(())
         }
         Command::Export { run, model, precision } => {
@@ -81,7 +81,7 @@ fn fit(args: FitArgs, watch: &Watch) -> Result<()> {
             args.options.check()?;
             if let Some(model) = args.options.model.as_deref().filter(|model| model.exists() && !args.force) {
                 return Err(
-                    Error::usage(format!("{}: exists already", model.display())).remedy("write over it with --force")
+                    Error::usage(format!("{}: exists already", model.display())).remedy("overwrite it with --force")
                 );
             }
             (Run::create(&args.options.run_folder()?, &args.options, args.force)?, args.options)
@@ -98,34 +98,34 @@ fn fit(args: FitArgs, watch: &Watch) -> Result<()> {
     terminal.bar.finish_and_clear();
     fitted?;
     if let Some(model) = &options.model {
-        terminal.tell(&format!("model: {}, run: {}", model.display(), run.folder.display()));
+        terminal.message(&format!("model: {}, run: {}", model.display(), run.folder.display()));
     }
     Ok(())
 }
 
-fn evaluated(args: &EvaluateArgs) -> Result<String> {
+fn evaluate(args: &EvaluateArgs) -> Result<String> {
     media::init()?;
-    let cuts = args.slices.as_deref().map(evaluate::read_cuts).transpose()?.unwrap_or_default();
+    let slices = args.slices.as_deref().map(evaluate::read_slices).transpose()?.unwrap_or_default();
     let whole = Scope { begins: args.groups.clone(), files: args.files.clone(), ..Scope::default() };
-    let told = |labels: &[String], predictions: Vec<Prediction>| {
+    let report = |labels: &[String], predictions: Vec<Prediction>| {
         let metrics = Metrics::of(labels, &predictions);
-        keep(args.json.as_deref(), &json!({"labels": labels, "metrics": metrics, "predictions": predictions}))?;
-        Ok(evaluate::report(labels, &predictions, &cuts))
+        write_json(args.json.as_deref(), &json!({"labels": labels, "metrics": metrics, "predictions": predictions}))?;
+        Ok(evaluate::report(labels, &predictions, &slices))
     };
     if !args.run.is_empty() {
         let (labels, mut predictions) = evaluate::runs(&args.run)?;
         predictions.retain(|prediction| whole.has(&prediction.group, &prediction.name));
         if predictions.is_empty() {
-            return Err(Error::input("no picture is of these groups").remedy("look at --groups and --files"));
+            return Err(Error::input("no picture is in these groups").remedy("check --groups and --files"));
         }
-        return told(&labels, predictions);
+        return report(&labels, predictions);
     }
     let models = args.model.iter().map(|path| Model::read(path)).collect::<Result<Vec<_>>>()?;
     let scopes = scopes(args, &whole)?;
     let labels = models[0].labels.clone();
     if let Some(other) = models.iter().find(|model| model.labels != labels) {
         return Err(Error::input(format!("{}: has other labels than {}", other.name, models[0].name))
-            .remedy("give models of the same labels"));
+            .remedy("give models with the same labels"));
     }
     let pairs = models.iter().zip(&scopes);
     match (&args.data, &args.clips) {
@@ -134,7 +134,7 @@ fn evaluated(args: &EvaluateArgs) -> Result<String> {
             for (model, scope) in pairs {
                 all.extend(evaluate::pictures(model, data, scope, args.device)?);
             }
-            told(&labels, all)
+            report(&labels, all)
         }
         (None, Some(clips)) => {
             let data = Dataset::read(clips, &[])?;
@@ -142,23 +142,23 @@ fn evaluated(args: &EvaluateArgs) -> Result<String> {
             for (model, scope) in pairs {
                 all.extend(tracks::read(model, &data, scope, SessionOptions::of(args.device, 0))?);
             }
-            clips_told(args, &labels, &all)
+            clips_report(args, &labels, &all)
         }
         (None, None) => {
-            Err(Error::usage("nothing is named to evaluate on")
+            Err(Error::usage("no data to evaluate on is given")
                 .remedy("give pictures with --data, or clips with --clips"))
         }
     }
 }
 
-/// What each model is looked at on.
+/// Returns the files that each model is evaluated on.
 fn scopes(args: &EvaluateArgs, whole: &Scope) -> Result<Vec<Scope>> {
     if args.kept_by.is_empty() && args.model.len() == 1 {
         return Ok(vec![whole.clone()]);
     }
     if args.kept_by.len() != args.model.len() {
         return Err(Error::usage(format!("{} models and {} runs", args.model.len(), args.kept_by.len()))
-            .remedy("name with --kept-by one run for each model"));
+            .remedy("give one run for each model with --kept-by"));
     }
     let scope = |(place, run): (usize, &PathBuf)| {
         let split = Run::open(run)?.0.split()?;
@@ -167,7 +167,7 @@ fn scopes(args: &EvaluateArgs, whole: &Scope) -> Result<Vec<Scope>> {
     args.kept_by.iter().enumerate().map(scope).collect()
 }
 
-fn clips_told(args: &EvaluateArgs, labels: &[String], tracks: &[Track]) -> Result<String> {
+fn clips_report(args: &EvaluateArgs, labels: &[String], tracks: &[Track]) -> Result<String> {
     let scores = evaluate::clips(labels, tracks);
     let mut text = evaluate::clips_report(labels, &scores);
     let mut events = serde_json::Map::new();
@@ -180,24 +180,24 @@ fn clips_told(args: &EvaluateArgs, labels: &[String], tracks: &[Track]) -> Resul
                 .insert(label.clone(), json!(found.into_iter().filter_map(|(_, _, score)| score).collect::<Vec<_>>()));
         }
     }
-    keep(args.json.as_deref(), &json!({"labels": labels, "clips": scores, "events": events}))?;
+    write_json(args.json.as_deref(), &json!({"labels": labels, "clips": scores, "events": events}))?;
     Ok(text)
 }
 
-/// Writes what was found to a file, if one is named.
-fn keep(file: Option<&Path>, found: &serde_json::Value) -> Result<()> {
+/// Writes results to a file, if one is given.
+fn write_json(file: Option<&Path>, found: &serde_json::Value) -> Result<()> {
     let Some(file) = file else { return Ok(()) };
     std::fs::write(file, format!("{found:#}\n")).map_err(|cause| {
         Error::unavailable(format!("{}: cannot be written", file.display()))
             .because(cause)
-            .remedy("choose a folder that can be written to")
+            .remedy("choose a writable folder")
     })
 }
 
-/// Time between lines of progress where there is no terminal.
+/// Time between lines of progress without a terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
 
-/// Progress for people: a bar on a terminal, a line now and then in a file, a line an epoch everywhere.
+/// Reports progress: a bar on a terminal, otherwise a line now and then, and always a line for each epoch.
 struct Terminal {
     quiet: bool,
     bar: ProgressBar,
@@ -205,14 +205,14 @@ struct Terminal {
     stage: Cell<Stage>,
 }
 
-/// What is being done.
+/// The current stage of the work.
 #[derive(Clone, Copy)]
 struct Stage {
     what: &'static str,
     done: usize,
     began: Instant,
-    /// When a line of it was written last.
-    told: Instant,
+    /// When the last line was printed.
+    printed: Instant,
 }
 
 impl Terminal {
@@ -222,7 +222,7 @@ impl Terminal {
         let style = ProgressStyle::with_template("{prefix:>9} {bar:30} {pos}/{len}  {msg}  {per_sec}  {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let now = Instant::now();
-        Self { quiet, bar, began: now, stage: Cell::new(Stage { what: "", done: 0, began: now, told: now }) }
+        Self { quiet, bar, began: now, stage: Cell::new(Stage { what: "", done: 0, began: now, printed: now }) }
     }
 
     fn show(&self, what: &'static str, done: usize, all: usize) {
@@ -241,11 +241,11 @@ impl Terminal {
         let now = Instant::now();
         let before = self.stage.get();
         if before.what != what || done < before.done {
-            self.stage.set(Stage { what, done, began: now, told: now });
-        } else if now - before.told >= BETWEEN_LINES {
+            self.stage.set(Stage { what, done, began: now, printed: now });
+        } else if now - before.printed >= BETWEEN_LINES {
             let rate = done as f64 / (now - before.began).as_secs_f64();
             eprintln!("{what}: {done} of {all}, {rate:.1} a second");
-            self.stage.set(Stage { done, told: now, ..before });
+            self.stage.set(Stage { done, printed: now, ..before });
         } else {
             self.stage.set(Stage { done, ..before });
         }
@@ -253,7 +253,7 @@ impl Terminal {
 }
 
 impl Reporter for Terminal {
-    fn tell(&self, text: &str) {
+    fn message(&self, text: &str) {
         if !self.quiet {
             self.bar.suspend(|| print(text));
         }
@@ -269,10 +269,10 @@ impl Reporter for Terminal {
     }
 
     fn epoch(&self, record: &EpochRecord, epochs: usize) {
-        let left = self.began.elapsed().as_secs_f64() / record.epoch as f64 * (epochs - record.epoch) as f64;
-        self.tell(&format!(
+        let remaining = self.began.elapsed().as_secs_f64() / record.epoch as f64 * (epochs - record.epoch) as f64;
+        self.message(&format!(
             "epoch {:>3}/{epochs}  loss {:.4} accuracy {:.3}  val_loss {:.4} val_accuracy {:.3} val_macro_f1 {:.3}  \
-             {:.0} images/s  at most {:.0} s left",
+             {:.0} images/s  at most {:.0} s remaining",
             record.epoch,
             record.loss,
             record.accuracy,
@@ -280,12 +280,12 @@ impl Reporter for Terminal {
             record.val_accuracy,
             record.val_macro_f1,
             record.images_per_second,
-            left
+            remaining
         ));
     }
 }
 
-/// To stdout; a reader that has gone is no error.
+/// Prints to stdout. Ignores a closed pipe.
 fn print(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{text}");

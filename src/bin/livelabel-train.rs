@@ -1,20 +1,20 @@
-//! Starts the trainer where libtorch is, and says how to get it where it is not: the dynamic loader's own message would
-//! come before any code of the trainer's runs.
+//! Starts the trainer if libtorch is installed, and otherwise prints how to install it. The trainer cannot do that itself:
+//! the dynamic loader would fail before any of its code runs.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-/// The trainer itself, beside this program.
+/// The trainer, in the same folder as this program.
 const TRAINER: &str = "livelabel-train-torch";
-/// The smallest of the libraries that it is linked with.
+/// The smallest library that the trainer is linked with.
 const LIBRARY: &str = "libc10.so";
 
 fn main() -> ExitCode {
-    // SAFETY: the library's constructors set up its own registries and touch nothing of this program's.
+    // SAFETY: the library's constructors only initialise its own registries.
     if let Err(cause) = unsafe { libloading::Library::new(LIBRARY) } {
         eprintln!(
-            "livelabel: error: libtorch 2.11.0 cannot be loaded ({cause}); run scripts/setup, which fetches it, or name \
-             its folder in LD_LIBRARY_PATH"
+            "livelabel: error: libtorch 2.11.0 cannot be loaded ({cause}); run scripts/setup, which fetches it, or set \
+             LD_LIBRARY_PATH to its folder"
         );
         return ExitCode::from(2);
     }

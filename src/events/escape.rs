@@ -1,6 +1,6 @@
-//! Names in places that do not take every character: changed so that two different names stay different.
+//! Escapes names for MQTT topics and Home Assistant identifiers. Different names stay different.
 
-/// `name` with every character that is not `kept`, and `mark` itself, as `mark` and the hexadecimal of its bytes.
+/// Replaces every character that is not `kept`, and `mark` itself, by `mark` and its UTF-8 bytes in hexadecimal.
 fn escape(name: &str, mark: char, kept: impl Fn(char) -> bool) -> String {
     let mut escaped = String::new();
     for c in name.chars() {
@@ -13,14 +13,14 @@ fn escape(name: &str, mark: char, kept: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// One level of an MQTT topic: `front/door` becomes `front%2Fdoor`.
+/// Escapes a name as one level of an MQTT topic: `front/door` becomes `front%2Fdoor`.
 pub fn level(name: &str) -> String {
-    // Brokers refuse Unicode's noncharacters too.
-    let nothing = |c: char| c as u32 & 0xFFFE == 0xFFFE || ('\u{FDD0}'..='\u{FDEF}').contains(&c);
-    escape(name, '%', |c| !c.is_control() && !"+#/".contains(c) && !nothing(c))
+    // Brokers also refuse Unicode noncharacters.
+    let noncharacter = |c: char| c as u32 & 0xFFFE == 0xFFFE || ('\u{FDD0}'..='\u{FDEF}').contains(&c);
+    escape(name, '%', |c| !c.is_control() && !"+#/".contains(c) && !noncharacter(c))
 }
 
-/// What Home Assistant takes as an identifier: `front door` becomes `front_20door`.
+/// Escapes a name as a Home Assistant identifier: `front door` becomes `front_20door`.
 pub fn identifier(name: &str) -> String {
     escape(name, '_', |c| c.is_ascii_alphanumeric() || c == '-')
 }
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stay_readable_where_they_can() {
+    fn only_special_characters_are_escaped() {
         assert_eq!(level("front door"), "front door");
         assert_eq!(level("a/b+c#d%e\n\u{FFFF}"), "a%2Fb%2Bc%23d%25e%0A%EF%BF%BF");
         assert_eq!(level("☕ \"tea\""), "☕ \"tea\"");
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn different_names_stay_different() {
+    fn different_names_have_different_escapes() {
         for (one, other) in [("a/b", "a%2Fb"), ("a b", "a_20b"), ("a+b", "a/b")] {
             assert!(level(one) != level(other) && identifier(one) != identifier(other));
         }

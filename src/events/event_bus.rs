@@ -1,4 +1,4 @@
-//! Owns the ring of events and the threads that take from it.
+//! The [`EventBus`]: a bounded broadcast channel of events, and one thread for each event receiver.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -13,21 +13,21 @@ use tokio::sync::{broadcast, watch};
 use crate::config::events::EventsConfig;
 use crate::error::{Error, Result};
 use crate::events::event::Event;
-use crate::events::sink_context::{CAPACITY, EventEnvelope, FAREWELL, SinkContext};
+use crate::events::sink_context::{CAPACITY, DRAIN_TIMEOUT, EventEnvelope, SinkContext};
 use crate::events::{json_lines, mqtt, webhook};
 use crate::telemetry::Telemetry;
 
-/// How much longer a thread may take to see that.
+/// How long a thread may take to end after the drain timeout.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Tells everyone who shall be told.
+/// Publishes events to all event receivers. An unreachable receiver never blocks a stream.
 pub struct EventBus {
     events: broadcast::Sender<Arc<EventEnvelope>>,
     run: String,
     count: AtomicU64,
     closing: Closing,
     sinks: Vec<Sink>,
-    /// Disconnected when every thread has ended.
+    /// Disconnects when every thread has ended.
     ended: Receiver<()>,
 }
 
@@ -37,14 +37,14 @@ struct Sink {
     thread: JoinHandle<()>,
 }
 
-/// Set at the end to the moment at which everyone gives up.
+/// Set at the end of the run, to the deadline for the remaining events.
 type Closing = watch::Sender<Option<Instant>>;
 
 impl EventBus {
-    /// Starts the sinks; `None` where there are none.
+    /// Starts a thread for each configured event receiver. Returns `None` if none is configured.
     ///
     /// # Errors
-    /// Usage, where the file cannot be written; unavailable, where a thread cannot be started.
+    /// `Usage` if the file cannot be written; `Unavailable` if a thread cannot be started.
     pub fn start(config: &EventsConfig, telemetry: &Arc<Telemetry>) -> Result<Option<Self>> {
         if config.is_empty() {
             return Ok(None);
@@ -59,12 +59,12 @@ impl EventBus {
             ended,
         };
         if let Some(lines) = &config.lines {
-            let writer = json_lines::Writer::open(lines)?;
-            event_bus.add(&alive, "events", lines.to_string(), move |context| writer.run(context))?;
+            let sink = json_lines::JsonLinesSink::open(lines)?;
+            event_bus.add(&alive, "events", lines.to_string(), move |context| sink.run(context))?;
         }
         if let Some(broker) = &config.broker {
-            let (client, telemetry) = (mqtt::Client::new(broker)?, Arc::clone(telemetry));
-            event_bus.add(&alive, "mqtt", broker.to_string(), move |context| client.run(telemetry, context))?;
+            let (publisher, telemetry) = (mqtt::MqttPublisher::new(broker)?, Arc::clone(telemetry));
+            event_bus.add(&alive, "mqtt", broker.to_string(), move |context| publisher.run(telemetry, context))?;
         }
         for hook in &config.webhooks {
             let sink = webhook::WebhookSink::new(hook);
@@ -87,7 +87,7 @@ impl EventBus {
         let alive = alive.clone();
         let run = move || {
             runtime.block_on(work(context));
-            // A name that is still being looked up is not waited for.
+            // Does not wait for a pending DNS lookup.
             runtime.shutdown_background();
             drop(alive);
         };
@@ -96,23 +96,24 @@ impl EventBus {
         Ok(())
     }
 
-    /// Tells an event. Never waits.
-    pub fn tell(&self, event: &Event) {
+    /// Publishes an event to all receivers without blocking.
+    pub fn publish(&self, event: &Event) {
         let Ok(json) = serde_json::to_string(event) else { return };
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}-{count}", self.run);
-        // Without a receiver every thread has ended early, and what is not delivered is told at the end.
+        // Fails only if every thread has ended early. `finish` reports undelivered events.
         let _ =
             self.events.send(Arc::new(EventEnvelope { stream: event.stream().into(), json, key, at: Instant::now() }));
     }
 
-    /// Lets everyone finish in the time that is left; returns what became of the events, for people.
+    /// Waits up to one second for the remaining events. Returns a summary of delivered and undelivered events for the
+    /// terminal.
     pub fn finish(self) -> String {
         let Self { events, closing, sinks, ended, count, .. } = self;
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
         closing.send_replace(Some(deadline));
         drop(events);
-        let all = ended.recv_deadline(deadline + GRACE) == Err(RecvTimeoutError::Disconnected);
+        let all_ended = ended.recv_deadline(deadline + GRACE) == Err(RecvTimeoutError::Disconnected);
         let count = count.into_inner();
         let mut text = format!("events: {count}");
         for Sink { what, delivered, thread } in sinks {
@@ -120,8 +121,8 @@ impl EventBus {
             let missed = count.saturating_sub(delivered);
             let missed = if missed > 0 { format!(", {missed} not") } else { String::new() };
             let _ = write!(text, "\n  {what}: {delivered} delivered{missed}");
-            // Who hangs in a request that is not answered is left to the end of the process.
-            if all || thread.is_finished() {
+            // A thread that is blocked in a request ends with the process.
+            if all_ended || thread.is_finished() {
                 let _ = thread.join();
             }
         }
@@ -135,22 +136,22 @@ mod tests {
     use crate::config::events::Webhook;
 
     #[test]
-    fn who_is_away_misses_the_oldest_and_holds_nobody_up() {
+    fn an_unreachable_receiver_misses_events_and_blocks_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.jsonl");
-        // Nobody listens at the port for discarding.
-        let nobody = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
+        // No server listens on port 9, the discard port.
+        let unreachable = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
         let config = EventsConfig {
             lines: Some(crate::config::events::Lines::File(file)),
             broker: None,
-            webhooks: vec![nobody],
+            webhooks: vec![unreachable],
         };
         let event_bus = EventBus::start(&config, &Arc::new(Telemetry::new(Vec::new()))).unwrap().unwrap();
         let count = CAPACITY + 100;
         for number in 0..count {
             let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };
-            event_bus.tell(&back);
-            // The file's thread shares two cores with everything else.
+            event_bus.publish(&back);
+            // Gives the file's thread time to keep up.
             std::thread::sleep(Duration::from_micros(50));
         }
         let text = event_bus.finish();

@@ -1,4 +1,4 @@
-//! Events as JSON Lines, appended to a file or written to stdout, each at once.
+//! Writes events as JSON Lines to a file or to stdout. Each event is written immediately.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,29 +13,29 @@ use crate::config::events::Lines;
 use crate::error::{Error, Result};
 use crate::events::sink_context::SinkContext;
 
-/// Writes one event a line.
-pub(super) struct Writer {
+/// Appends one line for each event.
+pub(super) struct JsonLinesSink {
     out: File,
     what: String,
-    /// Whether the last line was cut off, by a full disk or the kill of an earlier run.
+    /// The last line is incomplete: the disk was full, or an earlier run was killed.
     torn: bool,
-    /// Whether a failure has been told, and nothing was written since.
+    /// A failure was logged, and no event was written since.
     failing: bool,
 }
 
-impl Writer {
-    /// Opens the file, or makes it.
+impl JsonLinesSink {
+    /// Opens the file, or creates it.
     ///
     /// # Errors
-    /// Usage, where it cannot be written.
+    /// `Usage` if it cannot be written.
     pub fn open(lines: &Lines) -> Result<Self> {
         let unwritable = |cause: io::Error| {
             Error::usage(format!("events {lines}: cannot be written"))
                 .because(cause)
-                .remedy("choose a file that can be written to, or - for stdout")
+                .remedy("choose a writable file, or - for stdout")
         };
         let (out, torn) = match lines {
-            // A handle of its own: Rust's stdout keeps back what it could not write.
+            // A separate handle, because Rust's stdout keeps what it could not write in its buffer.
             Lines::Stdout => (io::stdout().as_fd().try_clone_to_owned().map(File::from), false),
             Lines::File(path) => (append(path), is_torn(path)),
         };
@@ -45,14 +45,14 @@ impl Writer {
     pub async fn run(mut self, SinkContext { mut events, delivered, deadline }: SinkContext) {
         let write = async {
             while let Some(event) = events.next().await {
-                match self.line(&event.json) {
+                match self.write_line(&event.json) {
                     Ok(()) => {
                         delivered.fetch_add(1, Ordering::Relaxed);
                         self.failing = false;
                     }
                     Err(cause) if !self.failing => {
                         self.failing = true;
-                        tracing::error!("{}: events cannot be written ({cause}); the run goes on", self.what);
+                        tracing::error!("{}: events cannot be written ({cause}); the run continues", self.what);
                     }
                     Err(_) => {}
                 }
@@ -60,19 +60,19 @@ impl Writer {
         };
         tokio::select! {
             () = write => {}
-            () = deadline.passes() => {}
+            () = deadline.expires() => {}
         }
     }
 
-    fn line(&mut self, json: &str) -> io::Result<()> {
+    fn write_line(&mut self, json: &str) -> io::Result<()> {
         let line = format!("{}{json}\n", if self.torn { "\n" } else { "" });
-        let mut left = line.as_bytes();
-        while !left.is_empty() {
-            match self.out.write(left) {
+        let mut remaining = line.as_bytes();
+        while !remaining.is_empty() {
+            match self.out.write(remaining) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
-                    left = &left[written..];
-                    self.torn = !left.is_empty();
+                    remaining = &remaining[written..];
+                    self.torn = !remaining.is_empty();
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 Err(cause) => return Err(cause),
@@ -82,27 +82,27 @@ impl Writer {
     }
 }
 
-/// Opens for appending. A named pipe that nobody reads is refused and not waited for.
+/// Opens a file for appending. Fails at once for a named pipe without a reader, instead of blocking.
 fn append(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;
     }
-    let at_once = OFlag::O_NONBLOCK.bits();
-    let file = OpenOptions::new().append(true).create(true).custom_flags(at_once).open(path)?;
+    let nonblocking = OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new().append(true).create(true).custom_flags(nonblocking).open(path)?;
     fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
     Ok(file)
 }
 
-/// Whether a file's last line has no end.
+/// Returns whether a file's last line has no newline.
 fn is_torn(path: &Path) -> bool {
-    let last = || {
+    let last_byte = || {
         let mut file = File::open(path)?;
         let mut byte = [0];
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut byte)?;
         io::Result::Ok(byte[0])
     };
-    path.is_file() && last().is_ok_and(|byte| byte != b'\n')
+    path.is_file() && last_byte().is_ok_and(|byte| byte != b'\n')
 }
 
 #[cfg(test)]
@@ -110,25 +110,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_appended_and_a_torn_one_is_ended() {
+    fn lines_are_appended_and_an_incomplete_one_is_terminated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/events.jsonl");
         let lines = Lines::File(path.clone());
-        Writer::open(&lines).unwrap().line("{1}").unwrap();
+        JsonLinesSink::open(&lines).unwrap().write_line("{1}").unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{cut o").unwrap();
-        let mut writer = Writer::open(&lines).unwrap();
-        writer.line("{2}").unwrap();
-        writer.line("{3}").unwrap();
+        let mut sink = JsonLinesSink::open(&lines).unwrap();
+        sink.write_line("{2}").unwrap();
+        sink.write_line("{3}").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{1}\n{cut o\n{2}\n{3}\n");
     }
 
     #[test]
-    fn a_folder_and_a_pipe_that_nobody_reads_are_refused() {
+    fn a_folder_and_a_pipe_without_a_reader_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [folder.path(), &pipe] {
-            let refused = Writer::open(&Lines::File(path.into())).err().unwrap();
+            let refused = JsonLinesSink::open(&Lines::File(path.into())).err().unwrap();
             assert_eq!(refused.exit_code(), 2);
         }
     }

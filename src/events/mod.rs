@@ -1,8 +1,8 @@
-//! Tells others what was seen: the start and end of intervals and the loss of cameras, to a file, an MQTT broker and
-//! web servers.
+//! Publishes events, the start and end of intervals and the loss and return of cameras, to a file, an MQTT broker and
+//! webhooks.
 //!
-//! Telling never waits. Each place that is told has a thread of its own and takes what it
-//! gets from one bounded channel: a receiver that falls behind misses the oldest events, which is counted, and blocks nobody.
+//! Publishing never blocks. Each event receiver has its own thread, which reads from one bounded broadcast channel. A
+//! receiver that falls behind misses the oldest events. They are counted, and no stream waits.
 
 mod escape;
 pub mod event;

@@ -1,4 +1,5 @@
-//! What a sink of events works with.
+//! What the [`EventBus`](super::event_bus::EventBus) hands to each event receiver's thread: events, a counter and a
+//! deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -7,21 +8,21 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
-/// Events that wait for a sink that does not take them; beyond it the oldest are left out.
+/// Capacity of the broadcast channel. A receiver that is further behind misses the oldest events.
 pub(super) const CAPACITY: usize = 1024;
-/// How long what waits may be delivered after the streams have ended.
-pub(super) const FAREWELL: Duration = Duration::from_secs(1);
+/// How long receivers may deliver waiting events after the streams have ended.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An event on its way.
+/// A serialised event with its stream and its idempotency key.
 pub(super) struct EventEnvelope {
     pub stream: String,
     pub json: String,
-    /// Different for every event of every run.
+    /// Unique among all events of all runs.
     pub key: String,
     pub at: Instant,
 }
 
-/// What a sink works with.
+/// What an event receiver's thread works with.
 pub(super) struct SinkContext {
     pub events: EventReceiver,
     pub delivered: Arc<AtomicU64>,
@@ -29,7 +30,7 @@ pub(super) struct SinkContext {
 }
 
 impl SinkContext {
-    /// For the sink called `name`.
+    /// `name` is the receiver's name in log messages.
     pub fn new(
         events: broadcast::Receiver<Arc<EventEnvelope>>,
         name: &str,
@@ -41,16 +42,16 @@ impl SinkContext {
     }
 }
 
-/// The events as one sink takes them.
+/// One receiver's end of the broadcast channel.
 pub(super) struct EventReceiver {
     events: broadcast::Receiver<Arc<EventEnvelope>>,
     name: String,
-    /// Whether it was said that events are left out.
+    /// A warning about dropped events was logged.
     warned: bool,
 }
 
 impl EventReceiver {
-    /// The next event; `None` at the end.
+    /// Returns the next event; `None` at the end of the run.
     pub async fn next(&mut self) -> Option<Arc<EventEnvelope>> {
         loop {
             match self.events.recv().await {
@@ -59,32 +60,32 @@ impl EventReceiver {
                 Err(RecvError::Lagged(_)) if self.warned => {}
                 Err(RecvError::Lagged(_)) => {
                     self.warned = true;
-                    tracing::warn!("{}: more than {CAPACITY} events wait; the oldest are left out", self.name);
+                    tracing::warn!("{}: more than {CAPACITY} events wait; the oldest are dropped", self.name);
                 }
             }
         }
     }
 }
 
-/// The moment at which everyone gives up.
+/// The deadline for delivering the remaining events. It is set when the streams have ended.
 #[derive(Clone)]
 pub(super) struct Deadline(watch::Receiver<Option<Instant>>);
 
 impl Deadline {
-    /// Waits until the end has begun.
-    pub async fn begins(&mut self) {
-        // Without a sender the program is ending too.
+    /// Waits until the deadline is set.
+    pub async fn set(&mut self) {
+        // Without a sender the program is ending as well.
         let _ = self.0.wait_for(Option::is_some).await;
     }
 
-    pub fn has_begun(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.0.borrow().is_some() || self.0.has_changed().is_err()
     }
 
-    /// Waits until the time is over.
-    pub async fn passes(mut self) {
-        self.begins().await;
-        let deadline = self.0.borrow().unwrap_or_else(|| Instant::now() + FAREWELL);
+    /// Waits until the deadline has passed.
+    pub async fn expires(mut self) {
+        self.set().await;
+        let deadline = self.0.borrow().unwrap_or_else(|| Instant::now() + DRAIN_TIMEOUT);
         tokio::time::sleep_until(deadline.into()).await;
     }
 }

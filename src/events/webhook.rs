@@ -1,4 +1,4 @@
-//! Events posted to a web server, one after the other, again where it did not take one.
+//! Posts events to a web server in order, and retries the ones it did not accept.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -12,31 +12,32 @@ use crate::backoff::Backoff;
 use crate::config::events::Webhook;
 use crate::events::sink_context::{EventEnvelope, SinkContext};
 
-/// Longest wait for an answer.
+/// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// An event that could not be delivered for so long is news no more.
-const OLDEST: Duration = Duration::from_secs(600);
-/// What is read of an answer, so that the connection can be used again.
-const ANSWER_LIMIT: u64 = 64 << 10;
+/// Events older than this are not delivered.
+const MAX_AGE: Duration = Duration::from_secs(600);
+/// Bytes read of a response's body, so that the connection can be reused.
+const BODY_LIMIT: u64 = 64 << 10;
 
-/// What a server did with an event.
-enum Answer {
-    Taken,
-    /// It will not take it another time either.
+/// The outcome of one request.
+enum Outcome {
+    Delivered,
+    /// A permanent failure.
     Refused(String),
-    /// It may take it later.
-    Away(String),
+    /// A temporary failure: the request is retried.
+    Failed(String),
 }
 
-/// Posts to one address.
+/// Posts events to one URL.
 pub(super) struct WebhookSink {
     agent: ureq::Agent,
     url: String,
     authorization: Option<String>,
     what: String,
     backoff: Backoff,
-    /// Whether it has been away since it was there last, and why it refused events, ever.
-    away: bool,
+    /// The last request failed, and that was logged.
+    failing: bool,
+    /// Reasons of refusals that were logged.
     refused: HashSet<String>,
 }
 
@@ -61,7 +62,7 @@ impl WebhookSink {
             authorization,
             what: hook.to_string(),
             backoff: Backoff::default(),
-            away: false,
+            failing: false,
             refused: HashSet::new(),
         }
     }
@@ -72,40 +73,38 @@ impl WebhookSink {
                 if self.deliver(&event).await {
                     delivered.fetch_add(1, Ordering::Relaxed);
                 }
-                // A request is not waited for but blocks; between two the deadline is looked at.
+                // A request blocks the thread. Yields between two, so that the deadline is checked.
                 tokio::task::yield_now().await;
             }
         };
         tokio::select! {
             biased;
-            () = deadline.passes() => {}
+            () = deadline.expires() => {}
             () = post => {}
         }
     }
 
-    /// Posts an event until it is taken, refused, or too old; says whether it was taken.
+    /// Posts an event until it is delivered, refused, or too old. Returns whether it was delivered.
     async fn deliver(&mut self, event: &EventEnvelope) -> bool {
-        while event.at.elapsed() < OLDEST {
+        while event.at.elapsed() < MAX_AGE {
             match self.post(event) {
-                Answer::Taken => {
+                Outcome::Delivered => {
                     self.backoff.reset();
-                    if std::mem::take(&mut self.away) {
-                        tracing::info!("{}: the webhook takes events again", self.what);
+                    if std::mem::take(&mut self.failing) {
+                        tracing::info!("{}: the webhook accepts events again", self.what);
                     }
                     return true;
                 }
-                Answer::Refused(why) => {
+                Outcome::Refused(why) => {
                     if self.refused.insert(why.clone()) {
                         tracing::warn!("{}: the webhook refused an event ({why}); check its address", self.what);
                     }
                     return false;
                 }
-                Answer::Away(why) => {
-                    if !std::mem::replace(&mut self.away, true) {
+                Outcome::Failed(why) => {
+                    if !std::mem::replace(&mut self.failing, true) {
                         let what = &self.what;
-                        tracing::warn!(
-                            "{what}: the webhook takes no events ({why}); they are sent again for 10 minutes"
-                        );
+                        tracing::warn!("{what}: the webhook accepts no events ({why}); each is retried for 10 minutes");
                     }
                     tokio::time::sleep(self.backoff.wait()).await;
                 }
@@ -114,7 +113,7 @@ impl WebhookSink {
         false
     }
 
-    fn post(&self, event: &EventEnvelope) -> Answer {
+    fn post(&self, event: &EventEnvelope) -> Outcome {
         let mut request =
             self.agent.post(&self.url).content_type("application/json").header("Idempotency-Key", &event.key);
         if let Some(authorization) = &self.authorization {
@@ -122,17 +121,17 @@ impl WebhookSink {
         }
         let mut response = match request.send(&event.json) {
             Ok(response) => response,
-            Err(ureq::Error::RedirectFailed) => return Answer::Refused("it points elsewhere".into()),
-            Err(cause) => return Answer::Away(cause.to_string()),
+            Err(ureq::Error::RedirectFailed) => return Outcome::Refused("the server redirects".into()),
+            Err(cause) => return Outcome::Failed(cause.to_string()),
         };
         let status = response.status();
-        // What it says is of no interest.
-        let _ = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec();
+        // Only the status matters. Reading the body makes the connection reusable.
+        let _ = response.body_mut().with_config().limit(BODY_LIMIT).read_to_vec();
         match status.as_u16() {
-            200..300 => Answer::Taken,
-            408 | 429 | 500.. => Answer::Away(format!("HTTP {}", status.as_u16())),
-            300..400 => Answer::Refused("it points elsewhere".into()),
-            code => Answer::Refused(format!("HTTP {code}")),
+            200..300 => Outcome::Delivered,
+            408 | 429 | 500.. => Outcome::Failed(format!("HTTP {}", status.as_u16())),
+            300..400 => Outcome::Refused("the server redirects".into()),
+            code => Outcome::Refused(format!("HTTP {code}")),
         }
     }
 }

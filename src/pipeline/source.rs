@@ -16,7 +16,7 @@ use crate::media::live::{self, CameraEvent, LiveSource};
 use crate::media::source::{ClipEvent, Source};
 use crate::media::supervisor::Reason;
 use crate::media::video_format::VideoFormat;
-use crate::telemetry::status::{State, Status};
+use crate::telemetry::status::{Status, StreamPhase};
 
 /// Time without frames in a clip that counts as a gap, in nanoseconds.
 const GAP: u64 = 1_000_000_000;
@@ -106,7 +106,7 @@ impl FrameSource for ClipSource {
 
     fn report(&self, status: &mut Status) {
         if self.end.is_some() {
-            status.enter(State::Running);
+            status.enter(StreamPhase::Running);
         }
     }
 

@@ -20,7 +20,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// The state of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum StreamPhase {
     /// No frame has arrived yet.
     #[default]
     Connecting,
@@ -33,25 +33,25 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl StreamPhase {
     pub fn name(self) -> &'static str {
         match self {
-            State::Connecting => "connecting",
-            State::Running => "running",
-            State::Stalled => "stalled",
-            State::Reconnecting => "reconnecting",
-            State::Ended => "ended",
-            State::Failed => "failed",
+            StreamPhase::Connecting => "connecting",
+            StreamPhase::Running => "running",
+            StreamPhase::Stalled => "stalled",
+            StreamPhase::Reconnecting => "reconnecting",
+            StreamPhase::Ended => "ended",
+            StreamPhase::Failed => "failed",
         }
     }
 }
 
-impl From<supervisor::ConnectionState> for State {
+impl From<supervisor::ConnectionState> for StreamPhase {
     fn from(state: supervisor::ConnectionState) -> Self {
         match state {
-            supervisor::ConnectionState::Connecting => State::Connecting,
-            supervisor::ConnectionState::Running => State::Running,
-            supervisor::ConnectionState::Reconnecting => State::Reconnecting,
+            supervisor::ConnectionState::Connecting => StreamPhase::Connecting,
+            supervisor::ConnectionState::Running => StreamPhase::Running,
+            supervisor::ConnectionState::Reconnecting => StreamPhase::Reconnecting,
         }
     }
 }
@@ -59,7 +59,7 @@ impl From<supervisor::ConnectionState> for State {
 /// The status of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    pub state: State,
+    pub state: StreamPhase,
     /// When it entered this state.
     pub since: Option<OffsetDateTime>,
     /// Why it was lost or failed.
@@ -83,11 +83,11 @@ pub struct Status {
 
 impl Status {
     /// Sets the state, and its time if it changes.
-    pub fn enter(&mut self, state: State) {
+    pub fn enter(&mut self, state: StreamPhase) {
         if self.state != state || self.since.is_none() {
             (self.state, self.since) = (state, Some(utc::now()));
         }
-        if state == State::Running {
+        if state == StreamPhase::Running {
             self.reason = None;
         }
     }

@@ -12,7 +12,7 @@ use crate::report::milliseconds;
 use crate::telemetry::history::{History, Update};
 use crate::telemetry::pictures::{Picture, Pictures};
 use crate::telemetry::progress::Progress;
-use crate::telemetry::status::{State, Status};
+use crate::telemetry::status::{Status, StreamPhase};
 use crate::utc;
 
 /// A connected camera that sends no frames is shown as stalled after this time, or after this many frame intervals if
@@ -58,7 +58,7 @@ impl StreamState {
             history: Mutex::default(),
             latency,
         };
-        stream.progress.status_mut().enter(State::Connecting);
+        stream.progress.status_mut().enter(StreamPhase::Connecting);
         stream
     }
 
@@ -94,12 +94,12 @@ impl StreamState {
     pub fn status(&self) -> Status {
         let mut status = self.progress.status();
         let arrival = self.progress.counters.last_arrival();
-        if let (true, State::Running, Some(arrival)) = (self.info.live, status.state, arrival) {
+        if let (true, StreamPhase::Running, Some(arrival)) = (self.info.live, status.state, arrival) {
             let frames =
                 if status.rate > 0.0 { Duration::from_secs_f64(STALL_FRAMES / status.rate) } else { STALL_TIME };
             let idle = arrival.elapsed();
             if idle > frames.max(STALL_TIME) {
-                status.state = State::Stalled;
+                status.state = StreamPhase::Stalled;
                 status.since = Some(utc::ago(idle));
             }
         }
@@ -107,11 +107,11 @@ impl StreamState {
     }
 
     /// Returns whether a stream in `state` should deliver frames and does not.
-    pub fn is_down(&self, state: State) -> bool {
+    pub fn is_down(&self, state: StreamPhase) -> bool {
         match state {
-            State::Failed | State::Stalled | State::Reconnecting => true,
-            State::Connecting => self.info.live,
-            State::Running | State::Ended => false,
+            StreamPhase::Failed | StreamPhase::Stalled | StreamPhase::Reconnecting => true,
+            StreamPhase::Connecting => self.info.live,
+            StreamPhase::Running | StreamPhase::Ended => false,
         }
     }
 
@@ -153,7 +153,7 @@ impl StreamState {
     /// Ends the stream, with the reason if it failed.
     pub fn end(&self, failure: Option<String>) {
         let mut status = self.progress.status_mut();
-        status.enter(if failure.is_some() { State::Failed } else { State::Ended });
+        status.enter(if failure.is_some() { StreamPhase::Failed } else { StreamPhase::Ended });
         status.reason = failure;
         (status.label, status.rate) = (None, 0.0);
     }

@@ -1,40 +1,40 @@
-//! Variations of a picture, so that the network learns what matters and not what happens to be the same.
+//! Data augmentation: random geometric and colour transforms of a picture.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// By how much pictures are varied. Everything is drawn evenly from its range.
+/// The ranges of all transforms. Each parameter is drawn uniformly from its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Augmentation {
-    /// Degrees to either side.
+    /// Maximum angle in degrees, in both directions.
     pub rotation: f32,
-    /// Height and width are each magnified by a factor from `1 - zoom` to `1 + zoom`.
+    /// Height and width are scaled independently, by a factor from `1 - zoom` to `1 + zoom`.
     pub zoom: f32,
-    /// Share of height and width by which the picture moves, in either direction.
+    /// Maximum shift, as a share of height and width, in both directions.
     pub shift: f32,
-    /// Degrees to either side, as Keras' `shear_range`.
+    /// Maximum angle in degrees, in both directions, as Keras' `shear_range`.
     pub shear: f32,
-    /// Whether left and right are exchanged half of the time.
+    /// Whether pictures are mirrored with a probability of one half.
     pub flip: bool,
-    /// Smallest share of the area that a random cut keeps, its sides up to 4:3 from the picture's; 1 cuts nothing. A side
-    /// that would reach beyond the picture ends there, so that near 1 a little less may be kept.
+    /// Smallest share of the area that a random crop keeps, with an aspect ratio up to 4:3 from the picture's; 1 disables
+    /// cropping. A side is limited to the picture's, so values near 1 may keep slightly less.
     pub crop: f32,
-    /// Half of the time detail is taken away by shrinking to this share of the size at least; 1 keeps all.
+    /// With a probability of one half, detail is removed by shrinking to at least this share of the size; 1 disables it.
     pub shrink: f32,
-    /// Factors from `1 - x` to `1 + x` for brightness, contrast and saturation.
+    /// Range of the factors for brightness, contrast and saturation: `1 - jitter` to `1 + jitter`.
     pub jitter: f32,
 }
 
-/// How a picture is varied.
+/// A named augmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Recipe {
-    /// Not at all
+    /// No augmentation
     None,
     /// The original's: rotation 30°, zoom 0.15, shifts 0.2, shear 0.15, flip
     #[default]
     Keras,
-    /// Random cuts, less detail, other colours, flip and a little rotation
+    /// Random crops, loss of detail, colour jitter, flip and slight rotation
     Strong,
 }
 
@@ -60,7 +60,7 @@ impl Recipe {
     }
 }
 
-/// One variation: the numbers that were drawn.
+/// The drawn parameters of one augmented view.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// Radians.
@@ -71,7 +71,7 @@ pub struct View {
     pub shear: f64,
     pub zoom: [f64; 2],
     pub flip: bool,
-    /// The part that is kept: top, left, height and width as shares of the picture.
+    /// The crop: top, left, height and width as shares of the picture.
     pub crop: [f64; 4],
     pub shrink: f64,
     pub brightness: f32,
@@ -88,15 +88,15 @@ impl Augmentation {
         let zoom = [1.0 + within(self.zoom), 1.0 + within(self.zoom)];
         let [brightness, contrast, saturation] = [(); 3].map(|()| 1.0 + within(self.jitter) as f32);
         let flip = self.flip && rng.random_bool(0.5);
-        let crop = if self.crop < 1.0 { cut(f64::from(self.crop), rng) } else { [0.0, 0.0, 1.0, 1.0] };
+        let crop = if self.crop < 1.0 { random_crop(f64::from(self.crop), rng) } else { [0.0, 0.0, 1.0, 1.0] };
         let shrinks = self.shrink < 1.0 && rng.random_bool(0.5);
         let shrink = if shrinks { f64::from(rng.random_range(self.shrink..=1.0)) } else { 1.0 };
         View { rotation, shift, shear, zoom, flip, crop, shrink, brightness, contrast, saturation }
     }
 }
 
-/// A random part of at least this share of the area.
-fn cut(least: f64, rng: &mut impl Rng) -> [f64; 4] {
+/// Returns a random crop of at least this share of the area.
+fn random_crop(least: f64, rng: &mut impl Rng) -> [f64; 4] {
     let area = rng.random_range(least..=1.0);
     let aspect = rng.random_range((0.75f64).ln()..=(4.0f64 / 3.0).ln()).exp();
     let (height, width) = ((area / aspect).sqrt().min(1.0), (area * aspect).sqrt().min(1.0));
@@ -104,7 +104,7 @@ fn cut(least: f64, rng: &mut impl Rng) -> [f64; 4] {
 }
 
 impl View {
-    /// The picture as it is.
+    /// The view without any transform.
     pub fn identity() -> Self {
         View {
             rotation: 0.0,
@@ -120,28 +120,28 @@ impl View {
         }
     }
 
-    /// Writes the view, `[3, size, size]`, of a picture `[3, side, side]`; both blue, green, red from 0 to 255.
+    /// Writes the view `[3, size, size]` of a picture `[3, side, side]`. Both are BGR, with values from 0 to 255.
     ///
     /// # Panics
-    /// Where a slice has not that length.
+    /// Panics if a slice has another length.
     pub fn apply(&self, picture: &[f32], side: usize, view: &mut [f32], size: usize) {
         assert_eq!((picture.len(), view.len()), (3 * side * side, 3 * size * size));
         let map = self.map(side, size);
         for (from, to) in picture.chunks_exact(side * side).zip(view.chunks_exact_mut(size * size)) {
             sample(&map, from, side, to, size);
             if self.shrink < 1.0 {
-                lose_detail(to, size, self.shrink);
+                remove_detail(to, size, self.shrink);
             }
         }
-        self.recolour(view, size * size);
+        self.adjust_colours(view, size * size);
     }
 
-    /// From (row, column) of the view to that of the picture: a 2×3 matrix.
+    /// Returns the 2×3 matrix from (row, column) of the view to (row, column) of the picture.
     ///
-    /// Within a square of the view's size it is Keras' affine transform, rows first, about the middle of the pixels
-    /// (releases differ in both): rotation · shift · shear · zoom about the
-    /// centre, each from the place in the result to the place in the source; the flip comes last. The cut then takes the
-    /// square to a part of the picture.
+    /// Within a square of the view's size it is Keras' affine transform: rows first, about the centre of the pixels
+    /// (Keras releases differ in both). It is rotation · shift · shear · zoom about the centre, each from the position in
+    /// the result to the position in the source. The flip comes last. The crop then maps the square to a part of the
+    /// picture.
     fn map(&self, side: usize, size: usize) -> [[f64; 3]; 2] {
         let (sin, cos) = self.rotation.sin_cos();
         let rotation = [[cos, -sin, 0.0], [sin, cos, 0.0]];
@@ -153,7 +153,7 @@ impl View {
         let flip = if self.flip { [[1.0, 0.0, 0.0], [0.0, -1.0, size as f64 - 1.0]] } else { centre(0.0) };
         let [top, left, height, width] = self.crop;
         let scale = side as f64 / size as f64;
-        // Pixel centres: place p of the view is at p + ½ of its length.
+        // Pixel centres: index p of the view is at p + ½.
         let along = |from: f64, share: f64| (share * scale, from * side as f64 + 0.5 * share * scale - 0.5);
         let ((rows, row), (columns, column)) = (along(top, height), along(left, width));
         let part = [[rows, 0.0, row], [0.0, columns, column]];
@@ -163,8 +163,8 @@ impl View {
             .unwrap_or(part)
     }
 
-    /// Brightness multiplies, contrast and saturation mix with the mean grey and with each pixel's own grey.
-    fn recolour(&self, view: &mut [f32], area: usize) {
+    /// Multiplies by the brightness, then mixes with the mean grey (contrast) and with each pixel's grey (saturation).
+    fn adjust_colours(&self, view: &mut [f32], area: usize) {
         if [self.brightness, self.contrast, self.saturation] == [1.0; 3] {
             return;
         }
@@ -183,7 +183,7 @@ impl View {
     }
 }
 
-/// `left` after `right`.
+/// Returns the matrix that applies `right`, then `left`.
 fn compose(left: [[f64; 3]; 2], right: [[f64; 3]; 2]) -> [[f64; 3]; 2] {
     left.map(|[a, b, c]| {
         let column = |i: usize| a * right[0][i] + b * right[1][i];
@@ -191,7 +191,7 @@ fn compose(left: [[f64; 3]; 2], right: [[f64; 3]; 2]) -> [[f64; 3]; 2] {
     })
 }
 
-/// Bilinear; beyond the edges the nearest pixel counts.
+/// Samples bilinearly. Positions outside the picture take the nearest edge pixel.
 fn sample(map: &[[f64; 3]; 2], from: &[f32], side: usize, to: &mut [f32], size: usize) {
     let last = side as f64 - 1.0;
     for (row, line) in to.chunks_exact_mut(size).enumerate() {
@@ -208,7 +208,7 @@ fn sample(map: &[[f64; 3]; 2], from: &[f32], side: usize, to: &mut [f32], size: 
 }
 
 /// Shrinks to `share` of the size by averaging, and enlarges again.
-fn lose_detail(plane: &mut [f32], size: usize, share: f64) {
+fn remove_detail(plane: &mut [f32], size: usize, share: f64) {
     let small = ((size as f64 * share).round() as usize).clamp(1, size);
     let ratio = size as f64 / small as f64;
     let average = |from: &dyn Fn(usize) -> f32, place: usize| {
@@ -254,7 +254,7 @@ mod tests {
         seen
     }
 
-    /// Keras' definition for one transform at a time: where in the source the pixel (row, column) comes from.
+    /// Compares a view with Keras' definition: `source` maps a pixel (row, column) to its position in the source.
     fn check(view: View, source: impl Fn(f64, f64) -> (f64, f64)) {
         let picture = picture(SIZE);
         let seen = seen(&view, &picture, SIZE);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn each_transform_is_keras() {
+    fn each_transform_equals_keras() {
         let middle = 7.5;
         check(View::identity(), |y, x| (y, x));
         check(View { flip: true, ..View::identity() }, |y, x| (y, 15.0 - x));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn they_compose_in_keras_order() {
+    fn transforms_compose_in_keras_order() {
         let middle = 7.5;
         let view =
             View { rotation: 0.3, shift: [0.1, 0.05], shear: 0.2, zoom: [0.9, 1.2], flip: true, ..View::identity() };
@@ -311,9 +311,9 @@ mod tests {
     }
 
     #[test]
-    fn scipy_samples_the_same() {
+    fn sampling_equals_scipy() {
         // scipy.ndimage.affine_transform(order=1, mode='nearest') with Keras' matrix about h/2 - 0.5, then the flip:
-        // channel, row, and every third pixel of it.
+        // channel, row, and every third pixel of that row.
         let expected = [
             (0, 0, [21.034, 109.862, 124.961, 136.549, 122.812, 100.799]),
             (1, 7, [149.161, 107.700, 109.557, 135.703, 170.338, 157.366]),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_is_the_part_enlarged() {
+    fn a_crop_enlarges_its_part() {
         // The lower right quarter of a picture twice the view's size needs no interpolation.
         let picture = picture(2 * SIZE);
         let seen = seen(&View { crop: [0.5, 0.5, 0.5, 0.5], ..View::identity() }, &picture, 2 * SIZE);
@@ -347,29 +347,29 @@ mod tests {
     }
 
     #[test]
-    fn colours_follow_their_definitions() {
+    fn colour_adjustments_follow_their_definitions() {
         let mut view = [100.0, 50.0, 20.0, 40.0, 60.0, 10.0];
-        View { brightness: 2.0, ..View::identity() }.recolour(&mut view, 2);
+        View { brightness: 2.0, ..View::identity() }.adjust_colours(&mut view, 2);
         assert_eq!(view, [200.0, 100.0, 40.0, 80.0, 120.0, 20.0]);
         let mut view = [100.0, 50.0, 200.0];
-        View { saturation: 0.0, ..View::identity() }.recolour(&mut view, 1);
+        View { saturation: 0.0, ..View::identity() }.adjust_colours(&mut view, 1);
         let grey = 0.114 * 100.0 + 0.587 * 50.0 + 0.299 * 200.0;
         assert!(view.iter().all(|value| (value - grey).abs() < 1e-4), "{view:?}");
         let mut view = [0.0, 100.0, 0.0, 100.0, 0.0, 100.0];
-        View { contrast: 0.5, ..View::identity() }.recolour(&mut view, 2);
+        View { contrast: 0.5, ..View::identity() }.adjust_colours(&mut view, 2);
         assert!(view.iter().zip([25.0, 75.0].repeat(3)).all(|(found, value)| (found - value).abs() < 1e-3), "{view:?}");
     }
 
     #[test]
-    fn lost_detail_leaves_the_mean() {
+    fn removing_detail_keeps_the_mean() {
         let mut plane: Vec<f32> =
             (0..SIZE * SIZE).map(|i| if (i + i / SIZE).is_multiple_of(2) { 0.0 } else { 200.0 }).collect();
-        lose_detail(&mut plane, SIZE, 0.5);
+        remove_detail(&mut plane, SIZE, 0.5);
         assert!(plane.iter().all(|value| (value - 100.0).abs() < 1e-3));
     }
 
     #[test]
-    fn ranges_are_kept_and_used() {
+    fn drawn_parameters_cover_their_ranges() {
         let keras = Recipe::Keras.augmentation();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let views: Vec<View> = (0..2000).map(|_| keras.draw(&mut rng)).collect();

@@ -1,10 +1,10 @@
-//! Temperature scaling (Guo et al. 2017, arXiv 1706.04599): confidences that mean what they say.
+//! Temperature scaling (Guo et al. 2017, arXiv 1706.04599), which calibrates confidences.
 
-/// Temperatures that are looked among.
+/// The range of temperatures to search.
 const RANGE: (f64, f64) = (0.05, 20.0);
 const STEPS: usize = 60;
 
-/// The probabilities of `logits / temperature`.
+/// Returns the softmax of `logits / temperature`.
 pub fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f64> = logits.iter().map(|&logit| (f64::from(logit - most) / temperature).exp()).collect();
@@ -12,8 +12,8 @@ pub fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-/// The temperature under which `classes` are likeliest, by golden-section search on its logarithm; 1 where there is
-/// nothing to go by.
+/// Returns the temperature that maximises the likelihood of `classes`, by golden-section search on its logarithm; 1 if
+/// there are no logits.
 pub fn temperature(logits: &[Vec<f32>], classes: &[usize]) -> f64 {
     if logits.is_empty() {
         return 1.0;
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_where_the_likelihood_is_highest() {
+    fn the_temperature_maximises_the_likelihood() {
         // With one logit x against 0, right three times of four: x / T = ln 3.
         let logits = vec![vec![4.0, 0.0]; 4];
         let found = temperature(&logits, &[0, 0, 0, 1]);
@@ -48,14 +48,14 @@ mod tests {
     }
 
     #[test]
-    fn knows_its_bounds() {
+    fn the_temperature_stays_within_its_range() {
         assert_eq!(temperature(&[], &[]), 1.0);
         let sure = temperature(&[vec![1.0, 0.0], vec![0.0, 1.0]], &[0, 1]);
         assert!((sure - RANGE.0).abs() < 1e-6, "{sure}");
     }
 
     #[test]
-    fn softmax_adds_up_to_one() {
+    fn softmax_sums_to_one() {
         let found = softmax(&[1000.0, 999.0], 1.0);
         assert!((found[0] - 1.0 / (1.0 + (-1f64).exp())).abs() < 1e-12 && (found[0] + found[1] - 1.0).abs() < 1e-12);
     }

@@ -1,4 +1,4 @@
-//! The trainer's arguments and help.
+//! The trainer's command line.
 
 use std::path::PathBuf;
 
@@ -12,14 +12,13 @@ use crate::train::options::FitOptions;
 
 /// Trains models for livelabel.
 ///
-/// Give it a folder for each activity with pictures or clips of it; out comes a model file that `livelabel run --model`
-/// takes.
+/// Give it one folder of pictures or clips for each label. It writes a model file for `livelabel run --model`.
 #[derive(Debug, Parser)]
 #[command(name = "livelabel-train", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
-    /// How messages are written to stderr
+    /// Format of the log on stderr
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub log_format: LogFormat,
 }
@@ -28,20 +27,20 @@ pub struct Cli {
 pub enum Command {
     /// Train a model
     Fit(Box<FitArgs>),
-    /// Try batch sizes 32 to 128, dropout 0.1 to 0.5 and 10 to 50 epochs; print them, the best first
+    /// Train with batch sizes 32 to 128, dropout 0.1 to 0.5 and 10 to 50 epochs, and print the results, best first
     Sweep {
         #[command(flatten)]
         options: Box<FitOptions>,
-        /// Write the table to this file too
+        /// Also write the table to this file
         #[arg(long, value_name = "FILE.csv")]
         csv: Option<PathBuf>,
     },
-    /// Write a sheet of what the network gets to see: pictures, and views of them
+    /// Write a sheet of pictures and their augmented views, as the network sees them
     Preview {
         /// Class folders of pictures, or a .tsv table
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
-        /// How pictures are varied
+        /// Augmentation
         #[arg(long, value_enum, default_value = "keras")]
         augment: Recipe,
         #[arg(long, default_value_t = 42, value_name = "N")]
@@ -50,11 +49,11 @@ pub enum Command {
         #[arg(long, value_name = "FILE.png")]
         output: PathBuf,
     },
-    /// Tell how good a model is on labelled pictures, or what runs found on the pictures they kept
+    /// Measure a model on labelled pictures or clips, or report the validation results of runs
     Evaluate(EvaluateArgs),
-    /// Join several folders of labelled pictures or clips to one table for --data, and count what is in it
+    /// Join several folders of labelled pictures or clips into one table for --data, and count its files
     ///
-    /// Pictures that look alike get one group, so that copies never stand on both sides of a split.
+    /// Near-duplicate pictures get one group, so that a split never separates copies.
     Data {
         /// Folders with class folders or a table
         #[arg(required = true, value_name = "FOLDER")]
@@ -79,58 +78,58 @@ pub enum Command {
 pub struct FitArgs {
     #[command(flatten)]
     pub options: FitOptions,
-    /// Go on with a run that was interrupted
+    /// Resume an interrupted run
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
-    /// Start anew where a run is there already
+    /// Overwrite an existing run and model
     #[arg(long, conflicts_with = "resume")]
     pub force: bool,
-    /// No progress and no report
+    /// Print no progress and no report
     #[arg(long)]
     pub quiet: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Model file; several, where each is looked at on what another run kept
+    /// Model file; several with --kept-by, one for each run
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "run")]
     pub model: Vec<PathBuf>,
     /// Class folders of pictures, or a .tsv table
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Class folders of clips, or a .tsv table: frame by frame, with and without averaging
+    /// Class folders of clips, or a .tsv table: evaluated frame by frame, with and without smoothing
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     pub clips: Option<PathBuf>,
-    /// Runs whose validation pictures are taken together
+    /// Runs whose validation pictures are evaluated together
     #[arg(long, value_name = "RUN", num_args = 1.., conflicts_with_all = ["model", "data", "clips"])]
     pub run: Vec<PathBuf>,
-    /// What happens in the clips, as a table with path, label, start and end in seconds: tells how many events are found
+    /// Table of the events in the clips, with path, label, start and end in seconds: reports how many are found
     #[arg(long, value_name = "TABLE.tsv", requires = "clips")]
     pub events: Option<PathBuf>,
-    /// Only groups whose names begin so, or so; with ! in front, only the others
+    /// Only groups whose names start with one of these; with ! in front, only the others
     #[arg(long, value_name = "[!]START[,START]")]
     pub groups: Option<String>,
-    /// Only files that have this in their path
+    /// Only files whose path contains this
     #[arg(long, value_name = "PART")]
     pub files: Option<String>,
-    /// How the report is cut: lines of how groups begin, a tab, what paths have in them, a tab, a name [default: by source]
+    /// Slices of the report, as lines of group prefixes, part of the path, and name, tab-separated [default: by source]
     #[arg(long, value_name = "FILE")]
     pub slices: Option<PathBuf>,
-    /// Only the groups that this run kept to check on: one run for each model
+    /// Only the validation groups of this run: one run for each model
     #[arg(long, value_name = "RUN", num_args = 1.., requires = "model")]
     pub kept_by: Vec<PathBuf>,
-    /// Groups that the first of these runs has not at all, too
+    /// Also groups that are not in the first of these runs
     #[arg(long, requires = "kept_by")]
     pub unknown: bool,
-    /// Write figures and predictions to this file too
+    /// Also write metrics and predictions to this file
     #[arg(long, value_name = "FILE.json")]
     pub json: Option<PathBuf>,
-    /// What runs the network: auto, cpu, cuda, cuda:N, openvino
+    /// Device: auto, cpu, cuda, cuda:N, openvino
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceSelection,
 }
 
-/// Options as they are when none is given.
+/// The default options.
 #[derive(Debug, Parser)]
 pub struct Defaults {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What there is to learn from: pictures or clips in class folders, or listed in a table.
+//! The dataset: pictures or clips in class folders, or listed in a table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,61 +8,60 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::media::extensions::is_video;
 
-/// Endings that are taken for pictures.
-const PICTURE_ENDINGS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
-/// The classes of the original, which are taken where folders of these names are there and none are asked for.
+/// File extensions of pictures.
+const PICTURE_EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+/// The original's classes: the default if folders of these names exist.
 const DEFAULT_CLASSES: [&str; 2] = ["drinking", "cooking"];
-/// Everything else, where such a folder is there.
+/// The class of everything else. It joins the default classes if its folder exists.
 const REST: &str = "other";
 
-/// A file that is learned from.
+/// One file of the dataset.
 #[derive(Clone, Debug)]
 pub struct Item {
     pub path: PathBuf,
-    /// Its place under the data folder, for reports.
+    /// Its path below the data folder, for reports.
     pub name: String,
     pub clip: bool,
     /// Index into [`Dataset::labels`].
     pub class: usize,
-    /// Pictures of one group (a video, a person, a kitchen) never stand on both sides of a split.
+    /// Its group, such as a video, a person or a kitchen. A split never divides a group.
     pub group: String,
-    /// What a table says of it in its column `note`; else empty.
+    /// The table's column `note`; empty without one.
     pub note: String,
 }
 
 #[derive(Debug)]
 pub struct Dataset {
-    /// The classes, by name.
+    /// The classes, sorted by name.
     pub labels: Vec<String>,
-    /// By name.
+    /// Sorted by name.
     pub items: Vec<Item>,
-    /// Items whose group is only themselves, as nothing tells where they come from.
+    /// Number of items that form their own group, because their file name names no source.
     pub alone: usize,
-    /// Where the groups come from, in words.
+    /// Where the groups come from, for messages.
     pub grouped_by: String,
 }
 
 impl Dataset {
-    /// Reads a folder of class folders, or a table (`.tsv` with the columns `path`, `class`, `split_group`) that is named
-    /// itself, lies in the folder, or beside it under the folder's name.
+    /// Reads a folder of class folders, or a table (`.tsv` with the columns `path`, `class`, `split_group`). `data` is the
+    /// table itself, or a folder with the table in it or beside it under the folder's name.
     ///
-    /// `classes` names the classes to learn; empty stands for drinking and cooking (and other) where they are there, else
-    /// for every class.
+    /// `classes` selects the classes. If it is empty: drinking and cooking (and other) if they exist, otherwise all.
     ///
     /// # Errors
-    /// An input error, where there are not two classes with pictures or clips.
+    /// `Input` if there are fewer than two classes with pictures or clips.
     pub fn read(data: &Path, classes: &[String]) -> Result<Self> {
         let origin = data.display();
         if !data.exists() {
             return Err(Error::input(format!("{origin}: not found"))
-                .remedy("give a folder that has a folder of pictures or clips for each class"));
+                .remedy("give a folder with one folder of pictures or clips for each class"));
         }
         let (mut items, grouped_by) = match table_for(data)? {
-            Some(table) => (listed(&table, data)?, format!("the column split_group of {}", table.display())),
-            None => (in_folders(data)?, "file names".to_string()),
+            Some(table) => (read_table(&table, data)?, format!("the column split_group of {}", table.display())),
+            None => (read_folders(data)?, "file names".to_string()),
         };
         let found: BTreeSet<String> = items.iter().map(|(class, _)| class.clone()).collect();
-        let labels = choose(classes, &found, data)?;
+        let labels = select_classes(classes, &found, data)?;
         items.retain(|(class, _)| labels.contains(class));
         items.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         let items: Vec<Item> = items
@@ -74,7 +73,7 @@ impl Dataset {
         Ok(Self { labels, items, alone, grouped_by })
     }
 
-    /// How many groups each class has.
+    /// Returns the number of groups of each class.
     pub fn groups_of_classes(&self) -> Vec<usize> {
         let mut groups = vec![BTreeSet::new(); self.labels.len()];
         for item in &self.items {
@@ -84,14 +83,14 @@ impl Dataset {
     }
 }
 
-fn choose(asked: &[String], found: &BTreeSet<String>, data: &Path) -> Result<Vec<String>> {
+fn select_classes(requested: &[String], found: &BTreeSet<String>, data: &Path) -> Result<Vec<String>> {
     let origin = data.display();
-    if let Some(missing) = asked.iter().find(|class| !found.contains(*class)) {
+    if let Some(missing) = requested.iter().find(|class| !found.contains(*class)) {
         return Err(Error::input(format!("{origin}: has no pictures or clips of class {missing:?}"))
-            .remedy(format!("it has {}", list(found))));
+            .remedy(format!("choose from: {}", list(found))));
     }
-    let labels: BTreeSet<String> = if !asked.is_empty() {
-        asked.iter().cloned().collect()
+    let labels: BTreeSet<String> = if !requested.is_empty() {
+        requested.iter().cloned().collect()
     } else if DEFAULT_CLASSES.iter().all(|class| found.contains(*class)) {
         DEFAULT_CLASSES.iter().chain([&REST]).filter(|class| found.contains(**class)).map(ToString::to_string).collect()
     } else {
@@ -99,9 +98,9 @@ fn choose(asked: &[String], found: &BTreeSet<String>, data: &Path) -> Result<Vec
     };
     match labels.len() {
         0 => Err(Error::input(format!("{origin}: has no pictures or clips in class folders"))
-            .remedy("make a folder for each class, named like it, and put its pictures or clips there")),
+            .remedy("create a folder for each class, with the class' name, and put its pictures or clips there")),
         1 => Err(Error::input(format!("{origin}: has only the class {}", list(&labels)))
-            .remedy("add a folder of another class, for instance `other`, so that there is something to tell apart")),
+            .remedy("add a folder of another class, such as `other`")),
         _ => Ok(labels.into_iter().collect()),
     }
 }
@@ -110,7 +109,7 @@ fn list(names: &BTreeSet<String>) -> String {
     if names.is_empty() { "none".into() } else { names.iter().cloned().collect::<Vec<_>>().join(", ") }
 }
 
-/// The table that describes `data`, if there is one.
+/// Returns the table that describes `data`, if there is one.
 fn table_for(data: &Path) -> Result<Option<PathBuf>> {
     if data.is_file() {
         return match is_table(data) {
@@ -153,8 +152,8 @@ struct Row {
     note: String,
 }
 
-/// The table's rows; of those, the ones under `data` where that is a folder beside the table.
-fn listed(table: &Path, data: &Path) -> Result<Vec<(String, Item)>> {
+/// Reads the table's rows. If `data` is a folder beside the table, only those below it.
+fn read_table(table: &Path, data: &Path) -> Result<Vec<(String, Item)>> {
     let unreadable = |cause| {
         Error::input(format!("{}: not a table of pictures", table.display()))
             .because(cause)
@@ -175,8 +174,9 @@ fn listed(table: &Path, data: &Path) -> Result<Vec<(String, Item)>> {
     Ok(items)
 }
 
-/// The files in class folders. A picture's group is what `livelabel frames` put in front of its last `_`.
-fn in_folders(data: &Path) -> Result<Vec<(String, Item)>> {
+/// Lists the files in class folders. A picture's group is the part of its name before the last `_`, as `livelabel frames`
+/// writes it.
+fn read_folders(data: &Path) -> Result<Vec<(String, Item)>> {
     let mut items = Vec::new();
     for folder in entries(data)?.into_iter().filter(|path| path.is_dir()) {
         let class = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -199,7 +199,7 @@ fn in_folders(data: &Path) -> Result<Vec<(String, Item)>> {
     Ok(items)
 }
 
-/// All pictures and clips under `folder`, however deep.
+/// Collects all pictures and clips below `folder`, recursively.
 fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for path in entries(folder)? {
         if path.is_dir() {
@@ -213,7 +213,7 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    ending.is_some_and(|ending| PICTURE_ENDINGS.contains(&ending.as_str()))
+    ending.is_some_and(|ending| PICTURE_EXTENSIONS.contains(&ending.as_str()))
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -221,13 +221,13 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
         Error::input(format!("{}: cannot be read", folder.display())).because(cause).remedy("check its permissions")
     })?;
     let mut paths: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();
-    // Hidden files are the system's, not the user's pictures.
+    // Hidden files are not the user's pictures.
     paths.retain(|path| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.'));
     paths.sort();
     Ok(paths)
 }
 
-/// Number of items of each class.
+/// Counts the items of each class.
 pub fn count_classes<'a>(items: impl IntoIterator<Item = &'a Item>) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for item in items {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_classes_and_frames_of_one_video_a_group() {
+    fn folders_are_classes_and_frames_of_one_video_share_a_group() {
         let folder = folder(&["a/v.mp4_000001000.jpg", "a/v.mp4_000002000.jpg", "a/x.jpg", "b/w.mp4", "b/notes.txt"]);
         let data = Dataset::read(folder.path(), &[]).unwrap();
         assert_eq!(data.labels, ["a", "b"]);
@@ -261,17 +261,17 @@ mod tests {
     }
 
     #[test]
-    fn the_named_classes_are_taken_and_a_missing_one_told() {
+    fn the_requested_classes_are_used_and_a_missing_one_is_an_error() {
         let folder = folder(&["cooking/1.jpg", "drinking/1.jpg", "reading/1.jpg", "other/1.jpg"]);
         assert_eq!(Dataset::read(folder.path(), &[]).unwrap().labels, ["cooking", "drinking", "other"]);
-        let asked = ["reading".into(), "cooking".into()];
-        assert_eq!(Dataset::read(folder.path(), &asked).unwrap().labels, ["cooking", "reading"]);
+        let requested = ["reading".into(), "cooking".into()];
+        assert_eq!(Dataset::read(folder.path(), &requested).unwrap().labels, ["cooking", "reading"]);
         let error = Dataset::read(folder.path(), &["swimming".into()]).unwrap_err().to_string();
-        assert!(error.contains("swimming") && error.contains("it has cooking, drinking"), "{error}");
+        assert!(error.contains("swimming") && error.contains("choose from: cooking, drinking"), "{error}");
     }
 
     #[test]
-    fn a_table_gives_class_and_group() {
+    fn a_table_defines_class_and_group() {
         let folder = folder(&["p/1.jpg", "q/2.jpg"]);
         let table = "path\tclass\tsplit_group\np/1.jpg\tx\tg1\nq/2.jpg\ty\tg2\n";
         std::fs::write(folder.path().join("all.tsv"), table).unwrap();

@@ -1,4 +1,4 @@
-//! `livelabel-train evaluate`: how good a model file is, as the analyzer runs it.
+//! `livelabel-train evaluate`: measures a model file, run as the analyzer runs it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,18 +21,18 @@ use crate::train::run::Run;
 use crate::train::scope::Scope;
 use crate::train::tracks::Track;
 
-/// Pictures that go through the network at once.
+/// Pictures in one batch.
 const BATCH: usize = 8;
-/// Pictures that a source must have to be a slice.
-const SLICE: usize = 20;
-/// Groups that are listed, the worst ones.
+/// Minimum number of pictures of a source that forms a slice.
+const MIN_SLICE: usize = 20;
+/// Maximum number of groups in the list of mistakes.
 const LISTED: usize = 20;
 
-/// What a model says of the pictures of a data folder; its classes are the model's labels.
+/// Runs a model on the pictures of a data folder. The folder's classes must be labels of the model.
 ///
 /// # Errors
-/// Input, where the data has other classes than the model, or no picture can be read.
-pub fn pictures(model: &Model, data: &Path, scope: &Scope, selection: DeviceSelection) -> Result<Vec<Prediction>> {
+/// `Input` if the data has other classes than the model, or no picture can be read.
+pub fn pictures(model: &Model, data: &Path, scope: &Scope, device: DeviceSelection) -> Result<Vec<Prediction>> {
     let found = Dataset::read(data, &[])?;
     let classes: Vec<String> = model.labels.iter().filter(|label| found.labels.contains(label)).cloned().collect();
     if classes.len() < 2 {
@@ -42,10 +42,10 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, selection: DeviceSele
             found.labels.join(", "),
             model.labels.join(", ")
         ))
-        .remedy("give pictures in folders that are named like the model's labels"));
+        .remedy("give pictures in folders named after the model's labels"));
     }
     let data = Dataset::read(data, &classes)?;
-    let mut session = Session::load(model, SessionOptions::of(selection, BATCH))?;
+    let mut session = Session::load(model, SessionOptions::of(device, BATCH))?;
     let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip && scope.has(&item.group, &item.name)).collect();
     let mut predictions = Vec::new();
     for chunk in items.chunks(BATCH) {
@@ -59,7 +59,7 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, selection: DeviceSele
                     tensors.extend(tensor);
                     readable.push(item);
                 }
-                Err(error) => tracing::warn!("{error}; {} is left out", item.name),
+                Err(error) => tracing::warn!("{error}; {} is skipped", item.name),
             }
         }
         if readable.is_empty() {
@@ -87,8 +87,8 @@ fn tensor(model: &Model, path: &Path) -> Result<Vec<f32>> {
     Ok(tensor)
 }
 
-/// How a model does on one clip: frames, and with a window of 1 and of 128 how many have the right label and how often
-/// the label changes.
+/// A model's result on one clip: the number of frames, and for windows of 1 and 128 how many frames have the correct
+/// label and how often the label changes.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClipScore {
     pub name: String,
@@ -99,10 +99,10 @@ pub struct ClipScore {
     pub changes: [usize; 2],
 }
 
-/// Frames whose predictions are averaged: none but the own, and as many as the original.
+/// Smoothing windows in frames: no smoothing, and the original's.
 const WINDOWS: [usize; 2] = [1, 128];
 
-/// How well a model does on each clip whose class is one of its labels.
+/// Scores each clip whose class is a label of the model.
 pub fn clips(labels: &[String], tracks: &[Track]) -> Vec<ClipScore> {
     let known = |track: &&Track| labels.contains(&track.class);
     tracks.iter().filter(known).map(|track| score(labels, track)).collect()
@@ -132,7 +132,7 @@ fn score(labels: &[String], track: &Track) -> ClipScore {
     score
 }
 
-/// A line a clip, a line a class, and all together.
+/// Formats one line for each clip, one for each class, and one for all.
 pub fn clips_report(labels: &[String], scores: &[ClipScore]) -> String {
     let mut text =
         format!("{:<40} {:<12} {:>7}   right with window 1 and 128   changes of label\n", "clip", "class", "frames");
@@ -159,10 +159,10 @@ pub fn clips_report(labels: &[String], scores: &[ClipScore]) -> String {
     text.trim_end().into()
 }
 
-/// The validation pictures of several runs together, as when each kept another fold.
+/// Returns the validation predictions of several runs together, such as all folds of a cross-validation.
 ///
 /// # Errors
-/// Input, where a run is not complete or the runs have different labels.
+/// `Input` if a run is not complete or the runs have different labels.
 pub fn runs(folders: &[PathBuf]) -> Result<(Vec<String>, Vec<Prediction>)> {
     let mut all: Option<(Vec<String>, Vec<Prediction>)> = None;
     for folder in folders {
@@ -177,14 +177,14 @@ pub fn runs(folders: &[PathBuf]) -> Result<(Vec<String>, Vec<Prediction>)> {
             Some((_, together)) => together.extend(predictions),
         }
     }
-    all.ok_or_else(|| Error::usage("no run is named").remedy("give one with --run"))
+    all.ok_or_else(|| Error::usage("no run is given").remedy("give one with --run"))
 }
 
-/// Temperature and predictions of runs that kept in turn what is learned from: the geometric mean, and all together.
+/// Returns the cross-validated results of runs: the geometric mean of their temperatures, and all their predictions.
 ///
 /// # Errors
-/// Input, where a run is not complete or has other labels.
-pub fn checked(folders: &[PathBuf], labels: &[String]) -> Result<(f64, Vec<Prediction>)> {
+/// `Input` if a run is not complete or has other labels.
+pub fn cross_validated(folders: &[PathBuf], labels: &[String]) -> Result<(f64, Vec<Prediction>)> {
     let (known, predictions) = runs(folders)?;
     if known != labels {
         return Err(Error::input(format!("the runs know {}, the data {}", known.join(", "), labels.join(", ")))
@@ -197,17 +197,17 @@ pub fn checked(folders: &[PathBuf], labels: &[String]) -> Result<(f64, Vec<Predi
     Ok(((logarithms / folders.len() as f64).exp(), predictions))
 }
 
-/// How predictions are cut into slices: each has a name.
-pub type Cuts = Vec<(String, Scope)>;
+/// Definitions of slices: name and scope.
+pub type SliceDefinitions = Vec<(String, Scope)>;
 
-/// Reads lines of `groups<TAB>files<TAB>name`, of which the first two are as [`Scope`] takes them and may be empty.
+/// Reads lines of `groups<TAB>files<TAB>name`. The first two are in [`Scope`]'s format and may be empty.
 ///
 /// # Errors
-/// Input, where the file cannot be read or a line has not three parts.
-pub fn read_cuts(path: &Path) -> Result<Cuts> {
+/// `Input` if the file cannot be read or a line does not have three fields.
+pub fn read_slices(path: &Path) -> Result<SliceDefinitions> {
     let wrong = |what: String| {
         Error::input(format!("{}: {what}", path.display()))
-            .remedy("write lines of how groups begin, a tab, what paths have in them, a tab, and a name")
+            .remedy("write lines of group prefixes, part of the path, and name, tab-separated")
     };
     let text = std::fs::read_to_string(path).map_err(|cause| wrong("cannot be read".into()).because(cause))?;
     let given = |part: &str| (!part.is_empty()).then(|| part.to_string());
@@ -215,33 +215,33 @@ pub fn read_cuts(path: &Path) -> Result<Cuts> {
         [groups, files, name] => {
             Ok((name.to_string(), Scope { begins: given(groups), files: given(files), ..Scope::default() }))
         }
-        _ => Err(wrong(format!("{line:?} has not three parts"))),
+        _ => Err(wrong(format!("{line:?} does not have three fields"))),
     };
     text.lines().filter(|line| !line.is_empty()).map(cut).collect()
 }
 
-/// The slices that `cuts` make; without any, one for each source (what a group's name begins with) of some size.
-pub fn slices(labels: &[String], predictions: &[Prediction], cuts: &Cuts) -> Vec<Slice> {
+/// Returns the slices of `definitions`. Without any, one for each source (the prefix of a group's name) with enough pictures.
+pub fn slices(labels: &[String], predictions: &[Prediction], definitions: &SliceDefinitions) -> Vec<Slice> {
     let mut parts: Vec<(String, Vec<&Prediction>)> = vec![("all".into(), predictions.iter().collect())];
-    for (name, scope) in cuts {
+    for (name, scope) in definitions {
         let inside = |prediction: &&Prediction| scope.has(&prediction.group, &prediction.name);
         parts.push((name.clone(), predictions.iter().filter(inside).collect()));
     }
-    if cuts.is_empty() {
+    if definitions.is_empty() {
         let mut sources: BTreeMap<&str, Vec<&Prediction>> = BTreeMap::new();
         for prediction in predictions {
             sources.entry(source(&prediction.group)).or_default().push(prediction);
         }
-        let large = sources.into_iter().filter(|(_, part)| part.len() >= SLICE);
+        let large = sources.into_iter().filter(|(_, part)| part.len() >= MIN_SLICE);
         parts.extend(large.map(|(name, part)| (name.to_string(), part)));
     }
     parts.iter().filter_map(|(name, part)| slice(labels, name, part)).collect()
 }
 
-/// The report with its slices and the groups that have most mistakes.
-pub fn report(labels: &[String], predictions: &[Prediction], cuts: &Cuts) -> String {
+/// Formats the report with its slices and the groups with most mistakes.
+pub fn report(labels: &[String], predictions: &[Prediction], definitions: &SliceDefinitions) -> String {
     let mut text = Metrics::of(labels, predictions).report();
-    text.push_str(&format!("\n{}\n", table(labels, &slices(labels, predictions, cuts))));
+    text.push_str(&format!("\n{}\n", table(labels, &slices(labels, predictions, definitions))));
     let wrong: Vec<_> = by_group(predictions).into_iter().filter(|(_, _, wrong)| *wrong > 0).collect();
     text.push_str(&format!("\ngroups with mistakes: {}\n", wrong.len()));
     for (group, pictures, wrong) in wrong.iter().take(LISTED) {

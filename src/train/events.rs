@@ -1,7 +1,7 @@
-//! How many of the events in labelled clips a model finds, and how often it finds one where there is none.
+//! Event metrics: how many events in labelled clips a model finds, and how many false alarms it raises.
 //!
-//! An event is a stretch of time in which an activity is seen, such as a sip. It is found where an interval of its label
-//! overlaps it; an interval that overlaps no event of its label is a false alarm.
+//! An event is a stretch of time with one label, such as a sip. It counts as found if an interval of its label overlaps
+//! it. An interval that overlaps no event of its label is a false alarm.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,20 +12,20 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::train::tracks::Track;
 
-/// Lengths of the window that are tried, in seconds; 0 is the single frame.
+/// The window lengths to try, in seconds; 0 is a single frame.
 const WINDOWS: [f64; 8] = [0.0, 0.4, 0.8, 1.2, 2.0, 3.0, 5.0, 8.0];
-/// How far below the threshold an interval goes on.
+/// The hystereses to try: how far below the threshold an interval continues.
 const HYSTERESES: [f64; 3] = [0.0, 0.1, 0.2];
-/// Thresholds that are tried: 0.30 to 0.98.
+/// The thresholds to try, in steps of [`THRESHOLD_STEP`]: 0.30 to 0.98.
 const THRESHOLDS: std::ops::RangeInclusive<usize> = 15..=49;
 const THRESHOLD_STEP: f64 = 0.02;
-/// False alarms an hour that a setting may have.
-const ALARMS: f64 = 6.0;
+/// Maximum number of false alarms an hour.
+const MAX_ALARMS: f64 = 6.0;
 
-/// What happens when in which clip.
+/// The ground truth: the events of each clip.
 #[derive(Debug, Default)]
 pub struct Truth {
-    /// Label, begin and end in nanoseconds, by the file's name without folders.
+    /// Label, start and end in nanoseconds, by file name without folders.
     events: HashMap<String, Vec<(String, u64, u64)>>,
 }
 
@@ -38,16 +38,16 @@ struct Row {
 }
 
 impl Truth {
-    /// Reads a table with the columns `path`, `label`, `start` and `end` (seconds). A clip that it names shows its label at
-    /// these times only; one that it does not name shows its class all the time.
+    /// Reads a table with the columns `path`, `label`, `start` and `end` (seconds). A clip in the table shows its label at
+    /// these times only. Any other clip shows its class all the time.
     ///
     /// # Errors
-    /// Input, where it is no such table.
+    /// `Input` if it is not such a table.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |cause: csv::Error| {
             Error::input(format!("{}: not a table of events", path.display()))
                 .because(cause)
-                .remedy("write one row an event, tab-separated: path, label, start, end (seconds)")
+                .remedy("write one row for each event, tab-separated: path, label, start, end (seconds)")
         };
         let mut events: HashMap<String, Vec<(String, u64, u64)>> = HashMap::new();
         let mut table = csv::ReaderBuilder::new().delimiter(b'\t').quoting(false).from_path(path).map_err(wrong)?;
@@ -59,12 +59,12 @@ impl Truth {
         Ok(Self { events })
     }
 
-    /// Whether there are events of `label`.
+    /// Returns whether there are events of `label`.
     pub fn has(&self, label: &str) -> bool {
         self.events.values().flatten().any(|(known, ..)| known == label)
     }
 
-    /// The events of `label` in a clip.
+    /// Returns the events of `label` in a clip.
     fn of(&self, track: &Track, label: &str) -> Vec<(u64, u64)> {
         match self.events.get(&file_name(&track.name)) {
             Some(events) => {
@@ -80,17 +80,17 @@ fn file_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_string()
 }
 
-/// What one setting finds.
+/// The result of one setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
-    /// Seconds of the centred window.
+    /// Length of the centred window in seconds.
     pub window: f64,
     pub threshold: f64,
     pub hysteresis: f64,
     pub found: usize,
     pub events: usize,
     pub alarms: usize,
-    /// Hours without an event.
+    /// Total time without an event, in hours.
     pub hours: f64,
 }
 
@@ -100,8 +100,8 @@ impl Score {
     }
 }
 
-/// For each window and hysteresis the threshold that finds most events of a label with at most six false alarms an hour;
-/// of equals the one with fewest alarms. `None` where every threshold has more.
+/// Returns, for each window and hysteresis, the threshold that finds most events of a label with at most six false alarms
+/// an hour; of equal ones the one with fewest alarms. `None` if every threshold has more.
 pub fn best(tracks: &[Track], labels: &[String], label: usize, truth: &Truth) -> Vec<(f64, f64, Option<Score>)> {
     let mut scores = Vec::new();
     for window in WINDOWS {
@@ -112,7 +112,7 @@ pub fn best(tracks: &[Track], labels: &[String], label: usize, truth: &Truth) ->
                 score(tracks, &smoothed, &labels[label], truth, Score::new(window, threshold, hysteresis))
             };
             let better = |a: &Score, b: &Score| a.found.cmp(&b.found).then(b.alarms.cmp(&a.alarms));
-            let found = THRESHOLDS.map(score).filter(|score| score.alarms_an_hour() <= ALARMS).max_by(better);
+            let found = THRESHOLDS.map(score).filter(|score| score.alarms_an_hour() <= MAX_ALARMS).max_by(better);
             scores.push((window, hysteresis, found));
         }
     }
@@ -140,7 +140,7 @@ fn score(tracks: &[Track], smoothed: &[Vec<f64>], label: &str, truth: &Truth, mu
     score
 }
 
-/// For each frame the mean over the frames that begin within half a window of it.
+/// Returns for each frame the mean over all frames that start within half a window of it.
 fn centred(track: &Track, label: usize, window: f64) -> Vec<f64> {
     let half = (window * 5e8) as u64;
     let frames = &track.frames;
@@ -161,26 +161,26 @@ fn centred(track: &Track, label: usize, window: f64) -> Vec<f64> {
     means
 }
 
-/// Stretches that begin at `threshold` and go on to below `threshold − hysteresis`.
+/// Returns the intervals that start at `threshold` and last until the value falls below `threshold − hysteresis`.
 fn intervals(track: &Track, smoothed: &[f64], threshold: f64, hysteresis: f64) -> Vec<(u64, u64)> {
     let mut found: Vec<(u64, u64)> = Vec::new();
     let mut open = false;
     for (frame, &value) in track.frames.iter().zip(smoothed) {
-        let goes_on = open && value >= threshold - hysteresis;
+        let continues = open && value >= threshold - hysteresis;
         match found.last_mut() {
-            Some(last) if goes_on => last.1 = frame.to,
+            Some(last) if continues => last.1 = frame.to,
             _ if value >= threshold => found.push((frame.from, frame.to)),
             _ => {}
         }
-        open = goes_on || value >= threshold;
+        open = continues || value >= threshold;
     }
     found
 }
 
-/// The table of [`best`] for people.
+/// Formats the results of [`best`] as a table.
 pub fn report(label: &str, scores: &[(f64, f64, Option<Score>)]) -> String {
     let mut text = format!(
-        "events of {label}: most that are found with at most {ALARMS} false alarms an hour\n{:>9} {:>11} {:>10}   {:<12} {:>13}\n",
+        "events of {label}: most found with at most {MAX_ALARMS} false alarms an hour\n{:>9} {:>11} {:>10}   {:<12} {:>13}\n",
         "window s", "hysteresis", "threshold", "found", "alarms/hour"
     );
     for (window, hysteresis, score) in scores {
@@ -192,7 +192,7 @@ pub fn report(label: &str, scores: &[(f64, f64, Option<Score>)]) -> String {
                 format!("{} of {}", score.found, score.events),
                 score.alarms_an_hour()
             ),
-            None => writeln!(text, "{window:>9} {hysteresis:>11}   always more false alarms"),
+            None => writeln!(text, "{window:>9} {hysteresis:>11}   more false alarms at every threshold"),
         };
     }
     text.trim_end().into()
@@ -201,14 +201,14 @@ pub fn report(label: &str, scores: &[(f64, f64, Option<Score>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::tracks::Shown;
+    use crate::train::tracks::TrackFrame;
 
-    /// Frames of a tenth of a second.
+    /// A track of frames of 0.1 s.
     fn track(name: &str, class: &str, probabilities: &[f32]) -> Track {
         let tenth = 100_000_000;
         let frames = probabilities.iter().zip(0..);
         let frames =
-            frames.map(|(&p, i)| Shown { from: i * tenth, to: (i + 1) * tenth, probabilities: vec![p, 1.0 - p] });
+            frames.map(|(&p, i)| TrackFrame { from: i * tenth, to: (i + 1) * tenth, probabilities: vec![p, 1.0 - p] });
         Track { name: name.into(), group: name.into(), class: class.into(), frames: frames.collect() }
     }
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_found_where_an_interval_overlaps_it_and_all_others_are_alarms() {
+    fn an_overlapping_interval_finds_an_event_and_any_other_is_a_false_alarm() {
         let tracks = [
             track("a/x.mp4", "sip", &[0.1, 0.9, 0.9, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.1]),
             track("y", "rest", &[0.2; 10]),
@@ -228,14 +228,14 @@ mod tests {
         let smoothed: Vec<_> = tracks.iter().map(|track| centred(track, 0, 0.0)).collect();
         let found = score(&tracks, &smoothed, "sip", &truth, Score::new(0.0, 0.5, 0.0));
         assert_eq!((found.found, found.events, found.alarms), (1, 2, 1));
-        // Two seconds, less three tenths of events.
+        // Two seconds minus 0.3 s of events.
         assert!((found.hours * 3600.0 - 1.7).abs() < 1e-9, "{}", found.hours);
         let stricter = score(&tracks, &smoothed, "sip", &truth, Score::new(0.0, 0.85, 0.0));
         assert_eq!((stricter.found, stricter.alarms), (1, 0));
     }
 
     #[test]
-    fn a_clip_that_no_table_names_shows_its_class_all_the_time() {
+    fn a_clip_outside_the_table_shows_its_class_all_the_time() {
         let tracks = [track("x", "sip", &[0.9; 5]), track("y", "rest", &[0.9; 5])];
         let smoothed: Vec<_> = tracks.iter().map(|track| centred(track, 0, 0.0)).collect();
         let found = score(&tracks, &smoothed, "sip", &Truth::default(), Score::new(0.0, 0.5, 0.0));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_looks_both_ways_and_hysteresis_bridges_a_dip() {
+    fn the_window_is_centred_and_hysteresis_bridges_a_dip() {
         let track = track("x", "sip", &[0.0, 0.0, 0.9, 0.0, 0.0]);
         let means = centred(&track, 0, 0.2);
         for (found, expected) in means.iter().zip([0.0, 0.3, 0.3, 0.3, 0.0]) {
@@ -255,8 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn the_best_threshold_has_few_alarms() {
-        // An hour of rest would allow six; of a second none.
+    fn the_best_threshold_has_few_false_alarms() {
+        // An hour without events allows six false alarms, one second none.
         let tracks = [track("x", "sip", &[0.8; 5]), track("y", "rest", &[0.6, 0.1, 0.6, 0.1, 0.6])];
         let labels = ["sip".to_string(), "rest".to_string()];
         let all = best(&tracks, &labels, 0, &Truth::default());

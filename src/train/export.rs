@@ -1,4 +1,4 @@
-//! `livelabel-train export`: a run's model file in the precision that is wanted.
+//! `livelabel-train export`: writes a run's model file in the requested precision.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -24,24 +24,23 @@ use crate::train::metrics::{Metrics, Prediction};
 use crate::train::run::{HEAD, Run};
 use crate::train::views::Views;
 
-/// The script around ONNX Runtime's quantizer, under the project's folder.
+/// The script that calls ONNX Runtime's quantizer, in the project's folder.
 const QUANTIZER: &str = "scripts/python/quantize.py";
-/// Training pictures by which the ranges of the activations are measured.
+/// Number of training pictures for measuring the activations' ranges.
 const CALIBRATION: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
     Fp32,
     Fp16,
-    /// Static quantization by training pictures: a quarter of the size, and the fastest on CPUs
+    /// Static quantization, calibrated with training pictures: a quarter of the size, and the fastest on CPUs
     Int8,
 }
 
-/// Writes the model file of `run`. For int8 it says what that costs on the validation pictures.
+/// Writes the model file of `run`. For int8 it reports the loss of accuracy on the validation pictures.
 ///
 /// # Errors
-/// Input, where the run is not complete or, for int8, its data is not there any more; unavailable, where the quantizer is
-/// not.
+/// `Input` if the run is incomplete or, for int8, its data no longer exists; `Unavailable` if the quantizer is missing.
 pub fn export(
     run: &Run,
     output: &Path,
@@ -58,29 +57,32 @@ pub fn export(
         Precision::Int8 => {}
     }
     let options = &config.options;
-    let data = options.data.as_deref().ok_or_else(|| Error::input("the run names no data"))?;
+    let data = options.data.as_deref().ok_or_else(|| Error::input("the run's configuration has no data folder"))?;
     let data = Dataset::read(data, &options.classes)?;
-    let kept = run.split()?.validates(&data);
+    let validation = run.split()?.validates(&data);
     let full = run.path("model.fp32.onnx");
     let pictures = run.path("calibration.f32");
     build::build(&backbone, &head, graph::Precision::Fp32, &full)?;
-    let made = calibrate(&data, &kept, options.every, &pictures, shutdown)
+    let report = calibrate(&data, &validation, options.every, &pictures, shutdown)
         .and_then(|()| quantize(&full, &pictures, output))
-        .and_then(|()| compare(&full, output, &data, &kept, options.every, shutdown));
+        .and_then(|()| compare(&full, output, &data, &validation, options.every, shutdown));
     for path in [&full, &pictures] {
         let _ = std::fs::remove_file(path);
     }
-    reporter.tell(&made?);
+    reporter.message(&report?);
     Ok(())
 }
 
-/// Writes the tensors of training pictures, spread over the data.
-fn calibrate(data: &Dataset, kept: &[bool], every: u64, output: &Path, shutdown: &Shutdown) -> Result<()> {
+/// Writes the tensors of training pictures, spread evenly over the data.
+fn calibrate(data: &Dataset, validation: &[bool], every: u64, output: &Path, shutdown: &Shutdown) -> Result<()> {
     let unwritable = |cause| {
-        Error::failed(format!("{}: cannot be written", output.display())).because(cause).remedy("free some room there")
+        Error::failed(format!("{}: cannot be written", output.display()))
+            .because(cause)
+            .remedy("free some space on that disk")
     };
     let mut file = BufWriter::new(File::create(output).map_err(unwritable)?);
-    let items: Vec<&Item> = data.items.iter().zip(kept).filter(|(_, kept)| !**kept).map(|(item, _)| item).collect();
+    let items: Vec<&Item> =
+        data.items.iter().zip(validation).filter(|(_, validation)| !**validation).map(|(item, _)| item).collect();
     let each = CALIBRATION.div_ceil(items.len());
     for item in items.iter().step_by(items.len().div_ceil(CALIBRATION)) {
         tensors(item, every, each, shutdown, &mut |tensor| {
@@ -93,8 +95,8 @@ fn calibrate(data: &Dataset, kept: &[bool], every: u64, output: &Path, shutdown:
 
 fn quantize(full: &Path, pictures: &Path, output: &Path) -> Result<()> {
     let missing = || {
-        Error::unavailable("the int8 quantizer is not here")
-            .remedy("run scripts/setup, and keep the program in the project's folder or name that in LIVELABEL_HOME")
+        Error::unavailable("the int8 quantizer was not found")
+            .remedy("run scripts/setup; keep the program in the project's folder, or set LIVELABEL_HOME to that folder")
     };
     let script = locate::find(QUANTIZER).ok_or_else(missing)?;
     let run = Command::new("python3").arg(script).args([full, pictures, output]).output();
@@ -102,16 +104,26 @@ fn quantize(full: &Path, pictures: &Path, output: &Path) -> Result<()> {
     if run.status.success() {
         return Ok(());
     }
-    let told = String::from_utf8_lossy(&run.stderr);
+    let stderr = String::from_utf8_lossy(&run.stderr);
     Err(Error::failed(format!("{}: cannot be quantized", output.display()))
-        .because(told.lines().last().unwrap_or("no reason given").to_string())
+        .because(stderr.lines().last().unwrap_or("no reason given").to_string())
         .remedy("run scripts/setup again"))
 }
 
-/// Both files on the validation pictures, where there are any.
-fn compare(full: &Path, int8: &Path, data: &Dataset, kept: &[bool], every: u64, shutdown: &Shutdown) -> Result<String> {
-    if !kept.contains(&true) {
-        return Ok("this run kept nothing to measure the loss on; the runs that checked it tell theirs".into());
+/// Compares both files on the validation pictures, if there are any.
+fn compare(
+    full: &Path,
+    int8: &Path,
+    data: &Dataset,
+    validation: &[bool],
+    every: u64,
+    shutdown: &Shutdown,
+) -> Result<String> {
+    if !validation.contains(&true) {
+        return Ok(
+            "this run has no validation pictures to measure the loss on; export a run of --checked-by for its loss"
+                .into(),
+        );
     }
     let models = [Model::read(full)?, Model::read(int8)?];
     let mut sessions = Vec::new();
@@ -119,8 +131,8 @@ fn compare(full: &Path, int8: &Path, data: &Dataset, kept: &[bool], every: u64, 
         sessions.push(Session::load(model, SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1))?);
     }
     let mut predictions = [Vec::new(), Vec::new()];
-    for (item, _) in data.items.iter().zip(kept).filter(|(_, kept)| **kept) {
-        let told = tensors(item, every, usize::MAX, shutdown, &mut |tensor| {
+    for (item, _) in data.items.iter().zip(validation).filter(|(_, validation)| **validation) {
+        let result = tensors(item, every, usize::MAX, shutdown, &mut |tensor| {
             for (session, predictions) in sessions.iter_mut().zip(&mut predictions) {
                 let probabilities = session.run(tensor, 1)?.into_iter().map(f64::from).collect();
                 let (name, group) = (item.name.clone(), item.group.clone());
@@ -128,8 +140,8 @@ fn compare(full: &Path, int8: &Path, data: &Dataset, kept: &[bool], every: u64, 
             }
             Ok(())
         });
-        if let Err(error) = told {
-            tracing::warn!("{error}; {} is left out", item.name);
+        if let Err(error) = result {
+            tracing::warn!("{error}; {} is skipped", item.name);
         }
     }
     let [before, after] = &predictions;
@@ -149,7 +161,7 @@ fn compare(full: &Path, int8: &Path, data: &Dataset, kept: &[bool], every: u64, 
     ))
 }
 
-/// Hands on the tensor of a picture, or of a clip's first `most` frames.
+/// Passes the tensor of a picture, or of a clip's first `most` frames, to `take`.
 fn tensors(
     item: &Item,
     every: u64,

@@ -1,4 +1,4 @@
-//! The frozen part of the network over all pictures, once: each picture and its varied views become rows of a store.
+//! Feature extraction: runs the frozen layers once over all pictures and stores each view's output as a row.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,57 +17,57 @@ use crate::picture::Picture;
 use crate::picture::file::read_picture;
 use crate::shutdown::Shutdown;
 use crate::train::dataset::Dataset;
-use crate::train::frozen::{BATCH, Frozen};
-use crate::train::store::{Entry, Kept, Store, check_limit, row_bytes};
+use crate::train::frozen::{BATCH, FrozenLayers};
+use crate::train::store::{Entry, RowFormat, Store, check_limit, row_bytes};
 use crate::train::views::{SIDE, Views, content};
 
-/// Pictures that are read at once, on all cores.
+/// Pictures decoded at once, on all cores.
 const READ: usize = 16;
-/// Changes where the meaning of a row does.
+/// Version of the rows' format. Increase it when the meaning of a row changes.
 const VERSION: u32 = 2;
 
-/// Numbers in a row of `cut`, and how they are kept.
-pub fn row(cut: Cut) -> (usize, Kept) {
-    let kept = match cut {
-        Cut::Pooled(_) => Kept::Float,
-        Cut::Before(_) => Kept::Half,
+/// Returns the length of a row for `cut`, and its storage format.
+pub fn row(cut: Cut) -> (usize, RowFormat) {
+    let format = match cut {
+        Cut::Pooled(_) => RowFormat::Float,
+        Cut::Before(_) => RowFormat::Half,
     };
-    (cut.shape().iter().product(), kept)
+    (cut.shape().iter().product(), format)
 }
 
-/// Rows to the tensor that the learning part takes.
+/// Converts rows to the tensor that the trained layers take.
 pub fn tensor(cut: Cut, values: &[f32], device: Device) -> Tensor {
     let shape: Vec<i64> = std::iter::once(-1).chain(cut.shape().into_iter().map(|dim| dim as i64)).collect();
     Tensor::from_slice(values).view(shape.as_slice()).to_device(device)
 }
 
-/// One picture or frame with its rows.
+/// One picture or frame, with its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Index of its item.
+    /// Index into the dataset's items.
     pub item: usize,
-    /// Milliseconds in a clip.
+    /// Time in the clip, in milliseconds.
     pub time: u64,
     pub first_row: usize,
     pub views: usize,
 }
 
-/// What is asked of a pass over the pictures.
+/// The parameters of one pass over the pictures.
 pub struct Pass<'a> {
     pub data: &'a Dataset,
-    /// Views of each item, at least.
+    /// Minimum number of views of each item.
     pub views_of: &'a [usize],
-    /// Views of the items that have most: rows made for another split serve too.
+    /// Maximum number of views of any item: stored rows with that many views are reused, such as those of another split.
     pub most: usize,
     pub views: &'a Views,
     pub cut: Cut,
     /// Milliseconds between the frames of a clip.
     pub every: u64,
-    /// Bytes that the store may have.
+    /// Maximum size of the store in bytes.
     pub limit: u64,
 }
 
-/// The folder of the store for this backbone, cut and these views, computed in `kind`.
+/// Returns the folder of the store for this backbone, cut, computation type and these views.
 pub fn folder(cache: &Path, weights: &Weights, cut: Cut, kind: Kind, views: &Views) -> PathBuf {
     let mut hash = Sha256::new();
     let mut names: Vec<_> = weights.iter().collect();
@@ -83,30 +83,31 @@ pub fn folder(cache: &Path, weights: &Weights, cut: Cut, kind: Kind, views: &Vie
     cache.join(name)
 }
 
-/// Bytes that the rows of all pictures take; how many frames a clip has shows only when it is read.
+/// Returns the bytes needed for the rows of all pictures. Clips are not included: their number of frames is unknown.
 pub fn needed(pass: &Pass) -> u64 {
-    let (length, kept) = row(pass.cut);
+    let (length, format) = row(pass.cut);
     let pictures = pass.data.items.iter().zip(pass.views_of).filter(|(item, _)| !item.clip);
     let rows: usize = pictures.map(|(_, views)| views).sum();
-    (rows * row_bytes(length, kept)) as u64
+    (rows * row_bytes(length, format)) as u64
 }
 
-/// What the reading threads hand to the network.
+/// What the reader thread sends to the network.
 enum Piece {
     View(Vec<f32>),
     Done { item: usize, key: String, times: Vec<u64> },
     Failed { item: usize, error: Error },
 }
 
-/// Fills the store with what it lacks; returns the samples of all items, by item and time, and how many could not be read.
+/// Computes all rows that the store lacks. Returns the samples of all items, ordered by item and time, and the number of
+/// unreadable items.
 ///
-/// `progress` is told the pictures done and in all. Unreadable items are named in a warning and left out.
+/// `progress` is called with the number of items done and in total. Unreadable items are logged and skipped.
 ///
 /// # Errors
-/// Failed, where the store cannot be written, or on a requested stop.
+/// `Failed` if the store cannot be written, or on a requested stop.
 pub fn compute(
     pass: &Pass,
-    frozen: &mut Frozen,
+    frozen: &mut FrozenLayers,
     store: &mut Store,
     shutdown: &Shutdown,
     progress: &dyn Fn(usize, usize),
@@ -117,12 +118,12 @@ pub fn compute(
         let entry = |views| store.entry(&key_of(&content, pass, index, views)).cloned();
         entry(pass.views_of[index]).or_else(|| entry(pass.most))
     };
-    let todo: Vec<usize> = (0..pass.data.items.len()).filter(|&index| found(store, index).is_none()).collect();
+    let missing: Vec<usize> = (0..pass.data.items.len()).filter(|&index| found(store, index).is_none()).collect();
     let (sender, pieces) = bounded(4 * BATCH);
     let mut unreadable = 0;
     std::thread::scope(|scope| -> Result<()> {
-        let (keys, todo) = (&keys, &todo);
-        let reader = scope.spawn(move || read(pass, keys, todo, &sender, shutdown));
+        let (keys, missing) = (&keys, &missing);
+        let reader = scope.spawn(move || read(pass, keys, missing, &sender, shutdown));
         let (mut waiting, mut done, mut finished) = (Vec::new(), Vec::new(), 0);
         let mut row = store.count();
         for piece in &pieces {
@@ -139,7 +140,7 @@ pub fn compute(
                     done.push((row, Entry { key, first_row: row - rows, views: pass.views_of[item], times }));
                 }
                 Piece::Failed { item, error } => {
-                    tracing::warn!("{error}; {} is left out", pass.data.items[item].name);
+                    tracing::warn!("{error}; {} is skipped", pass.data.items[item].name);
                     unreadable += 1;
                 }
             }
@@ -148,7 +149,7 @@ pub fn compute(
             for (_, entry) in done.extract_if(.., |(end, _)| *end <= there) {
                 store.finish(entry)?;
                 finished += 1;
-                progress(finished, todo.len());
+                progress(finished, missing.len());
             }
         }
         flush(&mut waiting, frozen, store)?;
@@ -156,11 +157,11 @@ pub fn compute(
             store.finish(entry)?;
         }
         drop(pieces);
-        reader.join().map_err(|_| Error::internal("a reading thread broke down"))
+        reader.join().map_err(|_| Error::internal("the reader thread panicked"))
     })?;
     if shutdown.requested() {
-        return Err(Error::failed("stopped while features were computed")
-            .remedy("start the same command again; what is done is kept"));
+        return Err(Error::failed("stopped while computing features")
+            .remedy("run the same command again; computed features are kept"));
     }
     let mut samples = Vec::new();
     for item in 0..pass.data.items.len() {
@@ -178,7 +179,7 @@ fn key_of(content: &[u8; 32], pass: &Pass, item: usize, views: usize) -> String 
     format!("{hex} {views} views{every}")
 }
 
-fn flush(waiting: &mut Vec<Vec<f32>>, frozen: &mut Frozen, store: &mut Store) -> Result<()> {
+fn flush(waiting: &mut Vec<Vec<f32>>, frozen: &mut FrozenLayers, store: &mut Store) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
@@ -188,9 +189,9 @@ fn flush(waiting: &mut Vec<Vec<f32>>, frozen: &mut Frozen, store: &mut Store) ->
     store.append(&rows)
 }
 
-/// Reads the items in their order: pictures side by side, clips one after the other.
-fn read(pass: &Pass, keys: &[Option<[u8; 32]>], todo: &[usize], pieces: &Sender<Piece>, shutdown: &Shutdown) {
-    for chunk in todo.chunks(READ) {
+/// Reads the items in order: pictures in parallel, clips one at a time.
+fn read(pass: &Pass, keys: &[Option<[u8; 32]>], missing: &[usize], pieces: &Sender<Piece>, shutdown: &Shutdown) {
+    for chunk in missing.chunks(READ) {
         let read: Vec<Option<Result<Vec<Vec<f32>>>>> = chunk
             .par_iter()
             .map(|&index| (!pass.data.items[index].clip).then(|| views_of_picture(pass, index)))
@@ -209,7 +210,7 @@ fn read(pass: &Pass, keys: &[Option<[u8; 32]>], todo: &[usize], pieces: &Sender<
                 }),
                 None => clip(pass, index, &content, pieces, shutdown),
             };
-            // The receiver goes first only when the store has failed; then nothing is left to do.
+            // The receiver is dropped early only if the store failed.
             let sent = match result {
                 Ok(times) => {
                     let key = key_of(&content, pass, index, pass.views_of[index]);
@@ -232,7 +233,8 @@ fn views_of_picture(pass: &Pass, index: usize) -> Result<Vec<Vec<f32>>> {
     (0..pass.views_of[index]).map(|view| pass.views.tensor(&picture.view(), &content, view)).collect()
 }
 
-/// Sends the views of a clip's frames, one frame an interval; returns their times. What comes before a fault counts.
+/// Sends the views of a clip's frames, one frame every `pass.every` milliseconds. Returns their times. If the clip breaks
+/// off, the frames before count.
 fn clip(
     pass: &Pass,
     index: usize,
@@ -243,12 +245,12 @@ fn clip(
     let path = &pass.data.items[index].path;
     let mut times = Vec::new();
     frames(path, pass.every, shutdown, &mut |time, picture| {
-        // A frame is told from others by its clip and its time.
-        let mut own = Sha256::new_with_prefix(content);
-        own.update(time.to_le_bytes());
-        let own = own.finalize().into();
+        // A frame's identity is its clip and its time.
+        let mut identity = Sha256::new_with_prefix(content);
+        identity.update(time.to_le_bytes());
+        let identity = identity.finalize().into();
         let views: Result<Vec<_>> =
-            (0..pass.views_of[index]).into_par_iter().map(|view| pass.views.tensor(picture, &own, view)).collect();
+            (0..pass.views_of[index]).into_par_iter().map(|view| pass.views.tensor(picture, &identity, view)).collect();
         for view in views? {
             let _ = pieces.send(Piece::View(view));
         }
@@ -261,11 +263,11 @@ fn clip(
     Ok(times)
 }
 
-/// Hands on a clip's frames with their times in milliseconds, one frame an interval of `every`, until `take` says no. A
-/// clip that breaks off is warned of.
+/// Passes a clip's frames with their times in milliseconds to `take`, one frame every `every` milliseconds, until it
+/// returns false. Logs a warning if the clip breaks off.
 ///
 /// # Errors
-/// Input, where the clip has no frame that can be read; those of `take`.
+/// `Input` if the clip has no decodable frame; the errors of `take`.
 pub fn frames(
     path: &Path,
     every: u64,
@@ -280,11 +282,11 @@ pub fn frames(
             None => continue,
             Some(ClipEvent::End) if taken > 0 => return Ok(()),
             Some(ClipEvent::End) => {
-                return Err(Error::input(format!("{}: has no whole frame", path.display())));
+                return Err(Error::input(format!("{}: has no decodable frame", path.display())));
             }
             Some(ClipEvent::Failed(error)) if taken == 0 => return Err(error),
             Some(ClipEvent::Failed(error)) => {
-                tracing::warn!("{error}; the {taken} frames before are used");
+                tracing::warn!("{error}; using the {taken} frames before");
                 return Ok(());
             }
             Some(ClipEvent::Frame(frame)) => frame,

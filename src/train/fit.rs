@@ -1,4 +1,4 @@
-//! `livelabel-train fit`: from a data folder to a model file.
+//! `livelabel-train fit`: trains a model on a data folder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::train::callbacks::{Callback, History};
 use crate::train::dataset::Dataset;
 use crate::train::evaluate;
 use crate::train::features::{self, Pass, Sample};
-use crate::train::frozen::{self, Frozen};
+use crate::train::frozen::{self, FrozenLayers};
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Named};
 use crate::train::options::{FitOptions, Processor};
@@ -32,22 +32,22 @@ use crate::train::store::{Store, make_room};
 use crate::train::training::{Material, Rows, Training, cut};
 use crate::train::views::Views;
 
-/// Where set-up puts the backbone's weights.
+/// Where `scripts/setup` puts the backbone's weights.
 const BACKBONE: &str = ".deps/resnet50";
 const GIB: f64 = (1u64 << 30) as f64;
 
-/// Tells how far a training is.
+/// Reports the progress of a training.
 pub trait Reporter {
-    /// A line for people.
-    fn tell(&self, text: &str);
-    /// Items whose features are computed, of all that have to be.
+    /// Prints a message.
+    fn message(&self, text: &str);
+    /// Number of items whose features are computed, done and in total.
     fn features(&self, done: usize, all: usize);
-    /// Samples of an epoch done, of all, with the loss and accuracy so far.
+    /// Number of samples of the epoch, done and in total, with the loss and accuracy so far.
     fn samples(&self, done: usize, all: usize, loss: f64, accuracy: f64);
     fn epoch(&self, record: &EpochRecord, epochs: usize);
 }
 
-/// What a training needs besides its options, made ready once.
+/// What a training needs besides its options, prepared once.
 pub struct Prepared {
     pub data: Dataset,
     pub split: Split,
@@ -61,18 +61,18 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Reads the data, deals it, and computes the features that are not there yet.
+    /// Reads the data, splits it, and computes the missing features.
     ///
     /// # Errors
-    /// Input, where the data cannot be learned from; failed, on a stop or where features cannot be kept.
+    /// `Input` if the data is not suitable for training; `Failed` on a stop or if features cannot be stored.
     pub fn new(options: &FitOptions, reporter: &dyn Reporter, shutdown: &Shutdown) -> Result<Self> {
         let data = options
             .data
             .as_deref()
-            .ok_or_else(|| Error::usage("no data is named").remedy("give a folder with --data"))?;
+            .ok_or_else(|| Error::usage("no data is given").remedy("give a folder with --data"))?;
         let device = device(options.device)?;
         let data = Dataset::read(data, &options.classes)?;
-        let split = Split::deal(&data, options.split, options.folds, options.fold, options.seed)?;
+        let split = Split::new(&data, options.split, options.folds, options.fold, options.seed)?;
         describe(&data, &split, reporter);
 
         let backbone_path = backbone(options)?;
@@ -81,8 +81,9 @@ impl Prepared {
         let backbone = Backbone::new(&weights, device, kind)?;
         let cut = cut(options.unfreeze, options.pooling);
         let views = Views { augmentation: options.augment.augmentation(), seed: options.seed };
-        let kept = split.validates(&data);
-        let views_of: Vec<usize> = kept.iter().map(|&kept| if kept { 1 } else { options.views }).collect();
+        let validation = split.validates(&data);
+        let views_of: Vec<usize> =
+            validation.iter().map(|&validation| if validation { 1 } else { options.views }).collect();
         let (store, samples) = if options.no_cache {
             (None, uncached(&data, &views_of)?)
         } else {
@@ -92,34 +93,35 @@ impl Prepared {
             let cache = cache(options)?;
             let folder = features::folder(&cache, &weights, cut, kind, &views);
             make_room(&cache, &folder, features::needed(&pass), limit)?;
-            let (length, kept) = features::row(cut);
-            let mut store = Store::open(&folder, length, kept)?;
-            let mut frozen = Frozen::load(&weights, cut, kind, &backbone, device)?;
-            reporter.tell(&format!("features by {}", frozen.describe()));
-            let told = |done, all| reporter.features(done, all);
-            let (samples, unreadable) = features::compute(&pass, &mut frozen, &mut store, shutdown, &told)?;
+            let (length, format) = features::row(cut);
+            let mut store = Store::open(&folder, length, format)?;
+            let mut frozen = FrozenLayers::load(&weights, cut, kind, &backbone, device)?;
+            reporter.message(&format!("features by {}", frozen.describe()));
+            let progress = |done, all| reporter.features(done, all);
+            let (samples, unreadable) = features::compute(&pass, &mut frozen, &mut store, shutdown, &progress)?;
             if unreadable > 0 {
                 reporter
-                    .tell(&format!("{unreadable} of {} files could not be read and are left out", data.items.len()));
+                    .message(&format!("{unreadable} of {} files could not be read and are skipped", data.items.len()));
             }
             (Some(store), samples)
         };
-        let (mut check, learn): (Vec<Sample>, Vec<Sample>) = samples.into_iter().partition(|sample| kept[sample.item]);
+        let (mut check, learn): (Vec<Sample>, Vec<Sample>) =
+            samples.into_iter().partition(|sample| validation[sample.item]);
         if split.by == By::None {
             check.clone_from(&learn);
         }
-        for (side, samples) in [("learn from", &learn), ("check on", &check)] {
+        for (side, samples) in [("training", &learn), ("validation", &check)] {
             let missing =
                 (0..data.labels.len()).find(|&class| samples.iter().all(|s| data.items[s.item].class != class));
             if let Some(class) = missing {
-                return Err(Error::input(format!("class {} has no readable picture to {side}", data.labels[class]))
+                return Err(Error::input(format!("class {} has no readable picture for {side}", data.labels[class]))
                     .remedy("add pictures from other sources"));
             }
         }
         Ok(Self { data, split, backbone_path, backbone, views, store, learn, check, device })
     }
 
-    /// A network that has learned nothing yet.
+    /// Returns a training with an untrained head.
     pub fn training<'a>(&'a mut self, options: &'a FitOptions) -> Training<'a> {
         let rows = match &mut self.store {
             Some(store) => Rows::Stored(store),
@@ -132,10 +134,10 @@ impl Prepared {
     }
 }
 
-/// Trains in `run`, going on from its checkpoint where there is one, and writes the model file.
+/// Trains in `run`, resuming from its checkpoint if there is one, and writes the model file.
 ///
 /// # Errors
-/// Input, where the data cannot be learned from; failed, where training breaks off.
+/// `Input` if the data is not suitable for training; `Failed` if training breaks off.
 pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &Shutdown) -> Result<Metrics> {
     let mut callbacks = callbacks(options, run)?;
     let mut prepared = Prepared::new(options, reporter, shutdown)?;
@@ -143,15 +145,15 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     let labels = prepared.data.labels.clone();
     let backbone_path = prepared.backbone_path.clone();
     let mut training = prepared.training(options);
-    go_on(&mut training, options, run, &mut callbacks, reporter, shutdown)?;
+    run_epochs(&mut training, options, run, &mut callbacks, reporter, shutdown)?;
     plots::loss_accuracy(&training.state.history, &run.path("loss-accuracy.png"))?;
     training.restore_best();
 
-    let cuts = options.slices.as_deref().map(evaluate::read_cuts).transpose()?.unwrap_or_default();
-    let Outcome { temperature, predictions, told, on } = outcome(&mut training, options, run, &labels)?;
+    let slice_definitions = options.slices.as_deref().map(evaluate::read_slices).transpose()?.unwrap_or_default();
+    let Outcome { temperature, predictions, note, on } = outcome(&mut training, options, run, &labels)?;
     let metrics = Metrics::of(&labels, &predictions);
-    let slices = evaluate::slices(&labels, &predictions, &cuts);
-    run.write("report.txt", format!("{}\n{told}\n", metrics.report()).as_bytes())?;
+    let slices = evaluate::slices(&labels, &predictions, &slice_definitions);
+    run.write("report.txt", format!("{}\n{note}\n", metrics.report()).as_bytes())?;
     let best_epoch = training.state.best_epoch;
     let report = Report { metrics, temperature, best_epoch };
     run.write_json(REPORT, &report)?;
@@ -168,17 +170,17 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     if let Some(model) = &options.model {
         build::build(&backbone_path, &HeadSource::File(run.path(HEAD)), Precision::Fp32, model)?;
     }
-    reporter.tell(&format!("{}\n{told}", metrics.report()));
+    reporter.message(&format!("{}\n{note}", metrics.report()));
     Ok(metrics)
 }
 
-/// How good a trained network is, and by what its confidences are divided.
+/// The evaluation of a trained network.
 struct Outcome {
     temperature: f64,
     predictions: Vec<Prediction>,
     /// A line for the report.
-    told: String,
-    /// Which pictures the figures are of.
+    note: String,
+    /// Which pictures the metrics are for.
     on: &'static str,
 }
 
@@ -189,23 +191,23 @@ fn outcome(training: &mut Training, options: &FitOptions, run: &Run, labels: &[S
         let predictions = training.predictions(temperature)?;
         let after = Metrics::of(labels, &predictions);
         run.write_predictions(labels, &predictions)?;
-        let told = format!(
+        let note = format!(
             "temperature {temperature:.3}: calibration error {:.3} before, {:.3} after; log loss {:.3} before, {:.3} after",
             before.calibration_error, after.calibration_error, before.log_loss, after.log_loss
         );
-        return Ok(Outcome { temperature, predictions, told, on: "kept aside" });
+        return Ok(Outcome { temperature, predictions, note, on: "held out" });
     }
     if options.checked_by.is_empty() {
         let predictions = training.predictions(1.0)?;
-        let told = "these pictures were learned from: their figures say nothing about new ones".into();
-        return Ok(Outcome { temperature: 1.0, predictions, told, on: "learned from" });
+        let note = "measured on the training pictures: these figures say nothing about new pictures".into();
+        return Ok(Outcome { temperature: 1.0, predictions, note, on: "used for training" });
     }
-    let (temperature, predictions) = evaluate::checked(&options.checked_by, labels)?;
-    let told = format!(
-        "figures and temperature ({temperature:.3}) of {} runs, each of which kept aside what it is checked on",
+    let (temperature, predictions) = evaluate::cross_validated(&options.checked_by, labels)?;
+    let note = format!(
+        "figures and temperature ({temperature:.3}) from {} runs, each measured on its held-out groups",
         options.checked_by.len()
     );
-    Ok(Outcome { temperature, predictions, told, on: "each kept aside once" })
+    Ok(Outcome { temperature, predictions, note, on: "each held out once" })
 }
 
 fn callbacks<'a>(options: &FitOptions, run: &'a Run) -> Result<Vec<Box<dyn Callback + 'a>>> {
@@ -217,7 +219,7 @@ fn callbacks<'a>(options: &FitOptions, run: &'a Run) -> Result<Vec<Box<dyn Callb
     Ok(callbacks)
 }
 
-fn go_on(
+fn run_epochs(
     training: &mut Training,
     options: &FitOptions,
     run: &Run,
@@ -226,11 +228,11 @@ fn go_on(
     shutdown: &Shutdown,
 ) -> Result<()> {
     if let Some((state, mut tensors)) = run.checkpoint()? {
-        reporter.tell(&format!("going on after epoch {}", state.epoch));
+        reporter.message(&format!("resuming after epoch {}", state.epoch));
         training.restore(state, |name| {
             tensors.remove(name).ok_or_else(|| {
-                Error::input(format!("{}: its checkpoint lacks {name}", run.folder.display()))
-                    .remedy("start anew with --force")
+                Error::input(format!("{}: the checkpoint lacks {name}", run.folder.display()))
+                    .remedy("start again with --force")
             })
         })?;
     }
@@ -245,28 +247,30 @@ fn go_on(
         reporter.epoch(&record, options.epochs);
     }
     if training.state.epoch < options.epochs {
-        reporter.tell(&format!("ended early: nothing better since epoch {}", training.state.best_epoch));
+        reporter.message(&format!("stopped early: no improvement since epoch {}", training.state.best_epoch));
     }
     Ok(())
 }
 
 fn describe(data: &Dataset, split: &Split, reporter: &dyn Reporter) {
-    reporter.tell(&format!("groups by {}\n{}", data.grouped_by, split.describe(data)));
+    reporter.message(&format!("groups by {}\n{}", data.grouped_by, split.describe(data)));
     if split.by == By::None {
-        tracing::warn!("nothing is kept to check on: the figures are of what is learned from");
+        tracing::warn!("no validation pictures: the figures are for the training pictures");
     } else if split.by == By::Frame {
-        tracing::warn!("split by picture: neighbours of one video stand on both sides, so the figures flatter");
+        tracing::warn!(
+            "split by picture: neighbouring frames of one video are on both sides, so the figures are too good"
+        );
     } else if data.alone > 0 {
         tracing::warn!(
-            "{} of {} files tell no group by their name (VIDEO_NUMBER) and count as their own; where several come from one \
-             source, the figures flatter",
+            "{} of {} files have no group in their name (VIDEO_NUMBER) and form their own; if several come from one source, \
+             the figures are too good",
             data.alone,
             data.items.len()
         );
     }
 }
 
-/// The trained weights as a head's file; the temperature is part of the last layer.
+/// Writes the trained weights as a head file. The temperature is folded into the last layer.
 fn write_head(run: &Run, weights: &Named, temperature: f64, metadata: HashMap<String, String>) -> Result<()> {
     let scaled = |(name, weight): &(String, tch::Tensor)| {
         let weight = if name.starts_with("dense2") { weight / temperature } else { weight.shallow_clone() };
@@ -276,7 +280,7 @@ fn write_head(run: &Run, weights: &Named, temperature: f64, metadata: HashMap<St
     run.write_tensors(HEAD, &tensors, metadata)
 }
 
-/// What a head's file says of itself.
+/// Returns the metadata of a head file.
 fn metadata(data: &Dataset, options: &FitOptions, figures: String, slices: &[Slice]) -> HashMap<String, String> {
     let text = |value: serde_json::Value| value.to_string();
     let source = options.data.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
@@ -291,35 +295,35 @@ fn metadata(data: &Dataset, options: &FitOptions, figures: String, slices: &[Sli
     ])
 }
 
-/// Samples that are computed when they are asked for.
+/// Returns samples whose features are computed in every epoch.
 fn uncached(data: &Dataset, views_of: &[usize]) -> Result<Vec<Sample>> {
     if let Some(clip) = data.items.iter().find(|item| item.clip) {
-        return Err(Error::usage(format!("{} is a clip, which --no-cache cannot take", clip.name))
-            .remedy("leave --no-cache out, or take its pictures with `livelabel frames`"));
+        return Err(Error::usage(format!("{}: --no-cache does not support clips", clip.name))
+            .remedy("remove --no-cache, or extract pictures with `livelabel frames`"));
     }
     let sample = |(item, &views): (usize, &usize)| Sample { item, time: 0, first_row: 0, views };
     Ok(views_of.iter().enumerate().map(sample).collect())
 }
 
-fn device(asked: Processor) -> Result<Device> {
-    match (asked, Cuda::is_available()) {
+fn device(requested: Processor) -> Result<Device> {
+    match (requested, Cuda::is_available()) {
         (Processor::Cpu, _) | (Processor::Auto, false) => Ok(Device::Cpu),
         (Processor::Cuda | Processor::Auto, true) => Ok(Device::Cuda(0)),
         (Processor::Cuda, false) => Err(Error::unavailable("torch finds no CUDA device")
-            .remedy("take --device cpu, or preload libtorch_cuda.so of libtorch 2.11.0 on a machine with a GPU")),
+            .remedy("use --device cpu, or preload libtorch_cuda.so of libtorch 2.11.0 on a machine with a GPU")),
     }
 }
 
-/// The backbone's weights.
+/// Returns the path of the backbone's weights.
 ///
 /// # Errors
-/// Unavailable, where set-up has not fetched them and none are named.
+/// `Unavailable` if none are given and `scripts/setup` has not fetched them.
 pub fn backbone(options: &FitOptions) -> Result<PathBuf> {
     match &options.backbone {
         Some(path) => Ok(path.clone()),
         None => locate::find(BACKBONE).ok_or_else(|| {
-            Error::unavailable("the backbone's weights are not here")
-                .remedy("run scripts/setup, or name them with --backbone")
+            Error::unavailable("the backbone's weights were not found")
+                .remedy("run scripts/setup, or give their path with --backbone")
         }),
     }
 }
@@ -328,8 +332,9 @@ fn cache(options: &FitOptions) -> Result<PathBuf> {
     if let Some(cache) = &options.cache {
         return Ok(cache.clone());
     }
-    let named = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
-    base.map(|base| base.join("livelabel/features"))
-        .ok_or_else(|| Error::usage("there is no home folder for features").remedy("name a folder with --cache"))
+    let from_env = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = from_env("XDG_CACHE_HOME").or_else(|| from_env("HOME").map(|home| home.join(".cache")));
+    base.map(|base| base.join("livelabel/features")).ok_or_else(|| {
+        Error::usage("no folder for the feature cache: HOME is not set").remedy("give a folder with --cache")
+    })
 }

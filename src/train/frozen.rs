@@ -1,5 +1,5 @@
-//! The frozen layers of a training: run as the analyzer runs its networks, which on a CPU takes a fraction of libtorch's
-//! time; on a GPU by libtorch itself.
+//! The frozen layers of a training. On a CPU they run on the analyzer's session, which takes a fraction of libtorch's time;
+//! on a GPU on libtorch.
 
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -13,54 +13,54 @@ use crate::onnx::resnet::INPUT_SIZE;
 use crate::onnx::weights::Weights;
 use crate::train::network::{Backbone, pool, values};
 
-/// Pictures that go through the layers at once. The maps of more would be too large for malloc to keep, and the system
-/// would clear fresh memory for every layer.
+/// Pictures in one batch. With more, the feature maps exceed what malloc reuses, and the kernel would clear new memory for
+/// every layer.
 pub const BATCH: usize = 8;
 
-/// What runs the frozen layers.
-pub enum Frozen<'a> {
+/// The backend of the frozen layers.
+pub enum FrozenLayers<'a> {
     Session(Box<Session>),
     Torch { backbone: &'a Backbone, cut: Cut, device: Device },
 }
 
-impl<'a> Frozen<'a> {
-    /// The layers before `cut`. `backbone` is the same network on `device`.
+impl<'a> FrozenLayers<'a> {
+    /// Loads the layers before `cut`. `backbone` is the same network on `device`.
     ///
     /// # Errors
-    /// Unavailable, where neither OpenVINO nor ONNX Runtime is there; failed, where there is no room for a temporary file.
+    /// `Unavailable` if neither OpenVINO nor ONNX Runtime is installed; `Failed` if there is no space for a temporary file.
     pub fn load(weights: &Weights, cut: Cut, kind: Kind, backbone: &'a Backbone, device: Device) -> Result<Self> {
         if device != Device::Cpu {
-            return Ok(Frozen::Torch { backbone, cut, device });
+            return Ok(FrozenLayers::Torch { backbone, cut, device });
         }
         let failed = |cause| {
             Error::failed("the frozen layers cannot be written to a temporary file")
                 .because(cause)
-                .remedy("free 100 MB there, or name another folder in TMPDIR")
+                .remedy("free 100 MB on that disk, or set TMPDIR to another folder")
         };
         let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(failed)?;
         std::fs::write(file.path(), frozen(weights, cut)?).map_err(failed)?;
         let model = Model::frozen(file.path(), input(INPUT_SIZE, MEAN), cut.shape().iter().product())?;
         let precision = if kind == Kind::BFloat16 { ComputePrecision::Bf16 } else { ComputePrecision::Fp32 };
         let options = SessionOptions { precision, ..SessionOptions::of(DeviceSelection::Auto, BATCH) };
-        Ok(Frozen::Session(Box::new(Session::load(&model, options)?)))
+        Ok(FrozenLayers::Session(Box::new(Session::load(&model, options)?)))
     }
 
-    /// What runs them and in which numbers, for people.
+    /// Describes the device and precision, for messages.
     pub fn describe(&self) -> String {
         match self {
-            Frozen::Session(session) => format!("{} in {}", session.device(), session.arithmetic()),
-            Frozen::Torch { device, .. } => format!("libtorch on {device:?}"),
+            FrozenLayers::Session(session) => format!("{} in {}", session.device(), session.arithmetic()),
+            FrozenLayers::Torch { device, .. } => format!("libtorch on {device:?}"),
         }
     }
 
-    /// What the layers make of up to [`BATCH`] tensors `[3, 224, 224]`, one after the other.
+    /// Runs the layers on up to [`BATCH`] tensors `[3, 224, 224]`. Returns the outputs one after the other.
     ///
     /// # Errors
-    /// Failed, with the library's reason.
+    /// `Failed`, with the library's reason.
     pub fn run(&mut self, pictures: &[&[f32]]) -> Result<Vec<f32>> {
         match self {
-            Frozen::Session(session) => session.run_each(pictures),
-            Frozen::Torch { backbone, cut, device } => {
+            FrozenLayers::Session(session) => session.run_each(pictures),
+            FrozenLayers::Torch { backbone, cut, device } => {
                 let size = INPUT_SIZE as i64;
                 let pictures = Tensor::from_slice(&pictures.concat()).view([-1, 3, size, size]).to_device(*device);
                 values(&forward(*cut, backbone, &pictures))
@@ -69,7 +69,7 @@ impl<'a> Frozen<'a> {
     }
 }
 
-/// Pictures `[n, 3, 224, 224]` through the layers before `cut`, by libtorch.
+/// Runs pictures `[n, 3, 224, 224]` through the layers before `cut`, on libtorch.
 pub fn forward(cut: Cut, backbone: &Backbone, pictures: &Tensor) -> Tensor {
     no_grad(|| match cut {
         Cut::Pooled(pooling) => pool(&backbone.whole(pictures), pooling),
@@ -77,7 +77,7 @@ pub fn forward(cut: Cut, backbone: &Backbone, pictures: &Tensor) -> Tensor {
     })
 }
 
-/// The numbers that a training computes in: bf16 where the CPU has it, unless fp32 is asked for.
+/// Returns the type that a training computes in: bf16 if the CPU supports it, unless fp32 is requested.
 pub fn kind(precision: ComputePrecision) -> Kind {
     match precision {
         ComputePrecision::Fp32 => Kind::Float,
@@ -87,7 +87,7 @@ pub fn kind(precision: ComputePrecision) -> Kind {
     }
 }
 
-/// Pictures as the backbone takes them.
+/// Describes the backbone's input.
 pub fn input(size: usize, mean: [f32; 3]) -> InputSpec {
     InputSpec { name: INPUT.into(), size, channels: Channels::Bgr, mean, scale: [1.0; 3] }
 }

@@ -1,4 +1,4 @@
-//! `livelabel-train data`: several folders become one table, in which what belongs together shares a group.
+//! `livelabel-train data`: joins several folders into one table, in which near-duplicates share a group.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use crate::picture::Plane;
 use crate::picture::file::read_picture;
 use crate::train::dataset::{Dataset, Item};
 
-/// Side of the grid whose neighbouring brightnesses are compared: 16 bits for each of 16 rows.
+/// Side of the difference hash's grid: 16 bits for each of 16 rows.
 const SIDE: usize = 16;
-/// Pictures whose hashes differ in at most so many of the 256 bits are taken for one. Of 400 pictures, copies of half the
-/// size at JPEG quality 60 differed in at most 22 (99 of 100); of 4,501 pictures from 29 sources, no two of different
+/// Pictures whose hashes differ in at most this many of 256 bits count as near-duplicates. Of 400 pictures, copies of half
+/// the size at JPEG quality 60 differed in at most 22 bits (99 %). Of 4,501 pictures from 29 sources, no two of different
 /// groups differed in fewer than 43.
 const NEAR: u32 = 28;
 
-/// Reads `folders`, joins the groups of near-duplicates, and writes all files to the table `output`. Returns the counts of
-/// each source and class, for people.
+/// Reads `folders`, joins the groups of near-duplicates, and writes all files to the table `output`. Returns a summary with
+/// the number of files of each source and class.
 ///
 /// # Errors
-/// Input, where a folder has no classes; unavailable, where the table cannot be written.
+/// `Input` if a folder has no classes; `Unavailable` if the table cannot be written.
 pub fn merge(folders: &[PathBuf], output: &Path) -> Result<String> {
     let mut rows = Vec::new();
     for folder in folders {
@@ -36,19 +36,22 @@ pub fn merge(folders: &[PathBuf], output: &Path) -> Result<String> {
     let unreadable: Vec<&Row> =
         rows.iter().zip(&hashes).filter(|(row, hash)| !row.item.clip && hash.is_none()).map(|(row, _)| row).collect();
     for row in &unreadable {
-        tracing::warn!("{}: cannot be read; it is left out", row.item.path.display());
+        tracing::warn!("{}: cannot be read; it is skipped", row.item.path.display());
     }
-    let left_out: BTreeSet<PathBuf> = unreadable.iter().map(|row| row.item.path.clone()).collect();
+    let skipped: BTreeSet<PathBuf> = unreadable.iter().map(|row| row.item.path.clone()).collect();
     let (groups, pairs) = join(&rows, &hashes);
-    write(output, &rows, &groups, &left_out)?;
-    let mut text = counts(&rows, &left_out);
+    write(output, &rows, &groups, &skipped)?;
+    let mut text = counts(&rows, &skipped);
     for (one, other) in pairs {
-        text.push_str(&format!("\n{} and {} look alike: one group", rows[one].item.name, rows[other].item.name));
+        text.push_str(&format!(
+            "\n{} and {} are near-duplicates: one group",
+            rows[one].item.name, rows[other].item.name
+        ));
     }
     Ok(text)
 }
 
-/// A file with its class by name.
+/// A file with its class' name.
 struct Row {
     class: String,
     item: Item,
@@ -56,7 +59,8 @@ struct Row {
 
 type Hash = [u64; SIDE * SIDE / 64];
 
-/// Whether each cell of a grid is brighter than its right neighbour: what copies keep, in whatever size and quality.
+/// Computes the difference hash: whether each cell of a grid is brighter than its right neighbour. Copies in another size
+/// or quality keep it.
 fn hash(path: &Path) -> Option<Hash> {
     let picture = read_picture(path).ok()?;
     let [luma, ..] = picture.view().planes;
@@ -69,7 +73,7 @@ fn hash(path: &Path) -> Option<Hash> {
     Some(hash)
 }
 
-/// The mean of one cell of a grid of so many rows and columns over a plane.
+/// Returns the mean of one cell of a grid over a plane.
 fn mean(plane: &Plane, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> f64 {
     let part = |length: usize, parts: usize, place: usize| {
         let begin = place * length / parts;
@@ -86,7 +90,7 @@ fn distance(one: &Hash, other: &Hash) -> u32 {
     one.iter().zip(other).map(|(a, b)| (a ^ b).count_ones()).sum()
 }
 
-/// The group of each row, and the pairs of rows that joined two of them.
+/// Returns the group of each row, and the pairs of rows that joined two groups.
 fn join(rows: &[Row], hashes: &[Option<Hash>]) -> (Vec<String>, Vec<(usize, usize)>) {
     let alike: Vec<(usize, usize)> = (0..rows.len())
         .into_par_iter()
@@ -118,11 +122,11 @@ fn join(rows: &[Row], hashes: &[Option<Hash>]) -> (Vec<String>, Vec<(usize, usiz
     (rows.iter().map(|row| root(&parents, &row.item.group)).collect(), pairs)
 }
 
-/// Files of each source (what a group's name begins with, up to `-`) and class.
-fn counts(rows: &[Row], left_out: &BTreeSet<PathBuf>) -> String {
+/// Formats the number of files of each source and class.
+fn counts(rows: &[Row], skipped: &BTreeSet<PathBuf>) -> String {
     let classes: BTreeSet<&str> = rows.iter().map(|row| row.class.as_str()).collect();
     let mut sources: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| !left_out.contains(&row.item.path)) {
+    for row in rows.iter().filter(|row| !skipped.contains(&row.item.path)) {
         let of = sources.entry(source(&row.item.group)).or_default();
         *of.entry(&row.class).or_default() += 1;
     }
@@ -139,16 +143,16 @@ fn counts(rows: &[Row], left_out: &BTreeSet<PathBuf>) -> String {
     text.trim_end().into()
 }
 
-/// What a group's name says of where it is from.
+/// Returns a group's source: the part of its name before `-`.
 pub fn source(group: &str) -> &str {
     group.split_once('-').map_or(group, |(source, _)| source)
 }
 
-fn write(output: &Path, rows: &[Row], groups: &[String], left_out: &BTreeSet<PathBuf>) -> Result<()> {
+fn write(output: &Path, rows: &[Row], groups: &[String], skipped: &BTreeSet<PathBuf>) -> Result<()> {
     let unwritable = |cause: csv::Error| {
         Error::unavailable(format!("{}: cannot be written", output.display()))
             .because(cause)
-            .remedy("choose a folder that can be written to")
+            .remedy("choose a writable folder")
     };
     let mut table = csv::WriterBuilder::new()
         .delimiter(b'\t')
@@ -156,7 +160,7 @@ fn write(output: &Path, rows: &[Row], groups: &[String], left_out: &BTreeSet<Pat
         .from_path(output)
         .map_err(unwritable)?;
     table.write_record(["path", "class", "split_group", "note"]).map_err(unwritable)?;
-    for (row, group) in rows.iter().zip(groups).filter(|(row, _)| !left_out.contains(&row.item.path)) {
+    for (row, group) in rows.iter().zip(groups).filter(|(row, _)| !skipped.contains(&row.item.path)) {
         let path = row.item.path.to_string_lossy();
         table.write_record([&path, row.class.as_str(), group, row.item.note.as_str()]).map_err(unwritable)?;
     }
@@ -167,7 +171,7 @@ fn write(output: &Path, rows: &[Row], groups: &[String], left_out: &BTreeSet<Pat
 mod tests {
     use super::*;
 
-    /// A picture that no other seed makes: patches of random brightness.
+    /// Writes a picture of random patches that depends on `seed`.
     fn picture(path: &Path, seed: u64, side: u32) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let patch = |x: u32, y: u32| (fastrand::Rng::with_seed(seed * 1000 + u64::from(9 * y + x)).u8(..)) / 2 + 60;
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_in_another_size_shares_its_groups_and_others_keep_theirs() {
+    fn a_resized_copy_joins_the_groups_and_others_stay_apart() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         picture(&at("one/tea/a.png"), 1, 300);
@@ -185,14 +189,14 @@ mod tests {
         picture(&at("two/rest/d.png"), 3, 200);
         std::fs::write(at("two/rest/broken.png"), "no picture").unwrap();
         let table = at("all.tsv");
-        let told = merge(&[at("one"), at("two")], &table).unwrap();
-        assert!(told.contains("tea/a.png and tea/c.bmp look alike"), "{told}");
+        let summary = merge(&[at("one"), at("two")], &table).unwrap();
+        assert!(summary.contains("tea/a.png and tea/c.bmp are near-duplicates"), "{summary}");
         let data = Dataset::read(&table, &[]).unwrap();
         let group = |end: &str| &data.items.iter().find(|item| item.name.ends_with(end)).unwrap().group;
         assert_eq!(data.items.len(), 4, "{data:?}");
         assert_eq!(group("a.png"), group("c.bmp"));
         assert!(group("b.png") != group("d.png") && group("b.png") != group("a.png"));
-        assert!(told.lines().any(|line| line.split_whitespace().eq(["all", "2", "2"])), "{told}");
+        assert!(summary.lines().any(|line| line.split_whitespace().eq(["all", "2", "2"])), "{summary}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How good a model is: the figures of scikit-learn's classification report, and how sure one may be of them.
+//! Metrics of a model: those of scikit-learn's classification report, with confidence intervals.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,10 +11,10 @@ use crate::inference::slices::{Counts, Slice};
 
 /// Bins of the calibration error.
 const BINS: usize = 15;
-/// Resamplings of an interval.
+/// Number of resamplings for an interval.
 const ROUNDS: usize = 2000;
 
-/// What a model says of a picture whose class is known.
+/// A model's probabilities for a picture with a known class.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Prediction {
     pub name: String,
@@ -24,7 +24,7 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// The likeliest class, the first of equals.
+    /// Returns the most probable class; the first of equal ones.
     pub fn label(&self) -> usize {
         let better = |best: usize, next: usize| {
             if self.probabilities[next] > self.probabilities[best] { next } else { best }
@@ -42,7 +42,7 @@ pub struct ClassMetrics {
     pub precision: f64,
     pub recall: f64,
     pub f1: f64,
-    /// Pictures of this class.
+    /// Number of pictures of this class.
     pub support: usize,
 }
 
@@ -51,7 +51,7 @@ pub struct Metrics {
     pub pictures: usize,
     pub groups: usize,
     pub accuracy: f64,
-    /// From 2.5 to 97.5 % of resamplings of the groups.
+    /// The 95 % interval, from resampling the groups.
     pub accuracy_interval: (f64, f64),
     pub macro_f1: f64,
     pub macro_f1_interval: (f64, f64),
@@ -89,7 +89,7 @@ impl Metrics {
         }
     }
 
-    /// The report in scikit-learn's layout, then intervals and the confusion matrix.
+    /// Formats the report in scikit-learn's layout, then intervals and the confusion matrix.
     pub fn report(&self) -> String {
         let mut text = format!("{:>16} {:>9} {:>9} {:>9} {:>9}\n\n", "", "precision", "recall", "f1-score", "support");
         let mut line = |name: &str, numbers: [f64; 3], support: usize| {
@@ -109,20 +109,20 @@ impl Metrics {
         line("macro avg", mean(&|_| 1.0), self.pictures);
         line("weighted avg", mean(&|class| class.support as f64), self.pictures);
         let _ = writeln!(text, "\n{} pictures in {} groups; 95 % intervals over groups", self.pictures, self.groups);
-        let mut sure = |name: &str, value: f64, (low, high): (f64, f64)| {
+        let mut interval_line = |name: &str, value: f64, (low, high): (f64, f64)| {
             let _ = writeln!(text, "{name:>16} {value:.3} ({low:.3}–{high:.3})");
         };
-        sure("accuracy", self.accuracy, self.accuracy_interval);
-        sure("macro F1", self.macro_f1, self.macro_f1_interval);
+        interval_line("accuracy", self.accuracy, self.accuracy_interval);
+        interval_line("macro F1", self.macro_f1, self.macro_f1_interval);
         for (class, &interval) in self.classes.iter().zip(&self.recall_intervals) {
-            sure(&format!("recall {}", class.label), class.recall, interval);
+            interval_line(&format!("recall {}", class.label), class.recall, interval);
         }
         let _ = writeln!(
             text,
             "{:>16} {:.3}\n{:>16} {:.3}",
             "log loss", self.log_loss, "calibration err.", self.calibration_error
         );
-        let _ = writeln!(text, "\nconfusion (rows are the truth)");
+        let _ = writeln!(text, "\nconfusion matrix (rows: true class)");
         let _ = writeln!(
             text,
             "{:>16} {}",
@@ -137,7 +137,7 @@ impl Metrics {
     }
 }
 
-/// The part of `predictions` called `name`; `None` where there is none.
+/// Computes the slice `name` of these predictions; `None` if there are none.
 pub fn slice(labels: &[String], name: &str, predictions: &[&Prediction]) -> Option<Slice> {
     let predictions: Vec<Prediction> = predictions.iter().map(|&prediction| prediction.clone()).collect();
     if predictions.is_empty() {
@@ -161,7 +161,7 @@ pub fn slice(labels: &[String], name: &str, predictions: &[&Prediction]) -> Opti
     })
 }
 
-/// Of each group its pictures and how many are wrong, the worst first.
+/// Returns each group's number of pictures and of mistakes, most mistakes first.
 pub fn by_group(predictions: &[Prediction]) -> Vec<(String, usize, usize)> {
     let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for prediction in predictions {
@@ -183,7 +183,7 @@ fn add(mut sum: Confusion, group: &Confusion) -> Confusion {
     sum
 }
 
-/// Zero where there is nothing to divide by, as scikit-learn has it.
+/// Divides; returns zero for a zero denominator, as scikit-learn does.
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
@@ -209,7 +209,7 @@ fn of_class(label: &str, confusion: &Confusion, class: usize) -> ClassMetrics {
     }
 }
 
-/// The mean F1 of the classes that occur, in truth or in prediction.
+/// Returns the mean F1 of all classes that occur in the truth or in the predictions.
 pub fn macro_f1(confusion: &Confusion) -> f64 {
     let scores: Vec<f64> = (0..confusion.len())
         .filter_map(|class| {
@@ -221,13 +221,13 @@ pub fn macro_f1(confusion: &Confusion) -> f64 {
     scores.iter().sum::<f64>() / scores.len().max(1) as f64
 }
 
-/// Mean of `-ln p` of the right class.
+/// Returns the mean of `-ln p` of the true class.
 pub fn log_loss(predictions: &[Prediction]) -> f64 {
     let each = predictions.iter().map(|prediction| -prediction.probabilities[prediction.class].max(1e-15).ln());
     each.sum::<f64>() / predictions.len().max(1) as f64
 }
 
-/// Expected calibration error (Guo et al. 2017) in bins of equal width.
+/// Returns the expected calibration error (Guo et al. 2017) with bins of equal width.
 fn calibration_error(predictions: &[Prediction]) -> f64 {
     let mut bins = [(0.0, 0.0); BINS];
     for prediction in predictions {
@@ -240,7 +240,7 @@ fn calibration_error(predictions: &[Prediction]) -> f64 {
     bins.iter().map(|(confidence, right)| (confidence - right).abs()).sum::<f64>() / predictions.len().max(1) as f64
 }
 
-/// The 95 % interval of a statistic by drawing groups anew with replacement (percentile bootstrap).
+/// Returns the 95 % interval of a statistic by resampling the groups with replacement (percentile bootstrap).
 pub fn interval(groups: &[Confusion], statistic: impl Fn(&Confusion) -> f64) -> (f64, f64) {
     let Some(first) = groups.first() else { return (0.0, 1.0) };
     let mut rng = ChaCha8Rng::seed_from_u64(0);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_scikit_learn() {
+    fn metrics_equal_scikit_learn() {
         // sklearn.metrics.classification_report([0,0,0,1,1,2], [0,0,1,1,0,1], zero_division=0, digits=6)
         let labels = ["a", "b", "c"].map(String::from);
         let metrics = Metrics::of(&labels, &predictions(&[(0, 0), (0, 0), (0, 1), (1, 1), (1, 0), (2, 1)]));
@@ -282,16 +282,16 @@ mod tests {
         assert_eq!(metrics.accuracy, 0.5);
         assert!((metrics.macro_f1 - (2.0 * third + 0.4) / 3.0).abs() < 1e-12);
         assert_eq!(metrics.confusion, [[2, 1, 0], [1, 1, 0], [0, 1, 0]]);
-        // Confidence .8, right half of the time.
+        // Confidence 0.8, correct half of the time.
         assert!((metrics.calibration_error - 0.3).abs() < 1e-12);
         assert!((metrics.log_loss - (-(0.8f64.ln() + 0.1f64.ln()) / 2.0)).abs() < 1e-12);
     }
 
     #[test]
-    fn intervals_follow_the_groups() {
+    fn intervals_resample_the_groups() {
         let all_right = vec![vec![vec![5, 0], vec![0, 5]]; 4];
         assert_eq!(interval(&all_right, accuracy), (1.0, 1.0));
-        // One group of four is all wrong: as likely as not it is drawn once, never or more often.
+        // One of four groups is entirely wrong.
         let mut one_wrong = all_right;
         one_wrong[0] = vec![vec![0, 5], vec![5, 0]];
         let (low, high) = interval(&one_wrong, accuracy);

@@ -1,8 +1,8 @@
-//! The trainer: from folders of pictures or clips to a model file that the analyzer runs. Everything that needs tch.
+//! The trainer: trains a model file on folders of pictures or clips. Everything that needs libtorch.
 //!
-//! [`dataset`] finds what there is, [`split`] decides what is kept to check with, [`augment`] varies the pictures,
-//! [`features`] runs the [`frozen`] part of the [`network`] over them once and keeps the answers in a [`store`], [`fit`]
-//! trains on those, [`run`] is the folder that remembers all of it.
+//! [`dataset`] lists the files, [`split`] selects the validation groups, and [`augment`] transforms the pictures.
+//! [`features`] runs the [`frozen`] part of the [`network`] on them once and keeps the results in a [`store`]. [`fit`]
+//! trains on these. [`run`] is the folder with the configuration, checkpoint and results.
 
 pub mod augment;
 pub mod balance;

@@ -1,4 +1,4 @@
-//! ResNet50 and the head on tch: the same layers by the same names as in the model file.
+//! ResNet50 and the head on libtorch, with the same layers and names as in the model file.
 
 use std::collections::HashMap;
 
@@ -17,32 +17,32 @@ pub type Named = Vec<(String, Tensor)>;
 /// The backbone with its batch norms folded in.
 pub struct Backbone {
     convs: HashMap<String, (Tensor, Tensor)>,
-    /// What convolutions are computed in; the weights themselves are float32.
+    /// The type that convolutions are computed in. The weights are float32.
     kind: Kind,
 }
 
 impl Backbone {
-    /// Reads all weights, to `device`; convolutions are computed in `kind`.
+    /// Loads all weights to `device`. Convolutions are computed in `kind`.
     ///
     /// # Errors
-    /// An input error, where the weights are not those of Keras' ResNet50.
+    /// `Input` if the weights are not those of Keras' ResNet50.
     pub fn new(weights: &Weights, device: Device, kind: Kind) -> Result<Self> {
         let mut reader = Reader { weights, convs: HashMap::new(), device };
         resnet::backbone(&mut reader, &())?;
         Ok(Self { convs: reader.convs, kind })
     }
 
-    /// Pictures `[n, 3, 224, 224]` to the map that the last stage gives, `[n, 2048, 7, 7]`.
+    /// Maps pictures `[n, 3, 224, 224]` to the last stage's output `[n, 2048, 7, 7]`.
     pub fn whole(&self, pictures: &Tensor) -> Tensor {
         infallible(resnet::backbone(&mut self.layers(), pictures))
     }
 
-    /// Pictures `[n, 3, 224, 224]` to the map that `stage` takes.
+    /// Maps pictures `[n, 3, 224, 224]` to the input of `stage`.
     pub fn before(&self, stage: Stage, pictures: &Tensor) -> Tensor {
         infallible(resnet::before(stage, &mut self.layers(), pictures))
     }
 
-    /// The map that `stage` takes to `[n, 2048, 7, 7]`.
+    /// Maps the input of `stage` to the last stage's output `[n, 2048, 7, 7]`.
     pub fn from(&self, stage: Stage, map: &Tensor) -> Tensor {
         infallible(resnet::from(stage, &mut self.layers(), map.shallow_clone()))
     }
@@ -51,11 +51,11 @@ impl Backbone {
         Compute { backbone: self, kind: self.kind }
     }
 
-    /// The weights of `stage` and of those after it by name, `NAME.weight` and `NAME.bias`, which share their storage with
-    /// the network.
+    /// Returns the weights of `stage` and of later stages by name, `NAME.weight` and `NAME.bias`. They share their storage
+    /// with the network.
     pub fn weights_from(&self, stage: Stage) -> Named {
-        let learns = |name: &&String| stage.and_after().any(|prefix| name.starts_with(&prefix));
-        let mut names: Vec<_> = self.convs.keys().filter(learns).collect();
+        let is_trained = |name: &&String| stage.and_after().any(|prefix| name.starts_with(&prefix));
+        let mut names: Vec<_> = self.convs.keys().filter(is_trained).collect();
         names.sort();
         names
             .into_iter()
@@ -67,12 +67,12 @@ impl Backbone {
     }
 }
 
-/// Every convolution is read before any is computed, so that none can be missing.
+/// Unwraps: all convolutions were loaded by [`Backbone::new`], so none can be missing.
 fn infallible(map: Result<Tensor>) -> Tensor {
     map.unwrap_or_else(|error| unreachable!("{error}"))
 }
 
-/// Walks through the layers and loads their weights.
+/// Traverses the layers and loads their weights.
 struct Reader<'a> {
     weights: &'a Weights,
     convs: HashMap<String, (Tensor, Tensor)>,
@@ -98,7 +98,7 @@ impl Layers for Reader<'_> {
     fn every_second(&mut self, _: &str, (): &()) {}
 }
 
-/// Computes the layers at once.
+/// Computes the layers immediately.
 struct Compute<'a> {
     backbone: &'a Backbone,
     kind: Kind,
@@ -111,7 +111,7 @@ impl Layers for Compute<'_> {
         let (weight, bias) = (self.backbone.convs.get(&conv.name))
             .ok_or_else(|| Error::internal(format!("{} was not read", conv.name)))?;
         let pad = (conv.kernel as i64 - 1) / 2;
-        // No copies where they are of that kind already.
+        // Copies only tensors of another kind.
         let [input, weight, bias] = [input, weight, bias].map(|tensor| tensor.to_kind(self.kind));
         Ok(input.conv2d(&weight, Some(&bias), [stride, stride], [pad, pad], [1, 1], 1))
     }
@@ -133,7 +133,7 @@ impl Layers for Compute<'_> {
     }
 }
 
-/// `[n, 2048, 7, 7]` to `[n, 2048]`.
+/// Pools `[n, 2048, 7, 7]` to `[n, 2048]`.
 pub fn pool(map: &Tensor, pooling: Pooling) -> Tensor {
     match pooling {
         Pooling::Mean => map.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
@@ -141,20 +141,20 @@ pub fn pool(map: &Tensor, pooling: Pooling) -> Tensor {
     }
 }
 
-/// Dense 2048→512, ReLU, dropout, dense 512→classes.
+/// The head: dense 2048→512, ReLU, dropout, dense 512→classes.
 pub struct Head {
     pub dense1: Dense,
     pub dense2: Dense,
 }
 
-/// `weight` is `[out, in]`.
+/// A dense layer. `weight` is `[out, in]`.
 pub struct Dense {
     pub weight: Tensor,
     pub bias: Tensor,
 }
 
 impl Dense {
-    /// Keras' default: Glorot's uniform weights, biases of zero.
+    /// Initialises as Keras does: Glorot uniform weights, zero biases.
     fn new(from: i64, to: i64, device: Device) -> Self {
         let most = (6.0 / (from + to) as f64).sqrt();
         let weight = tch::nn::init(Init::Uniform { lo: -most, up: most }, &[to, from], device);
@@ -167,7 +167,7 @@ impl Dense {
 }
 
 impl Head {
-    /// Random weights out of torch's generator, which [`tch::manual_seed`] sets.
+    /// Creates a head with random weights from torch's generator, which [`tch::manual_seed`] seeds.
     pub fn new(classes: usize, device: Device) -> Self {
         Self {
             dense1: Dense::new(FEATURES as i64, HIDDEN as i64, device),
@@ -175,7 +175,7 @@ impl Head {
         }
     }
 
-    /// Features `[n, 2048]` to logits `[n, classes]`; `dropout` is the share of hidden units left out, zero outside
+    /// Maps features `[n, 2048]` to logits `[n, classes]`. `dropout` is the share of hidden units set to zero; 0 outside
     /// training.
     pub fn forward(&self, features: &Tensor, dropout: f64) -> Tensor {
         let hidden = self.dense1.forward(features).relu();
@@ -183,7 +183,7 @@ impl Head {
         self.dense2.forward(&hidden)
     }
 
-    /// The weights under the names of a head's file.
+    /// Returns the weights under the names of a head file.
     pub fn weights(&self) -> Named {
         [("dense1", &self.dense1), ("dense2", &self.dense2)]
             .into_iter()
@@ -197,10 +197,10 @@ impl Head {
     }
 }
 
-/// The numbers of a tensor, row by row.
+/// Returns the values of a tensor, in row-major order.
 ///
 /// # Errors
-/// Internal, where torch cannot hand them out.
+/// `Internal` if torch cannot return them.
 pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
     Vec::<f32>::try_from(&flat).map_err(|cause| Error::internal("a tensor cannot be read").because(cause.to_string()))

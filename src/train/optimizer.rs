@@ -1,13 +1,13 @@
-//! Gradient descent whose whole state can be saved, which tch's own optimizers do not offer.
+//! Optimizers whose state can be saved and restored, which tch's own do not support.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::train::network::Named;
 
-/// Share of the last step that the next one keeps, as in the original.
+/// The momentum, as in the original.
 const MOMENTUM: f64 = 0.9;
-/// Kingma and Ba's constants (arXiv 1412.6980).
+/// Adam's constants (Kingma and Ba, arXiv 1412.6980).
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
@@ -20,31 +20,30 @@ pub enum Method {
     Adam,
 }
 
-/// How one weight learns.
+/// The hyperparameters of one weight.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    /// What its rate is multiplied with.
+pub struct WeightOptions {
+    /// Factor of the learning rate.
     pub factor: f64,
-    /// Penalty on the sum of its absolute values, as Keras' L1 regularizer; its gradient is the sign.
+    /// Penalty on the sum of the absolute values, as Keras' L1 regularizer. Its gradient is the sign.
     pub l1: f64,
 }
 
-/// Weights that learn, with what the method remembers of each.
+/// The trained weights, with the optimizer's state of each.
 pub struct Optimizer {
     method: Method,
     weights: Named,
-    /// The moments of each weight: one for momentum, two for Adam.
+    /// The moments of each weight: one for SGD, two for Adam.
     moments: Vec<Vec<Tensor>>,
-    /// How each weight learns.
-    manners: Vec<Manner>,
-    /// Share of each weight that a step of rate 1 takes away (decoupled, arXiv 1711.05101).
+    weight_options: Vec<WeightOptions>,
+    /// Decoupled weight decay (arXiv 1711.05101), for a learning rate of 1.
     decay: f64,
     steps: i64,
 }
 
 impl Optimizer {
-    /// Lets `weights` learn, each in its manner.
-    pub fn new(method: Method, weights: Named, manners: Vec<Manner>, decay: f64) -> Self {
+    /// Creates an optimizer for `weights`. `weight_options` has one entry for each.
+    pub fn new(method: Method, weights: Named, weight_options: Vec<WeightOptions>, decay: f64) -> Self {
         let moments = match method {
             Method::Sgd => 1,
             Method::Adam => 2,
@@ -54,37 +53,37 @@ impl Optimizer {
         for (_, weight) in &weights {
             let _ = weight.shallow_clone().set_requires_grad(true);
         }
-        Self { method, weights, moments, manners, decay, steps: 0 }
+        Self { method, weights, moments, weight_options, decay, steps: 0 }
     }
 
     pub fn steps(&self) -> i64 {
         self.steps
     }
 
-    /// One step down the gradient of `loss`.
+    /// Updates the weights by one step down the gradient of `loss`.
     ///
-    /// Written in place and with few passes over the weights: a head's million weights cost more to read than to
-    /// compute with.
+    /// Works in place and with few passes over the weights: memory bandwidth dominates the cost of a head's million
+    /// weights.
     pub fn step(&mut self, loss: &Tensor, rate: f64) {
         let learning: Vec<&Tensor> = self.weights.iter().map(|(_, weight)| weight).collect();
         let gradients = Tensor::run_backward(&[loss], &learning, false, false);
         self.steps += 1;
         let steps = self.steps as i32;
         no_grad(|| {
-            let states = self.weights.iter_mut().zip(&mut self.moments).zip(&self.manners);
-            for ((((_, weight), moments), manner), mut gradient) in states.zip(gradients) {
+            let states = self.weights.iter_mut().zip(&mut self.moments).zip(&self.weight_options);
+            for ((((_, weight), moments), options), mut gradient) in states.zip(gradients) {
                 let shape = weight.dim();
-                let rate = rate * manner.factor;
+                let rate = rate * options.factor;
                 if let (Method::Sgd, [velocity]) = (self.method, moments.as_mut_slice())
                     && let (Some(weight), Some(velocity), Some(gradient)) =
-                        (numbers(weight), numbers(velocity), numbers(&mut gradient))
+                        (float_slice(weight), float_slice(velocity), float_slice(&mut gradient))
                 {
                     let decay = if shape > 1 { self.decay } else { 0.0 };
-                    descend(weight, velocity, gradient, rate, manner.l1, decay);
+                    descend(weight, velocity, gradient, rate, options.l1, decay);
                     continue;
                 }
-                if manner.l1 > 0.0 {
-                    gradient += weight.sign().g_mul_scalar_(manner.l1);
+                if options.l1 > 0.0 {
+                    gradient += weight.sign().g_mul_scalar_(options.l1);
                 }
                 if self.decay > 0.0 && weight.dim() > 1 {
                     let _ = weight.g_mul_scalar_(1.0 - rate * self.decay);
@@ -98,7 +97,7 @@ impl Optimizer {
                         let _ = mean.lerp_(&gradient, 1.0 - BETA1);
                         let scaled = gradient.g_mul_scalar_((1.0 - BETA2).sqrt());
                         let _ = square.g_mul_scalar_(BETA2).addcmul_(&scaled, &scaled);
-                        // weight -= rate * mean / (sqrt(square) + epsilon), with the minus and the rate in the divisor.
+                        // weight -= rate * mean / (sqrt(square) + epsilon), with sign and rate folded into the divisor.
                         let rate = -rate * (1.0 - BETA2.powi(steps)).sqrt() / (1.0 - BETA1.powi(steps));
                         if rate != 0.0 {
                             let mut divisor = square.sqrt();
@@ -106,13 +105,13 @@ impl Optimizer {
                             let _ = weight.addcdiv_(mean, &divisor);
                         }
                     }
-                    _ => unreachable!("a method has its number of moments"),
+                    _ => unreachable!("the number of moments depends on the method"),
                 }
             }
         });
     }
 
-    /// All that a later run needs to go on: the weights, and the moments as `MOMENT.NAME`.
+    /// Returns the state for a checkpoint: the weights, and the moments as `momentN.NAME`.
     pub fn state(&self) -> Named {
         let moments = self.weights.iter().zip(&self.moments).flat_map(|((name, _), moments)| {
             moments
@@ -123,7 +122,7 @@ impl Optimizer {
         self.weights.iter().map(|(name, weight)| (name.clone(), weight.shallow_clone())).chain(moments).collect()
     }
 
-    /// Takes up a saved state.
+    /// Restores a saved state.
     pub fn restore(
         &mut self,
         mut saved: impl FnMut(&str) -> crate::error::Result<Tensor>,
@@ -142,15 +141,15 @@ impl Optimizer {
     }
 }
 
-/// The numbers of a tensor that lies in this machine's memory as one piece of float32.
-fn numbers(tensor: &mut Tensor) -> Option<&mut [f32]> {
+/// Returns the values of a contiguous float32 tensor in main memory; `None` for any other.
+fn float_slice(tensor: &mut Tensor) -> Option<&mut [f32]> {
     let plain = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous();
-    // SAFETY: such a tensor owns `numel` floats in a row from its data pointer on, and stays borrowed as long as they do.
+    // SAFETY: such a tensor owns `numel` contiguous floats at its data pointer, and stays borrowed as long as the slice.
     plain.then(|| unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) })
 }
 
-/// A step of plain descent in one pass over the memory, where torch's operators would take seven: that, and not the
-/// arithmetic, is what a head's step costs.
+/// One SGD step in a single pass over memory, where torch's operators would take seven. Memory bandwidth dominates the cost
+/// of a head's step.
 fn descend(weight: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: f64, l1: f64, decay: f64) {
     let (momentum, kept, rate, l1) = (MOMENTUM as f32, (1.0 - rate * decay) as f32, rate as f32, l1 as f32);
     for ((weight, velocity), gradient) in weight.iter_mut().zip(velocity).zip(gradient) {
@@ -170,13 +169,13 @@ fn descend(weight: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: f64
 mod tests {
     use super::*;
 
-    /// Steps down (w - 3)² + 0.3·|w| from 1, against the definition in plain numbers.
+    /// Minimises (w - 3)² + 0.3·|w| from 1, and compares each step with the definition in plain arithmetic.
     fn check(method: Method, plain: impl Fn(f64, i32, &mut [f64; 2]) -> f64) {
         let weight = Tensor::ones([1], (Kind::Float, Device::Cpu));
         let mut optimizer = Optimizer::new(
             method,
             vec![("w".into(), weight.shallow_clone())],
-            vec![Manner { factor: 0.5, l1: 0.3 }],
+            vec![WeightOptions { factor: 0.5, l1: 0.3 }],
             0.0,
         );
         let (mut expected, mut moments) = (1.0, [0.0; 2]);

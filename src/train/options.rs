@@ -1,4 +1,4 @@
-//! What the user asks of a training.
+//! The options of a training.
 
 use std::path::PathBuf;
 
@@ -12,11 +12,11 @@ use crate::train::augment::Recipe;
 use crate::train::optimizer::Method;
 use crate::train::split::By;
 
-/// Which part of the backbone learns with the head.
+/// Which stages of the backbone are trained with the head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unfreeze {
-    /// None: its answers are computed once
+    /// None: its features are computed once
     #[default]
     None,
     /// The last of its four stages (res5)
@@ -25,42 +25,42 @@ pub enum Unfreeze {
     Stage3,
 }
 
-/// What makes up for classes and scenes of different size.
+/// How classes and groups of different sizes are balanced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Balance {
     None,
-    /// A picture counts the more, the fewer its class has
+    /// A picture's weight is inversely proportional to the size of its class
     #[default]
     Class,
-    /// The same by the root of that: rare classes gain less, and common ones lose less
+    /// The square root of that weight: a weaker correction
     Root,
-    /// Pictures are drawn: classes evenly, and large groups less than in proportion (by the root of their size)
+    /// Pictures are drawn at random: classes equally often, groups in proportion to the square root of their size
     Group,
 }
 
-/// How the learning rate changes.
+/// The learning rate schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// It falls where the validation loss does; the best epoch's weights are taken
+    /// The rate is reduced when the validation loss stops falling; the best epoch's weights are used
     #[default]
     Plateau,
-    /// It rises for 30 steps and falls along a cosine to nothing; the last epoch's weights are taken
+    /// The rate rises for 30 steps, then falls along a cosine to zero; the last epoch's weights are used
     Cosine,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Processor {
-    /// A GPU where torch finds one
+    /// A GPU if libtorch finds one, otherwise the CPU
     #[default]
     Auto,
     Cpu,
     Cuda,
 }
 
-/// With either method the rate that trains best where none is asked for: see docs/training.md.
+/// The default learning rate, the best one for both optimizers: see docs/training.md.
 const DEFAULT_RATE: f64 = 1e-3;
 
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,17 +71,17 @@ pub struct FitOptions {
     /// The model file to write
     #[arg(long, value_name = "OUT.onnx")]
     pub model: Option<PathBuf>,
-    /// Folder of the run: configuration, checkpoint, history, report [default: beside the model, OUT.run]
+    /// Folder of the run: configuration, checkpoint, history, report [default: OUT.run beside the model]
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// Classes to learn [default: drinking, cooking and other where they are there, else every folder]
+    /// Classes to learn [default: drinking, cooking and other if they exist, otherwise every folder]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub classes: Vec<String>,
     #[arg(long, default_value_t = 35, value_name = "N")]
     pub epochs: usize,
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub batch_size: usize,
-    /// Share of hidden units that each step leaves out
+    /// Share of hidden units that each step sets to zero
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     pub dropout: f64,
     /// Penalty on the absolute values of the hidden layer's weights
@@ -97,76 +97,76 @@ pub struct FitOptions {
     /// Factor of the learning rate for unfrozen stages
     #[arg(long, default_value_t = 0.1, value_name = "FACTOR")]
     pub backbone_lr: f64,
-    /// What that factor is multiplied with once more for the stage before the last
+    /// Additional factor for the stage before the last
     #[arg(long, default_value_t = 0.5, value_name = "FACTOR")]
     pub layer_decay: f64,
-    /// Share of the weights that a step of rate 1 takes away
+    /// Decoupled weight decay, for a learning rate of 1
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub weight_decay: f64,
-    /// Share of each target that goes to all classes
+    /// Share of each target that is spread over all classes
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub label_smoothing: f64,
     #[arg(long, value_enum, default_value = "class")]
     pub balance: Balance,
     #[arg(long, value_enum, default_value = "mean")]
     pub pooling: Pooling,
-    /// What stays together when a part is kept for validation
+    /// What a split never divides
     #[arg(long, value_enum, default_value = "group")]
     pub split: By,
-    /// With --split none: runs that kept in turn what this one learns from; temperature and figures come from them
+    /// With --split none: the runs of all folds, which supply temperature and metrics
     #[arg(long, value_name = "RUN", num_args = 1..)]
     pub checked_by: Vec<PathBuf>,
-    /// Parts the groups are dealt into; one is kept for validation
+    /// Number of parts that the groups are split into; one is held out for validation
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub folds: usize,
-    /// Which part is kept, from 0
+    /// Which part is held out, from 0
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub fold: usize,
-    /// Views of each picture: itself and varied ones
+    /// Views of each picture: the picture itself and augmented ones
     #[arg(long, default_value_t = 4, value_name = "K")]
     pub views: usize,
-    /// How pictures are varied
+    /// Augmentation
     #[arg(long, value_enum, default_value = "keras")]
     pub augment: Recipe,
-    /// Time between the frames that are taken from clips, in milliseconds
+    /// Interval between the frames used from clips, in milliseconds
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     pub every: u64,
     #[arg(long, value_enum, default_value = "none")]
     pub unfreeze: Unfreeze,
     #[arg(long, value_enum, default_value = "auto")]
     pub device: Processor,
-    /// What the backbone is computed in: bf16 where the CPU has it (auto), or as named
+    /// Precision of the backbone's computation: auto takes bf16 if the CPU supports it
     #[arg(long, value_enum, default_value = "auto")]
     pub inference_precision: ComputePrecision,
-    /// Epochs without a better validation loss after which training ends
+    /// Stop after this many epochs without a better validation loss
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub early_stopping: usize,
-    /// Epochs without a better validation loss after which the learning rate is divided by five
+    /// Divide the learning rate by five after this many epochs without a better validation loss
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub reduce_after: usize,
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub seed: u64,
-    /// Folder for TensorBoard's event files [default: the run's tensorboard]
+    /// Folder for TensorBoard's event files [default: `tensorboard` in the run's folder]
     #[arg(long, value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
-    /// Web server that takes each epoch's figures, as Keras' RemoteMonitor sends them
+    /// Web server to post each epoch's metrics to, as Keras' RemoteMonitor does
     #[arg(long, value_name = "URL")]
     pub remote_monitor: Option<String>,
-    /// How the figures in the model file are cut: lines of how groups begin, a tab, what paths have in them, a tab, a name
+    /// Slices of the metrics in the model file, as lines of group prefixes, part of the path, and name, tab-separated
     /// [default: by source]
     #[arg(long, value_name = "FILE")]
     #[serde(default)]
     pub slices: Option<PathBuf>,
-    /// Backbone's weights [default: those that set-up fetched]
+    /// The backbone's weights [default: those fetched by scripts/setup]
     #[arg(long, value_name = "PATH")]
     pub backbone: Option<PathBuf>,
-    /// Folder for features [default: ~/.cache/livelabel/features]
+    /// Folder of the feature cache [default: ~/.cache/livelabel/features]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Most that the folder for features may hold, in GiB
+    /// Maximum size of the feature cache, in GiB
     #[arg(long, default_value_t = 20.0, value_name = "GIB")]
     pub cache_limit: f64,
-    /// Compute the features anew in every epoch (pictures only)
+    /// Compute the features in every epoch instead of caching them (pictures only)
     #[arg(long)]
     pub no_cache: bool,
 }
@@ -176,22 +176,22 @@ impl FitOptions {
         self.lr.unwrap_or(DEFAULT_RATE)
     }
 
-    /// The folder of the run.
+    /// Returns the folder of the run.
     ///
     /// # Errors
-    /// Usage, where neither a run nor a model is named.
+    /// `Usage` if neither a run nor a model is given.
     pub fn run_folder(&self) -> Result<PathBuf> {
         match (&self.run, &self.model) {
             (Some(run), _) => Ok(run.clone()),
             (None, Some(model)) => Ok(model.with_extension("run")),
-            (None, None) => Err(Error::usage("no model is named").remedy("name the file to write with --model")),
+            (None, None) => Err(Error::usage("no model is given").remedy("give the file to write with --model")),
         }
     }
 
-    /// Refuses what makes no sense.
+    /// Checks ranges and contradictions.
     ///
     /// # Errors
-    /// Usage, naming the option.
+    /// `Usage`, with the name of the option.
     pub fn check(&self) -> Result<()> {
         let positive = [
             ("epochs", self.epochs),
@@ -216,18 +216,18 @@ impl FitOptions {
             ("lr", self.rate()),
         ];
         if let Some((name, value)) = factors.iter().find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
-            return Err(Error::usage(format!("--{name} is {value}")).remedy("give a number from 0 up"));
+            return Err(Error::usage(format!("--{name} is {value}")).remedy("give a number of 0 or more"));
         }
         if self.folds < 2 || self.fold >= self.folds {
             return Err(Error::usage(format!("--fold {} of --folds {}", self.fold, self.folds))
-                .remedy("take at least 2 folds, and a fold below their number"));
+                .remedy("give at least 2 folds, and a fold below their number"));
         }
         if self.split != By::None && !self.checked_by.is_empty() {
-            return Err(Error::usage("--checked-by is for a run that keeps nothing to check on")
-                .remedy("add --split none, or leave it out"));
+            return Err(Error::usage("--checked-by needs a run without validation pictures")
+                .remedy("add --split none, or remove --checked-by"));
         }
         if self.unfreeze != Unfreeze::None && self.no_cache {
-            return Err(Error::usage("--unfreeze needs the cache").remedy("leave --no-cache out"));
+            return Err(Error::usage("--unfreeze needs the cache").remedy("remove --no-cache"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Pictures of a training: loss and accuracy over the epochs, and the confusion matrix.
+//! Plots of a training: loss and accuracy over the epochs, and the confusion matrix.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use crate::train::metrics::Metrics;
 use crate::train::state::EpochRecord;
 
 const SIZE: (u32, u32) = (1200, 480);
-/// Pixels of the matrix beside its cells, for names; and of a cell.
+/// Width of the matrix' margin for names, and of a cell, in pixels.
 const MARGIN: i32 = 170;
 const CELL: i32 = 90;
-/// Letters of a label that fit beside the matrix.
+/// Letters of a label that fit into the margin.
 const LETTERS: usize = 16;
 
 type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
-/// Draws training and validation loss and accuracy to a PNG.
+/// Plots training and validation loss and accuracy to a PNG.
 ///
 /// # Errors
-/// Failed, where it cannot be written.
+/// `Failed` if it cannot be written.
 pub fn loss_accuracy(history: &[EpochRecord], output: &Path) -> Result<()> {
     write(output, SIZE, |area| {
         let (left, right) = area.split_horizontally(SIZE.0 as i32 / 2);
@@ -64,7 +64,7 @@ fn curves(area: &Area, history: &[EpochRecord], name: &str, most: f64, of: [fn(&
         let at = best.epoch as f64;
         chart
             .draw_series([PathElement::new([(at, 0.0), (at, most)], BLACK.mix(0.35))])?
-            .label("least validation loss")
+            .label("lowest validation loss")
             .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLACK.mix(0.35)));
     }
     let place = if name == "loss" { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerRight };
@@ -78,10 +78,10 @@ fn curves(area: &Area, history: &[EpochRecord], name: &str, most: f64, of: [fn(&
     Ok(())
 }
 
-/// Draws counts and shares of each class' pictures to a PNG.
+/// Plots the confusion matrix to a PNG, with counts and shares of each class.
 ///
 /// # Errors
-/// Failed, where it cannot be written.
+/// `Failed` if it cannot be written.
 pub fn confusion(metrics: &Metrics, output: &Path) -> Result<()> {
     let count = metrics.classes.len() as i32;
     let side = MARGIN + count * CELL;
@@ -92,12 +92,12 @@ pub fn confusion(metrics: &Metrics, output: &Path) -> Result<()> {
             area.draw(&Text::new(text.to_string(), place, style))
         };
         let (left, top) = (MARGIN, 90);
-        text("seen as", (left + count * CELL / 2, 18), (HPos::Center, VPos::Top), 18, BLACK)?;
+        text("predicted class", (left + count * CELL / 2, 18), (HPos::Center, VPos::Top), 18, BLACK)?;
         for (row, class) in metrics.classes.iter().enumerate() {
             let name: String = class.label.chars().take(LETTERS).collect();
             let middle = row as i32 * CELL + CELL / 2;
             text(&name, (left - 10, top + middle), (HPos::Right, VPos::Center), 17, BLACK)?;
-            // Names in turn on two heights, so that long ones do not touch.
+            // Names alternate between two heights, so that long ones do not overlap.
             let height = if row % 2 == 0 { top - 8 } else { top - 28 };
             text(&name, (left + middle, height), (HPos::Center, VPos::Bottom), 17, BLACK)?;
             for (column, &cell) in metrics.confusion[row].iter().enumerate() {
@@ -124,7 +124,7 @@ fn write(output: &Path, size: (u32, u32), draw: impl FnOnce(&Area) -> Drawn<()>)
         let area = BitMapBackend::new(part, size).into_drawing_area();
         let drawn = area.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&area));
         drawn.and_then(|()| area.present().map_err(Into::into)).map_err(|cause| {
-            Error::failed(format!("{}: cannot be drawn", output.display())).because(cause).remedy("check the folder")
+            Error::failed(format!("{}: cannot be written", output.display())).because(cause).remedy("check the folder")
         })
     })
 }

@@ -1,4 +1,4 @@
-//! `livelabel-train preview`: a sheet of what the network gets to see.
+//! `livelabel-train preview`: writes a sheet of pictures and their augmented views.
 
 use std::path::Path;
 
@@ -14,28 +14,28 @@ use crate::report::replace;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::views::{Views, content};
 
-/// Pictures of each class, and views of each.
+/// Pictures of each class, and views of each picture.
 const PICTURES: usize = 3;
 const VIEWS: usize = 6;
-/// White between the views, in pixels.
+/// White space between the views, in pixels.
 const GAP: usize = 4;
 
-/// A row of the sheet: a picture's views, the first of them itself, under its class' name.
+/// A row of the sheet: a picture's views, with its class' name.
 struct Row<'a> {
     label: &'a str,
     views: Vec<Vec<f32>>,
 }
 
-/// Writes a PNG or JPEG: a row for each of some pictures of every class, first itself, then varied views.
+/// Writes a PNG or JPEG with one row for each of some pictures of every class: the picture, then augmented views.
 ///
 /// # Errors
-/// Usage, where the file's name ends otherwise; input, where a class has no readable picture; failed, where the sheet
+/// `Usage` if the file's name has another extension; `Input` if a class has no readable picture; `Failed` if the sheet
 /// cannot be written.
 pub fn write(data: &Dataset, views: &Views, output: &Path) -> Result<()> {
     let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     if !["png", "jpg", "jpeg"].contains(&ending.as_str()) {
         return Err(Error::usage(format!("{}: cannot tell the format", output.display()))
-            .remedy("end its name in .png or .jpg"));
+            .remedy("give a name that ends in .png or .jpg"));
     }
     let mut rows: Vec<Row> = Vec::new();
     for (class, label) in data.labels.iter().enumerate() {
@@ -45,15 +45,15 @@ pub fn write(data: &Dataset, views: &Views, output: &Path) -> Result<()> {
         rows.extend(spread.filter_map(|item| Some(Row { label, views: row(item, views).ok()? })).take(PICTURES));
         if rows.len() == before {
             return Err(Error::input(format!("class {label} has no readable picture"))
-                .remedy("give pictures; `livelabel frames` takes them out of clips"));
+                .remedy("add pictures; `livelabel frames` extracts them from clips"));
         }
     }
-    let drawn = |cause| Error::failed(format!("{}: cannot be drawn", output.display())).because(cause);
+    let drawn = |cause| Error::failed(format!("{}: cannot be written", output.display())).because(cause);
     let rgb = sheet(&rows).and_then(|sheet| rgb(&sheet)).map_err(drawn)?;
     replace(output, |part| file::write(&rgb, ending == "png", part))
 }
 
-/// OpenCV's pixels hold blue first.
+/// Converts OpenCV's BGR to RGB.
 fn rgb(bgr: &Mat) -> opencv::Result<RgbImage> {
     let mut image = RgbImage::new(bgr.cols() as u32, bgr.rows() as u32);
     for (to, from) in image.pixels_mut().zip(bgr.data_typed::<Vec3b>()?) {
@@ -85,7 +85,7 @@ fn sheet(rows: &[Row]) -> opencv::Result<Mat> {
             }
         }
         let origin = Point::new(4, (row * step + 16) as i32);
-        // Black behind white is readable on any picture.
+        // White text with a black outline is readable on any picture.
         for (colour, thickness) in [(Scalar::all(0.0), 4), (white, 1)] {
             let font = imgproc::FONT_HERSHEY_SIMPLEX;
             imgproc::put_text(&mut sheet, label, origin, font, 0.5, colour, thickness, imgproc::LINE_AA, false)?;

@@ -1,4 +1,4 @@
-//! The folder of a run: what was asked, how it went, and all that is needed to go on or to repeat it.
+//! The folder of a run: options, history, results, and everything needed to resume or repeat it.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -17,21 +17,21 @@ use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Named, values};
 use crate::train::options::FitOptions;
 use crate::train::split::Split;
-use crate::train::state::{EpochRecord, State};
+use crate::train::state::{EpochRecord, TrainerState};
 
 const CONFIG: &str = "config.json";
 const CHECKPOINT: &str = "checkpoint.safetensors";
-/// Key of the state in the checkpoint's metadata.
+/// Key of the trainer's state in the checkpoint's metadata.
 const STATE: &str = "state";
-/// The trained weights in the form that `livelabel model build` takes.
+/// The trained weights, in the format of `livelabel model build`.
 pub const HEAD: &str = "head.safetensors";
 /// The split.
 pub const SPLIT: &str = "split.json";
-/// How good the network is on what was kept.
+/// The validation results.
 pub const REPORT: &str = "report.json";
 const PREDICTIONS: &str = "predictions.json";
 
-/// What `config.json` holds.
+/// The content of `config.json`.
 #[derive(Serialize, Deserialize)]
 pub struct Config {
     pub livelabel: String,
@@ -39,11 +39,11 @@ pub struct Config {
     pub options: FitOptions,
 }
 
-/// What `report.json` holds.
+/// The content of `report.json`.
 #[derive(Serialize, Deserialize)]
 pub struct Report {
     pub metrics: Metrics,
-    /// What the logits are divided by.
+    /// The divisor of the logits.
     pub temperature: f64,
     pub best_epoch: usize,
 }
@@ -53,15 +53,15 @@ pub struct Run {
 }
 
 impl Run {
-    /// Makes the folder of a new run.
+    /// Creates the folder of a new run.
     ///
     /// # Errors
-    /// Usage, where it holds a run already and `force` is not given; failed, where it cannot be written.
+    /// `Usage` if it contains a run and `force` is false; `Failed` if it cannot be written.
     pub fn create(folder: &Path, options: &FitOptions, force: bool) -> Result<Self> {
         let run = Self { folder: folder.to_path_buf() };
         if run.path(CHECKPOINT).exists() && !force {
-            return Err(Error::usage(format!("{}: holds a run already", folder.display()))
-                .remedy("go on with it by --resume, or start anew with --force"));
+            return Err(Error::usage(format!("{}: contains a run already", folder.display()))
+                .remedy("resume it with --resume, or overwrite it with --force"));
         }
         fs::create_dir_all(folder).map_err(|cause| Error::unwritable(folder, cause))?;
         match fs::remove_file(run.path(CHECKPOINT)) {
@@ -74,10 +74,10 @@ impl Run {
         Ok(run)
     }
 
-    /// Opens the folder of a run that was begun.
+    /// Opens the folder of an existing run.
     ///
     /// # Errors
-    /// Input, where it is none.
+    /// `Input` if it is not the folder of a run.
     pub fn open(folder: &Path) -> Result<(Self, Config)> {
         let run = Self { folder: folder.to_path_buf() };
         let config = run.read_json(CONFIG)?;
@@ -88,10 +88,10 @@ impl Run {
         self.folder.join(name)
     }
 
-    /// Writes a file beside its place and renames it, so that a full disk leaves the one before.
+    /// Writes a temporary file and renames it, so that a full disk keeps the previous version.
     ///
     /// # Errors
-    /// Failed, where it cannot be written.
+    /// `Failed` if it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let (path, part) = (self.path(name), self.path(&format!("{name}.part")));
         let write = || {
@@ -107,7 +107,7 @@ impl Run {
     }
 
     /// # Errors
-    /// Failed, where it cannot be written.
+    /// `Failed` if it cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let mut text =
             serde_json::to_vec_pretty(value).map_err(|cause| Error::internal(name.to_string()).because(cause))?;
@@ -120,16 +120,16 @@ impl Run {
         let wrong = |cause: Box<dyn std::error::Error + Send + Sync>| {
             Error::input(format!("{}: not the folder of a run", self.folder.display()))
                 .because(cause)
-                .remedy("give the folder that `livelabel-train fit` made, OUT.run beside the model")
+                .remedy("give the folder that `livelabel-train fit` created, OUT.run beside the model")
         };
         let text = fs::read(path).map_err(|cause| wrong(cause.into()))?;
         serde_json::from_slice(&text).map_err(|cause| wrong(cause.into()))
     }
 
-    /// The epochs so far, as a table and as JSON.
+    /// Writes the epochs so far, as CSV and as JSON.
     ///
     /// # Errors
-    /// Failed, where they cannot be written.
+    /// `Failed` if they cannot be written.
     pub fn write_history(&self, history: &[EpochRecord]) -> Result<()> {
         let mut table = csv::Writer::from_writer(Vec::new());
         for record in history {
@@ -140,46 +140,46 @@ impl Run {
         self.write_json("history.json", &history)
     }
 
-    /// Which groups stood where.
+    /// Reads the split.
     ///
     /// # Errors
-    /// Input, where the run has not got that far.
+    /// `Input` if the run has no split yet.
     pub fn split(&self) -> Result<Split> {
         self.read_json(SPLIT)
     }
 
     /// # Errors
-    /// Input, where the run is not complete.
+    /// `Input` if the run is not complete.
     pub fn report(&self) -> Result<Report> {
         self.read_json(REPORT)
     }
 
     /// # Errors
-    /// Failed, where they cannot be written.
+    /// `Failed` if they cannot be written.
     pub fn write_predictions(&self, labels: &[String], predictions: &[Prediction]) -> Result<()> {
         self.write_json(PREDICTIONS, &(labels, predictions))
     }
 
-    /// The labels, and what the run says of its validation pictures.
+    /// Reads the labels and the validation predictions.
     ///
     /// # Errors
-    /// Input, where the run is not complete.
+    /// `Input` if the run is not complete.
     pub fn predictions(&self) -> Result<(Vec<String>, Vec<Prediction>)> {
         self.read_json(PREDICTIONS)
     }
 
     /// # Errors
-    /// Failed, where it cannot be written; the one before is then still there.
-    pub fn write_checkpoint(&self, tensors: &Named, state: &State) -> Result<()> {
+    /// `Failed` if it cannot be written; the previous checkpoint is then intact.
+    pub fn write_checkpoint(&self, tensors: &Named, state: &TrainerState) -> Result<()> {
         let state = serde_json::to_string(state).map_err(|cause| Error::internal("the state").because(cause))?;
         self.write_tensors(CHECKPOINT, tensors, HashMap::from([(STATE.into(), state)]))
     }
 
-    /// The last checkpoint, if there is one.
+    /// Reads the last checkpoint, if there is one.
     ///
     /// # Errors
-    /// Input, where it is damaged.
-    pub fn checkpoint(&self) -> Result<Option<(State, HashMap<String, Tensor>)>> {
+    /// `Input` if it is damaged.
+    pub fn checkpoint(&self) -> Result<Option<(TrainerState, HashMap<String, Tensor>)>> {
         let path = self.path(CHECKPOINT);
         let origin = path.display().to_string();
         let bytes = match fs::read(&path) {
@@ -188,7 +188,7 @@ impl Run {
         };
         let (metadata, tensors) = read_tensors(&bytes, &origin)?;
         let state = metadata.get(STATE).and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| {
-            Error::input(format!("{origin}: not a checkpoint of this version")).remedy("start anew with --force")
+            Error::input(format!("{origin}: not a checkpoint of this version")).remedy("start again with --force")
         })?;
         let tensors = tensors.into_iter().map(|(name, weight)| {
             let shape: Vec<i64> = weight.shape.iter().map(|&dim| dim as i64).collect();
@@ -198,7 +198,7 @@ impl Run {
     }
 
     /// # Errors
-    /// Failed, where they cannot be written.
+    /// `Failed` if they cannot be written.
     pub fn write_tensors(&self, name: &str, tensors: &Named, metadata: HashMap<String, String>) -> Result<()> {
         let mut raw = Vec::new();
         for (name, tensor) in tensors {
@@ -218,30 +218,30 @@ impl Run {
     }
 }
 
-/// Refuses to go on with a run under other options than it was begun with; `asked` are those on the command line, of
-/// which the ones that equal `defaults` were not given.
+/// Checks that a run is resumed with the options of its start. `given` are the options of the command line; those that
+/// equal `defaults` count as not given.
 ///
 /// # Errors
-/// Usage, naming the options that differ.
-pub fn check_same(asked: &FitOptions, defaults: &FitOptions, begun: &FitOptions) -> Result<()> {
+/// `Usage`, with the options that differ.
+pub fn check_same(given: &FitOptions, defaults: &FitOptions, original: &FitOptions) -> Result<()> {
     let fields = |options: &FitOptions| match serde_json::to_value(options) {
         Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };
-    let (asked, defaults, begun) = (fields(asked), fields(defaults), fields(begun));
-    let differing: Vec<String> = asked
+    let (given, defaults, original) = (fields(given), fields(defaults), fields(original));
+    let differing: Vec<String> = given
         .iter()
-        .filter(|(name, value)| defaults.get(*name) != Some(value) && begun.get(*name) != Some(value))
+        .filter(|(name, value)| defaults.get(*name) != Some(value) && original.get(*name) != Some(value))
         .map(|(name, value)| {
             let option = name.replace('_', "-");
-            format!("--{option} {value}, the run has {}", begun.get(name).unwrap_or(&Value::Null))
+            format!("--{option} {value}, the run has {}", original.get(name).unwrap_or(&Value::Null))
         })
         .collect();
     if differing.is_empty() {
         return Ok(());
     }
-    Err(Error::usage(format!("a run cannot go on with other options: {}", differing.join("; ")))
-        .remedy("leave them out, or start a new run"))
+    Err(Error::usage(format!("a run cannot be resumed with other options: {}", differing.join("; ")))
+        .remedy("remove them, or start a new run"))
 }
 
 #[cfg(test)]
@@ -249,11 +249,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_leaves_the_file_before() {
+    fn a_full_disk_keeps_the_previous_file() {
         let folder = tempfile::tempdir().unwrap();
         let run = Run { folder: folder.path().to_path_buf() };
         run.write("checkpoint", b"good").unwrap();
-        // A device on which every write fails for lack of room.
+        // Every write to this device fails with "No space left".
         std::os::unix::fs::symlink("/dev/full", run.path("checkpoint.part")).unwrap();
         let error = run.write("checkpoint", b"better").unwrap_err();
         assert!(error.to_string().contains("No space left") && error.exit_code() == 1, "{error}");

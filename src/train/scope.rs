@@ -1,22 +1,22 @@
-//! Which pictures or clips are looked at.
+//! The selection of pictures or clips to evaluate.
 
 use crate::train::split::Split;
 
-/// Which pictures or clips are looked at.
+/// A selection of pictures or clips.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// How the names of their groups begin, any of these; or with `!` in front, none of these.
+    /// Comma-separated prefixes of groups; with `!` in front, groups with none of these prefixes.
     pub begins: Option<String>,
-    /// What their paths have in them.
+    /// A part of the path.
     pub files: Option<String>,
-    /// Only groups that this run kept to check on.
+    /// Only the validation groups of this split.
     pub kept_by: Option<Split>,
-    /// And those that it has not at all.
+    /// Also groups that are not in that split.
     pub unknown: bool,
 }
 
 impl Scope {
-    /// Whether a file of a group is looked at.
+    /// Returns whether a file of a group is selected.
     pub fn has(&self, group: &str, name: &str) -> bool {
         let begins = self.begins.as_deref().is_none_or(|begins| {
             let any = |list: &str| list.split(',').any(|begin| group.starts_with(begin));

@@ -1,4 +1,4 @@
-//! Which groups are learned from and which are kept to check with.
+//! The split into training and validation groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::train::dataset::{Dataset, count_classes};
 
-/// What may not stand on both sides.
+/// What a split never divides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
-    /// Pictures of one video, person or scene
+    /// Groups: pictures of one video, person or scene
     #[default]
     Group,
-    /// Single pictures, as in the original: neighbours of one video on both sides flatter the figures
+    /// Single pictures, as in the original: neighbouring frames on both sides make the metrics too good
     Frame,
-    /// Nothing is kept: all is learned from, and nothing tells how good the model is on what is new
+    /// No validation set: trains on all pictures, without a measure of accuracy on new ones
     None,
 }
 
-/// The names of the groups (of the pictures, for [`By::Frame`]) on either side.
+/// The names of the groups (for [`By::Frame`], of the pictures) on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     pub by: By,
@@ -32,12 +32,12 @@ pub struct Split {
 }
 
 impl Split {
-    /// Deals the groups into `folds` hands so that each class is spread evenly, largest groups first; hand number `fold` is
-    /// kept for validation. Equal seeds give equal splits.
+    /// Distributes the groups over `folds` parts, largest groups first, so that each class is spread evenly. Part `fold` is
+    /// held out for validation. Equal seeds give equal splits.
     ///
     /// # Errors
-    /// An input error, where a class has fewer than two groups: it could stand on one side only.
-    pub fn deal(data: &Dataset, by: By, folds: usize, fold: usize, seed: u64) -> Result<Self> {
+    /// `Input` if a class has fewer than two groups, because it would be on one side only.
+    pub fn new(data: &Dataset, by: By, folds: usize, fold: usize, seed: u64) -> Result<Self> {
         if by == By::None {
             let train = data.items.iter().map(|item| item.group.clone()).collect();
             return Ok(Self { by, train, validation: BTreeSet::new() });
@@ -56,7 +56,7 @@ impl Split {
             if count < 2 {
                 let picture = data.items.iter().find(|item| item.class == class).map_or("", |item| &item.group);
                 return Err(Error::input(format!("class {label} has only one group, {picture}")).remedy(
-                    "add pictures or clips from another source, so that what is learned can be checked on what is new",
+                    "add pictures or clips from another source, so that the model can be validated on new ones",
                 ));
             }
         }
@@ -66,30 +66,30 @@ impl Split {
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         order.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.iter().sum::<usize>()));
 
-        let dealt: Vec<f64> =
+        let group_counts: Vec<f64> =
             (0..classes).map(|class| groups.values().filter(|counts| counts[class] > 0).count() as f64).collect();
-        // Shares of the pictures and of the groups of each class that a hand holds.
-        let mut hands = vec![vec![0.0; classes]; folds];
+        // For each part and class: its share of the pictures plus its share of the groups.
+        let mut parts = vec![vec![0.0; classes]; folds];
         let mut validation = BTreeSet::new();
         for (name, counts) in order {
-            // The hand that lacks most of what this group brings; the first of equals.
-            let need = |hand: &Vec<f64>| -> f64 {
-                (0..classes).map(|class| counts[class] as f64 / totals[class] * hand[class]).sum()
+            // The part with the least of this group's classes; the first of equal ones.
+            let load = |part: &Vec<f64>| -> f64 {
+                (0..classes).map(|class| counts[class] as f64 / totals[class] * part[class]).sum()
             };
-            let best = (0..folds).min_by(|&a, &b| need(&hands[a]).total_cmp(&need(&hands[b]))).unwrap_or(0);
+            let best = (0..folds).min_by(|&a, &b| load(&parts[a]).total_cmp(&load(&parts[b]))).unwrap_or(0);
             for (class, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-                hands[best][class] += count as f64 / totals[class] + 1.0 / dealt[class];
+                parts[best][class] += count as f64 / totals[class] + 1.0 / group_counts[class];
             }
             if best == fold {
                 validation.insert((*name).to_string());
             }
         }
-        cover(&groups, &mut validation, classes);
+        balance_sides(&groups, &mut validation, classes);
         let train = groups.keys().map(ToString::to_string).filter(|name| !validation.contains(name)).collect();
         Ok(Self { by, train, validation })
     }
 
-    /// Which items of `data` are kept for validation.
+    /// Returns for each item of `data` whether it is held out for validation.
     pub fn validates(&self, data: &Dataset) -> Vec<bool> {
         let side = |item: &crate::train::dataset::Item| match self.by {
             By::Frame => self.validation.contains(&item.name),
@@ -98,12 +98,17 @@ impl Split {
         data.items.iter().map(side).collect()
     }
 
-    /// A table for people: pictures and groups of each class on either side.
+    /// Formats a table with the number of pictures and groups of each class on both sides.
     pub fn describe(&self, data: &Dataset) -> String {
-        let kept = self.validates(data);
+        let validation_items = self.validates(data);
         let side = |wanted: bool| {
-            let items: Vec<_> =
-                data.items.iter().zip(&kept).filter(|(_, kept)| **kept == wanted).map(|(i, _)| i).collect();
+            let items: Vec<_> = data
+                .items
+                .iter()
+                .zip(&validation_items)
+                .filter(|(_, validation_items)| **validation_items == wanted)
+                .map(|(i, _)| i)
+                .collect();
             let mut groups = vec![BTreeSet::new(); data.labels.len()];
             for item in &items {
                 groups[item.class].insert(&item.group);
@@ -111,7 +116,7 @@ impl Split {
             (count_classes(items), groups)
         };
         let ((train, train_groups), (validation, validation_groups)) = (side(false), side(true));
-        let mut lines = vec![format!("{:<16}{:>22}{:>22}", "class", "learned from", "checked on")];
+        let mut lines = vec![format!("{:<16}{:>22}{:>22}", "class", "training", "validation")];
         for (class, label) in data.labels.iter().enumerate() {
             let cell = |counts: &BTreeMap<usize, usize>, groups: &[BTreeSet<&String>]| {
                 format!("{} in {} groups", counts.get(&class).unwrap_or(&0), groups[class].len())
@@ -126,8 +131,8 @@ impl Split {
     }
 }
 
-/// Moves groups so that both sides have every class: few groups may all have been dealt to one.
-fn cover(groups: &BTreeMap<&str, Vec<usize>>, validation: &mut BTreeSet<String>, classes: usize) {
+/// Moves groups so that both sides have every class. With few groups, all may be on one side.
+fn balance_sides(groups: &BTreeMap<&str, Vec<usize>>, validation: &mut BTreeSet<String>, classes: usize) {
     for class in 0..classes {
         let of_class: Vec<_> = groups.iter().filter(|(_, counts)| counts[class] > 0).collect();
         let inside = of_class.iter().filter(|(name, _)| validation.contains(**name)).count();
@@ -161,38 +166,40 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_each_class_is_kept_and_no_group_is_cut() {
+    fn a_quarter_of_each_class_is_held_out_and_no_group_is_divided() {
         let names: Vec<String> = (0..40).map(|i| format!("g{i}")).collect();
         let groups: Vec<_> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i % 2, 5 + i % 3)).collect();
         let data = data(&groups);
         for seed in 0..5 {
-            let split = Split::deal(&data, By::Group, 4, 0, seed).unwrap();
+            let split = Split::new(&data, By::Group, 4, 0, seed).unwrap();
             assert!(split.train.is_disjoint(&split.validation) && split.train.len() + split.validation.len() == 40);
             for class in 0..2 {
-                let kept = split.validates(&data);
-                let of = |side| data.items.iter().zip(&kept).filter(|(i, k)| i.class == class && **k == side).count();
+                let validation_items = split.validates(&data);
+                let of = |side| {
+                    data.items.iter().zip(&validation_items).filter(|(i, k)| i.class == class && **k == side).count()
+                };
                 let share = of(true) as f64 / (of(true) + of(false)) as f64;
                 assert!((share - 0.25).abs() < 0.06, "{share}");
             }
-            assert_eq!(split, Split::deal(&data, By::Group, 4, 0, seed).unwrap());
+            assert_eq!(split, Split::new(&data, By::Group, 4, 0, seed).unwrap());
         }
     }
 
     #[test]
-    fn every_group_is_kept_in_one_fold() {
+    fn every_group_is_held_out_in_exactly_one_fold() {
         let names: Vec<String> = (0..21).map(|i| format!("g{i}")).collect();
         let groups: Vec<_> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i % 2, 1 + i % 7)).collect();
         let data = data(&groups);
-        let kept: Vec<_> =
-            (0..3).flat_map(|fold| Split::deal(&data, By::Group, 3, fold, 1).unwrap().validation).collect();
-        assert_eq!((kept.len(), kept.iter().collect::<BTreeSet<_>>().len()), (21, 21));
+        let validation_items: Vec<_> =
+            (0..3).flat_map(|fold| Split::new(&data, By::Group, 3, fold, 1).unwrap().validation).collect();
+        assert_eq!((validation_items.len(), validation_items.iter().collect::<BTreeSet<_>>().len()), (21, 21));
     }
 
     #[test]
-    fn few_groups_stand_on_both_sides() {
+    fn with_few_groups_both_sides_have_every_class() {
         let data = data(&[("v", 0, 9), ("w", 0, 3), ("x", 1, 4), ("y", 1, 5)]);
         for fold in 0..4 {
-            let split = Split::deal(&data, By::Group, 4, fold, 42).unwrap();
+            let split = Split::new(&data, By::Group, 4, fold, 42).unwrap();
             for side in [&split.train, &split.validation] {
                 assert!(side.contains("v") || side.contains("w"), "{split:?}");
                 assert!(side.contains("x") || side.contains("y"), "{split:?}");
@@ -201,15 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_where_all_is_to_be_learned_from() {
+    fn without_a_validation_set_all_groups_are_for_training() {
         let data = data(&[("v", 0, 9), ("w", 1, 3)]);
-        let split = Split::deal(&data, By::None, 4, 0, 42).unwrap();
-        assert!(split.train.len() == 2 && split.validates(&data).iter().all(|kept| !kept));
+        let split = Split::new(&data, By::None, 4, 0, 42).unwrap();
+        assert!(split.train.len() == 2 && split.validates(&data).iter().all(|validation_items| !validation_items));
     }
 
     #[test]
-    fn one_group_is_refused() {
-        let error = Split::deal(&data(&[("v", 0, 9), ("x", 1, 4), ("y", 1, 5)]), By::Group, 4, 0, 1).unwrap_err();
+    fn a_class_with_one_group_is_an_error() {
+        let error = Split::new(&data(&[("v", 0, 9), ("x", 1, 4), ("y", 1, 5)]), By::Group, 4, 0, 1).unwrap_err();
         assert!(error.to_string().starts_with("class a has only one group, v;"), "{error}");
     }
 }

@@ -1,16 +1,16 @@
-//! Where a training stands after each epoch, and what follows from it: the rate, the best epoch, the end.
+//! The state of a training after each epoch: learning rate, best epoch, early stopping.
 
 use serde::{Deserialize, Serialize};
 
 use crate::train::options::{FitOptions, Schedule};
 
-/// What the learning rate is multiplied with on a plateau, and the share of the first rate that it stays above.
+/// Factor of the learning rate on a plateau, and its minimum as a share of the initial rate.
 const REDUCTION: f64 = 0.2;
 const FLOOR: f64 = 1e-3;
-/// Steps over which the rate of a cosine rises.
+/// Warm-up steps of the cosine schedule.
 const WARM_UP: f64 = 30.0;
 
-/// An epoch in figures. Losses are mean cross-entropies; the training's includes no penalty.
+/// The metrics of an epoch. Losses are mean cross-entropies, without penalties.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     pub epoch: usize,
@@ -24,28 +24,28 @@ pub struct EpochRecord {
     pub images_per_second: f64,
 }
 
-/// Everything but the weights that decides how training goes on.
+/// The state of a training, without the weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct State {
-    /// Epochs done.
+pub struct TrainerState {
+    /// Number of finished epochs.
     pub epoch: usize,
     pub steps: i64,
     pub rate: f64,
     pub best_epoch: usize,
     pub best_loss: Option<f64>,
-    /// The best loss since the rate was last reduced, and how many epochs did not beat it.
+    /// The best loss since the rate was last reduced, and the number of epochs without improvement since.
     pub plateau_loss: Option<f64>,
     pub plateau: usize,
     pub history: Vec<EpochRecord>,
 }
 
-impl State {
+impl TrainerState {
     pub fn new(rate: f64) -> Self {
         let (best_loss, plateau_loss) = (None, None);
         Self { epoch: 0, steps: 0, rate, best_epoch: 0, best_loss, plateau_loss, plateau: 0, history: Vec::new() }
     }
 
-    /// Takes note of an epoch; returns whether it is the best so far.
+    /// Records an epoch. Returns whether it is the best so far.
     pub fn record(&mut self, record: EpochRecord, options: &FitOptions) -> bool {
         let loss = record.val_loss;
         self.epoch = record.epoch;
@@ -70,14 +70,14 @@ impl State {
         best
     }
 
-    /// Whether training is over.
+    /// Returns whether training is finished.
     pub fn ended(&self, options: &FitOptions) -> bool {
         self.epoch >= options.epochs || self.epoch - self.best_epoch >= options.early_stopping
     }
 }
 
-/// Half a cosine from `rate` to nothing over `all` steps, after a rise over the first ones (Loshchilov and Hutter, arXiv
-/// 1608.03983).
+/// Returns the rate of the cosine schedule: from `rate` to zero over `all` steps, after a linear warm-up (Loshchilov and
+/// Hutter, arXiv 1608.03983).
 pub fn cosine(rate: f64, step: f64, all: f64) -> f64 {
     rate * 0.5 * (1.0 + (std::f64::consts::PI * step / all).cos()) * ((step + 1.0) / WARM_UP).min(1.0)
 }
@@ -108,17 +108,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cosine_rises_and_falls() {
+    fn the_cosine_schedule_rises_and_falls() {
         assert!((cosine(0.3, 0.0, 1000.0) - 0.01).abs() < 1e-12);
         assert!((cosine(0.3, 500.0, 1000.0) - 0.15).abs() < 1e-12);
         assert!(cosine(0.3, 999.0, 1000.0) < 1e-6);
     }
 
     #[test]
-    fn along_a_cosine_the_last_epoch_counts() {
+    fn the_cosine_schedule_uses_the_last_epoch() {
         let options =
             Line::parse_from(["fit", "--schedule", "cosine", "--epochs", "3", "--early-stopping", "1"]).options;
-        let mut state = State::new(1.0);
+        let mut state = TrainerState::new(1.0);
         for epoch in 1..=3 {
             assert!(!state.ended(&options) && state.record(record(epoch, epoch as f64), &options));
         }
@@ -126,9 +126,9 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_falls_on_a_plateau_and_training_ends_when_nothing_gets_better() {
+    fn the_rate_falls_on_a_plateau_and_training_stops_early() {
         let options = Line::parse_from(["fit", "--lr", "1", "--reduce-after", "2", "--early-stopping", "4"]).options;
-        let mut state = State::new(1.0);
+        let mut state = TrainerState::new(1.0);
         assert!(state.record(record(1, 0.5), &options));
         assert!(!state.record(record(2, 0.6), &options) && state.rate == 1.0);
         assert!(!state.record(record(3, 0.5), &options) && state.rate == 0.2);

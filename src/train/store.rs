@@ -1,7 +1,7 @@
-//! What the frozen part of the network said of each picture, on disk: rows of one length, found by content.
+//! The on-disk cache of features: rows of equal length, found by the content of their picture.
 //!
-//! A store is a folder of two files that only grow: `rows`, read through a memory map, and `index.jsonl`, a line an item,
-//! written when its rows are. Killed at any time, it opens again with all whole items.
+//! A store is a folder of two append-only files: `rows`, read through a memory map, and `index.jsonl`, with one line for
+//! each item, written after its rows. After a kill at any time, it opens with all complete items.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -15,31 +15,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How a row's numbers are kept.
+/// The number format of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// Exactly.
+pub enum RowFormat {
+    /// float32.
     Float,
-    /// With 11 significant bits, at half the size.
+    /// float16, with 11 significant bits.
     Half,
 }
 
-/// The rows of one item: for each of its times one after the other, its views.
+/// The rows of one item: all views of the first time, then of the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Tells content and views.
+    /// Identifies content and views.
     pub key: String,
     pub first_row: usize,
     pub views: usize,
-    /// Milliseconds in the clip; one zero for a picture.
+    /// Times in the clip in milliseconds; a single zero for a picture.
     pub times: Vec<u64>,
 }
 
-/// An opened store. One process at a time writes to it.
+/// An open store. A lock allows one process at a time.
 pub struct Store {
     folder: PathBuf,
     length: usize,
-    kept: Kept,
+    format: RowFormat,
     rows: File,
     index: File,
     entries: HashMap<String, Entry>,
@@ -48,60 +48,60 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the store `folder` of rows of `length` numbers.
+    /// Opens or creates the store `folder`, with rows of `length` numbers.
     ///
     /// # Errors
-    /// Unavailable, where it cannot be written or another process has it.
-    pub fn open(folder: &Path, length: usize, kept: Kept) -> Result<Self> {
+    /// `Failed` if it cannot be written; `Unavailable` if another process uses it.
+    pub fn open(folder: &Path, length: usize, format: RowFormat) -> Result<Self> {
         let failed = |cause| unwritable(folder, cause);
         fs::create_dir_all(folder).map_err(failed)?;
         let open = |name: &str| OpenOptions::new().read(true).append(true).create(true).open(folder.join(name));
         let (rows, index) = (open("rows").map_err(failed)?, open("index.jsonl").map_err(failed)?);
         if index.try_lock().is_err() {
             return Err(Error::unavailable(format!("{}: another training uses these features", folder.display()))
-                .remedy("wait for it to end, or take another folder with --cache"));
+                .remedy("wait for it to end, or choose another folder with --cache"));
         }
-        let row = row_bytes(length, kept);
-        let there = rows.metadata().map_err(failed)?.len() as usize / row;
+        let row = row_bytes(length, format);
+        let stored = rows.metadata().map_err(failed)?.len() as usize / row;
         let (mut entries, mut whole, mut count) = (HashMap::new(), 0, 0);
         for line in BufReader::new(&index).split(b'\n') {
             let line = line.map_err(failed)?;
             let Ok(entry) = serde_json::from_slice::<Entry>(&line) else { break };
             let end = entry.first_row + entry.views * entry.times.len();
-            if end > there {
+            if end > stored {
                 break;
             }
             whole += line.len() as u64 + 1;
             count = count.max(end);
             entries.insert(entry.key.clone(), entry);
         }
-        // What a killed process left half done is cut off.
+        // Truncates incomplete items of a killed process.
         index.set_len(whole).and_then(|()| rows.set_len((count * row) as u64)).map_err(failed)?;
-        Ok(Self { folder: folder.to_path_buf(), length, kept, rows, index, entries, count, map: None })
+        Ok(Self { folder: folder.to_path_buf(), length, format, rows, index, entries, count, map: None })
     }
 
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.get(key)
     }
 
-    /// Rows that are there.
+    /// Returns the number of rows.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Bytes of all rows.
+    /// Returns the size of all rows in bytes.
     pub fn bytes(&self) -> u64 {
-        (self.count * row_bytes(self.length, self.kept)) as u64
+        (self.count * row_bytes(self.length, self.format)) as u64
     }
 
-    /// Appends rows, which stand one after the other in `values`.
+    /// Appends rows, given one after the other in `values`.
     ///
     /// # Errors
-    /// Failed, where the disk is full.
+    /// `Failed` if the disk is full.
     pub fn append(&mut self, values: &[f32]) -> Result<()> {
-        let bytes: Vec<u8> = match self.kept {
-            Kept::Float => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Kept::Half => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+        let bytes: Vec<u8> = match self.format {
+            RowFormat::Float => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            RowFormat::Half => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
         };
         self.rows.write_all(&bytes).map_err(|cause| unwritable(&self.folder, cause))?;
         self.count += values.len() / self.length;
@@ -109,10 +109,10 @@ impl Store {
         Ok(())
     }
 
-    /// Makes appended rows findable.
+    /// Adds an item whose rows were appended to the index.
     ///
     /// # Errors
-    /// Failed, where the disk is full.
+    /// `Failed` if the disk is full.
     pub fn finish(&mut self, entry: Entry) -> Result<()> {
         let line = serde_json::to_string(&entry).map_err(|cause| Error::internal("an index entry").because(cause))?;
         self.index.write_all(format!("{line}\n").as_bytes()).map_err(|cause| unwritable(&self.folder, cause))?;
@@ -120,30 +120,30 @@ impl Store {
         Ok(())
     }
 
-    /// The numbers of the given rows, one row after the other.
+    /// Reads the given rows, one after the other.
     ///
     /// # Errors
-    /// Failed, where the file cannot be mapped; internal, for a row that is not there.
+    /// `Failed` if the file cannot be mapped; `Internal` for a missing row.
     pub fn read(&mut self, rows: &[usize]) -> Result<Vec<f32>> {
         let map = match &self.map {
             Some(map) => map,
             None => {
-                // SAFETY: only this process writes to the file, as `open` has locked it, and it never shrinks after that.
+                // SAFETY: `open` has locked the file, so only this process writes to it, and it never shrinks afterwards.
                 let map = unsafe { Mmap::map(&self.rows) }.map_err(|cause| unwritable(&self.folder, cause))?;
                 self.map.insert(map)
             }
         };
-        let size = row_bytes(self.length, self.kept);
+        let size = row_bytes(self.length, self.format);
         let mut values = vec![0.0; rows.len() * self.length];
         for (&row, out) in rows.iter().zip(values.chunks_exact_mut(self.length)) {
-            let bytes = map.get(row * size..(row + 1) * size).ok_or_else(|| Error::internal("a row is not there"))?;
-            match self.kept {
-                Kept::Float => {
+            let bytes = map.get(row * size..(row + 1) * size).ok_or_else(|| Error::internal("a row is missing"))?;
+            match self.format {
+                RowFormat::Float => {
                     for (out, four) in out.iter_mut().zip(bytes.chunks_exact(4)) {
                         *out = f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
                     }
                 }
-                Kept::Half => {
+                RowFormat::Half => {
                     let halves: Vec<f16> =
                         bytes.chunks_exact(2).map(|two| f16::from_le_bytes([two[0], two[1]])).collect();
                     halves.convert_to_f32_slice(out);
@@ -154,19 +154,19 @@ impl Store {
     }
 }
 
-/// Bytes of a row.
-pub fn row_bytes(length: usize, kept: Kept) -> usize {
-    match kept {
-        Kept::Float => 4 * length,
-        Kept::Half => 2 * length,
+/// Returns the size of a row in bytes.
+pub fn row_bytes(length: usize, format: RowFormat) -> usize {
+    match format {
+        RowFormat::Float => 4 * length,
+        RowFormat::Half => 2 * length,
     }
 }
 
-/// Makes room for the store `keep` to have `needed` bytes within `limit` bytes under `folder`, by removing the stores that
-/// were not used for longest.
+/// Frees space for `needed` bytes of the store `keep`, within `limit` bytes of all stores in `folder`, by removing the least
+/// recently written stores.
 ///
 /// # Errors
-/// Unavailable, where it alone would be too much.
+/// `Unavailable` if that store alone exceeds the limit.
 pub fn make_room(folder: &Path, keep: &Path, needed: u64, limit: u64) -> Result<()> {
     let size = |store: &Path| -> u64 {
         ["rows", "index.jsonl"].iter().filter_map(|name| fs::metadata(store.join(name)).ok()).map(|m| m.len()).sum()
@@ -185,7 +185,7 @@ pub fn make_room(folder: &Path, keep: &Path, needed: u64, limit: u64) -> Result<
             break;
         }
         if File::open(path.join("index.jsonl")).is_ok_and(|index| index.try_lock().is_ok()) {
-            tracing::info!("removing old features {} to make room", path.display());
+            tracing::info!("removing old features {} to free space", path.display());
             let _ = fs::remove_dir_all(&path);
             total -= size;
         }
@@ -194,20 +194,20 @@ pub fn make_room(folder: &Path, keep: &Path, needed: u64, limit: u64) -> Result<
 }
 
 /// # Errors
-/// Unavailable, where a store of `bytes` is too large.
+/// `Unavailable` if a store of `bytes` is too large.
 pub fn check_limit(bytes: u64, limit: u64) -> Result<()> {
     if bytes <= limit {
         return Ok(());
     }
     let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
-    Err(Error::unavailable(format!("the features need {:.1} GiB, the cache may have {:.1}", gib(bytes), gib(limit)))
-        .remedy("take fewer --views, raise --cache-limit, or for clips raise --every"))
+    Err(Error::unavailable(format!("the features need {:.1} GiB; --cache-limit is {:.1}", gib(bytes), gib(limit)))
+        .remedy("reduce --views, raise --cache-limit, or for clips raise --every"))
 }
 
 fn unwritable(folder: &Path, cause: std::io::Error) -> Error {
-    Error::failed(format!("{}: features cannot be kept there", folder.display()))
+    Error::failed(format!("{}: features cannot be written", folder.display()))
         .because(cause)
-        .remedy("free some room, or choose another folder with --cache")
+        .remedy("free some space, or choose another folder with --cache")
 }
 
 #[cfg(test)]
@@ -219,22 +219,22 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_after_it_is_opened_again() {
+    fn rows_survive_reopening() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(folder.path(), 2, Kept::Float).unwrap();
+        let mut store = Store::open(folder.path(), 2, RowFormat::Float).unwrap();
         store.append(&[1.0, 2.0, 3.0, 4.0]).unwrap();
         store.finish(entry("a", 0, 2)).unwrap();
         assert_eq!(store.read(&[1, 0]).unwrap(), [3.0, 4.0, 1.0, 2.0]);
         drop(store);
-        let mut store = Store::open(folder.path(), 2, Kept::Float).unwrap();
+        let mut store = Store::open(folder.path(), 2, RowFormat::Float).unwrap();
         assert_eq!(store.entry("a"), Some(&entry("a", 0, 2)));
         assert_eq!(store.read(&[1]).unwrap(), [3.0, 4.0]);
     }
 
     #[test]
-    fn half_done_items_are_forgotten() {
+    fn incomplete_items_are_discarded() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(folder.path(), 1, Kept::Half).unwrap();
+        let mut store = Store::open(folder.path(), 1, RowFormat::Half).unwrap();
         store.append(&[0.5]).unwrap();
         store.finish(entry("a", 0, 1)).unwrap();
         store.append(&[0.25]).unwrap();
@@ -245,7 +245,7 @@ mod tests {
             text
         })
         .unwrap();
-        let mut store = Store::open(folder.path(), 1, Kept::Half).unwrap();
+        let mut store = Store::open(folder.path(), 1, RowFormat::Half).unwrap();
         assert_eq!((store.count(), store.entry("b")), (1, None));
         store.append(&[0.75]).unwrap();
         store.finish(entry("c", 1, 1)).unwrap();
@@ -253,17 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn one_process_writes_at_a_time() {
+    fn a_second_process_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let _store = Store::open(folder.path(), 1, Kept::Float).unwrap();
-        assert!(Store::open(folder.path(), 1, Kept::Float).is_err_and(|e| e.to_string().contains("another training")));
+        let _store = Store::open(folder.path(), 1, RowFormat::Float).unwrap();
+        assert!(
+            Store::open(folder.path(), 1, RowFormat::Float).is_err_and(|e| e.to_string().contains("another training"))
+        );
     }
 
     #[test]
-    fn the_oldest_store_goes_when_room_is_short() {
+    fn the_oldest_store_is_removed_when_space_is_short() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["old", "new"] {
-            let mut store = Store::open(&folder.path().join(name), 100, Kept::Float).unwrap();
+            let mut store = Store::open(&folder.path().join(name), 100, RowFormat::Float).unwrap();
             store.append(&[0.0; 100]).unwrap();
             store.finish(entry("a", 0, 1)).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -272,7 +274,7 @@ mod tests {
         make_room(folder.path(), &keep, 400, 1000).unwrap();
         assert!(!folder.path().join("old").exists() && folder.path().join("new").exists());
         assert!(make_room(folder.path(), &keep, 2000, 1000).is_err());
-        // What is there already counts once.
+        // Existing rows count only once.
         make_room(folder.path(), &folder.path().join("new"), 400, 500).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! `livelabel-train sweep`: batch size × dropout × epochs over the original's ranges, on features computed once.
+//! `livelabel-train sweep`: a grid of batch size, dropout and epochs over the original's ranges, on features computed once.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const BATCH_SIZES: [usize; 3] = [32, 64, 128];
 const DROPOUTS: [f64; 5] = [0.1, 0.2, 0.3, 0.4, 0.5];
 const EPOCHS: [usize; 5] = [10, 20, 30, 40, 50];
 
-/// How a setting did on the validation pictures after its last epoch.
+/// The validation result of one setting after its last epoch.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub batch_size: usize,
@@ -24,12 +24,12 @@ pub struct Row {
     pub val_macro_f1: f64,
 }
 
-/// Trains with every setting; rows come best macro F1 first, and are written to `output` as CSV.
+/// Trains with every setting. Returns the rows sorted by macro F1, best first, and writes them to `output` as CSV.
 ///
-/// A training of 50 epochs passes through 10, 20, 30 and 40, so each batch size and dropout is trained once.
+/// A training of 50 epochs includes those of 10 to 40, so each batch size and dropout is trained once.
 ///
 /// # Errors
-/// Those of [`Prepared::new`] and of training.
+/// The errors of [`Prepared::new`] and of training.
 pub fn sweep(
     options: &FitOptions,
     output: Option<&Path>,
@@ -62,7 +62,9 @@ pub fn sweep(
     rows.sort_by(|a, b| b.val_macro_f1.total_cmp(&a.val_macro_f1));
     if let Some(output) = output {
         let unwritable = |cause: csv::Error| {
-            Error::failed(format!("{}: cannot be written", output.display())).because(cause).remedy("check the folder")
+            Error::failed(format!("{}: cannot be written", output.display()))
+                .because(cause)
+                .remedy("choose a writable folder")
         };
         let mut table = csv::Writer::from_path(output).map_err(unwritable)?;
         for row in &rows {
@@ -73,7 +75,7 @@ pub fn sweep(
     Ok(rows)
 }
 
-/// The rows for people.
+/// Formats the rows as a table.
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(
         "{:>5} {:>8} {:>7} {:>9} {:>13} {:>13}\n",

@@ -1,4 +1,4 @@
-//! What a model says of every frame of labelled clips.
+//! A model's predictions for every frame of labelled clips.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ use crate::media::source::{ClipEvent, Source};
 use crate::train::dataset::{Dataset, Item};
 use crate::train::scope::Scope;
 
-/// Frames that go through the network at once.
+/// Frames in one batch.
 const BATCH: usize = 8;
 
-/// One clip, frame by frame.
+/// The predictions for one clip.
 #[derive(Clone, Debug)]
 pub struct Track {
-    /// Its file's name, as the data folder or table has it.
+    /// The file's name in the data folder or table.
     pub name: String,
     pub group: String,
-    /// What its folder or table says that it shows; it may be no label of the model.
+    /// Its class in the folder or table. It may not be a label of the model.
     pub class: String,
-    pub frames: Vec<Shown>,
+    pub frames: Vec<TrackFrame>,
 }
 
-/// A frame on its way through the time of its clip, in nanoseconds, with a probability for each label.
+/// A frame: its start and end in nanoseconds, and a probability for each label.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct TrackFrame {
     pub from: u64,
     pub to: u64,
     pub probabilities: Vec<f32>,
 }
 
 impl Track {
-    /// Seconds from the first frame to the end of the last.
+    /// Returns the duration in seconds, from the first frame to the end of the last.
     pub fn seconds(&self) -> f64 {
         match (self.frames.first(), self.frames.last()) {
             (Some(first), Some(last)) => last.to.saturating_sub(first.from) as f64 / 1e9,
@@ -43,10 +43,10 @@ impl Track {
     }
 }
 
-/// Runs a model over every frame of the clips of `data`. A clip that cannot be read is named and left out.
+/// Runs a model on every frame of the clips of `data`. Unreadable clips are logged and skipped.
 ///
 /// # Errors
-/// Input, where there are clips and none can be read.
+/// `Input` if no clip can be read.
 pub fn read(model: &Model, data: &Dataset, scope: &Scope, options: SessionOptions) -> Result<Vec<Track>> {
     let mut session = Session::load(model, SessionOptions { batch: Some(BATCH), ..options })?;
     let mut tracks = Vec::new();
@@ -54,11 +54,11 @@ pub fn read(model: &Model, data: &Dataset, scope: &Scope, options: SessionOption
     for &item in &clips {
         match track(model, item, &data.labels[item.class], &mut session) {
             Ok(track) => tracks.push(track),
-            Err(error) => tracing::warn!("{error}; {} is left out", item.name),
+            Err(error) => tracing::warn!("{error}; {} is skipped", item.name),
         }
     }
     if tracks.is_empty() && (!clips.is_empty() || scope.kept_by.is_none()) {
-        return Err(Error::input("there is no clip that can be read")
+        return Err(Error::input("no clip could be read")
             .remedy(format!("give clips in folders named {}", model.labels.join(", "))));
     }
     Ok(tracks)
@@ -87,7 +87,7 @@ fn track(model: &Model, item: &Item, class: &str, session: &mut Session) -> Resu
         if times.len() == BATCH || (ended && !times.is_empty()) {
             let rows = session.run(&tensors, times.len())?;
             let rows = rows.chunks_exact(model.labels.len());
-            frames.extend(times.drain(..).zip(rows).map(|((from, to), row)| Shown {
+            frames.extend(times.drain(..).zip(rows).map(|((from, to), row)| TrackFrame {
                 from,
                 to,
                 probabilities: row.into(),

@@ -1,4 +1,4 @@
-//! The learning itself: epochs over rows of features, checked on what is kept, with a state that can be saved after each.
+//! The training loop: epochs over rows of features with validation after each, and a state that can be saved and restored.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -10,29 +10,29 @@ use crate::onnx::build::Cut;
 use crate::onnx::head::Pooling;
 use crate::onnx::resnet::Stage;
 use crate::shutdown::Shutdown;
-use crate::train::balance::{chances, roots};
+use crate::train::balance::{cumulative_weights, root_weights};
 use crate::train::dataset::Dataset;
 use crate::train::features::{Sample, tensor};
 use crate::train::frozen::forward;
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Head, Named, pool, values};
-use crate::train::optimizer::{Manner, Method, Optimizer};
+use crate::train::optimizer::{Method, Optimizer, WeightOptions};
 use crate::train::options::{Balance, FitOptions, Schedule, Unfreeze};
-use crate::train::state::{EpochRecord, State, cosine};
+use crate::train::state::{EpochRecord, TrainerState, cosine};
 use crate::train::store::Store;
 use crate::train::views::{Views, view_of_file};
 
-/// Rows that are checked at once.
-const CHECKED: usize = 64;
+/// Validation rows in one batch.
+const VALIDATION_BATCH: usize = 64;
 
-/// Where rows come from.
+/// The source of rows.
 pub enum Rows<'a> {
     Stored(&'a mut Store),
-    /// From the pictures, every time anew.
+    /// Computed from the pictures in every epoch.
     Computed(&'a Views),
 }
 
-/// A network that learns.
+/// A training in progress.
 pub struct Training<'a> {
     options: &'a FitOptions,
     data: &'a Dataset,
@@ -46,14 +46,14 @@ pub struct Training<'a> {
     check: Vec<Sample>,
     /// Weight of each class in the loss.
     class_weights: Vec<f64>,
-    /// Running sum of the chances of the samples in `learn`, where they are drawn.
-    chances: Option<Vec<f64>>,
-    pub state: State,
+    /// Cumulative sampling weights of `learn`, if samples are drawn.
+    sampling: Option<Vec<f64>>,
+    pub state: TrainerState,
     /// The weights after the best epoch.
     best: Vec<(String, Tensor)>,
 }
 
-/// What learns, from what, and what it is checked on.
+/// The network, and its training and validation samples.
 pub struct Material<'a> {
     pub data: &'a Dataset,
     pub backbone: &'a Backbone,
@@ -70,16 +70,18 @@ impl<'a> Training<'a> {
         let head = Head::new(data.labels.len(), device);
         let mut weights = head.weights();
         let l1 = |name: &str| if name == "dense1.weight" { options.l1 } else { 0.0 };
-        let mut manners: Vec<Manner> = weights.iter().map(|(name, _)| Manner { factor: 1.0, l1: l1(name) }).collect();
+        let mut weight_options: Vec<WeightOptions> =
+            weights.iter().map(|(name, _)| WeightOptions { factor: 1.0, l1: l1(name) }).collect();
         if let Cut::Before(stage) = cut {
             for (name, weight) in backbone.weights_from(stage) {
                 let depth = if Stage::Fourth.and_after().any(|last| name.starts_with(&last)) { 0 } else { 1 };
-                manners.push(Manner { factor: options.backbone_lr * options.layer_decay.powi(depth), l1: 0.0 });
+                weight_options
+                    .push(WeightOptions { factor: options.backbone_lr * options.layer_decay.powi(depth), l1: 0.0 });
                 weights.push((name, weight));
             }
         }
         let best = copies(&weights);
-        let optimizer = Optimizer::new(options.optimizer, weights, manners, options.weight_decay);
+        let optimizer = Optimizer::new(options.optimizer, weights, weight_options, options.weight_decay);
         let mut counts = vec![0.0; data.labels.len()];
         for sample in &learn {
             counts[data.items[sample.item].class] += 1.0;
@@ -87,11 +89,11 @@ impl<'a> Training<'a> {
         let even = learn.len() as f64 / counts.len() as f64;
         let class_weights = match options.balance {
             Balance::Class => counts.iter().map(|count| even / f64::max(*count, 1.0)).collect(),
-            Balance::Root => roots(&counts),
+            Balance::Root => root_weights(&counts),
             Balance::None | Balance::Group => vec![1.0; counts.len()],
         };
-        let chances = (options.balance == Balance::Group).then(|| chances(data, &learn));
-        let state = State::new(options.rate());
+        let sampling = (options.balance == Balance::Group).then(|| cumulative_weights(data, &learn));
+        let state = TrainerState::new(options.rate());
         Self {
             options,
             data,
@@ -104,21 +106,21 @@ impl<'a> Training<'a> {
             learn,
             check,
             class_weights,
-            chances,
+            sampling,
             state,
             best,
         }
     }
 
-    /// One pass over the training samples and a look at the validation samples. `progress` is told the samples done and
-    /// the mean loss and accuracy so far.
+    /// Trains one epoch and validates. `progress` is called with the number of samples done and the mean loss and accuracy
+    /// so far.
     ///
     /// # Errors
-    /// Failed, where the loss is no number any more, or on a requested stop; the state is then that of the last epoch.
+    /// `Failed` if the loss is not finite, or on a requested stop. The checkpoint then remains that of the last epoch.
     pub fn epoch(&mut self, shutdown: &Shutdown, progress: &mut dyn FnMut(usize, f64, f64)) -> Result<EpochRecord> {
         let began = std::time::Instant::now();
         let epoch = self.state.epoch + 1;
-        // Every epoch has its own random numbers, so that a resumed run goes on as it would have.
+        // Every epoch has its own seed, so that a resumed run continues exactly as an uninterrupted one.
         let seed = self.options.seed.wrapping_mul(1_000_003).wrapping_add(epoch as u64);
         tch::manual_seed(seed as i64);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -127,7 +129,7 @@ impl<'a> Training<'a> {
         let (mut loss_sum, mut right, mut done) = (0.0, 0.0, 0);
         for (number, places) in order.chunks(self.options.batch_size).enumerate() {
             if shutdown.requested() {
-                return Err(Error::failed(format!("stopped in epoch {epoch}")).remedy("go on with --resume RUN"));
+                return Err(Error::failed(format!("stopped in epoch {epoch}")).remedy("resume with --resume RUN"));
             }
             let picks: Vec<(Sample, usize)> = places
                 .iter()
@@ -173,13 +175,13 @@ impl<'a> Training<'a> {
         Ok(record)
     }
 
-    /// Samples of an epoch.
+    /// Returns the number of samples of an epoch.
     pub fn samples(&self) -> usize {
         self.learn.len()
     }
 
-    /// The rate of the next step: along a cosine over all steps, or the state's, for plain descent with Keras' decay as in
-    /// the original, rate / epochs at every step.
+    /// Returns the rate of the next step: the cosine schedule's, or the state's. SGD adds Keras' decay of rate / epochs for
+    /// each step, as in the original.
     fn rate(&self) -> f64 {
         let (options, steps) = (self.options, self.optimizer.steps() as f64);
         match (options.schedule, options.optimizer) {
@@ -194,10 +196,10 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// The samples of an epoch: each once in random order, or as many drawn by their chances.
+    /// Returns the samples of an epoch: each once in random order, or as many drawn by their weights.
     fn order(&self, rng: &mut ChaCha8Rng) -> Vec<usize> {
         let count = self.learn.len();
-        match &self.chances {
+        match &self.sampling {
             Some(sums) => (0..count)
                 .map(|_| {
                     let drawn = rng.random_range(0.0..1.0) * sums.last().unwrap_or(&1.0);
@@ -235,7 +237,7 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Rows to logits.
+    /// Maps rows to logits.
     fn forward(&self, rows: &Tensor, dropout: f64) -> Tensor {
         match self.cut {
             Cut::Pooled(_) => self.head.forward(rows, dropout),
@@ -246,7 +248,7 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Cross-entropy of each sample against its smoothed target, times its class' weight.
+    /// Returns the cross-entropy of each sample with its smoothed target, times its class' weight.
     fn losses(&self, logits: &Tensor, classes: &Tensor) -> Tensor {
         let log = logits.log_softmax(1, Kind::Float);
         let smoothing = self.options.label_smoothing;
@@ -256,14 +258,14 @@ impl<'a> Training<'a> {
         each * Tensor::from_slice(&weights).to_device(self.device).index_select(0, classes)
     }
 
-    /// The logits of every validation sample.
+    /// Returns the logits of every validation sample.
     ///
     /// # Errors
     /// Those of reading rows.
     pub fn validation_logits(&mut self) -> Result<Vec<Vec<f32>>> {
         let samples = self.check.clone();
         let mut all = Vec::new();
-        for chunk in samples.chunks(CHECKED) {
+        for chunk in samples.chunks(VALIDATION_BATCH) {
             let picks: Vec<_> = chunk.iter().map(|sample| (sample.clone(), 0)).collect();
             let rows = self.rows(&picks)?;
             let logits = values(&no_grad(|| self.forward(&rows, 0.0)))?;
@@ -272,7 +274,7 @@ impl<'a> Training<'a> {
         Ok(all)
     }
 
-    /// What the network says of the validation samples, its logits divided by `temperature`.
+    /// Returns the predictions for the validation samples, with logits divided by `temperature`.
     ///
     /// # Errors
     /// Those of reading rows.
@@ -287,34 +289,34 @@ impl<'a> Training<'a> {
         Ok(self.check.iter().zip(&logits).map(prediction).collect())
     }
 
-    /// The classes of the validation samples.
+    /// Returns the classes of the validation samples.
     pub fn validation_classes(&self) -> Vec<usize> {
         self.check.iter().map(|sample| self.data.items[sample.item].class).collect()
     }
 
-    /// Goes back to the weights of the best epoch.
+    /// Restores the weights of the best epoch.
     pub fn restore_best(&mut self) {
         for ((_, weight), (_, best)) in self.optimizer.weights().iter().zip(&self.best) {
             no_grad(|| weight.shallow_clone().copy_(best));
         }
     }
 
-    /// All that learns, by name.
+    /// Returns all trained weights by name.
     pub fn weights(&self) -> &Named {
         self.optimizer.weights()
     }
 
-    /// All tensors a later run needs to go on.
+    /// Returns all tensors of a checkpoint.
     pub fn tensors(&self) -> Named {
         let best = self.best.iter().map(|(name, tensor)| (format!("best.{name}"), tensor.shallow_clone()));
         self.optimizer.state().into_iter().chain(best).collect()
     }
 
-    /// Takes up a saved state.
+    /// Restores a checkpoint.
     ///
     /// # Errors
-    /// Those of `saved`, which finds a tensor by name.
-    pub fn restore(&mut self, state: State, mut saved: impl FnMut(&str) -> Result<Tensor>) -> Result<()> {
+    /// The errors of `saved`, which returns a tensor by name.
+    pub fn restore(&mut self, state: TrainerState, mut saved: impl FnMut(&str) -> Result<Tensor>) -> Result<()> {
         self.optimizer.restore(&mut saved, state.steps)?;
         for (name, best) in &mut self.best {
             *best = saved(&format!("best.{name}"))?.to_device(self.device);
@@ -328,7 +330,7 @@ fn copies(weights: &Named) -> Named {
     weights.iter().map(|(name, weight)| (name.clone(), weight.detach().copy())).collect()
 }
 
-/// How the pooled features are called by the options.
+/// Returns the cut between frozen and trained layers for these options.
 pub fn cut(unfreeze: Unfreeze, pooling: Pooling) -> Cut {
     match unfreeze {
         Unfreeze::None => Cut::Pooled(pooling),

@@ -1,4 +1,4 @@
-//! From a picture to the tensors that the network gets: as the analyzer makes it, and varied.
+//! Converts pictures to the network's input tensors, as the analyzer does, and augmented.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,9 +17,9 @@ use crate::train::augment::Augmentation;
 use crate::train::dataset::Item;
 use crate::train::frozen::input;
 
-/// Side of the pictures that views are cut from: room for a cut to keep some detail.
+/// Side of the pictures that views are cropped from. It is larger than the input, so that crops keep some detail.
 pub const SIDE: usize = INPUT_SIZE * 9 / 7;
-/// How pictures become tensors: view 0 is the analyzer's own, the others are drawn from content, number and seed.
+/// Creates the views of pictures. View 0 is the analyzer's; the others depend on content, view number and seed.
 #[derive(Clone, Debug)]
 pub struct Views {
     pub augmentation: Augmentation,
@@ -27,10 +27,10 @@ pub struct Views {
 }
 
 impl Views {
-    /// The tensor `[3, 224, 224]` of one view; `content` tells pictures apart.
+    /// Returns the tensor `[3, 224, 224]` of one view. `content` identifies the picture.
     ///
     /// # Errors
-    /// Internal, where the picture cannot be resized.
+    /// `Internal` if the picture cannot be resized.
     pub fn tensor(&self, picture: &Picture, content: &[u8; 32], view: usize) -> Result<Vec<f32>> {
         let mut tensor = vec![0.0; 3 * INPUT_SIZE * INPUT_SIZE];
         if view == 0 {
@@ -51,17 +51,17 @@ impl Views {
     }
 }
 
-/// SHA-256 of a file.
+/// Returns the SHA-256 of a file.
 pub fn content(path: &Path) -> std::io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     std::io::copy(&mut File::open(path)?, &mut hash)?;
     Ok(hash.finalize().into())
 }
 
-/// The tensor of one view of a picture file, for training without a store.
+/// Returns the tensor of one view of a picture file, for training without a store.
 ///
 /// # Errors
-/// Input, where it cannot be read.
+/// `Input` if it cannot be read.
 pub fn view_of_file(item: &Item, views: &Views, view: usize) -> Result<Vec<f32>> {
     let picture = read_picture(&item.path)?;
     let content = content(&item.path)

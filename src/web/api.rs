@@ -1,4 +1,4 @@
-//! The state of all streams, and the last minutes of one.
+//! JSON endpoints: the state of all streams, and the last minutes of one.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(super) async fn streams(State(state): State<Arc<AppState>>) -> Response {
     Json(json::all(&state.telemetry)).into_response()
 }
 
-/// The last minutes of one stream.
+/// `/api/streams/NAME/timeline`: the last minutes of one stream.
 pub(super) async fn timeline(State(state): State<Arc<AppState>>, Path(name): Name) -> Result<Response, ApiError> {
     let stream = state.find(&name)?;
     let all = stream.since(0);

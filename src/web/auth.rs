@@ -1,4 +1,4 @@
-//! Who is answered at all: readers only, by the address that the page is served at, and with the token where there is one.
+//! Access control: read-only methods, local host names without a token, and the token if one is set.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::web::state::AppState;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; \
     connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
-/// How long a browser is let in without the token, in seconds: a month.
+/// How long the login cookie is valid, in seconds: 30 days.
 const COOKIE_AGE: u32 = 30 * 24 * 3600;
-/// What a person sees who has no token yet.
+/// The login page.
 const LOGIN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>livelabel</title>\
     <style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;margin:20vh auto;max-width:20rem;padding:1rem}\
@@ -23,7 +23,7 @@ const LOGIN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
     <input id=\"token\" name=\"token\" type=\"password\" autocomplete=\"current-password\" required autofocus>\
     <button>Watch</button></form></html>";
 
-/// Lets a request through or answers in its place, and gives every answer the headers that keep browsers safe.
+/// Checks access, and adds the security headers to every response.
 pub(super) async fn check(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let mut response = match refusal(&state, &request) {
         Some(response) => response,
@@ -45,36 +45,38 @@ pub(super) async fn check(State(state): State<Arc<AppState>>, request: Request, 
 fn refusal(state: &AppState, request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Some(
-            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "this is to read only\n").into_response(),
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "only GET and HEAD are allowed\n")
+                .into_response(),
         );
     }
     let (uri, headers) = (request.uri(), request.headers());
     // RFC 9112, 3.2.
     if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
-        return Some((StatusCode::BAD_REQUEST, "a request has one Host\n").into_response());
+        return Some((StatusCode::BAD_REQUEST, "a request needs exactly one Host header\n").into_response());
     }
     let Some(token) = &state.access.token else {
-        let known = !state.address.ip().is_loopback() || is_local(uri, headers);
-        // A page of another site, whose name was made to mean this machine, shall not read what is here.
-        return (!known).then(|| (StatusCode::FORBIDDEN, "ask for localhost\n").into_response());
+        let allowed = !state.address.ip().is_loopback() || is_local(uri, headers);
+        // Prevents DNS rebinding: another site's name, resolved to this machine, must not read the page.
+        return (!allowed).then(|| (StatusCode::FORBIDDEN, "ask for localhost\n").into_response());
     };
     let given = query_token(uri);
     let cookie = format!("livelabel-{}", state.address.port());
     match given {
-        Some(given) if token.is(&given) => (uri.path() == "/").then(|| welcome(token, &cookie)),
+        Some(given) if token.is(&given) => (uri.path() == "/").then(|| log_in(token, &cookie)),
         None if bearer(headers).is_some_and(|given| token.is(given)) => None,
         None if cookies(headers, &cookie).any(|value| token.is_cookie(value)) => None,
-        _ => Some(ask(uri)),
+        _ => Some(unauthorised(uri)),
     }
 }
 
-/// Gives the browser a cookie, and takes the token out of its address bar.
-fn welcome(token: &Token, name: &str) -> Response {
+/// Sets the login cookie, and redirects so that the token leaves the address bar.
+fn log_in(token: &Token, name: &str) -> Response {
     let cookie = format!("{name}={}; Path=/; Max-Age={COOKIE_AGE}; HttpOnly; SameSite=Strict", token.cookie());
     (StatusCode::SEE_OTHER, [(header::LOCATION, "/".to_string()), (header::SET_COOKIE, cookie)]).into_response()
 }
 
-fn ask(uri: &Uri) -> Response {
+/// Answers with the login page, or with an error for other paths.
+fn unauthorised(uri: &Uri) -> Response {
     let bearer = [(header::WWW_AUTHENTICATE, "Bearer realm=\"livelabel\"")];
     match uri.path() {
         "/" => (StatusCode::UNAUTHORIZED, bearer, axum::response::Html(LOGIN)).into_response(),
@@ -100,7 +102,7 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'
     })
 }
 
-/// Whether a request was made to this machine by a name that can mean no other.
+/// Returns whether every host name in the request is a loopback name.
 fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     let hosts = headers.get_all(header::HOST).into_iter().map(|host| host.to_str().unwrap_or_default());
     hosts.chain(uri.authority().map(|authority| authority.as_str())).all(|host| {
@@ -112,7 +114,7 @@ fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     })
 }
 
-/// Text as one segment of a path or a header's value.
+/// Percent-encodes text as one path segment or header value.
 pub(super) fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_names_for_this_machine_are_not_taken() {
+    fn only_loopback_names_are_local() {
         let local = |host: &str| {
             let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())]);
             is_local(&Uri::from_static("/"), &headers)

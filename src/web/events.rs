@@ -1,4 +1,4 @@
-//! Server-sent events: the state of all streams at first, then what the feed hands out.
+//! Server-sent events: first the state of all streams, then the messages of the [`Feed`](feed::Feed).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use futures_util::stream::{self, StreamExt};
 use crate::web::feed::{self, Message};
 use crate::web::state::{AppState, UNBUFFERED};
 
-/// When a browser whose connection was lost calls again.
+/// After this time a browser reconnects.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) async fn events(State(state): State<Arc<AppState>>) -> Response {
-    // Listened to first, so that nothing is missed between the two.
-    let receiver = state.feed.listen();
+    // Subscribes first, so that no message is missed.
+    let receiver = state.feed.subscribe();
     let first = feed::streams(&state.telemetry).map(|message| event(message).retry(RETRY));
     let rest = stream::unfold(receiver, |mut receiver| async {
-        // The end of the run, or a listener that has fallen behind: it comes back and asks for everything.
+        // Ends at the end of the run, or if the subscriber fell behind. It then reconnects and loads everything again.
         let message = receiver.recv().await.ok()??;
         Some((event(message), receiver))
     });

@@ -1,26 +1,28 @@
-//! What changes of all streams, looked for once for all who listen: how they are, each second and when something changes,
-//! and their new rows.
+//! The [`Feed`]: detects changes of all streams once for all subscribers. Sends their states each second and on every
+//! change, and their new rows.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::{Notify, broadcast};
 
-use crate::telemetry::status::State as Condition;
+use crate::telemetry::status::StreamPhase;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::json;
 
-/// How often it is looked whether a state or a label has changed.
+/// How often states and labels are checked for changes.
 const TICK: Duration = Duration::from_millis(100);
+/// Longest time between two messages with the states of all streams.
 const STREAMS: Duration = Duration::from_secs(1);
 /// Time between two messages with rows of the same stream.
 const ROWS: Duration = Duration::from_millis(250);
-/// Messages that may wait for a listener: those of so many seconds, at four of each stream in a second. One that falls
-/// behind by more is let go, and asks for all of it when it comes back.
+/// A subscriber's queue holds the messages of this many seconds, at four a second for each stream. A subscriber that
+/// falls further behind is disconnected. It reconnects and loads everything again.
 const SECONDS: usize = 4;
+/// Smallest length of that queue.
 const LEAST: usize = 64;
 
-/// A message for a listener.
+/// A message for subscribers.
 #[derive(Clone)]
 pub struct Message {
     pub event: &'static str,
@@ -28,7 +30,7 @@ pub struct Message {
     pub data: String,
 }
 
-/// Hands messages to all who listen. While nobody does, it does nothing.
+/// Broadcasts messages to all subscribers. Does nothing while there are none.
 pub struct Feed {
     sender: broadcast::Sender<Option<Message>>,
     joined: Notify,
@@ -40,14 +42,14 @@ impl Feed {
         Self { sender: broadcast::Sender::new(capacity), joined: Notify::new() }
     }
 
-    /// What changes from now on; `None` comes behind the last message.
-    pub fn listen(&self) -> broadcast::Receiver<Option<Message>> {
+    /// Subscribes to all changes from now on. `None` follows the last message.
+    pub fn subscribe(&self) -> broadcast::Receiver<Option<Message>> {
         let receiver = self.sender.subscribe();
         self.joined.notify_one();
         receiver
     }
 
-    /// Looks for changes until `closed` is done, and says how the streams have ended.
+    /// Sends changes until `closed` completes, then the final states.
     pub async fn run(&self, telemetry: &Telemetry, closed: impl Future<Output = ()>) {
         let mut closed = std::pin::pin!(closed);
         loop {
@@ -72,17 +74,17 @@ impl Feed {
     }
 }
 
-/// How all streams are, as a message.
+/// Returns a message with the state of all streams.
 pub fn streams(telemetry: &Telemetry) -> Option<Message> {
     Some(Message { event: "streams", data: serde_json::to_string(&json::all(telemetry)).ok()? })
 }
 
-/// What has been sent already.
+/// What was sent last.
 struct Changes<'a> {
     telemetry: &'a Telemetry,
-    conditions: Vec<(Condition, Option<String>)>,
-    told: Instant,
-    /// Of each stream: the revision of its last rows, and when they were sent.
+    phases: Vec<(StreamPhase, Option<String>)>,
+    sent: Instant,
+    /// For each stream: the revision of its last rows, and when they were sent.
     rows: Vec<(u64, Instant)>,
 }
 
@@ -90,14 +92,14 @@ impl<'a> Changes<'a> {
     fn of(telemetry: &'a Telemetry) -> Self {
         let now = Instant::now();
         let rows = telemetry.streams.iter().map(|stream| (stream.since(u64::MAX).revision, now)).collect();
-        Self { telemetry, conditions: conditions(telemetry), told: now, rows }
+        Self { telemetry, phases: phases(telemetry), sent: now, rows }
     }
 
-    /// Sends what is new; with `last` how the streams are in any case.
+    /// Sends what changed. With `last`, always sends the states.
     fn send(&mut self, sender: &broadcast::Sender<Option<Message>>, last: bool) {
-        let conditions = conditions(self.telemetry);
-        if last || conditions != self.conditions || self.told.elapsed() >= STREAMS {
-            (self.conditions, self.told) = (conditions, Instant::now());
+        let phases = phases(self.telemetry);
+        if last || phases != self.phases || self.sent.elapsed() >= STREAMS {
+            (self.phases, self.sent) = (phases, Instant::now());
             let _ = sender.send(streams(self.telemetry));
         }
         for (stream, sent) in self.telemetry.streams.iter().zip(&mut self.rows) {
@@ -108,15 +110,15 @@ impl<'a> Changes<'a> {
     }
 }
 
-fn conditions(telemetry: &Telemetry) -> Vec<(Condition, Option<String>)> {
-    let condition = |stream: &std::sync::Arc<StreamState>| {
+fn phases(telemetry: &Telemetry) -> Vec<(StreamPhase, Option<String>)> {
+    let phase = |stream: &std::sync::Arc<StreamState>| {
         let status = stream.status();
         (status.state, status.label)
     };
-    telemetry.streams.iter().map(condition).collect()
+    telemetry.streams.iter().map(phase).collect()
 }
 
-/// What is new of a stream, where it is time to say so.
+/// Returns a stream's new rows, intervals and gaps, unless the last message is too recent.
 fn rows(stream: &StreamState, (revision, sent): &mut (u64, Instant), last: bool) -> Option<Message> {
     if !last && sent.elapsed() < ROWS {
         return None;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::report::{milliseconds, rounded};
-use crate::telemetry::status::{Latency, State as Condition};
+use crate::telemetry::status::{Latency, StreamPhase};
 use crate::telemetry::{Gap, Row, Span, StreamState, Telemetry};
 use crate::utc;
 
@@ -31,7 +31,7 @@ struct Stream<'a> {
     name: &'a str,
     input: &'a str,
     live: bool,
-    state: Condition,
+    state: StreamPhase,
     since: Option<String>,
     reason: Option<String>,
     label: Option<String>,
@@ -60,7 +60,7 @@ struct Frames {
     in_flight: u64,
 }
 
-/// How all streams are now.
+/// Returns the current state of all streams.
 pub(super) fn all(telemetry: &Telemetry) -> Streams<'_> {
     let server = server(telemetry.started);
     Streams {
@@ -115,7 +115,7 @@ fn describe(stream: &StreamState, started: OffsetDateTime) -> Stream<'_> {
     }
 }
 
-/// `[ms, place of the shown label or -1, confidence of each label]`.
+/// Formats rows as `[ms, index of the shown label or -1, confidence of each label]`.
 pub(super) fn rows(rows: &[Row]) -> Vec<Value> {
     let row = |row: &Row| {
         let shown = row.shown.map_or(-1, |label| label as i64);
@@ -125,7 +125,7 @@ pub(super) fn rows(rows: &[Row]) -> Vec<Value> {
     rows.iter().map(row).collect()
 }
 
-/// With the few digits that it has, which a double would show more of.
+/// Rounds a confidence: an `f32` as a double would show meaningless digits.
 fn number(confidence: f32) -> Value {
     json!(rounded(f64::from(confidence)))
 }

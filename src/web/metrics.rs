@@ -1,24 +1,24 @@
-//! Metrics for Prometheus: some are measured as they happen, the others are read from the telemetry on each scrape.
+//! Prometheus metrics. Histograms are recorded as the values occur; the rest is read from the telemetry on each scrape.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::error::{Error, Result};
 use crate::report::rounded;
-use crate::telemetry::status::State;
+use crate::telemetry::status::StreamPhase;
 use crate::telemetry::{StreamState, Telemetry, label_value};
 
-/// Upper bounds of the histograms.
+/// Upper bounds of the histograms' buckets.
 const LATENCY_SECONDS: [f64; 12] = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0];
 const INFERENCE_SECONDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
 const BATCH_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// Has everything measured from now on; without this it costs nothing.
+/// Installs the recorder. Without it, recording costs nothing.
 ///
 /// # Errors
-/// Internal, where it was done before.
+/// `Internal` if a recorder is installed already.
 pub fn install() -> Result<PrometheusHandle> {
-    let failed = |cause| Error::internal("metrics cannot be kept").because(cause);
+    let failed = |cause| Error::internal("the metrics recorder cannot be installed").because(cause);
     let histogram = |name: &str| Matcher::Full(format!("livelabel_{name}"));
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(histogram("latency_seconds"), &LATENCY_SECONDS)
@@ -30,7 +30,7 @@ pub fn install() -> Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Writes the state of streams and process into gauges and counters.
+/// Updates the gauges and counters of all streams and of the process.
 pub(super) fn gather(telemetry: &Telemetry, clients: usize) {
     telemetry.streams.iter().for_each(|stream| gather_stream(stream));
     gauge!("process_start_time_seconds").set(telemetry.started.unix_timestamp() as f64);
@@ -55,7 +55,7 @@ fn gather_stream(state: &StreamState) {
 
     let status = state.status();
     gauge!("livelabel_queue_depth", &stream).set(status.waiting as f64);
-    gauge!("livelabel_up", &stream).set(f64::from(u8::from(status.state == State::Running)));
+    gauge!("livelabel_up", &stream).set(f64::from(u8::from(status.state == StreamPhase::Running)));
     gauge!("livelabel_stride", &stream).set(status.stride as f64);
     for (reason, &count) in &status.reconnects_by {
         counter!("livelabel_reconnects_total", &named("reason", reason)).absolute(count);
@@ -65,7 +65,7 @@ fn gather_stream(state: &StreamState) {
     counter!("livelabel_written_bytes_total", &stream).absolute(state.progress.written.get());
     gauge!("livelabel_viewers", &stream).set(state.pictures.viewers() as f64);
 
-    let smoothed = state.smoothed().filter(|_| status.state == State::Running);
+    let smoothed = state.smoothed().filter(|_| status.state == StreamPhase::Running);
     for (class, label) in state.info.labels.iter().enumerate() {
         let shown = status.label.as_ref() == Some(label);
         gauge!("livelabel_label", &named("label", label)).set(f64::from(u8::from(shown)));
@@ -87,7 +87,7 @@ fn gather_process() {
         gauge!("process_threads").set(threads);
     }
     if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-        // One of them is the folder that is being read.
+        // One of them is the directory handle itself.
         gauge!("process_open_fds").set(files.count().saturating_sub(1) as f64);
     }
 }
@@ -95,34 +95,30 @@ fn gather_process() {
 fn describe() {
     describe_counter!(
         "livelabel_frames_total",
-        "Frames by what became of them; decoded is their sum and those in flight."
+        "Frames by outcome; decoded frames are their sum plus those in flight."
     );
     describe_gauge!("livelabel_frames_in_flight", "Decoded frames that have no label yet.");
-    describe_gauge!("livelabel_queue_depth", "Decoded frames of a camera that wait to be prepared, 8 at most.");
-    describe_histogram!(
-        "livelabel_latency_seconds",
-        Unit::Seconds,
-        "From a frame's decoding to its label at every output."
-    );
-    describe_histogram!("livelabel_inference_seconds", Unit::Seconds, "One run of the network, for one batch.");
-    describe_histogram!("livelabel_batch_size", "Pictures in one run of the network.");
-    describe_gauge!("livelabel_engine_queue_depth", "Pictures of all streams that wait for the network.");
-    describe_gauge!("livelabel_up", "1 while the stream brings pictures.");
-    describe_gauge!("livelabel_stride", "Every how many-th frame is analysed.");
+    describe_gauge!("livelabel_queue_depth", "A camera's decoded frames that wait for preparation, at most 8.");
+    describe_histogram!("livelabel_latency_seconds", Unit::Seconds, "Time from a frame's arrival to the last output.");
+    describe_histogram!("livelabel_inference_seconds", Unit::Seconds, "Time of one inference, for one batch.");
+    describe_histogram!("livelabel_batch_size", "Frames in one inference.");
+    describe_gauge!("livelabel_engine_queue_depth", "Frames of all streams that wait for inference.");
+    describe_gauge!("livelabel_up", "1 while the stream delivers frames.");
+    describe_gauge!("livelabel_stride", "Every n-th frame is analysed.");
     describe_counter!(
         "livelabel_reconnects_total",
-        "Connections after the first that brought pictures, by what the one before was lost for."
+        "Reconnections that delivered frames, by the reason for the loss before."
     );
-    describe_counter!("livelabel_stalls_total", "Connections given up because nothing came.");
-    describe_counter!("livelabel_gaps_total", "Stretches without pictures.");
+    describe_counter!("livelabel_stalls_total", "Connections closed because no frames arrived.");
+    describe_counter!("livelabel_gaps_total", "Gaps: stretches of time without a frame.");
     describe_gauge!("livelabel_label", "1 for the label that is shown, 0 for the others.");
-    describe_gauge!("livelabel_confidence_ratio", "Smoothed confidence of each label; NaN while no pictures come.");
+    describe_gauge!("livelabel_confidence_ratio", "Smoothed confidence of each label; NaN while no frames arrive.");
     describe_counter!("livelabel_written_bytes_total", Unit::Bytes, "Bytes of video written.");
-    describe_gauge!("livelabel_viewers", "Clients that pictures of the stream are made for.");
-    describe_gauge!("livelabel_web_connections", "Connections to this server, 128 at most.");
+    describe_gauge!("livelabel_viewers", "Viewers of the stream.");
+    describe_gauge!("livelabel_web_connections", "Connections to this server, at most 128.");
     describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the run began, in seconds since 1970.");
     describe_gauge!("livelabel_build_info", "Always 1, with the program's version.");
-    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Memory that the process holds.");
+    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Resident memory of the process.");
     describe_gauge!("process_threads", "Threads of the process.");
-    describe_gauge!("process_open_fds", "Files and sockets that the process holds open.");
+    describe_gauge!("process_open_fds", "Open files and sockets of the process.");
 }

@@ -1,6 +1,6 @@
-//! The page and the interfaces for systems: the [`Telemetry`](crate::telemetry::Telemetry) over HTTP, read-only.
+//! The page, the API and the metrics: the [`Telemetry`](crate::telemetry::Telemetry) over HTTP, read-only.
 //!
-//! One thread serves everybody. It reads the telemetry and never blocks a stream.
+//! One thread serves all clients. It reads the telemetry and never blocks a stream.
 
 mod api;
 mod auth;

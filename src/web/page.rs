@@ -1,4 +1,4 @@
-//! The page's own files, which are part of the program.
+//! The page's static files, embedded in the binary.
 
 use std::sync::Arc;
 

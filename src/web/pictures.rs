@@ -1,4 +1,4 @@
-//! Pictures: one, or as they come. They are those of the recording, and no byte of them is copied.
+//! Snapshots and MJPEG streams. The JPEGs are those of the recording, without a copy.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::telemetry::{Picture, StreamState};
 use crate::web::auth::encoded;
-use crate::web::state::{ApiError, AppState, NOTHING, Name, UNBUFFERED};
+use crate::web::state::{ApiError, AppState, NOT_FOUND, Name, UNBUFFERED};
 
 const MULTIPART: &str = "multipart/x-mixed-replace; boundary=picture";
 const BOUNDARY: &[u8] = b"--picture\r\n";
-/// Sent behind each picture rather than before the next, as browsers show a picture only then.
+/// Sent after each picture rather than before the next, because browsers show a picture only when its boundary arrives.
 const NEXT: &[u8] = b"\r\n--picture\r\n";
-/// Pictures a second that can be asked for.
+/// Frames a second that a viewer may request.
 const RATES: std::ops::RangeInclusive<f64> = 0.1..=60.0;
-/// How old the latest picture may be, in milliseconds, to be shown to somebody who comes now.
+/// Maximum age of the latest picture for a new viewer, in milliseconds.
 const RECENT: f64 = 2000.0;
-/// How long a single picture is waited for.
+/// How long a snapshot waits for a picture.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -48,54 +48,54 @@ pub(super) async fn several(State(state): State<Arc<AppState>>, Query(pairs): Pa
     Ok(multipart(feeds, Arc::clone(&state)))
 }
 
-/// `/streams/NAME.mjpg`: what an `<img>`, VLC and home automation show.
+/// `/streams/NAME.mjpg`: MJPEG for `<img>`, VLC and home automation.
 pub(super) async fn one(
     State(state): State<Arc<AppState>>,
     Path(file): Name,
     Query(pairs): Pairs,
 ) -> Result<Response, ApiError> {
-    let name = file.strip_suffix(".mjpg").ok_or(NOTHING)?;
+    let name = file.strip_suffix(".mjpg").ok_or(NOT_FOUND)?;
     let stream = state.find(name)?;
     let feed = feed(stream, spacing(&pairs)?);
     Ok(multipart(vec![feed], Arc::clone(&state)))
 }
 
-/// `/streams/NAME/snapshot.jpg`
+/// `/streams/NAME/snapshot.jpg`: one picture.
 pub(super) async fn snapshot_of(State(state): State<Arc<AppState>>, Path(name): Name) -> Result<Response, ApiError> {
-    snap(state.find(&name)?).await
+    take_snapshot(state.find(&name)?).await
 }
 
-/// `/snapshot.jpg`, of the first stream where none is named.
+/// `/snapshot.jpg`: one picture, of the first stream unless the query names one.
 pub(super) async fn snapshot(State(state): State<Arc<AppState>>, Query(pairs): Pairs) -> Result<Response, ApiError> {
     let named = pairs.iter().find(|(key, _)| key == "stream");
     let stream = match (named, state.telemetry.streams.first()) {
         (Some((_, name)), _) => state.find(name)?,
         (None, Some(first)) => first,
-        (None, None) => return Err(NOTHING),
+        (None, None) => return Err(NOT_FOUND),
     };
-    snap(stream).await
+    take_snapshot(stream).await
 }
 
-async fn snap(stream: &StreamState) -> Result<Response, ApiError> {
-    let mut pictures = watching(stream);
+async fn take_snapshot(stream: &StreamState) -> Result<Response, ApiError> {
+    let mut pictures = watch_recent(stream);
     let next = timeout(PATIENCE, pictures.changed()).await;
     let picture = match next {
         Ok(Ok(())) => pictures.borrow_and_update().clone(),
         _ => stream.pictures.latest(),
     };
     let Some(Picture { jpeg, ms }) = picture else {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, "there is no picture yet\n"));
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "no picture yet\n"));
     };
-    let told = [
+    let headers = [
         (header::CONTENT_TYPE, "image/jpeg".to_string()),
         (HeaderName::from_static("x-stream"), encoded(&stream.info.name)),
         (HeaderName::from_static("x-time-ms"), ms.to_string()),
     ];
-    Ok((told, jpeg).into_response())
+    Ok((headers, jpeg).into_response())
 }
 
-/// Hears of the next picture, and of the latest where it is not long ago.
-fn watching(stream: &StreamState) -> watch::Receiver<Option<Picture>> {
+/// Watches a stream's pictures, from the latest one on if it is recent.
+fn watch_recent(stream: &StreamState) -> watch::Receiver<Option<Picture>> {
     let mut pictures = stream.pictures.subscribe();
     let now = stream.now_ms();
     if pictures.borrow().as_ref().is_some_and(|latest| latest.ms + RECENT > now) {
@@ -108,13 +108,13 @@ fn spacing(pairs: &[(String, String)]) -> Result<Duration, ApiError> {
     let Some((_, written)) = pairs.iter().find(|(key, _)| key == "fps") else { return Ok(Duration::ZERO) };
     match written.parse::<f64>() {
         Ok(rate) if RATES.contains(&rate) => Ok(Duration::from_secs_f64(1.0 / rate)),
-        _ => Err((StatusCode::BAD_REQUEST, "fps is a number from 0.1 to 60\n")),
+        _ => Err((StatusCode::BAD_REQUEST, "fps must be a number from 0.1 to 60\n")),
     }
 }
 
-/// One stream's pictures for one who watches, each the latest when the connection has room for it.
+/// One stream's pictures for one viewer. Each is the latest one at the time when the connection can take it.
 fn feed(stream: &Arc<StreamState>, spacing: Duration) -> BoxStream<'static, [Bytes; 3]> {
-    let start = (watching(stream), encoded(&stream.info.name), Instant::now());
+    let start = (watch_recent(stream), encoded(&stream.info.name), Instant::now());
     stream::unfold(start, move |(mut pictures, name, due)| async move {
         sleep_until(due).await;
         loop {
@@ -129,7 +129,7 @@ fn feed(stream: &Arc<StreamState>, spacing: Duration) -> BoxStream<'static, [Byt
     .boxed()
 }
 
-/// A picture of the stream whose encoded name is given, and what stands before and behind it.
+/// One part of the multipart body: header, JPEG, and the boundary after it. `name` is percent-encoded.
 pub(super) fn part(name: &str, Picture { jpeg, ms }: Picture) -> [Bytes; 3] {
     let head = format!(
         "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Stream: {name}\r\nX-Time-Ms: {ms}\r\n\r\n",

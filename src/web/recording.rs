@@ -1,4 +1,4 @@
-//! A finished run instead of live streams: what its timeline tells, and pictures of its video from any moment on.
+//! Serves a finished run instead of live streams: its timeline, and the pictures of its video from any time on.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use crate::web::json;
 use crate::web::pictures::{multipart, part};
 use crate::web::state::{ApiError, AppState, Name, UNBUFFERED};
 
-/// Who may play at once: each has a decoder of their own.
+/// Maximum number of viewers that play at once. Each has its own decoder.
 const PLAYERS: usize = 8;
-/// How often it is said that the server is still there.
+/// Time between two keep-alive events.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How many times real time it may be played at.
+/// Playback speeds, as multiples of real time.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=8.0;
-/// Beyond this a number of milliseconds is no time in a video: a year.
+/// The largest time in a video, in milliseconds: a year.
 const LATEST: f64 = 366.0 * 86_400_000.0;
-const UNREADABLE: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the video cannot be read there\n");
+const UNREADABLE: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the video cannot be read at this time\n");
 
 /// A finished run with its video.
 pub struct Replay {
@@ -45,7 +45,7 @@ pub struct Replay {
 
 impl Replay {
     /// # Errors
-    /// Input, where the video cannot be played.
+    /// `Input` if the video cannot be played.
     pub fn new(recording: FinishedRun, video: Video) -> Result<Self> {
         let seeker = Arc::new(Mutex::new(video.seeker()?));
         Ok(Self { recording, video, seeker, players: Arc::new(Semaphore::new(PLAYERS)) })
@@ -98,18 +98,18 @@ pub(super) fn routes(replay: Arc<Replay>) -> Router<Arc<AppState>> {
     Router::new()
         .route("/api/streams", get(|State(state): At| async move { Json(all.streams(&state)) }))
         .route("/api/streams/{name}/timeline", get(|name| async move { timeline(&moments, name) }))
-        .route("/api/events", get(|State(state): At| async move { alive(&events, state) }))
-        .route("/recording/pictures", get(|State(state): At, asked| async move { play(&playing, &state, asked).await }))
-        .route("/recording/picture.jpg", get(|asked| async move { picture(&replay, asked).await }))
+        .route("/api/events", get(|State(state): At| async move { keep_alive(&events, state) }))
+        .route("/recording/pictures", get(|State(state): At, query| async move { play(&playing, &state, query).await }))
+        .route("/recording/picture.jpg", get(|query| async move { picture(&replay, query).await }))
         .route("/healthz", get(|| async { "ok\n" }))
 }
 
 fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, ApiError> {
     let FinishedRun { info, started, rows, intervals, gaps, .. } = &replay.recording;
     if name != info.name {
-        return Err((StatusCode::NOT_FOUND, "there is no stream of that name\n"));
+        return Err((StatusCode::NOT_FOUND, "no stream has this name\n"));
     }
-    let told = json!({
+    let body = json!({
         "name": name,
         "labels": info.labels,
         "threshold": info.threshold,
@@ -120,11 +120,11 @@ fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, ApiError> {
         "intervals": json::intervals(intervals, &info.labels),
         "gaps": json::gaps(gaps),
     });
-    Ok(Json(told).into_response())
+    Ok(Json(body).into_response())
 }
 
-/// Nothing changes any more, but a page must hear that somebody is there.
-fn alive(replay: &Arc<Replay>, state: Arc<AppState>) -> Response {
+/// Sends the unchanging state again and again, so that the page knows that the server still runs.
+fn keep_alive(replay: &Arc<Replay>, state: Arc<AppState>) -> Response {
     let start = (Arc::clone(replay), state, true);
     let events = stream::unfold(start, |(replay, state, first)| async move {
         if !first && timeout(INTERVAL, state.closed()).await.is_ok() {
@@ -136,26 +136,26 @@ fn alive(replay: &Arc<Replay>, state: Arc<AppState>) -> Response {
     ([UNBUFFERED], Sse::new(events)).into_response()
 }
 
-type Asked = Query<Vec<(String, String)>>;
+type Pairs = Query<Vec<(String, String)>>;
 
-/// A number of the query, which must lie in `range`.
-fn number(asked: &Asked, key: &str, usual: f64, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
-    match asked.iter().find(|(name, _)| name == key) {
+/// Returns a number from the query, or `usual`; `None` if it is not in `range`.
+fn number(query: &Pairs, key: &str, usual: f64, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+    match query.iter().find(|(name, _)| name == key) {
         None => Some(usual),
         Some((_, written)) => written.parse().ok().filter(|number| range.contains(number)),
     }
 }
 
-fn moment(asked: &Asked, key: &str) -> Result<u64, ApiError> {
-    let ms = number(asked, key, 0.0, 0.0..=LATEST);
-    let ms = ms.ok_or((StatusCode::BAD_REQUEST, "a time is a number of milliseconds from 0 up\n"))?;
-    // Times are told in milliseconds with six digits, which a double keeps to the nanosecond for a hundred days.
+fn moment(query: &Pairs, key: &str) -> Result<u64, ApiError> {
+    let ms = number(query, key, 0.0, 0.0..=LATEST);
+    let ms = ms.ok_or((StatusCode::BAD_REQUEST, "a time must be a number of milliseconds, 0 or more\n"))?;
+    // Times have six decimals. A double of milliseconds keeps nanoseconds for a hundred days.
     Ok((1e6 * ms).round() as u64)
 }
 
-/// `/recording/picture.jpg?at=MS`: the picture that is shown at that time.
-async fn picture(replay: &Replay, asked: Asked) -> Result<Response, ApiError> {
-    let at = moment(&asked, "at")?;
+/// `/recording/picture.jpg?at=MS`: the frame at that time.
+async fn picture(replay: &Replay, query: Pairs) -> Result<Response, ApiError> {
+    let at = moment(&query, "at")?;
     let mut seeker = Arc::clone(&replay.seeker).lock_owned().await;
     let found = tokio::task::spawn_blocking(move || seeker.at(at)).await;
     let Still { jpeg, time } = match found {
@@ -166,15 +166,15 @@ async fn picture(replay: &Replay, asked: Asked) -> Result<Response, ApiError> {
         }
         Err(_) => return Err(UNREADABLE),
     };
-    let told = [
+    let headers = [
         (header::CONTENT_TYPE, "image/jpeg".to_string()),
         (HeaderName::from_static("x-stream"), encoded(&replay.recording.info.name)),
         (HeaderName::from_static("x-time-ms"), milliseconds(time).to_string()),
     ];
-    Ok((told, jpeg).into_response())
+    Ok((headers, jpeg).into_response())
 }
 
-/// What one who watches was shown last.
+/// What a viewer gets next.
 #[derive(Clone)]
 enum Shown {
     Nothing,
@@ -182,13 +182,13 @@ enum Shown {
     End,
 }
 
-/// `/recording/pictures?from=MS&speed=1`: all pictures from there on, each in its time, until the end.
-async fn play(replay: &Replay, state: &Arc<AppState>, asked: Asked) -> Result<Response, ApiError> {
-    let from = moment(&asked, "from")?;
-    let speed = number(&asked, "speed", 1.0, SPEEDS);
-    let speed = speed.ok_or((StatusCode::BAD_REQUEST, "speed is a number from 0.1 to 8\n"))?;
+/// `/recording/pictures?from=MS&speed=1`: plays the video from that time to the end.
+async fn play(replay: &Replay, state: &Arc<AppState>, query: Pairs) -> Result<Response, ApiError> {
+    let from = moment(&query, "from")?;
+    let speed = number(&query, "speed", 1.0, SPEEDS);
+    let speed = speed.ok_or((StatusCode::BAD_REQUEST, "speed must be a number from 0.1 to 8\n"))?;
     let place = Arc::clone(&replay.players).try_acquire_owned();
-    let place = place.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, "too many play it already\n"))?;
+    let place = place.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n"))?;
     let (sender, shown) = watch::channel(Shown::Nothing);
     let take = move |shot: Option<Still>| {
         sender.send_replace(match shot {
@@ -221,7 +221,7 @@ async fn play(replay: &Replay, state: &Arc<AppState>, asked: Asked) -> Result<Re
     Ok(multipart(vec![feed.boxed()], Arc::clone(state)))
 }
 
-/// Plays for one who watches, until they go.
+/// Plays for one viewer. Stops when dropped.
 struct Player {
     playing: Option<Playing>,
     _place: OwnedSemaphorePermit,
@@ -230,7 +230,7 @@ struct Player {
 impl Drop for Player {
     fn drop(&mut self) {
         let playing = self.playing.take();
-        // Threads that read a slow disk are not waited for by everybody else.
+        // Joining threads that read a slow disk must not block the server's thread.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(playing));
         }

@@ -1,4 +1,4 @@
-//! What is found under which path.
+//! The routes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::web::recording::{self, Replay};
-use crate::web::state::{AppState, NOTHING};
+use crate::web::state::{AppState, NOT_FOUND};
 use crate::web::{api, auth, events, metrics, page, pictures};
 
-/// All paths; those of `replay` instead of the telemetry's, for a finished run.
+/// Builds the router: for a finished run the routes of `replay`, otherwise those of the live streams.
 pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
     let content = match replay {
         Some(replay) => recording::routes(Arc::new(replay)),
@@ -23,7 +23,7 @@ pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
     Router::new()
         .merge(page::routes())
         .merge(content)
-        .fallback(|| async { NOTHING })
+        .fallback(|| async { NOT_FOUND })
         .layer(middleware::from_fn_with_state(Arc::clone(&state), auth::check))
         .with_state(state)
 }
@@ -41,7 +41,7 @@ fn live() -> Router<Arc<AppState>> {
         .route("/metrics", get(scrape))
 }
 
-/// Whether every stream brings what it should.
+/// `/healthz`: 200 if every stream delivers frames, otherwise 503 with the streams that do not.
 async fn healthz(State(state): State<Arc<AppState>>) -> Response {
     let down: String = state
         .telemetry

@@ -1,4 +1,4 @@
-//! The thread that serves, and the bounds on those it serves: how many, how long, how much.
+//! The web server's thread, and its limits: number of connections, timeouts, buffer sizes.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -28,30 +28,30 @@ use crate::web::recording::Replay;
 use crate::web::routes;
 use crate::web::state::AppState;
 
-/// Connections at once. Above it a client is told so and sent away.
+/// Maximum number of open connections. Further clients get a 503.
 const CONNECTIONS: usize = 128;
-/// Clients that are being told so at once. Above it they are sent away without a word.
+/// Maximum number of 503 responses in progress. Further connections are closed without a response.
 const REFUSALS: usize = 32;
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 26\r\n\
     Retry-After: 5\r\nConnection: close\r\n\r\ntoo many connections open\n";
-/// For a clock whose year the HTTP library cannot write: it would panic.
-const UNDATED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 33\r\n\
-    Connection: close\r\n\r\nthe clock's year is not in HTTP.\n";
-/// How long a client may take for a request's head, or be silent between two requests.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-const LARGEST_HEAD: usize = 16 << 10;
-/// How long a client may take nothing of what is sent to it.
-const WRITE_PATIENCE: Duration = Duration::from_secs(15);
-/// What waits to be sent to one client, in the program and in the system: a picture or two, so that what a slow one sees
-/// is recent.
+/// Sent if the clock's year does not fit into an HTTP date: the HTTP library would panic.
+const UNDATED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 48\r\n\
+    Connection: close\r\n\r\nthe clock's year does not fit into an HTTP date\n";
+/// Timeout for a request's header, and for the next request of a connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEADER: usize = 16 << 10;
+/// How long a client may accept no data.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Send buffers of one client, in the program and in the kernel. They hold one or two pictures, so that a slow client
+/// sees recent ones.
 const WRITE_BUFFER: usize = 32 << 10;
 const SOCKET_BUFFER: usize = 128 << 10;
-/// How long open connections are waited for at the end.
+/// How long the server waits for open connections at the end.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often the metrics' histograms are tidied up.
+/// How often the metrics' histograms are compacted.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// An address that is listened on already, though nobody is answered yet.
+/// A listening socket that does not accept connections yet.
 pub struct Bound {
     listener: TcpListener,
     pub address: SocketAddr,
@@ -60,13 +60,13 @@ pub struct Bound {
 
 impl Bound {
     /// # Errors
-    /// Usage, where the address is not to be had.
+    /// `Usage` if the address cannot be used.
     pub fn new(access: &WebConfig) -> Result<Self> {
         let refused = |cause: std::io::Error| {
             let (what, remedy) = match cause.kind() {
-                ErrorKind::AddrInUse => ("is in use by another program", "choose another port; 0 takes a free one"),
-                ErrorKind::PermissionDenied => ("may not be used", "choose a port from 1024 up"),
-                _ => ("cannot be listened on", "name an address of this machine, like 127.0.0.1:8080"),
+                ErrorKind::AddrInUse => ("is in use by another program", "choose another port; 0 selects a free one"),
+                ErrorKind::PermissionDenied => ("needs more privileges", "choose a port of 1024 or higher"),
+                _ => ("is not available", "give an address of this machine, such as 127.0.0.1:8080"),
             };
             Error::usage(format!("web {}: {what}", access.address)).because(cause).remedy(remedy)
         };
@@ -77,25 +77,25 @@ impl Bound {
     }
 }
 
-/// Serves until it is dropped, which takes half a second at most.
+/// The running server. Dropping it stops it, within half a second.
 pub struct Server {
     closing: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Starts to answer.
+    /// Starts the server for live streams.
     ///
     /// # Errors
-    /// Unavailable, where the system gives no thread for it.
+    /// `Unavailable` if the thread cannot be started.
     pub fn start(bound: Bound, telemetry: Arc<Telemetry>, metrics: PrometheusHandle) -> Result<Self> {
         Self::begin(bound, telemetry, None, metrics)
     }
 
-    /// The same with a finished run.
+    /// Starts the server for a finished run.
     ///
     /// # Errors
-    /// Those of [`Server::start`].
+    /// The errors of [`Server::start`].
     pub fn replay(bound: Bound, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
         Self::begin(bound, Arc::new(Telemetry::new(Vec::new())), Some(replay), metrics)
     }
@@ -143,24 +143,24 @@ async fn serve(listener: TcpListener, state: &Arc<AppState>, replay: Option<Repl
         Err(cause) => return tracing::error!("the page cannot be served: {cause}"),
     };
     let router = TowerToHyperService::new(routes::router(Arc::clone(state), replay));
-    let (places, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
+    let (permits, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
     let mut upkeep = tokio::time::interval(UPKEEP);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
-                    Ok(place) if !utc::fits_http() => {
-                        connections.spawn(refuse(stream, place, UNDATED));
+                Ok((stream, _)) => match Arc::clone(&permits).try_acquire_owned() {
+                    Ok(permit) if !utc::fits_http() => {
+                        connections.spawn(refuse(stream, permit, UNDATED));
                     }
-                    Ok(place) => {
-                        connections.spawn(connection(stream, router.clone(), Arc::clone(state), place));
+                    Ok(permit) => {
+                        connections.spawn(connection(stream, router.clone(), Arc::clone(state), permit));
                     }
-                    Err(_) => if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
-                        connections.spawn(refuse(stream, place, REFUSAL));
+                    Err(_) => if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                        connections.spawn(refuse(stream, permit, REFUSAL));
                     },
                 },
-                // No file is to be had for it: the clients that are there go on.
+                // No free file descriptor: keeps serving the open connections.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             },
             _ = upkeep.tick() => state.metrics.run_upkeep(),
@@ -174,19 +174,19 @@ async fn serve(listener: TcpListener, state: &Arc<AppState>, replay: Option<Repl
 
 type Service = TowerToHyperService<axum::Router>;
 
-async fn connection(stream: TcpStream, service: Service, state: Arc<AppState>, _place: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, service: Service, state: Arc<AppState>, _permit: OwnedSemaphorePermit) {
     state.clients.fetch_add(1, Ordering::Relaxed);
     tune(&stream);
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_PATIENCE));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_header_size(LARGEST_HEAD)
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_header_size(MAX_HEADER)
         .max_buf_size(WRITE_BUFFER)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
-    // How a client goes is its own affair.
+    // Connection errors are the client's; they are not logged.
     tokio::select! {
         _ = connection.as_mut() => {}
         () = state.closed() => {
@@ -197,21 +197,21 @@ async fn connection(stream: TcpStream, service: Service, state: Arc<AppState>, _
     state.clients.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Says why nothing is served, after reading what was asked, so that the answer is not lost with the connection.
-async fn refuse(mut stream: TcpStream, _place: OwnedSemaphorePermit, answer: &'static [u8]) {
+/// Sends a fixed response. Reads the request first, because closing a socket with unread data would discard the response.
+async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit, response: &'static [u8]) {
     let _ = timeout(Duration::from_secs(1), async {
         let _ = stream.read(&mut [0; 4096]).await;
-        let _ = stream.write_all(answer).await;
+        let _ = stream.write_all(response).await;
         let _ = stream.shutdown().await;
     })
     .await;
 }
 
-/// What the system refuses of this it does without.
+/// Sets socket options. Failures are ignored: none of them is essential.
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = setsockopt(stream, sockopt::SndBuf, &SOCKET_BUFFER);
-    // One that has vanished without a word, while nothing was sent to it, is found out within a minute.
+    // Detects within a minute an idle client that vanished.
     let _ = setsockopt(stream, sockopt::KeepAlive, &true);
     let _ = setsockopt(stream, sockopt::TcpKeepIdle, &30);
     let _ = setsockopt(stream, sockopt::TcpKeepInterval, &10);

@@ -1,4 +1,4 @@
-//! What every request handler works with.
+//! The state that every request handler shares.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::config::web::WebConfig;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::feed::Feed;
 
-/// What every answer is made from.
+/// The shared state.
 pub(super) struct AppState {
     pub telemetry: Arc<Telemetry>,
     pub access: WebConfig,
-    /// Where it is really listened, where the port was left to the system.
+    /// The bound address, with the actual port.
     pub address: SocketAddr,
     pub metrics: PrometheusHandle,
     pub feed: Feed,
     /// Becomes true when the run ends.
     pub closing: watch::Receiver<bool>,
-    /// Connections that are open.
+    /// Number of open connections.
     pub clients: AtomicUsize,
 }
 
@@ -31,7 +31,7 @@ impl AppState {
     pub fn find(&self, name: &str) -> Result<&Arc<StreamState>, ApiError> {
         self.telemetry.find(name).ok_or((
             StatusCode::NOT_FOUND,
-            "there is no stream of that name
+            "no stream has this name
 ",
         ))
     }
@@ -42,14 +42,14 @@ impl AppState {
     }
 }
 
-/// Why a request is not answered as it wishes.
+/// An error response.
 pub(super) type ApiError = (StatusCode, &'static str);
 
-/// Where nothing is to be found.
-pub(super) const NOTHING: ApiError = (StatusCode::NOT_FOUND, "there is nothing here\n");
+/// The response for an unknown path.
+pub(super) const NOT_FOUND: ApiError = (StatusCode::NOT_FOUND, "not found\n");
 
-/// For proxies: what comes bit by bit is not to be held back.
+/// Tells proxies not to buffer a streaming response.
 pub(super) const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
-/// The name in a path, decoded.
+/// The stream's name in a path, percent-decoded.
 pub(super) type Name = Path<String>;

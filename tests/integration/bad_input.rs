@@ -1,4 +1,4 @@
-//! Whatever is wrong with what the user gives: one line that says what, where and what to do, and nothing is lost.
+//! Invalid input: the program prints one line with what failed, where, and the remedy. It loses no data.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use livelabel::onnx::proto::{DimensionProto, EXTERNAL, FLOAT16, ModelProto, Tens
 use prost::Message;
 
 use crate::footage::small;
-use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, left_out, probe, text};
+use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, probe, skipped, text};
 use crate::tiny;
 
-/// Runs with a clip made of `bytes`, which must be refused with a line that holds `words`, and leave nothing.
+/// Runs on a clip of `bytes`. Expects an error line that contains `words`, and no output.
 fn refused(name: &str, bytes: &[u8], words: &[&str]) {
     let program = Program::new();
     let clip = program.path(name);
@@ -23,11 +23,11 @@ fn check_refusal(program: &Program, finished: Finished, words: &[&str]) {
     for word in words {
         assert!(line.contains(word), "{word:?} is not in: {line}");
     }
-    assert!(!program.path("out").exists(), "nothing is made for an input that cannot be used");
+    assert!(!program.path("out").exists(), "an unusable input must leave no output");
 }
 
 #[test]
-fn inputs_that_are_no_clips() {
+fn inputs_that_are_not_clips_are_refused() {
     let program = Program::new();
     let missing = program.path("missing.mp4");
     check_refusal(
@@ -42,7 +42,7 @@ fn inputs_that_are_no_clips() {
 }
 
 #[test]
-fn a_clip_without_pictures() {
+fn a_clip_without_a_video_track_is_refused() {
     let program = Program::new();
     let sound = program.path("sound.mp4");
     ffmpeg(&["-f", "lavfi", "-i", "sine", "-t", "1", "-c:a", "aac", text(&sound)]);
@@ -52,22 +52,22 @@ fn a_clip_without_pictures() {
         &["has no video track", "give a clip with video"],
     );
 
-    // Matroska's header with a video track, and no cluster behind it.
+    // A Matroska header with a video track, without a cluster.
     let full = fs::read(small(program.folder.path(), "full.mkv", 3)).unwrap();
     let cluster = full.windows(4).position(|four| four == [0x1f, 0x43, 0xb6, 0x75]).unwrap();
     refused("none.mkv", &full[..cluster], &["none.mkv"]);
 }
 
 #[test]
-fn a_clip_whose_index_is_missing() {
+fn a_clip_without_an_index_is_refused() {
     let program = Program::new();
     let full = fs::read(small(program.folder.path(), "full.mp4", 20)).unwrap();
-    // Without +faststart the index stands at the end.
+    // Without +faststart the index is at the end.
     refused("half.mp4", &full[..full.len() / 2], &["half.mp4", "cut short", "copy or record it again"]);
 }
 
 #[test]
-fn what_is_left_of_a_cut_clip_is_analysed() {
+fn a_truncated_clip_is_analysed_up_to_its_end() {
     let program = Program::new();
     for (name, flags) in [("cut.mp4", "+faststart"), ("cut.mkv", "+bitexact")] {
         let folder = program.folder.path();
@@ -88,7 +88,7 @@ fn what_is_left_of_a_cut_clip_is_analysed() {
 }
 
 #[test]
-fn what_surrounds_damage_is_analysed() {
+fn the_frames_around_damage_are_analysed() {
     let program = Program::new();
     let encoded = ["-vf", "scale=320:136", "-c:v", "libx264", "-an", "-g", "10", "-movflags", "+faststart"];
     let clip = crate::footage::variant(program.folder.path(), "damaged.mp4", 60, &encoded);
@@ -101,11 +101,11 @@ fn what_surrounds_damage_is_analysed() {
     assert!(line.contains("damaged.mp4: is damaged near") && line.contains("copy or record it again"), "{line}");
     decodes_cleanly(&program.path("out.avi"));
     let made = probe(&program.path("out.avi"));
-    assert_eq!((made.frames, made.seconds), (60, 2.4), "what cannot be decoded keeps its time");
+    assert_eq!((made.frames, made.seconds), (60, 2.4), "undecodable frames must keep their time");
 }
 
 #[test]
-fn arguments_that_make_no_sense() {
+fn invalid_arguments_are_refused() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 3);
     let refuse = |arguments: &[&str], words: &[&str]| {
@@ -127,7 +127,7 @@ fn arguments_that_make_no_sense() {
 }
 
 #[test]
-fn an_input_is_never_written_over() {
+fn an_input_is_never_overwritten() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.avi", 3);
     let before = fs::read(&clip).unwrap();
@@ -137,7 +137,7 @@ fn an_input_is_never_written_over() {
 }
 
 #[test]
-fn outputs_that_cannot_be_written() {
+fn unwritable_outputs_are_refused() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 3);
     fs::write(program.path("file"), "in the way").unwrap();
@@ -149,7 +149,7 @@ fn outputs_that_cannot_be_written() {
     assert!(!program.path("clip.timeline.jsonl").exists());
 }
 
-/// Changes the small network, which must then be refused with all of `words`.
+/// Changes the tiny model, and expects an error line that contains `words`.
 fn model_refused(change: impl FnOnce(&mut ModelProto), words: &[&str]) {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 3);
@@ -161,7 +161,7 @@ fn model_refused(change: impl FnOnce(&mut ModelProto), words: &[&str]) {
 }
 
 #[test]
-fn models_that_cannot_be_trusted() {
+fn inconsistent_models_are_refused() {
     model_refused(
         |model| model.metadata_props.clear(),
         &["its metadata lacks livelabel.version, labels", "model build"],
@@ -211,7 +211,7 @@ fn models_that_cannot_be_trusted() {
     );
 }
 
-/// The type of the small network's input.
+/// Returns the type of the tiny model's input.
 fn tensor(model: &mut ModelProto) -> &mut TensorTypeProto {
     let graph = model.graph.as_mut().unwrap();
     graph.input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap()
@@ -222,7 +222,7 @@ fn set(model: &mut ModelProto, key: &str, value: &str) {
 }
 
 #[test]
-fn a_file_that_is_no_model() {
+fn a_file_that_is_not_a_model_is_refused() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 3);
     let finished = program.start(&["run", text(&clip), "--model", text(&clip)]);
@@ -232,7 +232,7 @@ fn a_file_that_is_no_model() {
 }
 
 #[test]
-fn heads_that_do_not_fit() {
+fn heads_of_other_shapes_are_refused() {
     let program = Program::new();
     let backbone = crate::footage::fetched("resnet50");
     let build = |head: &Path| {
@@ -266,13 +266,13 @@ fn heads_that_do_not_fit() {
 }
 
 #[test]
-fn a_full_disk_closes_the_files() {
+fn a_full_disk_finalises_the_files() {
     let program = Program::new();
     let encoded = ["-vf", "scale=1280:720,noise=alls=60:allf=t", "-c:v", "libx264", "-preset", "ultrafast"];
     crate::footage::variant(program.folder.path(), "clip.mp4", 250, &encoded);
     let disk = program.path("disk");
     fs::create_dir(&disk).unwrap();
-    // A disk of its own in a namespace of its own, where the system allows that.
+    // A separate file system in a mount namespace, if the kernel allows it.
     let script = "mount -t tmpfs -o size=40m tmpfs disk || exit 77\n\
                   \"$0\" run clip.mp4 --model \"$1\" --output-dir disk\n\
                   code=$?; mkdir kept; cp disk/* kept; exit $code";
@@ -282,7 +282,7 @@ fn a_full_disk_closes_the_files() {
         .output()
         .unwrap();
     if output.status.code() == Some(77) || String::from_utf8_lossy(&output.stderr).contains("unshare") {
-        left_out("no disk can be mounted here");
+        skipped("no file system can be mounted");
         return;
     }
     let finished = Finished::from(output);

@@ -1,4 +1,4 @@
-//! A broker to be told: mosquitto at a port of its own, which can be killed, and mosquitto_sub, which listens.
+//! An MQTT broker for tests: mosquitto on its own port, which tests can kill, and mosquitto_sub as a subscriber.
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -12,12 +12,12 @@ use serde_json::Value;
 use crate::camera::signal;
 use crate::program::text;
 
-/// A port that nobody listens at.
+/// Returns a port on which no server listens.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
 
-/// The broker, killed when it goes.
+/// A running broker. Dropping it kills the process.
 pub struct Broker {
     child: Child,
     pub port: u16,
@@ -25,35 +25,35 @@ pub struct Broker {
     folder: tempfile::TempDir,
 }
 
-/// Whom a broker lets in.
+/// The broker's access control.
 #[derive(Clone, Copy)]
-pub enum Gate<'a> {
+pub enum Access<'a> {
     Open,
     Credentials(&'a str, &'a str),
-    /// Everybody who speaks TLS; it has a certificate of its own making.
+    /// TLS with a generated certificate.
     Tls,
 }
 
 impl Broker {
     pub fn start() -> Self {
-        Self::at(free_port(), Gate::Open)
+        Self::at(free_port(), Access::Open)
     }
 
-    /// At a port, perhaps of one that has gone.
-    pub fn at(port: u16, gate: Gate) -> Self {
+    /// Starts a broker on a given port, for example that of an earlier one.
+    pub fn at(port: u16, gate: Access) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("mosquitto.conf");
-        // Started by root it would become another user, who cannot read the folder.
+        // By default mosquitto drops root privileges, and then cannot read the folder.
         let mut lines = format!("listener {port} 127.0.0.1\nuser root\npersistence false\n");
         match gate {
-            Gate::Open => lines.push_str("allow_anonymous true\n"),
-            Gate::Tls => {
+            Access::Open => lines.push_str("allow_anonymous true\n"),
+            Access::Tls => {
                 certify(folder.path());
                 let path = |name: &str| text(&folder.path().join(name)).to_string();
                 let (certificate, key) = (path("broker.pem"), path("broker.key"));
                 lines.push_str(&format!("allow_anonymous true\ncertfile {certificate}\nkeyfile {key}\n"));
             }
-            Gate::Credentials(user, password) => {
+            Access::Credentials(user, password) => {
                 let file = folder.path().join("passwords");
                 let made = Command::new("mosquitto_passwd").args(["-c", "-b", text(&file), user, password]).status();
                 assert!(made.expect("mosquitto_passwd starts").success());
@@ -61,7 +61,7 @@ impl Broker {
             }
         }
         std::fs::write(&config, lines).expect("a file");
-        // Debian has it where only root looks.
+        // Debian installs it in /usr/sbin, which is not in every user's PATH.
         let program = ["/usr/sbin/mosquitto", "mosquitto"];
         let program = program.into_iter().find(|path| Path::new(path).exists()).unwrap_or("mosquitto");
         let child = Command::new(program)
@@ -72,11 +72,11 @@ impl Broker {
             .expect("mosquitto starts");
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(20), "mosquitto is not there");
+            assert!(began.elapsed() < Duration::from_secs(20), "mosquitto does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
         let login = match gate {
-            Gate::Credentials(user, password) => Some((user.to_string(), password.to_string())),
+            Access::Credentials(user, password) => Some((user.to_string(), password.to_string())),
             _ => None,
         };
         Self { child, port, login, folder }
@@ -86,7 +86,7 @@ impl Broker {
         signal(self.child.id(), name);
     }
 
-    /// The certificate of whoever certifies the broker.
+    /// The certificate of the authority that signed the broker's.
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("authority.pem")
     }
@@ -95,8 +95,8 @@ impl Broker {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
-    /// Listens to everything.
-    pub fn reader(&self) -> Reader {
+    /// Subscribes to all topics.
+    pub fn subscribe(&self) -> Subscriber {
         let mut command = Command::new("mosquitto_sub");
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", "#", "-F", "%r\t%t\t%p"]);
         if let Some((user, password)) = &self.login {
@@ -113,16 +113,16 @@ impl Broker {
                 kept.lock().unwrap().push(Message { retained, topic: part(), payload: part() });
             }
         });
-        let reader = Reader { child, messages };
-        // What is published before it listens would not be heard.
+        let subscriber = Subscriber { child, messages };
+        // Waits until the subscription is active.
         let ready = format!("ready/{}", fastrand::u64(..));
         let began = Instant::now();
-        while !reader.messages().iter().any(|message| message.topic == ready) {
-            assert!(began.elapsed() < Duration::from_secs(20), "mosquitto_sub does not listen");
+        while !subscriber.messages().iter().any(|message| message.topic == ready) {
+            assert!(began.elapsed() < Duration::from_secs(20), "mosquitto_sub does not receive");
             self.publish(&ready);
             std::thread::sleep(Duration::from_millis(50));
         }
-        reader
+        subscriber
     }
 
     fn publish(&self, topic: &str) {
@@ -135,7 +135,7 @@ impl Broker {
     }
 }
 
-/// Makes an authority, and has it certify a server on the loopback.
+/// Creates a certificate authority and a server certificate for the loopback address.
 pub fn certify(folder: &Path) {
     let openssl = |arguments: &str| {
         let made = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output();
@@ -160,7 +160,7 @@ impl Drop for Broker {
 
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// Whether the broker had kept it.
+    /// Whether it is a retained message.
     pub retained: bool,
     pub topic: String,
     pub payload: String,
@@ -172,23 +172,23 @@ impl Message {
     }
 }
 
-/// What somebody has heard who listens to everything.
-pub struct Reader {
+/// A subscriber to all topics, with the messages received so far.
+pub struct Subscriber {
     child: Child,
     messages: Arc<Mutex<Vec<Message>>>,
 }
 
-impl Reader {
+impl Subscriber {
     pub fn messages(&self) -> Vec<Message> {
         self.messages.lock().unwrap().clone()
     }
 
-    /// Messages on the topic.
+    /// Returns the messages on a topic.
     pub fn on(&self, topic: &str) -> Vec<Message> {
         self.messages().into_iter().filter(|message| message.topic == topic).collect()
     }
 
-    /// Waits for a message on the topic that is as wanted.
+    /// Waits for a message on a topic that satisfies `wanted`.
     pub fn until(&self, topic: &str, wanted: impl Fn(&Message) -> bool) -> Message {
         let began = Instant::now();
         loop {
@@ -201,7 +201,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for Subscriber {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

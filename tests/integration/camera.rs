@@ -1,4 +1,4 @@
-//! A camera to be watched: the RTSP server of `examples/camera.rs`, which can be killed and frozen.
+//! An RTSP camera for tests: the server of `examples/camera.rs`, which tests can kill and freeze.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::program::{Finished, Program, text};
 use crate::tiny;
 
-/// The server, killed when it goes.
+/// A running camera. Dropping it kills the process.
 pub struct Camera {
     child: Child,
     pub url: String,
@@ -22,7 +22,7 @@ impl Camera {
         Self::at(0, arguments)
     }
 
-    /// At a port of one that has gone.
+    /// Starts a camera on a given port, for example that of an earlier one.
     pub fn at(port: u16, arguments: &[&str]) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_livelabel")).with_file_name("examples").join("camera");
         let mut child = Command::new(program)
@@ -54,9 +54,9 @@ pub fn signal(process: u32, name: &str) {
     assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().expect("kill starts").success());
 }
 
-/// A run that watches cameras and tells its state in JSON every second.
+/// A run with cameras that logs its status as JSON every second.
 pub struct Watch {
-    /// None once its end was waited for. A test that fails must not leave it behind.
+    /// `None` after `finish`. Otherwise dropping kills the process, so that a failing test does not leave it running.
     child: Option<Child>,
     lines: BufReader<ChildStderr>,
     pub log: Vec<Value>,
@@ -82,12 +82,12 @@ impl Watch {
         self.child.as_ref().expect("it runs").id()
     }
 
-    /// Reads the log until a status of the stream is as wanted.
+    /// Reads the log until a status satisfies `wanted`.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         self.line(what, |fields| fields["message"] == "status" && wanted(fields))
     }
 
-    /// Reads the log until a line's fields are as wanted.
+    /// Reads the log until a line's fields satisfy `wanted`.
     pub fn line(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
@@ -102,7 +102,7 @@ impl Watch {
         }
     }
 
-    /// Ends the run as a user does; returns what it printed, and how long it took to end.
+    /// Sends a signal and waits for the end. Returns the output and how long the run took to end.
     pub fn stop(self, name: &str) -> (Finished, Duration) {
         signal(self.id(), name);
         self.finish()
@@ -128,12 +128,12 @@ impl Drop for Watch {
     }
 }
 
-/// Whether a status says that pictures are being labelled.
+/// Returns whether a status shows that frames are being labelled.
 pub fn running(status: &Value) -> bool {
     status["state"] == "running" && status["frames_per_second"].as_f64().is_some_and(|rate| rate > 1.0)
 }
 
-/// Files in the folder whose names end so, in the order of time.
+/// Lists the files in the folder with this ending, in chronological order.
 pub fn files(program: &Program, ending: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(program.folder.path())
         .expect("a folder")
@@ -144,14 +144,14 @@ pub fn files(program: &Program, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// All records of all journals, in the order of time.
+/// Returns all records of all journals, in chronological order.
 pub fn records(program: &Program) -> Vec<Value> {
     let journals = files(program, ".timeline.jsonl");
     let text: String = journals.iter().map(|path| std::fs::read_to_string(path).expect("a journal")).collect();
     text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
 }
 
-/// The summary of a run with one camera.
+/// Reads the summary of a run with one camera.
 pub fn summary(program: &Program) -> Value {
     let [path] = &files(program, ".summary.json")[..] else { panic!("not one summary") };
     serde_json::from_slice(&std::fs::read(path).expect("a summary")).expect("JSON")

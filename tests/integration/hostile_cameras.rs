@@ -1,4 +1,4 @@
-//! A test for each way in which a camera that means harm took passwords or memory, named after what the user saw.
+//! Hostile cameras that once obtained passwords or exhausted memory: one test for each.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,23 +15,23 @@ use crate::footage::colours;
 use crate::program::{Program, ffmpeg, text};
 use crate::tiny;
 
-/// More than the system's buffers between two sockets take, and far less than what grew before.
+/// More than the kernel's socket buffers hold, and far less than memory once grew.
 const IN_BUFFERS: u64 = 24 << 20;
-/// What may come of a stream before its first picture.
+/// How much data of a stream is accepted before its first picture.
 const BEFORE_A_PICTURE: u64 = 64 << 20;
 
-/// A server of the test's own: what it was asked, and how much of its answers was taken.
+/// A test server that records requests, and how much of its responses was read.
 #[derive(Clone)]
 struct Server {
     port: u16,
     calls: Arc<AtomicUsize>,
-    /// The heads of all requests.
-    asked: Arc<Mutex<Vec<String>>>,
-    /// The most that was taken of one connection's answers.
+    /// The headers of all requests.
+    requests: Arc<Mutex<Vec<String>>>,
+    /// The maximum number of bytes sent on one connection.
     taken: Arc<AtomicU64>,
 }
 
-/// Where an answer is written to.
+/// The writer of a response.
 struct Answer {
     stream: TcpStream,
     written: u64,
@@ -39,7 +39,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Whether the other side still takes something.
+    /// Writes bytes. Returns whether the connection is still open.
     fn write(&mut self, bytes: &[u8]) -> bool {
         let going = self.stream.write_all(bytes).is_ok();
         self.written += bytes.len() as u64;
@@ -47,7 +47,7 @@ impl Answer {
         going
     }
 
-    /// Writes the same again and again, until nobody takes it, or so much was taken that the test has failed.
+    /// Writes the same bytes repeatedly, until the connection closes or the test has failed.
     fn without_end(&mut self, bytes: &[u8]) {
         let many = bytes.repeat((64 << 10) / bytes.len() + 1);
         while self.written < 512 << 20 && self.write(&many) {}
@@ -65,13 +65,13 @@ fn field(head: &str, name: &str) -> Option<String> {
 }
 
 impl Server {
-    /// Calls `answer` with the head of each request.
+    /// Starts a server that calls `answer` with the header of each request.
     fn start(answer: impl Fn(&str, &mut Answer) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
             calls: Arc::default(),
-            asked: Arc::default(),
+            requests: Arc::default(),
             taken: Arc::default(),
         };
         let (own, answer) = (server.clone(), Arc::new(answer));
@@ -98,7 +98,7 @@ impl Server {
             }
             if head.ends_with(b"\r\n\r\n") {
                 let request = String::from_utf8_lossy(&std::mem::take(&mut head)).into_owned();
-                self.asked.lock().unwrap().push(request.clone());
+                self.requests.lock().unwrap().push(request.clone());
                 answer(&request, &mut to);
             }
         }
@@ -120,13 +120,13 @@ impl Server {
         }
     }
 
-    /// What was sent in all requests' `Authorization`.
+    /// Returns the `Authorization` fields of all requests.
     fn authorizations(&self) -> Vec<String> {
-        self.asked.lock().unwrap().iter().filter_map(|head| field(head, "Authorization")).collect()
+        self.requests.lock().unwrap().iter().filter_map(|head| field(head, "Authorization")).collect()
     }
 }
 
-/// The first word of a request.
+/// Returns a request's method.
 fn method(request: &str) -> &str {
     request.split(' ').next().unwrap_or_default()
 }
@@ -139,7 +139,7 @@ fn times(log: &[Value], words: &str) -> usize {
     log.iter().filter(|fields| says(words)(fields)).count()
 }
 
-/// Why there is no camera, by the first line that says so; it may have been read already.
+/// Returns the first log line about a failed connection, which may have been read already.
 fn refusal(watch: &mut Watch) -> String {
     let said = |fields: &&Value| says("no camera")(fields);
     let line = watch.log.iter().find(said).cloned();
@@ -147,15 +147,15 @@ fn refusal(watch: &mut Watch) -> String {
     line["message"].as_str().unwrap().to_string()
 }
 
-/// The most memory that a process ever held, in bytes.
-fn most_memory(process: u32) -> u64 {
+/// Returns a process' peak memory in bytes.
+fn peak_memory(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     most.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// Watches a good camera, and then beside it one that answers a DESCRIBE so.
-fn answers_without_end(end: impl Fn(&str, &mut Answer) + Send + Sync + 'static) {
+/// Runs a good camera, and beside it one whose response to DESCRIBE is `end`. Checks that memory stays bounded.
+fn check_endless_response(end: impl Fn(&str, &mut Answer) + Send + Sync + 'static) {
     let hostile = Server::start(move |request, to| match method(request) {
         "DESCRIBE" => end(request, to),
         _ => to.rtsp("200 OK", request, "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"),
@@ -164,10 +164,10 @@ fn answers_without_end(end: impl Fn(&str, &mut Answer) + Send + Sync + 'static) 
     let url = hostile.url("rtsp");
     let mut watch = Watch::start(&program, &["test://?rate=20", &url], &[]);
     watch.until("the good one", |status| status["stream"] == "test" && running(status));
-    let before = most_memory(watch.id());
-    let told = refusal(&mut watch);
-    assert!(told.contains("answer too large"), "{told}");
-    // A camera that goes on like this is called again, and costs no more the second time.
+    let before = peak_memory(watch.id());
+    let message = refusal(&mut watch);
+    assert!(message.contains("answer too large"), "{message}");
+    // The camera is retried, and costs no more memory the second time.
     hostile.until_called(3);
     watch.until("the good one, still", |status| status["stream"] == "test" && running(status));
     assert!(
@@ -175,7 +175,7 @@ fn answers_without_end(end: impl Fn(&str, &mut Answer) + Send + Sync + 'static) 
         "{} bytes were taken",
         hostile.taken.load(Ordering::Relaxed)
     );
-    let grown = most_memory(watch.id()).saturating_sub(before);
+    let grown = peak_memory(watch.id()).saturating_sub(before);
     assert!(grown < 100 << 20, "{} MiB more than before", grown >> 20);
     assert_eq!(times(&watch.log, "no camera"), 1, "{:#?}", watch.log);
     let (finished, _) = watch.stop("TERM");
@@ -183,16 +183,16 @@ fn answers_without_end(end: impl Fn(&str, &mut Answer) + Send + Sync + 'static) 
 }
 
 #[test]
-fn an_answer_that_claims_four_gigabytes_takes_no_memory() {
-    answers_without_end(|request, to| {
+fn a_response_that_claims_four_gigabytes_takes_no_memory() {
+    check_endless_response(|request, to| {
         to.rtsp("200 OK", request, "Content-Type: application/sdp\r\nContent-Length: 4000000000\r\n");
         to.without_end(b"x");
     });
 }
 
 #[test]
-fn a_description_without_end_takes_no_memory() {
-    answers_without_end(|request, to| {
+fn an_endless_description_takes_no_memory() {
+    check_endless_response(|request, to| {
         to.rtsp("200 OK", request, "Content-Type: application/sdp\r\nContent-Length: 2000000000\r\n");
         to.write(b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n");
         to.without_end(b"a=fmtp:96 x=1\r\n");
@@ -200,15 +200,15 @@ fn a_description_without_end_takes_no_memory() {
 }
 
 #[test]
-fn a_head_without_end_takes_no_memory() {
-    answers_without_end(|request, to| {
+fn an_endless_header_takes_no_memory() {
+    check_endless_response(|request, to| {
         to.write(format!("RTSP/1.0 200 OK\r\nCSeq: {}\r\n", field(request, "CSeq").unwrap()).as_bytes());
         to.without_end(b"X-Filler: 0123456789012345678901234567890123456789\r\n");
     });
 }
 
 #[test]
-fn a_description_of_a_thousand_streams_takes_the_ports_of_one() {
+fn a_description_of_a_thousand_streams_opens_the_ports_of_one() {
     let streams: String = (0..1000).map(|i| format!("m=video 0 RTP/AVP 26\r\na=control:{i}\r\n")).collect();
     let description = format!("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{streams}");
     let hostile = Server::start(move |request, to| match method(request) {
@@ -228,15 +228,15 @@ fn a_description_of_a_thousand_streams_takes_the_ports_of_one() {
     let mut watch = Watch::start(&program, &[&hostile.url("rtsp")], &["--transport", "udp"]);
     refusal(&mut watch);
     watch.stop("TERM");
-    let asked = hostile.asked.lock().unwrap();
+    let requests = hostile.requests.lock().unwrap();
     let mut set_up: Vec<_> =
-        asked.iter().filter(|head| method(head) == "SETUP").map(|head| head.lines().next()).collect();
+        requests.iter().filter(|head| method(head) == "SETUP").map(|head| head.lines().next()).collect();
     set_up.dedup();
     assert_eq!(set_up.len(), 1, "{set_up:?}");
 }
 
 #[test]
-fn an_http_camera_whose_part_has_no_end_takes_no_memory() {
+fn an_endless_part_of_an_http_camera_takes_no_memory() {
     let hostile = Server::start(|_, to| {
         to.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n");
         to.write(b"--frame\r\nContent-Type: image/jpeg\r\n");
@@ -247,7 +247,7 @@ fn an_http_camera_whose_part_has_no_end_takes_no_memory() {
     let mut watch = Watch::start(&program, &["test://?rate=20", &url], &[]);
     watch.until("the good one", |status| status["stream"] == "test" && running(status));
     let why = refusal(&mut watch);
-    // Where the machine is so busy that less than that comes in ten seconds, it is that no picture came in time.
+    // On a busy machine the timeout of ten seconds comes first.
     assert!(why.contains("no frames") || why.contains("timeout"), "{why}");
     hostile.until_called(2);
     watch.until("the good one, still", |status| status["stream"] == "test" && running(status));
@@ -256,8 +256,8 @@ fn an_http_camera_whose_part_has_no_end_takes_no_memory() {
     watch.stop("TERM");
 }
 
-/// Starts a camera that sends callers elsewhere, and whoever waits there.
-fn sends_elsewhere(redirect: fn(&str, &mut Answer, &str), scheme: &str) {
+/// Starts a camera that redirects to another server. Checks that the other server is not contacted.
+fn check_redirect(redirect: fn(&str, &mut Answer, &str), scheme: &str) {
     let elsewhere = Server::start(|request, to| {
         to.rtsp("401 Unauthorized", request, "WWW-Authenticate: Basic realm=\"x\"\r\n");
     });
@@ -265,32 +265,32 @@ fn sends_elsewhere(redirect: fn(&str, &mut Answer, &str), scheme: &str) {
     let hostile = Server::start(move |request, to| redirect(request, to, &location));
     let program = Program::new();
     let mut watch = Watch::start(&program, &[&hostile.url(scheme)], &[]);
-    let told = refusal(&mut watch);
-    assert!(told.contains("redirected"), "{told}");
+    let message = refusal(&mut watch);
+    assert!(message.contains("redirected"), "{message}");
     for _ in 0..3 {
         watch.until("still trying", |status| status["state"] == "connecting");
     }
     let log = format!("{:?}", watch.log);
     let (finished, _) = watch.stop("TERM");
     assert!(!format!("{log}{}{}", finished.stdout, finished.stderr).contains("s3cret-word"));
-    assert_eq!(elsewhere.calls(), 0, "{:?}", elsewhere.asked.lock().unwrap());
+    assert_eq!(elsewhere.calls(), 0, "{:?}", elsewhere.requests.lock().unwrap());
 }
 
 #[test]
-fn a_password_does_not_follow_a_redirect_of_an_rtsp_camera() {
+fn a_redirect_of_an_rtsp_camera_gets_no_password() {
     let redirect = |request: &str, to: &mut Answer, location: &str| match method(request) {
         "DESCRIBE" => to.rtsp("302 Moved Temporarily", request, &format!("Location: {location}\r\n")),
         _ => to.rtsp("200 OK", request, "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"),
     };
-    sends_elsewhere(redirect, "rtsp");
+    check_redirect(redirect, "rtsp");
 }
 
 #[test]
-fn a_password_does_not_follow_a_redirect_of_an_http_camera() {
+fn a_redirect_of_an_http_camera_gets_no_password() {
     let redirect = |_: &str, to: &mut Answer, location: &str| {
         to.write(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n").as_bytes());
     };
-    sends_elsewhere(redirect, "http");
+    check_redirect(redirect, "http");
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn a_redirect_to_another_path_of_the_same_camera_is_followed() {
 }
 
 #[test]
-fn a_camera_that_sends_callers_in_a_circle_is_given_up() {
+fn a_redirect_loop_ends() {
     let rtsp = Server::start(|request, to| match method(request) {
         "DESCRIBE" => to.rtsp("302 Moved Temporarily", request, "Location: /live\r\n"),
         _ => to.rtsp("200 OK", request, "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"),
@@ -333,14 +333,14 @@ fn a_camera_that_sends_callers_in_a_circle_is_given_up() {
     for (server, scheme) in [(rtsp, "rtsp"), (http, "http")] {
         let program = Program::new();
         let mut watch = Watch::start(&program, &[&server.url(scheme)], &[]);
-        let told = refusal(&mut watch);
-        assert!(told.contains("redirected"), "{told}");
+        let message = refusal(&mut watch);
+        assert!(message.contains("redirected"), "{message}");
         assert!(server.calls() < 10, "called {} times", server.calls());
         watch.stop("TERM");
     }
 }
 
-/// Where the answer to a password that is wrong or missing is this.
+/// Starts an RTSP server that answers DESCRIBE with 401 and this challenge.
 fn challenged(challenge: &'static str) -> Server {
     Server::start(move |request, to| match method(request) {
         "DESCRIBE" => to.rtsp("401 Unauthorized", request, challenge),
@@ -351,7 +351,7 @@ fn challenged(challenge: &'static str) -> Server {
 const PLAIN: &str = "as plain text";
 
 #[test]
-fn a_password_goes_as_plain_text_only_where_nothing_else_is_offered_and_that_is_said_once() {
+fn basic_authentication_is_used_only_if_nothing_else_is_offered_and_logged_once() {
     let both =
         challenged("WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"1\"\r\n");
     let program = Program::new();
@@ -362,7 +362,7 @@ fn a_password_goes_as_plain_text_only_where_nothing_else_is_offered_and_that_is_
     assert_eq!(times(&watch.log, PLAIN), 0, "{:#?}", watch.log);
     watch.stop("TERM");
 
-    // One that offers something better and takes it back gets nothing in plain text.
+    // A camera that offered Digest and then only Basic gets no plain-text password.
     let first = AtomicUsize::new(0);
     let less = Server::start(move |request, to| match (method(request), first.load(Ordering::Relaxed)) {
         ("DESCRIBE", 0) => {
@@ -383,7 +383,7 @@ fn a_password_goes_as_plain_text_only_where_nothing_else_is_offered_and_that_is_
     let program = Program::new();
     let mut watch = Watch::start(&program, &[&basic.url("rtsp")], &[]);
     watch.line("what is sent", says(PLAIN));
-    // A password that is wrong is tried every half minute.
+    // A wrong password is retried every 30 s.
     basic.until_called(2);
     watch.until("still trying", |status| status["state"] == "connecting");
     assert_eq!(times(&watch.log, PLAIN), 1, "{:#?}", watch.log);
@@ -394,7 +394,7 @@ fn a_password_goes_as_plain_text_only_where_nothing_else_is_offered_and_that_is_
 }
 
 #[test]
-fn an_http_camera_that_takes_passwords_as_plain_text_only_is_told_once() {
+fn an_http_camera_with_basic_authentication_is_logged_once() {
     let program = Program::new();
     let jpeg = blue(program.folder.path());
     let http = Server::start(move |request, to| match field(request, "Authorization") {
@@ -406,7 +406,7 @@ fn an_http_camera_that_takes_passwords_as_plain_text_only_is_told_once() {
     });
     let mut watch = Watch::start(&program, &[&http.url("http")], &[]);
     watch.until("running", running);
-    // The server breaks the connection off after a while.
+    // The server closes the connection after four seconds.
     watch.until("back", |status| running(status) && status["reconnects"] == 1);
     assert_eq!(times(&watch.log, PLAIN), 1, "{:#?}", watch.log);
     watch.stop("TERM");
@@ -424,7 +424,7 @@ fn an_http_camera_that_takes_passwords_as_plain_text_only_is_told_once() {
     watch.stop("TERM");
 }
 
-/// A JPEG of one colour.
+/// Creates a blue JPEG.
 fn blue(folder: &Path) -> Vec<u8> {
     let clip = colours(folder, "clip.mp4", &["blue"], &["-c:v", "libx264"]);
     let picture = folder.join("blue.jpg");
@@ -432,7 +432,7 @@ fn blue(folder: &Path) -> Vec<u8> {
     std::fs::read(picture).unwrap()
 }
 
-/// Forty pictures, ten a second; then the connection is over.
+/// Sends 40 pictures, ten a second, then closes the connection.
 fn pictures(to: &mut Answer, jpeg: &[u8]) {
     to.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n");
     for _ in 0..40 {
@@ -446,7 +446,7 @@ fn pictures(to: &mut Answer, jpeg: &[u8]) {
 }
 
 #[test]
-fn a_camera_with_tls_is_watched_where_its_certificate_is_trusted() {
+fn a_camera_with_tls_is_accepted_if_its_certificate_is_trusted() {
     let program = Program::new();
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
@@ -460,19 +460,19 @@ fn a_camera_with_tls_is_watched_where_its_certificate_is_trusted() {
     command.env("SSL_CERT_FILE", &authority);
     let mut watch = Watch::spawn(command);
     watch.until("running", running);
-    // What is encrypted on its way is no plain text.
+    // Over TLS, Basic authentication is not plain text.
     assert_eq!(times(&watch.log, PLAIN), 0, "{:#?}", watch.log);
     watch.stop("INT");
 
     let program = Program::new();
     let mut watch = Watch::spawn(program.command(&run));
-    let told = refusal(&mut watch);
-    assert!(told.contains("tls refused"), "{told}");
+    let message = refusal(&mut watch);
+    assert!(message.contains("tls refused"), "{message}");
     watch.stop("TERM");
 }
 
 #[test]
-fn a_camera_with_a_password_is_watched_over_udp() {
+fn a_camera_with_a_password_works_over_udp() {
     let camera = Camera::start(&["--login", "ann:s3cret-word"]);
     let url = camera.url.replace("rtsp://", "rtsp://ann:s3cret-word@");
     let program = Program::new();

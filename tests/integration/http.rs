@@ -1,4 +1,4 @@
-//! A client for the page's server, as plain as can be: HTTP/1.0 over a socket, so that it can also misbehave.
+//! A minimal HTTP/1.0 client over a socket, which can also misbehave.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,21 +8,21 @@ use serde_json::Value;
 
 use crate::camera::Watch;
 
-/// The server of a run.
+/// The web server of a run.
 #[derive(Clone, Copy)]
 pub struct Site {
     pub port: u16,
 }
 
-/// An answer that is read to its end.
+/// A complete response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -43,10 +43,10 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Site {
-    /// Where the run's log says that it is.
+    /// Reads the server's address from the run's log.
     pub fn of(watch: &mut Watch) -> Self {
-        let said = |fields: &Value| fields["message"].as_str().is_some_and(|text| text.starts_with("page at "));
-        let line = watch.line("the page's address", said);
+        let is_address = |fields: &Value| fields["message"].as_str().is_some_and(|text| text.starts_with("page at "));
+        let line = watch.line("the page's address", is_address);
         let address = line["message"].as_str().expect("text").trim_end_matches('/').rsplit(':').next();
         Self { port: address.and_then(|port| port.parse().ok()).expect("a port") }
     }
@@ -57,8 +57,8 @@ impl Site {
         stream
     }
 
-    /// Sends a head without its empty line, and reads all that comes.
-    pub fn send(self, head: &str) -> Answer {
+    /// Sends a request's header, given without its empty line, and reads the whole response.
+    pub fn send(self, head: &str) -> Response {
         let mut stream = self.connect();
         let _ = stream.write_all(format!("{head}\r\n\r\n").as_bytes());
         let mut all = Vec::new();
@@ -66,10 +66,10 @@ impl Site {
         let end = all.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(all.len());
         let head = String::from_utf8_lossy(&all[..end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Answer { status, head, body: all.split_off((end + 4).min(all.len())) }
+        Response { status, head, body: all.split_off((end + 4).min(all.len())) }
     }
 
-    pub fn get(self, path: &str) -> Answer {
+    pub fn get(self, path: &str) -> Response {
         self.send(&format!("GET {path} HTTP/1.0"))
     }
 
@@ -77,27 +77,27 @@ impl Site {
         self.get(path).json()
     }
 
-    /// What is told of a stream.
+    /// Returns the state of a stream.
     pub fn stream(self, name: &str) -> Value {
         let all = self.json("/api/streams");
         let streams = all["streams"].as_array().expect("streams");
         streams.iter().find(|stream| stream["name"] == name).unwrap_or_else(|| panic!("no {name} in {all}")).clone()
     }
 
-    /// Asks until an answer is as wanted.
-    pub fn until<T>(self, what: &str, ask: impl Fn(Site) -> T, wanted: impl Fn(&T) -> bool) -> T {
+    /// Repeats `request` until the result satisfies `wanted`.
+    pub fn until<T>(self, what: &str, request: impl Fn(Site) -> T, wanted: impl Fn(&T) -> bool) -> T {
         let began = Instant::now();
         loop {
-            let answer = ask(self);
-            if wanted(&answer) {
-                return answer;
+            let response = request(self);
+            if wanted(&response) {
+                return response;
             }
             assert!(began.elapsed() < Duration::from_secs(60), "not within 60 s: {what}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// An answer that goes on, behind its head.
+    /// Opens a streaming response. Returns a reader of its body.
     pub fn open(self, path: &str) -> BufReader<TcpStream> {
         let mut stream = self.connect();
         stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("it reads");
@@ -120,12 +120,12 @@ impl Site {
     }
 }
 
-/// Lines up to an empty one.
+/// Reads lines up to an empty one.
 fn lines(reader: &mut BufReader<TcpStream>) -> String {
     let mut all = String::new();
     loop {
         let mut line = String::new();
-        assert!(reader.read_line(&mut line).expect("a line") > 0, "it ended behind {all:?}");
+        assert!(reader.read_line(&mut line).expect("a line") > 0, "it ended after {all:?}");
         if line.trim_end().is_empty() {
             return all;
         }
@@ -133,7 +133,7 @@ fn lines(reader: &mut BufReader<TcpStream>) -> String {
     }
 }
 
-/// A picture of a multipart answer.
+/// A picture of a multipart response.
 pub struct Picture {
     pub stream: String,
     pub ms: f64,
@@ -145,7 +145,7 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Waits for the answer's end.
+    /// Waits for the response's end.
     pub fn end(mut self) {
         self.reader.read_to_end(&mut Vec::new()).expect("it ends with the video");
     }
@@ -153,7 +153,7 @@ impl Pictures {
     pub fn next(&mut self) -> Picture {
         let mut head = lines(&mut self.reader);
         if head.is_empty() {
-            // The line break behind the picture before.
+            // The line break after the previous picture.
             head = lines(&mut self.reader);
         }
         assert!(head.starts_with("--picture\r\n"), "{head}");
@@ -173,7 +173,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event's name and data.
+    /// Returns the next event's name and data.
     pub fn next(&mut self) -> (String, Value) {
         loop {
             let text = lines(&mut self.reader);
@@ -184,7 +184,7 @@ impl Events {
         }
     }
 
-    /// Reads until the first stream is as wanted.
+    /// Reads events until the first stream satisfies `wanted`.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
@@ -197,7 +197,7 @@ impl Events {
     }
 }
 
-/// Prometheus' text, read by its rules.
+/// Parsed metrics in Prometheus' text format.
 #[derive(Debug)]
 pub struct Metrics(Vec<Sample>);
 
@@ -227,12 +227,12 @@ impl Metrics {
             let mut labels = Vec::new();
             if let Some(mut inner) = rest.strip_prefix('{') {
                 loop {
-                    let (key, behind) = inner.split_once("=\"").expect("a label");
-                    let (value, behind) = quoted(behind);
+                    let (key, after) = inner.split_once("=\"").expect("a label");
+                    let (value, after) = quoted(after);
                     labels.push((key.to_string(), value));
-                    inner = behind.trim_start_matches(',');
-                    if let Some(behind) = inner.strip_prefix('}') {
-                        rest = behind;
+                    inner = after.trim_start_matches(',');
+                    if let Some(after) = inner.strip_prefix('}') {
+                        rest = after;
                         break;
                     }
                 }
@@ -243,7 +243,7 @@ impl Metrics {
         Self(samples)
     }
 
-    /// The value of a sample with these labels; others are not looked at.
+    /// Returns the value of a sample that has at least these labels.
     pub fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let has = |sample: &Sample, (key, value): (&str, &str)| {
             sample.labels.iter().any(|(own, its)| own == key && its == value)
@@ -257,12 +257,12 @@ impl Metrics {
     }
 }
 
-/// A metric's name without what is added for a histogram's samples.
+/// Returns a metric's name without a histogram's suffix.
 fn base(name: &str) -> &str {
     ["_bucket", "_sum", "_count"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
-/// A label's value up to its closing quote, unescaped, and what comes behind.
+/// Parses a label's value up to its closing quote. Returns it unescaped, and the rest.
 fn quoted(text: &str) -> (String, &str) {
     let (mut value, mut characters) = (String::new(), text.char_indices());
     while let Some((at, character)) = characters.next() {

@@ -1,4 +1,4 @@
-//! Classifiers that others exported become model files that say what they said before.
+//! `livelabel model import`: imported classifiers give the same predictions as before.
 
 use std::process::Command;
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::footage::{bikes, project};
 use crate::program::{Finished, Program, text};
 
-/// Mean and scale of `tests/classifiers/make.py`, in the order red, green, blue, and turned round.
+/// Mean and scale of `tests/classifiers/make.py`, in RGB and in BGR order.
 const RGB: [&str; 4] = ["--mean", "123.7,116.3,103.5", "--scale", "0.0171,0.0175,0.0174"];
 const BGR: [&str; 6] = ["--mean", "103.5,116.3,123.7", "--scale", "0.0174,0.0175,0.0171", "--channels", "bgr"];
 
-/// A folder with the classifiers, their picture, and four labels for them.
+/// Creates the classifiers, their picture, and a file of four labels.
 fn classifiers() -> Program {
     let program = Program::new();
     let made = Command::new("python3")
@@ -28,8 +28,8 @@ fn import(program: &Program, file: &str, more: &[&str]) -> Finished {
     program.start(&[&["model", "import", file, "--labels", "labels.txt", "--output", "own.onnx"], more].concat())
 }
 
-/// What the imported model says of the picture, against what the classifier itself said of it.
-fn says_the_same(program: &Program, expected: &str) {
+/// Compares the imported model's predictions for the picture with the classifier's.
+fn assert_same_predictions(program: &Program, expected: &str) {
     let seen = program.start(&["model", "verify", "own.onnx", "--pictures", "picture.bmp", "--json"]).succeeded();
     let seen: Value = serde_json::from_str(&seen.stdout).unwrap();
     let found = seen["pictures"][0]["probabilities"].as_array().unwrap();
@@ -42,16 +42,16 @@ fn says_the_same(program: &Program, expected: &str) {
 }
 
 #[test]
-fn a_network_with_channels_last_and_no_softmax_is_wrapped_and_labels_a_clip() {
+fn a_channels_last_network_without_softmax_is_imported() {
     let program = classifiers();
-    // Any size, so that one has to be named.
+    // The network accepts any size, so --size is required.
     let line = import(&program, "mobile.onnx", &RGB).refusal(2).to_string();
     assert!(line.contains("mobile.onnx") && line.contains("--size"), "{line}");
     assert!(!program.path("own.onnx").exists());
     let shown = import(&program, "mobile.onnx", &[&RGB[..], &["--size", "64", "--pictures", "picture.bmp"]].concat());
     let shown = shown.succeeded().stdout;
     assert!(shown.contains("picture.bmp: reading") && shown.contains("imported from mobile.onnx"), "{shown}");
-    says_the_same(&program, "mobile.json");
+    assert_same_predictions(&program, "mobile.json");
     let clip = bikes();
     program.start(&["run", text(&clip), "--model", "own.onnx", "--only", "timeline", "--window", "5"]).succeeded();
     let timeline = program.json("bikes.timeline.json");
@@ -61,27 +61,27 @@ fn a_network_with_channels_last_and_no_softmax_is_wrapped_and_labels_a_clip() {
 }
 
 #[test]
-fn a_transformer_that_takes_one_picture_at_a_time_is_wrapped_with_its_own_softmax() {
+fn a_transformer_with_batch_size_one_and_softmax_is_imported() {
     let program = classifiers();
     let shown = import(&program, "vision.onnx", &BGR).succeeded().stdout;
     assert!(shown.contains("64x64 Bgr"), "{shown}");
-    says_the_same(&program, "vision.json");
-    // Over a batch that it cannot take at once.
+    assert_same_predictions(&program, "vision.json");
+    // Runs with a larger batch than the network supports.
     program.start(&["run", text(&bikes()), "--model", "own.onnx", "--only", "timeline", "--batch", "4"]).succeeded();
     assert_eq!(program.json("bikes.timeline.json")["complete"], true);
 }
 
 #[test]
-fn a_file_in_half_precision_with_a_fixed_batch_is_wrapped() {
+fn a_half_precision_network_with_a_fixed_batch_is_imported() {
     let program = classifiers();
     import(&program, "half.onnx", &RGB).succeeded();
-    says_the_same(&program, "half.json");
+    assert_same_predictions(&program, "half.json");
     assert!(import(&program, "half.onnx", &RGB).refusal(2).contains("own.onnx: exists already"));
     import(&program, "half.onnx", &[&RGB[..], &["--force"]].concat()).succeeded();
 }
 
 #[test]
-fn what_is_no_classifier_of_these_labels_is_told_in_one_line_and_nothing_is_written() {
+fn an_unsuitable_file_is_refused_in_one_line_and_nothing_is_written() {
     let program = classifiers();
     std::fs::write(program.path("cut.onnx"), &std::fs::read(program.path("vision.onnx")).unwrap()[..5000]).unwrap();
     std::fs::write(program.path("two.txt"), "reading\nwriting\n").unwrap();

@@ -1,4 +1,4 @@
-//! Labels and confidences are those of the plain definition, frame by frame.
+//! Labels and confidences equal a plain implementation of their definition, frame by frame.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::footage::{colours, project, variant};
 use crate::program::{Program, ffmpeg, rgb, text};
 
-/// The clip's frames by ffmpeg, as the planes they are coded in.
+/// Decodes the clip's frames with ffmpeg, to I420.
 fn decoded(clip: &Path, width: usize, height: usize) -> Vec<OwnedPicture> {
     let output = ffmpeg(&["-i", text(clip), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
     let size = width * height * 3 / 2;
@@ -32,7 +32,7 @@ fn decoded(clip: &Path, width: usize, height: usize) -> Vec<OwnedPicture> {
     output.stdout.chunks_exact(size).map(picture).collect()
 }
 
-/// What the original does with each prediction: a queue, its mean, the largest.
+/// Smooths as the original does: a queue, its mean, the maximum.
 fn plain(predictions: &[Vec<f32>], window: usize) -> Vec<(usize, f64)> {
     let mut queue: VecDeque<&Vec<f32>> = VecDeque::new();
     predictions
@@ -56,9 +56,9 @@ fn rounded(confidence: f64) -> f64 {
 }
 
 #[test]
-fn every_frame_is_labelled_as_the_definition_says() {
+fn every_frames_label_follows_the_definition() {
     let program = Program::new();
-    // Traffic with an orange in it, which the shipped network takes for cooking, so that the label changes.
+    // Traffic with an orange, which the shipped model labels as cooking, so that the label changes.
     let orange = crate::footage::fetched("footage/orange.jpg");
     let clip = program.path("clip.mp4");
     let bikes = crate::footage::bikes();
@@ -102,7 +102,7 @@ fn every_frame_is_labelled_as_the_definition_says() {
         let timeline = program.json("clip.timeline.json");
         let expected = plain(&predictions, 10);
         let labels: Vec<usize> = expected.iter().map(|(label, _)| *label).collect();
-        assert!(labels.contains(&0) && labels.contains(&2), "the clip shows both cooking and other");
+        assert!(labels.contains(&0) && labels.contains(&2), "the clip must give both cooking and other");
         for (class, label) in model.labels.iter().enumerate() {
             let found: Vec<(f64, f64)> = pairs(&timeline[label]);
             let wanted: Vec<(f64, f64)> = (0..43)
@@ -123,14 +123,14 @@ fn pairs(list: &Value) -> Vec<(f64, f64)> {
     list.as_array().unwrap().iter().map(numbers).collect()
 }
 
-/// The share of pixels in the label's place that are of its colour.
+/// Returns the share of pixels in the label's area that have its colour.
 fn share(frame: &[u8], is_label: impl Fn(&[u8]) -> bool) -> f64 {
     let corner = frame.chunks_exact(160 * 3).take(32).flat_map(|row| row.chunks_exact(3));
     corner.filter(|pixel| is_label(pixel)).count() as f64 / (160.0 * 32.0)
 }
 
 #[test]
-fn the_action_is_green_and_everything_else_red() {
+fn the_action_is_green_and_other_labels_are_red() {
     let program = Program::new();
     let encoded = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", "10"];
     let clip = colours(program.folder.path(), "clip.mp4", &["0x802020", "0x202080"], &encoded);
@@ -175,7 +175,7 @@ fn with_a_stride_the_label_is_held_between() {
 #[test]
 fn an_automatic_stride_measures_before_it_skips() {
     let program = Program::new();
-    // 70 seconds of one colour: a minute is measured, the rest can be skipped.
+    // 70 seconds of one colour: one minute for calibration, the rest with the stride.
     let clip = program.path("still.mp4");
     let input = "color=0x802020:size=64x48:rate=10:duration=70";
     let output = ffmpeg(&["-f", "lavfi", "-i", input, "-pix_fmt", "yuv420p", "-c:v", "libx264", text(&clip)]);
@@ -185,6 +185,6 @@ fn an_automatic_stride_measures_before_it_skips() {
     let frames = &program.json("still.timeline.json")["frames"];
     let (analysed, held) = (frames["analysed"].as_u64().unwrap(), frames["held"].as_u64().unwrap());
     assert_eq!(analysed + held, 700);
-    // The frames on their way when the choice was made were still analysed.
+    // Frames in flight when the stride was set are still analysed.
     assert!((601..660).contains(&analysed), "{analysed}");
 }

@@ -1,4 +1,4 @@
-//! What an input, a model or a machine may ask of the program, and what is told where it is more.
+//! Limits on inputs, models and the machine, and the errors beyond them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -24,7 +24,7 @@ use crate::program::{Finished, Program, ffmpeg, probe, text};
 use crate::receiver::Receiver;
 use crate::tiny;
 
-/// Runs `command` with a limit of the system.
+/// Runs `command` with a resource limit.
 fn limited(mut command: Command, resource: Resource, limit: u64) -> Finished {
     // SAFETY: between fork and exec only a system call is made.
     unsafe {
@@ -36,7 +36,7 @@ fn limited(mut command: Command, resource: Resource, limit: u64) -> Finished {
     command.output().unwrap().into()
 }
 
-/// Writes `bytes` over each place in the file that holds `pattern`, `offset` behind its begin.
+/// Overwrites the file with `bytes`, `offset` after the start of each occurrence of `pattern`.
 fn patch(path: &Path, pattern: &[u8], offset: usize, bytes: &[u8]) {
     let mut file = fs::read(path).unwrap();
     let places: Vec<usize> = (0..file.len()).filter(|&at| file[at..].starts_with(pattern)).collect();
@@ -47,7 +47,7 @@ fn patch(path: &Path, pattern: &[u8], offset: usize, bytes: &[u8]) {
     fs::write(path, file).unwrap();
 }
 
-/// A clip of small pictures that say of themselves, behind the container's back, that they have 16000x16000 pixels.
+/// Creates a clip whose stream claims frames of 16000x16000 pixels, unlike its container.
 fn huge(folder: &Path, name: &str, codec: &str) -> PathBuf {
     let path = variant(folder, name, 3, &["-vf", "scale=64:32", "-c:v", codec, "-an"]);
     let side = 16_000_u16.to_be_bytes();
@@ -66,7 +66,7 @@ fn huge(folder: &Path, name: &str, codec: &str) -> PathBuf {
 }
 
 #[test]
-fn a_small_file_of_huge_pictures_is_refused_before_they_are_decoded() {
+fn a_small_file_of_huge_frames_is_refused_before_decoding() {
     let program = Program::new();
     for (name, codec) in [("a.mkv", "png"), ("b.mkv", "mjpeg"), ("c.avi", "mjpeg"), ("d.mkv", "libvpx")] {
         let clip = huge(program.folder.path(), name, codec);
@@ -78,7 +78,7 @@ fn a_small_file_of_huge_pictures_is_refused_before_they_are_decoded() {
 }
 
 #[test]
-fn more_pixels_than_the_user_allows_are_refused() {
+fn frames_above_the_users_pixel_limit_are_refused() {
     let program = Program::new();
     let clip = small(program.folder.path(), "in.mp4", 5);
     let raw = variant(program.folder.path(), "raw.avi", 5, &["-vf", "scale=320:136", "-c:v", "rawvideo", "-an"]);
@@ -96,7 +96,7 @@ fn more_pixels_than_the_user_allows_are_refused() {
 }
 
 #[test]
-fn a_bound_of_pixels_that_is_not_positive_is_bad_usage() {
+fn a_pixel_limit_must_be_positive() {
     let program = Program::new();
     for wrong in ["0", "-1", "many", "1e9", "99999999999999999999"] {
         let refused = program.start(&["run", "in.mp4", &format!("--max-pixels={wrong}")]);
@@ -108,10 +108,10 @@ fn a_bound_of_pixels_that_is_not_positive_is_bad_usage() {
 }
 
 #[test]
-fn a_camera_of_huge_pictures_is_told_and_its_pictures_are_not_decoded() {
+fn a_camera_with_huge_frames_is_reported_and_not_decoded() {
     let program = Program::new();
     let clip = huge(program.folder.path(), "a.avi", "mjpeg");
-    // The pictures as they stand in the file, which ffmpeg copies out.
+    // ffmpeg copies the encoded pictures unchanged.
     let one = program.path("one.jpg");
     ffmpeg(&["-i", text(&clip), "-frames:v", "1", "-c", "copy", "-f", "image2", text(&one)]);
     let jpeg = fs::read(one).unwrap();
@@ -132,7 +132,7 @@ fn a_camera_of_huge_pictures_is_told_and_its_pictures_are_not_decoded() {
         }
     });
     let mut watch = Watch::start(&program, &[&address], &[]);
-    watch.line("the size is told", |fields| {
+    watch.line("the size is reported", |fields| {
         fields["message"]
             .as_str()
             .is_some_and(|line| line.contains("frames too large") && line.contains("--max-pixels"))
@@ -144,7 +144,7 @@ fn a_camera_of_huge_pictures_is_told_and_its_pictures_are_not_decoded() {
 fn control_characters_of_a_name_do_not_reach_the_terminal() {
     let program = Program::new();
     let name = "a\u{1b}[31m\u{9b}2J\u{7}.mp4";
-    // The parser of the command line leaves sequences out itself.
+    // clap removes escape sequences itself.
     let refused = program.start(&["run", "a.mp4", "--window", name]);
     assert!(refused.code == 2 && refused.stderr.contains("\\u{9b}2J"), "{:?}", refused.stderr);
     assert!(!refused.stderr.contains(['\u{1b}', '\u{9b}', '\u{7}']), "{:?}", refused.stderr);
@@ -183,13 +183,13 @@ fn a_key_of_a_megabyte_is_not_repeated_to_the_user() {
 }
 
 #[test]
-fn too_little_address_space_is_told_as_too_little_memory() {
+fn too_little_address_space_is_reported_as_too_little_memory() {
     let program = Program::new();
     let model = tiny::model();
     for limit in [250 << 20, 400 << 20, 800 << 20, 1200 << 20] {
         let command = program.command(&["model", "verify", text(&model), "--device", "cpu"]);
         let finished = limited(command, Resource::RLIMIT_AS, limit);
-        // With the trainer's libraries the system's loader is the first to give up.
+        // With the trainer's libraries, the dynamic loader fails first.
         if finished.code == 0 || finished.stderr.contains("error while loading shared libraries") {
             continue;
         }
@@ -199,7 +199,7 @@ fn too_little_address_space_is_told_as_too_little_memory() {
 }
 
 #[test]
-fn too_few_open_files_are_told_once() {
+fn too_few_file_descriptors_are_reported_once() {
     let program = Program::new();
     let clip = small(program.folder.path(), "in.mp4", 3);
     let command = program.command(&["run", text(&clip), "--model", text(&tiny::model())]);
@@ -210,7 +210,7 @@ fn too_few_open_files_are_told_once() {
 }
 
 #[test]
-fn a_clip_without_a_name_gets_files_that_are_seen() {
+fn a_clip_with_an_empty_stem_gets_visible_files() {
     let program = Program::new();
     fs::rename(small(program.folder.path(), "in.mp4", 3), program.path("..mp4")).unwrap();
     program.run(&program.path("..mp4"), &["--output-dir", "out"]).succeeded();
@@ -220,7 +220,7 @@ fn a_clip_without_a_name_gets_files_that_are_seen() {
 }
 
 #[test]
-fn clips_whose_names_differ_in_bytes_that_are_no_text_are_told_apart() {
+fn clips_whose_names_differ_in_non_utf8_bytes_are_distinct() {
     let program = Program::new();
     let clip = small(program.folder.path(), "in.mp4", 3);
     let names = [&b"a\xff.mp4"[..], b"a\xfe.mp4"].map(OsStr::from_bytes);
@@ -240,20 +240,21 @@ fn clips_whose_names_differ_in_bytes_that_are_no_text_are_told_apart() {
 }
 
 #[test]
-fn a_webhook_that_fails_in_many_ways_is_told_once() {
+fn a_webhook_that_fails_in_several_ways_is_logged_once() {
     let program = Program::new();
     let receiver = Receiver::start(|count| Some([500, 503, 502, 200][count.min(3)]));
     let mut watch = Watch::start(&program, &["test://?rate=5"], &["--window", "1", "--webhook", &receiver.url()]);
     watch.line("it is back", |fields| {
-        fields["message"].as_str().is_some_and(|line| line.contains("the webhook takes events again"))
+        fields["message"].as_str().is_some_and(|line| line.contains("the webhook accepts events again"))
     });
-    let told = |fields: &&serde_json::Value| fields["message"].to_string().contains("the webhook takes no events");
-    assert_eq!(watch.log.iter().filter(told).count(), 1, "{:#?}", watch.log);
+    let reported =
+        |fields: &&serde_json::Value| fields["message"].to_string().contains("the webhook accepts no events");
+    assert_eq!(watch.log.iter().filter(reported).count(), 1, "{:#?}", watch.log);
     watch.stop("TERM");
 }
 
 #[test]
-fn a_stop_before_the_first_picture_leaves_no_video_that_nobody_can_play() {
+fn a_stop_before_the_first_frame_leaves_no_unplayable_video() {
     let program = Program::new();
     let clip = bikes();
     let mut child = program.command(&["run", text(&clip), "--output", "out.mkv", "--quiet"]).spawn().unwrap();
@@ -267,7 +268,7 @@ fn a_stop_before_the_first_picture_leaves_no_video_that_nobody_can_play() {
 }
 
 #[test]
-fn weights_beside_the_model_are_refused_inside_a_branch_too() {
+fn external_weights_in_a_branch_are_refused() {
     let program = Program::new();
     let outside = TensorProto { name: "hidden.weight".into(), data_location: EXTERNAL, ..Default::default() };
     let inner = GraphProto { initializer: vec![outside.clone()], ..Default::default() };
@@ -290,7 +291,7 @@ fn weights_beside_the_model_are_refused_inside_a_branch_too() {
 }
 
 #[test]
-fn two_runs_that_share_only_a_plot_or_subtitles_are_told_apart() {
+fn two_runs_that_share_only_a_plot_or_subtitles_are_refused() {
     let program = Program::new();
     let clip = bikes();
     let start = |output: &str, folder: &str| -> Vec<String> {
@@ -307,7 +308,7 @@ fn two_runs_that_share_only_a_plot_or_subtitles_are_told_apart() {
         while !program.path(output).exists() && began.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        // So that it does not end before the second has looked.
+        // Keeps the first run active until the second has started.
         signal(first.id(), "STOP");
         let second = start(output, "b");
         let refused = program.start(&second.iter().map(String::as_str).collect::<Vec<_>>());
@@ -322,7 +323,7 @@ fn two_runs_that_share_only_a_plot_or_subtitles_are_told_apart() {
     }
 }
 
-/// The tiny network behind a loop that does not end.
+/// Creates the tiny model after an endless loop.
 fn endless() -> Vec<u8> {
     let value = |name: &str, kind: i32, sides: &[i64]| {
         let dim = sides.iter().map(|&side| DimensionProto { dim_value: Some(side), dim_param: None }).collect();
@@ -362,7 +363,7 @@ fn endless() -> Vec<u8> {
     proto.encode_to_vec()
 }
 
-/// Waits until the process has a handler of its own for SIGTERM.
+/// Waits until the process has installed its SIGTERM handler.
 fn handles_signals(process: u32) {
     let began = Instant::now();
     let handled = || {
@@ -376,7 +377,7 @@ fn handles_signals(process: u32) {
 }
 
 #[test]
-fn a_model_with_a_loop_that_does_not_end_is_stopped_by_one_signal() {
+fn a_model_with_an_endless_loop_is_stopped_by_one_signal() {
     let program = Program::new();
     fs::write(program.path("endless.onnx"), endless()).unwrap();
     let run = ["run", "test://", "--model", "endless.onnx"];
@@ -390,7 +391,7 @@ fn a_model_with_a_loop_that_does_not_end_is_stopped_by_one_signal() {
     assert!(refused.refusal(1).contains("it holds a loop, which cannot be interrupted there"), "{}", refused.stderr);
 }
 
-/// A library that has the clock of the programs that it is loaded into stand `seconds` after 1970.
+/// Compiles a preload library that fixes the clock at `seconds` after 1970.
 fn clock(folder: &Path, seconds: i64) -> PathBuf {
     let (source, library) = (folder.join("clock.c"), folder.join(format!("clock{seconds}.so")));
     let code = format!(
@@ -407,10 +408,10 @@ fn clock(folder: &Path, seconds: i64) -> PathBuf {
 }
 
 #[test]
-fn times_are_written_whatever_year_the_clock_says() {
+fn times_are_valid_for_any_year_of_the_clock() {
     let program = Program::new();
     let clip = small(program.folder.path(), "in.mp4", 10);
-    // In 12345, in 1965, and in the last year that a calendar here holds.
+    // The years 12345 and 1965, and the last year that the `time` crate supports.
     for (seconds, begins, stamp) in [
         (327_403_382_400, "+012345-01-01T", "123450101T"),
         (-149_990_000, "1965-04-01T", "19650401T"),
@@ -427,7 +428,7 @@ fn times_are_written_whatever_year_the_clock_says() {
         assert!(timeline["started"].as_str().unwrap().starts_with(begins), "{}", timeline["started"]);
         let event: serde_json::Value = serde_json::from_str(finished.stdout.lines().next().unwrap()).unwrap();
         assert!(event["time"].as_str().unwrap().starts_with(begins), "{event}");
-        // The page's server and a camera's files.
+        // The web server and a camera's files.
         let mut watched = program.command(&[
             "--log-format",
             "json",
@@ -457,7 +458,7 @@ fn times_are_written_whatever_year_the_clock_says() {
             .unwrap();
         let answer = std::io::read_to_string(stream).unwrap();
         assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.ends_with("the clock's year is not in HTTP.\n"),
+            answer.starts_with("HTTP/1.1 503") && answer.ends_with("the clock's year does not fit into an HTTP date\n"),
             "{answer}"
         );
         let (finished, _) = watch.stop("TERM");
@@ -472,7 +473,7 @@ fn times_are_written_whatever_year_the_clock_says() {
     }
 }
 
-/// Answers every request by its path; says which were asked.
+/// Starts a server that answers each request by its path. Returns its URL and the requested paths.
 fn files_over_http(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -508,7 +509,7 @@ fn segment(folder: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn a_camera_whose_playlist_names_another_host_or_a_file_asks_nobody() {
+fn a_cameras_playlist_with_another_host_or_a_file_is_not_followed() {
     let program = Program::new();
     let bytes = segment(program.folder.path());
     let local = format!("file://{}", program.path("segment.ts").display());
@@ -532,10 +533,10 @@ fn a_camera_whose_playlist_names_another_host_or_a_file_asks_nobody() {
         if name == "own" {
             watch.until("its pictures are labelled", |status| status["decoded"].as_u64() > Some(10));
         } else {
-            let told = watch.line("it is told", |fields| fields["message"].to_string().contains("no camera"));
-            let told = told["message"].to_string();
+            let reported = watch.line("it is reported", |fields| fields["message"].to_string().contains("no camera"));
+            let reported = reported["message"].to_string();
             let named = ["foreign", "local"].contains(&name);
-            assert!(!named || told.contains("foreign playlist"), "{name}: {told}");
+            assert!(!named || reported.contains("foreign playlist"), "{name}: {reported}");
         }
         let (finished, _) = watch.stop("TERM");
         assert!(name == "own" || !finished.stdout.contains("analysed, 0 held, 0 dropped 1"), "{}", finished.stdout);
@@ -545,7 +546,7 @@ fn a_camera_whose_playlist_names_another_host_or_a_file_asks_nobody() {
 }
 
 #[test]
-fn a_clip_that_is_a_playlist_is_followed_where_the_user_says_so() {
+fn a_playlist_clip_is_followed_only_if_the_user_allows_it() {
     let program = Program::new();
     let bytes = segment(program.folder.path());
     let (server, _) = files_over_http(move |path| path.ends_with(".ts").then(|| bytes.clone()));
@@ -558,7 +559,7 @@ fn a_clip_that_is_a_playlist_is_followed_where_the_user_says_so() {
         let timeline = program.json(&name.replace("m3u8", "timeline.json"));
         assert_eq!(timeline["frames"]["decoded"], 25, "{name}");
     }
-    // What names no segments of one video is never followed.
+    // A playlist without segments of one video is never followed.
     fs::write(program.path("list.mp4"), "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nm=video 5004 RTP/AVP 96\r\n")
         .unwrap();
     program.run(&program.path("list.mp4"), &["--only", "timeline", "--allow-playlists"]).refusal(2);

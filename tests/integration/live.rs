@@ -1,4 +1,4 @@
-//! Cameras: watched in real time, and watched again after everything that happens to them.
+//! Cameras: live analysis, and reconnection after every kind of failure.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use serde_json::Value;
 
 use crate::camera::{Camera, Watch, files, records, running, signal, summary};
 use crate::footage::colours;
-use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, left_out, probe, rgb, text};
+use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, probe, rgb, skipped, text};
 use crate::tiny;
 
 fn of<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
     records.iter().filter_map(|record| record.get(kind)).collect()
 }
 
-/// The sum of a status' counts is what came in.
+/// Returns whether a status' frame counts add up.
 fn balanced(status: &Value) -> bool {
     let count = |name: &str| status[name].as_u64().unwrap_or_else(|| panic!("no {name} in {status}"));
     count("decoded") == count("analysed") + count("held") + count("dropped") + count("in_flight")
 }
 
 #[test]
-fn a_test_picture_is_labelled_and_recorded_in_segments() {
+fn a_test_stream_is_labelled_and_recorded_in_segments() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &["--segment", "2s"]);
     watch.until("running", running);
@@ -47,7 +47,7 @@ fn a_test_picture_is_labelled_and_recorded_in_segments() {
 }
 
 #[test]
-fn a_camera_that_is_killed_or_frozen_comes_back() {
+fn a_killed_or_frozen_camera_is_reconnected() {
     let program = Program::new();
     let camera = Camera::start(&[]);
     let mut watch = Watch::start(&program, &[&camera.url], &[]);
@@ -82,7 +82,7 @@ fn a_camera_that_is_killed_or_frozen_comes_back() {
 }
 
 #[test]
-fn wrong_path_wrong_password_and_nobody_there_are_told_once() {
+fn a_wrong_path_a_wrong_password_and_a_refused_connection_are_logged_once() {
     let open = Camera::start(&[]);
     let locked = Camera::start(&["--login", "ann:s3cret-word"]);
     let wrong_path = open.url.replace("/live", "/other");
@@ -109,11 +109,11 @@ fn wrong_path_wrong_password_and_nobody_there_are_told_once() {
 }
 
 #[test]
-fn a_password_comes_from_a_file_and_is_never_seen() {
+fn a_password_from_a_file_is_never_shown() {
     let camera = Camera::start(&["--login", "ann:s3cret-word"]);
     let program = Program::new();
     std::fs::write(program.path("password"), "s3cret-word\n").unwrap();
-    // The name of any variable will do that holds the user's name.
+    // Any variable name works for the user's name.
     let given = [camera.url.as_str(), "--user-env", "LIVELABEL_TEST_USER", "--password-file", "password"];
     let model = tiny::model();
     let arguments = [&["--log-format", "json", "run", "--status-interval", "1s"], &given[..]].concat();
@@ -127,7 +127,7 @@ fn a_password_comes_from_a_file_and_is_never_seen() {
 }
 
 #[test]
-fn a_camera_that_ends_the_stream_or_changes_size_and_rate_is_followed() {
+fn the_end_of_a_stream_and_changes_of_size_and_rate_are_handled() {
     let program = Program::new();
     let camera = Camera::start(&["--end-after", "4"]);
     let mut watch = Watch::start(&program, &[&camera.url], &[]);
@@ -152,7 +152,7 @@ fn a_camera_that_ends_the_stream_or_changes_size_and_rate_is_followed() {
 }
 
 #[test]
-fn a_clock_that_jumps_an_hour_bends_no_times() {
+fn a_clock_jump_of_an_hour_does_not_affect_stream_times() {
     let program = Program::new();
     let camera = Camera::start(&["--jump-after", "4"]);
     let mut watch = Watch::start(&program, &[&camera.url], &[]);
@@ -166,12 +166,12 @@ fn a_clock_that_jumps_an_hour_bends_no_times() {
 }
 
 #[test]
-fn under_overload_the_balance_holds_and_latency_is_bounded() {
+fn under_overload_frame_counts_add_up_and_latency_is_bounded() {
     let program = Program::new();
-    // Four hundred frames a second through the real network, which takes a fraction of them.
+    // 400 frames a second, far more than the shipped model can analyse.
     let mut watch = Watch::command(&program, &["test://?size=640x480&rate=200", "test://?size=640x480&rate=200"]);
     let mut early = (0, 0, 0);
-    // Two streams tell of themselves every second: a minute.
+    // Two streams log their status every second: one minute.
     for i in 0..120 {
         let status = watch.until("a status", |_| true);
         assert!(balanced(&status), "{status}");
@@ -189,7 +189,7 @@ fn under_overload_the_balance_holds_and_latency_is_bounded() {
 }
 
 #[test]
-fn dead_cameras_disturb_no_living_one() {
+fn dead_cameras_do_not_disturb_live_ones() {
     let program = Program::new();
     let living = ["test://?rate=5"; 5];
     let dead = ["rtsp://127.0.0.1:9/a", "rtsp://127.0.0.1:9/b", "/dev/video97"];
@@ -203,7 +203,7 @@ fn dead_cameras_disturb_no_living_one() {
     assert_eq!(files(&program, ".summary.json").len(), 8);
 }
 
-/// Threads, open files and resident memory (in MiB) of a process.
+/// Returns the number of threads and open files, and the resident memory in MiB, of a process.
 fn resources(process: u32) -> (usize, usize, u64) {
     let count = |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}")).unwrap().count();
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -212,7 +212,7 @@ fn resources(process: u32) -> (usize, usize, u64) {
 }
 
 #[test]
-fn twenty_lost_cameras_leave_nothing_behind() {
+fn twenty_lost_cameras_leak_nothing() {
     let program = Program::new();
     let mut camera = Camera::start(&[]);
     let (url, port) = (camera.url.clone(), camera.port);
@@ -234,7 +234,7 @@ fn twenty_lost_cameras_leave_nothing_behind() {
 }
 
 #[test]
-fn a_kill_leaves_a_video_that_plays() {
+fn a_kill_leaves_a_playable_video() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &["--segment", "1h"]);
     watch.until("running", running);
@@ -242,7 +242,7 @@ fn a_kill_leaves_a_video_that_plays() {
     let status = watch.until("a status", |_| true);
     signal(watch.id(), "KILL");
     std::thread::sleep(Duration::from_millis(300));
-    // Two, where the hour ended meanwhile.
+    // Two files, if the hour ended meanwhile.
     let videos = files(&program, ".mkv");
     let labelled = status["analysed"].as_u64().unwrap() + status["held"].as_u64().unwrap();
     let kept: u64 = videos.iter().map(|video| probe(video).frames).sum();
@@ -268,7 +268,7 @@ fn only_the_newest_files_are_kept() {
 }
 
 #[test]
-fn only_intervals_are_recorded_with_what_surrounds_them() {
+fn only_intervals_and_the_seconds_around_them_are_recorded() {
     let program = Program::new();
     let seconds: Vec<&str> = [vec!["red"; 10], vec!["blue"; 3], vec!["red"; 9]].concat();
     let clip = colours(program.folder.path(), "clip.h264", &seconds, &["-c:v", "libx264", "-g", "25"]);
@@ -277,7 +277,7 @@ fn only_intervals_are_recorded_with_what_surrounds_them() {
     let mut watch = Watch::start(&program, &[&camera.url], &given);
     watch.until("blue", |status| status["label"] == "blue");
     watch.until("not blue", |status| status["label"].is_null());
-    // Five seconds after it are kept, and the file is closed then.
+    // Recording continues for five seconds, then the file is finalised.
     std::thread::sleep(Duration::from_secs(7));
     watch.stop("INT");
     let [video] = &files(&program, ".mkv")[..] else { panic!("not one video") };
@@ -286,7 +286,7 @@ fn only_intervals_are_recorded_with_what_surrounds_them() {
     assert!((11.0..14.5).contains(&made.seconds), "{made:?}");
     let frame = 3 * 160 * 120;
     let pixels = rgb(video);
-    // The picture's middle, which no label covers.
+    // The centre of the frame, which no label covers.
     let colour = |at: f64| {
         let start = (made.frames as f64 * at) as usize * frame + frame / 2 + 3 * 80;
         pixels[start..start + 3].to_vec()
@@ -296,7 +296,7 @@ fn only_intervals_are_recorded_with_what_surrounds_them() {
 }
 
 #[test]
-fn an_http_camera_sends_jpegs() {
+fn an_http_camera_with_jpegs_is_labelled() {
     let program = Program::new();
     let clip = colours(program.folder.path(), "clip.mp4", &["blue"], &["-c:v", "libx264"]);
     let picture = program.path("blue.jpg");
@@ -312,7 +312,7 @@ fn an_http_camera_sends_jpegs() {
     });
     let mut watch = Watch::start(&program, &[&url], &["--output", "door.mkv"]);
     watch.until("running", |status| running(status) && status["label"] == "blue");
-    // The server breaks the connection off after three seconds.
+    // The server closes the connection after three seconds.
     watch.until("back", |status| running(status) && status["reconnects"] == 1);
     let log = format!("{:?}", watch.log);
     let (finished, _) = watch.stop("INT");
@@ -322,7 +322,7 @@ fn an_http_camera_sends_jpegs() {
     assert!(made.frames > 30 && (made.width, made.height) == (160, 120), "{made:?}");
 }
 
-/// Answers as a network camera does, ten pictures a second for three seconds.
+/// Responds like a network camera: ten pictures a second for three seconds.
 fn mjpeg(mut stream: std::net::TcpStream, jpeg: &[u8]) {
     use std::io::{Read, Write};
     let mut request = [0; 4096];
@@ -339,7 +339,7 @@ fn mjpeg(mut stream: std::net::TcpStream, jpeg: &[u8]) {
 }
 
 #[test]
-fn a_full_disk_stops_the_recording_and_not_the_watching() {
+fn a_full_disk_stops_the_recording_but_not_the_analysis() {
     let program = Program::new();
     std::fs::create_dir(program.path("disk")).unwrap();
     let script = "mount -t tmpfs -o size=14m tmpfs disk || exit 77\n\
@@ -352,7 +352,7 @@ fn a_full_disk_stops_the_recording_and_not_the_watching() {
         .map(Finished::from)
         .unwrap();
     if finished.code == 77 || finished.stderr.contains("unshare failed") {
-        left_out("no disk can be mounted here");
+        skipped("no file system can be mounted");
         return;
     }
     let lines: Vec<Value> = finished.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -369,7 +369,7 @@ fn a_full_disk_stops_the_recording_and_not_the_watching() {
 #[test]
 fn a_camera_that_never_answered_is_in_the_journal() {
     let program = Program::new();
-    // Nobody listens at the port of a listener that is gone.
+    // The listener is closed, so no server listens on its port.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("rtsp://127.0.0.1:{port}/live");
     let mut watch = Watch::start(&program, &[&address], &[]);

@@ -1,4 +1,4 @@
-//! What the program promises its users, each promise kept by the real binary on real media.
+//! Integration tests: they run the binary on real media and check its output.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
 

@@ -1,4 +1,4 @@
-//! The model file is the network it says it is.
+//! Model files: the network computes what it should.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use livelabel::picture::file::read_picture;
 use serde_json::Value;
 
 use crate::footage::{fetched, project};
-use crate::program::{Program, left_out, text};
+use crate::program::{Program, skipped, text};
 use crate::tiny::random_head;
 
 const PHOTOGRAPHS: [(&str, &str, usize); 5] = [
@@ -29,7 +29,7 @@ fn build(program: &Program, head: &str, output: &str, more: &[&str]) {
     program.start(&[&arguments[..], more].concat()).succeeded();
 }
 
-/// Logits of every tensor as TensorFlow.js computes them from the published files.
+/// Computes the logits of every tensor with TensorFlow.js from the published files.
 fn reference(program: &Program, tensors: &[Vec<f32>]) -> Vec<Vec<f64>> {
     let area = 224 * 224;
     let channels_last: Vec<u8> = tensors
@@ -51,7 +51,7 @@ fn reference(program: &Program, tensors: &[Vec<f32>]) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn with_its_own_top_it_is_the_published_network() {
+fn with_the_original_top_it_equals_the_published_network() {
     let program = Program::new();
     build(&program, "imagenet", "imagenet.onnx", &[]);
     let model = Model::read(&program.path("imagenet.onnx")).unwrap();
@@ -80,7 +80,7 @@ fn with_its_own_top_it_is_the_published_network() {
 }
 
 #[test]
-fn half_precision_keeps_the_answers() {
+fn half_precision_keeps_the_predictions() {
     let program = Program::new();
     let head = random_head(&program);
     build(&program, text(&head), "half.onnx", &["--precision", "fp16"]);
@@ -105,7 +105,7 @@ fn half_precision_keeps_the_answers() {
 }
 
 #[test]
-fn weights_in_safetensors_make_the_same_file() {
+fn weights_in_safetensors_give_the_same_file() {
     let program = Program::new();
     let weights = Weights::read(&fetched("resnet50")).unwrap();
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = weights
@@ -127,7 +127,7 @@ fn weights_in_safetensors_make_the_same_file() {
 }
 
 #[test]
-fn show_tells_what_the_file_says() {
+fn show_prints_the_files_metadata() {
     let program = Program::new();
     let shown: Value = serde_json::from_str(&program.start(&["model", "show", "--json"]).succeeded().stdout).unwrap();
     assert_eq!(shown["labels"], serde_json::json!(["cooking", "drinking", "other"]));
@@ -138,7 +138,7 @@ fn show_tells_what_the_file_says() {
 }
 
 #[test]
-fn devices_names_what_auto_takes() {
+fn devices_shows_the_choice_of_auto() {
     let program = Program::new();
     let told: Value = serde_json::from_str(&program.start(&["devices", "--json"]).succeeded().stdout).unwrap();
     let devices = told["devices"].as_array().unwrap();
@@ -150,11 +150,11 @@ fn devices_names_what_auto_takes() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_never_replaced_in_silence() {
+fn a_missing_device_is_never_replaced_silently() {
     let program = Program::new();
     let told: Value = serde_json::from_str(&program.start(&["devices", "--json"]).succeeded().stdout).unwrap();
     if told["devices"][0]["usable"] == true {
-        left_out("this machine has a GPU");
+        skipped("this machine has a GPU");
         return;
     }
     let clip = crate::footage::small(program.folder.path(), "clip.mp4", 3);

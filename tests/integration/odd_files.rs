@@ -1,4 +1,4 @@
-//! Files that are not what they should be: without an end, without a frame, without room.
+//! Unusual files: endless, without frames, without labels of their own.
 
 use std::process::Command;
 
@@ -36,7 +36,7 @@ fn a_device_or_a_pipe_for_a_small_file_is_refused_at_once() {
 }
 
 #[test]
-fn a_clip_without_a_frame_is_no_success() {
+fn a_clip_without_frames_is_an_error() {
     let program = Program::new();
     let whole = program.path("whole.ogv");
     let made = Command::new("ffmpeg")
@@ -44,7 +44,7 @@ fn a_clip_without_a_frame_is_no_success() {
         .arg(&whole)
         .status();
     assert!(made.unwrap().success());
-    // Theora's headers, and nothing behind them.
+    // Only Theora's headers.
     let bytes = std::fs::read(&whole).unwrap();
     let second_page = bytes.windows(4).enumerate().filter(|(_, four)| four == b"OggS").map(|(at, _)| at).nth(2);
     let cut = program.path("cut.ogv");

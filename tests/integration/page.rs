@@ -1,4 +1,4 @@
-//! The page as a browser shows it: in a headless Chromium, light and dark, on a desktop and on a phone.
+//! The page in a headless Chromium, light and dark, on a desktop and on a phone.
 
 use std::process::Command;
 
@@ -7,9 +7,9 @@ use crate::footage::{colours, project};
 use crate::http::Site;
 use crate::program::{Program, text};
 
-/// Has the page looked at by `tests/page/page.mjs`: the picture moves, no error, no request to elsewhere, every control has
-/// a name, every text can be read, nothing sticks out.
-fn look(site: &Site, arguments: &[&str]) {
+/// Checks the page with `tests/page/page.mjs`: the picture moves, no error, no request to another server, every control has
+/// a name, every text has enough contrast, nothing overflows.
+fn check_page(site: &Site, arguments: &[&str]) {
     let script = project().join("tests/page/page.mjs");
     let looked = Command::new("node")
         .args([text(&script), &format!("http://127.0.0.1:{}/", site.port)])
@@ -21,23 +21,23 @@ fn look(site: &Site, arguments: &[&str]) {
 }
 
 #[test]
-fn one_camera_is_shown_large_with_its_label() {
+fn a_single_camera_is_shown_large_with_its_label() {
     let program = Program::new();
     let web = ["--web", "127.0.0.1:0", "--name", "door <b>&amp;</b> 🍳", "--action", "red"];
     let mut watch = Watch::start(&program, &["test://?size=640x360&rate=15"], &web);
     let site = Site::of(&mut watch);
     watch.until("running", running);
-    look(&site, &[]);
+    check_page(&site, &[]);
     watch.stop("INT");
 }
 
 #[test]
-fn several_are_a_wall_of_which_one_is_enlarged() {
+fn several_cameras_form_a_wall() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x180&rate=10"; 4], &["--web", "127.0.0.1:0"]);
     let site = Site::of(&mut watch);
     watch.until("running", running);
-    look(&site, &[]);
+    check_page(&site, &[]);
     watch.stop("INT");
 }
 
@@ -49,6 +49,6 @@ fn a_finished_run_is_played() {
     let given = ["--log-format", "json", "view", "clip.timeline.json", "--web", "127.0.0.1:0"];
     let mut watch = Watch::spawn(program.command(&given));
     let site = Site::of(&mut watch);
-    look(&site, &[]);
+    check_page(&site, &[]);
     watch.stop("INT");
 }

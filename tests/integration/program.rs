@@ -1,4 +1,4 @@
-//! Runs the binary, and the programs that check its work.
+//! Runs the binary, and the programs that check its output.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,12 +8,12 @@ use tempfile::TempDir;
 
 use crate::tiny;
 
-/// The binary with a folder to work in.
+/// The binary, with a temporary working folder.
 pub struct Program {
     pub folder: TempDir,
 }
 
-/// What a finished program has left.
+/// The result of a finished process.
 pub struct Finished {
     pub code: i32,
     pub stdout: String,
@@ -33,7 +33,7 @@ impl Finished {
         self
     }
 
-    /// The one line on stderr that tells what failed.
+    /// Checks the exit code. Returns the single error line on stderr.
     pub fn refusal(&self, code: i32) -> &str {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         let mut errors = self.stderr.lines().filter(|line| line.starts_with("livelabel: error: "));
@@ -53,7 +53,7 @@ impl Program {
         self.folder.path().join(name)
     }
 
-    /// A command of the binary in the folder.
+    /// Returns a command that runs the binary in the folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_livelabel"));
         command.current_dir(self.folder.path()).args(arguments);
@@ -64,22 +64,22 @@ impl Program {
         self.command(arguments).output().expect("the binary starts").into()
     }
 
-    /// `livelabel run` with a network that is small and knows red, green and blue.
+    /// Runs `livelabel run` with the tiny model, whose labels are red, green and blue.
     pub fn run(&self, clip: &Path, arguments: &[&str]) -> Finished {
         let model = tiny::model();
         let given = ["run", text(clip), "--model", text(&model)];
         self.start(&[&given[..], arguments].concat())
     }
 
-    /// A JSON file in the folder.
+    /// Reads a JSON file in the folder.
     pub fn json(&self, name: &str) -> Value {
         let bytes = std::fs::read(self.path(name)).unwrap_or_else(|cause| panic!("{name}: {cause}"));
         serde_json::from_slice(&bytes).unwrap_or_else(|cause| panic!("{name}: {cause}"))
     }
 }
 
-/// Says that a test is left out, past the test runner, which keeps what passing tests print to itself.
-pub fn left_out(why: &str) {
+/// Reports a skipped test. Bypasses the test runner, which captures the output of passing tests.
+pub fn skipped(why: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "left out: {why}");
 }
@@ -88,7 +88,7 @@ pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
-/// What ffprobe says of a file's pictures.
+/// ffprobe's properties of a file's video stream.
 #[derive(Debug, PartialEq)]
 pub struct Probed {
     pub codec: String,
@@ -98,7 +98,7 @@ pub struct Probed {
     pub seconds: f64,
 }
 
-/// Counts the frames by decoding all of them.
+/// Probes a file. Counts the frames by decoding all of them.
 pub fn probe(path: &Path) -> Probed {
     let entries = "stream=codec_name,width,height,nb_read_frames:format=duration";
     let output = Command::new("ffprobe")
@@ -118,15 +118,15 @@ pub fn probe(path: &Path) -> Probed {
     }
 }
 
-/// Decodes the file with ffmpeg, which must find no fault in it.
+/// Decodes the file with ffmpeg, and expects no error.
 pub fn decodes_cleanly(path: &Path) {
-    // Times are left as they are: rounded to a guessed rate, two pictures might fall together.
+    // Keeps timestamps: rounded to a guessed rate, two frames could coincide.
     let times = ["-fps_mode", "passthrough", "-enc_time_base", "-1"];
     let output = ffmpeg(&[&["-xerror", "-i", text(path)], &times[..], &["-f", "null", "-"]].concat());
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// All frames as packed RGB, upright, by ffmpeg.
+/// Decodes all frames with ffmpeg, to packed RGB, upright.
 pub fn rgb(path: &Path) -> Vec<u8> {
     let filter = "scale=in_color_matrix=auto:flags=accurate_rnd+full_chroma_int+bitexact";
     let output = ffmpeg(&[
@@ -146,7 +146,7 @@ pub fn rgb(path: &Path) -> Vec<u8> {
     output.stdout
 }
 
-/// The times of a file's frames in milliseconds, by ffprobe.
+/// Returns the times of a file's frames in milliseconds, from ffprobe.
 pub fn times(path: &Path) -> Vec<f64> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0"])

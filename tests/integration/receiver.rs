@@ -1,4 +1,4 @@
-//! A web server that is posted to, and answers as it is told.
+//! A webhook server for tests, with configurable responses.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub struct Posted {
     pub path: String,
-    /// By their names in lower case.
+    /// Keys are in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }
@@ -28,7 +28,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// `answer` is told how many came before and gives the status, or none for no answer at all.
+    /// `answer` gets the number of earlier requests and returns the status; `None` sends no response.
     pub fn start(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -51,7 +51,7 @@ impl Receiver {
         self.posted.lock().unwrap().clone()
     }
 
-    /// Waits until so many have come.
+    /// Waits until this many requests have arrived.
     pub fn until(&self, count: usize) -> Vec<Posted> {
         let began = Instant::now();
         while self.posted().len() < count {
@@ -62,7 +62,7 @@ impl Receiver {
     }
 }
 
-/// Takes requests on one connection, as long as it lasts.
+/// Handles requests on one connection until it closes.
 fn serve(stream: &TcpStream, kept: &Mutex<Vec<Posted>>, answer: &dyn Fn(usize) -> Option<u16>) {
     let mut reader = BufReader::new(stream);
     loop {
@@ -87,7 +87,7 @@ fn serve(stream: &TcpStream, kept: &Mutex<Vec<Posted>>, answer: &dyn Fn(usize) -
             kept.len() - 1
         };
         let Some(status) = answer(count) else {
-            // Until the other side gives up.
+            // Waits until the client closes the connection.
             let _ = reader.read_line(&mut String::new());
             return;
         };

@@ -1,4 +1,4 @@
-//! A test for each fault that was found by use, named after it.
+//! Regression tests: one for each reported fault.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn made(path: PathBuf, arguments: &[&str]) -> PathBuf {
     path
 }
 
-/// The small clip with its last half shown `seconds` later.
+/// Creates the small clip with its second half `seconds` later.
 fn with_jump(program: &Program, seconds: u32) -> PathBuf {
     let filter = format!("scale=160:120,setpts='PTS+gte(N,20)*{seconds}/TB'");
     let encoded = ["-vf", &filter, "-fps_mode", "passthrough", "-c:v", "libx264", "-bf", "0"];
@@ -20,7 +20,7 @@ fn with_jump(program: &Program, seconds: u32) -> PathBuf {
 }
 
 #[test]
-fn a_clip_that_starts_late_gets_no_frames_in_front() {
+fn a_clip_that_starts_late_gets_no_extra_frames() {
     let program = Program::new();
     let plain = small(program.folder.path(), "plain.mp4", 50);
     let stream = made(program.path("stream.ts"), &["-i", text(&plain), "-c", "copy"]);
@@ -54,7 +54,7 @@ fn a_jump_in_time_is_a_gap_and_does_not_fill_the_disk() {
 }
 
 #[test]
-fn a_short_jump_is_filled_to_keep_the_duration() {
+fn a_short_gap_is_filled_to_keep_the_duration() {
     let program = Program::new();
     let clip = with_jump(&program, 3);
     program.run(&clip, &["--output", "out.avi"]).succeeded();
@@ -63,7 +63,7 @@ fn a_short_jump_is_filled_to_keep_the_duration() {
 }
 
 #[test]
-fn sound_that_outlasts_the_pictures_is_no_damage() {
+fn sound_that_is_longer_than_the_video_is_not_damage() {
     let program = Program::new();
     let plain = small(program.folder.path(), "plain.mp4", 25);
     let sound = ["-f", "lavfi", "-i", "sine=duration=4", "-c:v", "copy", "-c:a", "aac"];
@@ -73,11 +73,11 @@ fn sound_that_outlasts_the_pictures_is_no_damage() {
 }
 
 #[test]
-fn a_wrongly_stated_rate_is_measured() {
+fn a_wrong_frame_rate_is_corrected() {
     let program = Program::new();
     let fast = ["-vf", "scale=160:120,setpts=PTS/2", "-r", "50", "-c:v", "libx264", "-bf", "0"];
     let plain = variant(program.folder.path(), "plain.ts", 50, &fast);
-    // The stream says 50 pictures a second, the container brings 25.
+    // The stream declares 50 frames a second; the container has 25.
     let clip = made(program.path("stated.ts"), &["-i", text(&plain), "-c", "copy", "-bsf:v", "setts=ts=2*TS"]);
     assert_eq!(times(&clip).len(), 50);
     program.run(&clip, &["--output", "out.avi"]).succeeded();
@@ -86,7 +86,7 @@ fn a_wrongly_stated_rate_is_measured() {
 }
 
 #[test]
-fn motion_jpeg_is_an_input_too() {
+fn motion_jpeg_is_a_valid_input() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 20);
     program.run(&clip, &["--output", "first.avi", "--only", "video"]).succeeded();
@@ -96,7 +96,7 @@ fn motion_jpeg_is_an_input_too() {
 }
 
 #[test]
-fn frames_tells_of_a_cut_clip() {
+fn frames_reports_a_truncated_clip() {
     let program = Program::new();
     let clip = small(program.folder.path(), "cut.mkv", 50);
     let whole = fs::read(&clip).unwrap();
@@ -108,7 +108,7 @@ fn frames_tells_of_a_cut_clip() {
 }
 
 #[test]
-fn a_missing_decoder_is_not_a_missing_track() {
+fn a_missing_decoder_is_not_reported_as_a_missing_track() {
     let program = Program::new();
     let plain = small(program.folder.path(), "plain.mp4", 5);
     let sound = ["-f", "lavfi", "-i", "sine=duration=1", "-c:v", "copy", "-c:a", "aac"];
@@ -127,7 +127,7 @@ fn a_missing_decoder_is_not_a_missing_track() {
 }
 
 #[test]
-fn a_cause_is_told_once() {
+fn a_cause_is_printed_once() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 3);
     let finished = program.start(&["run", text(&clip), "--model", "none.onnx"]);
@@ -173,7 +173,7 @@ fn b_frames_in_avi_keep_their_times() {
 }
 
 #[test]
-fn pixels_that_are_not_square_stay_so() {
+fn non_square_pixels_are_kept() {
     let program = Program::new();
     let encoded = ["-vf", "scale=352:288,setsar=12/11", "-c:v", "libx264"];
     let clip = variant(program.folder.path(), "wide.mp4", 5, &encoded);
@@ -197,7 +197,7 @@ fn a_gif_is_refused_instead_of_hanging() {
 }
 
 #[test]
-fn pictures_too_small_for_a_video_are_refused_before_the_work() {
+fn frames_too_small_for_a_video_are_refused_at_the_start() {
     let program = Program::new();
     let tiny = variant(program.folder.path(), "tiny.mkv", 5, &["-vf", "scale=2:2", "-c:v", "ffv1"]);
     assert!(program.run(&tiny, &[]).refusal(2).contains("frames of 2x2 are too small"));
@@ -211,7 +211,7 @@ fn pictures_too_small_for_a_video_are_refused_before_the_work() {
 }
 
 #[test]
-fn a_name_that_is_too_long_fails_before_the_work() {
+fn a_name_that_is_too_long_fails_at_the_start() {
     let program = Program::new();
     let clip = small(program.folder.path(), &format!("{}.mp4", "x".repeat(245)), 3);
     let finished = program.run(&clip, &["--only", "timeline"]);

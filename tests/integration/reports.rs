@@ -1,4 +1,4 @@
-//! Timeline, subtitles and plot hold what was found, in forms that other programs read.
+//! Timeline, subtitles and plot contain the results, in formats that other programs read.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn analysed(arguments: &[&str]) -> Program {
 }
 
 #[test]
-fn by_default_four_files_are_written_and_the_journal_is_gone() {
+fn by_default_four_files_are_written_and_the_journal_is_removed() {
     let program = analysed(&[]);
     let mut files: Vec<String> = std::fs::read_dir(program.folder.path())
         .unwrap()
@@ -25,7 +25,7 @@ fn by_default_four_files_are_written_and_the_journal_is_gone() {
 }
 
 #[test]
-fn the_timeline_tells_everything() {
+fn the_timeline_is_complete() {
     let program = analysed(&["--device", "cpu"]);
     let timeline = program.json("clip.timeline.json");
     assert_eq!((&timeline["schema"], &timeline["version"]), (&json!("livelabel.timeline"), &json!(1)));
@@ -79,7 +79,7 @@ fn subtitles_are_read_by_ffmpeg() {
 }
 
 #[test]
-fn the_plot_is_a_picture_of_the_promised_size() {
+fn the_plot_has_the_documented_size() {
     let program = analysed(&["--plot", "plot.svg", "--threshold", "0.5"]);
     let svg = std::fs::read_to_string(program.path("plot.svg")).unwrap();
     for word in ["clip.mp4", "red", "green", "blue", "threshold 0.5", "time (s)", "confidence"] {
@@ -97,7 +97,7 @@ fn the_plot_is_a_picture_of_the_promised_size() {
 }
 
 #[test]
-fn nothing_is_written_over_without_force() {
+fn nothing_is_overwritten_without_force() {
     let program = analysed(&[]);
     let before = std::fs::read(program.path("clip.timeline.json")).unwrap();
     let clip = program.path("clip.mp4");
@@ -109,7 +109,7 @@ fn nothing_is_written_over_without_force() {
 }
 
 #[test]
-fn a_pipeline_file_sets_what_flags_leave_open() {
+fn flags_override_a_pipeline_file() {
     let program = Program::new();
     let encoded = ["-pix_fmt", "yuv420p", "-c:v", "libx264"];
     let clip = colours(program.folder.path(), "clip.mp4", &["0xC00000"], &encoded);

@@ -1,4 +1,4 @@
-//! Several inputs at once are several streams, and none suffers from another.
+//! Several inputs: they are independent streams.
 
 use crate::footage::small;
 use crate::program::{Program, probe, text};
@@ -27,7 +27,7 @@ fn a_bad_input_does_not_stop_the_others() {
 }
 
 #[test]
-fn a_named_output_is_a_folder_for_several() {
+fn with_several_inputs_the_output_is_a_folder() {
     let program = Program::new();
     let folder = program.folder.path();
     std::fs::create_dir_all(folder.join("a")).unwrap();
@@ -42,7 +42,7 @@ fn a_named_output_is_a_folder_for_several() {
 }
 
 #[test]
-fn quiet_is_quiet_and_json_is_json() {
+fn quiet_prints_nothing_and_the_json_log_is_json() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 5);
     let finished = program.run(&clip, &["--quiet"]).succeeded();

@@ -1,21 +1,21 @@
-//! On clips of people, where a folder with some stands beside the project.
+//! Clips of people, from a folder beside the project. Without it these tests are skipped.
 
 use std::path::PathBuf;
 
 use crate::footage::project;
-use crate::program::{Program, decodes_cleanly, left_out, probe, text};
+use crate::program::{Program, decodes_cleanly, probe, skipped, text};
 
-/// A clip of the folder `../shared/data/clips`; where that is not there the test is left out and says so.
+/// Returns a clip of the folder `../shared/data/clips`; `None` if the folder is missing, with a note that the test is skipped.
 fn clip(name: &str) -> Option<PathBuf> {
     let path = project().join("../shared/data/clips").join(name);
     if !path.exists() {
-        left_out(&format!("{name} is not beside the project"));
+        skipped(&format!("{name} is not beside the project"));
     }
     path.exists().then_some(path)
 }
 
 #[test]
-fn a_man_drinking_is_found_drinking() {
+fn a_man_drinking_is_labelled_drinking() {
     let Some(clip) = clip("drinking/msrda-a01s12.avi") else { return };
     let program = Program::new();
     program.start(&["run", text(&clip), "--action", "drinking", "--stride", "4"]).succeeded();
@@ -27,7 +27,7 @@ fn a_man_drinking_is_found_drinking() {
 }
 
 #[test]
-fn chopping_is_cooking() {
+fn chopping_is_labelled_cooking() {
     let Some(clip) = clip("cooking/drbbq-chopping-test.mp4") else { return };
     let program = Program::new();
     program.start(&["run", text(&clip), "--only", "timeline"]).succeeded();
@@ -37,7 +37,7 @@ fn chopping_is_cooking() {
 }
 
 #[test]
-fn a_tall_clip_from_a_phone_stays_tall() {
+fn a_portrait_clip_stays_portrait() {
     let Some(clip) = clip("other/web-chamethyay-v1.mp4") else { return };
     let program = Program::new();
     program.run(&clip, &["--output", "out.mkv"]).succeeded();

@@ -1,4 +1,4 @@
-//! Ctrl-C closes every file, a second one leaves at once, and even a kill leaves what was found.
+//! Stopping: Ctrl-C finalises every file, a second one exits immediately, and a kill leaves the journal.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crate::footage::bikes;
 use crate::program::{Finished, Program, decodes_cleanly, probe, text};
 
-/// Starts a run with the real network, which takes its time, and waits until it has labelled some frames.
+/// Starts a run with the shipped model, which is slow enough to interrupt, and waits until it has labelled some frames.
 fn running(program: &Program) -> Child {
     running_into(program, Stdio::piped())
 }
 
 fn running_into(program: &Program, stdout: Stdio) -> Child {
     let clip = bikes();
-    // Without progress lines nothing but the end is written.
+    // Without progress lines, only the end writes to the log.
     let child = program
         .command(&["run", text(&clip), "--batch", "2", "--window", "8"])
         .stdout(stdout)
@@ -36,7 +36,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn an_interrupt_closes_the_files_and_says_so() {
+fn an_interrupt_finalises_the_files_and_is_logged() {
     for (name, code) in [("INT", 130), ("TERM", 143)] {
         let program = Program::new();
         let child = running(&program);
@@ -56,10 +56,10 @@ fn an_interrupt_closes_the_files_and_says_so() {
 }
 
 #[test]
-fn two_at_the_same_moment_are_one() {
+fn two_simultaneous_signals_count_as_one() {
     let program = Program::new();
     let child = running(&program);
-    // As from `timeout`, which signals its child and then the group; of one kind the system may merge them.
+    // As `timeout` does, which signals its child and then the group. The kernel may merge signals of the same kind.
     for name in ["STOP", "INT", "TERM", "CONT"] {
         signal(&child, name);
     }
@@ -70,9 +70,9 @@ fn two_at_the_same_moment_are_one() {
 }
 
 #[test]
-fn a_second_interrupt_leaves_at_once() {
+fn a_second_interrupt_exits_immediately() {
     let program = Program::new();
-    // Its last words find no room, so that after one interrupt it would never leave.
+    // The pipe is full, so after one interrupt the program would block on its summary.
     let (full, mut filler) = std::io::pipe().unwrap();
     let mut child = running_into(&program, filler.try_clone().unwrap().into());
     let filling = std::thread::spawn(move || while filler.write_all(&[0; 4096]).is_ok() {});

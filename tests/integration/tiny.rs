@@ -1,4 +1,4 @@
-//! A network that needs no training: its three labels are the colours, its answer follows the picture's mean.
+//! A tiny model without training: its three labels are colours, and its output depends on the picture's mean.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::program::Program;
 
-/// Its file, made once for all tests.
+/// Returns the model file, created once for all tests.
 pub fn model() -> PathBuf {
     static FILE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FILE.get_or_init(|| {
@@ -21,7 +21,7 @@ pub fn model() -> PathBuf {
     folder.path().join("tiny.onnx")
 }
 
-/// The file of a head with the labels of the shipped model and weights drawn at random, the same every time.
+/// Creates a head file with the shipped model's labels and fixed random weights.
 pub fn random_head(program: &Program) -> PathBuf {
     let shapes = [
         ("dense1.weight", vec![512, 2048]),
@@ -32,7 +32,7 @@ pub fn random_head(program: &Program) -> PathBuf {
     let mut random = 1u32;
     let tensors = shapes.map(|(name, shape)| {
         let values = (0..shape.iter().product::<usize>()).flat_map(|_| {
-            // A linear congruence (Numerical Recipes' constants), between ±0.05.
+            // A linear congruential generator (Numerical Recipes' constants), from -0.05 to 0.05.
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             ((random >> 8) as f32 / (1 << 24) as f32 * 0.1 - 0.05).to_le_bytes()
         });
@@ -48,7 +48,7 @@ pub fn random_head(program: &Program) -> PathBuf {
     path
 }
 
-/// The network as a message, to be changed.
+/// Returns the model as a protobuf message.
 pub fn proto() -> ModelProto {
     let mut graph = GraphBuilder::new("tiny", Precision::Fp32);
     let input = graph.input("pixels", &[3, 32, 32]);

@@ -1,4 +1,4 @@
-//! The trainer makes models that the analyzer runs, and says what is wrong with what it is given.
+//! The trainer: its models run in the analyzer, and its errors name the cause.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::footage::{bikes, fetched};
 use crate::program::{Finished, Program, ffmpeg, text};
 
-/// Runs the trainer with features in the program's folder.
+/// Runs the trainer, with the feature cache in the program's folder.
 fn train(program: &Program, arguments: &[&str]) -> Finished {
     command(program, arguments).output().expect("the trainer starts").into()
 }
@@ -28,7 +28,7 @@ fn command(program: &Program, arguments: &[&str]) -> Command {
     command
 }
 
-/// Pictures of two invented classes, each from three places of a real clip, four of each: `street` and `square`.
+/// Creates pictures of two classes, `street` and `square`: four from each of three places of a real clip.
 fn pictures(program: &Program) -> PathBuf {
     let data = program.path("data");
     for (class, clip) in [("street", bikes()), ("square", fetched("footage/vtest.avi"))] {
@@ -50,7 +50,7 @@ fn tensors(path: &Path) -> std::collections::HashMap<String, Vec<f32>> {
 }
 
 #[test]
-fn clips_in_two_folders_become_a_model_that_labels_others() {
+fn a_model_trained_on_two_folders_labels_other_clips() {
     let program = Program::new();
     for (class, clip, starts) in [("street", bikes(), [0, 3, 6]), ("square", fetched("footage/vtest.avi"), [0, 20, 40])]
     {
@@ -88,7 +88,7 @@ fn clips_in_two_folders_become_a_model_that_labels_others() {
     let history = std::fs::read_to_string(program.path("out/own.run/history.csv")).unwrap();
     assert!(history.starts_with("epoch,loss,accuracy,val_loss,val_accuracy,"), "{history}");
 
-    // A part of each clip that no training picture comes from.
+    // A part of each clip without training pictures.
     for (class, clip, start) in [("street", bikes(), "8"), ("square", fetched("footage/vtest.avi"), "60")] {
         let path = program.path(&format!("{class}.mp4"));
         let cut = ["-ss", start, "-i", text(&clip), "-t", "1", "-vf", "scale=320:240", text(&path)];
@@ -108,7 +108,7 @@ fn clips_in_two_folders_become_a_model_that_labels_others() {
 }
 
 #[test]
-fn killed_and_resumed_it_ends_with_the_same_bits() {
+fn a_killed_and_resumed_training_ends_with_identical_weights() {
     let program = Program::new();
     pictures(&program);
     let options = ["--views", "3", "--epochs", "80", "--early-stopping", "80", "--reduce-after", "7"];
@@ -124,7 +124,7 @@ fn killed_and_resumed_it_ends_with_the_same_bits() {
     child.wait().unwrap();
     assert!(!program.path("killed.onnx").exists(), "it was killed too late");
     let resumed = train(&program, &["fit", "--resume", "killed.run"]).succeeded();
-    assert!(resumed.stdout.contains("going on after epoch"), "{}", resumed.stdout);
+    assert!(resumed.stdout.contains("resuming after epoch"), "{}", resumed.stdout);
     let head = |run: &str| std::fs::read(program.path(run).join("head.safetensors")).unwrap();
     assert!(
         tensors(&program.path("whole.run/head.safetensors")) == tensors(&program.path("killed.run/head.safetensors"))
@@ -136,11 +136,11 @@ fn killed_and_resumed_it_ends_with_the_same_bits() {
     assert!(line.contains("--dropout 0.2, the run has 0.5"), "{line}");
     assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("whole.onnx: exists already"));
     std::fs::remove_file(program.path("whole.onnx")).unwrap();
-    assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("holds a run already"));
+    assert!(train(&program, &fit("whole.onnx")).refusal(2).contains("contains a run already"));
 }
 
 #[test]
-fn features_from_the_cache_train_as_those_computed_anew() {
+fn cached_and_computed_features_give_the_same_training() {
     let program = Program::new();
     pictures(&program);
     let fit = |model: &'static str, more: &[&'static str]| {
@@ -167,8 +167,8 @@ fn features_from_the_cache_train_as_those_computed_anew() {
     }
 }
 
-/// What the trainer's network and the model file say of the same pictures.
-fn furthest_from_the_model_file(program: &Program, run: &str, model: &str) -> f64 {
+/// Returns the largest difference between the predictions of the trainer and of the model file.
+fn largest_difference(program: &Program, run: &str, model: &str) -> f64 {
     let model = Model::read(&program.path(model)).unwrap();
     let mut session = Session::load(&model, SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1)).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
@@ -187,58 +187,61 @@ fn furthest_from_the_model_file(program: &Program, run: &str, model: &str) -> f6
 }
 
 #[test]
-fn the_model_file_is_the_network_that_was_trained() {
+fn the_model_file_equals_the_trained_network() {
     let program = Program::new();
     pictures(&program);
     let fit = ["fit", "--data", "data", "--epochs", "3", "--views", "2"];
     train(&program, &[&fit[..], &["--inference-precision", "fp32", "--model", "head.onnx"]].concat()).succeeded();
-    let furthest = furthest_from_the_model_file(&program, "head.run", "head.onnx");
+    let furthest = largest_difference(&program, "head.run", "head.onnx");
     assert!(furthest < 1e-4, "{furthest}");
     train(&program, &["export", "--run", "head.run", "--model", "half.onnx", "--precision", "fp16"]).succeeded();
-    let furthest = furthest_from_the_model_file(&program, "head.run", "half.onnx");
+    let furthest = largest_difference(&program, "head.run", "half.onnx");
     assert!(furthest < 0.02, "{furthest}");
 
     let exported =
         train(&program, &["export", "--run", "head.run", "--model", "int8.onnx", "--precision", "int8"]).succeeded();
     assert!(exported.stdout.contains("on 8 validation pictures: accuracy"), "{}", exported.stdout);
-    assert!(furthest_from_the_model_file(&program, "head.run", "int8.onnx") < 0.25);
+    assert!(largest_difference(&program, "head.run", "int8.onnx") < 0.25);
     let first = std::fs::read(program.path("int8.onnx")).unwrap();
     train(&program, &["export", "--run", "head.run", "--model", "int8.onnx", "--precision", "int8"]).succeeded();
     assert!(first == std::fs::read(program.path("int8.onnx")).unwrap(), "it is not made the same way twice");
     assert_eq!(Model::read(&program.path("int8.onnx")).unwrap().precision, "int8");
 
-    // The last stage learns too; its input was kept in half precision.
+    // The last stage is trained too; its input is cached in half precision.
     let unfrozen = ["--unfreeze", "stage4", "--optimizer", "adam", "--pooling", "max", "--model", "stage.onnx"];
     train(&program, &[&fit[..], &unfrozen].concat()).succeeded();
-    let furthest = furthest_from_the_model_file(&program, "stage.run", "stage.onnx");
+    let furthest = largest_difference(&program, "stage.run", "stage.onnx");
     assert!(furthest < 0.02, "{furthest}");
     let learned = tensors(&program.path("stage.run/head.safetensors"));
     assert!(learned.contains_key("res5c_branch2c.weight") && !learned.contains_key("res4a_branch2a.weight"));
 
-    // And the last two, in full precision on both sides.
+    // The last two stages, in full precision on both sides.
     let unfrozen =
         ["--unfreeze", "stage3", "--inference-precision", "fp32", "--optimizer", "adam", "--model", "two.onnx"];
     train(&program, &[&fit[..], &unfrozen].concat()).succeeded();
-    let furthest = furthest_from_the_model_file(&program, "two.run", "two.onnx");
+    let furthest = largest_difference(&program, "two.run", "two.onnx");
     assert!(furthest < 0.01, "{furthest}");
     assert!(tensors(&program.path("two.run/head.safetensors")).contains_key("res4a_branch2a.weight"));
 }
 
 #[test]
-fn two_folders_become_one_table_and_events_in_clips_are_counted() {
+fn data_joins_two_folders_and_evaluate_counts_events() {
     let program = Program::new();
     let data = pictures(&program);
     let more = program.path("more");
     for class in ["street", "square"] {
         std::fs::create_dir_all(more.join(class)).unwrap();
         let from = data.join(class).join(format!("{class}-left_001.jpg"));
-        // A copy of another size under another name.
+        // A resized copy under another name.
         let smaller = more.join(class).join(format!("again-{class}.png"));
         assert!(ffmpeg(&["-i", text(&from), "-vf", "scale=150:150", text(&smaller)]).status.success());
     }
-    let told = train(&program, &["data", "data", "more", "--output", "all.tsv"]).succeeded().stdout;
-    assert!(told.lines().any(|line| line.split_whitespace().eq(["all", "13", "13"])), "{told}");
-    assert!(told.contains("street-left_001.jpg and street/again-street.png look alike: one group"), "{told}");
+    let summary = train(&program, &["data", "data", "more", "--output", "all.tsv"]).succeeded().stdout;
+    assert!(summary.lines().any(|line| line.split_whitespace().eq(["all", "13", "13"])), "{summary}");
+    assert!(
+        summary.contains("street-left_001.jpg and street/again-street.png are near-duplicates: one group"),
+        "{summary}"
+    );
     let fitted = train(&program, &["fit", "--data", "all.tsv", "--model", "own.onnx", "--views", "2"]).succeeded();
     assert!(fitted.stdout.contains("features by "), "{}", fitted.stdout);
     let shown = program.start(&["model", "show", "own.onnx"]).succeeded().stdout;
@@ -267,7 +270,7 @@ fn two_folders_become_one_table_and_events_in_clips_are_counted() {
 }
 
 #[test]
-fn a_remote_monitor_gets_each_epoch_in_keras_form() {
+fn a_remote_monitor_gets_each_epoch_in_keras_format() {
     let program = Program::new();
     pictures(&program);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -283,13 +286,13 @@ fn a_remote_monitor_gets_each_epoch_in_keras_form() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
         String::from_utf8(request).unwrap()
     });
-    // Nobody answers the second epoch, which only warns.
+    // The second epoch gets no response, which only logs a warning.
     let fitted = train(
         &program,
         &["fit", "--data", "data", "--model", "m.onnx", "--views", "1", "--epochs", "2", "--remote-monitor", &url],
     )
     .succeeded();
-    assert!(fitted.stderr.contains("warning: the remote monitor does not take the epoch"), "{}", fitted.stderr);
+    assert!(fitted.stderr.contains("warning: the remote monitor did not accept the epoch"), "{}", fitted.stderr);
     let request = server.join().unwrap();
     assert!(request.starts_with("POST /publish/epoch/end/ HTTP/1.1\r\n"), "{request}");
     assert!(request.to_lowercase().contains("content-type: application/x-www-form-urlencoded"), "{request}");
@@ -304,7 +307,7 @@ fn a_remote_monitor_gets_each_epoch_in_keras_form() {
     assert_eq!(data["epoch"], 0);
     assert!(data["val_loss"].is_number() && data["accuracy"].is_number(), "{data}");
     let address = train(&program, &["fit", "--data", "data", "--model", "x.onnx", "--remote-monitor", "localhost"]);
-    assert!(address.refusal(2).contains("--remote-monitor is no address"));
+    assert!(address.refusal(2).contains("--remote-monitor is not an http:// URL"));
 }
 
 #[test]
@@ -320,13 +323,13 @@ fn a_sweep_ranks_all_settings() {
     assert!(swept.stdout.contains("batch  dropout  epochs"), "{}", swept.stdout);
     train(&program, &["preview", "--data", "data", "--augment", "strong", "--output", "sheet.png"]).succeeded();
     let finished = train(&program, &["preview", "--data", "data", "--output", "sheet"]);
-    assert!(finished.refusal(2).contains("end its name in .png or .jpg"), "{}", finished.stderr);
+    assert!(finished.refusal(2).contains("ends in .png or .jpg"), "{}", finished.stderr);
     let size = read_picture(&program.path("sheet.png")).unwrap();
     assert_eq!((size.view().planes[0].width, size.view().planes[0].height), (6 * 228 - 4, 6 * 228 - 4));
 }
 
 #[test]
-fn what_cannot_be_learned_from_is_told_in_one_line() {
+fn unsuitable_data_is_refused_in_one_line() {
     let program = Program::new();
     let data = pictures(&program);
     let fit = |arguments: &[&str]| train(&program, &[&["fit", "--model", "m.onnx", "--force"][..], arguments].concat());
@@ -353,13 +356,13 @@ fn what_cannot_be_learned_from_is_told_in_one_line() {
     let line = finished.refusal(1);
     assert!(line.contains("the loss is") && line.contains("of epoch") && line.contains("lower --lr"), "{line}");
 
-    // A broken picture is named and left out.
+    // A broken picture is logged and skipped.
     std::fs::write(data.join("street/street-left_002.jpg"), b"no picture").unwrap();
     let fitted = fit(&["--data", "data", "--views", "1", "--epochs", "1"]).succeeded();
-    assert!(fitted.stderr.contains("street/street-left_002.jpg is left out"), "{}", fitted.stderr);
+    assert!(fitted.stderr.contains("street/street-left_002.jpg is skipped"), "{}", fitted.stderr);
     assert!(fitted.stdout.contains("1 of 24 files could not be read"), "{}", fitted.stdout);
 
-    // A class of which all comes from one place cannot be checked on anything new.
+    // A class with a single group cannot be validated.
     for place in ["left", "middle"] {
         for number in 1..=4 {
             std::fs::remove_file(data.join(format!("square/square-{place}_{number:03}.jpg"))).unwrap();
@@ -369,9 +372,9 @@ fn what_cannot_be_learned_from_is_told_in_one_line() {
 }
 
 #[test]
-fn without_libtorch_it_says_how_to_get_it() {
+fn without_libtorch_the_error_says_how_to_install_it() {
     let program = Program::new();
-    // The loader looks here first, and finds what is none.
+    // The loader searches here first, and finds an invalid library.
     std::fs::write(program.path("libc10.so"), "").unwrap();
     let output = command(&program, &["fit"]).env("LD_LIBRARY_PATH", program.folder.path()).output().unwrap();
     let finished = Finished::from(output);
@@ -380,7 +383,7 @@ fn without_libtorch_it_says_how_to_get_it() {
 }
 
 #[test]
-fn a_run_that_keeps_nothing_has_the_figures_of_those_that_kept_all_in_turn() {
+fn a_run_without_validation_has_the_metrics_of_the_cross_validation() {
     let program = Program::new();
     let data = pictures(&program);
     let common = ["fit", "--data", text(&data), "--views", "1", "--epochs", "4", "--schedule", "cosine"];
@@ -398,9 +401,9 @@ fn a_run_that_keeps_nothing_has_the_figures_of_those_that_kept_all_in_turn() {
     let found = report("all.run")["temperature"].as_f64().unwrap().ln();
     assert!((found - mean.iter().sum::<f64>() / 3.0).abs() < 1e-9);
     let model = Model::read(&program.path("all.onnx")).unwrap();
-    assert!(model.metrics.contains("24 pictures of 6 groups each kept aside once"), "{}", model.metrics);
+    assert!(model.metrics.contains("24 pictures of 6 groups each held out once"), "{}", model.metrics);
 
-    // The same pictures, told by the runs and by a model on what one run kept.
+    // The same pictures, evaluated by the runs and by a model on one run's validation groups.
     let finished = train(&program, &["evaluate", "--run", "fold0.run", "fold1.run", "--json", "two.json"]).succeeded();
     assert!(finished.stdout.contains("16 pictures in 4 groups"), "{}", finished.stdout);
     assert_eq!(program.json("two.json")["predictions"].as_array().unwrap().len(), 16);
@@ -413,5 +416,9 @@ fn a_run_that_keeps_nothing_has_the_figures_of_those_that_kept_all_in_turn() {
     assert!(finished.refusal(2).contains("no picture"), "{}", finished.stderr);
 
     let finished = train(&program, &[&common[..], &["--checked-by", "fold0.run", "--run", "x.run"]].concat());
-    assert!(finished.refusal(2).contains("--checked-by is for a run that keeps nothing"), "{}", finished.stderr);
+    assert!(
+        finished.refusal(2).contains("--checked-by needs a run without validation pictures"),
+        "{}",
+        finished.stderr
+    );
 }

@@ -1,12 +1,12 @@
-//! The labelled video is the input's picture: its frames, its times, its colours, the right way up.
+//! The labelled video has the input's frames, times, colours and orientation.
 
 use std::path::Path;
 
 use crate::footage::{colours, small, variant};
 use crate::program::{Program, decodes_cleanly, probe, rgb, text, times};
 
-/// Analyses `clip` and checks that frame count, duration and size come out as they went in.
-fn keeps_its_shape(program: &Program, clip: &Path, size: (u64, u64)) {
+/// Analyses `clip`, and checks that frame count, duration and size are kept.
+fn assert_shape_is_kept(program: &Program, clip: &Path, size: (u64, u64)) {
     let stem = text(clip).rsplit('/').next().unwrap().split('.').next().unwrap();
     for ending in ["avi", "mkv"] {
         let output = program.path(&format!("{stem}.out.{ending}"));
@@ -21,31 +21,31 @@ fn keeps_its_shape(program: &Program, clip: &Path, size: (u64, u64)) {
 }
 
 #[test]
-fn an_ordinary_clip() {
+fn an_ordinary_clip_keeps_its_shape() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 50);
-    keeps_its_shape(&program, &clip, (320, 136));
+    assert_shape_is_kept(&program, &clip, (320, 136));
 }
 
 #[test]
-fn odd_sizes() {
+fn odd_sizes_are_kept() {
     let program = Program::new();
     let encoded = ["-vf", "scale=641:359", "-pix_fmt", "yuv444p", "-c:v", "libx264"];
-    keeps_its_shape(&program, &variant(program.folder.path(), "odd.mp4", 20, &encoded), (641, 359));
+    assert_shape_is_kept(&program, &variant(program.folder.path(), "odd.mp4", 20, &encoded), (641, 359));
     let mpeg4 = ["-vf", "scale=99:51", "-c:v", "mpeg4"];
-    keeps_its_shape(&program, &variant(program.folder.path(), "odder.avi", 20, &mpeg4), (99, 51));
+    assert_shape_is_kept(&program, &variant(program.folder.path(), "odder.avi", 20, &mpeg4), (99, 51));
 }
 
 #[test]
-fn ten_bits() {
+fn a_ten_bit_clip_is_converted() {
     let program = Program::new();
     let encoded =
         ["-vf", "scale=320:136", "-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-x265-params", "log-level=error"];
-    keeps_its_shape(&program, &variant(program.folder.path(), "ten.mp4", 20, &encoded), (320, 136));
+    assert_shape_is_kept(&program, &variant(program.folder.path(), "ten.mp4", 20, &encoded), (320, 136));
 }
 
 #[test]
-fn a_clip_with_sound() {
+fn a_clip_with_sound_keeps_its_shape() {
     let program = Program::new();
     let encoded = ["-f", "lavfi", "-i", "sine", "-vf", "scale=320:136", "-c:v", "libx264", "-c:a", "aac", "-shortest"];
     let path = program.path("sound.mp4");
@@ -53,17 +53,17 @@ fn a_clip_with_sound() {
     let given = [&["-i", text(&bikes), "-t", "1"], &encoded[..], &["-t", "1", text(&path)]].concat();
     let output = crate::program::ffmpeg(&given);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    keeps_its_shape(&program, &path, (320, 136));
+    assert_shape_is_kept(&program, &path, (320, 136));
 }
 
 #[test]
-fn a_single_frame() {
+fn a_single_frame_is_labelled() {
     let program = Program::new();
-    keeps_its_shape(&program, &small(program.folder.path(), "one.mp4", 1), (320, 136));
+    assert_shape_is_kept(&program, &small(program.folder.path(), "one.mp4", 1), (320, 136));
 }
 
 #[test]
-fn a_clip_lying_on_its_side_is_set_upright() {
+fn a_rotated_clip_is_written_upright() {
     let program = Program::new();
     let lying = small(program.folder.path(), "lying.mp4", 5);
     let turned = program.path("turned.mp4");
@@ -73,7 +73,7 @@ fn a_clip_lying_on_its_side_is_set_upright() {
     program.run(&turned, &["--output", "out.avi"]).succeeded();
     let made = probe(&program.path("out.avi"));
     assert_eq!((made.width, made.height, made.frames), (136, 320, 5));
-    // ffmpeg turns the input by its metadata; below the label both must show the same.
+    // ffmpeg rotates the input by its metadata. Below the label both must be equal.
     let (given, made) = (rgb(&turned), rgb(&program.path("out.avi")));
     assert_eq!(given.len(), made.len());
     let below_label = 40 * 136 * 3;
@@ -81,7 +81,7 @@ fn a_clip_lying_on_its_side_is_set_upright() {
 }
 
 #[test]
-fn irregular_times_stay_in_matroska_and_keep_the_duration_in_avi() {
+fn irregular_times_are_kept_in_matroska_and_the_duration_in_avi() {
     let program = Program::new();
     let filter = "scale=320:136,select='not(between(n,5,9))*not(between(n,20,21))'";
     let encoded = ["-vf", filter, "-fps_mode", "vfr", "-c:v", "libx264", "-an"];
@@ -104,9 +104,9 @@ fn irregular_times_stay_in_matroska_and_keep_the_duration_in_avi() {
 }
 
 #[test]
-fn frames_of_another_size_are_fitted_in() {
+fn frames_of_another_size_are_scaled_to_fit() {
     let program = Program::new();
-    // MPEG-TS parts can be joined byte by byte, which makes one stream whose size changes.
+    // MPEG-TS files can be concatenated, which gives one stream whose size changes.
     let first =
         variant(program.folder.path(), "a.ts", 20, &["-vf", "scale=320:240", "-c:v", "libx264", "-f", "mpegts"]);
     let shifted =
@@ -147,7 +147,7 @@ fn colours_do_not_shift() {
         assert_eq!(pixels.len(), 125 * frame, "{name}");
         for (i, code) in colour_codes.iter().enumerate() {
             let wanted = u32::from_str_radix(&code[2..], 16).unwrap().to_be_bytes();
-            // The middle of the picture in the middle of the colour's second.
+            // The centre of the frame, in the middle of the colour's second.
             let at = (25 * i + 12) * frame + (60 * 160 + 80) * 3;
             for (channel, &wanted) in wanted[1..].iter().enumerate() {
                 let made = pixels[at + channel];

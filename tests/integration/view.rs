@@ -1,4 +1,4 @@
-//! A finished run is shown with the pictures of its video, each at its moment.
+//! `livelabel view`: a finished run with the frames of its video.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::footage::{colours, small};
 use crate::http::Site;
 use crate::program::{Program, ffmpeg, rgb, text, times};
 
-/// Serves a run at a port of its own.
+/// Serves a finished run on a free port.
 fn view(program: &Program, arguments: &[&str]) -> (Watch, Site) {
     let given = ["--log-format", "json", "view", "clip.timeline.json", "--web", "127.0.0.1:0"];
     let mut watch = Watch::spawn(program.command(&[&given[..], arguments].concat()));
@@ -18,7 +18,7 @@ fn view(program: &Program, arguments: &[&str]) -> (Watch, Site) {
     (watch, site)
 }
 
-/// The JPEGs in a video, as ffmpeg takes them out of it without decoding them.
+/// Extracts the JPEGs of a video with ffmpeg, without decoding them.
 fn jpegs(program: &Program, video: &Path) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir_in(program.folder.path()).unwrap();
     let pattern = folder.path().join("%05d.jpg");
@@ -30,7 +30,7 @@ fn jpegs(program: &Program, video: &Path) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_picture_at_a_time_is_the_videos_own() {
+fn a_picture_is_the_videos_own_jpeg() {
     for format in ["avi", "mkv"] {
         let program = Program::new();
         let clip = small(program.folder.path(), "clip.mp4", 60);
@@ -39,15 +39,15 @@ fn the_picture_at_a_time_is_the_videos_own() {
         let (jpegs, times) = (jpegs(&program, &video), times(&video));
         assert_eq!((jpegs.len(), times.len()), (60, 60));
         let (watch, site) = view(&program, &[]);
-        // Also backwards, and behind the end.
+        // Also backwards, and after the end.
         for (number, at) in
             [0, 1, 59, 30, 29, 31, 3].map(|number| (number, times[number] + 1.0)).into_iter().chain([(59, 1e6)])
         {
             let answer = site.get(&format!("/recording/picture.jpg?at={at}"));
             assert_eq!((answer.status, answer.header("content-type")), (200, Some("image/jpeg")), "{}", answer.head);
             assert!(answer.body == jpegs[number], "{format}: another picture at {at} than number {number}");
-            let told: f64 = answer.header("x-time-ms").unwrap().parse().unwrap();
-            assert!((told - times[number]).abs() < 1.0, "{told} for {}", times[number]);
+            let reported: f64 = answer.header("x-time-ms").unwrap().parse().unwrap();
+            assert!((reported - times[number]).abs() < 1.0, "{reported} for {}", times[number]);
         }
         let (finished, took) = watch.stop("INT");
         assert!(finished.code == 130 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
@@ -55,7 +55,7 @@ fn the_picture_at_a_time_is_the_videos_own() {
 }
 
 #[test]
-fn it_plays_in_real_time_from_any_moment_to_the_end() {
+fn playback_is_in_real_time_from_any_position() {
     let program = Program::new();
     let clip = small(program.folder.path(), "clip.mp4", 75);
     program.run(&clip, &[]).succeeded();
@@ -74,7 +74,7 @@ fn it_plays_in_real_time_from_any_moment_to_the_end() {
     pictures.end();
     site.pictures("/recording/pictures?from=2900&speed=4").end();
 
-    // Who goes away takes the threads that played for them along.
+    // A viewer's threads end when it disconnects.
     let threads = || std::fs::read_dir(format!("/proc/{}/task", watch.id())).unwrap().count();
     let before = threads();
     let players: Vec<_> = (0..8).map(|_| site.pictures("/recording/pictures?from=0")).collect();
@@ -90,7 +90,7 @@ fn it_plays_in_real_time_from_any_moment_to_the_end() {
 }
 
 #[test]
-fn without_a_labelled_video_the_clip_itself_is_decoded() {
+fn without_a_labelled_video_the_clip_is_decoded() {
     let program = Program::new();
     let encoded = ["-vf", "hue=h=40*t", "-c:v", "libx264", "-g", "30", "-pix_fmt", "yuv420p"];
     let clip = colours(program.folder.path(), "clip.mp4", &["red", "0x00C000", "blue"], &encoded);
@@ -113,7 +113,7 @@ fn without_a_labelled_video_the_clip_itself_is_decoded() {
 }
 
 #[test]
-fn what_is_told_is_what_the_timeline_holds() {
+fn the_api_returns_the_content_of_the_timeline() {
     let program = Program::new();
     let clip = colours(program.folder.path(), "clip.mp4", &["red", "0x00C000", "blue"], &["-c:v", "libx264"]);
     program.run(&clip, &["--window", "1", "--action", "green"]).succeeded();
@@ -127,8 +127,8 @@ fn what_is_told_is_what_the_timeline_holds() {
     );
     assert_eq!((&stream["duration_ms"], &stream["size"]), (&json!(3000.0), &json!([160, 120])));
     assert_eq!((&stream["frames_per_second"], &stream["action"]), (&json!(25.0), &json!("green")));
-    let told = site.json("/api/streams/clip.mp4/timeline");
-    let rows = told["rows"].as_array().unwrap();
+    let reported = site.json("/api/streams/clip.mp4/timeline");
+    let rows = reported["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 75);
     for (row, confidences) in rows.iter().zip(timeline["confidences"]["rows"].as_array().unwrap()) {
         let row = row.as_array().unwrap();
@@ -138,7 +138,7 @@ fn what_is_told_is_what_the_timeline_holds() {
     }
     let mut interval = timeline["intervals"][0].clone();
     interval["open"] = json!(false);
-    assert_eq!(told["intervals"], json!([interval]));
+    assert_eq!(reported["intervals"], json!([interval]));
     let mut events = site.events();
     for _ in 0..2 {
         let (event, data) = events.next();
@@ -162,7 +162,7 @@ fn what_is_told_is_what_the_timeline_holds() {
 }
 
 #[test]
-fn odd_timelines_and_videos_are_refused() {
+fn invalid_timelines_and_videos_are_refused() {
     let program = Program::new();
     let clip = colours(program.folder.path(), "clip.mp4", &["red"], &["-c:v", "libx264"]);
     program.run(&clip, &["--only", "timeline"]).succeeded();

@@ -1,4 +1,4 @@
-//! The page's server: pictures, timeline, events and metrics are those of the run, and no client disturbs a stream.
+//! The web server: pictures, timeline, events and metrics match the run, and no client disturbs a stream.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::program::{Program, text};
 use crate::tiny;
 use crate::window::Screen;
 
-/// Everything that a name may hold and a file's name, a path, a label of Prometheus or a header may not.
+/// A stream name with characters that are special in file names, paths, Prometheus labels and headers.
 const ODD: &str = "Tür \"A\"\\ /1 ../🍳";
 const WEB: [&str; 2] = ["--web", "127.0.0.1:0"];
 
@@ -21,7 +21,7 @@ fn is_running(site: Site, name: &str) {
 }
 
 #[test]
-fn pictures_move_and_are_those_of_the_recording() {
+fn live_pictures_are_the_jpegs_of_the_recording() {
     let none: &[&str] = &[];
     let cases = [
         none,
@@ -53,7 +53,7 @@ fn pictures_move_and_are_those_of_the_recording() {
         let snapshot = site.get("/streams/test/snapshot.jpg");
         assert_eq!((snapshot.status, snapshot.header("content-type")), (200, Some("image/jpeg")));
         assert_eq!(site.stream("test")["size"], serde_json::json!([320, 240]));
-        // Both are being read while the run ends.
+        // Both responses are open when the run ends.
         let (finished, took) = watch.stop("INT");
         assert!(finished.code == 130 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
         if given.is_empty() || given == ["--display"] {
@@ -70,7 +70,7 @@ fn pictures_move_and_are_those_of_the_recording() {
 }
 
 #[test]
-fn labels_and_timeline_on_the_page_are_those_of_the_journal() {
+fn the_pages_labels_and_timeline_match_the_journal() {
     let program = Program::new();
     let seconds = ["red", "red", "red", "green", "green", "green", "blue", "blue", "blue"];
     let clip = colours(program.folder.path(), "clip.h264", &seconds, &["-c:v", "libx264", "-g", "25"]);
@@ -79,8 +79,8 @@ fn labels_and_timeline_on_the_page_are_those_of_the_journal() {
     let site = Site::of(&mut watch);
     let mut events = site.events();
     for label in ["red", "green", "blue", "red"] {
-        let told = events.until(label, |stream| stream["label"] == label);
-        assert!(told["confidence"].as_f64().unwrap() > 0.4, "{told}");
+        let reported = events.until(label, |stream| stream["label"] == label);
+        assert!(reported["confidence"].as_f64().unwrap() > 0.4, "{reported}");
     }
     let colour = |label: &str| site.metrics().find("livelabel_label", &[("stream", "door"), ("label", label)]);
     site.until("a label's metric", |_| colour("green"), |&shown| shown == Some(1.0));
@@ -97,7 +97,7 @@ fn labels_and_timeline_on_the_page_are_those_of_the_journal() {
     assert!(rows.iter().all(|row| all.contains(row)), "an event's rows are not in the timeline");
     watch.stop("INT");
     let records = records(&program);
-    // The journal has a frame a second, the page the first of each tenth: by chance some are the same.
+    // The journal has one frame a second, the page the first of each tenth of a second: some coincide.
     let journal = records.iter().filter_map(|record| record.get("frame"));
     for frame in journal {
         let Some(row) = all.iter().find(|row| row[0] == frame["ms"]) else { continue };
@@ -105,19 +105,19 @@ fn labels_and_timeline_on_the_page_are_those_of_the_journal() {
         assert_eq!(shown.unwrap_or(&Value::Null), &frame["label"], "{row} {frame}");
         assert_eq!(row.as_array().unwrap()[2..], frame["smoothed"].as_array().unwrap()[..]);
     }
-    let told = timeline["intervals"].as_array().unwrap();
-    let (open, closed): (Vec<&Value>, Vec<&Value>) = told.iter().partition(|interval| interval["open"] == true);
+    let reported = timeline["intervals"].as_array().unwrap();
+    let (open, closed): (Vec<&Value>, Vec<&Value>) = reported.iter().partition(|interval| interval["open"] == true);
     let written: Vec<&Value> = records.iter().filter_map(|record| record.get("interval")).collect();
-    assert!(closed.len() >= 4 && open.len() == 1, "{told:?}");
-    for (told, written) in closed.iter().zip(&written) {
+    assert!(closed.len() >= 4 && open.len() == 1, "{reported:?}");
+    for (reported, written) in closed.iter().zip(&written) {
         for key in ["label", "start", "end", "mean", "peak"] {
-            assert_eq!(told[key], written[key], "{told} {written}");
+            assert_eq!(reported[key], written[key], "{reported} {written}");
         }
     }
 }
 
 #[test]
-fn metrics_and_health_tell_what_became_of_an_oddly_named_camera() {
+fn metrics_and_health_follow_a_camera_with_a_special_name() {
     let program = Program::new();
     let camera = Camera::start(&[]);
     let port = camera.port;
@@ -136,13 +136,13 @@ fn metrics_and_health_tell_what_became_of_an_oddly_named_camera() {
 
     drop(camera);
     let lost = |stream: &Value| stream["state"] == "reconnecting" && stream["label"].is_null();
-    let told = site.until("lost", |site| site.stream(ODD), lost);
+    let reported = site.until("lost", |site| site.stream(ODD), lost);
     let health = site.get("/healthz");
     assert!(health.status == 503 && health.text().starts_with(ODD), "{health:?}");
-    let reason = told["reason"].as_str().unwrap().to_string();
+    let reason = reported["reason"].as_str().unwrap().to_string();
     let gaps = site.json(&format!("/api/streams/{path}/timeline"))["gaps"].clone();
     assert!(gaps[0]["end"].is_null() && gaps[0]["reason"].is_string(), "{gaps}");
-    // The last picture is still to be seen.
+    // The last picture is still available.
     assert_eq!(site.get("/snapshot.jpg").status, 200);
 
     let camera = Camera::at(port, &[]);
@@ -180,7 +180,7 @@ fn metrics_and_health_tell_what_became_of_an_oddly_named_camera() {
 }
 
 #[test]
-fn a_frozen_camera_is_told_at_once() {
+fn a_frozen_camera_is_reported_as_stalled() {
     let program = Program::new();
     let camera = Camera::start(&[]);
     let mut watch = Watch::start(&program, &[&camera.url], &WEB);
@@ -199,7 +199,7 @@ fn a_frozen_camera_is_told_at_once() {
 }
 
 #[test]
-fn slow_clients_slow_nothing_and_one_that_never_reads_is_dropped() {
+fn slow_clients_do_not_slow_a_stream_and_a_stuck_one_is_disconnected() {
     let program = Program::new();
     let given = [&["--stride", "auto"], &WEB[..]].concat();
     let mut watch = Watch::start(&program, &["test://?size=640x480&rate=15"], &given);
@@ -223,7 +223,7 @@ fn slow_clients_slow_nothing_and_one_that_never_reads_is_dropped() {
     site.until("all are gone", watchers, |&count| count == 0.0);
     assert!(asked.elapsed() < Duration::from_secs(60));
     drop(silent);
-    // Before anything was dropped a slow client missed pictures, and the stream went on.
+    // The slow client missed pictures, and the stream dropped no frame.
     watch.stop("INT");
     let summary = summary(&program);
     assert_eq!(summary["frames"]["dropped"], serde_json::json!({}), "{summary}");
@@ -231,7 +231,7 @@ fn slow_clients_slow_nothing_and_one_that_never_reads_is_dropped() {
 }
 
 #[test]
-fn two_hundred_connections_meet_a_bound() {
+fn the_number_of_connections_is_limited() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=10"], &WEB);
     let site = Site::of(&mut watch);
@@ -241,7 +241,7 @@ fn two_hundred_connections_meet_a_bound() {
     for client in &mut all {
         client.write_all(b"GET /pictures HTTP/1.0\r\n\r\n").unwrap();
         let mut status = [0; 12];
-        // Those beyond the refusals that are told at once are sent away without a word.
+        // Beyond the limit of simultaneous 503 responses, connections are closed without one.
         match client.read_exact(&mut status) {
             Ok(()) if status.ends_with(b"200") => {}
             Ok(()) => {
@@ -316,7 +316,7 @@ fn hostile_requests_are_refused() {
 }
 
 #[test]
-fn a_token_lets_in_who_knows_it() {
+fn with_a_token_requests_need_it() {
     let program = Program::new();
     std::fs::write(program.path("token"), "s3cret-t0ken\n").unwrap();
     let given = ["--web", "0.0.0.0:0", "--web-token-file", "token", "--name", "door"];
@@ -355,7 +355,7 @@ fn a_token_lets_in_who_knows_it() {
 }
 
 #[test]
-fn an_address_that_cannot_be_served_at_is_refused() {
+fn an_unusable_address_is_refused() {
     let program = Program::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -371,8 +371,11 @@ fn an_address_that_cannot_be_served_at_is_refused() {
     ] {
         let model = tiny::model();
         let finished = program.start(&[&["run", "test://", "--model", text(&model)], given].concat());
-        let told = finished.refusal(2);
-        assert!(told.contains(why) && !told.contains("long-enough") && !told.contains("short;"), "{told}");
+        let reported = finished.refusal(2);
+        assert!(
+            reported.contains(why) && !reported.contains("long-enough") && !reported.contains("short;"),
+            "{reported}"
+        );
     }
     drop(holder);
 }
@@ -385,24 +388,27 @@ fn a_clip_is_on_the_page_until_the_run_ends() {
     let mut watch = Watch::start(&program, &[text(&clip)], &given);
     let site = Site::of(&mut watch);
     let name = "a \"clip\".mp4";
-    let told = site.until("ended", |site| site.stream(name), |stream| stream["state"] == "ended");
+    let reported = site.until("ended", |site| site.stream(name), |stream| stream["state"] == "ended");
     assert_eq!(
-        (&told["live"], &told["frames"]["decoded"], &told["frames"]["analysed"]),
+        (&reported["live"], &reported["frames"]["decoded"], &reported["frames"]["analysed"]),
         (&false.into(), &120.into(), &120.into())
     );
     assert_eq!(site.get("/healthz").status, 200);
     let timeline = site.json("/api/streams/a%20%22clip%22.mp4/timeline");
     let written = program.json("a \"clip\".timeline.json");
-    let (told, kept) = (timeline["intervals"].as_array().unwrap(), written["intervals"].as_array().unwrap());
-    assert_eq!(told.len(), kept.len());
-    for (told, kept) in told.iter().zip(kept) {
-        assert_eq!((&told["label"], &told["start"], &told["end"]), (&kept["label"], &kept["start"], &kept["end"]));
+    let (reported, kept) = (timeline["intervals"].as_array().unwrap(), written["intervals"].as_array().unwrap());
+    assert_eq!(reported.len(), kept.len());
+    for (reported, kept) in reported.iter().zip(kept) {
+        assert_eq!(
+            (&reported["label"], &reported["start"], &reported["end"]),
+            (&kept["label"], &kept["start"], &kept["end"])
+        );
     }
     let rows = timeline["rows"].as_array().unwrap();
     assert!((45..=50).contains(&rows.len()), "{}", rows.len());
     let kept = written["confidences"]["rows"].as_array().unwrap();
     for row in rows {
-        // Without the label's place it is what the timeline has of the same moment.
+        // Without the label's index it is the timeline's row.
         let mut row = row.as_array().unwrap().clone();
         row.remove(1);
         assert!(kept.contains(&row.clone().into()), "{row:?}");
@@ -412,14 +418,14 @@ fn a_clip_is_on_the_page_until_the_run_ends() {
     assert!(snapshot.status == 200 && recorded.windows(snapshot.body.len()).any(|bytes| bytes == snapshot.body));
     let mut events = site.events();
     let signalled = std::thread::spawn(move || watch.stop("INT"));
-    // The end is told before the connection ends.
+    // The final state is sent before the connection closes.
     let ended = |data: &Value| data["streams"].as_array().unwrap().iter().all(|stream| stream["state"] == "ended");
     while !matches!(events.next(), (event, data) if event == "streams" && ended(&data)) {}
     assert_eq!(signalled.join().unwrap().0.code, 130);
 }
 
 #[test]
-fn other_sites_cannot_embed_its_pictures_and_a_request_names_one_host() {
+fn other_sites_cannot_embed_pictures_and_a_request_needs_one_host() {
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=10"], &WEB);
     let site = Site::of(&mut watch);

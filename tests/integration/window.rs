@@ -1,4 +1,4 @@
-//! The live window, on a virtual screen with real keys.
+//! The live window, on a virtual screen with key presses.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::program::{Finished, Program, rgb, text};
 use crate::tiny;
 
 const SIZE: (usize, usize) = (640, 480);
-/// Lower numbers are for the screens of people.
+/// The first display number. Lower ones are for real screens.
 const FIRST: u32 = 100;
 
 /// A virtual screen.
@@ -22,7 +22,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Each at a number of its own, so that none depends on which numbers others look for, take or leave behind.
+    /// Starts a screen with its own number, so that tests and other programs do not conflict.
     pub fn start() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = FIRST + std::process::id() % 1000 * 10 + NUMBER.fetch_add(1, Relaxed);
@@ -39,20 +39,20 @@ impl Screen {
         Self { child, name: format!(":{}", line.trim()) }
     }
 
-    /// Without a window manager keys go where the pointer is.
+    /// Presses a key. Without a window manager, keys go to the window under the pointer.
     fn press(&self, key: &str) {
         let given = ["mousemove", "60", "60", "key", key];
         assert!(Command::new("xdotool").env("DISPLAY", &self.name).args(given).status().unwrap().success());
     }
 
-    /// The whole screen as packed RGB.
+    /// Captures the whole screen as packed RGB.
     fn shot(&self, path: PathBuf) -> Vec<u8> {
         let taken = Command::new("import").env("DISPLAY", &self.name).args(["-window", "root", text(&path)]).status();
         assert!(taken.unwrap().success());
         rgb(&path)
     }
 
-    /// Takes pictures of the screen until one is as wanted.
+    /// Captures the screen until a capture satisfies `wanted`.
     fn until(&self, what: &str, program: &Program, wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let began = Instant::now();
         loop {
@@ -73,7 +73,7 @@ impl Drop for Screen {
     }
 }
 
-/// Pixels of about this colour.
+/// Counts the pixels of about this colour.
 fn count(shot: &[u8], colour: [u8; 3]) -> usize {
     shot.chunks_exact(3).filter(|pixel| pixel.iter().zip(colour).all(|(&is, should)| is.abs_diff(should) < 40)).count()
 }
@@ -89,7 +89,7 @@ fn in_window(program: &Program, screen: &Screen, arguments: &[&str]) -> Command 
 }
 
 #[test]
-fn a_clip_is_shown_at_its_own_pace_until_q() {
+fn a_clip_plays_in_real_time_until_q() {
     let (program, screen) = (Program::new(), Screen::start());
     let clip = colours(program.folder.path(), "clip.mp4", &["blue"; 30], &["-c:v", "libx264"]);
     let child = in_window(&program, &screen, &[text(&clip), "--display", "--only", "timeline"])
@@ -97,7 +97,7 @@ fn a_clip_is_shown_at_its_own_pace_until_q() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The clip has 160x120 pixels, which are shown as they are, with a label on them.
+    // The clip's 160x120 pixels are shown unscaled, with a label.
     let shot = screen.until("the picture", &program, |shot| count(shot, BLUE) > 10_000 && count(shot, GREEN) > 100);
     assert!(count(&shot, BLUE) <= 160 * 120, "{}", count(&shot, BLUE));
     std::thread::sleep(Duration::from_secs(2));
@@ -110,7 +110,7 @@ fn a_clip_is_shown_at_its_own_pace_until_q() {
 }
 
 #[test]
-fn keys_pause_save_and_quit_and_a_lost_camera_is_computing() {
+fn keys_pause_save_and_quit_and_a_lost_camera_shows_computing() {
     let (program, screen) = (Program::new(), Screen::start());
     let camera = Camera::start(&[]);
     let mut command = program.command(&["--log-format", "json", "run", "--status-interval", "1s", "--name", "door"]);
@@ -122,7 +122,7 @@ fn keys_pause_save_and_quit_and_a_lost_camera_is_computing() {
     watch.line("saved", |fields| fields["message"].as_str().is_some_and(|text| text.starts_with("saved door-")));
     let [saved] = &files(&program, ".jpg")[..] else { panic!("not one picture") };
     assert_eq!(rgb(saved).len(), 3 * 320 * 240);
-    // A JPEG's colours are coarser than the screen's.
+    // JPEG colours are less exact than the screen's.
     let greenish = |p: &&[u8]| p[1] > 100 && p[1] > p[0].saturating_add(60) && p[1] > p[2].saturating_add(60);
     assert!(rgb(saved).chunks_exact(3).filter(greenish).count() > 100);
 
@@ -144,7 +144,7 @@ fn keys_pause_save_and_quit_and_a_lost_camera_is_computing() {
 }
 
 #[test]
-fn without_a_display_a_run_says_so_and_goes_on_if_it_has_another_output() {
+fn without_a_display_a_run_continues_only_with_another_output() {
     for display in [None, Some(":4095")] {
         let program = Program::new();
         let clip = colours(program.folder.path(), "clip.mp4", &["red"], &["-c:v", "libx264"]);

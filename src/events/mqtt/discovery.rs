@@ -1,14 +1,15 @@
-//! Home Assistant's discovery: messages from which it makes a device of each camera, with what is known of it.
+//! Home Assistant discovery: retained messages that make each camera a device with its label, confidence and
+//! connectivity.
 
 use serde_json::{Value, json};
 
 use crate::events::escape::identifier;
 use crate::events::mqtt::topics::{OFFLINE, ONLINE, Topics};
 
-/// Where Home Assistant looks for them unless it is told otherwise.
+/// Home Assistant's default discovery prefix.
 const PREFIX: &str = "homeassistant";
 
-/// Topics and contents of a camera's messages.
+/// Returns the topics and payloads of a camera's discovery messages.
 pub fn messages(topics: &Topics, stream: &str) -> Vec<(String, Vec<u8>)> {
     let device = format!("livelabel_{}__{}", identifier(&topics.prefix), identifier(stream));
     let both = json!([{"topic": topics.status()}, {"topic": topics.availability(stream)}]);
@@ -16,7 +17,7 @@ pub fn messages(topics: &Topics, stream: &str) -> Vec<(String, Vec<u8>)> {
         "name": "Label",
         "icon": "mdi:eye",
         "state_topic": topics.state(stream),
-        // Without a label it renders None, which Home Assistant takes for unknown.
+        // Without a label it renders `None`, which Home Assistant shows as unknown.
         "value_template": "{{ value_json.label }}",
         "json_attributes_topic": topics.state(stream),
         "availability": both,

@@ -1,17 +1,17 @@
-//! Where things are published, and how a state reads.
+//! The topics, and the payload of a stream's state.
 
 use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::events::escape::level;
 use crate::report::rounded;
-use crate::telemetry::status::{State, Status};
+use crate::telemetry::status::{Status, StreamPhase};
 use crate::utc;
 
 pub const ONLINE: &str = "online";
 pub const OFFLINE: &str = "offline";
 
-/// What the last level of an event's topic is called.
+/// The last level of an event's topic.
 const EVENT: &str = "event";
 
 pub struct Topics {
@@ -23,12 +23,12 @@ impl Topics {
         Self { prefix }
     }
 
-    /// Whether the program is there.
+    /// The topic of the program's availability.
     pub fn status(&self) -> String {
         format!("{}/status", self.prefix)
     }
 
-    /// Whether a stream is there.
+    /// The topic of a stream's availability.
     pub fn availability(&self, stream: &str) -> String {
         self.of(stream, "availability")
     }
@@ -50,33 +50,34 @@ pub fn is_event(topic: &str) -> bool {
     topic.rsplit('/').next() == Some(EVENT)
 }
 
-/// Whether a stream in this state is there.
-pub fn availability(state: State) -> &'static str {
-    if state == State::Running { ONLINE } else { OFFLINE }
+/// Returns the availability of a stream in this phase.
+pub fn availability(phase: StreamPhase) -> &'static str {
+    if phase == StreamPhase::Running { ONLINE } else { OFFLINE }
 }
 
-/// How a stream is, as it is published.
+/// A stream's state as published.
 #[derive(Clone, PartialEq)]
-pub struct Now {
-    pub state: State,
+pub struct PublishedState {
+    pub state: StreamPhase,
     pub label: Option<String>,
     confidence: f64,
-    /// Since when state and label are these.
+    /// When state or label last changed.
     since: OffsetDateTime,
 }
 
-impl Now {
-    /// `before` is how it was.
-    pub fn new(status: Status, before: Option<&Now>) -> Self {
+impl PublishedState {
+    /// `before` is the state at the previous check.
+    pub fn new(status: Status, before: Option<&Self>) -> Self {
         let Status { state, label, confidence, .. } = status;
-        let confidence = if label.is_some() || state == State::Running { rounded(confidence) } else { 0.0 };
+        let confidence = if label.is_some() || state == StreamPhase::Running { rounded(confidence) } else { 0.0 };
         let same = before.filter(|before| (before.state, &before.label) == (state, &label));
-        // It is looked at so often that what is new is new now.
+        // States are checked every 100 ms, so a change dates from now.
         let since = same.map_or_else(utc::now, |before| before.since);
         Self { state, label, confidence, since }
     }
 
-    pub fn is_another_than(&self, before: &Now) -> bool {
+    /// Returns whether state or label changed. Ignores the confidence.
+    pub fn differs_from(&self, before: &Self) -> bool {
         (self.state, &self.label) != (before.state, &before.label)
     }
 

@@ -31,11 +31,11 @@ impl Sink for EventEmitter<'_> {
     fn frame(&mut self, LabeledFrame { frame, decision, .. }: &LabeledFrame) -> Result<()> {
         let (stream, ms, time) = (self.state.info.name.as_str(), milliseconds(frame.pts), self.state.utc(frame.pts));
         if std::mem::take(&mut self.lost) {
-            self.event_bus.tell(&Event::Back { stream, ms, time: utc::milliseconds(time) });
+            self.event_bus.publish(&Event::Back { stream, ms, time: utc::milliseconds(time) });
         }
         if decision.shown && !std::mem::replace(&mut self.open, true) {
             let (label, confidence) = (&self.state.info.labels[decision.label], rounded(decision.confidence));
-            self.event_bus.tell(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
+            self.event_bus.publish(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence });
         }
         Ok(())
     }
@@ -45,7 +45,7 @@ impl Sink for EventEmitter<'_> {
         if !std::mem::take(&mut self.open) {
             return Ok(());
         }
-        self.event_bus.tell(&Event::End {
+        self.event_bus.publish(&Event::End {
             stream: &self.state.info.name,
             label: &self.state.info.labels[interval.label],
             ms: milliseconds(interval.end),
@@ -60,7 +60,7 @@ impl Sink for EventEmitter<'_> {
     fn lost(&mut self, loss: &Loss) -> Result<()> {
         self.lost = true;
         let (stream, time) = (&self.state.info.name, utc::milliseconds(self.state.utc(loss.at)));
-        self.event_bus.tell(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason });
+        self.event_bus.publish(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason });
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What happens after each epoch besides learning: small structs behind one trait.
+//! Callbacks that run after each epoch.
 
 pub mod remote_monitor;
 pub mod tensorboard;
@@ -7,16 +7,16 @@ use crate::error::Result;
 use crate::train::run::Run;
 use crate::train::state::EpochRecord;
 
-/// Is told of every epoch.
+/// Is called after each epoch.
 pub trait Callback {
-    /// `history` ends with the epoch that is just done.
+    /// `history` ends with the epoch that has just finished.
     ///
     /// # Errors
-    /// What makes it senseless to go on, such as a full disk.
+    /// Errors that should end the training, such as a full disk.
     fn epoch(&mut self, history: &[EpochRecord]) -> Result<()>;
 }
 
-/// Keeps `history.csv` and `history.json` of a run up to date.
+/// Writes `history.csv` and `history.json` of a run.
 pub struct History<'a>(pub &'a Run);
 
 impl Callback for History<'_> {
@@ -25,7 +25,7 @@ impl Callback for History<'_> {
     }
 }
 
-/// An epoch's figures under Keras' names.
+/// Returns an epoch's metrics under Keras' names.
 pub fn figures(record: &EpochRecord) -> [(&'static str, f64); 6] {
     [
         ("loss", record.loss),

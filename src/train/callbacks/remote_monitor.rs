@@ -1,4 +1,4 @@
-//! Keras' `RemoteMonitor`: each epoch's figures to a web server, as the form field `data` that holds JSON.
+//! Keras' `RemoteMonitor`: posts each epoch's metrics to a web server, as JSON in the form field `data`.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 use crate::train::callbacks::{Callback, figures};
 use crate::train::state::EpochRecord;
 
-/// Where Keras sends them.
+/// Keras' default path.
 const PATH: &str = "/publish/epoch/end/";
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Every so many failures in a row are told, after the first.
-const TOLD: usize = 10;
+/// Timeout of one request.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Of consecutive failures, every tenth is logged, starting with the first.
+const LOG_EVERY: usize = 10;
 
 pub struct RemoteMonitor {
     url: String,
@@ -22,17 +22,17 @@ pub struct RemoteMonitor {
 }
 
 impl RemoteMonitor {
-    /// Sends to the server `url`, like `http://localhost:9000`.
+    /// Posts to the server `url`, such as `http://localhost:9000`.
     ///
     /// # Errors
-    /// Usage, where it is no such address.
+    /// `Usage` if it is not an `http://` URL.
     pub fn new(url: &str) -> Result<Self> {
         let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
         let Some(host) = host.filter(|host| !host.is_empty()) else {
-            return Err(Error::usage("--remote-monitor is no address of a web server")
-                .remedy("give one like http://localhost:9000"));
+            return Err(Error::usage("--remote-monitor is not an http:// URL")
+                .remedy("give a URL such as http://localhost:9000"));
         };
-        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build();
+        let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).build();
         Ok(Self { url: format!("http://{host}{PATH}"), agent: config.into(), failures: 0 })
     }
 }
@@ -46,9 +46,9 @@ impl Callback for RemoteMonitor {
         match self.agent.post(&self.url).send_form([("data", Value::Object(data).to_string())]) {
             Ok(_) => self.failures = 0,
             Err(cause) => {
-                if self.failures.is_multiple_of(TOLD) {
-                    // The cause does not repeat the address, which may hold a password.
-                    tracing::warn!("the remote monitor does not take the epoch ({cause}); training goes on");
+                if self.failures.is_multiple_of(LOG_EVERY) {
+                    // The URL is not logged, because it may contain a password.
+                    tracing::warn!("the remote monitor did not accept the epoch ({cause}); training continues");
                 }
                 self.failures += 1;
             }

@@ -1,4 +1,4 @@
-//! Event files that TensorBoard opens: records of a length, protobuf messages, and checksums of both.
+//! TensorBoard event files: records with a length, a protobuf message, and checksums of both.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::train::callbacks::{Callback, figures};
 use crate::train::state::EpochRecord;
 
-/// What TensorFlow adds to a checksum after turning it, so that checksums of checksums stay good.
+/// TensorFlow's constant for masked checksums: it is added after a rotation.
 const MASK: u32 = 0xa282_ead8;
 
 #[derive(Clone, PartialEq, Message)]
@@ -47,10 +47,10 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Begins a file in `folder`; an earlier run's files stay, and TensorBoard joins them.
+    /// Creates a new file in `folder`. Files of earlier runs stay, and TensorBoard joins them.
     ///
     /// # Errors
-    /// Failed, where it cannot be written.
+    /// `Failed` if it cannot be written.
     pub fn create(folder: &Path) -> Result<Self> {
         let now = now();
         let path = folder.join(format!("events.out.tfevents.{}.livelabel.{}", now as u64, std::process::id()));
@@ -79,7 +79,7 @@ impl Callback for TensorBoard {
     }
 }
 
-/// The masked CRC-32C of a record.
+/// Returns TensorFlow's masked CRC-32C.
 fn masked(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(MASK)
 }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn checksums_are_masked_as_tensorflow_does() {
-        // The check value of CRC-32C, and TensorFlow's rotation and constant by hand.
+        // The check value of CRC-32C; TensorFlow's rotation and constant, computed by hand.
         assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(masked(b"123456789"), 0x2507_c60du32.wrapping_add(0xa282_ead8));
     }

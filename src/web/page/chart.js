@@ -1,15 +1,15 @@
-// The timeline: a line for each label, the threshold, what was shown as shading with a ribbon under it, and gaps
-// hatched. uPlot draws; this says what, and what lies under the pointer or the keys.
+// The timeline: a line for each label, the threshold, intervals as shading and as a ribbon below, and gaps as hatching.
+// uPlot draws it. This module supplies the data and handles pointer and keys.
 
-import { COLOURS, clock, colour, element, moment, percent, say } from './words.js';
+import { COLOURS, clock, colour, element, moment, percent, setText } from './words.js';
 
-/** The ribbon lies below nought, so that no line hides it. */
+/** The ribbon lies below 0, so that no line hides it. */
 const RIBBON = { top: -0.04, bottom: -0.12 };
 const LIVE_STEPS = [5, 10, 15, 30, 60, 120, 300, 600];
 const RECORDED_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 
 export class Chart {
-  /** `live` tells times of day and moves on; `seek` (recordings) takes the moment that was chosen. */
+  /** With `live`, the axis shows the time of day and moves on. `seek` (recordings) is called with the selected time. */
   constructor({ history, live, seek }) {
     this.history = history;
     this.live = live;
@@ -20,10 +20,10 @@ export class Chart {
     this.threshold = 0;
     this.readout = element('div', { className: 'readout', hidden: true });
     this.playhead = element('div', { className: 'playhead', hidden: true });
-    this.empty = element('p', { className: 'empty', textContent: 'Nothing has been analysed yet.' });
+    this.empty = element('p', { className: 'empty', textContent: 'No frames analysed yet.' });
     this.element = element('div', {
       className: seek ? 'chart seekable' : 'chart', tabIndex: 0, role: 'slider',
-      'aria-label': 'Confidence over time: choose a moment', 'aria-valuemin': 0, 'aria-valuemax': 0, 'aria-valuenow': 0, 'aria-valuetext': 'no moment chosen',
+      'aria-label': 'Confidence over time: select a time', 'aria-valuemin': 0, 'aria-valuemax': 0, 'aria-valuenow': 0, 'aria-valuetext': 'no time selected',
     }, this.readout, this.empty);
     this.resized = new ResizeObserver(() => this.fit());
     this.resized.observe(this.element);
@@ -40,12 +40,12 @@ export class Chart {
     this.plot?.destroy();
   }
 
-  // uPlot counts in seconds: of UTC for a camera, of the clip for a recording.
+  // uPlot uses seconds: UTC for a camera, the clip's time for a recording.
   toX = ms => (this.live ? this.start : 0) / 1000 + ms / 1000;
   toMs = x => x * 1000 - (this.live ? this.start : 0);
-  tell = ms => (this.live ? clock(this.start + ms) : moment(ms));
+  formatTime = ms => (this.live ? clock(this.start + ms) : moment(ms));
 
-  /** Shows what the history holds, between two moments. */
+  /** Shows the history between two times. */
   update({ from, to, start, threshold }) {
     Object.assign(this, { from, to, start, threshold });
     const lines = this.history.lines();
@@ -79,7 +79,7 @@ export class Chart {
     this.plot.setScale('x', { min: this.toX(this.from), max: this.toX(this.to) });
     this.plot.over.append(this.playhead);
     this.listen(this.plot.over);
-    this.itemise();
+    this.buildReadout();
   }
 
   options(width, height) {
@@ -93,7 +93,7 @@ export class Chart {
       scales: { x: { time: false, auto: false }, y: { auto: false, range: [RIBBON.bottom, 1.02] } },
       axes: [
         { ...axis, size: 24, gap: 5, space: 78, incrs: this.live ? LIVE_STEPS : RECORDED_STEPS,
-          values: (plot, all) => all.map(x => (fits(plot, x) ? this.tell(this.toMs(x)) : '')) },
+          values: (plot, all) => all.map(x => (fits(plot, x) ? this.formatTime(this.toMs(x)) : '')) },
         { ...axis, size: 50, gap: 6, splits: [0, 0.5, 1], values: (_, all) => all.map(percent) },
       ],
       series: [{}, ...this.lines.map(label => ({
@@ -101,15 +101,15 @@ export class Chart {
         dash: Math.floor(label / COLOURS) % 2 ? [6, 4] : undefined,
       }))],
       hooks: {
-        drawClear: [plot => this.shade(plot)],
-        draw: [plot => this.ribbon(plot), plot => this.bound(plot)],
-        setCursor: [plot => this.read(plot)],
+        drawClear: [plot => this.drawBands(plot)],
+        draw: [plot => this.drawRibbon(plot), plot => this.drawThreshold(plot)],
+        setCursor: [plot => this.updateReadout(plot)],
       },
     };
   }
 
-  /** Bands behind the lines: what was shown, and where there were no pictures. */
-  shade(plot) {
+  /** Draws the bands behind the lines: intervals and gaps. */
+  drawBands(plot) {
     const { bbox } = plot;
     const top = plot.valToPos(RIBBON.top, 'y', true);
     this.paint(plot, band => {
@@ -125,7 +125,7 @@ export class Chart {
     });
   }
 
-  ribbon(plot) {
+  drawRibbon(plot) {
     const [top, bottom] = [RIBBON.top, RIBBON.bottom].map(y => plot.valToPos(y, 'y', true));
     this.paint(plot, band => this.eachInterval(plot, (start, end) => band(start, end, top, bottom - top)));
   }
@@ -139,7 +139,7 @@ export class Chart {
     }
   }
 
-  /** Lets `draw` fill stretches of time, within the frame of the plot. */
+  /** Passes `draw` a function that fills a stretch of time, clipped to the plot. */
   paint(plot, draw) {
     const { ctx, bbox } = plot;
     ctx.save();
@@ -155,7 +155,7 @@ export class Chart {
 
   endOf = interval => (interval.open ? Math.max(interval.end ?? 0, this.history.last) : interval.end);
 
-  bound(plot) {
+  drawThreshold(plot) {
     if (!(this.threshold > 0)) return;
     const { ctx, bbox } = plot;
     const y = Math.round(plot.valToPos(this.threshold, 'y', true));
@@ -181,8 +181,8 @@ export class Chart {
     ctx.restore();
   }
 
-  /** What the readout lists: built anew with the chart, then only filled in. */
-  itemise() {
+  /** Builds the readout's rows. They are rebuilt with the chart; `updateReadout` only fills them in. */
+  buildReadout() {
     this.when = element('div', { className: 'when' });
     this.items = this.lines.map(label => {
       const share = element('span', { className: 'share' });
@@ -195,25 +195,25 @@ export class Chart {
     this.readout.replaceChildren(this.when, ...this.items.map(item => item.line), this.nothing);
   }
 
-  read(plot) {
+  updateReadout(plot) {
     const { left } = plot.cursor;
     if (!this.items || left == null || left < 0) {
       this.readout.hidden = true;
-      if (!this.seek) this.element.setAttribute('aria-valuetext', 'no moment chosen');
+      if (!this.seek) this.element.setAttribute('aria-valuetext', 'no time selected');
       return;
     }
     const ms = this.toMs(plot.posToVal(left, 'x'));
     const row = this.history.at(ms);
-    say(this.when, this.tell(ms));
+    setText(this.when, this.formatTime(ms));
     for (const { label, line, share } of this.items) {
       line.hidden = !row;
       if (!row) continue;
-      say(share, percent(row[label + 2]));
+      setText(share, percent(row[label + 2]));
       line.classList.toggle('on', row[1] === label);
     }
     this.nothing.hidden = !!row;
-    say(this.nothing, row ? '' : this.absence(ms));
-    if (!this.seek) this.pronounce(ms, row);
+    setText(this.nothing, row ? '' : this.noDataReason(ms));
+    if (!this.seek) this.announce(ms, row);
     this.readout.hidden = false;
     const at = left + plot.over.offsetLeft;
     const room = this.element.clientWidth - this.readout.offsetWidth - 4;
@@ -221,14 +221,14 @@ export class Chart {
     this.readout.style.translate = `${Math.max(4, Math.min(beside, room))}px 8px`;
   }
 
-  /** The moment and its confidences for those who hear them. */
-  pronounce(ms, row) {
-    const said = row ? this.items.map(({ label }) => `${this.history.labels[label]} ${percent(row[label + 2])}`).join(', ') : this.absence(ms);
+  /** Sets the slider's value text, for screen readers. */
+  announce(ms, row) {
+    const text = row ? this.items.map(({ label }) => `${this.history.labels[label]} ${percent(row[label + 2])}`).join(', ') : this.noDataReason(ms);
     this.element.setAttribute('aria-valuenow', Math.round(ms));
-    this.element.setAttribute('aria-valuetext', `${this.tell(ms)}: ${said}`);
+    this.element.setAttribute('aria-valuetext', `${this.formatTime(ms)}: ${text}`);
   }
 
-  absence(ms) {
+  noDataReason(ms) {
     const gap = this.history.gapAt(ms);
     return gap ? `no picture${gap.reason ? `: ${gap.reason}` : ''}` : 'not analysed';
   }
@@ -255,14 +255,14 @@ export class Chart {
     });
   }
 
-  /** The interval whose piece of the ribbon is under the pointer. */
+  /** Returns the interval whose part of the ribbon is under the pointer. */
   ribbonAt(event, over) {
     const box = over.getBoundingClientRect();
     if (this.plot.posToVal(event.clientY - box.top, 'y') > RIBBON.top) return null;
     return this.history.intervalAt(this.toMs(this.plot.posToVal(event.clientX - box.left, 'x')));
   }
 
-  /** The keys of a camera's timeline read it; a recording's move the picture, which is the player's. */
+  /** Moves the readout of a camera's timeline. A recording's keys belong to the player. */
   key(event) {
     if (!this.plot || this.seek) return;
     const { cursor, over } = this.plot;
@@ -275,16 +275,16 @@ export class Chart {
     event.preventDefault();
   }
 
-  /** Marks the moment that the picture shows. */
+  /** Moves the playhead. */
   mark(ms) {
     if (!this.plot) return;
     this.playhead.hidden = false;
-    this.pronounce(ms, this.history.at(ms));
+    this.announce(ms, this.history.at(ms));
     this.playhead.style.translate = `${this.plot.valToPos(this.toX(ms), 'x')}px 0`;
   }
 }
 
-/** Whether a time under the plot has room for its last figures. */
+/** Returns whether a tick's time fits under the plot. */
 const fits = (plot, x) => plot.valToPos(x, 'x') < plot.width - 50 - 30;
 
 function hatching(ink) {

@@ -1,12 +1,12 @@
-// What one stream brought lately: its confidences, its intervals and its gaps, loaded once and then continued as they
-// come. Bounded, whatever comes: a page may stand on a wall for months.
+// One stream's recent confidences, intervals and gaps: loaded once, then updated. All lists are bounded, because a page
+// may stay open for months.
 
 import { COLOURS } from './words.js';
 
 const LIVE_SPAN = 10 * 60e3;
 const MOST_INTERVALS = 200;
 const MOST_GAPS = 200;
-/** A moment this far from any row (or three usual distances, where rows are rare) has no confidences. */
+/** A time further than this from any row (or than three mean distances, if rows are sparse) has no confidences. */
 const NEAR = 2000;
 
 export class History {
@@ -33,17 +33,17 @@ export class History {
         if (row[label + 2] > this.peaks[label]) this.peaks[label] = row[label + 2];
       }
     }
-    const outlived = this.rows.findIndex(row => row[0] >= this.last - this.span);
-    if (outlived > 0) this.rows.splice(0, outlived);
-    for (const interval of intervals) place(this.intervals, interval, this.most);
-    for (const gap of gaps) place(this.gaps, gap, this.most === Infinity ? Infinity : MOST_GAPS);
+    const expired = this.rows.findIndex(row => row[0] >= this.last - this.span);
+    if (expired > 0) this.rows.splice(0, expired);
+    for (const interval of intervals) insert(this.intervals, interval, this.most);
+    for (const gap of gaps) insert(this.gaps, gap, this.most === Infinity ? Infinity : MOST_GAPS);
   }
 
   get last() {
     return this.rows.at(-1)?.[0] ?? 0;
   }
 
-  /** The labels worth a line, by index: all, or of many those shown last, then those with the highest peaks. */
+  /** Returns the indices of the labels that get a line: all, or of many those shown last and those with the highest peaks. */
   lines() {
     const all = this.labels.map((_, label) => label);
     if (all.length <= COLOURS) return all;
@@ -60,7 +60,7 @@ export class History {
     return this.intervals.findLast(interval => interval.start <= ms && ms <= (interval.open ? Infinity : interval.end));
   }
 
-  /** The row nearest to a moment; none where nothing was analysed. */
+  /** Returns the row nearest to a time; null if no frame was analysed there. */
   at(ms) {
     const { rows } = this;
     if (rows.length === 0 || this.gapAt(ms)) return null;
@@ -72,11 +72,11 @@ export class History {
     return Math.abs(nearest[0] - ms) <= Math.max(NEAR, 3 * usual) ? nearest : null;
   }
 
-  /** Columns for the chart: times, then one for each of the lines. Lines break at gaps. */
+  /** Returns columns for the chart: times, then one for each line. Lines break at gaps. */
   columns(lines, from, toX) {
     const columns = [[], ...lines.map(() => [])];
     let gap = 0;
-    // One row before the window, so that lines come in from its edge.
+    // Starts one row before the window, so that lines begin at its edge.
     for (let at = Math.max(0, firstFrom(this.rows, from) - 1); at < this.rows.length; at++) {
       const row = this.rows[at];
       while (gap < this.gaps.length && this.gaps[gap].start < row[0]) {
@@ -93,7 +93,7 @@ export class History {
   }
 }
 
-/** The first row at or after a time. */
+/** Returns the index of the first row at or after a time. */
 function firstFrom(rows, ms) {
   let low = 0;
   let high = rows.length;
@@ -105,8 +105,8 @@ function firstFrom(rows, ms) {
   return low;
 }
 
-/** Puts a span into a list by its start, in place of what was known of it. */
-function place(list, span, most) {
+/** Inserts a span by its start, or replaces the span with the same start. */
+function insert(list, span, most) {
   let at = list.length;
   while (at > 0 && list[at - 1].start > span.start) at--;
   if (at > 0 && list[at - 1].start === span.start) list[at - 1] = span;

@@ -1,19 +1,19 @@
-// One stream, enlarged: the picture first, the timeline under it, then what is shown now, the facts, and the last
-// intervals. Serves cameras and finished recordings; what only a recording has is in player.js.
+// The large view of one stream: picture, timeline, current label, facts, and the last intervals. For cameras and for
+// finished recordings; player.js has what only a recording needs.
 
 import { Chart } from './chart.js';
 import { History } from './history.js';
 import { Screen } from './pictures.js';
 import { Player } from './player.js';
 import { notice, SOON } from './wall.js';
-import { clock, colour, element, lasting, length, moment, percent, say } from './words.js';
+import { clock, colour, element, elapsed, length, moment, percent, setText } from './words.js';
 
 const WINDOWS = [1, 3, 10];
 const USUAL_WINDOW = 3;
-/** The shortest stretch that a live timeline shows, however young the stream. */
+/** The shortest span of a live timeline. */
 const SHORTEST = 60e3;
 const LISTED = 30;
-/** A label is read out once it has stayed for so long. */
+/** A label is announced to screen readers after this time. */
 const SETTLED = 1000;
 const CALM = matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -27,14 +27,14 @@ export class Large {
     this.live = mode !== 'recording';
     this.history = new History(this.live);
     this.stream = board.stream(name);
-    this.early = [];
+    this.pending = [];
     this.arrived = 0;
     this.made = performance.now();
 
     this.canvas = element('canvas', { width: 16, height: 9, role: 'img', 'aria-label': `${this.live ? 'Live picture' : 'Picture'} of ${name}` });
     this.notice = notice();
     this.stage = element('div', { className: 'stage' }, this.canvas, this.notice.element);
-    this.screen = new Screen(this.canvas, ms => this.drew(ms));
+    this.screen = new Screen(this.canvas, ms => this.drawn(ms));
     if (!this.live) {
       this.player = new Player({ name, screen: this.screen, length: this.stream.duration_ms ?? 0, moved: ms => this.moved(ms) });
       this.stage.addEventListener('click', () => this.player.toggle());
@@ -54,13 +54,13 @@ export class Large {
     this.state = element('p', { className: 'state' });
     this.facts = element('dl');
     this.body = element('tbody');
-    this.noIntervals = element('p', { className: 'empty', textContent: 'No label has been shown yet. Each one will be listed here with its time.' });
+    this.noIntervals = element('p', { className: 'empty', textContent: 'No intervals yet.' });
     this.table = element('table', {},
-      element('caption', { className: 'hidden', textContent: 'Intervals, the latest first' }),
-      element('thead', {}, element('tr', {}, ...['Label', 'Begin', 'Length', 'Mean'].map(
+      element('caption', { className: 'hidden', textContent: 'Intervals, latest first' }),
+      element('thead', {}, element('tr', {}, ...['Label', 'Start', 'Length', 'Mean'].map(
         (textContent, column) => element('th', { scope: 'col', textContent, className: column > 1 ? 'number' : '' })))),
       this.body);
-    if (!this.live) say(this.table.caption, 'Intervals');
+    if (!this.live) setText(this.table.caption, 'Intervals');
 
     const section = (className, title, ...children) => {
       const id = `title-${className}`;
@@ -75,17 +75,17 @@ export class Large {
     const intervals = section('intervals', 'Intervals', this.noIntervals, scroll);
     this.element = element('article', { className: this.live ? 'large' : 'large recorded' },
       element('div', { className: 'watch' }, this.stage, ...(this.player ? [this.player.element] : []), timeline),
-      element('div', { className: 'tell' }, verdict, facts, intervals));
+      element('div', { className: 'details' }, verdict, facts, intervals));
   }
 
   windows() {
-    const choice = element('fieldset', { className: 'windows' }, element('legend', { className: 'hidden', textContent: 'Length of the timeline' }));
+    const fieldset = element('fieldset', { className: 'windows' }, element('legend', { className: 'hidden', textContent: 'Length of the timeline' }));
     for (const value of WINDOWS) {
       const input = element('input', { type: 'radio', name: 'window', value, checked: value === minutes });
       input.addEventListener('change', () => { minutes = value; this.draw(); });
-      choice.append(element('label', {}, input, element('span', { textContent: `${value} min` })));
+      fieldset.append(element('label', {}, input, element('span', { textContent: `${value} min` })));
     }
-    return choice;
+    return fieldset;
   }
 
   close() {
@@ -105,46 +105,46 @@ export class Large {
     if (name === this.name) this.screen.show(jpeg, ms);
   }
 
-  drew(ms) {
-    if (!this.wrong) this.notice.tell(null, false);
-    this.player?.drew(ms);
+  drawn(ms) {
+    if (!this.problem) this.notice.update(null, false);
+    this.player?.drawn(ms);
   }
 
-  /** Reads the timeline; what comes meanwhile is kept and added after it. */
+  /** Loads the timeline. Updates that arrive meanwhile are added after it. */
   async load() {
     this.loading?.abort();
     const { signal } = (this.loading = new AbortController());
-    this.early = [];
+    this.pending = [];
     this.loaded = false;
     try {
-      const answer = await fetch(`/api/streams/${encodeURIComponent(this.name)}/timeline`, { signal, cache: 'no-store' });
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      const timeline = await answer.json();
+      const response = await fetch(`/api/streams/${encodeURIComponent(this.name)}/timeline`, { signal, cache: 'no-store' });
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const timeline = await response.json();
       this.start = Date.parse(timeline.start_time) || 0;
       this.history.load(timeline);
-      for (const news of this.early) this.history.add(news);
+      for (const update of this.pending) this.history.add(update);
       this.loaded = true;
       this.list();
       this.draw();
       this.player?.begin();
       if (this.player) this.moved(this.player.position);
     } catch {
-      // Either the page has turned to something else, or the server is away, which is told elsewhere.
+      // The view was closed, or the server is unreachable; the banner shows that.
       if (!signal.aborted) this.retry = setTimeout(() => signal.aborted || this.load(), 2000);
     }
   }
 
-  rows(news) {
-    if (news.name !== this.name) return;
+  rows(update) {
+    if (update.name !== this.name) return;
     if (!this.loaded) {
-      if (this.early.length < 100) this.early.push(news);
+      if (this.pending.length < 100) this.pending.push(update);
       return;
     }
-    this.history.add(news);
+    this.history.add(update);
     this.arrived = performance.now();
     this.list();
     const row = this.history.rows.at(-1);
-    if (row && !this.wrong) this.verdict(row);
+    if (row && !this.problem) this.verdict(row);
     if (!CALM.matches) this.draw();
   }
 
@@ -154,30 +154,30 @@ export class Large {
     if (!stream) return;
     const [wide, high] = stream.size ?? [16, 9];
     this.element.style.setProperty('--aspect', wide / high);
-    this.wrong = this.live ? this.board.trouble(stream) : null;
-    this.notice.tell(this.wrong, this.live && !this.screen.shown && performance.now() - this.made > SOON);
-    this.element.classList.toggle('down', !!this.wrong);
+    this.problem = this.live ? this.board.problem(stream) : null;
+    this.notice.update(this.problem, this.live && !this.screen.shown && performance.now() - this.made > SOON);
+    this.element.classList.toggle('down', !!this.problem);
     for (const state of ['ended', 'failed']) this.element.classList.toggle(state, this.live && stream.state === state);
-    if (this.live) this.verdict(this.wrong ? null : this.history.rows.at(-1));
-    this.tellFacts();
+    if (this.live) this.verdict(this.problem ? null : this.history.rows.at(-1));
+    this.updateFacts();
   }
 
-  /** The label that is shown, and each label's confidence. */
+  /** Shows the current label, and each label's confidence. */
   verdict(row) {
     const { stream, history } = this;
     if (!stream) return;
     const label = this.live ? stream.label : history.labels[row?.[1]] ?? null;
     const index = stream.labels.indexOf(label);
     const share = row && row[1] === index ? row[index + 2] : stream.confidence;
-    const none = this.live ? (this.wrong ? 'no label' : 'computing…') : 'no label';
-    const says = !this.wrong && index >= 0;
-    say(this.shown, says ? label : none);
-    this.shown.classList.toggle('none', !says);
-    say(this.share, says ? percent(share) : '');
-    this.swatch.hidden = !says;
-    this.swatch.style.background = says ? colour(index) : '';
+    const none = this.live ? (this.problem ? 'no label' : 'computing…') : 'no label';
+    const labelled = !this.problem && index >= 0;
+    setText(this.shown, labelled ? label : none);
+    this.shown.classList.toggle('none', !labelled);
+    setText(this.share, labelled ? percent(share) : '');
+    this.swatch.hidden = !labelled;
+    this.swatch.style.background = labelled ? colour(index) : '';
     this.meter(row);
-    if (this.live) this.read(this.wrong ? `${this.wrong.title} ${this.wrong.reason}`.trim() : says ? `${label}, ${percent(share)}` : none, says ? label : none);
+    if (this.live) this.announceLater(this.problem ? `${this.problem.title} ${this.problem.reason}`.trim() : labelled ? `${label}, ${percent(share)}` : none, labelled ? label : none);
   }
 
   meter(row) {
@@ -199,31 +199,31 @@ export class Large {
     for (const { label, line, fill, share } of this.bars) {
       const value = row?.[label + 2];
       fill.style.scale = `${value ?? 0} 1`;
-      say(share, value === undefined ? '–' : percent(value));
+      setText(share, value === undefined ? '–' : percent(value));
       line.classList.toggle('on', row?.[1] === label);
     }
   }
 
-  /** Has a change read out, once it has stayed for a moment. `key` tells changes from mere other numbers. */
-  read(text, key) {
-    const now = this.wrong ? text : key;
-    if (now === this.heard) return;
-    this.heard = now;
+  /** Announces a change to screen readers after a delay. A change of `key` counts; other numbers do not. */
+  announceLater(text, key) {
+    const now = this.problem ? text : key;
+    if (now === this.announced) return;
+    this.announced = now;
     clearTimeout(this.reading);
     this.reading = setTimeout(() => this.board.announce(text), SETTLED);
   }
 
-  tellFacts() {
-    const { stream, board, wrong } = this;
+  updateFacts() {
+    const { stream, board, problem } = this;
     const since = Date.parse(stream.since);
     this.state.hidden = !this.live;
-    say(this.state, wrong ? `${wrong.title} ${wrong.since}` : `Live since ${clock(since, board.now())} · ${lasting(board.now() - since)}`);
+    setText(this.state, problem ? `${problem.title} ${problem.since}` : `Live since ${clock(since, board.now())} · ${elapsed(board.now() - since)}`);
     const dropped = Object.entries(stream.frames?.dropped ?? {}).filter(([, number]) => number > 0);
     const facts = [];
     if (this.live) {
-      facts.push(['Pictures', `${stream.frames_per_second?.toFixed(1) ?? '–'} / s`]);
+      facts.push(['Frame rate', `${stream.frames_per_second?.toFixed(1) ?? '–'} / s`]);
       facts.push(['Latency, 95 %', stream.latency_ms ? `${Math.round(stream.latency_ms.p95)} ms` : '–']);
-      facts.push(['Stride', stream.stride > 1 ? `1 in ${stream.stride}` : 'every one']);
+      facts.push(['Stride', stream.stride > 1 ? `1 in ${stream.stride}` : 'every frame']);
       facts.push(['Dropped', dropped.length ? dropped.map(([why, number]) => `${number} ${why}`).join(', ') : 'none']);
       facts.push(['Reconnects', String(stream.reconnects)]);
       facts.push(['Gaps', String(stream.gaps)]);
@@ -234,14 +234,14 @@ export class Large {
     }
     if (stream.size) facts.push(['Picture', `${stream.size[0]} × ${stream.size[1]}`]);
     if (stream.threshold > 0) facts.push(['Threshold', percent(stream.threshold)]);
-    if (stream.action) facts.push(['Looks for', stream.action]);
+    if (stream.action) facts.push(['Action', stream.action]);
     if (stream.input) facts.push([this.live ? 'Input' : 'Clip', stream.input, 'whole']);
     const names = facts.map(([name]) => name).join();
-    if (names !== this.told) {
-      this.told = names;
+    if (names !== this.factNames) {
+      this.factNames = names;
       this.facts.replaceChildren(...facts.map(([name, , className = '']) => element('div', { className }, element('dt', { textContent: name }), element('dd'))));
     }
-    facts.forEach(([, value], at) => say(this.facts.children[at].lastChild, value));
+    facts.forEach(([, value], at) => setText(this.facts.children[at].lastChild, value));
   }
 
   draw() {
@@ -250,12 +250,12 @@ export class Large {
     let from = 0;
     let to = stream.duration_ms ?? history.last;
     if (live) {
-      // Where pictures come, the last one is now; where they do not, the clock goes on.
+      // The timeline ends now: at the last frame while frames arrive, otherwise by the clock.
       to = history.last + (this.arrived ? performance.now() - this.arrived : 0);
       if (stream.state !== 'running') to = Math.max(to, this.board.now() - this.start);
-      if (this.board.away) to = history.last;
-      const eldest = history.rows[0]?.[0] ?? to;
-      from = Math.max(to - minutes * 60e3, Math.min(eldest, to - SHORTEST));
+      if (this.board.offline) to = history.last;
+      const oldest = history.rows[0]?.[0] ?? to;
+      from = Math.max(to - minutes * 60e3, Math.min(oldest, to - SHORTEST));
     }
     this.chart.update({ from, to, start: this.start, threshold: stream.threshold });
     if (this.player) this.chart.mark(this.player.position);
@@ -288,8 +288,8 @@ export class Large {
       const line = this.lines[at];
       line.interval = interval;
       const end = this.chart.endOf(interval);
-      say(line.long, interval.open ? `${lasting(end - interval.start)} …` : length(end - interval.start));
-      say(line.mean, interval.mean == null ? '–' : percent(interval.mean));
+      setText(line.long, interval.open ? `${elapsed(end - interval.start)} …` : length(end - interval.start));
+      setText(line.mean, interval.mean == null ? '–' : percent(interval.mean));
     });
   }
 

@@ -1,12 +1,12 @@
-// The page itself: hears of all streams over server-sent events, says so when it hears nothing, and shows either the
-// wall of all streams or one of them, as the address says (#/stream/NAME).
+// The page: receives all streams' states over server-sent events, shows a banner when the server is unreachable, and
+// shows either the wall of all streams or one stream, as the URL says (#/stream/NAME).
 
 import { Large } from './large.js';
 import { Pictures } from './pictures.js';
-import { clock, element, icon, lasting, percent, say, since, trouble } from './words.js';
+import { clock, element, icon, elapsed, percent, setText, since, streamProblem } from './words.js';
 import { Wall } from './wall.js';
 
-/** The server tells of its streams each second; silent for so long, it is away. */
+/** The server sends states each second. After this time without a message it counts as unreachable. */
 const SILENCE = 3000;
 const FIRST_WAIT = 250;
 const LONGEST_WAIT = 5000;
@@ -14,23 +14,23 @@ const LONGEST_WAIT = 5000;
 const part = id => document.getElementById(id);
 const main = part('main');
 
-/** What the views know of the server, and what they may ask of the page. */
+/** What the views share: the server's state, and functions of the page. */
 const board = {
   mode: 'live',
   streams: [],
-  away: false,
+  offline: false,
   ahead: 0,
   losses: new Map(),
-  /** The server's clock, which need not be this machine's. */
+  /** The time by the server's clock. */
   now: () => Date.now() + board.ahead,
   stream: name => board.streams.find(stream => stream.name === name),
-  /** What keeps a stream's picture from being live, or null. While the server is away the banner has told why. */
-  trouble(stream) {
-    if (board.away) return { title: 'Not live', since: since(line.heard, Date.now()), reason: '', told: true };
-    return trouble(stream, board.losses.get(stream.name) ?? Date.parse(stream.since), board.now());
+  /** Returns why a stream's picture is not live, or null. While the server is unreachable, the banner shows the reason. */
+  problem(stream) {
+    if (board.offline) return { title: 'Not live', since: since(connection.received, Date.now()), reason: '', inBanner: true };
+    return streamProblem(stream, board.losses.get(stream.name) ?? Date.parse(stream.since), board.now());
   },
   watch: address => pictures.watch(address),
-  announce: text => say(part('said'), text),
+  announce: text => setText(part('announcement'), text),
 };
 
 let view = null;
@@ -39,99 +39,99 @@ let problem = null;
 const pictures = new Pictures(picture => view?.show?.(picture), cause => {
   if (cause === problem) return;
   problem = cause;
-  tellServer();
+  updateBanner();
 });
 
-// --- what the server says -------------------------------------------------------------------------------------------
+// --- the connection -------------------------------------------------------------------------------------------------
 
-const line = { source: null, called: 0, heard: Date.now(), wait: FIRST_WAIT, failures: 0, cause: null };
+const connection = { source: null, opened: 0, received: Date.now(), wait: FIRST_WAIT, failures: 0, cause: null };
 
-function listen() {
-  line.called = Date.now();
-  const source = (line.source = new EventSource('/api/events'));
+function connect() {
+  connection.opened = Date.now();
+  const source = (connection.source = new EventSource('/api/events'));
   source.addEventListener('streams', event => {
-    heard();
-    tellStreams(JSON.parse(event.data));
+    received();
+    updateStreams(JSON.parse(event.data));
   });
   source.addEventListener('rows', event => {
-    heard();
+    received();
     view?.rows(JSON.parse(event.data));
   });
   source.addEventListener('error', () => {
-    // A browser's own retry neither grows nor tells why: ours does both.
-    if (source !== line.source) return;
-    line.failures++;
-    hangUp();
-    if (line.failures % 4 === 2) ask();
+    // Replaces the browser's own retry, which has no backoff and no reason for the failure.
+    if (source !== connection.source) return;
+    connection.failures++;
+    disconnect();
+    if (connection.failures % 4 === 2) findCause();
   });
 }
 
-function heard() {
-  line.heard = Date.now();
-  line.wait = FIRST_WAIT;
-  if (line.failures === 0) return;
-  line.failures = 0;
-  line.cause = null;
-  board.away = false;
-  // What came meanwhile was missed, and the pictures' connection may hang.
+function received() {
+  connection.received = Date.now();
+  connection.wait = FIRST_WAIT;
+  if (connection.failures === 0) return;
+  connection.failures = 0;
+  connection.cause = null;
+  board.offline = false;
+  // Updates were missed meanwhile, and the picture connection may hang.
   view?.load?.();
   if (!document.hidden) pictures.restart();
-  tellServer();
+  updateBanner();
 }
 
-function hangUp() {
-  line.source?.close();
-  line.source = null;
-  setTimeout(listen, line.wait);
-  line.wait = Math.min(2 * line.wait, LONGEST_WAIT);
-  tellServer();
+function disconnect() {
+  connection.source?.close();
+  connection.source = null;
+  setTimeout(connect, connection.wait);
+  connection.wait = Math.min(2 * connection.wait, LONGEST_WAIT);
+  updateBanner();
 }
 
-/** Why the server does not let us listen, where it answers at all. */
-async function ask() {
+/** Finds out why the event stream failed, if the server answers at all. */
+async function findCause() {
   try {
-    const answer = await fetch('/api/streams', { cache: 'no-store' });
-    line.cause = answer.status === 401 ? 'It asks for its token: open the page with ?token=… once more.'
-      : answer.ok ? null : `It answers with status ${answer.status}.`;
+    const response = await fetch('/api/streams', { cache: 'no-store' });
+    connection.cause = response.status === 401 ? 'The token is missing or wrong: open the page with ?token=… again.'
+      : response.ok ? null : `The server answers with status ${response.status}.`;
   } catch {
-    line.cause = null;
+    connection.cause = null;
   }
-  tellServer();
+  updateBanner();
 }
 
 function tick() {
-  if (line.source && Date.now() - Math.max(line.heard, line.called) > SILENCE) {
-    line.failures += 2;
-    hangUp();
+  if (connection.source && Date.now() - Math.max(connection.received, connection.opened) > SILENCE) {
+    connection.failures += 2;
+    disconnect();
   }
-  tellServer();
-  if (board.away) view?.update();
+  updateBanner();
+  if (board.offline) view?.update();
 }
 
-/** The banner: there while the server is away, or sends no pictures. */
-function tellServer() {
-  const away = line.failures > 1;
-  if (away && !board.away) pictures.stop();
-  const changed = away !== board.away;
-  board.away = away;
-  part('banner').hidden = !away && !problem;
-  if (away) {
-    say(part('trouble'), `The server has not answered since ${clock(line.heard)}.`);
-    say(part('lasting'), lasting(Date.now() - line.heard));
-    say(part('remedy'), line.cause ?? 'Trying again until it does.');
+/** Shows the banner while the server is unreachable or sends no pictures. */
+function updateBanner() {
+  const offline = connection.failures > 1;
+  if (offline && !board.offline) pictures.stop();
+  const changed = offline !== board.offline;
+  board.offline = offline;
+  part('banner').hidden = !offline && !problem;
+  if (offline) {
+    setText(part('trouble'), `The server has not answered since ${clock(connection.received)}.`);
+    setText(part('lasting'), elapsed(Date.now() - connection.received));
+    setText(part('remedy'), connection.cause ?? 'Reconnecting…');
   } else if (problem) {
-    say(part('trouble'), 'The server sends no pictures.');
-    say(part('lasting'), '');
-    say(part('remedy'), problem);
+    setText(part('trouble'), 'The server sends no pictures.');
+    setText(part('lasting'), '');
+    setText(part('remedy'), problem);
   }
   if (changed) view?.update();
 }
 
-function tellStreams({ server, mode, streams }) {
+function updateStreams({ server, mode, streams }) {
   board.ahead = Date.parse(server.now) - Date.now();
   board.mode = mode;
   board.streams = streams;
-  // A stream is lost since its last picture, through all states until it runs again.
+  // A stream counts as lost from its last picture until it runs again.
   for (const { name, state, since } of streams) {
     if (state === 'running') board.losses.delete(name);
     else if (!board.losses.has(name)) board.losses.set(name, Date.parse(since));
@@ -139,13 +139,13 @@ function tellStreams({ server, mode, streams }) {
   part('home').title = `${server.program} ${server.version}, since ${clock(Date.parse(server.started), board.now())}`;
   route();
   view?.update();
-  tellTitle();
+  updateTitle();
 }
 
-// --- what is shown --------------------------------------------------------------------------------------------------
+// --- the views ------------------------------------------------------------------------------------------------------
 
-/** The stream that the address names; null for the wall. */
-function named() {
+/** Returns the stream that the URL names; null for the wall. */
+function streamInUrl() {
   if (board.streams.length === 1) return board.streams[0].name;
   const { hash } = location;
   if (!hash.startsWith('#/stream/')) return null;
@@ -156,10 +156,10 @@ function named() {
   }
 }
 
-const place = name => `#/stream/${encodeURIComponent(name)}`;
+const hashOf = name => `#/stream/${encodeURIComponent(name)}`;
 
 function route() {
-  const name = named();
+  const name = streamInUrl();
   const key = JSON.stringify([board.mode, name, name !== null && !board.stream(name)]);
   if (key === shown) return;
   const before = shown && JSON.parse(shown)[1];
@@ -173,52 +173,52 @@ function route() {
   document.body.classList.toggle('several', board.streams.length > 1);
   view.update();
   pictures.watch(view.address());
-  tellBeside(name);
-  tellTitle();
+  updateNavigation(name);
+  updateTitle();
   scrollTo(0, 0);
   if (before === undefined) return;
-  // The keyboard goes on where the eye is.
-  const tile = name === null && before !== null && main.querySelector(`a[href="${CSS.escape(place(before))}"]`);
+  // Keeps the keyboard focus where the user was.
+  const tile = name === null && before !== null && main.querySelector(`a[href="${CSS.escape(hashOf(before))}"]`);
   (tile || part('title')).focus();
 }
 
-/** The way back and to the streams beside this one. */
-function tellBeside(name) {
+/** Updates the links back and to the previous and next stream. */
+function updateNavigation(name) {
   const names = board.streams.map(stream => stream.name);
   const at = names.indexOf(name);
   const several = names.length > 1 || (name !== null && at < 0);
   part('back').hidden = name === null || !several;
   part('beside').hidden = at < 0 || names.length < 2;
   if (part('beside').hidden) return;
-  for (const [id, step, says] of [['previous', -1, 'Previous'], ['next', 1, 'Next']]) {
+  for (const [id, step, text] of [['previous', -1, 'Previous'], ['next', 1, 'Next']]) {
     const other = names[(at + step + names.length) % names.length];
-    part(id).href = place(other);
-    part(id).ariaLabel = `${says} stream: ${other}`;
+    part(id).href = hashOf(other);
+    part(id).ariaLabel = `${text} stream: ${other}`;
     part(id).title = other;
   }
 }
 
-function tellTitle() {
-  const name = named();
+function updateTitle() {
+  const name = streamInUrl();
   const { streams } = board;
   const down = streams.filter(stream => !['running', 'ended'].includes(stream.state)).length;
   const stream = name !== null && board.stream(name);
-  say(part('title'), name ?? 'All streams');
+  setText(part('title'), name ?? 'All streams');
   part('title').title = name ?? '';
   const several = streams.length > 1;
-  say(part('count'), board.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
-  say(part('without'), several && down ? `${down} without picture` : '');
+  setText(part('count'), board.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
+  setText(part('without'), several && down ? `${down} without picture` : '');
   part('summary').classList.toggle('down', several && down > 0);
-  const says = stream?.label ? `${stream.label} ${percent(stream.confidence)} · ` : '';
-  const title = `${board.mode === 'live' ? says : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
+  const text = stream?.label ? `${stream.label} ${percent(stream.confidence)} · ` : '';
+  const title = `${board.mode === 'live' ? text : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
   if (document.title !== title) document.title = title;
 }
 
-/** An address that names no stream. */
+/** The view for a URL that names no stream. */
 class Missing {
   constructor(name) {
     this.element = element('section', { className: 'blank' },
-      element('p', {}, 'There is no stream named ', element('bdi', { textContent: name }), '.'),
+      element('p', {}, 'No stream is named ', element('bdi', { textContent: name }), '.'),
       element('a', { href: '#/', textContent: 'Show all streams' }));
   }
 
@@ -228,7 +228,7 @@ class Missing {
   close() {}
 }
 
-// --- what the user does ---------------------------------------------------------------------------------------------
+// --- user input -----------------------------------------------------------------------------------------------------
 
 let cameFromWall = false;
 
@@ -247,8 +247,8 @@ addEventListener('keydown', event => {
 });
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) pictures.stop();
-  else if (!board.away) pictures.restart();
-  view?.player?.rest(document.hidden);
+  else if (!board.offline) pictures.restart();
+  view?.player?.suspend(document.hidden);
 });
 part('skip').addEventListener('click', event => {
   event.preventDefault();
@@ -268,5 +268,5 @@ document.addEventListener('fullscreenchange', () => {
   part('full').ariaLabel = part('full').title = document.fullscreenElement ? 'Leave full screen' : 'Full screen';
 });
 
-listen();
+connect();
 setInterval(tick, 500);

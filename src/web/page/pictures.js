@@ -1,5 +1,5 @@
-// The live pictures. Browsers allow six connections to a host, so all streams come over one, which is taken apart
-// here; each picture goes to the screen of its stream, where a newer one replaces one that has not been drawn yet.
+// Live pictures. Browsers allow six connections to a host, so all streams share one multipart response, which is parsed
+// here. Each picture goes to the screen of its stream. A newer one replaces one that is not drawn yet.
 
 const LARGEST_HEAD = 4096;
 const LARGEST_PICTURE = 64 << 20;
@@ -31,7 +31,7 @@ export async function* parts(body) {
         if (!head) {
           const blank = blankLine(held, begin, end);
           if (blank < 0) {
-            if (end - begin > LARGEST_HEAD) throw new Error('a part has no head');
+            if (end - begin > LARGEST_HEAD) throw new Error('a part has no header');
             break;
           }
           head = readHead(held.subarray(begin, blank));
@@ -77,7 +77,7 @@ function drawAll() {
   ready.clear();
 }
 
-/** The largest size within a width that keeps the picture's shape to the pixel, so that no edge is left bare. */
+/** Returns the largest size within a width that keeps the exact aspect ratio, so that no edge stays empty. */
 function fitting({ width, height }, room) {
   if (!room || room >= width) return { width, height };
   const step = width / common(width, height);
@@ -87,14 +87,14 @@ function fitting({ width, height }, room) {
 
 const common = (a, b) => (b === 0 ? a : common(b, a % b));
 
-/** A canvas that shows the newest picture it was given, no larger than it appears on the page. */
+/** Draws the newest picture on a canvas, no larger than it appears on the page. */
 export class Screen {
   constructor(canvas, drawn = () => {}) {
     this.canvas = canvas;
     this.context = canvas.getContext('2d', { alpha: false });
     this.drawn = drawn;
     this.width = 0;
-    this.turn = 0;
+    this.generation = 0;
     this.resized = new ResizeObserver(([entry]) => {
       this.width = Math.round(entry.contentRect.width * devicePixelRatio);
     });
@@ -110,11 +110,11 @@ export class Screen {
     this.decoding = true;
     while (this.next) {
       const { jpeg, ms } = this.next;
-      const { turn } = this;
+      const { generation } = this;
       this.next = null;
       try {
         const bitmap = await createImageBitmap(jpeg);
-        if (turn !== this.turn) {
+        if (generation !== this.generation) {
           bitmap.close();
           continue;
         }
@@ -124,7 +124,7 @@ export class Screen {
         ready.add(this);
         drawing ||= requestAnimationFrame(drawAll);
       } catch {
-        // A damaged picture: the one after it is shown instead.
+        // A damaged picture is skipped.
       }
     }
     this.decoding = false;
@@ -142,9 +142,9 @@ export class Screen {
     this.drawn(this.ms);
   }
 
-  /** Draws none of the pictures that are under way. */
+  /** Discards all pictures that are not drawn yet. */
   forget() {
-    this.turn++;
+    this.generation++;
     ready.delete(this);
     this.next = null;
     this.bitmap?.close();
@@ -157,19 +157,19 @@ export class Screen {
   }
 }
 
-/** The connection that brings the pictures of one address at a time; lost, it is made again until it holds. */
+/** The picture connection, to one URL at a time. Reconnects with a backoff. */
 export class Pictures {
   /**
-   * `show` takes each part; `told` takes why no pictures come, or null when they do. `ended` is for pictures that have
-   * an end: it is called then, instead of asking for them again.
+   * `show` is called with each part; `report` with the reason why no pictures come, or null. With `ended`, the end of the
+   * response calls it instead of reconnecting.
    */
-  constructor(show, told, ended = null) {
-    Object.assign(this, { show, told, ended });
+  constructor(show, report, ended = null) {
+    Object.assign(this, { show, report, ended });
     this.address = null;
     this.stopped = false;
   }
 
-  /** Asks for other pictures from now on; null for none. */
+  /** Switches to another URL; null for none. */
   watch(address) {
     if (address === this.address) return;
     this.address = address;
@@ -182,7 +182,7 @@ export class Pictures {
     if (this.address) this.run(this.address, (this.running = new AbortController()).signal);
   }
 
-  /** Takes none until `restart`, whatever is asked for meanwhile. */
+  /** Stops until `restart`. */
   stop() {
     this.halt();
     this.stopped = true;
@@ -191,25 +191,25 @@ export class Pictures {
   halt() {
     this.running?.abort();
     this.running = null;
-    this.told(null);
+    this.report(null);
   }
 
   async run(address, signal) {
     for (let wait = FIRST_WAIT; !signal.aborted; wait = Math.min(2 * wait, LONGEST_WAIT)) {
       try {
-        const answer = await fetch(address, { signal, cache: 'no-store' });
-        if (!answer.ok) throw new Error((await answer.text()).trim().slice(0, 200) || `status ${answer.status}`);
-        for await (const part of parts(answer.body)) {
+        const response = await fetch(address, { signal, cache: 'no-store' });
+        if (!response.ok) throw new Error((await response.text()).trim().slice(0, 200) || `status ${response.status}`);
+        for await (const part of parts(response.body)) {
           if (signal.aborted) return;
           wait = FIRST_WAIT;
-          this.told(null);
+          this.report(null);
           this.show(part);
         }
         if (this.ended) return this.ended();
       } catch (cause) {
         if (signal.aborted) return;
         if (this.ended) return this.ended();
-        this.told(cause.message);
+        this.report(cause.message);
       }
       await new Promise(resolve => setTimeout(resolve, wait));
     }

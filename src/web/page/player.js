@@ -1,18 +1,18 @@
-// Plays a finished recording: play and pause, a position, and single pictures while it stands still.
+// Plays a finished recording: play, pause, seek, and single pictures while paused.
 
 import { Pictures } from './pictures.js';
-import { element, icon, moment, say } from './words.js';
+import { element, icon, moment, setText } from './words.js';
 
 const PLAY = 'M7 4.5v15l12-7.5z';
 const PAUSE = 'M6.5 5h4v14h-4zM13.5 5h4v14h-4z';
 const AGAIN = 'M12 5V1.5L6.5 6.5 12 11.5V8a5.5 5.5 0 1 1-5.5 5.5h-3A8.5 8.5 0 1 0 12 5z';
 const STEP = 1000;
 const LEAP = 10e3;
-/** A stream of pictures that ends this near to the end has played all of it. */
+/** A response that ends this close to the recording's end has played all of it. */
 const NEARLY = 1000;
 
 export class Player {
-  /** `moved` takes each new position. */
+  /** `moved` is called with each new position. */
   constructor({ name, screen, length, moved }) {
     Object.assign(this, { screen, length, moved });
     this.position = 0;
@@ -28,7 +28,7 @@ export class Player {
     this.pictures = new Pictures(({ jpeg, ms }) => this.screen.show(jpeg, ms), () => {}, () => this.ended());
     this.keys = event => this.key(event);
     addEventListener('keydown', this.keys);
-    this.look();
+    this.render();
   }
 
   close() {
@@ -50,17 +50,17 @@ export class Player {
     if (this.position >= this.length - 50) this.position = 0;
     this.playing = true;
     this.run();
-    this.look();
+    this.render();
   }
 
   pause() {
     this.playing = false;
     this.pictures.watch(null);
-    this.look();
+    this.render();
   }
 
-  /** In the background no pictures are taken: a recording waits there. */
-  rest(hidden) {
+  /** Pauses playback while the page is hidden. */
+  suspend(hidden) {
     if (!this.playing) return;
     if (hidden) this.pictures.watch(null);
     else this.run();
@@ -77,7 +77,7 @@ export class Player {
     this.pause();
   }
 
-  /** Goes to a moment: plays on from there, or shows its picture. */
+  /** Goes to a position: continues playing there, or shows its picture. */
   seek(ms) {
     this.to(Math.max(0, Math.min(this.length, ms)));
     if (this.playing && !this.held) this.run();
@@ -88,7 +88,7 @@ export class Player {
     }
   }
 
-  /** One request at a time, and always for the moment wanted last: a slider brings many. */
+  /** Loads a single picture. Sends one request at a time, for the last position: a slider emits many. */
   async fetchStill(ms) {
     this.still = ms;
     if (this.fetching) return;
@@ -97,26 +97,26 @@ export class Player {
       const at = this.still;
       this.still = null;
       try {
-        const answer = await fetch(`/recording/picture.jpg?at=${at}`, { cache: 'no-store' });
-        if (answer.ok && (!this.playing || this.held)) this.screen.show(await answer.blob(), NaN);
+        const response = await fetch(`/recording/picture.jpg?at=${at}`, { cache: 'no-store' });
+        if (response.ok && (!this.playing || this.held)) this.screen.show(await response.blob(), NaN);
       } catch {
-        // The server is away, which is told elsewhere; the picture before stays.
+        // The server is unreachable; the banner shows that, and the last picture stays.
       }
     }
     this.fetching = false;
   }
 
-  drew(ms) {
+  drawn(ms) {
     if (this.playing && !this.held && Number.isFinite(ms)) this.to(ms);
   }
 
   to(ms) {
     this.position = ms;
-    this.look();
+    this.render();
     this.moved(ms);
   }
 
-  look() {
+  render() {
     const over = !this.playing && this.position >= this.length - 50;
     const name = this.playing ? 'Pause' : over ? 'Play again' : 'Play';
     if (this.button.ariaLabel !== name) {
@@ -128,7 +128,7 @@ export class Player {
     this.slider.style.setProperty('--done', this.length ? this.position / this.length : 0);
     const text = `${moment(this.position)} / ${moment(this.length)}`;
     this.slider.setAttribute('aria-valuetext', text.replace('/', 'of'));
-    say(this.time, text);
+    setText(this.time, text);
   }
 
   key(event) {

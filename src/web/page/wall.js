@@ -1,19 +1,19 @@
-// All streams at once, as tiles that are links to the stream they show.
+// The wall: all streams as tiles. Each tile links to its stream's large view.
 
 import { Screen } from './pictures.js';
-import { colour, element, percent, say } from './words.js';
+import { colour, element, percent, setText } from './words.js';
 
 const RATE = 8;
 const GAP = 15;
 const CAPTION = 48;
-/** Tiles that would be narrower than this for want of height have their caption on the picture. */
+/** Tiles narrower than this, because height is scarce, have their caption on the picture. */
 const ROOMY = 480;
 const SMALLEST = 232;
-/** Scrolling has settled after so many milliseconds. */
+/** Scrolling counts as settled after this many milliseconds. */
 const SETTLED = 200;
-/** Pictures that come within this need not be waited for in words. */
+/** "Waiting for a picture" appears only after this many milliseconds. */
 export const SOON = 1000;
-/** Below this width it is a phone: one column for a few streams, two for many. */
+/** Below this width, as on a phone: one column for a few streams, two for many. */
 const PHONE = 600;
 
 export class Wall {
@@ -21,12 +21,12 @@ export class Wall {
     this.board = board;
     this.tiles = new Map();
     this.list = element('ul', { className: 'wall', role: 'list' });
-    this.none = element('p', { className: 'blank', textContent: 'No stream is being watched.' });
+    this.none = element('p', { className: 'blank', textContent: 'No streams.' });
     this.element = element('section', { 'aria-label': 'All streams' }, this.list, this.none);
     this.resized = new ResizeObserver(() => this.arrange());
     this.resized.observe(this.element);
-    // What is scrolled out of sight needs no pictures; what comes into sight gets them before it is looked at.
-    this.seen = new IntersectionObserver(entries => this.look(entries), { rootMargin: '200px' });
+    // Tiles out of sight get no pictures. The margin loads pictures before a tile scrolls into view.
+    this.seen = new IntersectionObserver(entries => this.updateVisible(entries), { rootMargin: '200px' });
     this.refit = () => this.arrange();
     addEventListener('resize', this.refit);
   }
@@ -42,12 +42,12 @@ export class Wall {
   update() {
     const { streams } = this.board;
     const names = streams.map(stream => stream.name);
-    if (JSON.stringify(names) !== JSON.stringify([...this.tiles.keys()])) this.lay(names);
+    if (JSON.stringify(names) !== JSON.stringify([...this.tiles.keys()])) this.layOut(names);
     for (const stream of streams) this.tiles.get(stream.name).update(stream);
     this.none.hidden = streams.length > 0;
   }
 
-  lay(names) {
+  layOut(names) {
     for (const [name, tile] of this.tiles) {
       if (names.includes(name)) continue;
       this.seen.unobserve(tile.element);
@@ -61,17 +61,17 @@ export class Wall {
     this.arrange();
   }
 
-  look(entries) {
+  updateVisible(entries) {
     for (const entry of entries) {
       const tile = [...this.tiles.values()].find(tile => tile.element === entry.target);
       if (tile) tile.visible = entry.isIntersecting;
     }
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.board.watch(this.address()), this.looked ? SETTLED : 0);
-    this.looked = true;
+    this.settling = setTimeout(() => this.board.watch(this.address()), this.visibleKnown ? SETTLED : 0);
+    this.visibleKnown = true;
   }
 
-  /** The pictures of all tiles in sight, over one connection. */
+  /** Returns the URL of the pictures of all visible tiles, over one connection. */
   address() {
     const names = [...this.tiles].filter(([, tile]) => tile.visible).map(([name]) => `stream=${encodeURIComponent(name)}`);
     return names.length > 0 ? `/pictures?${names.join('&')}&fps=${RATE}` : null;
@@ -83,10 +83,10 @@ export class Wall {
 
   rows({ name, rows }) {
     const row = rows?.at(-1);
-    if (row) this.tiles.get(name)?.confide(row);
+    if (row) this.tiles.get(name)?.updateConfidence(row);
   }
 
-  /** As many columns as make the tiles largest while all fit; where they would become too small, the wall scrolls. */
+  /** Chooses the number of columns that makes the tiles largest while all fit. Below a minimum size, the wall scrolls. */
   arrange() {
     const tiles = this.tiles.size;
     const room = this.element.clientWidth;
@@ -134,7 +134,7 @@ class Tile {
         element('bdi', { className: 'name', textContent: name, title: name }),
         element('span', { className: 'says' }, this.swatch, this.label, ' ', this.share)));
     this.element = element('li', {}, this.link);
-    this.screen = new Screen(this.canvas, () => this.notice.tell(this.wrong, false));
+    this.screen = new Screen(this.canvas, () => this.notice.update(this.problem, false));
   }
 
   close() {
@@ -143,33 +143,33 @@ class Tile {
 
   update(stream) {
     this.stream = stream;
-    const wrong = this.board.trouble(stream);
-    this.wrong = wrong;
-    this.notice.tell(wrong, !this.screen.shown && performance.now() - this.made > SOON);
-    this.link.classList.toggle('down', !!wrong);
+    const problem = this.board.problem(stream);
+    this.problem = problem;
+    this.notice.update(problem, !this.screen.shown && performance.now() - this.made > SOON);
+    this.link.classList.toggle('down', !!problem);
     for (const state of ['ended', 'failed']) this.link.classList.toggle(state, stream.state === state);
     const index = stream.labels.indexOf(stream.label);
-    say(this.label, wrong ? wrong.title.toLowerCase() : (stream.label ?? 'computing…'));
-    this.label.classList.toggle('none', !wrong && stream.label === null);
-    this.link.style.setProperty('--hue', !wrong && index >= 0 ? colour(index) : 'transparent');
-    this.swatch.hidden = !!wrong || index < 0;
-    this.confidence(!wrong && stream.label !== null ? stream.confidence : null);
+    setText(this.label, problem ? problem.title.toLowerCase() : (stream.label ?? 'computing…'));
+    this.label.classList.toggle('none', !problem && stream.label === null);
+    this.link.style.setProperty('--hue', !problem && index >= 0 ? colour(index) : 'transparent');
+    this.swatch.hidden = !!problem || index < 0;
+    this.confidence(!problem && stream.label !== null ? stream.confidence : null);
   }
 
-  /** Between two tellings of the streams, rows bring the confidence of the label that is shown. */
-  confide(row) {
+  /** Updates the confidence of the shown label from a row, between two state messages. */
+  updateConfidence(row) {
     const { stream } = this;
-    if (this.wrong || row[1] < 0 || stream?.labels[row[1]] !== stream?.label) return;
+    if (this.problem || row[1] < 0 || stream?.labels[row[1]] !== stream?.label) return;
     this.confidence(row[row[1] + 2]);
   }
 
   confidence(share) {
-    say(this.share, share === null ? '' : percent(share));
+    setText(this.share, share === null ? '' : percent(share));
     this.fill.style.scale = `${share ?? 0} 1`;
   }
 }
 
-/** What lies over a picture while there is something to say about it. */
+/** Creates the notice over a picture: a problem, or waiting for a picture. */
 export function notice() {
   const title = element('b');
   const since = element('span');
@@ -177,10 +177,10 @@ export function notice() {
   const made = element('span', { className: 'notice', hidden: true }, title, ' ', since, ' ', reason);
   return {
     element: made,
-    tell(wrong, waiting) {
-      made.hidden = wrong ? wrong.told : !waiting;
-      if (wrong) [[title, wrong.title], [since, wrong.since], [reason, wrong.reason]].forEach(([node, text]) => say(node, text));
-      else if (waiting) [[title, 'Waiting for a picture'], [since, ''], [reason, '']].forEach(([node, text]) => say(node, text));
+    update(problem, waiting) {
+      made.hidden = problem ? problem.inBanner : !waiting;
+      if (problem) [[title, problem.title], [since, problem.since], [reason, problem.reason]].forEach(([node, text]) => setText(node, text));
+      else if (waiting) [[title, 'Waiting for a picture'], [since, ''], [reason, '']].forEach(([node, text]) => setText(node, text));
     },
   };
 }

@@ -1,12 +1,12 @@
-// How the page says things: times, shares, states, and the one way by which it makes elements. Names of streams and
-// labels may hold anything, so text only ever enters the page as text.
+// Formats times, durations, shares and problems, and creates elements. Names of streams and labels may contain anything,
+// so text is only ever inserted as text, never as HTML.
 
-/** So many colours there are for labels (--label-0 and on in the style sheet); labels beyond begin anew, dashed. */
+/** Number of label colours (--label-0 and so on in the style sheet). Further labels reuse them with dashed lines. */
 export const COLOURS = 6;
 
 export const colour = index => `var(--label-${index % COLOURS})`;
 
-/** An element with properties, attributes (where the name holds a dash, or is `role`) and children. */
+/** Creates an element with properties, attributes (names with a dash, and `role`) and children. */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -17,7 +17,7 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** A drawing of the page's own set, for a button that says in words what it does. */
+/** Creates an SVG icon from a path. It is hidden from screen readers; the button has a label. */
 export function icon(path) {
   const drawing = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   drawing.setAttribute('viewBox', '0 0 24 24');
@@ -28,8 +28,8 @@ export function icon(path) {
   return drawing;
 }
 
-/** Sets a text where it differs, so that what stays costs the browser nothing. */
-export function say(node, text) {
+/** Sets an element's text if it differs, to avoid needless layout. */
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
@@ -37,13 +37,13 @@ const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digi
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
 const NEARLY_A_DAY = 20 * 3600e3;
 
-/** The time of day, with the day where it is not about now. */
+/** Formats the time of day, with the date if it is not about now. */
 export function clock(utc, now = utc) {
   const time = TIME.format(utc);
   return Math.abs(now - utc) > NEARLY_A_DAY ? `${DAY.format(utc)}, ${time}` : time;
 }
 
-/** A place in a recording: 1:05, or 1:02:05 beyond an hour. */
+/** Formats a position in a recording: 1:05, or 1:02:05 from an hour on. */
 export function moment(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const two = number => String(number).padStart(2, '0');
@@ -53,15 +53,15 @@ export function moment(ms) {
     : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
 }
 
-/** How long something took, in two units at most. */
+/** Formats a duration, in two units at most. */
 export function length(ms) {
   const seconds = Math.max(0, ms / 1000);
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   return whole(seconds);
 }
 
-/** How long something has lasted, in whole seconds, as it is told while it lasts. */
-export const lasting = ms => whole(Math.max(0, ms / 1000));
+/** Formats the time elapsed so far, in whole seconds. */
+export const elapsed = ms => whole(Math.max(0, ms / 1000));
 
 function whole(seconds) {
   if (seconds < 60) return `${Math.floor(seconds)} s`;
@@ -76,44 +76,44 @@ export const percent = share => `${Math.round(share * 100)} %`;
 
 const REASONS = {
   refused: 'the camera refuses the connection',
-  unauthorised: 'user or password is wrong',
-  not_found: 'the camera has no such path',
+  unauthorised: 'wrong user or password',
+  not_found: 'the camera does not know the path',
   timeout: 'the camera does not answer',
-  stalled: 'pictures stopped coming',
+  stalled: 'the camera stopped sending frames',
   end_of_stream: 'the camera ended the stream',
-  decode_error: 'the pictures cannot be decoded',
-  caps_change: 'the pictures changed their form',
-  tls_refused: 'the certificate is not trusted, or there is no TLS',
-  redirected: 'the camera sends its callers to another server',
-  answer_too_large: 'the answer is larger than any camera has to give',
-  no_frames: 'much data came, and no picture',
-  frames_too_large: 'the pictures are too large',
-  foreign_playlist: 'the playlist names another server',
+  decode_error: 'the frames cannot be decoded',
+  caps_change: 'the video format changed',
+  tls_refused: 'the certificate is not trusted, or the camera has no TLS',
+  redirected: 'the camera redirects to another server',
+  answer_too_large: 'the response is too large',
+  no_frames: 'data arrived, but no frame',
+  frames_too_large: 'the frames are too large',
+  foreign_playlist: 'the playlist refers to another server',
   busy: 'another program uses the device',
 };
 
-export const because = reason => REASONS[reason] ?? reason ?? '';
+export const describeReason = reason => REASONS[reason] ?? reason ?? '';
 
 /**
- * What keeps a stream from showing pictures, in words, or null while all is well; `told` where the page has
- * said so elsewhere. `lost` is when the last picture came (UTC): stalled, then reconnecting, it is lost since the same.
+ * Describes why a stream shows no live picture; null if it does. `inBanner`: the banner shows the reason already. `lost`
+ * is the time of the last picture (UTC), the same while stalled and then reconnecting.
  */
-export function trouble(stream, lost, now) {
-  const reason = because(stream.reason);
+export function streamProblem(stream, lost, now) {
+  const reason = describeReason(stream.reason);
   switch (stream.state) {
     case 'running':
       return null;
     case 'connecting':
-      return { title: 'Connecting', since: since(lost, now), reason, told: false };
+      return { title: 'Connecting', since: since(lost, now), reason, inBanner: false };
     case 'stalled':
-      return { title: 'No picture', since: since(lost, now), reason, told: false };
+      return { title: 'No picture', since: since(lost, now), reason, inBanner: false };
     case 'reconnecting':
-      return { title: 'No picture', since: since(lost, now), reason: `Reconnecting${reason && `: ${reason}`}`, told: false };
+      return { title: 'No picture', since: since(lost, now), reason: `Reconnecting${reason && `: ${reason}`}`, inBanner: false };
     case 'ended':
-      return { title: 'Ended', since: `at ${clock(lost, now)}`, reason, told: false };
+      return { title: 'Ended', since: `at ${clock(lost, now)}`, reason, inBanner: false };
     default:
-      return { title: 'Failed', since: since(lost, now), reason, told: false };
+      return { title: 'Failed', since: since(lost, now), reason, inBanner: false };
   }
 }
 
-export const since = (then, now) => `since ${clock(then, now)} · ${lasting(now - then)}`;
+export const since = (then, now) => `since ${clock(then, now)} · ${elapsed(now - then)}`;
