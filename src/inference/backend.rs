@@ -31,8 +31,8 @@ pub trait Backend: Send {
     /// Failed, with the library's reason, or if the run took too long.
     fn run(&mut self, count: usize, output: Output, rows: &mut Vec<f32>, watchdog: &Watchdog) -> Result<()>;
 
-    /// Returns the same loaded model for another thread, which can run at the same time; `None` if each thread has to load
-    /// its own.
+    /// Returns the same loaded model for another thread, which can run at the same time; `None` if each thread has to
+    /// load its own.
     ///
     /// # Errors
     /// Unavailable if there is no memory for it.

@@ -1,5 +1,5 @@
-//! Splits frames into batches of prepared sizes. Some backends compile a model for one batch size, others tune themselves
-//! for each.
+//! Splits frames into batches of prepared sizes. Some backends compile a model for one batch size, others tune
+//! themselves for each.
 
 /// The batch sizes that a session prepares, in ascending order; empty if the backend runs any size.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -33,8 +33,8 @@ impl Cache {
         Some(Self { folder })
     }
 
-    /// Returns the folder of the model that was compiled with `key`. An incomplete folder is removed, since files in use
-    /// would be overwritten otherwise.
+    /// Returns the folder of the model that was compiled with `key`. An incomplete folder is removed, since files in
+    /// use would be overwritten otherwise.
     pub fn find(&self, key: &str) -> Option<PathBuf> {
         let folder = self.entry(key);
         let expected = fs::read_to_string(folder.join(COMPLETE)).ok()?;
@@ -45,7 +45,8 @@ impl Cache {
         None
     }
 
-    /// Adds the model that `compile` writes to the folder it gets. Returns its final folder; `None` if it cannot be stored.
+    /// Adds the model that `compile` writes to the folder it gets. Returns its final folder; `None` if it cannot be
+    /// stored.
     ///
     /// # Errors
     /// Those of `compile`.
@@ -63,8 +64,8 @@ impl Cache {
         Ok(stored.ok().map(|()| entry))
     }
 
-    /// Releases the memory of files that a session has mapped from `folder`: it has its own copy of the weights by then.
-    /// Pages that are accessed again are read again.
+    /// Releases the memory of files that a session has mapped from `folder`: it has its own copy of the weights by
+    /// then. Pages that are accessed again are read again.
     pub fn page_out(folder: &Path) {
         for mapping in mappings().into_iter().filter(|mapping| mapping.file.starts_with(folder)) {
             // SAFETY: the advice changes no content, and fails for an address that is not mapped any more.

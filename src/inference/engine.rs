@@ -1,9 +1,9 @@
 //! The engine that all streams share: collects their requests into batches and answers each request.
 //!
-//! Requests wait in two bounded channels, one for cameras and one for clips. A stream that is faster than the model blocks
-//! there. Cameras go first. A batch starts when it is full, or when the deadline of its most urgent request is reached. On a
-//! CPU there are several workers, each with its share of the cores and its own batch; on a GPU there are two, of which one
-//! copies while the other runs.
+//! Requests wait in two bounded channels, one for cameras and one for clips. A stream that is faster than the model
+//! blocks there. Cameras go first. A batch starts when it is full, or when the deadline of its most urgent request is
+//! reached. On a CPU there are several workers, each with its share of the cores and its own batch; on a GPU there are
+//! two, of which one copies while the other runs.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -175,9 +175,9 @@ fn load(model: &Model, options: SessionOptions, watchdog: &Arc<Watchdog>) -> Res
     Ok(std::iter::once(first).chain(others).collect())
 }
 
-/// Returns the number of workers. One thread for each frame has the highest throughput: several threads wait for each other
-/// after every layer, and longer while decoding and encoding use the cores. With few cameras, several threads for each frame
-/// have the lowest latency.
+/// Returns the number of workers. One thread for each frame has the highest throughput: several threads wait for each
+/// other after every layer, and longer while decoding and encoding use the cores. With few cameras, several threads for
+/// each frame have the lowest latency.
 fn workers(cores: usize, live: usize) -> usize {
     let most = match live {
         0 => cores,
@@ -199,7 +199,8 @@ impl Client {
         self.spare.try_recv().unwrap_or_else(|_| vec![0.0; self.tensor_len])
     }
 
-    /// Submits a tensor; blocks while the queue is full. An `urgent` request does not wait for others to fill its batch.
+    /// Submits a tensor; blocks while the queue is full. An `urgent` request does not wait for others to fill its
+    /// batch.
     ///
     /// # Errors
     /// Internal if the engine has ended.
@@ -215,7 +216,8 @@ impl Client {
 /// The state of one of the engine's threads.
 struct Worker {
     session: Session,
-    /// The worker that holds the lock fills a batch while the others wait: two half batches cost as much as two full ones.
+    /// The worker that holds the lock fills a batch while the others wait: two half batches cost as much as two full
+    /// ones.
     queues: Arc<Mutex<Queues>>,
     used: Sender<Vec<f32>>,
     batch: usize,

@@ -15,9 +15,9 @@ const CHECKOUT: Option<&str> = match option_env!("LIVELABEL_PACKAGE") {
 /// The permission bit for write access by everybody.
 const WORLD_WRITABLE: u32 = 0o002;
 
-/// Returns the first existing `relative` in these folders: `LIVELABEL_HOME`, the program's installation, the checkout that
-/// it was built in. Code is loaded from the result, so a folder that others can write to is skipped unless the user names
-/// it. The current folder and the folders above the program are not searched.
+/// Returns the first existing `relative` in these folders: `LIVELABEL_HOME`, the program's installation, the checkout
+/// that it was built in. Code is loaded from the result, so a folder that others can write to is skipped unless the
+/// user names it. The current folder and the folders above the program are not searched.
 pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
     let relative = relative.as_ref();
     let named = std::env::var_os("LIVELABEL_HOME").map(|home| PathBuf::from(home).join(relative));
@@ -30,7 +30,7 @@ pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
     [named, installed, built].into_iter().flatten().find(|path| path.exists())
 }
 
-/// Returns whether `folder` belongs to this user or root and is not world-writable.
+/// Returns whether `folder` belongs to this user or root and is not writable by everybody.
 fn is_own(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|folder| {
         let own = [0, nix::unistd::geteuid().as_raw()].contains(&folder.uid());

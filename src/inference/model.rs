@@ -176,8 +176,8 @@ impl Model {
         })
     }
 
-    /// Describes a file with frozen layers that [`crate::onnx::build::frozen`] wrote to `path`. They output `width` values
-    /// for each picture of `input`.
+    /// Describes a file with frozen layers that [`crate::onnx::build::frozen`] wrote to `path`. They output `width`
+    /// values for each picture of `input`.
     ///
     /// # Errors
     /// Failed if the file cannot be read.

@@ -1,6 +1,7 @@
 //! The OpenVINO backend, the fastest on CPUs of every vendor.
 //!
-//! It is used directly: as an execution provider of ONNX Runtime it supports CPUs of one vendor only and is a tenth slower.
+//! It is used directly: as an execution provider of ONNX Runtime it supports CPUs of one vendor only and is a tenth
+//! slower.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +38,8 @@ pub struct OpenVinoOptions {
 }
 
 impl OpenVinoOptions {
-    /// Loads `model` for batches of `size`, from the cache if it is there; otherwise compiles it and adds it to the cache.
+    /// Loads `model` for batches of `size`, from the cache if it is there; otherwise compiles it and adds it to the
+    /// cache.
     ///
     /// # Errors
     /// Unavailable if the library is not installed or rejects the model.

@@ -1,8 +1,8 @@
 //! Converts a picture to a tensor, in the same way for training and for prediction.
 //!
-//! Each plane is resized to the model's input on its own, bilinear and ignoring the aspect ratio. Only the few remaining
-//! pixels are converted to RGB. Both operations are linear, so apart from rounding the result is the same as after
-//! converting the full picture first.
+//! Each plane is resized to the model's input on its own, bilinear and ignoring the aspect ratio. Only the few
+//! remaining pixels are converted to RGB. Both operations are linear, so apart from rounding the result is the same as
+//! after converting the full picture first.
 
 use crate::error::{Error, Result};
 use crate::inference::model::{Channels, InputSpec};
@@ -148,7 +148,7 @@ mod tests {
                 let picture = smooth(101, 67, Colorimetry { matrix, range });
                 let spec = spec(32, Channels::Bgr);
                 for (made, expected) in tensor(&spec, &picture).iter().zip(plain(&spec, &picture)) {
-                    // Half a level of luma and of chroma, the latter times about two, at half scale.
+                    // Half a level of luma and of chroma, the latter times two and more, at half scale.
                     assert!((f64::from(*made) - expected).abs() < 1.3, "{matrix:?} {range:?}: {made} for {expected}");
                 }
             }

@@ -32,8 +32,8 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    /// Takes up to `batch` requests of cameras or of clips, until the earliest deadline among them. No requests mean that
-    /// the engine ends.
+    /// Takes up to `batch` requests of cameras or of clips, until the earliest deadline among them. No requests mean
+    /// that the engine ends.
     pub fn fill(&mut self, requests: &mut Vec<Request>, batch: usize) {
         let Some((first, live)) = self.first() else { return };
         self.live_batches = if live { self.live_batches.saturating_add(1) } else { 0 };

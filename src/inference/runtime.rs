@@ -15,8 +15,8 @@ const GPU_LIBRARY: &str = ".deps/onnxruntime-gpu/libonnxruntime.so";
 /// the system's folders only.
 const CUDA: [&str; 5] =
     ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libnvrtc.so.13"];
-/// cuDNN, which runs convolutions. ONNX Runtime opens it by this name when it first needs it. Without it ONNX Runtime uses
-/// slower implementations, or fails.
+/// cuDNN, which runs convolutions. ONNX Runtime opens it by this name when it first needs it. Without it ONNX Runtime
+/// uses slower implementations, or fails.
 const CUDNN: &str = "libcudnn.so.9";
 /// Overrides both libraries.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -42,8 +42,8 @@ pub fn library() -> Option<PathBuf> {
         .or_else(|| locate::find(LIBRARY))
 }
 
-/// Loads the CUDA libraries in the library's folder. If they are missing or cannot be loaded, the system's are used, and
-/// loading a session on a GPU reports what is missing.
+/// Loads the CUDA libraries in the library's folder. If they are missing or cannot be loaded, the system's are used,
+/// and loading a session on a GPU reports what is missing.
 ///
 /// # Errors
 /// Unavailable if cuDNN is neither there nor installed in the system; ONNX Runtime would not report that.

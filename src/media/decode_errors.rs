@@ -1,7 +1,7 @@
 //! Counts errors in a clip that its decoder does not report: it drops the frame and continues.
 //!
-//! GStreamer only logs them, so a log function counts them. A log line names the decoder, and each decoder is registered
-//! with its clip.
+//! GStreamer only logs them, so a log function counts them. A log line names the decoder, and each decoder is
+//! registered with its clip.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -48,7 +48,7 @@ pub(super) fn decoded(
     sink: &gst_app::AppSink,
 ) -> Result<gst::Element> {
     let decode = element("decodebin")?;
-    pipeline.add_many([source, &decode]).map_err(unbuilt)?;
+    pipeline.add_many([source, &decode]).map_err(build_error)?;
     let entry = upright(pipeline, sink)?;
     let encoded = decode.static_pad("sink").ok_or_else(|| Error::internal("decodebin has no sink"))?;
     match source.static_pad("src") {
@@ -66,7 +66,7 @@ pub(super) fn decoded(
         }
     }
     decode_video_only(&decode);
-    take_first_video(&decode, entry);
+    link_first_video(&decode, entry);
     Ok(decode)
 }
 
@@ -79,8 +79,8 @@ pub(super) fn upright(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Resu
     upright.set_property_from_str("video-direction", "auto");
     pass_through_upright(&upright)?;
     let chain = [&convert, &planar, &upright, sink.upcast_ref()];
-    pipeline.add_many(chain).map_err(unbuilt)?;
-    gst::Element::link_many(chain).map_err(unbuilt)?;
+    pipeline.add_many(chain).map_err(build_error)?;
+    gst::Element::link_many(chain).map_err(build_error)?;
     offer_allocator(pipeline, sink);
     convert.static_pad("sink").ok_or_else(|| Error::internal("videoconvert has no sink"))
 }
@@ -113,8 +113,8 @@ pub(super) fn decoder(pipeline: &gst::Pipeline) -> Option<String> {
     pipeline.iterate_recurse().into_iter().flatten().find_map(|element| decodes(&element))
 }
 
-/// Answers allocation queries so that decoders output frames without a copy: in their own layout, and in memory that can
-/// be shared while later frames are predicted from it.
+/// Answers allocation queries so that decoders output frames without a copy: in their own layout, and in memory that
+/// can be shared while later frames are predicted from it.
 fn offer_allocator(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) {
     let Some(pad) = sink.static_pad("sink") else { return };
     // libav's decoders fill each frame completely, and only read it after output.
@@ -140,7 +140,7 @@ fn offer_allocator(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) {
     });
 }
 
-fn unbuilt(cause: gst::glib::BoolError) -> Error {
+fn build_error(cause: gst::glib::BoolError) -> Error {
     Error::internal("the decoding pipeline cannot be built").because(cause)
 }
 
@@ -171,7 +171,7 @@ pub(super) fn refuse_playlists(decode: &gst::Element, followed: bool) {
 }
 
 /// Links the first decoded video to `entry`; fails the pipeline if there is none.
-fn take_first_video(decode: &gst::Element, entry: gst::Pad) {
+fn link_first_video(decode: &gst::Element, entry: gst::Pad) {
     let undecoded: Arc<Mutex<Option<String>>> = Arc::default();
     let unknown = Arc::clone(&undecoded);
     decode.connect("unknown-type", false, move |arguments| {

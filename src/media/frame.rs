@@ -108,7 +108,7 @@ fn colorimetry(info: &gst_video::VideoInfo) -> Colorimetry {
 pub struct PooledFrame {
     layout: Layout,
     bytes: Vec<u8>,
-    home: Sender<Vec<u8>>,
+    pool: Sender<Vec<u8>>,
 }
 
 impl PooledFrame {
@@ -186,30 +186,30 @@ impl AsRef<[u8]> for PooledFrame {
 impl Drop for PooledFrame {
     fn drop(&mut self) {
         // Fails only after the pool was dropped.
-        let _ = self.home.try_send(std::mem::take(&mut self.bytes));
+        let _ = self.pool.try_send(std::mem::take(&mut self.bytes));
     }
 }
 
 /// A fixed number of canvases. Drawing allocates nothing, and a slow encoder applies back pressure.
 pub struct FramePool {
     layout: Layout,
-    home: Sender<Vec<u8>>,
+    pool: Sender<Vec<u8>>,
     free: Receiver<Vec<u8>>,
 }
 
 impl FramePool {
     pub fn new(layout: Layout, count: usize) -> Self {
-        let (home, free) = bounded(count);
+        let (pool, free) = bounded(count);
         for _ in 0..count {
-            let _ = home.try_send(vec![0; layout.bytes()]);
+            let _ = pool.try_send(vec![0; layout.bytes()]);
         }
-        Self { layout, home, free }
+        Self { layout, pool, free }
     }
 
     /// Returns a free canvas, or `None` if none is returned within `timeout`. It still holds an earlier frame.
     pub fn canvas(&self, timeout: std::time::Duration) -> Option<PooledFrame> {
         let bytes = self.free.recv_timeout(timeout).ok()?;
-        Some(PooledFrame { layout: self.layout, bytes, home: self.home.clone() })
+        Some(PooledFrame { layout: self.layout, bytes, pool: self.pool.clone() })
     }
 }
 

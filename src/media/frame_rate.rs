@@ -1,7 +1,7 @@
 //! Measures a clip's frame rate on its first packets, since the container may state an average only.
 //!
-//! AVI needs a constant rate. For a clip with a variable rate the container states the mean; at that rate frames would be
-//! left out wherever they are denser. So the rate is derived from the shortest common distance between frames.
+//! AVI needs a constant rate. For a clip with a variable rate the container states the mean; at that rate frames would
+//! be left out wherever they are denser. So the rate is derived from the shortest common distance between frames.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

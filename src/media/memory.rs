@@ -1,9 +1,9 @@
 //! An allocator for decoded frames that are passed on without a copy while the decoder still reads them.
 //!
 //! A decoder keeps its reference frames mapped for writing, though it only reads them by then. GStreamer does not share
-//! memory that is mapped for writing: if the buffer needs a second owner, it copies the whole frame. With this allocator
-//! that copy shares the frame's block. A block returns to the free list when its last owner drops it. A write to memory
-//! whose block is shared gets another block first.
+//! memory that is mapped for writing: if the buffer needs a second owner, it copies the whole frame. With this
+//! allocator that copy shares the frame's block. A block returns to the free list when its last owner drops it. A write
+//! to memory whose block is shared gets another block first.
 //!
 //! So memory that is mapped for writing has to be filled completely. Only decoders that do so may use this allocator.
 
@@ -102,10 +102,10 @@ struct Memory {
     head: gst::ffi::GstMemory,
     layout: Layout,
     free_list: Arc<FreeList>,
-    hold: Mutex<Hold>,
+    state: Mutex<MemoryState>,
 }
 
-struct Hold {
+struct MemoryState {
     block: Arc<Block>,
     maps: usize,
     /// Whether it is a copy of another memory, so that its content has to be kept.
@@ -126,21 +126,21 @@ impl Memory {
 
     /// Returns the block to map. A write to a shared block gets another one first.
     fn map(&self, write: bool) -> NonNull<u8> {
-        let mut hold = lock(&self.hold);
-        if write && hold.maps == 0 && Arc::strong_count(&hold.block) > 1 {
+        let mut state = lock(&self.state);
+        if write && state.maps == 0 && Arc::strong_count(&state.block) > 1 {
             let own = Block::new(&self.free_list, self.layout);
-            if hold.copied {
+            if state.copied {
                 // SAFETY: both blocks have this layout, and the new one is not shared yet.
-                unsafe { ptr::copy_nonoverlapping(hold.block.start.as_ptr(), own.start.as_ptr(), self.layout.size()) };
+                unsafe { ptr::copy_nonoverlapping(state.block.start.as_ptr(), own.start.as_ptr(), self.layout.size()) };
             }
-            hold.block = own;
+            state.block = own;
         }
-        hold.maps += 1;
-        hold.block.start
+        state.maps += 1;
+        state.block.start
     }
 
     fn unmap(&self) {
-        lock(&self.hold).maps -= 1;
+        lock(&self.state).maps -= 1;
     }
 }
 
@@ -196,7 +196,7 @@ mod imp {
                 offset: params.prefix(),
                 size,
             };
-            new(memory_params, layout, Arc::clone(&self.free_list), Hold { block, maps: 0, copied: false })
+            new(memory_params, layout, Arc::clone(&self.free_list), MemoryState { block, maps: 0, copied: false })
         }
 
         unsafe fn free(&self, memory: *mut gst::ffi::GstMemory) {
@@ -214,10 +214,10 @@ mod imp {
         size: usize,
     }
 
-    fn new(params: Params, layout: Layout, free_list: Arc<FreeList>, hold: Hold) -> *mut gst::ffi::GstMemory {
+    fn new(params: Params, layout: Layout, free_list: Arc<FreeList>, state: MemoryState) -> *mut gst::ffi::GstMemory {
         // SAFETY: a GstMemory consists of numbers and pointers, which `gst_memory_init` sets.
         let head = unsafe { std::mem::zeroed() };
-        let memory = Box::into_raw(Box::new(Memory { head, layout, free_list, hold: Mutex::new(hold) }));
+        let memory = Box::into_raw(Box::new(Memory { head, layout, free_list, state: Mutex::new(state) }));
         let Params { flags, allocator, align, offset, size } = params;
         // SAFETY: the box is not moved until `free`.
         unsafe {
@@ -261,8 +261,8 @@ mod imp {
                 offset: head.offset.saturating_add_signed(offset),
                 size: usize::try_from(size).unwrap_or(remaining),
             };
-            let block = Arc::clone(&lock(&from.hold).block);
-            new(params, from.layout, Arc::clone(&from.free_list), Hold { block, maps: 0, copied: true })
+            let block = Arc::clone(&lock(&from.state).block);
+            new(params, from.layout, Arc::clone(&from.free_list), MemoryState { block, maps: 0, copied: true })
         }
     }
 }

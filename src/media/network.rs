@@ -40,7 +40,7 @@ pub(super) fn rtsp(camera: &Camera, url: &Url, relay: Option<&Relay>, intake: &A
     if camera.transport == Transport::Udp {
         // UDP packets bypass the relay.
         let intake = Arc::clone(intake);
-        source.connect_pad_added(move |_, pad| bound(pad, &intake));
+        source.connect_pad_added(move |_, pad| count_bytes(pad, &intake));
     }
     Ok(source)
 }
@@ -75,7 +75,7 @@ pub(super) fn http(camera: &Camera, url: &Url, intake: &Arc<Intake>) -> Result<g
     source.set_property("user-agent", concat!("livelabel/", env!("CARGO_PKG_VERSION")));
     log_in(&source, camera.login.as_ref());
     if let Some(pad) = source.static_pad("src") {
-        bound(&pad, intake);
+        count_bytes(&pad, intake);
     }
     Ok(source)
 }
@@ -88,7 +88,7 @@ fn log_in(source: &gst::Element, login: Option<&Credentials>) {
 }
 
 /// Counts the bytes that pass the pad, and ends the stream if they exceed the limit.
-fn bound(pad: &gst::Pad, intake: &Arc<Intake>) {
+fn count_bytes(pad: &gst::Pad, intake: &Arc<Intake>) {
     let intake = Arc::clone(intake);
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
         let size = match &info.data {

@@ -50,8 +50,8 @@ pub(super) fn preroll(
     }
 }
 
-/// Returns whether a demuxer has stopped without a track. decodebin drops the message of a demuxer that fails while it is
-/// being plugged in, so the wait would not end.
+/// Returns whether a demuxer has stopped without a track. decodebin drops the message of a demuxer that fails while it
+/// is being plugged in, so the wait would not end.
 fn demuxer_stopped(pipeline: &gst::Pipeline) -> bool {
     let idle = |pad: gst::Pad| pad.mode() == gst::PadMode::Pull && pad.task_state() != gst::TaskState::Started;
     let stopped = |element: gst::Element| {

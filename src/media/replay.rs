@@ -72,8 +72,8 @@ impl Video {
         Ok(Seeker { player, video: self.clone() })
     }
 
-    /// Plays from `from` at `speed` times real time until the result is dropped. Calls `take` with each frame when it is
-    /// due, on a GStreamer thread, and with `None` at the end.
+    /// Plays from `from` at `speed` times real time until the result is dropped. Calls `take` with each frame when it
+    /// is due, on a GStreamer thread, and with `None` at the end.
     ///
     /// # Errors
     /// Those of [`Video::open`].
@@ -259,9 +259,9 @@ fn link_video(decode: &gst::Element, player: &Player, encode: bool) {
     });
 }
 
-/// Creates the elements that rotate decoded frames upright and, with `encode`, encode them as JPEG. They convert to RGB in
-/// between: the encoder assumes JPEG's colorimetry for any YCbCr, and a conversion between two YCbCr formats keeps the
-/// range.
+/// Creates the elements that rotate decoded frames upright and, with `encode`, encode them as JPEG. They convert to RGB
+/// in between: the encoder assumes JPEG's colorimetry for any YCbCr, and a conversion between two YCbCr formats keeps
+/// the range.
 fn upright(encode: bool) -> Result<Vec<gst::Element>> {
     let (convert, rgb, flip) = (element("videoconvert")?, element("capsfilter")?, element("videoflip")?);
     rgb.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "RGBx").build());

@@ -111,10 +111,11 @@ impl Source {
     /// # Errors
     /// Failed if GStreamer cannot start the pipeline.
     pub fn play(&self) -> Result<()> {
-        self.pipeline
-            .set_state(gst::State::Playing)
-            .map(drop)
-            .map_err(|cause| Error::failed("the clip cannot be played").because(cause))
+        self.pipeline.set_state(gst::State::Playing).map(drop).map_err(|cause| {
+            Error::failed(format!("{}: cannot be played", self.origin))
+                .because(cause)
+                .remedy("check that ffprobe can read it")
+        })
     }
 
     /// Returns the next frame, or how the stream ended; `None` if neither arrives within `timeout`. A decoder that
@@ -211,7 +212,7 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn format(&self) -> Result<VideoFormat> {
-        preroll(self.pipeline, OPEN_TIMEOUT, self.interrupted).map_err(|obstacle| self.unopened(obstacle))?;
+        preroll(self.pipeline, OPEN_TIMEOUT, self.interrupted).map_err(|obstacle| self.open_error(obstacle))?;
         let info = self
             .sink
             .sink_pads()
@@ -240,7 +241,7 @@ impl Opening<'_> {
         })
     }
 
-    fn unopened(&self, obstacle: Obstacle) -> Error {
+    fn open_error(&self, obstacle: Obstacle) -> Error {
         let origin = self.origin;
         match obstacle {
             Obstacle::Failed(cause) => opening_error(origin, &cause),

@@ -115,7 +115,7 @@ mod tests {
         ends.push(hanging(&mut teardowns));
         let late = Instant::now() + 100 * CLOSE_TIMEOUT;
         assert!(!teardowns.ready_at(late, &"camera") && teardowns.warned);
-        // An abandoned one closes after all.
+        // One of the abandoned connections closes.
         ends.remove(0);
         until_ready(&mut teardowns, late);
         assert_eq!(teardowns.abandoned.len(), ABANDONED);

@@ -29,7 +29,8 @@ pub enum Pooling {
 pub struct Head {
     pub labels: Vec<String>,
     pub pooling: Pooling,
-    /// Convolutions of the backbone that were trained with the head, with folded batch norm: `NAME.weight`, `NAME.bias`.
+    /// Convolutions of the backbone that were trained with the head, with folded batch norm: `NAME.weight`,
+    /// `NAME.bias`.
     pub backbone: HashMap<String, Weight>,
     hidden: Option<Layer>,
     output: Layer,

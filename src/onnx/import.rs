@@ -1,7 +1,7 @@
 //! `livelabel model import`: wraps a classifier that another program exported as a model file.
 //!
-//! The file's graph is unchanged. Nodes before it convert `[batch, 3, size, size]` in float32 to its input, and nodes after
-//! it convert its output to probabilities. Metadata describe the preprocessing.
+//! The file's graph is unchanged. Nodes before it convert `[batch, 3, size, size]` in float32 to its input, and nodes
+//! after it convert its output to probabilities. Metadata describe the preprocessing.
 
 use std::collections::HashMap;
 
@@ -78,13 +78,13 @@ pub struct Description {
 ///
 /// # Errors
 /// Input if it is not an ONNX file, or its input or output are not those of an image classifier with these labels.
-pub fn import(file: Bytes, about: &Description) -> Result<Bytes> {
-    let name = about.origin.as_str();
+pub fn import(file: Bytes, description: &Description) -> Result<Bytes> {
+    let name = description.origin.as_str();
     let broken = || Error::input(format!("{name}: not an ONNX file")).remedy("export the model as ONNX");
     let proto = ModelProto::decode(file.clone()).map_err(|cause| broken().because(cause))?;
     let graph = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(broken)?;
-    let entry = Entry::of(graph, about)?;
-    let exit = Exit::of(graph, about)?;
+    let entry = Entry::of(graph, description)?;
+    let exit = Exit::of(graph, description)?;
 
     let mut all = fields(&file).ok_or_else(broken)?;
     let place = all.iter().rposition(|field| field.number == GRAPH).ok_or_else(broken)?;
@@ -100,7 +100,7 @@ pub fn import(file: Bytes, about: &Description) -> Result<Bytes> {
     inside.extend(exit.outputs.iter().map(|output| Field::message(OUTPUT, output)));
     all[place] = Field::bytes(GRAPH, message(&inside));
 
-    let metadata = metadata(about, entry.size, graph);
+    let metadata = metadata(description, entry.size, graph);
     let ours = |field: &Field| {
         field.number == METADATA
             && StringStringEntryProto::decode(field.value.clone())
@@ -126,8 +126,8 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(graph: &GraphProto, about: &Description) -> Result<Self> {
-        let name = &about.origin;
+    fn of(graph: &GraphProto, description: &Description) -> Result<Self> {
+        let name = &description.origin;
         let is_weight = |input: &&ValueInfoProto| graph.initializer.iter().any(|weight| weight.name == input.name);
         let inputs: Vec<_> = graph.input.iter().filter(|input| !is_weight(input)).collect();
         let [own] = inputs[..] else {
@@ -137,7 +137,7 @@ impl Entry {
         };
         let (kind, dims) = shape(own, name)?;
         let [batch, a, b, c] = dims[..] else { return Err(not_a_picture(own, &dims, name)) };
-        let layout = match ([a, b, c], about.layout) {
+        let layout = match ([a, b, c], description.layout) {
             (_, Some(layout)) => {
                 let channels = if layout == Layout::Nchw { a } else { c };
                 if !matches!(channels, -1 | 3)
@@ -157,7 +157,7 @@ impl Entry {
             _ => return Err(not_a_picture(own, &dims, name)),
         };
         let side = if layout == Layout::Nchw { dims[3] } else { dims[1] };
-        let size = match (usize::try_from(side).ok(), about.size) {
+        let size = match (usize::try_from(side).ok(), description.size) {
             (None, None) => {
                 return Err(Error::usage(format!("{name}: takes pictures of any size"))
                     .remedy("set the size that it was trained for, like --size 224"));
@@ -197,11 +197,11 @@ struct Exit {
 }
 
 impl Exit {
-    fn of(graph: &GraphProto, about: &Description) -> Result<Self> {
-        let name = &about.origin;
-        let own = selected_output(graph, about)?;
+    fn of(graph: &GraphProto, description: &Description) -> Result<Self> {
+        let name = &description.origin;
+        let own = selected_output(graph, description)?;
         let (kind, dims) = shape(own, name)?;
-        let classes = about.labels.len() as i64;
+        let classes = description.labels.len() as i64;
         let flat = dims.len() == 2;
         let open = dims.iter().skip(1).any(|&dim| dim < 0);
         let fits = dims.len() >= 2 && (open || dims[1..].iter().product::<i64>() == classes);
@@ -229,7 +229,7 @@ impl Exit {
             steps.push(("Flatten", "livelabel.flat", vec![int("axis", 1)]));
         }
         let mut outputs = vec![declared(PROBABILITIES)];
-        if adds_softmax(graph, own, about)? {
+        if adds_softmax(graph, own, description)? {
             outputs.push(declared(LOGITS));
             if !(steps.is_empty() && own.name == LOGITS) {
                 steps.push(("Identity", LOGITS, vec![]));
@@ -253,13 +253,13 @@ impl Exit {
     }
 }
 
-fn adds_softmax(graph: &GraphProto, output: &ValueInfoProto, about: &Description) -> Result<bool> {
-    match (about.softmax, final_operator(graph, &output.name)) {
+fn adds_softmax(graph: &GraphProto, output: &ValueInfoProto, description: &Description) -> Result<bool> {
+    match (description.softmax, final_operator(graph, &output.name)) {
         (Softmax::Add, _) => Ok(true),
         (Softmax::None, _) | (Softmax::Auto, "Softmax") => Ok(false),
         (Softmax::Auto, end @ ("Sigmoid" | "LogSoftmax")) => Err(Error::input(format!(
             "{}: ends with {end}, so its outputs are not probabilities that add up to one",
-            about.origin
+            description.origin
         ))
         .remedy("export it without that, or set --softmax add or --softmax none")),
         (Softmax::Auto, _) => Ok(true),
@@ -267,10 +267,10 @@ fn adds_softmax(graph: &GraphProto, output: &ValueInfoProto, about: &Description
 }
 
 /// Returns the output that was named, or the only one.
-fn selected_output<'a>(graph: &'a GraphProto, about: &Description) -> Result<&'a ValueInfoProto> {
-    let name = &about.origin;
+fn selected_output<'a>(graph: &'a GraphProto, description: &Description) -> Result<&'a ValueInfoProto> {
+    let name = &description.origin;
     let names = || graph.output.iter().map(|output| output.name.as_str()).collect::<Vec<_>>().join(", ");
-    match (&about.output, &graph.output[..]) {
+    match (&description.output, &graph.output[..]) {
         (None, [only]) => Ok(only),
         (None, _) => Err(Error::usage(format!("{name}: has the outputs {}", names()))
             .remedy("select with --output-name the one that has a number for each label")),
@@ -337,7 +337,7 @@ fn node(op: &str, from: &str, to: &str, attribute: Vec<AttributeProto>) -> NodeP
     }
 }
 
-fn metadata(about: &Description, size: usize, graph: &GraphProto) -> HashMap<&'static str, String> {
+fn metadata(description: &Description, size: usize, graph: &GraphProto) -> HashMap<&'static str, String> {
     let quantized =
         graph.node.iter().any(|node| node.op_type == "QuantizeLinear" || node.op_type.starts_with("QLinear"));
     let half = graph.initializer.iter().any(|weight| weight.data_type == FLOAT16);
@@ -350,16 +350,16 @@ fn metadata(about: &Description, size: usize, graph: &GraphProto) -> HashMap<&'s
     };
     HashMap::from([
         ("livelabel.version", METADATA_VERSION.into()),
-        ("labels", json!(about.labels).to_string()),
+        ("labels", json!(description.labels).to_string()),
         ("input.size", size.to_string()),
         ("input.layout", "NCHW".into()),
-        ("input.channels", about.channels.into()),
-        ("input.mean", json!(about.mean).to_string()),
-        ("input.scale", json!(about.scale).to_string()),
-        ("window", about.window.to_string()),
-        ("threshold", about.threshold.to_string()),
+        ("input.channels", description.channels.into()),
+        ("input.mean", json!(description.mean).to_string()),
+        ("input.scale", json!(description.scale).to_string()),
+        ("window", description.window.to_string()),
+        ("threshold", description.threshold.to_string()),
         ("precision", precision.into()),
-        ("backbone", format!("imported from {}", about.origin)),
+        ("backbone", format!("imported from {}", description.origin)),
         ("trained_on", "not recorded".into()),
         ("metrics", "not recorded".into()),
     ])

@@ -1,7 +1,7 @@
 //! The part of the ONNX format that livelabel writes and checks, as protobuf messages.
 //!
-//! Field numbers are those of `onnx.proto3` (ONNX IR version 8, opset 17). The decoder skips fields that are not listed.
-//! Weights are [`Bytes`], so decoding a file copies none.
+//! Field numbers are those of `onnx.proto3` (ONNX IR version 8, opset 17). The decoder skips fields that are not
+//! listed. Weights are [`Bytes`], so decoding a file copies none.
 
 use prost::Message;
 use prost::bytes::Bytes;

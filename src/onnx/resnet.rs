@@ -1,5 +1,5 @@
-//! ResNet50 version 1 as in Keras: each stage's stride is in its first 1×1 convolutions, convolutions have biases, and a
-//! batch norm follows every convolution. Here the batch norms are folded into the convolutions.
+//! ResNet50 version 1 as in Keras: each stage's stride is in its first 1×1 convolutions, convolutions have biases, and
+//! a batch norm follows every convolution. Here the batch norms are folded into the convolutions.
 
 use std::collections::HashMap;
 
@@ -40,9 +40,9 @@ pub trait Layers {
 
 /// Builds the whole backbone, `[batch, 3, 224, 224]` to `[batch, 2048, 7, 7]`.
 ///
-/// A stage starts with two 1×1 convolutions of stride 2, which never read three quarters of the map before them. That part
-/// is not computed: the last block of the previous stage has the stride instead. The results are the same, and a tenth of
-/// all multiplications is saved.
+/// A stage starts with two 1×1 convolutions of stride 2, which never read three quarters of the map before them. That
+/// part is not computed: the last block of the previous stage has the stride instead. The results are identical, since
+/// each comes from the same products, and a tenth of all products is saved.
 ///
 /// # Errors
 /// Those of the layers.

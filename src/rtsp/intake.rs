@@ -1,4 +1,5 @@
-//! Counts the bytes of one connection to a camera since its last frame, and holds the reason if the connection was refused.
+//! Counts the bytes of one connection to a camera since its last frame, and holds the reason if the connection was
+//! refused.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,7 +49,8 @@ impl Intake {
         self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Sets the reason; the first one counts. Call it before closing the connection, since other parts see only the close.
+    /// Sets the reason; the first one counts. Call it before closing the connection, since other parts see only the
+    /// close.
     pub fn refuse(&self, refusal: Refusal) {
         let _ = self.refusal.set(refusal);
     }

@@ -1,7 +1,7 @@
 //! Parses a camera's RTSP messages with limits on their sizes.
 //!
-//! A message is serialised again from its parsed form and not passed on unchanged. If this parser and GStreamer's parsed a
-//! line differently, such as one that ends in `\r` alone, a length could bypass the limit.
+//! A message is serialised again from its parsed form and not passed on unchanged. If this parser and GStreamer's
+//! parsed a line differently, such as one that ends in `\r` alone, a length could bypass the limit.
 
 use std::io;
 

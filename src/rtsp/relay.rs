@@ -1,9 +1,9 @@
-//! The relay between GStreamer's client and one camera. It listens on the loopback interface and connects to that camera
-//! only.
+//! The relay between GStreamer's client and one camera. It listens on the loopback interface and connects to that
+//! camera only.
 //!
 //! It holds no credentials: another program on this machine that connects to it gets what it would get from the camera.
-//! The port stays bound until the relay is dropped, so no other program can bind it between two connections of the client.
-//! The relay also terminates TLS, since encrypted data cannot be checked.
+//! The port stays bound until the relay is dropped, so no other program can bind it between two connections of the
+//! client. The relay also terminates TLS, since encrypted data cannot be checked.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener as Listener};
@@ -95,8 +95,8 @@ async fn close(mut closing: watch::Receiver<Closing>) {
     let _ = timeout(CLOSE_TIMEOUT, closing.wait_for(|&closing| closing == Closing::Now)).await;
 }
 
-/// Serves the client's connections one after the other. It reconnects after a redirect, or when the camera has closed the
-/// connection.
+/// Serves the client's connections one after the other. It reconnects after a redirect, or when the camera has closed
+/// the connection.
 async fn serve(listener: Listener, camera: Url, intake: &Intake) {
     let mut policy = Policy::new(camera.clone());
     let Ok(listener) = TcpListener::from_std(listener) else { return intake.refuse(Refusal::Unreachable) };
