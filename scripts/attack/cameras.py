@@ -1,4 +1,4 @@
-"""Cameras that misbehave: the run goes on until it is asked to stop, within its memory, and completes its files then."""
+"""Misbehaving cameras: the run continues until it is stopped, within its memory limit, and finalises its files."""
 import signal
 
 import http_cameras
@@ -9,13 +9,13 @@ from trap import Trap, head
 
 HTTP, RTSP = 35, 21
 CASES = HTTP + RTSP
-# Longer than a camera is waited for, so that it is called again.
+# Longer than the timeout of a camera, so that it is reconnected.
 WATCHED_S = 12
 PASSWORD = "attack-hunter2"
 
 
 def jpegs(lab):
-    """The pictures of an AVI, as they lie in it."""
+    """Returns the JPEGs of an AVI."""
     data, found, at = lab.seeds.data("avi"), [], 0
     while (start := data.find(b"\xff\xd8\xff", at)) >= 0 and len(found) < 25:
         at = data.find(b"\xff\xd9", start) + 2
@@ -28,7 +28,7 @@ def attack(lab, number):
     stolen = []
 
     def listen(_, client):
-        """Asks for a password, in HTTP and RTSP."""
+        """Requires a password, in HTTP and RTSP."""
         while request := head(client):
             stolen.append(request)
             protocol = "RTSP/1.0" if "RTSP/" in request else "HTTP/1.1"
@@ -49,10 +49,10 @@ def attack(lab, number):
             running.signal(signal.SIGTERM)
             finished = running.finish(20)
             calls = server.calls
-    faults = judge.ended(finished, lab.program.limits, (143,)) + judge.told(finished)
-    faults += [] if calls else ["was never called"]
+    faults = judge.ended(finished, lab.program.limits, (143,)) + judge.stderr(finished)
+    faults += [] if calls else ["was never contacted"]
     if any("authorization" in text.lower() for text in stolen):
-        faults.append("the password goes to the port that it was sent on to")
+        faults.append("the password was sent to the redirection's target")
     if PASSWORD in finished.stderr + finished.stdout:
         faults.append("the password is shown")
     for path in folder.iterdir():

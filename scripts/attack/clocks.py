@@ -1,4 +1,4 @@
-"""Clocks of other years, and clocks that are set while it runs, by libfaketime (Debian's package faketime)."""
+"""Clocks in other years, and clocks that are set during the run, with libfaketime (Debian package faketime)."""
 import re
 import signal
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import judge
 from outcome import Outcome
 
-# By name, or by how far they are from now where no four digits tell the year.
+# By date, or by the offset from now for years without four digits.
 YEARS = {
     "1901": "@1901-12-13 20:45:51", "1969": "@1969-12-31 23:59:57", "1970": "@1970-01-01 00:00:00", "1999": "@1999-12-31 23:59:57",
     "a leap day": "@2028-02-29 23:59:57", "2038": "@2038-01-19 03:14:06", "2106": "@2106-02-07 06:28:14", "2262": "@2262-04-11 23:47:15",
@@ -50,14 +50,14 @@ def attack(lab, number):
     running.signal(signal.SIGTERM)
     finished = running.finish(20)
     setting.unlink(missing_ok=True)
-    faults = judge.ended(finished, lab.program.limits, (143,)) + judge.told(finished)
+    faults = judge.ended(finished, lab.program.limits, (143,)) + judge.stderr(finished)
     names = sorted(path.name for path in folder.iterdir())
     if odd := [name for name in names if not re.fullmatch("door" + STAMP, name)]:
         faults.append(f"a file is called {odd[0]}")
     for ending in (".mkv", ".timeline.jsonl", ".summary.json"):
         if not any(name.endswith(ending) for name in names):
             faults.append(f"leaves no {ending}")
-    # libfaketime leaves the disk's clock alone, so that what was just recorded lies years back by the machine's.
+    # libfaketime does not change file times, so new recordings seem years old.
     if len([name for name in names if name.endswith(".mkv")]) == 1:
         faults.append("of several segments of the last seconds one is left, with --keep 30d")
     for path in folder.iterdir():

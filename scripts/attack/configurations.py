@@ -1,9 +1,9 @@
-"""Hostile pipeline files: wrong kinds, extremes, damaged text, paths that are no files, streams that contradict each other."""
+"""Hostile pipeline files: wrong types, extreme values, damaged text, paths that are not files, contradictory streams."""
 import judge
 from outcome import Outcome
 
 CASES = 320
-# A key and a value that makes sense for it.
+# Keys with a valid value each.
 KEYS = {
     "input": '["clip.mkv"]', "action": '"drinking"', "window": "8", "threshold": "0.5", "hysteresis": "0.1", "output": '"out/v.mkv"',
     "timeline": '"out/t.timeline.json"', "plot": '"out/p.png"', "subtitles": '"out/s.vtt"', "output_dir": '"out"', "format": '"mkv"',
@@ -55,14 +55,14 @@ def paths(random):
 
 
 def several(random):
-    """Many keys at once, each with a value that would do alone."""
+    """Many keys at once, each with a valid value."""
     chosen = random.sample(list(KEYS), random.randint(3, 12))
     keys = {**base(), **{key: KEYS[key] for key in chosen if key != "stream"}}
     return written(keys).encode(), "together: " + ", ".join(chosen)
 
 
 def streams(random):
-    """Streams with keys that hold for the run, without inputs, with the same names, or by the thousand."""
+    """Streams with keys of the whole run, without inputs, with equal names, or thousands of them."""
     count = random.choice((1, 2, 2, 3, 1000))
     parts = [written({"output_dir": '"out"', "only": '["timeline"]'})]
     for _ in range(count):
@@ -77,7 +77,7 @@ def streams(random):
 
 
 def damaged(random):
-    """A sound file whose text is damaged."""
+    """A valid file with damaged text."""
     text = written({**base(), "window": "8", "threshold": "0.5", "name": '"door"'}).encode()
     place = random.randrange(len(text))
     line = b"window = 8\n"
@@ -128,17 +128,17 @@ def attack(lab, number):
     (folder / "loop").symlink_to("loop")
     finished = lab.program.run(["run", "--pipeline", "attack.toml"], folder)
     faults = judge.ended(finished, lab.program.limits)
-    # Of several inputs each may fail for itself.
+    # Each of several inputs may fail on its own.
     single = text.count(b".mkv") < 2
     if single or finished.code == 0:
-        faults += judge.told(finished)
+        faults += judge.stderr(finished)
     elif finished.code in (1, 2) and not finished.errors:
         faults.append(f"exit code {finished.code} without an error line")
     if finished.code == 0:
         for left in folder.rglob("*.timeline.json"):
             faults += judge.timeline(left, 0)[0]
     if (folder / "clip.mkv").read_bytes() != clip or (folder / "attack.toml").read_bytes() != text:
-        faults.append("a file that is read was changed")
+        faults.append("an input file was changed")
     hidden = [path.name for path in folder.rglob("*") if path.name.startswith(".") or ".part" in path.name]
     if hidden:
         faults.append(f"leaves {hidden[0]}")

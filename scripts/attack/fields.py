@@ -1,8 +1,8 @@
-"""Where a container's header fields are: sizes, counts, times, dimensions."""
+"""Locates the header fields of containers: sizes, counts, times, dimensions."""
 from collections import namedtuple
 
 Field = namedtuple("Field", "name offset size order")
-# Of chunks, boxes, packets and pages that come by the hundred only the first are listed.
+# Of frequent chunks, boxes, packets and pages only the first ones are listed.
 MOST = 40
 
 
@@ -33,7 +33,7 @@ BOXES = {"moov", "trak", "mdia", "minf", "stbl", "edts", "moof", "traf", "mvex",
 
 
 def boxes(data, start=0, end=None, path=""):
-    """MP4 and MOV: the size of every box, and the words of those that are no box of boxes."""
+    """MP4 and MOV: the size of every box, and the words of boxes that contain no boxes."""
     found = []
     end = len(data) if end is None else end
     while start + 8 <= end and len(found) < 1000:
@@ -176,7 +176,7 @@ READERS = {
 
 
 def of(container, data):
-    """All known fields that lie within the bytes."""
+    """Returns all known fields within the bytes."""
     return [field for field in READERS[container](data) if field.offset + field.size <= len(data)]
 
 
@@ -190,7 +190,7 @@ def crc(page):
 
 
 def sealed(container, data):
-    """The bytes with Ogg's checksums put right, so that a reader looks at the fields at all."""
+    """Returns the bytes with valid Ogg checksums, so that a reader parses the fields."""
     if container != "ogv":
         return data
     at = data.find(b"OggS")

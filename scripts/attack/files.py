@@ -1,4 +1,4 @@
-"""Odd files and disks: pipes, devices, links, folders, strange names, outputs that are inputs, full disks, few files open."""
+"""Unusual files and disks: pipes, devices, links, folders, special names, outputs that are inputs, full disks, few descriptors."""
 import os
 import resource
 import signal
@@ -22,7 +22,7 @@ NAMES = {
 
 
 def device(folder, kind):
-    """A device file of our own: the machine's must not be replaced. A link to it where none can be made."""
+    """Creates a separate device file, so that the system's cannot be replaced; a link to the system's if that fails."""
     path = folder / f"dev-{kind}"
     try:
         os.mknod(path, 0o20666, os.makedev(*DEVICES[kind]))
@@ -34,7 +34,7 @@ def device(folder, kind):
 
 
 def make(folder, kind, clip):
-    """Something odd in the folder, by its kind; the path to give to the program."""
+    """Creates an unusual file of this kind in the folder. Returns its path."""
     path = folder / f"odd-{kind.replace(' ', '-')}.mkv"
     if kind in DEVICES:
         return device(folder, kind)
@@ -121,7 +121,7 @@ def nobody():
 
 
 def flags(kind, what, folder, clip):
-    """The command line of a case, what to do in the child before it, and its name."""
+    """Returns the command line of a case, the child's preparation, and the case's name."""
     source = "clip.mkv"
     if kind == "input":
         source = str(make(folder, what, clip))
@@ -167,33 +167,33 @@ def attack(lab, number):
         prepare = nobody
     running = lab.program.spawn(arguments, folder, stdin=stdin, prepare=prepare)
     if kind == "setting" and what[1] == "pipe" and not running.wait(3):
-        # Whoever names a pipe means its writer to come; it can be given up.
+        # A pipe waits for its writer, which is legitimate. The case can be aborted.
         running.signal(signal.SIGTERM)
     finished = running.finish()
-    # Libraries that find no room or file tell so themselves. Of events that find no room the run tells, and goes on.
+    # Libraries report missing space or files themselves. If events cannot be written, the run logs it and continues.
     starved = kind == "limit" and what[0] != resource.RLIMIT_FSIZE
     codes = {"limit": (0, 1, 2, 127), "setting": (0, 1, 2, 143)}.get(kind, (0, 1, 2))
     given_up = finished.code == -signal.SIGTERM
     faults = [] if given_up else judge.ended(finished, lab.program.limits, codes)
     if starved:
-        faults += [] if finished.code == 0 or finished.stderr else ["fails without a word"]
+        faults += [] if finished.code == 0 or finished.stderr else ["fails without a message"]
     elif what != ("--events", "full"):
-        faults += judge.told(finished)
+        faults += judge.stderr(finished)
     if (folder / "clip.mkv").read_bytes() != clip:
         faults.append("the input was changed")
     for left in (folder / "out").glob("*.timeline.json"):
-        # A clip may have been analysed to its end where a result of it could not be written.
+        # A clip may be analysed completely although one of its results could not be written.
         faults += judge.timeline(left, finished.code if kind != "limit" else None)[0]
     if (folder / "nowhere").exists() and not (kind == "output" and what[0] == "--events"):
-        faults.append("a link's target was made")
+        faults.append("a link's target was created")
     if kind == "output" and what[1] in DEVICES and not (path := folder / f"dev-{what[1]}").is_char_device():
-        faults.append(f"{path.name} is no device any more")
+        faults.append(f"{path.name} is no longer a device")
     if kind == "output" and what[1] == "existing" and what[0] != "--events":
         left = next(folder.glob("odd-existing.*"))
-        faults += [] if left.read_bytes() == b"mine" else ["a file was written over without --force"]
-    # Names of results are longer than their clip's.
+        faults += [] if left.read_bytes() == b"mine" else ["a file was overwritten without --force"]
+    # Results have longer names than their clip.
     if (kind == "name" and what != "255 bytes" and finished.code != 0) or (kind, what) == ("input", "hard link") and finished.code != 0:
-        faults.append(f"refuses a sound clip for its name: {finished.errors[:1]}")
+        faults.append(f"refuses a valid clip for its name: {finished.errors[:1]}")
     if kind != "name" and (hidden := [path.name for path in folder.rglob(".*")]):
         faults.append(f"leaves {hidden}")
     return Outcome(name, finished.code, faults, finished)

@@ -1,4 +1,4 @@
-"""HTTP cameras that misbehave."""
+"""Misbehaving HTTP cameras."""
 import gzip
 
 import trap
@@ -17,13 +17,13 @@ def part(jpeg, length=None):
 
 
 def resized(jpeg, width, height):
-    """The picture with another size in its frame header."""
+    """Returns the picture with another size in its frame header."""
     at = jpeg.find(b"\xff\xc0")
     return jpeg[: at + 5] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 9 :]
 
 
 def behaviours(jpegs, other_port):
-    """A name and how to treat a connection, for each kind of misbehaviour."""
+    """Returns a name and a connection handler for each kind of misbehaviour."""
     jpeg = jpegs[0]
     redirected = lambda place: says(answer("302 Found", f"Location: {place}\r\nContent-Length: 0\r\n"))
 

@@ -1,17 +1,17 @@
-"""What a run must keep to, whatever it is given. Every check returns the faults that it found, as text."""
+"""Checks that every run must pass, whatever its input. Every check returns its faults as text."""
 import json
 import re
 import signal
 import subprocess
 
 PANIC = re.compile(r"panicked|backtrace|RUST_BACKTRACE|double free|stack overflow|AddressSanitizer|terminate called")
-# Everything that a terminal would take for more than text, also the second half of Latin-1's controls.
+# Control characters that a terminal interprets, including the C1 controls.
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f\x80-\x9f]")
 SPEECH = ("livelabel: ",)
 
 
 def ended(finished, limits, codes=(0, 1, 2)):
-    """Neither hang, signal, panic nor too much memory, and an exit code that is documented."""
+    """No hang, signal, panic or excessive memory, and a documented exit code."""
     faults = []
     if finished.ended:
         faults.append(finished.ended)
@@ -26,8 +26,8 @@ def ended(finished, limits, codes=(0, 1, 2)):
     return faults
 
 
-def told(finished, names=(), usage=False):
-    """Lines of the program alone on stderr: one `error:` where it failed, naming one of `names`, and none elsewhere."""
+def stderr(finished, names=(), usage=False):
+    """Only the program's lines on stderr: after a failure one `error:` that contains one of `names`, otherwise none."""
     faults = []
     if found := CONTROL.search(finished.stderr + finished.stdout):
         faults.append(f"writes the control character {found.group()!r}")
@@ -46,14 +46,14 @@ def told(finished, names=(), usage=False):
 
 
 def strict(text):
-    """JSON as the standard has it: no NaN, no Infinity; and no key twice."""
+    """Parses standard JSON: no NaN, no Infinity, no duplicate key."""
 
     def refuse(word):
-        raise ValueError(f"{word} is no JSON")
+        raise ValueError(f"{word} is not JSON")
 
     def once(pairs):
         if len(dict(pairs)) != len(pairs):
-            raise ValueError(f"a key stands twice: {sorted(key for key, _ in pairs)}")
+            raise ValueError(f"duplicate keys: {sorted(key for key, _ in pairs)}")
         return dict(pairs)
 
     return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
@@ -71,37 +71,37 @@ def timeline(path, code):
 
     Returns faults, and how many frames are in it."""
     try:
-        told = strict(path.read_text())
-        faults = balance(told["frames"])
-        rows = told["confidences"]["rows"]
-        labels = told["confidences"]["labels"]
+        report = strict(path.read_text())
+        faults = balance(report["frames"])
+        rows = report["confidences"]["rows"]
+        labels = report["confidences"]["labels"]
         times = [row[0] for row in rows]
-        labelled = told["frames"]["analysed"] + told["frames"]["held"]
+        labelled = report["frames"]["analysed"] + report["frames"]["held"]
         if len(rows) != labelled:
             faults.append(f"{len(rows)} rows for {labelled} labelled frames")
         if any(a >= b for a, b in zip(times, times[1:])) or (times and times[0] < 0):
             faults.append("the rows' times do not rise")
         if any(len(row) != len(labels) + 1 or not all(0 <= value <= 1 for value in row[1:]) for row in rows):
             faults.append("a confidence is missing or not from 0 to 1")
-        # A label that is called like another key stands under another name.
-        keys = [f"label:{label}" if f"label:{label}" in told else label for label in labels]
-        shown = [entry[0] for key in keys for entry in told.get(key, [])]
+        # A label that equals another key has another name in the timeline.
+        keys = [f"label:{label}" if f"label:{label}" in report else label for label in labels]
+        shown = [entry[0] for key in keys for entry in report.get(key, [])]
         if len(shown) > len(rows) or not set(shown) <= set(times):
             faults.append("a label is shown on a frame that has no row")
-        for interval in told["intervals"]:
+        for interval in report["intervals"]:
             if not 0 <= interval["start"] <= interval["end"] or interval["label"] not in labels:
                 faults.append(f"an interval cannot be: {json.dumps(interval)}")
-        if any(a["end"] > b["start"] for a, b in zip(told["intervals"], told["intervals"][1:])):
+        if any(a["end"] > b["start"] for a, b in zip(report["intervals"], report["intervals"][1:])):
             faults.append("intervals overlap")
-        if code is not None and told["complete"] != (code == 0):
-            faults.append(f"complete is {told['complete']} with exit code {code}")
+        if code is not None and report["complete"] != (code == 0):
+            faults.append(f"complete is {report['complete']} with exit code {code}")
         return faults, labelled
     except (OSError, ValueError, KeyError, TypeError, IndexError) as cause:
         return [f"{path.name} cannot be read: {type(cause).__name__} {cause}"], 0
 
 
 def packets(path):
-    """How many pictures ffprobe finds in a video, and what it says where it cannot read it."""
+    """Returns the number of frames that ffprobe finds in a video, and its error."""
     entries = ["-count_packets", "-select_streams", "v", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"]
     found = subprocess.run(["ffprobe", "-v", "error", *entries, path], capture_output=True, text=True, timeout=120)
     number = found.stdout.strip().strip(",").split("\n")[0]
@@ -109,7 +109,7 @@ def packets(path):
 
 
 def video(path, frames=None):
-    """ffprobe reads it without a word; where `frames` is given, it holds as many."""
+    """ffprobe reads the video without an error; it contains `frames` frames, if given."""
     found, words = packets(path)
     if words or not found:
         return [f"{path.name} cannot be read: {words[:160] or 'no picture'}"]
@@ -130,7 +130,7 @@ def plot(path):
 
 
 def outputs(folder, code, videos_complete=True):
-    """Every result that lies in the folder, by its ending. None is left where the input was refused."""
+    """Checks every result in the folder, by its extension. After a refused input there must be none."""
     faults, labelled = [], None
     results = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     for path in results:
@@ -154,6 +154,6 @@ def outputs(folder, code, videos_complete=True):
 
 
 def strays(folder, known):
-    """Names in the folder that are not among the known ones."""
+    """Returns the unexpected names in the folder."""
     left = sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
     return [f"leaves {', '.join(left[:4])}"] if left else []

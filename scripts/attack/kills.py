@@ -1,4 +1,4 @@
-"""Signals at random moments: what was found so far is complete after one that asks, and can be read after one that kills."""
+"""Signals at random times: results are complete after a request to stop, and readable after a kill."""
 import signal
 
 import judge
@@ -7,7 +7,7 @@ from outcome import Outcome
 CASES = 75
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL]
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
-# Within which a run closes its files.
+# Time limit for finalising the files.
 CLOSING_S = 20
 RUNS = {
     "a clip to AVI": ["long.mp4", "--output", "video.avi"],
@@ -19,14 +19,14 @@ RUNS = {
 
 
 def begun(folder, since):
-    """Whether the moment has come that a delay is counted from."""
+    """Returns whether the event has occurred from which a delay counts."""
     files = [path for path in folder.iterdir() if not path.is_symlink()]
     videos = [path for path in files if path.suffix in (".mkv", ".avi")]
     return {"the start": True, "its first file": bool(files), "its video": bool(videos)}[since]
 
 
 def journal(path):
-    """Every line but the last is whole, and the first tells the settings."""
+    """Every line but the last is complete, and the first contains the settings."""
     lines = path.read_text(errors="replace").split("\n")
     try:
         records = [judge.strict(line) for line in lines[:-1]]
@@ -36,7 +36,7 @@ def journal(path):
 
 
 def left(folder, code):
-    """The faults of all files of a run that was asked to stop."""
+    """Returns the faults of all files after a request to stop."""
     faults = []
     for path in sorted(folder.iterdir()):
         if path.name.endswith("timeline.json"):
@@ -57,7 +57,7 @@ def left(folder, code):
 
 
 def killed(lab, folder, run):
-    """The faults after a kill: broken files are as far as they go, and the same command works again."""
+    """Returns the faults after a kill: files may be truncated, and the same command must work again."""
     faults = []
     for path in sorted(folder.iterdir()):
         if path.suffix == ".jsonl":
@@ -67,7 +67,7 @@ def killed(lab, folder, run):
     again = lab.program.spawn(["run", *run, "--force", "--name", "again"], folder)
     if not run[0].startswith("test"):
         finished = again.finish()
-        return faults + [f"again: {fault}" for fault in judge.ended(finished, lab.program.limits, (0,)) + judge.told(finished)]
+        return faults + [f"again: {fault}" for fault in judge.ended(finished, lab.program.limits, (0,)) + judge.stderr(finished)]
     again.wait(3)
     again.signal(signal.SIGTERM)
     return faults + [f"again: {fault}" for fault in judge.ended(again.finish(CLOSING_S), lab.program.limits, (143,))]
@@ -77,7 +77,7 @@ def attack(lab, number):
     random = lab.random("kills", number)
     which = SIGNALS[number % len(SIGNALS)]
     name = list(RUNS)[number // len(SIGNALS) % len(RUNS)]
-    # From its start, or from the moment at which its first file or its video is there.
+    # From its start, or from the time when its first file or its video exists.
     moments = (("the start", 1.5), ("its first file", 0.5), ("its video", 0.1), ("its video", 4))
     since, longest = random.choice(moments)
     delay = random.uniform(0, longest)
@@ -94,15 +94,15 @@ def attack(lab, number):
         running.wait(0.6 + random.random())
         running.signal(which)
     finished = running.finish(CLOSING_S)
-    told = f"{name}: {which.name}{' twice' if twice else ''} {delay:.2f} s after {since}"
+    description = f"{name}: {which.name}{' twice' if twice else ''} {delay:.2f} s after {since}"
     if which == signal.SIGKILL:
         faults = [] if finished.code in (0, -signal.SIGKILL) else judge.ended(finished, lab.program.limits)
-        return Outcome(told, finished.code, faults + killed(lab, folder, run), finished)
+        return Outcome(description, finished.code, faults + killed(lab, folder, run), finished)
     if finished.code == -which and len(list(folder.iterdir())) == 1:
-        # It had not begun.
-        return Outcome(told, finished.code, [], finished)
+        # The run had not started yet.
+        return Outcome(description, finished.code, [], finished)
     faults = judge.ended(finished, lab.program.limits, (0, CODES[which]))
-    faults += judge.told(finished)
+    faults += judge.stderr(finished)
     if not twice:
         faults += left(folder, finished.code)
-    return Outcome(told, finished.code, faults, finished)
+    return Outcome(description, finished.code, faults, finished)

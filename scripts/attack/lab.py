@@ -1,4 +1,4 @@
-"""What every case needs: the program, clips to start from, random numbers, a folder of its own."""
+"""What every case needs: the program, seed clips, random numbers, a working folder."""
 import random
 import shutil
 import tempfile
@@ -21,7 +21,7 @@ class Lab:
         self.model = ROOT / "models" / "drinking-cooking.int8.onnx"
 
     def random(self, family, number):
-        """The same numbers each time for the same seed, family and case."""
+        """Returns a generator that depends only on seed, family and case."""
         return random.Random(f"{self.seed}/{family}/{number}")
 
     def folder(self, family, number):

@@ -20,12 +20,12 @@ def attack(lab, number):
     clip.write_bytes(data)
     results = folder / "out"
     results.mkdir()
-    # A Matroska file has each frame once, an AVI a constant rate.
+    # A Matroska file contains each frame once, an AVI has a constant rate.
     video = "video.mkv" if number % 2 else "video.avi"
     names = {"--output": video, "--timeline": "clip.timeline.json", "--plot": "plot.svg", "--subtitles": "clip.vtt"}
     flags = [text for flag, name in names.items() for text in (flag, f"out/{name}")]
     finished = lab.program.run(["run", clip.name, *flags], folder)
-    faults = judge.ended(finished, lab.program.limits) + judge.told(finished, [clip.name])
+    faults = judge.ended(finished, lab.program.limits) + judge.stderr(finished, [clip.name])
     faults += judge.outputs(results, finished.code) + judge.strays(results, set(names.values()))
     faults += judge.strays(folder, {clip.name, "out"})
     if finished.code == 0 and (missing := [name for name in names.values() if not (results / name).exists()]):

@@ -1,4 +1,4 @@
-"""Hostile models: the shipped one damaged, and small ones that are made to hurt."""
+"""Hostile models: damaged copies of the shipped one, and small malicious ones."""
 import json
 import struct
 
@@ -47,7 +47,7 @@ def metadata(random, data):
 
 
 def in_graph(change):
-    """The model with its graph's fields changed."""
+    """Returns the model with changed fields of its graph."""
 
     def changed(random, data):
         fields = onnx.parse(data)
@@ -152,9 +152,9 @@ def attack(lab, number):
         "verify": ["model", "verify", "attack.onnx", "--json"],
         "run": ["run", str(clip), "--model", "attack.onnx", "--only", "timeline", "--output-dir", "out"],
     }[command]
-    # What is compiled of a damaged network must not be kept for others.
+    # A compiled damaged network must not be cached for other runs.
     finished = lab.program.run(given, folder, environment={"LIVELABEL_CACHE": str(folder / "cache")})
-    faults = judge.ended(finished, lab.program.limits) + judge.told(finished, ["attack.onnx"])
+    faults = judge.ended(finished, lab.program.limits) + judge.stderr(finished, ["attack.onnx"])
     for left in results.glob("*.timeline.json"):
         faults += judge.timeline(left, finished.code)[0]
     faults += judge.strays(results, {f"{clip.stem}.timeline.json"} if finished.code != 2 else set())

@@ -1,4 +1,4 @@
-"""Ways to damage a clip's bytes. Each takes random numbers, the bytes, and another clip's; and says what it did."""
+"""Ways to damage a clip's bytes. Each takes a random generator, the bytes, and another clip's, and describes its change."""
 import fields
 
 SLOTS = [
@@ -10,7 +10,7 @@ HEAD = 4096
 
 
 def mutate(random, kind, data, other, container):
-    """The mutant, and what was done to it."""
+    """Returns the mutant, and a description of the change."""
     return KINDS[kind](random, bytearray(data), other, container)
 
 
@@ -94,7 +94,7 @@ def spliced(random, data, other, container):
 
 
 def extreme(random, old, bits):
-    """A name and a value that a field of so many bits can hold."""
+    """Returns a name and a value that fits a field of this many bits."""
     name, top = random.choice(EXTREMES), (1 << bits) - 1
     values = {"0": 0, "1": 1, "all ones": top, "half": top >> 1, "half + 1": (top >> 1) + 1, "65536": 1 << 16}
     values |= {"+ 1": old + 1, "- 1": old - 1, "× 2": old * 2, "× 1000": old * 1000, "random": random.getrandbits(bits)}

@@ -1,4 +1,4 @@
-"""Just enough of ONNX's protobuf to take a model file apart, change it, and put it together again."""
+"""A minimal ONNX protobuf codec: parses, changes and writes a model file."""
 
 import struct
 
@@ -32,7 +32,7 @@ def read_varint(data, at):
 
 
 def parse(data):
-    """A message as a list of `[field number, wire type, value]`."""
+    """Parses a message to a list of `[field number, wire type, value]`."""
     found, at = [], 0
     while at < len(data):
         tag, at = read_varint(data, at)
@@ -78,7 +78,7 @@ def tensor(name, dims, raw, kind=FLOAT):
 
 
 def value_info(name, dims, kind=FLOAT):
-    """Dimensions that are text are free."""
+    """Dimensions given as text are symbolic."""
     shape = [text(1, encode([text(2, dim) if isinstance(dim, str) else number(1, dim)])) for dim in dims]
     kind = encode([number(1, kind), text(2, encode(shape))])
     return encode([text(1, name), text(2, encode([text(1, kind)]))])
@@ -101,7 +101,7 @@ METADATA = {
 
 
 def model(nodes, initializers=(), metadata=METADATA, size=32, classes=3):
-    """A model file of the program's form round any nodes that make `probabilities` and `logits` of `pixels`."""
+    """Builds a livelabel model file from nodes that compute `probabilities` and `logits` from `pixels`."""
     graph = [text(1, entry) for entry in nodes] + [text(2, "attack")] + [text(5, entry) for entry in initializers]
     graph += [text(11, value_info("pixels", ["batch", 3, size, size]))]
     graph += [text(12, value_info(name, ["batch", classes])) for name in ("probabilities", "logits")]
@@ -110,7 +110,7 @@ def model(nodes, initializers=(), metadata=METADATA, size=32, classes=3):
 
 
 def head(source):
-    """Nodes and weights of a classifier of three classes on the mean of `source`."""
+    """Returns nodes and weights of a three-class classifier on the mean of `source`."""
     nodes = [node("GlobalAveragePool", [source], ["pooled"]), node("Flatten", ["pooled"], ["flat"])]
     nodes += [node("MatMul", ["flat", "weight"], ["logits"]), node("Softmax", ["logits"], ["probabilities"])]
     return nodes, [tensor("weight", [3, 3], struct.pack("<9f", 0.03, 0, 0, 0, 0.03, 0, 0, 0, 0.03))]

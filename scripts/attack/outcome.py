@@ -1,4 +1,4 @@
-"""What one case came to."""
+"""The outcome of one case."""
 from dataclasses import dataclass, field
 
 from program import Finished
@@ -7,7 +7,7 @@ from program import Finished
 @dataclass
 class Outcome:
     name: str
-    # The exit code; None where there is none to count.
+    # The exit code; None if there is none.
     code: int | None
     faults: list = field(default_factory=list)
     finished: Finished | None = None

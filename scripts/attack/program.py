@@ -1,4 +1,4 @@
-"""Runs the program under limits of time and memory, and keeps what it said."""
+"""Runs the program under limits of time and memory, and captures its output."""
 import os
 import signal
 import subprocess
@@ -6,15 +6,15 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-# How often a running process is looked at.
+# Polling interval of a running process.
 LOOK_S = 0.02
-# A process that holds this many times the memory that is allowed is ended, for the machine's sake.
+# A process with this multiple of the allowed memory is killed, to protect the machine.
 ENDED_AT = 2
 
 
 @dataclass
 class Finished:
-    """What a process has left. `code` is negative for a signal, and None where it had to be ended from here."""
+    """The result of a process. `code` is negative for a signal, and None if the process was killed here."""
 
     command: list
     code: int | None
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass
 class Program:
-    """The binary, and what every run of it is given."""
+    """The binary, and the limits of every run."""
 
     path: str
     cache: str
@@ -51,7 +51,7 @@ class Program:
 
 
 def started(prepare):
-    """In the child: signals mean what they mean at a terminal, also where the attack itself runs in the background."""
+    """In the child: resets signal handling to that of a terminal, even if the attack runs in the background."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     if prepare:
@@ -59,7 +59,7 @@ def started(prepare):
 
 
 class Running:
-    """A process, its peak memory, and its output in files, so that a full pipe never holds it up."""
+    """A process, its peak memory, and its output in files, so that a full pipe never blocks it."""
 
     def __init__(self, program, command, folder, environment, stdin, prepare):
         self.program, self.command = program, command
@@ -81,7 +81,7 @@ class Running:
         self.usage = None
 
     def poll(self):
-        """Whether it runs no longer."""
+        """Returns whether it has ended."""
         if self.usage is None:
             pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
             if pid:
@@ -101,11 +101,11 @@ class Running:
             return 0
 
     def said(self):
-        """What it has written to stderr so far."""
+        """Returns its stderr so far."""
         return os.pread(self.err.fileno(), 1 << 20, 0).decode(errors="backslashreplace")
 
     def wait(self, seconds):
-        """Waits that long, or until it has ended by itself or by its memory; whether it has."""
+        """Waits for this time or until it ends, on its own or for its memory. Returns whether it has ended."""
         end = time.monotonic() + seconds
         while not self.poll() and time.monotonic() < end:
             if self.resident_mib() > ENDED_AT * self.program.limits.mib:

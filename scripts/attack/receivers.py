@@ -1,4 +1,4 @@
-"""Brokers and web servers that misbehave: the run of a clip ends as it would without them, and soon."""
+"""Misbehaving brokers and webhook servers: a clip's run ends as it would without them, and soon."""
 import gzip
 
 import judge
@@ -6,13 +6,13 @@ import trap
 from outcome import Outcome
 from trap import Trap, head
 
-# A clip of two seconds, its network, what waits at the end, and a machine that is busy.
+# Time for a clip of two seconds, its inference, the remaining events at the end, and a busy machine.
 PATIENCE_S = 40
 ACCEPTED = b"\x20\x02\x00\x00"
 
 
 def broker(*after, pause=0, code=0):
-    """Accepts the connection, then sends the parts; bytes of a function of what was received."""
+    """Accepts the connection, then sends the parts: bytes, or the result of a function of the received data."""
 
     def treat(server, client):
         client.recv(4096)
@@ -55,7 +55,7 @@ def echoes(server, client):
 
 
 def web(data, *, close=False, chunk=None, pause=0):
-    """Reads the request's head and answers."""
+    """Reads the request's header and responds."""
 
     def treat(server, client):
         head(client)
@@ -113,8 +113,8 @@ def attack(lab, number):
         arguments = ["run", str(clip), "--output", "video.mkv", "--only", "timeline", "--window", "1", "--events", "events.jsonl", *place]
         finished = lab.program.spawn(arguments, folder).finish(PATIENCE_S)
         calls = server.calls
-    faults = judge.ended(finished, lab.program.limits, (0,)) + judge.told(finished)
-    faults += [] if calls else ["was never called"]
+    faults = judge.ended(finished, lab.program.limits, (0,)) + judge.stderr(finished)
+    faults += [] if calls else ["was never contacted"]
     files = folder / f"{clip.stem}.timeline.json", folder / "video.mkv", folder / "events.jsonl"
     if missing := [file.name for file in files if not file.exists()]:
         faults.append(f"leaves no {missing[0]}")

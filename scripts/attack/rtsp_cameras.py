@@ -1,4 +1,4 @@
-"""RTSP cameras that misbehave at a stage of the conversation."""
+"""RTSP cameras that misbehave at one stage of the session."""
 import random
 import struct
 
@@ -15,7 +15,7 @@ def reply(request, status="200 OK", headers="", body=b""):
 
 
 def camera(**stages):
-    """A camera that is sound but for the stages that are given: bytes to send, or what makes them of a request."""
+    """A correct camera except for the given stages: bytes to send, or a function of the request."""
 
     def treat(server, client):
         while request := head(client):
@@ -47,7 +47,7 @@ def described(sdp):
 
 
 def packets(make, pause=0.01):
-    """Interleaved packets, for ever."""
+    """Sends interleaved packets endlessly."""
 
     def then(server, client):
         source = random.Random(1)

@@ -1,4 +1,4 @@
-"""Two clips for each of ten containers, cut out of real footage. The second of each has another codec and, mostly, sound."""
+"""Two clips for each of ten containers, cut from real footage. The second of each has another codec and, mostly, sound."""
 import subprocess
 import threading
 
@@ -19,7 +19,7 @@ EXACT = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact
 
 
 class Seeds:
-    """Clips of two seconds of 192×108, made when they are first asked for, the same bytes each time."""
+    """Clips of two seconds of 192×108, created on first use, byte-identical each time."""
 
     def __init__(self, footage, folder):
         self.footage, self.folder = footage, folder
@@ -27,7 +27,7 @@ class Seeds:
         self.made = {}
 
     def clip(self, container, variant=0, seconds=2):
-        """The file's path."""
+        """Returns the file's path."""
         with self.lock:
             key = (container, variant, seconds)
             if key not in self.made:

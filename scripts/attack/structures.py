@@ -1,11 +1,11 @@
-"""Small models that are well formed and made to hurt."""
+"""Small malicious models that are well formed."""
 import onnx
 
 I64 = lambda value: (value & (1 << 64) - 1).to_bytes(8, "little")
 
 
 def loop(limit):
-    """The pixels go through a loop that adds nothing `limit` times."""
+    """Passes the pixels through a loop of `limit` iterations that changes nothing."""
     body = [onnx.text(1, onnx.node("Identity", ["going"], ["still"])), onnx.text(1, onnx.node("Identity", ["state"], ["next"]))]
     body += [onnx.text(2, "body")]
     inputs = [("turn", [], onnx.INT64), ("going", [], onnx.BOOL), ("state", ["batch", 3, 32, 32], onnx.FLOAT)]

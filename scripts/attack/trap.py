@@ -1,10 +1,10 @@
-"""A small server on this machine that treats every connection as a case wants it."""
+"""A small loopback server that handles every connection as a case defines."""
 import contextlib
 import random
 import socket
 import threading
 
-# What a trap sends at most, so that a client that reads for ever fills no memory here, and is seen to be reading.
+# Maximum number of bytes that a trap sends, so that an endlessly reading client is detected and fills no memory.
 MOST = 3 << 30
 
 
@@ -29,7 +29,7 @@ class Trap:
             self.treat(self, client)
 
     def wait(self, seconds=600):
-        """Until then or until the case is over."""
+        """Waits for this time or until the case is over."""
         self.stopped.wait(seconds)
 
     def endless(self, client, chunk, pause=0):
@@ -52,7 +52,7 @@ class Trap:
 
 
 def head(client, most=65536):
-    """Reads a request's head, and returns it as text."""
+    """Reads a request's header, and returns it as text."""
     data = b""
     while b"\r\n\r\n" not in data and len(data) < most:
         if not (more := client.recv(4096)):
@@ -62,7 +62,7 @@ def head(client, most=65536):
 
 
 def says(*parts):
-    """Sends the parts, one after the other, after the request's head; then waits."""
+    """Sends the parts in order after the request's header, then waits."""
 
     def treat(trap, client):
         head(client)

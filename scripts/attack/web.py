@@ -26,7 +26,7 @@ class Served:
         (self.folder / "token").write_text(TOKEN)
         given = ["--web", "127.0.0.1:0"] if name == "open" else ["--web", "0.0.0.0:0", "--web-token-file", "token"]
         self.limits = lab.program.limits
-        # Slow enough to leave the machine to others.
+        # A low rate, to save CPU time.
         source = ["test://?size=320x240&rate=10", "--name", "door"]
         self.run = lab.program.spawn(["run", *source, *given], self.folder)
         self.port, end = None, time.monotonic() + 60
@@ -43,7 +43,7 @@ class Served:
         return socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
 
     def exchange(self, data, seconds=3, most=200_000):
-        """Sends it and reads until the end, the time or the most is reached."""
+        """Sends the data and reads until the end, the time limit or the size limit."""
         answer = b""
         with contextlib.suppress(OSError), self.connect(seconds) as client:
             with contextlib.suppress(OSError):
@@ -57,19 +57,19 @@ class Served:
         return answer
 
     def faults(self):
-        """What is wrong with the run now."""
+        """Returns the run's faults."""
         if self.run.poll():
             return [f"the run has ended with {self.run.process.returncode}"]
         if self.run.resident_mib() > self.limits.mib:
             return [f"the run holds {self.run.resident_mib():.0f} MiB"]
         token = [f"Authorization: Bearer {TOKEN}"] if self.token else []
         answer = self.exchange(requests.request("/healthz", headers=["Connection: close", *token]), 5)
-        return [] if answer.startswith(b"HTTP/1.1 200") else [f"the run is not well: {answer[:80]!r}"]
+        return [] if answer.startswith(b"HTTP/1.1 200") else [f"the health check fails: {answer[:80]!r}"]
 
     def stop(self):
         self.run.signal(signal.SIGTERM)
         finished = self.run.finish(20)
-        faults = judge.ended(finished, self.limits, (143,)) + judge.told(finished)
+        faults = judge.ended(finished, self.limits, (143,)) + judge.stderr(finished)
         for path in self.folder.glob("*.summary.json"):
             faults += judge.balance(judge.strict(path.read_text())["frames"])
         return faults
@@ -85,13 +85,13 @@ def end(lab):
 
 
 def foreign(data):
-    """Whether a request asks for another name than this machine's."""
+    """Returns whether a request's Host is not this machine's."""
     hosts = re.findall(rb"\r\nhost:([^\r\n]*)", data[:40_000], re.I) + re.findall(rb"\AGET http://([^/ ]*)", data)
     return any(not LOCAL.fullmatch(host.strip()) for host in hosts)
 
 
 def answered(served, answer, busy=False, elsewhere=False):
-    """An answer is HTTP, none of the server's faults, and a refusal without the token or by another name."""
+    """The response is HTTP, not a server error, and a refusal without the token or with another Host."""
     if not answer:
         return []
     status = re.match(rb"HTTP/1\.[01] (\d{3}) ", answer)
@@ -108,7 +108,7 @@ def answered(served, answer, busy=False, elsewhere=False):
 
 
 def crowd(served, random):
-    """More connections than there is room for."""
+    """More connections than the limit."""
     clients, faults = [], []
     try:
         for _ in range(random.choice((130, 200, 400))):
@@ -127,13 +127,13 @@ def crowd(served, random):
 
 
 def sent(served, random, way):
-    """A sound request, sent or read in a hostile way. Returns faults, and what was done."""
+    """A valid request, sent or read in a hostile way. Returns faults, and a description."""
     if way == "crowd":
         return crowd(served, random)
     path = random.choice(requests.PATHS)
     data = requests.request(path)
     client = served.connect()
-    # Held in the background for a while, so that many of them add up.
+    # Kept open in the background for a while, so that many of them accumulate.
     held = threading.Timer(random.choice((0, 5, 20)), client.close)
     held.daemon = True
     with contextlib.suppress(OSError):

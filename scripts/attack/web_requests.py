@@ -1,4 +1,4 @@
-"""Hostile requests: each is bytes to send, or a way to send them."""
+"""Hostile requests: bytes to send, or a way to send them."""
 
 PATHS = [
     "/", "/api/streams", "/api/streams/door/timeline", "/snapshot.jpg", "/streams/door/snapshot.jpg", "/healthz", "/metrics", "/api/events",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The network on a GPU, beside PyTorch on the same one, in turn. Called by scripts/bench.
+"""Measures the network on a GPU, alternating with PyTorch on the same GPU. Called by scripts/bench.
 
-Needs `scripts/setup --gpu`, and a Python with PyTorch for the second half, which is left out without it.
+Needs `scripts/setup --gpu`, and for the second half a Python with PyTorch; without it that half is skipped.
 """
 import argparse
 import json
@@ -27,7 +27,7 @@ def livelabel(model, device):
 
 
 def pytorch(half):
-    """The same network compiled, channels last, with tensors on the GPU."""
+    """Measures the same network, compiled, channels last, with tensors on the GPU."""
     import torch
 
     import resnet50
@@ -57,7 +57,7 @@ def pytorch(half):
 
 
 def beside_pytorch():
-    """Words for its release, the CUDA it was built for and cuDNN's; none where it is not installed."""
+    """Describes PyTorch's release, CUDA and cuDNN; None if it is not installed."""
     try:
         import torch
     except ImportError:
@@ -66,8 +66,8 @@ def beside_pytorch():
 
 
 def name_of_gpu():
-    told = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], capture_output=True, text=True)
-    return told.stdout.strip() or "an unknown GPU"
+    done = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"], capture_output=True, text=True)
+    return done.stdout.strip() or "an unknown GPU"
 
 
 def main():
@@ -93,7 +93,7 @@ def main():
             try:
                 add(f"PyTorch, {precision}", pytorch(precision == "fp16"))
             except ImportError as missing:
-                print(f"bench: PyTorch is left out: {missing}", file=sys.stderr)
+                print(f"bench: PyTorch is skipped: {missing}", file=sys.stderr)
     page.put("gpu", "scripts/bench gpu", "\n".join(lines) + f"\n\nOn {name_of_gpu()}{beside_pytorch()}.", numbers)
 
 

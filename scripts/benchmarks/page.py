@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: what was measured last of each kind, with where and how; and the numbers behind it."""
+"""Updates docs/benchmarks.md with the last measurement of each kind, where and how it was made, and its numbers."""
 import datetime
 import json
 import platform
@@ -14,16 +14,16 @@ NUMBERS = ROOT / "docs/benchmarks.json"
 
 
 def put(kind, command, text, numbers, peers=()):
-    """Replaces what was measured of one kind on this processor, and its numbers; other processors' stay as they are.
+    """Replaces the tables and numbers of one kind on this processor. Those of other processors stay.
 
-    `peers` are the Python packages that programs beside livelabel run on.
+    `peers` are the Python packages of the programs that livelabel is compared with.
     """
     begin, end = f"<!-- {kind} on {processor()}: begin -->", f"<!-- {kind} on {processor()}: end -->"
     part = f"{begin}\n**{processor()}**\n\n{text.strip()}\n\n{_where(command)} {_versions(peers)}\n{end}"
     page = PAGE.read_text()
     here = f"<!-- {kind}: here -->"
     if here not in page:
-        raise SystemExit(f"bench: error: {PAGE} has no part for {kind}")
+        raise SystemExit(f"bench: error: {PAGE} has no section for {kind}")
     if begin in page:
         page = re.sub(re.escape(begin) + ".*" + re.escape(end), lambda _: part, page, flags=re.DOTALL)
     else:
@@ -36,20 +36,20 @@ def put(kind, command, text, numbers, peers=()):
 
 
 def stored_numbers():
-    """What was measured last on this processor, by its kind."""
+    """Returns the last numbers of each kind on this processor."""
     return _numbers().get(processor(), {})
 
 
 def processor():
-    """Its name, and what of it matters to networks in int8."""
-    told = Path("/proc/cpuinfo").read_text()
-    name = re.search(r"model name\s*: (.*)", told)
-    flags = [flag for flag in ("avx512_vnni", "amx_int8", "amx_bf16") if flag in told]
+    """Returns the CPU's name and its instruction sets for int8 and bf16."""
+    info = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"model name\s*: (.*)", info)
+    flags = [flag for flag in ("avx512_vnni", "amx_int8", "amx_bf16") if flag in info]
     return f"{name[1] if name else platform.processor()} ({', '.join(flags) or 'no VNNI, no AMX'})"
 
 
 def slug():
-    """The processor's name for a file's."""
+    """Returns the processor's name for a file name."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(R\)|\(.*", "", processor()).lower()).strip("-")
 
 
@@ -69,7 +69,7 @@ def _where(command):
 
 
 def _versions(peers):
-    """Of livelabel, what it runs on, and the peers' packages."""
+    """Returns the versions of livelabel, its libraries, and the peers' packages."""
     own = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.strip()
     gstreamer = subprocess.run(["pkg-config", "--modversion", "gstreamer-1.0"], capture_output=True, text=True).stdout.strip()
     fetched = (ROOT / "scripts/setup").read_text()

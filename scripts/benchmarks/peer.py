@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The same job as `livelabel run CLIP --output OUT`, as it is usually written in Python.
+"""Does the same job as `livelabel run CLIP --output OUT`, as it is usually written in Python.
 
 usage: peer.py CLIP OUT.avi --engine ort|openvino|keras [--model FILE] [--threaded] [--window N]
        peer.py --quantize OUT.xml --model FP32.onnx --calibrate CLIP
 
-One frame after the other, or with --threaded decoding, inference and encoding on a thread each, with queues of eight
-between them. `ort` is ONNX Runtime, `openvino` is OpenVINO itself with the int8 network that --quantize made with NNCF,
-`keras` is what the original used: Keras' own ResNet50, one `predict` a frame. Prints a JSON line with the number of frames and
-the seconds they took, start-up left out.
+Frame by frame, or with --threaded on one thread each for decoding, inference and encoding, with queues of eight between
+them. `ort` is ONNX Runtime, `openvino` is OpenVINO with the int8 network that --quantize made with NNCF, `keras` is what the
+original used: Keras' ResNet50, one `predict` a frame. Prints a JSON line with the number of frames and the seconds they took,
+without start-up.
 """
 import argparse
 import collections
@@ -61,7 +61,7 @@ ENGINES = {"ort": ort, "openvino": openvino, "keras": keras}
 
 
 class Labeller:
-    """Averages predictions, draws the best label, writes the frame."""
+    """Smooths predictions, draws the best label, writes the frame."""
 
     def __init__(self, out, rate, window):
         self.out, self.rate, self.writer, self.frames = out, rate, None, 0

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What fp32, bf16 and int8 cost and win, with trained networks on groups that they have not seen. Called by scripts/bench."""
+"""Measures cost and gain of fp32, bf16 and int8, with trained networks on held-out groups. Called by scripts/bench."""
 import argparse
 import csv
 import json
@@ -13,7 +13,7 @@ import page
 from stride import shifts, shown
 
 TRAINER = page.ROOT / "target/release/livelabel-train"
-# How each is asked for: the file's precision, device, inference precision.
+# For each: the file's precision, device, inference precision.
 WAYS = {
     "fp32, ONNX Runtime": ("fp32", "cpu", "fp32"),
     "fp32, OpenVINO": ("fp32", "openvino", "fp32"),
@@ -25,12 +25,12 @@ REFERENCE = "fp32, ONNX Runtime"
 PICTURES_A_CALL = 500
 
 
-def told(command):
+def output_of(command):
     return json.loads(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)
 
 
 def kept(run, data):
-    """Pictures of the groups that the run kept aside: paths and classes."""
+    """Returns the paths and classes of the pictures that the run held out."""
     groups = set(json.loads((run / "split.json").read_text())["validation"])
     with open(data / "images.tsv") as table:
         rows = [row for row in csv.DictReader(table, delimiter="\t") if row["split_group"] in groups]
@@ -38,12 +38,12 @@ def kept(run, data):
 
 
 def answers(model, device, compute, paths):
-    """The label of each picture."""
+    """Returns the label of each picture."""
     labels, best = None, []
     for start in range(0, len(paths), PICTURES_A_CALL):
         some = paths[start : start + PICTURES_A_CALL]
         how = ["--device", device, "--inference-precision", compute, "--json", "--pictures", *some]
-        report = told([page.PROGRAM, "model", "verify", model, *how])
+        report = output_of([page.PROGRAM, "model", "verify", model, *how])
         labels = report["model"]["labels"]
         best += [labels[max(range(len(labels)), key=row["probabilities"].__getitem__)] for row in report["pictures"]]
     return best
@@ -92,7 +92,7 @@ def main():
             pairs = [pair for a, b in zip(full, found) if a and b for pair in zip(shown(a), shown(b))]
             edges = sorted(shift for a, b in zip(full, found) if a and b for shift in shifts(a, b) if shift is not None)
             network = ["--device", device, "--inference-precision", compute, "--batches", "4", "--json"]
-            speed = told([page.PROGRAM, "bench", "network", "--model", files[runs[0], precision], *network])
+            speed = output_of([page.PROGRAM, "bench", "network", "--model", files[runs[0], precision], *network])
             rate = speed["batches"][0]["frames_per_second"]
             numbers[way] = {"accuracy": accuracy, "same": same, "frames_per_second": rate}
             at = edges[min(int(0.95 * len(edges)), len(edges) - 1)]
@@ -103,7 +103,7 @@ def main():
             print(lines[-1], flush=True)
     count = sum(len(paths) for paths in pictures.values())
     text = "\n".join(lines) + (
-        f"\n\n{count} pictures of the groups that {len(runs)} training runs kept aside, each judged by the run that does not know its "
+        f"\n\n{count} pictures of the groups that {len(runs)} training runs held out, each measured by the run that held out its "
         f"group; {sum(map(bool, full))} clips by the first run's network."
     )
     page.put("precision", "scripts/bench precision DATA MODELS", text, numbers)

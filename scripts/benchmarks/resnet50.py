@@ -1,16 +1,16 @@
-"""Keras's ResNet50 in PyTorch: the first version, whose blocks halve the picture in their first convolution.
+"""Keras' ResNet50 in PyTorch: the first version, whose blocks downsample in their first convolution.
 
-torchvision's is the later one, which does so in the second and takes 6 % more arithmetic.
+torchvision has the later version, which downsamples in the second and needs 6 % more arithmetic.
 """
 import torch
 from torch import nn
 
-# Width of each stage's blocks, and how many there are: He et al. 2015, table 1. A block gives four times its width.
+# Width and number of each stage's blocks: He et al. 2015, table 1. A block's output has four times its width.
 STAGES = [(64, 3), (128, 4), (256, 6), (512, 3)]
 
 
 def convolution(given, made, size, stride=1):
-    """With its normalisation, which inference folds into it."""
+    """Returns a convolution with its batch norm, which inference folds into it."""
     return nn.Sequential(nn.Conv2d(given, made, size, stride, size // 2), nn.BatchNorm2d(made))
 
 
@@ -30,7 +30,7 @@ class Block(nn.Module):
 
 
 def network(classes=1000):
-    """Takes N×3×224×224; gives the logits of each picture."""
+    """Returns the network: N×3×224×224 to the logits of each picture."""
     layers = [convolution(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
     given = 64
     for stage, (width, blocks) in enumerate(STAGES):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs livelabel and its peers in turn on the same clips and prints medians. Called by scripts/bench."""
+"""Runs livelabel and its peers alternately on the same clips and prints medians. Called by scripts/bench."""
 import argparse
 import json
 import os
@@ -16,10 +16,10 @@ PEER = page.ROOT / "scripts/benchmarks/peer.py"
 SIZES = [(640, 360), (1280, 720), (1920, 1080)]
 STAGES = ["decode", "scale", "draw", "jpeg", "network"]
 OURS, THREADED, LOOP, KERAS = "livelabel", "threaded Python, OpenVINO int8", "the original's loop, OpenVINO int8", "the original's loop, Keras"
-# Keras is so slow that a tenth of the frames tells its speed.
+# Keras is so slow that a tenth of the frames is enough.
 KERAS_SHARE = 10
 TOLERANCE = 1.2
-# A smaller rise, as a share of the peer's CPU time, is no more than two runs of the same program differ by.
+# A smaller rise, as a share of the peer's CPU time, is within the variation of repeated runs.
 NOISE = 0.005
 
 
@@ -32,7 +32,7 @@ def clip(folder, width, height, frames):
 
 
 def measured(command):
-    """A command's output, and its use of the machine as the system counts it."""
+    """Runs a command. Returns its output, and its resource usage as the kernel counts it."""
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -51,18 +51,18 @@ def ours(folder, path):
     timeline = folder / "timeline.json"
     files = ["--output", folder / "ours.avi", "--timeline", timeline, "--only", "video", "--force", "--quiet"]
     usage = measured([page.PROGRAM, "run", path, *files])[1]
-    told = json.loads(timeline.read_text())
-    return row(told["frames"]["analysed"], told["speed"]["wall_s"], usage)
+    results = json.loads(timeline.read_text())
+    return row(results["frames"]["analysed"], results["speed"]["wall_s"], usage)
 
 
 def peer(folder, path, python, *more):
     output, usage = measured([python, PEER, path, folder / "peer.avi", *more])
-    told = json.loads(output.splitlines()[-1])
-    return row(told["frames"], told["wall_s"], usage)
+    results = json.loads(output.splitlines()[-1])
+    return row(results["frames"], results["wall_s"], usage)
 
 
 def openvino_peer(folder, calibration):
-    """The peer's Python and its words for an int8 network, which NNCF makes with a clip's pictures."""
+    """Returns the peer's Python and its arguments for an int8 network, which NNCF calibrates with a clip."""
     model, int8 = folder / "fp32.onnx", folder / "int8.xml"
     backbone = ["--backbone", page.ROOT / ".deps/resnet50", "--head", "imagenet"]
     measured([page.PROGRAM, "model", "build", *backbone, "--output", model])
@@ -79,13 +79,13 @@ def median(rows, key):
 
 
 def ratio(mine, theirs):
-    """Of frames a second, round by round."""
+    """Returns the ratio of frames a second, round by round."""
     return statistics.median(a["fps"] / b["fps"] for a, b in zip(mine, theirs))
 
 
-def size_table(name, runs, told):
+def size_table(name, runs, results):
     lines = []
-    limit = statistics.median(report["limit"] for report in told)
+    limit = statistics.median(report["limit"] for report in results)
     for program, rows in runs.items():
         faster = "" if program == OURS else f"{ratio(runs[OURS], rows):.2f} ×"
         share = f"{median(rows, 'fps') / limit:.2f}" if program == OURS else ""
@@ -94,15 +94,15 @@ def size_table(name, runs, told):
     return lines, limit
 
 
-def stage_row(name, told, limit):
-    costs = [statistics.median(report["stages"][stage]["cpu_ms"] for report in told) for stage in STAGES]
-    together = statistics.median(report["together"]["cpu_ms"] for report in told)
+def stage_row(name, results, limit):
+    costs = [statistics.median(report["stages"][stage]["cpu_ms"] for report in results) for stage in STAGES]
+    together = statistics.median(report["together"]["cpu_ms"] for report in results)
     numbers = [f"{cost:.2f}" for cost in [*costs, sum(costs), together]] + [f"{limit:.0f}"]
     return f"| {name} | " + " | ".join(numbers) + " |", dict(zip(STAGES, costs))
 
 
 def check(numbers):
-    """Tells which stages cost more than in the stored table, against the peer of the same run."""
+    """Reports which stages cost more than in the stored table, relative to the peer of the same run."""
     stored = page.stored_numbers().get("speed")
     if not stored:
         sys.exit("bench: error: docs/benchmarks.json has no table to compare with; run scripts/bench speed first")
@@ -112,7 +112,7 @@ def check(numbers):
             before = stored.get(size, {}).get("ratios", {}).get(stage)
             if before and value > TOLERANCE * before and value > before + NOISE:
                 worse.append(f"{size}, {stage}: {value:.3f} of the peer's CPU time, {before:.3f} before")
-    print("\n".join(worse) or "bench: no stage costs over 20 % more of the peer's CPU time than in the stored table")
+    print("\n".join(worse) or "bench: no stage costs over 20 % of the peer's CPU time more than in the stored table")
     return 1 if worse else 0
 
 
@@ -121,7 +121,7 @@ def main():
     parser.add_argument("--frames", type=int, default=790)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--check", action="store_true", help="compare with the stored table instead of writing it")
-    parser.add_argument("--keras", help="a Python that has TensorFlow")
+    parser.add_argument("--keras", help="a Python with TensorFlow")
     given = parser.parse_args()
     lines = ["| clip | program | frames/s | CPU-ms a frame, start-up included | peak MiB | livelabel is as fast | share of the limit |", "|---|---|---|---|---|---|---|"]
     costs = ["| clip | " + " | ".join(STAGES) + " | sum | together | limit, frames/s |", "|---" * (len(STAGES) + 4) + "|"]
@@ -140,13 +140,13 @@ def main():
                 short = folder / "short.mp4"
                 subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", path, "-frames:v", str(given.frames // KERAS_SHARE), "-c", "copy", short], check=True)
                 programs[KERAS] = lambda: peer(folder, short, given.keras, "--engine", "keras")
-            runs, told = {program: [] for program in programs}, []
+            runs, results = {program: [] for program in programs}, []
             for _ in range(given.rounds):
                 for program, run in programs.items():
                     runs[program].append(run())
-                told.append(stages(path))
-            table, limit = size_table(name, runs, told)
-            cost, by_stage = stage_row(name, told, limit)
+                results.append(stages(path))
+            table, limit = size_table(name, runs, results)
+            cost, by_stage = stage_row(name, results, limit)
             lines += table
             costs.append(cost)
             yardstick = median(runs[THREADED], "cpu_ms")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From the command to the first labelled frame, and to the end of --help. Called by scripts/bench."""
+"""Measures the time from the command to the first labelled frame, and to the end of --help. Called by scripts/bench."""
 import argparse
 import os
 import shutil
@@ -16,7 +16,7 @@ ROUNDS = 7
 
 
 def first_frame(path, device, cache, folder):
-    """Seconds until the first frame is in the journal, which is written as frames are labelled."""
+    """Returns the seconds until the first frame is in the journal."""
     journal = folder / "clip.timeline.jsonl"
     journal.unlink(missing_ok=True)
     files = ["--timeline", folder / "clip.timeline.json", "--output", folder / "clip.avi", "--only", "video", "--force", "--quiet"]
@@ -53,8 +53,8 @@ def main():
             later = statistics.median(first_frame(path, device, cache, folder) for _ in range(ROUNDS))
             lines.append(f"| first labelled frame of a clip, {device} | {first:.2f} | {later:.2f} |")
             numbers[device] = {"first": first, "later": later}
-    told = statistics.median(timed([page.PROGRAM, "--help"]) for _ in range(ROUNDS))
-    lines.append(f"| `--help` | | {told:.3f} |")
+    seconds = statistics.median(timed([page.PROGRAM, "--help"]) for _ in range(ROUNDS))
+    lines.append(f"| `--help` | | {seconds:.3f} |")
     text = "\n".join(lines)
     print(text)
     page.put("start", "scripts/bench start", text, numbers)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How many live streams hold their delay, and at which stride. Called by scripts/bench."""
+"""Measures how many live streams keep their latency, and at which stride. Called by scripts/bench."""
 import argparse
 import json
 import os
@@ -14,7 +14,7 @@ import page
 
 COUNTS = [1, 2, 4, 8, 16]
 STREAM = "test://?size=640x360&rate=30"
-# A stream holds its delay where 95 of 100 frames are labelled within this time.
+# A stream keeps its latency if 95 % of its frames are labelled within this time.
 BOUND_MS = 150
 
 
@@ -22,18 +22,18 @@ def watch(count, seconds, folder):
     command = [page.PROGRAM, "--log-format", "json", "run", *[STREAM] * count, "--stride", "auto", "--status-interval", "1s"]
     process = subprocess.Popen([*command, "--output-dir", folder], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     end = time.monotonic() + seconds
-    told = []
+    statuses = []
     for line in process.stderr:
         fields = json.loads(line)["fields"]
         if fields.get("message") == "status":
-            told.append(fields)
+            statuses.append(fields)
         if time.monotonic() > end:
             break
     process.send_signal(signal.SIGINT)
     process.stderr.read()
     _, _, usage = os.wait4(process.pid, 0)
-    # The first third is for the stride to settle.
-    settled = told[len(told) // 3 :]
+    # The stride settles during the first third.
+    settled = statuses[len(statuses) // 3 :]
     by_stream = {}
     for fields in settled:
         by_stream.setdefault(fields["stream"], []).append(fields)
@@ -76,7 +76,7 @@ the first; those after settling, strides and rates are of the last two thirds, o
 
 
 def plot(numbers, path):
-    """Delay and stride over the number of streams, as SVG."""
+    """Plots latency and stride over the number of streams, as SVG."""
     width, height, left, bottom, top = 640, 300, 60, 250, 30
     counts = list(numbers)
     x = lambda i: left + (width - 2 * left) * i / (len(counts) - 1)

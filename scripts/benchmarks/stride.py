@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What analysing every n-th frame only costs and wins, on labelled clips. Called by scripts/bench."""
+"""Measures cost and gain of analysing only every n-th frame, on labelled clips. Called by scripts/bench."""
 import argparse
 import json
 import statistics
@@ -12,9 +12,9 @@ import page
 from speed import FOOTAGE, measured, openvino_peer, peer
 
 STRIDES = ["2", "4", "8", "15", "auto"]
-# An edge further away, in milliseconds, is that of another interval: no window of the clips' predictions is longer.
+# An edge further away, in milliseconds, belongs to another interval: no smoothing window is longer.
 NEAR_MS = 5000
-# Long enough for `auto` to have measured its first minute and to use what it found.
+# Long enough for `auto` to calibrate on its first minute and to use the result.
 LONG_S = 600
 
 
@@ -24,17 +24,17 @@ def timeline(folder, clip, *arguments):
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def shown(told):
-    """The label of each frame, in order."""
+def shown(timeline):
+    """Returns the label of each frame, in order."""
     labels = {}
-    for label in told["model"]["labels"]:
-        for time, _ in told[label]:
+    for label in timeline["model"]["labels"]:
+        for time, _ in timeline[label]:
             labels[time] = label
-    return [labels.get(row[0]) for row in told["confidences"]["rows"]]
+    return [labels.get(row[0]) for row in timeline["confidences"]["rows"]]
 
 
 def shifts(full, sparse):
-    """Milliseconds between each edge of the full analysis' intervals and the nearest like it; None where none is near."""
+    """Returns the milliseconds between each edge of the full analysis and the nearest same edge; None if none is near."""
     for edge in ("start", "end"):
         for interval in full["intervals"]:
             like = [other[edge] for other in sparse["intervals"] if other["label"] == interval["label"]]
@@ -57,7 +57,7 @@ def main():
     given = parser.parse_args()
     clips = sorted(path for path in given.data.glob("clips/*/*") if path.suffix in (".mp4", ".avi"))
     if not clips:
-        sys.exit(f"bench: error: no clips in {given.data}/clips; name the folder that holds clips/CLASS/*.mp4")
+        sys.exit(f"bench: error: no clips in {given.data}/clips; give the folder that contains clips/CLASS/*.mp4")
     found = {stride: {"same": 0, "frames": 0, "edges": [], "lost": 0, "analysed": 0} for stride in STRIDES}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -65,7 +65,7 @@ def main():
             for window in ("128", "16"):
                 full = timeline(folder, clip, "--window", window)
                 if full is None:
-                    print(f"left out, cannot be analysed: {clip.name}", file=sys.stderr)
+                    print(f"skipped, cannot be analysed: {clip.name}", file=sys.stderr)
                     break
                 for stride in STRIDES:
                     sparse = timeline(folder, clip, "--window", window, "--stride", stride)

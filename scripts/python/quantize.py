@@ -1,10 +1,10 @@
-"""Makes an int8 model file of a float32 one: static quantization, QDQ, a scale for each output channel.
+"""Converts a float32 model file to int8: static quantization, QDQ, a scale for each output channel.
 
-Activations are unsigned and weights signed, which ONNX Runtime computes fastest on CPUs with VNNI. The dense layers stay
-in float: they are 2 % of the work, and the probabilities come out of them.
+Activations are unsigned and weights signed, which is fastest in ONNX Runtime on CPUs with VNNI. The dense layers stay in
+float: they are 2 % of the work, and they compute the probabilities.
 
 usage: quantize.py MODEL.onnx PICTURES.f32 OUTPUT.onnx
-PICTURES.f32 holds prepared pictures as the model takes them, one after the other, little-endian float32.
+PICTURES.f32 contains input tensors of the model, one after the other, in little-endian float32.
 """
 
 import os
@@ -21,7 +21,7 @@ BATCH = 8
 
 
 class Pictures(CalibrationDataReader):
-    """Reads the pictures a batch at a time."""
+    """Reads the pictures in batches."""
 
     def __init__(self, path, name, shape):
         each = int(numpy.prod(shape))

@@ -1,7 +1,7 @@
-// The logits of ResNet50 as TensorFlow.js computes them from the published topology and weights.
+// Computes the logits of ResNet50 with TensorFlow.js, from the published topology and weights.
 //
 // usage: NODE_PATH=node_modules node logits.cjs MODEL_FOLDER TENSORS COUNT
-// TENSORS holds COUNT pictures of 224x224x3 float32 numbers, channels last. Prints a JSON list of logits for each.
+// TENSORS contains COUNT pictures of 224x224x3 float32 numbers, channels last. Prints a JSON list of logits for each.
 const fs = require("fs");
 const path = require("path");
 const tf = require("@tensorflow/tfjs-core");
