@@ -79,7 +79,8 @@ impl Stages {
     }
 }
 
-/// Measures `clip` with `model`: first a complete run that writes a video, then each stage for the same number of frames.
+/// Measures `clip` with `model`: first a complete run that writes a video, then each stage for the same number of
+/// frames.
 ///
 /// # Errors
 /// The errors of a run.

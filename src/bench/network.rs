@@ -1,5 +1,5 @@
-//! `livelabel bench network`: measures the network alone for several batch sizes: latency and frames a second with tensors
-//! already on the device, and frames a second from decoded pictures.
+//! `livelabel bench network`: measures the network alone for several batch sizes: latency and frames a second with
+//! tensors already on the device, and frames a second from decoded pictures.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,7 +39,8 @@ pub struct Batch {
     pub p95_ms: f64,
     /// From tensors on the device to probabilities.
     pub frames_per_second: f64,
-    /// From decoded pictures to probabilities, with one preparing thread for each core, and the engine as for many streams.
+    /// From decoded pictures to probabilities, with one preparing thread for each core, and the engine as for many
+    /// streams.
     pub from_pictures_per_second: f64,
 }
 

@@ -1,5 +1,5 @@
-//! Starts the trainer if libtorch is installed, and otherwise prints how to install it. The trainer cannot do that itself:
-//! the dynamic loader would fail before any of its code runs.
+//! Starts the trainer if libtorch is installed, and otherwise prints how to install it. The trainer cannot do that
+//! itself: the dynamic loader would fail before any of its code runs.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};

@@ -16,10 +16,11 @@ pub struct Augmentation {
     pub shear: f32,
     /// Whether pictures are mirrored with a probability of one half.
     pub flip: bool,
-    /// Smallest share of the area that a random crop keeps, with an aspect ratio up to 4:3 from the picture's; 1 disables
-    /// cropping. A side is limited to the picture's, so values near 1 may keep slightly less.
+    /// Smallest share of the area that a random crop keeps, with an aspect ratio up to 4:3 from the picture's; 1
+    /// disables cropping. A side is limited to the picture's, so values near 1 may keep slightly less.
     pub crop: f32,
-    /// With a probability of one half, detail is removed by shrinking to at least this share of the size; 1 disables it.
+    /// With a probability of one half, detail is removed by shrinking to at least this share of the size; 1 disables
+    /// it.
     pub shrink: f32,
     /// Range of the factors for brightness, contrast and saturation: `1 - jitter` to `1 + jitter`.
     pub jitter: f32,
@@ -139,8 +140,8 @@ impl View {
     /// Returns the 2×3 matrix from (row, column) of the view to (row, column) of the picture.
     ///
     /// Within a square of the view's size it is Keras' affine transform: rows first, about the centre of the pixels
-    /// (Keras releases differ in both). It is rotation · shift · shear · zoom about the centre, each from the position in
-    /// the result to the position in the source. The flip comes last. The crop then maps the square to a part of the
+    /// (Keras releases differ in both). It is rotation · shift · shear · zoom about the centre, each from the position
+    /// in the result to the position in the source. The flip comes last. The crop then maps the square to a part of the
     /// picture.
     fn map(&self, side: usize, size: usize) -> [[f64; 3]; 2] {
         let (sin, cos) = self.rotation.sin_cos();

@@ -43,8 +43,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a folder of class folders, or a table (`.tsv` with the columns `path`, `class`, `split_group`). `data` is the
-    /// table itself, or a folder with the table in it or beside it under the folder's name.
+    /// Reads a folder of class folders, or a table (`.tsv` with the columns `path`, `class`, `split_group`). `data` is
+    /// the table itself, or a folder with the table in it or beside it under the folder's name.
     ///
     /// `classes` selects the classes. If it is empty: drinking and cooking (and other) if they exist, otherwise all.
     ///
@@ -174,8 +174,8 @@ fn read_table(table: &Path, data: &Path) -> Result<Vec<(String, Item)>> {
     Ok(items)
 }
 
-/// Lists the files in class folders. A picture's group is the part of its name before the last `_`, as `livelabel frames`
-/// writes it.
+/// Lists the files in class folders. A picture's group is the part of its name before the last `_`, as `livelabel
+/// frames` writes it.
 fn read_folders(data: &Path) -> Result<Vec<(String, Item)>> {
     let mut items = Vec::new();
     for folder in entries(data)?.into_iter().filter(|path| path.is_dir()) {

@@ -220,7 +220,8 @@ pub fn read_slices(path: &Path) -> Result<SliceDefinitions> {
     text.lines().filter(|line| !line.is_empty()).map(cut).collect()
 }
 
-/// Returns the slices of `definitions`. Without any, one for each source (the prefix of a group's name) with enough pictures.
+/// Returns the slices of `definitions`. Without any, one for each source (the prefix of a group's name) with enough
+/// pictures.
 pub fn slices(labels: &[String], predictions: &[Prediction], definitions: &SliceDefinitions) -> Vec<Slice> {
     let mut parts: Vec<(String, Vec<&Prediction>)> = vec![("all".into(), predictions.iter().collect())];
     for (name, scope) in definitions {

@@ -38,8 +38,8 @@ struct Row {
 }
 
 impl Truth {
-    /// Reads a table with the columns `path`, `label`, `start` and `end` (seconds). A clip in the table shows its label at
-    /// these times only. Any other clip shows its class all the time.
+    /// Reads a table with the columns `path`, `label`, `start` and `end` (seconds). A clip in the table shows its label
+    /// at these times only. Any other clip shows its class all the time.
     ///
     /// # Errors
     /// `Input` if it is not such a table.
@@ -100,8 +100,8 @@ impl Score {
     }
 }
 
-/// Returns, for each window and hysteresis, the threshold that finds most events of a label with at most six false alarms
-/// an hour; of equal ones the one with fewest alarms. `None` if every threshold has more.
+/// Returns, for each window and hysteresis, the threshold that finds most events of a label with at most six false
+/// alarms an hour; of equal ones the one with fewest alarms. `None` if every threshold has more.
 pub fn best(tracks: &[Track], labels: &[String], label: usize, truth: &Truth) -> Vec<(f64, f64, Option<Score>)> {
     let mut scores = Vec::new();
     for window in WINDOWS {

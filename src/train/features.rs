@@ -57,7 +57,8 @@ pub struct Pass<'a> {
     pub data: &'a Dataset,
     /// Minimum number of views of each item.
     pub views_of: &'a [usize],
-    /// Maximum number of views of any item: stored rows with that many views are reused, such as those of another split.
+    /// Maximum number of views of any item: stored rows with that many views are reused, such as those of another
+    /// split.
     pub most: usize,
     pub views: &'a Views,
     pub cut: Cut,
@@ -98,8 +99,8 @@ enum Piece {
     Failed { item: usize, error: Error },
 }
 
-/// Computes all rows that the store lacks. Returns the samples of all items, ordered by item and time, and the number of
-/// unreadable items.
+/// Computes all rows that the store lacks. Returns the samples of all items, ordered by item and time, and the number
+/// of unreadable items.
 ///
 /// `progress` is called with the number of items done and in total. Unreadable items are logged and skipped.
 ///
@@ -233,8 +234,8 @@ fn views_of_picture(pass: &Pass, index: usize) -> Result<Vec<Vec<f32>>> {
     (0..pass.views_of[index]).map(|view| pass.views.tensor(&picture.view(), &content, view)).collect()
 }
 
-/// Sends the views of a clip's frames, one frame every `pass.every` milliseconds. Returns their times. If the clip breaks
-/// off, the frames before count.
+/// Sends the views of a clip's frames, one frame every `pass.every` milliseconds. Returns their times. If the clip
+/// breaks off, the frames before count.
 fn clip(
     pass: &Pass,
     index: usize,

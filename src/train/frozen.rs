@@ -1,5 +1,5 @@
-//! The frozen layers of a training. On a CPU they run on the analyzer's session, which takes a fraction of libtorch's time;
-//! on a GPU on libtorch.
+//! The frozen layers of a training. On a CPU they run on the analyzer's session, which takes a fraction of libtorch's
+//! time; on a GPU on libtorch.
 
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -13,8 +13,8 @@ use crate::onnx::resnet::INPUT_SIZE;
 use crate::onnx::weights::Weights;
 use crate::train::network::{Backbone, pool, values};
 
-/// Pictures in one batch. With more, the feature maps exceed what malloc reuses, and the kernel would clear new memory for
-/// every layer.
+/// Pictures in one batch. With more, the feature maps exceed what malloc reuses, and the kernel would clear new memory
+/// for every layer.
 pub const BATCH: usize = 8;
 
 /// The backend of the frozen layers.
@@ -27,7 +27,8 @@ impl<'a> FrozenLayers<'a> {
     /// Loads the layers before `cut`. `backbone` is the same network on `device`.
     ///
     /// # Errors
-    /// `Unavailable` if neither OpenVINO nor ONNX Runtime is installed; `Failed` if there is no space for a temporary file.
+    /// `Unavailable` if neither OpenVINO nor ONNX Runtime is installed; `Failed` if there is no space for a temporary
+    /// file.
     pub fn load(weights: &Weights, cut: Cut, kind: Kind, backbone: &'a Backbone, device: Device) -> Result<Self> {
         if device != Device::Cpu {
             return Ok(FrozenLayers::Torch { backbone, cut, device });

@@ -12,13 +12,13 @@ use crate::train::dataset::{Dataset, Item};
 
 /// Side of the difference hash's grid: 16 bits for each of 16 rows.
 const SIDE: usize = 16;
-/// Pictures whose hashes differ in at most this many of 256 bits count as near-duplicates. Of 400 pictures, copies of half
-/// the size at JPEG quality 60 differed in at most 22 bits (99 %). Of 4,501 pictures from 29 sources, no two of different
-/// groups differed in fewer than 43.
+/// Pictures whose hashes differ in at most this many of 256 bits count as near-duplicates. Of 400 pictures, copies of
+/// half the size at JPEG quality 60 differed in at most 22 bits (99 %). Of 4,501 pictures from 29 sources, no two of
+/// different groups differed in fewer than 43.
 const NEAR: u32 = 28;
 
-/// Reads `folders`, joins the groups of near-duplicates, and writes all files to the table `output`. Returns a summary with
-/// the number of files of each source and class.
+/// Reads `folders`, joins the groups of near-duplicates, and writes all files to the table `output`. Returns a summary
+/// with the number of files of each source and class.
 ///
 /// # Errors
 /// `Input` if a folder has no classes; `Unavailable` if the table cannot be written.
@@ -59,8 +59,8 @@ struct Row {
 
 type Hash = [u64; SIDE * SIDE / 64];
 
-/// Computes the difference hash: whether each cell of a grid is brighter than its right neighbour. Copies in another size
-/// or quality keep it.
+/// Computes the difference hash: whether each cell of a grid is brighter than its right neighbour. Copies in another
+/// size or quality keep it.
 fn hash(path: &Path) -> Option<Hash> {
     let picture = read_picture(path).ok()?;
     let [luma, ..] = picture.view().planes;

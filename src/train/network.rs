@@ -51,8 +51,8 @@ impl Backbone {
         Compute { backbone: self, kind: self.kind }
     }
 
-    /// Returns the weights of `stage` and of later stages by name, `NAME.weight` and `NAME.bias`. They share their storage
-    /// with the network.
+    /// Returns the weights of `stage` and of later stages by name, `NAME.weight` and `NAME.bias`. They share their
+    /// storage with the network.
     pub fn weights_from(&self, stage: Stage) -> Named {
         let is_trained = |name: &&String| stage.and_after().any(|prefix| name.starts_with(&prefix));
         let mut names: Vec<_> = self.convs.keys().filter(is_trained).collect();
@@ -175,8 +175,8 @@ impl Head {
         }
     }
 
-    /// Maps features `[n, 2048]` to logits `[n, classes]`. `dropout` is the share of hidden units set to zero; 0 outside
-    /// training.
+    /// Maps features `[n, 2048]` to logits `[n, classes]`. `dropout` is the share of hidden units set to zero; 0
+    /// outside training.
     pub fn forward(&self, features: &Tensor, dropout: f64) -> Tensor {
         let hidden = self.dense1.forward(features).relu();
         let hidden = if dropout > 0.0 { hidden.dropout(dropout, true) } else { hidden };

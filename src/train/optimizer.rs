@@ -144,12 +144,13 @@ impl Optimizer {
 /// Returns the values of a contiguous float32 tensor in main memory; `None` for any other.
 fn float_slice(tensor: &mut Tensor) -> Option<&mut [f32]> {
     let plain = tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous();
-    // SAFETY: such a tensor owns `numel` contiguous floats at its data pointer, and stays borrowed as long as the slice.
+    // SAFETY: such a tensor owns `numel` contiguous floats at its data pointer, and stays borrowed as long as the
+    // slice.
     plain.then(|| unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) })
 }
 
-/// One SGD step in a single pass over memory, where torch's operators would take seven. Memory bandwidth dominates the cost
-/// of a head's step.
+/// One SGD step in a single pass over memory, where torch's operators would take seven. Memory bandwidth dominates the
+/// cost of a head's step.
 fn descend(weight: &mut [f32], velocity: &mut [f32], gradient: &[f32], rate: f64, l1: f64, decay: f64) {
     let (momentum, kept, rate, l1) = (MOMENTUM as f32, (1.0 - rate * decay) as f32, rate as f32, l1 as f32);
     for ((weight, velocity), gradient) in weight.iter_mut().zip(velocity).zip(gradient) {

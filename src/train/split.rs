@@ -32,8 +32,8 @@ pub struct Split {
 }
 
 impl Split {
-    /// Distributes the groups over `folds` parts, largest groups first, so that each class is spread evenly. Part `fold` is
-    /// held out for validation. Equal seeds give equal splits.
+    /// Distributes the groups over `folds` parts, largest groups first, so that each class is spread evenly. Part
+    /// `fold` is held out for validation. Equal seeds give equal splits.
     ///
     /// # Errors
     /// `Input` if a class has fewer than two groups, because it would be on one side only.

@@ -76,8 +76,8 @@ impl TrainerState {
     }
 }
 
-/// Returns the rate of the cosine schedule: from `rate` to zero over `all` steps, after a linear warm-up (Loshchilov and
-/// Hutter, arXiv 1608.03983).
+/// Returns the rate of the cosine schedule: from `rate` to zero over `all` steps, after a linear warm-up (Loshchilov
+/// and Hutter, arXiv 1608.03983).
 pub fn cosine(rate: f64, step: f64, all: f64) -> f64 {
     rate * 0.5 * (1.0 + (std::f64::consts::PI * step / all).cos()) * ((step + 1.0) / WARM_UP).min(1.0)
 }

@@ -1,7 +1,7 @@
 //! The on-disk cache of features: rows of equal length, found by the content of their picture.
 //!
-//! A store is a folder of two append-only files: `rows`, read through a memory map, and `index.jsonl`, with one line for
-//! each item, written after its rows. After a kill at any time, it opens with all complete items.
+//! A store is a folder of two append-only files: `rows`, read through a memory map, and `index.jsonl`, with one line
+//! for each item, written after its rows. After a kill at any time, it opens with all complete items.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -128,7 +128,8 @@ impl Store {
         let map = match &self.map {
             Some(map) => map,
             None => {
-                // SAFETY: `open` has locked the file, so only this process writes to it, and it never shrinks afterwards.
+                // SAFETY: `open` has locked the file, so only this process writes to it, and it never shrinks
+                // afterwards.
                 let map = unsafe { Mmap::map(&self.rows) }.map_err(|cause| unwritable(&self.folder, cause))?;
                 self.map.insert(map)
             }
@@ -162,8 +163,8 @@ pub fn row_bytes(length: usize, format: RowFormat) -> usize {
     }
 }
 
-/// Frees space for `needed` bytes of the store `keep`, within `limit` bytes of all stores in `folder`, by removing the least
-/// recently written stores.
+/// Frees space for `needed` bytes of the store `keep`, within `limit` bytes of all stores in `folder`, by removing the
+/// least recently written stores.
 ///
 /// # Errors
 /// `Unavailable` if that store alone exceeds the limit.

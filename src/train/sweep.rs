@@ -1,4 +1,5 @@
-//! `livelabel-train sweep`: a grid of batch size, dropout and epochs over the original's ranges, on features computed once.
+//! `livelabel-train sweep`: a grid of batch size, dropout and epochs over the original's ranges, on features computed
+//! once.
 
 use std::path::Path;
 

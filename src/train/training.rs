@@ -1,4 +1,5 @@
-//! The training loop: epochs over rows of features with validation after each, and a state that can be saved and restored.
+//! The training loop: epochs over rows of features with validation after each, and a state that can be saved and
+//! restored.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -112,8 +113,8 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Trains one epoch and validates. `progress` is called with the number of samples done and the mean loss and accuracy
-    /// so far.
+    /// Trains one epoch and validates. `progress` is called with the number of samples done and the mean loss and
+    /// accuracy so far.
     ///
     /// # Errors
     /// `Failed` if the loss is not finite, or on a requested stop. The checkpoint then remains that of the last epoch.
@@ -180,8 +181,8 @@ impl<'a> Training<'a> {
         self.learn.len()
     }
 
-    /// Returns the rate of the next step: the cosine schedule's, or the state's. SGD adds Keras' decay of rate / epochs for
-    /// each step, as in the original.
+    /// Returns the rate of the next step: the cosine schedule's, or the state's. SGD adds Keras' decay of rate / epochs
+    /// for each step, as in the original.
     fn rate(&self) -> f64 {
         let (options, steps) = (self.options, self.optimizer.steps() as f64);
         match (options.schedule, options.optimizer) {

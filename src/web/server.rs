@@ -197,7 +197,8 @@ async fn connection(stream: TcpStream, service: Service, state: Arc<AppState>, _
     state.clients.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Sends a fixed response. Reads the request first, because closing a socket with unread data would discard the response.
+/// Sends a fixed response. Reads the request first, because closing a socket with unread data would discard the
+/// response.
 async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit, response: &'static [u8]) {
     let _ = timeout(Duration::from_secs(1), async {
         let _ = stream.read(&mut [0; 4096]).await;

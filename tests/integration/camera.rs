@@ -32,7 +32,9 @@ impl Camera {
             .spawn()
             .expect("the camera starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("the camera says where it is");
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("the camera prints its address");
         let url = line.trim().strip_prefix("ready ").expect("an address").to_string();
         let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok()).expect("a port");
         Self { child, url, port }

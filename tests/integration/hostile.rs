@@ -191,20 +191,20 @@ fn a_pause_before_a_run_does_not_age_recordings() {
         path
     };
     // As after weeks without a recording: ages count from the newest file.
-    let gone = old("test-20260101T000000Z.mkv", 40);
+    let expired = old("test-20260101T000000Z.mkv", 40);
     let kept = [old("test-20260120T000000Z.mkv", 21), old("test-20260121T000000Z.mkv", 20)];
     let model = tiny::model();
     let run = ["run", "test://?rate=20", "--model", text(&model), "--segment", "1s", "--keep", "7d"];
     let mut child = program.command(&run).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
-    while gone.exists() && began.elapsed() < Duration::from_secs(60) {
+    while expired.exists() && began.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(20));
     }
     signal(child.id(), "TERM");
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     child.wait().unwrap();
-    assert!(!gone.exists(), "{stderr}");
+    assert!(!expired.exists(), "{stderr}");
     assert!(kept.iter().all(|path| path.exists()), "{stderr}");
     assert!(stderr.contains("does not count as age"), "{stderr}");
 }

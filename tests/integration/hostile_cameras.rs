@@ -131,19 +131,19 @@ fn method(request: &str) -> &str {
     request.split(' ').next().unwrap_or_default()
 }
 
-fn says(words: &str) -> impl Fn(&Value) -> bool {
+fn contains(words: &str) -> impl Fn(&Value) -> bool {
     move |fields| fields["message"].as_str().is_some_and(|text| text.contains(words))
 }
 
 fn times(log: &[Value], words: &str) -> usize {
-    log.iter().filter(|fields| says(words)(fields)).count()
+    log.iter().filter(|fields| contains(words)(fields)).count()
 }
 
 /// Returns the first log line about a failed connection, which may have been read already.
 fn refusal(watch: &mut Watch) -> String {
-    let said = |fields: &&Value| says("no camera")(fields);
-    let line = watch.log.iter().find(said).cloned();
-    let line = line.unwrap_or_else(|| watch.line("the refusal", says("no camera")));
+    let is_refusal = |fields: &&Value| contains("no camera")(fields);
+    let line = watch.log.iter().find(is_refusal).cloned();
+    let line = line.unwrap_or_else(|| watch.line("the refusal", contains("no camera")));
     line["message"].as_str().unwrap().to_string()
 }
 
@@ -303,7 +303,7 @@ fn a_redirect_to_another_path_of_the_same_camera_is_followed() {
     });
     let program = Program::new();
     let mut watch = Watch::start(&program, &[&rtsp.url("rtsp")], &[]);
-    watch.line("what is there", says("no camera (not found)"));
+    watch.line("what is there", contains("no camera (not found)"));
     watch.stop("TERM");
 
     let program = Program::new();
@@ -356,7 +356,7 @@ fn basic_authentication_is_used_only_if_nothing_else_is_offered_and_logged_once(
         challenged("WWW-Authenticate: Basic realm=\"x\"\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"1\"\r\n");
     let program = Program::new();
     let mut watch = Watch::start(&program, &[&both.url("rtsp")], &[]);
-    watch.line("the refusal", says("no camera (unauthorised)"));
+    watch.line("the refusal", contains("no camera (unauthorised)"));
     let sent = both.authorizations();
     assert!(!sent.is_empty() && sent.iter().all(|one| one.starts_with("Digest ")), "{sent:?}");
     assert_eq!(times(&watch.log, PLAIN), 0, "{:#?}", watch.log);
@@ -374,7 +374,7 @@ fn basic_authentication_is_used_only_if_nothing_else_is_offered_and_logged_once(
     });
     let program = Program::new();
     let mut watch = Watch::start(&program, &[&less.url("rtsp")], &[]);
-    watch.line("the refusal", says("no camera (unauthorised)"));
+    watch.line("the refusal", contains("no camera (unauthorised)"));
     let sent = less.authorizations();
     assert!(!sent.is_empty() && sent.iter().all(|one| one.starts_with("Digest ")), "{sent:?}");
     watch.stop("TERM");
@@ -382,7 +382,7 @@ fn basic_authentication_is_used_only_if_nothing_else_is_offered_and_logged_once(
     let basic = challenged("WWW-Authenticate: Basic realm=\"x\"\r\n");
     let program = Program::new();
     let mut watch = Watch::start(&program, &[&basic.url("rtsp")], &[]);
-    watch.line("what is sent", says(PLAIN));
+    watch.line("what is sent", contains(PLAIN));
     // A wrong password is retried every 30 s.
     basic.until_called(2);
     watch.until("still trying", |status| status["state"] == "connecting");
@@ -417,7 +417,7 @@ fn an_http_camera_with_basic_authentication_is_logged_once() {
     });
     let program = Program::new();
     let mut watch = Watch::start(&program, &[&both.url("http")], &[]);
-    watch.line("the refusal", says("no camera (unauthorised)"));
+    watch.line("the refusal", contains("no camera (unauthorised)"));
     let sent = both.authorizations();
     assert!(!sent.is_empty() && sent.iter().all(|one| one.starts_with("Digest ")), "{sent:?}");
     assert_eq!(times(&watch.log, PLAIN), 0, "{:#?}", watch.log);

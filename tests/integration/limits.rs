@@ -477,8 +477,8 @@ fn times_are_valid_for_any_year_of_the_clock() {
 fn files_over_http(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let kept = Arc::clone(&asked);
+    let requested: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&requested);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
@@ -495,7 +495,7 @@ fn files_over_http(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) ->
             let _ = stream.write_all(&[head.as_bytes(), &body].concat());
         }
     });
-    (address, asked)
+    (address, requested)
 }
 
 fn playlist(addresses: &[&str]) -> String {
@@ -513,7 +513,7 @@ fn a_cameras_playlist_with_another_host_or_a_file_is_not_followed() {
     let program = Program::new();
     let bytes = segment(program.folder.path());
     let local = format!("file://{}", program.path("segment.ts").display());
-    let (elsewhere, asked) = files_over_http(move |_| None);
+    let (elsewhere, requested) = files_over_http(move |_| None);
     let other = elsewhere.clone();
     let (own, own_asked) = files_over_http(move |path| match path {
         "/own.m3u8" => Some(playlist(&["1.ts", "2.ts", "3.ts"]).into()),
@@ -542,7 +542,7 @@ fn a_cameras_playlist_with_another_host_or_a_file_is_not_followed() {
         assert!(name == "own" || !finished.stdout.contains("analysed, 0 held, 0 dropped 1"), "{}", finished.stdout);
     }
     assert!(own_asked.lock().unwrap().iter().any(|path| path == "/1.ts"));
-    assert_eq!(*asked.lock().unwrap(), Vec::<String>::new(), "another host was asked");
+    assert_eq!(*requested.lock().unwrap(), Vec::<String>::new(), "another host was contacted");
 }
 
 #[test]

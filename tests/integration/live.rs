@@ -94,8 +94,9 @@ fn a_wrong_path_a_wrong_password_and_a_refused_connection_are_logged_once() {
     ] {
         let program = Program::new();
         let mut watch = Watch::start(&program, &[url], &[]);
-        let told = watch.line(why, |fields| fields["message"].as_str().is_some_and(|text| text.contains("no camera")));
-        assert!(told["message"].as_str().unwrap().contains(why), "{told}");
+        let message =
+            watch.line(why, |fields| fields["message"].as_str().is_some_and(|text| text.contains("no camera")));
+        assert!(message["message"].as_str().unwrap().contains(why), "{message}");
         for _ in 0..4 {
             watch.until("still trying", |status| status["state"] == "connecting");
         }

@@ -140,20 +140,20 @@ fn show_prints_the_files_metadata() {
 #[test]
 fn devices_shows_the_choice_of_auto() {
     let program = Program::new();
-    let told: Value = serde_json::from_str(&program.start(&["devices", "--json"]).succeeded().stdout).unwrap();
-    let devices = told["devices"].as_array().unwrap();
+    let report: Value = serde_json::from_str(&program.start(&["devices", "--json"]).succeeded().stdout).unwrap();
+    let devices = report["devices"].as_array().unwrap();
     let cpu = devices.iter().find(|device| device["device"] == "cpu").unwrap();
     assert_eq!(cpu["usable"], true);
     assert!(devices.iter().all(|device| !device["reason"].as_str().unwrap().is_empty()));
-    let auto = told["auto"].as_str().unwrap();
-    assert!(devices.iter().any(|device| device["device"] == auto && device["usable"] == true), "{told}");
+    let auto = report["auto"].as_str().unwrap();
+    assert!(devices.iter().any(|device| device["device"] == auto && device["usable"] == true), "{report}");
 }
 
 #[test]
 fn a_missing_device_is_never_replaced_silently() {
     let program = Program::new();
-    let told: Value = serde_json::from_str(&program.start(&["devices", "--json"]).succeeded().stdout).unwrap();
-    if told["devices"][0]["usable"] == true {
+    let report: Value = serde_json::from_str(&program.start(&["devices", "--json"]).succeeded().stdout).unwrap();
+    if report["devices"][0]["usable"] == true {
         skipped("this machine has a GPU");
         return;
     }

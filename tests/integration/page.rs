@@ -7,8 +7,8 @@ use crate::footage::{colours, project};
 use crate::http::Site;
 use crate::program::{Program, text};
 
-/// Checks the page with `tests/page/page.mjs`: the picture moves, no error, no request to another server, every control has
-/// a name, every text has enough contrast, nothing overflows.
+/// Checks the page with `tests/page/page.mjs`: the picture moves, no error, no request to another server, every control
+/// has a name, every text has enough contrast, nothing overflows.
 fn check_page(site: &Site, arguments: &[&str]) {
     let script = project().join("tests/page/page.mjs");
     let looked = Command::new("node")

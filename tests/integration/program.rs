@@ -81,7 +81,7 @@ impl Program {
 /// Reports a skipped test. Bypasses the test runner, which captures the output of passing tests.
 pub fn skipped(why: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "left out: {why}");
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 pub fn text(path: &Path) -> &str {
@@ -106,15 +106,15 @@ pub fn probe(path: &Path) -> Probed {
         .arg(path)
         .output()
         .expect("ffprobe starts");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("ffprobe writes JSON");
-    let stream = &told["streams"][0];
+    let probed: Value = serde_json::from_slice(&output.stdout).expect("ffprobe writes JSON");
+    let stream = &probed["streams"][0];
     let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN);
     Probed {
         codec: stream["codec_name"].as_str().unwrap_or_default().into(),
         width: stream["width"].as_u64().unwrap_or(0),
         height: stream["height"].as_u64().unwrap_or(0),
         frames: number(&stream["nb_read_frames"]) as u64,
-        seconds: number(&told["format"]["duration"]),
+        seconds: number(&probed["format"]["duration"]),
     }
 }
 

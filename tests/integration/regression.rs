@@ -179,12 +179,12 @@ fn non_square_pixels_are_kept() {
     let clip = variant(program.folder.path(), "wide.mp4", 5, &encoded);
     for output in ["out.avi", "out.mkv"] {
         program.run(&clip, &["--output", output, "--only", "video"]).succeeded();
-        let told = std::process::Command::new("ffprobe")
+        let probed = std::process::Command::new("ffprobe")
             .args(["-v", "error", "-show_entries", "stream=sample_aspect_ratio", "-of", "csv=p=0"])
             .arg(program.path(output))
             .output()
             .unwrap();
-        assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "12:11", "{output}");
+        assert_eq!(String::from_utf8_lossy(&probed.stdout).trim(), "12:11", "{output}");
     }
 }
 

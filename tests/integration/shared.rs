@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::footage::project;
 use crate::program::{Program, decodes_cleanly, probe, skipped, text};
 
-/// Returns a clip of the folder `../shared/data/clips`; `None` if the folder is missing, with a note that the test is skipped.
+/// Returns a clip of the folder `../shared/data/clips`; `None` if the folder is missing, with a note that the test is
+/// skipped.
 fn clip(name: &str) -> Option<PathBuf> {
     let path = project().join("../shared/data/clips").join(name);
     if !path.exists() {

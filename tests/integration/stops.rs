@@ -76,9 +76,9 @@ fn a_second_interrupt_exits_immediately() {
     let (full, mut filler) = std::io::pipe().unwrap();
     let mut child = running_into(&program, filler.try_clone().unwrap().into());
     let filling = std::thread::spawn(move || while filler.write_all(&[0; 4096]).is_ok() {});
-    let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     signal(&child, "INT");
-    assert!(told.any(|line| line.contains("signal again to exit at once")));
+    assert!(lines.any(|line| line.contains("signal again to exit at once")));
     std::thread::sleep(Duration::from_secs(1));
     assert!(child.try_wait().unwrap().is_none(), "it does not wait");
     signal(&child, "TERM");

@@ -219,9 +219,9 @@ fn slow_clients_do_not_slow_a_stream_and_a_stuck_one_is_disconnected() {
     });
     let silent = site.open("/pictures");
     reading.join().unwrap();
-    let asked = Instant::now();
+    let closed = Instant::now();
     site.until("all are gone", watchers, |&count| count == 0.0);
-    assert!(asked.elapsed() < Duration::from_secs(60));
+    assert!(closed.elapsed() < Duration::from_secs(60));
     drop(silent);
     // The slow client missed pictures, and the stream dropped no frame.
     watch.stop("INT");
@@ -433,8 +433,8 @@ fn other_sites_cannot_embed_pictures_and_a_request_needs_one_host() {
     for path in ["/", "/streams/test/snapshot.jpg", "/api/status", "/absent"] {
         assert_eq!(site.get(path).header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
     }
-    let nobody = site.send("GET / HTTP/1.1\r\nConnection: close");
-    assert_eq!(nobody.status, 400, "{}", nobody.text());
+    let no_host = site.send("GET / HTTP/1.1\r\nConnection: close");
+    assert_eq!(no_host.status, 400, "{}", no_host.text());
     let two = site.send("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close");
     assert_eq!(two.status, 400, "{}", two.text());
     assert_eq!(site.send("GET / HTTP/1.0").status, 200);
