@@ -6,7 +6,8 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::{printable, shortage};
+use crate::printable;
+use crate::system::shortage;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -25,22 +25,17 @@
 //!
 //! The library needs what the program needs: GStreamer 1.22, and ONNX Runtime or OpenVINO where `scripts/setup` puts them.
 
-mod backoff;
-mod bounded;
 mod config;
-mod credentials;
 mod error;
 mod events;
-mod frame_counters;
+mod net;
 mod pipeline;
 mod printable;
 mod report;
 mod rtsp;
-mod shortage;
 mod shutdown;
+mod system;
 mod telemetry;
-mod tls;
-mod utc;
 mod web;
 
 // Not part of the API: the programs, tests and benchmarks of this package use these rooms.

@@ -9,7 +9,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, Result};
-use crate::frame_counters::Counts;
+use crate::media::frame_counters::Counts;
 use crate::telemetry::Progress;
 use crate::telemetry::status::Status;
 use crate::{logging, printable};

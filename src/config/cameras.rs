@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::config::credentials::CredentialSource;
 use crate::config::options::{Keep, StreamOptions};
-use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::media::camera::Camera;
 use crate::media::recorder::Container;
+use crate::net::credentials::Credentials;
 
 const DEFAULT_LATENCY: u64 = 150;
 /// Maximum `--latency`, in milliseconds. With more, a stream is no longer live.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bounded;
+use crate::config::bounded;
 use crate::error::{Error, Result};
 
 /// Maximum length of a password file, in bytes.

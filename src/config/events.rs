@@ -8,8 +8,8 @@ use url::Url;
 
 use crate::config::credentials::CredentialSource;
 use crate::config::options::RunOptions;
-use crate::credentials::Credentials;
 use crate::error::{Error, Result};
+use crate::net::credentials::Credentials;
 
 const DEFAULT_PREFIX: &str = "livelabel";
 const PORT: u16 = 1883;

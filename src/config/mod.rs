@@ -1,5 +1,6 @@
 //! The configuration of a run: resolves settings into one consistent [`Config`].
 
+mod bounded;
 pub mod cameras;
 mod credentials;
 pub mod events;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
-use crate::bounded;
+use crate::config::bounded;
 use crate::config::options::{RunOptions, StreamOptions};
 use crate::error::{Error, Result};
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::bounded;
+use crate::config::bounded;
 use crate::config::options::RunOptions;
 use crate::error::{Error, Result};
 

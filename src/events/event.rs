@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_flat_json_object() {
-        let time = crate::utc::milliseconds(datetime!(2026-01-02 03:04:06.5 UTC));
+        let time = crate::system::utc::milliseconds(datetime!(2026-01-02 03:04:06.5 UTC));
         let event = Event::Lost { stream: "door", ms: 9000.0, time, reason: "stalled" };
         let text = serde_json::to_string(&event).unwrap();
         let expected =

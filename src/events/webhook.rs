@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use crate::backoff::Backoff;
 use crate::config::events::Webhook;
 use crate::events::sink_context::{EventEnvelope, SinkContext};
+use crate::net::backoff::Backoff;
 
 /// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::credentials::Credentials;
 use crate::error::{Error, Result};
+use crate::net::credentials::Credentials;
 
 /// The transport of RTSP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum)]

@@ -9,6 +9,7 @@ mod decoding;
 pub mod encoder;
 pub mod extensions;
 pub mod frame;
+pub mod frame_counters;
 pub mod frame_rate;
 mod headers;
 pub mod limits;
@@ -35,7 +36,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::shortage;
+use crate::system::shortage;
 
 /// Interval at which a wait for a bus message checks for other work.
 const POLL: Duration = Duration::from_millis(100);

@@ -7,10 +7,10 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use url::Url;
 
-use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::media::camera::{Camera, Transport};
 use crate::media::element;
+use crate::net::credentials::Credentials;
 use crate::rtsp::as_rtsp;
 use crate::rtsp::intake::Intake;
 use crate::rtsp::relay::Relay;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::backoff::Backoff;
+use crate::net::backoff::Backoff;
 use crate::rtsp::intake::Refusal;
 
 /// Longest time from an attempt to connect to the first frame.
@@ -245,7 +245,7 @@ impl Supervisor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backoff::MAX_WAIT;
+    use crate::net::backoff::MAX_WAIT;
 
     const MS: Duration = Duration::from_millis(1);
     const S: Duration = Duration::from_secs(1);

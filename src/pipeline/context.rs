@@ -11,8 +11,8 @@ use crate::pipeline::observer::Observer;
 use crate::printable;
 use crate::report::journal::{Header, ModelName};
 use crate::shutdown::Shutdown;
+use crate::system::utc;
 use crate::telemetry::StreamState;
-use crate::utc;
 
 /// Everything that a stream gets from its caller.
 pub struct StreamContext<'a> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::utc;
+use crate::system::utc;
 
 /// Splits time at multiples of a length, so that segments of ten minutes begin at ten past, twenty past, and so on.
 #[derive(Debug)]

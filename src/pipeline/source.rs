@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::frame_counters::FrameCounters;
 use crate::media::camera::Camera;
 use crate::media::decode_errors::DecodeErrors;
 use crate::media::frame::Frame;
+use crate::media::frame_counters::FrameCounters;
 use crate::media::limits::Limits;
 use crate::media::live::{self, CameraEvent, LiveSource};
 use crate::media::source::{ClipEvent, Source};

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::frame_counters::Counts;
 use crate::labels::intervals::Interval;
+use crate::media::frame_counters::Counts;
 use crate::report::{claim, milliseconds, rounded};
 
 /// The setup of a run; the first line.

@@ -19,11 +19,11 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
+use crate::net::tls;
 use crate::rtsp::address;
 use crate::rtsp::intake::{Intake, Refusal};
 use crate::rtsp::message::{End, Head};
 use crate::rtsp::policy::Policy;
-use crate::tls;
 
 /// Timeout for connecting to the camera, shorter than those of the supervisor and GStreamer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(7);

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::printable;
 use crate::report::journal::{FrameCounts, LabelledInterval};
 use crate::report::timeline::{SCHEMA, VERSION};
+use crate::system::utc;
 use crate::telemetry::{Gap, Row, Span, StreamInfo};
-use crate::utc;
 
 /// Maximum number of rows that are shown.
 const MAX_ROWS: usize = 6000;

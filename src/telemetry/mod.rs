@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use crate::utc;
+use crate::system::utc;
 
 pub use finished_run::FinishedRun;
 pub use history::{Gap, Row, Span};

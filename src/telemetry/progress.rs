@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::frame_counters::FrameCounters;
+use crate::media::frame_counters::FrameCounters;
 use crate::telemetry::status::Status;
 
 /// A number that one thread writes and others read.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::media::supervisor;
-use crate::utc;
+use crate::system::utc;
 
 /// Delays are recorded from a microsecond to a minute with three digits; longer ones count as a minute.
 const MAX_US: u64 = 60_000_000;

@@ -9,11 +9,11 @@ use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
 use crate::media::encoder::{Encoded, Taps};
 use crate::report::milliseconds;
+use crate::system::utc;
 use crate::telemetry::history::{History, Update};
 use crate::telemetry::pictures::{Picture, Pictures};
 use crate::telemetry::progress::Progress;
 use crate::telemetry::status::{Status, StreamPhase};
-use crate::utc;
 
 /// A connected camera that sends no frames is shown as stalled after this time, or after this many frame intervals if
 /// that is longer.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 
-use crate::utc;
+use crate::system::utc;
 use crate::web::json;
 use crate::web::state::{ApiError, AppState, Name};
 

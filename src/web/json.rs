@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::report::{milliseconds, rounded};
+use crate::system::utc;
 use crate::telemetry::status::{Latency, StreamPhase};
 use crate::telemetry::{Gap, Row, Span, StreamState, Telemetry};
-use crate::utc;
 
 #[derive(Serialize)]
 pub(super) struct Streams<'a> {

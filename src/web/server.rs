@@ -21,8 +21,8 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
+use crate::system::utc;
 use crate::telemetry::Telemetry;
-use crate::utc;
 use crate::web::feed::Feed;
 use crate::web::recording::Replay;
 use crate::web::routes;

@@ -20,12 +20,12 @@ use rumqttc::{
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::backoff::Backoff;
 use crate::config::events::Broker;
 use crate::error::Result;
 use crate::events::sink_context::{Deadline, EventEnvelope, EventReceiver, SinkContext};
+use crate::net::backoff::Backoff;
+use crate::net::tls;
 use crate::telemetry::Telemetry;
-use crate::tls;
 use topics::{OFFLINE, ONLINE, PublishedState, Topics};
 
 /// Capacity of the request queue between the two tasks.

@@ -5,8 +5,8 @@ use time::OffsetDateTime;
 
 use crate::events::escape::level;
 use crate::report::rounded;
+use crate::system::utc;
 use crate::telemetry::status::{Status, StreamPhase};
-use crate::utc;
 
 pub const ONLINE: &str = "online";
 pub const OFFLINE: &str = "offline";

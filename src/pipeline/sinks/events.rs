@@ -7,8 +7,8 @@ use crate::labels::intervals::Interval;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Sink};
 use crate::report::{milliseconds, rounded};
+use crate::system::utc;
 use crate::telemetry::StreamState;
-use crate::utc;
 
 /// Emits the events of one stream.
 pub struct EventEmitter<'a> {

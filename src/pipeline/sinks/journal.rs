@@ -14,7 +14,7 @@ use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
 use crate::report::journal::{Header, LabelledInterval, Record};
 use crate::report::milliseconds;
 use crate::report::rotating_journal::RotatingJournal;
-use crate::utc;
+use crate::system::utc;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Suffix of journals.

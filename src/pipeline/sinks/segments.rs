@@ -21,8 +21,8 @@ use crate::pipeline::schedule::{Schedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Rendered, Sink};
 use crate::report::{claim, remove_empty};
+use crate::system::utc;
 use crate::telemetry::StreamState;
-use crate::utc;
 
 /// Records a camera.
 pub struct SegmentsSink {

@@ -8,7 +8,7 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::Sink;
 use crate::printable;
 use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
-use crate::utc;
+use crate::system::utc;
 
 /// Writes the summary after all other files are finalised.
 pub struct SummarySink {

@@ -11,7 +11,7 @@ use crate::pipeline::schedule::stamped;
 use crate::pipeline::sinks::sink::{LabeledFrame, Rendered, Sink};
 use crate::report;
 use crate::shutdown::Shutdown;
-use crate::utc;
+use crate::system::utc;
 
 /// Opens the window, if `--display` is set. Saved pictures go to `folder`. Without a display, a run continues if it has
 /// other outputs.
