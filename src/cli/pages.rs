@@ -50,7 +50,8 @@ fn describe(page: &mut String, mut command: Command) {
     let name = command.get_bin_name().unwrap_or("livelabel").to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
     let _ = write!(page, "\n## {name}\n\n```\n{}\n```\n", lines.join("\n").trim_end());
-    for subcommand in command.get_subcommands().filter(|command| command.get_name() != "help") {
+    for subcommand in command.get_subcommands().filter(|command| command.get_name() != "help" && !command.is_hide_set())
+    {
         describe(page, subcommand.clone());
     }
 }

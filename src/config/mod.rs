@@ -194,6 +194,6 @@ mod tests {
         assert!(
             rejection(with(StreamOptions { plot: Some("p.png".into()), ..stream(&["test://"]) })).contains("--plot")
         );
-        assert!(rejection(settings(&["ftp://user:secret@camera/1"])).starts_with("live inputs"));
+        assert!(rejection(settings(&["ftp://user:secret@camera/1"])).contains("unsupported scheme ftp://;"));
     }
 }

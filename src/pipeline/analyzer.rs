@@ -117,7 +117,7 @@ fn run_one(context: &StreamContext) {
     let StreamContext { state, observer, .. } = *context;
     observer.started(state);
     let result = stream::run(context);
-    let failure = result.as_ref().map_or_else(|error| Some(error), |outcome| outcome.error.as_ref());
+    let failure = result.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());
     state.end(failure.map(Error::to_string));
     observer.ended(state, result.as_ref());
 }
