@@ -17,6 +17,7 @@ pub mod events;
 pub mod frame_counters;
 pub mod inference;
 pub mod labels;
+mod locate;
 pub mod logging;
 pub mod media;
 pub mod onnx;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The network on a GPU, beside PyTorch on the same one, in turn. Called by scripts/bench.
 
-Needs `scripts/setup --gpu`, and a Python with PyTorch for the second half, which is left out without it.
+Needs `scripts/setup bench --gpu`, and a Python with PyTorch for the second half, which is left out without it.
 """
 import argparse
 import json

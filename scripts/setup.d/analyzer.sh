@@ -32,9 +32,9 @@ openvino() {
 }
 
 # OpenCV's headers and static libraries of Debian's packages for developers, without the 250 MB of graphics drivers that its
-# shared libraries ask for. The names are for the linker; it finds them in the system where a distribution has other paths.
+# shared libraries ask for.
 opencv() {
-  local folder=$DEPS/opencv from name version=4.6.0+dfsg-12
+  local folder=$DEPS/opencv from version=4.6.0+dfsg-12
   if [ ! -e "$folder/libopencv_imgproc.a" ] && [ "$(dpkg --print-architecture)" = amd64 ]; then
     say "fetching OpenCV 4.6.0 (4 MB)"
     if from=$(unpacked "libopencv-core-dev=$version" "libopencv-imgproc-dev=$version"); then
@@ -49,6 +49,11 @@ opencv() {
     fi
   fi
   [ -e "$folder/libopencv_imgproc.a" ] || install_packages libopencv-imgproc-dev
+}
+
+# The names that the linker looks for, for libraries whose packages for developers are not there.
+link_names() {
+  local name
   mkdir -p "$DEPS/link"
   for name in glib-2.0:0 gobject-2.0:0 gio-2.0:0 gstreamer-1.0:0 gstbase-1.0:0 gstapp-1.0:0 gstvideo-1.0:0 tbb:12; do
     link_name "lib${name%:*}.so" "${name#*:}"
@@ -57,7 +62,7 @@ opencv() {
 
 link_name() { # LIBRARY NUMBER
   local library
-  library=$(ldconfig -p 2>/dev/null | awk -v name="$1.$2" '$1 == name { print $NF; exit }')
+  library=$(/sbin/ldconfig -p 2>/dev/null | awk -v name="$1.$2" '$1 == name { print $NF; exit }')
   [ -n "$library" ] || library=/usr/lib/$(gcc -print-multiarch)/$1.$2
   [ -e "$library" ] || fail "$1.$2 is missing; run it again, or install the package that holds it"
   ln -sf "$library" "$DEPS/link/$1"
@@ -67,8 +72,11 @@ link_name() { # LIBRARY NUMBER
 # installed, nothing is taken.
 gstreamer() {
   local folder=$DEPS/gstreamer from name plugin libraries
+  if [ -z "$(missing_packages gstreamer1.0-plugins-bad)" ]; then
+    rm -rf "$folder"
+    return 0
+  fi
   [ ! -e "$folder/libgstvideoparsersbad.so" ] || return 0
-  [ -n "$(missing_packages gstreamer1.0-plugins-bad)" ] || return 0
   say "fetching parsers for GStreamer (4 MB)"
   from=$(unpacked gstreamer1.0-plugins-bad libgstreamer-plugins-bad1.0-0) ||
     broke "gstreamer1.0-plugins-bad cannot be fetched from Debian; check the network and run it again"

@@ -1,10 +1,11 @@
 # Debian packages.
 
-readonly COMPILER=(g++ pkg-config)
+# These, before anything is compiled.
+readonly COMPILER=(g++ pkg-config libturbojpeg0-dev)
 # GLib, GStreamer and what decodes; OpenCV needs libtbb12. No package for developers: see .cargo/config.toml.
 readonly ANALYZER=(
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x
-  gstreamer1.0-tools libsoup-3.0-0 libturbojpeg0-dev libtbb12 ca-certificates unzip patchelf python3 python3-pip-whl
+  gstreamer1.0-tools libsoup-3.0-0 libtbb12 ca-certificates unzip patchelf python3 python3-pip-whl
 )
 readonly TRAINER=(binutils npm)
 readonly TESTS=(

@@ -6,7 +6,6 @@ mod batches;
 mod cache;
 pub mod device;
 pub mod engine;
-pub mod locate;
 pub mod model;
 mod onnxruntime;
 pub mod openvino;

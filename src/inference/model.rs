@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::inference::locate;
 use crate::inference::output::Output;
 use crate::inference::slices::Slice;
+use crate::locate;
 use crate::onnx::build::{METADATA_VERSION, PROBABILITIES, SLICES};
 use crate::onnx::head::check_labels;
 use crate::onnx::nested::Contents;

@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::inference::backend::{Backend, broken, fill, first, unusable};
 use crate::inference::cache::Cache;
 use crate::inference::device::Device;
-use crate::inference::locate;
 use crate::inference::model::Model;
 use crate::inference::output::Output;
 use crate::inference::rounding::ComputePrecision;
 use crate::inference::watchdog::Watchdog;
+use crate::locate;
 
 /// Where `scripts/setup --openvino` puts the library.
 const LIBRARY: &str = ".deps/openvino/libopenvino_c.so";

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use ort::environment::Environment;
 
 use crate::error::{Error, Result};
-use crate::inference::locate;
+use crate::locate;
 
 /// Where `scripts/setup` puts the library, and its build for GPUs, which runs on CPUs as well.
 const LIBRARY: &str = ".deps/onnxruntime/libonnxruntime.so";

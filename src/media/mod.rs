@@ -27,19 +27,22 @@ pub mod video_format;
 pub mod window;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::ffi::CString;
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use gstreamer::glib;
 use gstreamer::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::shortage;
+use crate::{locate, shortage};
 
 /// Longest that a wait for a message goes on without a look at what else there may be to do.
 const POLL: Duration = Duration::from_millis(100);
 /// Files that a run with one input has open: pipes that wake GStreamer's threads, libraries while they are loaded, results.
 const LEAST_FILES: u64 = 64;
+/// Where `scripts/setup` puts plugins of GStreamer.
+const PLUGINS: &str = ".deps/gstreamer";
 /// Different complaints of the libraries that are told.
 const MOST_COMPLAINTS: usize = 16;
 
@@ -54,8 +57,27 @@ pub fn init() -> Result<()> {
             .remedy(format!("allow {LEAST_FILES}, and 32 more for each further input (ulimit -n)")));
     }
     glib::log_set_default_handler(complain);
+    name_plugins();
     gstreamer::init()
         .map_err(|cause| Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup"))
+}
+
+/// Tells GStreamer where set-up put the plugins that it took out of a package; where the package is installed, there are none.
+/// GStreamer takes this as an option of a command line, and only when it is loaded first.
+fn name_plugins() {
+    static NAMED: Once = Once::new();
+    let Some(option) = locate::find(PLUGINS)
+        .and_then(|folder| CString::new([b"--gst-plugin-path=", folder.as_os_str().as_encoded_bytes()].concat()).ok())
+    else {
+        return;
+    };
+    NAMED.call_once(|| {
+        let mut words = [c"livelabel".as_ptr().cast_mut(), option.as_ptr().cast_mut(), std::ptr::null_mut()];
+        let (mut count, mut first) = (2, words.as_mut_ptr());
+        // SAFETY: `first` points at `count` strings that end in NUL, and a null after them, all of which live within this
+        // call. GStreamer moves the pointers, and writes to no string. What fails is told by the call that follows.
+        unsafe { gstreamer::ffi::gst_init_check(&mut count, &mut first, std::ptr::null_mut()) };
+    });
 }
 
 /// What GLib and GStreamer say of themselves beside their messages. They repeat it at each step, so each is told once.

@@ -9,9 +9,9 @@ use clap::ValueEnum;
 
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, DeviceSelection};
-use crate::inference::locate;
 use crate::inference::model::Model;
 use crate::inference::session::{Session, SessionOptions};
+use crate::locate;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph;
 use crate::picture::file::read_picture;
@@ -94,7 +94,7 @@ fn calibrate(data: &Dataset, kept: &[bool], every: u64, output: &Path, shutdown:
 fn quantize(full: &Path, pictures: &Path, output: &Path) -> Result<()> {
     let missing = || {
         Error::unavailable("the int8 quantizer is not here")
-            .remedy("run scripts/setup, and keep the program in the project's folder or name that in LIVELABEL_HOME")
+            .remedy("run scripts/setup train, and keep the program in the project's folder or name that in LIVELABEL_HOME")
     };
     let script = locate::find(QUANTIZER).ok_or_else(missing)?;
     let run = Command::new("python3").arg(script).args([full, pictures, output]).output();
@@ -105,7 +105,7 @@ fn quantize(full: &Path, pictures: &Path, output: &Path) -> Result<()> {
     let told = String::from_utf8_lossy(&run.stderr);
     Err(Error::failed(format!("{}: cannot be quantized", output.display()))
         .because(told.lines().last().unwrap_or("no reason given").to_string())
-        .remedy("run scripts/setup again"))
+        .remedy("run scripts/setup train again"))
 }
 
 /// Both files on the validation pictures, where there are any.

@@ -7,8 +7,8 @@ use serde_json::json;
 use tch::{Cuda, Device};
 
 use crate::error::{Error, Result};
-use crate::inference::locate;
 use crate::inference::slices::Slice;
+use crate::locate;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
 use crate::onnx::weights::Weights;
@@ -319,7 +319,7 @@ pub fn backbone(options: &FitOptions) -> Result<PathBuf> {
         Some(path) => Ok(path.clone()),
         None => locate::find(BACKBONE).ok_or_else(|| {
             Error::unavailable("the backbone's weights are not here")
-                .remedy("run scripts/setup, or name them with --backbone")
+                .remedy("run scripts/setup train, or name them with --backbone")
         }),
     }
 }

@@ -12,7 +12,7 @@ pub fn project() -> &'static Path {
 /// A file that set-up fetched.
 pub fn fetched(name: &str) -> PathBuf {
     let path = project().join(".deps").join(name);
-    assert!(path.exists(), "{} is missing: run scripts/setup", path.display());
+    assert!(path.exists(), "{} is missing: run scripts/setup test", path.display());
     path
 }
 
