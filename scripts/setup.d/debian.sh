@@ -39,7 +39,7 @@ apt_get() {
 
 missing_packages() { # PACKAGES: those that are not installed
   local present package
-  present=" $(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | awk '$2 == "installed" { print $1 }' | tr '\n' ' ')"
+  present=" $(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | awk '$2 == "installed" { print $1 }' | tr '\n' ' ')" || true
   for package in "$@"; do
     case "$package" in
       npm | g++ | pkg-config) command -v "$package" >/dev/null && continue ;; # another than Debian's is as good
@@ -83,10 +83,10 @@ percents() { # NAME
 unpacked() { # NAME=VERSION...
   local folder package
   folder=$(mktemp -d "$DEPS/download.XXXXXX") || broke "$DEPS cannot be written"
-  (cd "$folder" && apt-get download -qq "$@" 2>/dev/null >&2) || {
+  (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root "$@" 2>/dev/null >&2) || {
     can_be_root || fail "apt-get cannot fetch $*; ask an administrator to run: apt-get update"
     apt_lists
-    (cd "$folder" && apt-get download -qq "$@" >&2) || return 1
+    (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root "$@" >&2) || return 1
   }
   for package in "$folder"/*.deb; do
     dpkg-deb -x "$package" "$folder" || broke "$package cannot be unpacked; run it again"
