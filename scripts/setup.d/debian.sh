@@ -55,7 +55,8 @@ install_packages() { # PACKAGES
   command -v apt-get >/dev/null || fail "this is not Debian; install what these Debian packages hold: ${missing[*]}"
   can_be_root || fail "neither root nor sudo; ask an administrator for: apt-get install --no-install-recommends ${missing[*]}"
   apt_lists
-  what=$(apt_get --assume-no "${missing[@]}" 2>/dev/null | grep -E '^(Need to get|After this)' | tr '\n' ' ') || true
+  what=$(LC_ALL=C apt-get install -q --assume-no --no-install-recommends "${missing[@]}" 2>/dev/null |
+    grep -E '^(Need to get|After this)' | tr '\n' ' ') || true
   say "installing ${missing[*]}"
   [ -z "$what" ] || say "$what"
   log=$DEPS/packages.log
