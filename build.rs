@@ -1,8 +1,51 @@
-//! Adds libtorch's folder to the trainer's rpath, so that it starts without `LD_LIBRARY_PATH`.
+//! Compiles the calls of OpenCV, and adds libtorch's folder to the trainer's rpath, so that it starts without
+//! `LD_LIBRARY_PATH`.
+
+use std::path::Path;
+
+/// Where scripts/setup puts OpenCV's headers and static libraries, and links to shared libraries for the linker.
+const OPENCV: &str = ".deps/opencv";
+const LINK: &str = ".deps/link";
+const CALLS: &str = "src/picture/opencv.cpp";
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    for path in ["build.rs", CALLS, OPENCV] {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    opencv();
     if let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+    }
+}
+
+/// The static libraries, where set-up has put them: they need none of the libraries that Debian's shared ones bring. Else the
+/// system's.
+fn opencv() {
+    let root = std::env::current_dir().unwrap_or_default();
+    let mut calls = cc::Build::new();
+    calls.cpp(true).file(CALLS).std("c++17");
+    let own = Path::new(OPENCV).join("libopencv_imgproc.a").exists();
+    if own {
+        calls.include(Path::new(OPENCV).join("include"));
+        println!("cargo:rustc-link-search=native={}", root.join(OPENCV).display());
+        println!("cargo:rustc-link-search=native={}", root.join(LINK).display());
+    } else {
+        match pkg_config::Config::new().cargo_metadata(false).probe("opencv4") {
+            Ok(found) => {
+                calls.includes(found.include_paths);
+                found.link_paths.iter().for_each(|path| println!("cargo:rustc-link-search=native={}", path.display()));
+            }
+            Err(_) => {
+                println!("cargo:warning=OpenCV is not here: run scripts/setup, or install OpenCV 4 for developers");
+                std::process::exit(1);
+            }
+        }
+    }
+    calls.compile("livelabel_opencv");
+    let kind = if own { "static:-bundle=" } else { "" };
+    println!("cargo:rustc-link-lib={kind}opencv_imgproc");
+    println!("cargo:rustc-link-lib={kind}opencv_core");
+    if own {
+        println!("cargo:rustc-link-lib=tbb");
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the network on a GPU, alternating with PyTorch on the same GPU. Called by scripts/bench.
 
-Needs `scripts/setup --gpu`, and for the second half a Python with PyTorch; without it that half is skipped.
+Needs `scripts/setup bench --gpu`, and for the second half a Python with PyTorch; without it that half is skipped.
 """
 import argparse
 import json

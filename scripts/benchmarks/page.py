@@ -71,10 +71,10 @@ def _where(command):
 def _versions(peers):
     """Returns the versions of livelabel, its libraries, and the peers' packages."""
     own = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.strip()
-    gstreamer = subprocess.run(["pkg-config", "--modversion", "gstreamer-1.0"], capture_output=True, text=True).stdout.strip()
-    fetched = (ROOT / "scripts/setup").read_text()
+    gstreamer = subprocess.run(["gst-inspect-1.0", "--version"], capture_output=True, text=True).stdout.split()[2]
+    fetched = (ROOT / "scripts/setup.d/analyzer.sh").read_text()
     pinned = lambda name: re.search(rf"\b{name} (\d[\d.]+)", fetched)[1]
-    text = f"{own} with OpenVINO {pinned('openvino')}, ONNX Runtime {pinned('ONNX Runtime')}, GStreamer {gstreamer}"
+    text = f"{own} with OpenVINO {pinned('OpenVINO')}, ONNX Runtime {pinned('ONNX Runtime')}, GStreamer {gstreamer}"
     if peers:
         lists = "\n".join(path.read_text() for path in sorted((ROOT / "scripts/benchmarks").glob("requirements*.txt")))
         version = lambda name: re.search(rf"^{name}==(\S+)", lists, re.MULTILINE)[1]

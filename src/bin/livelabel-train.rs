@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     // SAFETY: the library's constructors only initialise its own registries.
     if let Err(cause) = unsafe { libloading::Library::new(LIBRARY) } {
         eprintln!(
-            "livelabel: error: libtorch 2.11.0 cannot be loaded ({cause}); run scripts/setup, which fetches it, or set \
+            "livelabel: error: libtorch 2.11.0 cannot be loaded ({cause}); run scripts/setup train, which fetches it, or set \
              LD_LIBRARY_PATH to its folder"
         );
         return ExitCode::from(2);
@@ -22,6 +22,6 @@ fn main() -> ExitCode {
         Ok(program) => Command::new(program.with_file_name(TRAINER)).args(std::env::args_os().skip(1)).exec(),
         Err(cause) => cause,
     };
-    eprintln!("livelabel: error: {TRAINER} cannot be started ({cause}); run scripts/setup, which builds it");
+    eprintln!("livelabel: error: {TRAINER} cannot be started ({cause}); run scripts/setup train, which builds it");
     ExitCode::from(2)
 }

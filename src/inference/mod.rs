@@ -7,7 +7,6 @@ mod cache;
 pub mod compute_precision;
 pub mod device;
 pub mod engine;
-pub mod locate;
 pub mod model;
 mod onnxruntime;
 pub mod openvino;

@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::inference::locate;
 use crate::inference::output::Output;
 use crate::inference::slices::Slice;
 use crate::onnx::build::{METADATA_VERSION, PROBABILITIES, SLICES};
 use crate::onnx::head::check_labels;
 use crate::onnx::nested::Contents;
 use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, ValueInfoProto};
+use crate::system::locate;
 
 /// The default model.
 pub const DEFAULT: &str = "models/drinking-cooking.int8.onnx";

@@ -13,10 +13,10 @@ use crate::inference::backend::{Backend, broken, fill, first, unusable};
 use crate::inference::cache::Cache;
 use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::Device;
-use crate::inference::locate;
 use crate::inference::model::Model;
 use crate::inference::output::Output;
 use crate::inference::watchdog::Watchdog;
+use crate::system::locate;
 
 /// Where `scripts/setup --openvino` installs the library.
 const LIBRARY: &str = ".deps/openvino/libopenvino_c.so";

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use ort::environment::Environment;
 
 use crate::error::{Error, Result};
-use crate::inference::locate;
+use crate::system::locate;
 
 /// Where `scripts/setup` installs the library, and its GPU build, which runs on CPUs too.
 const LIBRARY: &str = ".deps/onnxruntime/libonnxruntime.so";

@@ -3,10 +3,8 @@
 //! The text is rendered once as a coverage mask, and cached until the text or the frame size changes. Drawing then
 //! blends one colour into the few rows of the three planes that the mask covers.
 
-use opencv::core::{Mat, MatTraitConstManual, Point, Scalar, Size};
-use opencv::imgproc;
-
 use crate::error::{Error, Result};
+use crate::picture::opencv::{self, Interpolation, Pixels, PixelsMut, TextStyle};
 use crate::picture::{PictureMut, PlaneMut, chroma};
 
 /// The text drawn while no label is shown.
@@ -14,7 +12,6 @@ pub const COMPUTING: &str = "computing...";
 
 /// The original's style on a frame 480 pixels high: Hershey Simplex 0.6, 2 thick, baseline at (10, 25).
 const REFERENCE_HEIGHT: f64 = 480.0;
-const FONT: i32 = imgproc::FONT_HERSHEY_SIMPLEX;
 const FONT_SCALE: f64 = 0.6;
 const THICKNESS: f64 = 2.0;
 const ORIGIN: (f64, f64) = (10.0, 25.0);
@@ -69,35 +66,25 @@ impl Mask {
     fn render(text: String, (width, height): (usize, usize)) -> opencv::Result<Self> {
         // OpenCV's fonts have ASCII only, and would draw several question marks for each other character.
         let ascii: String = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
-        let mut descent = 0;
-        let natural = imgproc::get_text_size(&ascii, FONT, FONT_SCALE, THICKNESS as i32, &mut descent)?;
+        let (natural, descent) = opencv::text_size(&ascii, FONT_SCALE, THICKNESS as i32)?;
         // Larger frames get larger text. Smaller ones get the original's size, or less if it does not fit.
-        let fitting = width as f64 / (f64::from(natural.width) + 2.0 * ORIGIN.0);
+        let fitting = width as f64 / (f64::from(natural) + 2.0 * ORIGIN.0);
         let scale = (height as f64 / REFERENCE_HEIGHT).max(1.0).min(fitting);
         let rows = ((ORIGIN.1 + f64::from(descent) + THICKNESS) * scale).ceil() as usize;
         let rows = rows.next_multiple_of(2).min(height);
 
         let fine = scale * OVERSAMPLING;
-        let (fine_width, fine_rows) = ((width as f64 * OVERSAMPLING) as i32, (rows as f64 * OVERSAMPLING) as i32);
-        let mut drawn =
-            Mat::new_rows_cols_with_default(fine_rows, fine_width, opencv::core::CV_8UC1, Scalar::all(0.0))?;
-        let origin = Point::new((ORIGIN.0 * fine).round() as i32, (ORIGIN.1 * fine).round() as i32);
+        let (fine_width, fine_rows) = ((width as f64 * OVERSAMPLING) as usize, (rows as f64 * OVERSAMPLING) as usize);
+        let mut drawn = vec![0; fine_width * fine_rows];
+        let origin = ((ORIGIN.0 * fine).round() as i32, (ORIGIN.1 * fine).round() as i32);
         let thickness = (THICKNESS * fine).round().max(1.0) as i32;
-        let white = Scalar::all(255.0);
-        imgproc::put_text(
-            &mut drawn,
-            &ascii,
-            origin,
-            FONT,
-            FONT_SCALE * fine,
-            white,
-            thickness,
-            imgproc::LINE_8,
-            false,
-        )?;
-        let mut mask = Mat::default();
-        imgproc::resize(&drawn, &mut mask, Size::new(width as i32, rows as i32), 0.0, 0.0, imgproc::INTER_AREA)?;
-        let luma = Coverage { width, values: mask.data_typed::<u8>()?.to_vec() };
+        let style = TextStyle { scale: FONT_SCALE * fine, thickness, grey: 255, smooth: false };
+        let size = (fine_width, fine_rows);
+        opencv::text(&mut PixelsMut::new(&mut drawn, size, fine_width, 1), &ascii, origin, style)?;
+        let mut values = vec![0; width * rows];
+        let mut mask = PixelsMut::new(&mut values, (width, rows), width, 1);
+        opencv::resize(&Pixels::new(&drawn, size, fine_width, 1), &mut mask, Interpolation::Area)?;
+        let luma = Coverage { width, values };
         let chroma = luma.halved(rows);
         Ok(Self { text, size: (width, height), luma, chroma })
     }

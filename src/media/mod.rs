@@ -29,19 +29,22 @@ pub mod video_format;
 pub mod window;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::ffi::CString;
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use gstreamer::glib;
 use gstreamer::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::system::shortage;
+use crate::system::{locate, shortage};
 
 /// Interval at which a wait for a bus message checks for other work.
 const POLL: Duration = Duration::from_millis(100);
 /// Open files that a run with one input needs: GStreamer's wake-up pipes, libraries during loading, results.
 const MIN_FILES: u64 = 64;
+/// Where `scripts/setup` puts GStreamer plugins.
+const PLUGINS: &str = ".deps/gstreamer";
 /// Distinct library warnings that are logged as warnings.
 const MAX_WARNINGS: usize = 16;
 
@@ -56,8 +59,27 @@ pub fn init() -> Result<()> {
             .remedy(format!("raise it to {MIN_FILES}, and by 32 for each further input (ulimit -n)")));
     }
     glib::log_set_default_handler(log_library_message);
+    add_plugin_path();
     gstreamer::init()
         .map_err(|cause| Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup"))
+}
+
+/// Adds the folder of plugins that set-up extracted from a package. It does not exist where the package is installed.
+/// GStreamer takes the folder only as a command-line option, and only at its first initialisation.
+fn add_plugin_path() {
+    static ADDED: Once = Once::new();
+    let Some(option) = locate::find(PLUGINS)
+        .and_then(|folder| CString::new([b"--gst-plugin-path=", folder.as_os_str().as_encoded_bytes()].concat()).ok())
+    else {
+        return;
+    };
+    ADDED.call_once(|| {
+        let mut words = [c"livelabel".as_ptr().cast_mut(), option.as_ptr().cast_mut(), std::ptr::null_mut()];
+        let (mut count, mut first) = (2, words.as_mut_ptr());
+        // SAFETY: `first` points to `count` strings that end in NUL, and a null pointer, all of which outlive this call.
+        // GStreamer moves the pointers and does not write to the strings. The caller's `gstreamer::init` reports failures.
+        unsafe { gstreamer::ffi::gst_init_check(&mut count, &mut first, std::ptr::null_mut()) };
+    });
 }
 
 /// Logs a message of GLib or GStreamer. The libraries repeat their warnings, so each is logged as a warning once.

@@ -138,7 +138,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|cause| {
         Error::input(format!("{}: cannot be read", path.display()))
             .because(cause)
-            .remedy("check the name, or run scripts/setup to fetch the weights")
+            .remedy("check the name, or run scripts/setup train to fetch the weights")
     })
 }
 

@@ -5,12 +5,11 @@ use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, RgbImage};
-use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size, Vec3b, Vector};
-use opencv::imgproc;
 use turbojpeg::{Colorspace, Compressor, Decompressor, Image, PixelFormat, Subsamp};
 
 use crate::error::{Error, Result};
-use crate::picture::{Colorimetry, Matrix, OwnedPicture, Picture, convert};
+use crate::picture::opencv::{self, Interpolation, Pixels, PixelsMut};
+use crate::picture::{Colorimetry, Matrix, OwnedPicture, Picture, Plane, convert};
 
 /// JPEG quality: the lowest at which TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;
@@ -94,20 +93,19 @@ fn from_rgb(rgb: &RgbImage) -> opencv::Result<OwnedPicture> {
     let mut picture = OwnedPicture::new(width, height, Colorimetry::JPEG);
     let (kr, kb) = Matrix::Bt601.weights();
     let luma = |[r, g, b]: [u8; 3]| kr * f64::from(r) + (1.0 - kr - kb) * f64::from(g) + kb * f64::from(b);
-    let flat = Mat::new_rows_cols_with_data(height as i32, 3 * width as i32, rgb.as_raw())?;
-    let full = flat.reshape(3, height as i32)?;
-    let half = Size::new(width.div_ceil(2) as i32, height.div_ceil(2) as i32);
-    let mut small = Mat::default();
-    imgproc::resize(&full, &mut small, half, 0.0, 0.0, imgproc::INTER_AREA)?;
+    let half = (width.div_ceil(2), height.div_ceil(2));
+    let mut small = vec![0; 3 * half.0 * half.1];
+    let full = Pixels::new(rgb.as_raw(), (width, height), 3 * width, 3);
+    opencv::resize(&full, &mut PixelsMut::new(&mut small, half, 3 * half.0, 3), Interpolation::Area)?;
     let [y, u, v] = picture.view_mut().planes;
     for (to, pixel) in y.data.iter_mut().zip(rgb.pixels()) {
         *to = luma(pixel.0).round() as u8;
     }
-    for ((u, v), pixel) in u.data.iter_mut().zip(v.data).zip(small.data_typed::<Vec3b>()?) {
-        let luma = luma(pixel.0);
+    for ((u, v), pixel) in u.data.iter_mut().zip(v.data).zip(small.as_chunks::<3>().0) {
+        let luma = luma(*pixel);
         let difference = |channel: u8, weight: f64| (f64::from(channel) - luma) / (2.0 * (1.0 - weight)) + 128.0;
-        *u = difference(pixel.0[2], kb).round().clamp(0.0, 255.0) as u8;
-        *v = difference(pixel.0[0], kr).round().clamp(0.0, 255.0) as u8;
+        *u = difference(pixel[2], kb).round().clamp(0.0, 255.0) as u8;
+        *v = difference(pixel[0], kr).round().clamp(0.0, 255.0) as u8;
     }
     Ok(picture)
 }
@@ -124,7 +122,7 @@ fn encode(picture: &Picture) -> anyhow::Result<Vec<u8>> {
     let (width, height) = (picture.width(), picture.height());
     let mut owned = OwnedPicture::new(width, height, Colorimetry::JPEG);
     convert(picture, &mut owned.view_mut());
-    compress(bgr(&owned)?.data_bytes()?, PixelFormat::BGR, width, height)
+    compress(&bgr(&owned)?, PixelFormat::BGR, width, height)
 }
 
 fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize) -> anyhow::Result<Vec<u8>> {
@@ -149,21 +147,20 @@ pub fn write(rgb: &RgbImage, png: bool, path: &Path) -> Result<()> {
 }
 
 /// Converts to BGR. Chroma is scaled to full size first, which works for odd sizes too.
-fn bgr(picture: &OwnedPicture) -> opencv::Result<Mat> {
+fn bgr(picture: &OwnedPicture) -> opencv::Result<Vec<u8>> {
     let view = picture.view();
-    let plane = |index: usize| -> opencv::Result<Mat> {
-        let plane = &view.planes[index];
-        let small = Mat::new_rows_cols_with_data(plane.height as i32, plane.width as i32, plane.data)?;
-        let size = Size::new(picture.width as i32, picture.height as i32);
-        let mut full = Mat::default();
-        imgproc::resize(&small, &mut full, size, 0.0, 0.0, imgproc::INTER_LINEAR)?;
+    let (width, height) = (picture.width, picture.height);
+    let plane = |index: usize| -> opencv::Result<Vec<u8>> {
+        let Plane { data, stride, width: own_width, height: own_height } = view.planes[index];
+        let mut full = vec![0; width * height];
+        let small = Pixels::new(data, (own_width, own_height), stride, 1);
+        opencv::resize(&small, &mut PixelsMut::new(&mut full, (width, height), width, 1), Interpolation::Linear)?;
         Ok(full)
     };
-    // OpenCV's YCrCb is full-range BT.601 with the red difference first.
-    let planes: Vector<Mat> = Vector::from_iter([plane(0)?, plane(2)?, plane(1)?]);
-    let (mut ycrcb, mut bgr) = (Mat::default(), Mat::default());
-    opencv::core::merge(&planes, &mut ycrcb)?;
-    imgproc::cvt_color_def(&ycrcb, &mut bgr, imgproc::COLOR_YCrCb2BGR)?;
+    let planes = [plane(0)?, plane(2)?, plane(1)?];
+    let [y, cr, cb] = planes.each_ref().map(|plane| Pixels::new(plane, (width, height), width, 1));
+    let mut bgr = vec![0; 3 * width * height];
+    opencv::bgr(&y, &cr, &cb, &mut PixelsMut::new(&mut bgr, (width, height), 3 * width, 3))?;
     Ok(bgr)
 }
 

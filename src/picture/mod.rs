@@ -4,6 +4,7 @@
 
 mod colour;
 pub mod file;
+pub mod opencv;
 mod scale;
 
 pub use colour::{Colorimetry, Matrix, Range, convert};

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Once;
 
+use image::{ImageFormat, RgbImage};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::FontStyle;
@@ -51,10 +52,21 @@ pub fn write(journal: &Path, output: &Path) -> Result<()> {
         let drawn = if part.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
             draw(&SVGBackend::new(part, SIZE).into_drawing_area(), &curves)
         } else {
-            draw(&BitMapBackend::new(part, SIZE).into_drawing_area(), &curves)
+            bitmap(part, SIZE, |area| draw(area, &curves))
         };
         drawn.map_err(failed)
     })
+}
+
+/// Draws into memory, and writes the picture as a PNG.
+pub(crate) fn bitmap<E: ToString>(
+    output: &Path,
+    size: (u32, u32),
+    draw: impl FnOnce(&DrawingArea<BitMapBackend, Shift>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), String> {
+    let mut pixels = RgbImage::new(size.0, size.1);
+    draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area()).map_err(|cause| cause.to_string())?;
+    pixels.save_with_format(output, ImageFormat::Png).map_err(|cause| cause.to_string())
 }
 
 /// The data of the plot, with at most [`MAX_POINTS`] points a line for a run of any length. Times in seconds.

@@ -1,4 +1,5 @@
-//! What the program asks of the operating system: the time in UTC, and the limits of the process.
+//! The time in UTC, the limits of the process, and the files that set-up installed.
 
+pub mod locate;
 pub mod shortage;
 pub mod utc;

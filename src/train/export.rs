@@ -9,13 +9,13 @@ use clap::ValueEnum;
 
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, DeviceSelection};
-use crate::inference::locate;
 use crate::inference::model::Model;
 use crate::inference::session::{Session, SessionOptions};
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph;
 use crate::picture::file::read_picture;
 use crate::shutdown::Shutdown;
+use crate::system::locate;
 use crate::train::augment::Recipe;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::features::frames;
@@ -95,8 +95,9 @@ fn calibrate(data: &Dataset, validation: &[bool], every: u64, output: &Path, shu
 
 fn quantize(full: &Path, pictures: &Path, output: &Path) -> Result<()> {
     let missing = || {
-        Error::unavailable("the int8 quantizer was not found")
-            .remedy("run scripts/setup; keep the program in the project's folder, or set LIVELABEL_HOME to that folder")
+        Error::unavailable("the int8 quantizer was not found").remedy(
+            "run scripts/setup train; keep the program in the project's folder, or set LIVELABEL_HOME to that folder",
+        )
     };
     let script = locate::find(QUANTIZER).ok_or_else(missing)?;
     let run = Command::new("python3").arg(script).args([full, pictures, output]).output();
@@ -107,7 +108,7 @@ fn quantize(full: &Path, pictures: &Path, output: &Path) -> Result<()> {
     let stderr = String::from_utf8_lossy(&run.stderr);
     Err(Error::failed(format!("{}: cannot be quantized", output.display()))
         .because(stderr.lines().last().unwrap_or("no reason given").to_string())
-        .remedy("run scripts/setup again"))
+        .remedy("run scripts/setup train again"))
 }
 
 /// Compares both files on the validation pictures, if there are any.

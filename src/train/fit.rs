@@ -7,12 +7,12 @@ use serde_json::json;
 use tch::{Cuda, Device};
 
 use crate::error::{Error, Result};
-use crate::inference::locate;
 use crate::inference::slices::Slice;
 use crate::onnx::build::{self, HeadSource};
 use crate::onnx::graph::Precision;
 use crate::onnx::weights::Weights;
 use crate::shutdown::Shutdown;
+use crate::system::locate;
 use crate::train::calibration::temperature;
 use crate::train::callbacks::remote_monitor::RemoteMonitor;
 use crate::train::callbacks::tensorboard::TensorBoard;
@@ -323,7 +323,7 @@ pub fn backbone(options: &FitOptions) -> Result<PathBuf> {
         Some(path) => Ok(path.clone()),
         None => locate::find(BACKBONE).ok_or_else(|| {
             Error::unavailable("the backbone's weights were not found")
-                .remedy("run scripts/setup, or give their path with --backbone")
+                .remedy("run scripts/setup train, or give their path with --backbone")
         }),
     }
 }

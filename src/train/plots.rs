@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::error::{Error, Result};
-use crate::report::plot::{COLOURS, register_font};
+use crate::report::plot::{COLOURS, bitmap, register_font};
 use crate::report::replace;
 use crate::train::metrics::Metrics;
 use crate::train::state::EpochRecord;
@@ -121,9 +121,12 @@ pub fn confusion(metrics: &Metrics, output: &Path) -> Result<()> {
 fn write(output: &Path, size: (u32, u32), draw: impl FnOnce(&Area) -> Drawn<()>) -> Result<()> {
     register_font();
     replace(output, |part| {
-        let area = BitMapBackend::new(part, size).into_drawing_area();
-        let drawn = area.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&area));
-        drawn.and_then(|()| area.present().map_err(Into::into)).map_err(|cause| {
+        let drawn = |area: &Area| -> Drawn<()> {
+            area.fill(&WHITE)?;
+            draw(area)?;
+            Ok(area.present()?)
+        };
+        bitmap(part, size, drawn).map_err(|cause| {
             Error::failed(format!("{}: cannot be written", output.display())).because(cause).remedy("check the folder")
         })
     })

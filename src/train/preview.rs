@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use image::{Rgb, RgbImage};
-use opencv::core::{CV_8UC3, Mat, MatTrait, MatTraitConst, MatTraitConstManual, Point, Scalar, Vec3b};
-use opencv::imgproc;
+use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::onnx::build::MEAN;
 use crate::onnx::resnet::INPUT_SIZE;
 use crate::picture::file::{self, read_picture};
+use crate::picture::opencv::{self, PixelsMut, TextStyle};
 use crate::report::replace;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::views::{Views, content};
@@ -49,17 +48,8 @@ pub fn write(data: &Dataset, views: &Views, output: &Path) -> Result<()> {
         }
     }
     let drawn = |cause| Error::failed(format!("{}: cannot be written", output.display())).because(cause);
-    let rgb = sheet(&rows).and_then(|sheet| rgb(&sheet)).map_err(drawn)?;
+    let rgb = sheet(&rows).map_err(drawn)?;
     replace(output, |part| file::write(&rgb, ending == "png", part))
-}
-
-/// Converts OpenCV's BGR to RGB.
-fn rgb(bgr: &Mat) -> opencv::Result<RgbImage> {
-    let mut image = RgbImage::new(bgr.cols() as u32, bgr.rows() as u32);
-    for (to, from) in image.pixels_mut().zip(bgr.data_typed::<Vec3b>()?) {
-        *to = Rgb([from[2], from[1], from[0]]);
-    }
-    Ok(image)
 }
 
 fn row(item: &Item, views: &Views) -> Result<Vec<Vec<f32>>> {
@@ -68,27 +58,27 @@ fn row(item: &Item, views: &Views) -> Result<Vec<Vec<f32>>> {
     (0..VIEWS).map(|view| views.tensor(&picture.view(), &content, view)).collect()
 }
 
-fn sheet(rows: &[Row]) -> opencv::Result<Mat> {
+fn sheet(rows: &[Row]) -> opencv::Result<RgbImage> {
     let step = INPUT_SIZE + GAP;
     let (height, width) = (rows.len() * step - GAP, VIEWS * step - GAP);
-    let white = Scalar::all(255.0);
-    let mut sheet = Mat::new_rows_cols_with_default(height as i32, width as i32, CV_8UC3, white)?;
+    let mut sheet = RgbImage::from_pixel(width as u32, height as u32, image::Rgb([255; 3]));
     for (row, Row { label, views }) in rows.iter().enumerate() {
         for (column, view) in views.iter().enumerate() {
             for place in 0..INPUT_SIZE * INPUT_SIZE {
                 let (y, x) = (place / INPUT_SIZE, place % INPUT_SIZE);
-                let pixel = sheet.at_2d_mut::<Vec3b>((row * step + y) as i32, (column * step + x) as i32)?;
+                let pixel = sheet.get_pixel_mut((column * step + x) as u32, (row * step + y) as u32);
+                // Tensors hold blue first.
                 for (channel, mean) in MEAN.into_iter().enumerate() {
-                    pixel[channel] =
+                    pixel.0[2 - channel] =
                         (view[channel * INPUT_SIZE * INPUT_SIZE + place] + mean).round().clamp(0.0, 255.0) as u8;
                 }
             }
         }
-        let origin = Point::new(4, (row * step + 16) as i32);
         // White text with a black outline is readable on any picture.
-        for (colour, thickness) in [(Scalar::all(0.0), 4), (white, 1)] {
-            let font = imgproc::FONT_HERSHEY_SIMPLEX;
-            imgproc::put_text(&mut sheet, label, origin, font, 0.5, colour, thickness, imgproc::LINE_AA, false)?;
+        for (grey, thickness) in [(0, 4), (255, 1)] {
+            let style = TextStyle { scale: 0.5, thickness, grey, smooth: true };
+            let mut pixels = PixelsMut::new(&mut sheet, (width, height), 3 * width, 3);
+            opencv::text(&mut pixels, label, (4, (row * step + 16) as i32), style)?;
         }
     }
     Ok(sheet)

@@ -12,7 +12,7 @@ pub fn project() -> &'static Path {
 /// Returns the path of a file that `scripts/setup` fetched.
 pub fn fetched(name: &str) -> PathBuf {
     let path = project().join(".deps").join(name);
-    assert!(path.exists(), "{} is missing: run scripts/setup", path.display());
+    assert!(path.exists(), "{} is missing: run scripts/setup test", path.display());
     path
 }
 
