@@ -62,7 +62,7 @@ link_names() {
 
 link_name() { # LIBRARY NUMBER
   local library
-  library=$(/sbin/ldconfig -p 2>/dev/null | awk -v name="$1.$2" '$1 == name { print $NF; exit }')
+  library=$(/sbin/ldconfig -p 2>/dev/null | awk -v name="$1.$2" '$1 == name { found = $NF } END { print found }')
   [ -n "$library" ] || library=/usr/lib/$(gcc -print-multiarch)/$1.$2
   [ -e "$library" ] || fail "$1.$2 is missing; run it again, or install the package that holds it"
   ln -sf "$library" "$DEPS/link/$1"

