@@ -93,8 +93,9 @@ fn calibrate(data: &Dataset, kept: &[bool], every: u64, output: &Path, shutdown:
 
 fn quantize(full: &Path, pictures: &Path, output: &Path) -> Result<()> {
     let missing = || {
-        Error::unavailable("the int8 quantizer is not here")
-            .remedy("run scripts/setup train, and keep the program in the project's folder or name that in LIVELABEL_HOME")
+        Error::unavailable("the int8 quantizer is not here").remedy(
+            "run scripts/setup train, and keep the program in the project's folder or name that in LIVELABEL_HOME",
+        )
     };
     let script = locate::find(QUANTIZER).ok_or_else(missing)?;
     let run = Command::new("python3").arg(script).args([full, pictures, output]).output();
