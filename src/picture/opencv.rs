@@ -107,9 +107,9 @@ fn c_string(text: &str) -> Result<CString> {
 /// # Errors
 /// OpenCV's, for pictures without pixels.
 pub fn resize(from: &Pixels, to: &mut PixelsMut, interpolation: Interpolation) -> Result<()> {
+    assert_eq!(from.channels, to.0.channels, "channels stay");
     // SAFETY: both describe memory that they borrow, as they assert. The second has the right size and, with as many
     // channels as the first, the right type, so OpenCV writes in place.
-    assert_eq!(from.channels, to.0.channels, "channels stay");
     done(unsafe { livelabel_opencv_resize(from, &to.0, c_int::from(interpolation == Interpolation::Area)) })
 }
 

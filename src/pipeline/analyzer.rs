@@ -134,7 +134,7 @@ fn check_action(job: &Job, model: &Model) -> Result<()> {
     match &job.label_config.action {
         Some(action) if !model.labels.contains(action) => {
             Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
-                .remedy(format!("choose one of {}", model.labels.join(", "))))
+                .remedy(format!("use one of {}", model.labels.join(", "))))
         }
         _ => Ok(()),
     }
