@@ -186,7 +186,7 @@ fn a_key_of_a_megabyte_is_not_repeated_to_the_user() {
 fn too_little_address_space_is_reported_as_too_little_memory() {
     let program = Program::new();
     let model = tiny::model();
-    for limit in [250 << 20, 400 << 20, 800 << 20, 1200 << 20] {
+    for limit in [250 << 20, 480 << 20, 800 << 20, 1200 << 20] {
         let command = program.command(&["model", "verify", text(&model), "--device", "cpu"]);
         let finished = limited(command, Resource::RLIMIT_AS, limit);
         // With the trainer's libraries, the dynamic loader fails first.
