@@ -33,11 +33,11 @@ fn preprocessing(criterion: &mut Criterion) {
     let mean = [103.939, 116.779, 123.68];
     let spec = InputSpec { name: "pixels".into(), size: 224, channels: Channels::Bgr, mean, scale: [1.0; 3] };
     let mut preprocessor = Preprocessor::new(&spec);
-    let mut tensor = vec![0.0; spec.len()];
+    let mut tensor = spec.tensor();
     for size in SIZES {
         let picture = picture(size);
         criterion.bench_function(&format!("preprocessing, {}x{}", size.0, size.1), |bencher| {
-            bencher.iter(|| preprocessor.prepare(&picture.view(), &mut tensor).expect("a tensor"));
+            bencher.iter(|| preprocessor.prepare(&picture.view(), tensor.view_mut()).expect("a tensor"));
         });
     }
 }

@@ -212,10 +212,10 @@ fn decode(clip: &Path) -> Result<(Cost, Vec<Frame>)> {
 
 fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
     let mut preprocessor = Preprocessor::new(&model.input);
-    let mut tensor = vec![0.0; model.input.len()];
+    let mut tensor = model.input.tensor();
     let meter = ResourceMeter::start();
     for frame in sample.iter().cycle().take(frames as usize) {
-        preprocessor.prepare(&frame.picture(), &mut tensor)?;
+        preprocessor.prepare(&frame.picture(), tensor.view_mut())?;
     }
     Ok(meter.cost(frames))
 }
@@ -259,8 +259,8 @@ fn network(sample: &[Frame], model: &Model, engine: &Engine, frames: u64) -> Res
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut tensors = Vec::new();
     for frame in sample {
-        let mut tensor = vec![0.0; model.input.len()];
-        preprocessor.prepare(&frame.picture(), &mut tensor)?;
+        let mut tensor = model.input.tensor();
+        preprocessor.prepare(&frame.picture(), tensor.view_mut())?;
         tensors.push(tensor);
     }
     let client = engine.client(false);
@@ -268,7 +268,7 @@ fn network(sample: &[Frame], model: &Model, engine: &Engine, frames: u64) -> Res
     let mut replies = VecDeque::new();
     for prepared in tensors.iter().cycle().take(frames as usize) {
         let mut tensor = client.tensor();
-        tensor.copy_from_slice(prepared);
+        tensor.assign(prepared);
         replies.push_back(client.submit(tensor, false)?);
         if replies.len() > engine.workers() * engine.batch()
             && let Some(reply) = replies.pop_front()

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ndarray::Array4;
 use serde::Serialize;
 
 use crate::bench::meter::peak_memory;
@@ -86,11 +87,12 @@ impl Report {
 /// Returns the latency of a batch, and frames a second.
 fn resident(model: &Model, session: &mut Session, size: usize, time: Duration) -> Result<(Latency, f64)> {
     let mut preprocessor = Preprocessor::new(&model.input);
-    let mut tensors = vec![0.0; size * model.input.len()];
-    for (number, tensor) in tensors.chunks_exact_mut(model.input.len()).enumerate() {
+    let [channels, rows, columns] = model.input.shape();
+    let mut tensors = Array4::zeros((size, channels, rows, columns));
+    for (number, tensor) in tensors.outer_iter_mut().enumerate() {
         preprocessor.prepare(&picture(number).view(), tensor)?;
     }
-    session.run(&tensors, size)?;
+    session.run(tensors.view())?;
     let mut delays = Delays::default();
     let (began, mut runs) = (Instant::now(), 0);
     while began.elapsed() < time {
@@ -130,7 +132,7 @@ fn prepare(model: &Model, client: &Client, pictures: &[OwnedPicture], waiting: u
     let began = Instant::now();
     for picture in pictures.iter().cycle().take_while(|_| began.elapsed() < time) {
         let mut tensor = client.tensor();
-        preprocessor.prepare(&picture.view(), &mut tensor)?;
+        preprocessor.prepare(&picture.view(), tensor.view_mut())?;
         replies.push_back(client.submit(tensor, false)?);
         if replies.len() > waiting
             && let Some(reply) = replies.pop_front()

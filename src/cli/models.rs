@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ndarray::Array4;
 use serde_json::json;
 
 use crate::cli::args::{ChannelOrder, ImportArgs};
@@ -210,10 +211,10 @@ fn classify<'a>(
     check_output(model, &mut session)?;
     let mut classified = Vec::new();
     for picture in pictures {
-        let mut tensor = vec![0.0; model.input.len()];
-        preprocessor.prepare(&read_picture(picture)?.view(), &mut tensor)?;
-        let probabilities = session.run(&tensor, 1)?;
-        classified.push(Classified { picture, logits: session.logits(&tensor)?, probabilities });
+        let mut tensor = model.input.tensor();
+        preprocessor.prepare(&read_picture(picture)?.view(), tensor.view_mut())?;
+        let probabilities = session.run_each(&[tensor.view()])?.into_iter().collect();
+        classified.push(Classified { picture, logits: session.logits(tensor.view())?, probabilities });
     }
     Ok((session.device(), classified))
 }
@@ -224,17 +225,21 @@ fn check_output(model: &Model, session: &mut Session) -> Result<()> {
             .remedy("export it again, with a softmax at the end")
     };
     // Two different tensors in the range of a model's input.
-    let len = model.input.len();
-    let tensors: Vec<f32> = (0..2 * len).map(|i| ((i * 7919) % 256) as f32 - 128.0).collect();
-    let together = session.run(&tensors, 2)?;
-    let alone = [session.run(&tensors[..len], 1)?, session.run(&tensors[len..], 1)?].concat();
-    for row in together.chunks_exact(model.labels.len()) {
-        let sum: f32 = row.iter().sum();
+    let [channels, rows, columns] = model.input.shape();
+    let mut number = 0;
+    let tensors = Array4::from_shape_simple_fn((2, channels, rows, columns), || {
+        number += 7919;
+        (number % 256) as f32 - 128.0
+    });
+    let together = session.run(tensors.view())?;
+    let alone = tensors.outer_iter().map(|tensor| session.run_each(&[tensor])).collect::<Result<Vec<_>>>()?;
+    for row in together.outer_iter() {
+        let sum = row.sum();
         if !((sum - 1.0).abs() < 1e-3 && row.iter().all(|&p| (0.0..=1.0).contains(&p))) {
             return Err(broken(format!("its probabilities add up to {sum}, not 1")));
         }
     }
-    let difference = together.iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let difference = together.iter().zip(alone.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     if difference > BATCH_TOLERANCE {
         return Err(broken(format!("its probabilities differ by {difference} with the batch size")));
     }

@@ -1,5 +1,7 @@
 //! The trait that a session's backends implement, and what they share.
 
+use ndarray::ArrayView3;
+
 use crate::error::{Error, Result};
 use crate::inference::device::Device;
 use crate::inference::model::Model;
@@ -22,7 +24,7 @@ pub trait Backend: Send {
     ///
     /// # Errors
     /// Failed, with the library's reason.
-    fn put(&mut self, tensors: &[&[f32]], size: usize) -> Result<()>;
+    fn put(&mut self, tensors: &[ArrayView3<f32>], size: usize) -> Result<()>;
 
     /// Runs the last batch that was put; appends the outputs of its first `count` frames to `rows`, one row for each.
     /// `watchdog` interrupts a run that takes too long, if the library supports that.
@@ -45,9 +47,14 @@ pub fn broken(cause: impl ToString) -> Error {
 }
 
 /// Copies `tensors` to the first of `places`. Each place has the length of a tensor.
-pub fn fill(places: &mut [f32], tensors: &[&[f32]]) {
+pub fn fill(places: &mut [f32], tensors: &[ArrayView3<f32>]) {
     let Some(each) = tensors.first().map(|tensor| tensor.len()) else { return };
-    tensors.iter().zip(places.chunks_exact_mut(each)).for_each(|(from, to)| to.copy_from_slice(from));
+    for (tensor, place) in tensors.iter().zip(places.chunks_exact_mut(each)) {
+        match tensor.as_slice() {
+            Some(values) => place.copy_from_slice(values),
+            None => place.iter_mut().zip(tensor).for_each(|(to, from)| *to = *from),
+        }
+    }
 }
 
 /// Returns the outputs of the first `count` frames of a batch of `size`, `width` values for each.

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use ndarray::{Array3, ArrayView3};
 
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, DeviceSelection, threads};
@@ -51,13 +52,13 @@ pub struct Engine {
     clip_requests: Sender<Request>,
     /// Dropped to stop the threads.
     open: Option<Sender<Infallible>>,
-    spare: Receiver<Vec<f32>>,
+    spare: Receiver<Array3<f32>>,
     threads: Vec<JoinHandle<()>>,
     device: Device,
     arithmetic: String,
     batch: usize,
     live: usize,
-    tensor_len: usize,
+    shape: [usize; 3],
 }
 
 impl Engine {
@@ -85,7 +86,7 @@ impl Engine {
             arithmetic,
             batch,
             live: options.live,
-            tensor_len: model.input.len(),
+            shape: model.input.shape(),
         };
         for (number, session) in sessions.into_iter().enumerate() {
             let mut worker = Worker {
@@ -93,7 +94,6 @@ impl Engine {
                 queues: Arc::clone(&queues),
                 used: used.clone(),
                 batch,
-                classes: model.labels.len(),
                 metrics: EngineMetrics::new(),
             };
             let thread = std::thread::Builder::new()
@@ -132,7 +132,7 @@ impl Engine {
     /// Returns a handle for one stream.
     pub fn client(&self, live: bool) -> Client {
         let requests = if live { &self.live_requests } else { &self.clip_requests };
-        Client { requests: requests.clone(), spare: self.spare.clone(), tensor_len: self.tensor_len }
+        Client { requests: requests.clone(), spare: self.spare.clone(), shape: self.shape }
     }
 }
 
@@ -189,14 +189,14 @@ fn workers(cores: usize, live: usize) -> usize {
 /// One stream's handle of the engine.
 pub struct Client {
     requests: Sender<Request>,
-    spare: Receiver<Vec<f32>>,
-    tensor_len: usize,
+    spare: Receiver<Array3<f32>>,
+    shape: [usize; 3],
 }
 
 impl Client {
     /// Returns a tensor to fill, a free one if possible. Its content is undefined.
-    pub fn tensor(&self) -> Vec<f32> {
-        self.spare.try_recv().unwrap_or_else(|_| vec![0.0; self.tensor_len])
+    pub fn tensor(&self) -> Array3<f32> {
+        self.spare.try_recv().unwrap_or_else(|_| Array3::zeros(self.shape))
     }
 
     /// Submits a tensor; blocks while the queue is full. An `urgent` request does not wait for others to fill its
@@ -204,7 +204,7 @@ impl Client {
     ///
     /// # Errors
     /// Internal if the engine has ended.
-    pub fn submit(&self, tensor: Vec<f32>, urgent: bool) -> Result<Reply> {
+    pub fn submit(&self, tensor: Array3<f32>, urgent: bool) -> Result<Reply> {
         let (reply, result) = bounded(1);
         let delay = if urgent { Duration::ZERO } else { CLIP_BATCH_DELAY };
         let request = Request { tensor, start_by: Instant::now() + delay, reply };
@@ -219,9 +219,8 @@ struct Worker {
     /// The worker that holds the lock fills a batch while the others wait: two half batches cost as much as two full
     /// ones.
     queues: Arc<Mutex<Queues>>,
-    used: Sender<Vec<f32>>,
+    used: Sender<Array3<f32>>,
     batch: usize,
-    classes: usize,
     metrics: EngineMetrics,
 }
 
@@ -264,7 +263,7 @@ impl Worker {
     }
 
     fn answer(&mut self, requests: &mut Vec<Request>) {
-        let tensors: Vec<&[f32]> = requests.iter().map(|request| request.tensor.as_slice()).collect();
+        let tensors: Vec<ArrayView3<f32>> = requests.iter().map(|request| request.tensor.view()).collect();
         let began = Instant::now();
         let result = self.session.run_each(&tensors);
         self.metrics.record(began.elapsed(), requests.len());
@@ -275,7 +274,7 @@ impl Worker {
         // A stream that has ended no longer waits for its result, so a failed send is not an error.
         match result {
             Ok(rows) => {
-                for (request, row) in requests.drain(..).zip(rows.chunks_exact(self.classes)) {
+                for (request, row) in requests.drain(..).zip(rows.outer_iter()) {
                     let _ = request.reply.send(Ok(row.to_vec()));
                 }
             }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ndarray::Array3;
 use prost::Message;
 use prost::bytes::Bytes;
 use serde::Serialize;
@@ -57,13 +58,14 @@ pub struct InputSpec {
 }
 
 impl InputSpec {
-    /// Returns the length of one frame's tensor.
-    pub fn len(&self) -> usize {
-        3 * self.size * self.size
+    /// Returns the shape of one frame's tensor: channels, rows, columns.
+    pub fn shape(&self) -> [usize; 3] {
+        [3, self.size, self.size]
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.size == 0
+    /// Returns a tensor of zeros for one frame.
+    pub fn tensor(&self) -> Array3<f32> {
+        Array3::zeros(self.shape())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ndarray::ArrayView3;
 use ort::ep;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -124,7 +125,7 @@ impl Bound {
         })
     }
 
-    fn put(&mut self, input: &str, tensors: &[&[f32]]) -> ort::Result<()> {
+    fn put(&mut self, input: &str, tensors: &[ArrayView3<f32>]) -> ort::Result<()> {
         fill(self.places.try_extract_tensor_mut::<f32>()?.1, tensors);
         // Copies them to the device.
         self.binding.bind_input(input, &self.places)?;
@@ -141,7 +142,7 @@ impl Backend for OrtBackend {
         self.model.outputs.contains(&output)
     }
 
-    fn put(&mut self, tensors: &[&[f32]], size: usize) -> Result<()> {
+    fn put(&mut self, tensors: &[ArrayView3<f32>], size: usize) -> Result<()> {
         match &mut self.batch {
             Batch::Host(places, count) => {
                 *count = size;
@@ -214,8 +215,10 @@ fn cuda(builder: SessionBuilder, number: u32) -> ort::Result<SessionBuilder> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use ndarray::Array3;
     use std::path::Path;
+
+    use super::*;
 
     /// The CPU serves as the device, so that the test covers bound memory without a GPU.
     #[test]
@@ -226,15 +229,16 @@ mod tests {
         let (mut plain, mut bound) = (load(), load());
         let watchdog = Watchdog::unstopped().unwrap();
         bound.batch = Batch::on_device(Pinned { kind: AllocationDevice::CPU, device: 0 });
-        let tensors: Vec<Vec<f32>> =
-            (1..=4).map(|k| (0..model.input.len()).map(|i| ((i * k) % 251) as f32 - 120.0).collect()).collect();
+        let value = |(c, y, x): (usize, usize, usize), k| (((c * 224 + y) * 224 + x) * k % 251) as f32 - 120.0;
+        let tensors: Vec<Array3<f32>> =
+            (1..=4).map(|k| Array3::from_shape_fn(model.input.shape(), |place| value(place, k))).collect();
         let run = |backend: &mut OrtBackend, count: usize| {
             let mut rows = Vec::new();
             backend.run(count, Output::Probabilities, &mut rows, &watchdog).unwrap();
             rows
         };
         for (count, size) in [(4, 4), (1, 1), (3, 4), (2, 2), (1, 1)] {
-            let some: Vec<&[f32]> = tensors[4 - count..].iter().map(Vec::as_slice).collect();
+            let some: Vec<ArrayView3<f32>> = tensors[4 - count..].iter().map(Array3::view).collect();
             plain.put(&some, size).unwrap();
             bound.put(&some, size).unwrap();
             let (expected, actual) = (run(&mut plain, count), run(&mut bound, count));

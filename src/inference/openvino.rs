@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ndarray::ArrayView3;
 use openvino::{CompiledModel, Core, DeviceType, InferRequest, PartialShape, RwPropertyKey, Tensor};
 
 use crate::error::{Error, Result};
@@ -149,7 +150,7 @@ impl Backend for OpenVinoBackend {
         output == self.output || (output == Output::Logits && self.logits)
     }
 
-    fn put(&mut self, tensors: &[&[f32]], _: usize) -> Result<()> {
+    fn put(&mut self, tensors: &[ArrayView3<f32>], _: usize) -> Result<()> {
         fill(self.input.get_data_mut::<f32>().map_err(broken)?, tensors);
         Ok(())
     }

@@ -4,6 +4,8 @@
 //! remaining pixels are converted to RGB. Both operations are linear, so apart from rounding the result is the same as
 //! after converting the full picture first.
 
+use ndarray::ArrayViewMut3;
+
 use crate::error::{Error, Result};
 use crate::inference::model::{Channels, InputSpec};
 use crate::picture::{Colorimetry, Picture, PlaneMut, scale_plane};
@@ -26,19 +28,20 @@ impl Preprocessor {
     /// Writes the picture's tensor, `[3, size, size]`, to `tensor`.
     ///
     /// # Errors
-    /// Internal if OpenCV fails.
+    /// Internal if OpenCV fails, or `tensor` is not contiguous in row-major order.
     ///
     /// # Panics
-    /// If the length of `tensor` is not [`InputSpec::len`].
-    pub fn prepare(&mut self, picture: &Picture, tensor: &mut [f32]) -> Result<()> {
-        assert_eq!(tensor.len(), self.spec.len());
+    /// If `tensor` does not have the shape of [`InputSpec::shape`].
+    pub fn prepare(&mut self, picture: &Picture, tensor: ArrayViewMut3<f32>) -> Result<()> {
+        assert_eq!(tensor.shape(), self.spec.shape());
+        let values = tensor.into_slice().ok_or_else(|| Error::internal("a tensor is not contiguous"))?;
         let size = self.spec.size;
         for (plane, OwnedPlane(resized)) in picture.planes.iter().zip(&mut self.planes) {
             scale_plane(plane, &mut PlaneMut { data: resized, stride: size, width: size, height: size })
                 .map_err(|cause| Error::internal("a picture cannot be resized").because(cause))?;
         }
         let [y, u, v] = &self.planes;
-        to_channels(&self.spec, picture.colorimetry, [&y.0, &u.0, &v.0], tensor);
+        to_channels(&self.spec, picture.colorimetry, [&y.0, &u.0, &v.0], values);
         Ok(())
     }
 }
@@ -83,9 +86,9 @@ mod tests {
     }
 
     fn tensor(spec: &InputSpec, picture: &OwnedPicture) -> Vec<f32> {
-        let mut tensor = vec![0.0; spec.len()];
-        Preprocessor::new(spec).prepare(&picture.view(), &mut tensor).unwrap();
-        tensor
+        let mut tensor = spec.tensor();
+        Preprocessor::new(spec).prepare(&picture.view(), tensor.view_mut()).unwrap();
+        tensor.into_raw_vec_and_offset().0
     }
 
     /// Returns a picture with three different smooth planes.

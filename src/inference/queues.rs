@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Select, Sender, select};
+use ndarray::Array3;
 
 use crate::error::Result;
 
@@ -16,7 +17,7 @@ const LIVE_BATCHES: u32 = 7;
 
 /// A frame to classify.
 pub(super) struct Request {
-    pub tensor: Vec<f32>,
+    pub tensor: Array3<f32>,
     pub start_by: Instant,
     pub reply: Sender<Result<Probabilities, Arc<str>>>,
 }
@@ -100,13 +101,13 @@ mod tests {
     }
 
     fn request(name: f32) -> Request {
-        Request { tensor: vec![name], start_by: Instant::now(), reply: bounded(1).0 }
+        Request { tensor: Array3::from_elem([1, 1, 1], name), start_by: Instant::now(), reply: bounded(1).0 }
     }
 
     fn names(queues: &mut Queues, batch: usize) -> Vec<f32> {
         let mut requests = Vec::new();
         queues.fill(&mut requests, batch);
-        requests.iter().map(|request| request.tensor[0]).collect()
+        requests.iter().map(|request| request.tensor[[0, 0, 0]]).collect()
     }
 
     #[test]

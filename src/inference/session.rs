@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ndarray::{Array2, Array3, ArrayView3, ArrayView4};
+
 use crate::error::{Error, Result};
 use crate::inference::backend::{Backend, check_probabilities, unusable};
 use crate::inference::batches::{BatchPlan, SubBatch};
@@ -165,13 +167,12 @@ impl Session {
         &self.arithmetic
     }
 
-    /// Runs `count` frames whose tensors are contiguous; returns the model's `width` values for each.
+    /// Runs a batch `[n, 3, size, size]`; returns the model's output `[n, width]`.
     ///
     /// # Errors
     /// Failed, with the library's reason.
-    pub fn run(&mut self, tensors: &[f32], count: usize) -> Result<Vec<f32>> {
-        let each = self.each();
-        let tensors: Vec<&[f32]> = tensors.chunks_exact(each).take(count).collect();
+    pub fn run(&mut self, batch: ArrayView4<f32>) -> Result<Array2<f32>> {
+        let tensors: Vec<ArrayView3<f32>> = batch.outer_iter().collect();
         self.run_each(&tensors)
     }
 
@@ -179,7 +180,7 @@ impl Session {
     ///
     /// # Errors
     /// Failed, with the library's reason.
-    pub fn run_each(&mut self, tensors: &[&[f32]]) -> Result<Vec<f32>> {
+    pub fn run_each(&mut self, tensors: &[ArrayView3<f32>]) -> Result<Array2<f32>> {
         let mut rows = Vec::with_capacity(tensors.len() * self.width);
         let mut rest = tensors;
         for piece in self.sizes.pieces(tensors.len()) {
@@ -187,27 +188,27 @@ impl Session {
             self.run_piece(self.output, now, piece, &mut rows)?;
             rest = later;
         }
-        Ok(rows)
+        self.rows(tensors.len(), rows)
     }
 
     /// Repeats the last run of `count` frames, whose batch is still in the device's memory.
     ///
     /// # Errors
     /// Failed, with the library's reason.
-    pub fn run_again(&mut self, count: usize) -> Result<Vec<f32>> {
+    pub fn run_again(&mut self, count: usize) -> Result<Array2<f32>> {
         let mut rows = Vec::with_capacity(count * self.width);
         if let Some(piece) = self.sizes.pieces(count).last() {
             let (output, watchdog) = (self.output, Arc::clone(&self.watchdog));
             self.backend(piece.size)?.run(piece.count, output, &mut rows, &watchdog)?;
         }
-        Ok(rows)
+        self.rows(count, rows)
     }
 
     /// Returns the values before the softmax for one frame; empty if the model does not output them.
     ///
     /// # Errors
     /// Failed, with the library's reason.
-    pub fn logits(&mut self, tensor: &[f32]) -> Result<Vec<f32>> {
+    pub fn logits(&mut self, tensor: ArrayView3<f32>) -> Result<Vec<f32>> {
         let mut logits = Vec::new();
         if self.backends[0].has(Output::Logits) {
             let piece = self.sizes.pieces(1)[0];
@@ -216,12 +217,19 @@ impl Session {
         Ok(logits)
     }
 
-    /// Returns the length of one frame's tensor.
-    fn each(&self) -> usize {
-        3 * self.size * self.size
+    /// Gives the model's output its shape.
+    fn rows(&self, count: usize, values: Vec<f32>) -> Result<Array2<f32>> {
+        Array2::from_shape_vec((count, self.width), values)
+            .map_err(|cause| Error::internal("the model's output has another shape").because(cause))
     }
 
-    fn run_piece(&mut self, output: Output, tensors: &[&[f32]], piece: SubBatch, rows: &mut Vec<f32>) -> Result<()> {
+    fn run_piece(
+        &mut self,
+        output: Output,
+        tensors: &[ArrayView3<f32>],
+        piece: SubBatch,
+        rows: &mut Vec<f32>,
+    ) -> Result<()> {
         let watchdog = Arc::clone(&self.watchdog);
         let backend = self.backend(piece.size)?;
         backend.put(tensors, piece.size)?;
@@ -241,10 +249,10 @@ impl Session {
 
     /// Runs each size once, so that allocation and tuning do not delay the first frame of a stream.
     fn warm_up(&mut self) -> Result<()> {
-        let zeros = vec![0.0; self.each()];
+        let zeros = Array3::zeros([3, self.size, self.size]);
         let sizes = if self.sizes.ready().is_empty() { vec![1] } else { self.sizes.ready().to_vec() };
         for size in sizes {
-            let tensors = vec![zeros.as_slice(); size];
+            let tensors = vec![zeros.view(); size];
             self.run_piece(self.output, &tensors, SubBatch { count: size, size }, &mut Vec::new())?;
         }
         Ok(())

@@ -98,7 +98,7 @@ impl Preparer<'_> {
 
     fn submit(&mut self, frame: &Frame, stride: u64) -> Result<Reply> {
         let mut tensor = self.client.tensor();
-        self.preprocessor.prepare(&frame.picture(), &mut tensor)?;
+        self.preprocessor.prepare(&frame.picture(), tensor.view_mut())?;
         // Held frames also fill the channel to the second thread, so too few frames are submitted to fill a batch.
         self.client.submit(tensor, self.sparse || stride > 1)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -49,14 +50,14 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, device: DeviceSelecti
     let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip && scope.has(&item.group, &item.name)).collect();
     let mut predictions = Vec::new();
     for chunk in items.chunks(BATCH) {
-        let read: Vec<(&Item, Result<Vec<f32>>)> =
+        let read: Vec<(&Item, Result<Array3<f32>>)> =
             chunk.par_iter().map(|&item| (item, tensor(model, &item.path))).collect();
         let mut tensors = Vec::new();
         let mut readable = Vec::new();
         for (item, tensor) in read {
             match tensor {
                 Ok(tensor) => {
-                    tensors.extend(tensor);
+                    tensors.push(tensor);
                     readable.push(item);
                 }
                 Err(error) => tracing::warn!("{error}; {} is skipped", item.name),
@@ -65,8 +66,9 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, device: DeviceSelecti
         if readable.is_empty() {
             continue;
         }
-        let rows = session.run(&tensors, readable.len())?;
-        for (item, row) in readable.into_iter().zip(rows.chunks_exact(model.labels.len())) {
+        let views: Vec<ArrayView3<f32>> = tensors.iter().map(Array3::view).collect();
+        let rows = session.run_each(&views)?;
+        for (item, row) in readable.into_iter().zip(rows.outer_iter()) {
             predictions.push(Prediction {
                 name: item.name.clone(),
                 group: item.group.clone(),
@@ -81,9 +83,9 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, device: DeviceSelecti
     Ok(predictions)
 }
 
-fn tensor(model: &Model, path: &Path) -> Result<Vec<f32>> {
-    let mut tensor = vec![0.0; model.input.len()];
-    Preprocessor::new(&model.input).prepare(&read_picture(path)?.view(), &mut tensor)?;
+fn tensor(model: &Model, path: &Path) -> Result<Array3<f32>> {
+    let mut tensor = model.input.tensor();
+    Preprocessor::new(&model.input).prepare(&read_picture(path)?.view(), tensor.view_mut())?;
     Ok(tensor)
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::ValueEnum;
+use ndarray::ArrayView3;
 
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, DeviceSelection};
@@ -135,7 +136,7 @@ fn compare(
     for (item, _) in data.items.iter().zip(validation).filter(|(_, validation)| **validation) {
         let result = tensors(item, every, usize::MAX, shutdown, &mut |tensor| {
             for (session, predictions) in sessions.iter_mut().zip(&mut predictions) {
-                let probabilities = session.run(tensor, 1)?.into_iter().map(f64::from).collect();
+                let probabilities = session.run_each(&[tensor])?.into_iter().map(f64::from).collect();
                 let (name, group) = (item.name.clone(), item.group.clone());
                 predictions.push(Prediction { name, group, class: item.class, probabilities });
             }
@@ -168,15 +169,15 @@ fn tensors(
     every: u64,
     most: usize,
     shutdown: &Shutdown,
-    take: &mut dyn FnMut(&[f32]) -> Result<()>,
+    take: &mut dyn FnMut(ArrayView3<f32>) -> Result<()>,
 ) -> Result<()> {
     let plain = Views { augmentation: Recipe::None.augmentation(), seed: 0 };
     if !item.clip {
-        return take(&plain.tensor(&read_picture(&item.path)?.view(), &[0; 32], 0)?);
+        return take(plain.tensor(&read_picture(&item.path)?.view(), &[0; 32], 0)?.view());
     }
     let mut taken = 0;
     frames(&item.path, every, shutdown, &mut |_, picture| {
-        take(&plain.tensor(picture, &[0; 32], 0)?)?;
+        take(plain.tensor(picture, &[0; 32], 0)?.view())?;
         taken += 1;
         Ok(taken < most)
     })

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
+use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
@@ -94,7 +95,7 @@ pub fn needed(pass: &Pass) -> u64 {
 
 /// What the reader thread sends to the network.
 enum Piece {
-    View(Vec<f32>),
+    View(Array3<f32>),
     Done { item: usize, key: String, times: Vec<u64> },
     Failed { item: usize, error: Error },
 }
@@ -180,11 +181,11 @@ fn key_of(content: &[u8; 32], pass: &Pass, item: usize, views: usize) -> String 
     format!("{hex} {views} views{every}")
 }
 
-fn flush(waiting: &mut Vec<Vec<f32>>, frozen: &mut FrozenLayers, store: &mut Store) -> Result<()> {
+fn flush(waiting: &mut Vec<Array3<f32>>, frozen: &mut FrozenLayers, store: &mut Store) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
-    let pictures: Vec<&[f32]> = waiting.iter().map(Vec::as_slice).collect();
+    let pictures: Vec<ArrayView3<f32>> = waiting.iter().map(Array3::view).collect();
     let rows = frozen.run(&pictures)?;
     waiting.clear();
     store.append(&rows)
@@ -193,7 +194,7 @@ fn flush(waiting: &mut Vec<Vec<f32>>, frozen: &mut FrozenLayers, store: &mut Sto
 /// Reads the items in order: pictures in parallel, clips one at a time.
 fn read(pass: &Pass, keys: &[Option<[u8; 32]>], missing: &[usize], pieces: &Sender<Piece>, shutdown: &Shutdown) {
     for chunk in missing.chunks(READ) {
-        let read: Vec<Option<Result<Vec<Vec<f32>>>>> = chunk
+        let read: Vec<Option<Result<Vec<Array3<f32>>>>> = chunk
             .par_iter()
             .map(|&index| (!pass.data.items[index].clip).then(|| views_of_picture(pass, index)))
             .collect();
@@ -226,7 +227,7 @@ fn read(pass: &Pass, keys: &[Option<[u8; 32]>], missing: &[usize], pieces: &Send
     }
 }
 
-fn views_of_picture(pass: &Pass, index: usize) -> Result<Vec<Vec<f32>>> {
+fn views_of_picture(pass: &Pass, index: usize) -> Result<Vec<Array3<f32>>> {
     let path = &pass.data.items[index].path;
     let picture = read_picture(path)?;
     let content =

@@ -1,6 +1,7 @@
 //! The frozen layers of a training. On a CPU they run on the analyzer's session, which takes a fraction of libtorch's
 //! time; on a GPU on libtorch.
 
+use ndarray::ArrayView3;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::inference::session::{Session, SessionOptions};
 use crate::onnx::build::{Cut, INPUT, MEAN, frozen};
 use crate::onnx::resnet::INPUT_SIZE;
 use crate::onnx::weights::Weights;
-use crate::train::network::{Backbone, pool, values};
+use crate::train::network::{self, Backbone, pool};
 
 /// Pictures in one batch. With more, the feature maps exceed what malloc reuses, and the kernel would clear new memory
 /// for every layer.
@@ -58,13 +59,14 @@ impl<'a> FrozenLayers<'a> {
     ///
     /// # Errors
     /// `Failed`, with the library's reason.
-    pub fn run(&mut self, pictures: &[&[f32]]) -> Result<Vec<f32>> {
+    pub fn run(&mut self, pictures: &[ArrayView3<f32>]) -> Result<Vec<f32>> {
         match self {
-            FrozenLayers::Session(session) => session.run_each(pictures),
+            FrozenLayers::Session(session) => Ok(session.run_each(pictures)?.into_raw_vec_and_offset().0),
             FrozenLayers::Torch { backbone, cut, device } => {
                 let size = INPUT_SIZE as i64;
-                let pictures = Tensor::from_slice(&pictures.concat()).view([-1, 3, size, size]).to_device(*device);
-                values(&forward(*cut, backbone, &pictures))
+                let values: Vec<f32> = pictures.iter().flatten().copied().collect();
+                let pictures = Tensor::from_slice(&values).view([-1, 3, size, size]).to_device(*device);
+                network::values(&forward(*cut, backbone, &pictures))
             }
         }
     }

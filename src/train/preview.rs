@@ -4,6 +4,8 @@ use std::path::Path;
 
 use image::RgbImage;
 
+use ndarray::Array3;
+
 use crate::error::{Error, Result};
 use crate::onnx::build::MEAN;
 use crate::onnx::resnet::INPUT_SIZE;
@@ -22,7 +24,7 @@ const GAP: usize = 4;
 /// A row of the sheet: a picture's views, with its class' name.
 struct Row<'a> {
     label: &'a str,
-    views: Vec<Vec<f32>>,
+    views: Vec<Array3<f32>>,
 }
 
 /// Writes a PNG or JPEG with one row for each of some pictures of every class: the picture, then augmented views.
@@ -52,7 +54,7 @@ pub fn write(data: &Dataset, views: &Views, output: &Path) -> Result<()> {
     replace(output, |part| file::write(&rgb, ending == "png", part))
 }
 
-fn row(item: &Item, views: &Views) -> Result<Vec<Vec<f32>>> {
+fn row(item: &Item, views: &Views) -> Result<Vec<Array3<f32>>> {
     let picture = read_picture(&item.path)?;
     let content = content(&item.path).map_err(|cause| Error::input(item.name.clone()).because(cause))?;
     (0..VIEWS).map(|view| views.tensor(&picture.view(), &content, view)).collect()
@@ -69,8 +71,7 @@ fn sheet(rows: &[Row]) -> opencv::Result<RgbImage> {
                 let pixel = sheet.get_pixel_mut((column * step + x) as u32, (row * step + y) as u32);
                 // Tensors hold blue first.
                 for (channel, mean) in MEAN.into_iter().enumerate() {
-                    pixel.0[2 - channel] =
-                        (view[channel * INPUT_SIZE * INPUT_SIZE + place] + mean).round().clamp(0.0, 255.0) as u8;
+                    pixel.0[2 - channel] = (view[[channel, y, x]] + mean).round().clamp(0.0, 255.0) as u8;
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ndarray::{Array3, ArrayView3};
+
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
@@ -70,27 +72,27 @@ fn track(model: &Model, item: &Item, class: &str, session: &mut Session) -> Resu
     source.play()?;
     let mut frames = Vec::new();
     let mut times = Vec::new();
-    let mut tensors: Vec<f32> = Vec::new();
+    let mut tensors: Vec<Array3<f32>> = Vec::new();
     loop {
         let ended = match source.next(Duration::from_secs(1)) {
             None => continue,
             Some(ClipEvent::Failed(error)) if frames.is_empty() && times.is_empty() => return Err(error),
             Some(ClipEvent::Failed(_) | ClipEvent::End) => true,
             Some(ClipEvent::Frame(frame)) => {
-                let begin = tensors.len();
-                tensors.resize(begin + model.input.len(), 0.0);
-                preprocessor.prepare(&frame.picture(), &mut tensors[begin..])?;
+                let mut tensor = model.input.tensor();
+                preprocessor.prepare(&frame.picture(), tensor.view_mut())?;
+                tensors.push(tensor);
                 times.push((frame.pts, frame.pts + frame.duration));
                 false
             }
         };
         if times.len() == BATCH || (ended && !times.is_empty()) {
-            let rows = session.run(&tensors, times.len())?;
-            let rows = rows.chunks_exact(model.labels.len());
-            frames.extend(times.drain(..).zip(rows).map(|((from, to), row)| TrackFrame {
+            let views: Vec<ArrayView3<f32>> = tensors.iter().map(Array3::view).collect();
+            let rows = session.run_each(&views)?;
+            frames.extend(times.drain(..).zip(rows.outer_iter()).map(|((from, to), row)| TrackFrame {
                 from,
                 to,
-                probabilities: row.into(),
+                probabilities: row.to_vec(),
             }));
             tensors.clear();
         }

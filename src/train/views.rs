@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use ndarray::Array3;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
@@ -31,21 +32,26 @@ impl Views {
     ///
     /// # Errors
     /// `Internal` if the picture cannot be resized.
-    pub fn tensor(&self, picture: &Picture, content: &[u8; 32], view: usize) -> Result<Vec<f32>> {
-        let mut tensor = vec![0.0; 3 * INPUT_SIZE * INPUT_SIZE];
+    pub fn tensor(&self, picture: &Picture, content: &[u8; 32], view: usize) -> Result<Array3<f32>> {
+        let plain = input(INPUT_SIZE, MEAN);
+        let mut tensor = plain.tensor();
         if view == 0 {
-            Preprocessor::new(&input(INPUT_SIZE, MEAN)).prepare(picture, &mut tensor)?;
+            Preprocessor::new(&plain).prepare(picture, tensor.view_mut())?;
             return Ok(tensor);
         }
-        let mut large = vec![0.0; 3 * SIDE * SIDE];
-        Preprocessor::new(&input(SIDE, [0.0; 3])).prepare(picture, &mut large)?;
+        let spec = input(SIDE, [0.0; 3]);
+        let mut large = spec.tensor();
+        Preprocessor::new(&spec).prepare(picture, large.view_mut())?;
         let mut seed = Sha256::new_with_prefix(content);
         seed.update(self.seed.to_le_bytes());
         seed.update((view as u64).to_le_bytes());
         let mut rng = ChaCha8Rng::from_seed(seed.finalize().into());
-        self.augmentation.draw(&mut rng).apply(&large, SIDE, &mut tensor, INPUT_SIZE);
-        for (channel, mean) in tensor.chunks_exact_mut(INPUT_SIZE * INPUT_SIZE).zip(MEAN) {
-            channel.iter_mut().for_each(|value| *value -= mean);
+        let (Some(from), Some(to)) = (large.as_slice(), tensor.as_slice_mut()) else {
+            return Err(Error::internal("a tensor is not contiguous"));
+        };
+        self.augmentation.draw(&mut rng).apply(from, SIDE, to, INPUT_SIZE);
+        for (mut channel, mean) in tensor.outer_iter_mut().zip(MEAN) {
+            channel -= mean;
         }
         Ok(tensor)
     }
@@ -62,7 +68,7 @@ pub fn content(path: &Path) -> std::io::Result<[u8; 32]> {
 ///
 /// # Errors
 /// `Input` if it cannot be read.
-pub fn view_of_file(item: &Item, views: &Views, view: usize) -> Result<Vec<f32>> {
+pub fn view_of_file(item: &Item, views: &Views, view: usize) -> Result<Array3<f32>> {
     let picture = read_picture(&item.path)?;
     let content = content(&item.path)
         .map_err(|cause| Error::input(format!("{}: cannot be read", item.path.display())).because(cause))?;

@@ -74,12 +74,12 @@ fn every_frames_label_follows_the_definition() {
     let model = Model::read(&project().join(DEFAULT)).unwrap();
     let mut session = Session::load(&model, SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1)).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
-    let mut tensor = vec![0.0; model.input.len()];
+    let mut tensor = model.input.tensor();
     let predictions: Vec<Vec<f32>> = decoded(&clip, 320, 240)
         .iter()
         .map(|picture| {
-            preprocessor.prepare(&picture.view(), &mut tensor).unwrap();
-            session.run(&tensor, 1).unwrap()
+            preprocessor.prepare(&picture.view(), tensor.view_mut()).unwrap();
+            session.run_each(&[tensor.view()]).unwrap().into_iter().collect()
         })
         .collect();
     assert_eq!(predictions.len(), 43);

@@ -9,6 +9,7 @@ use livelabel::inference::preprocess::Preprocessor;
 use livelabel::inference::session::{Session, SessionOptions};
 use livelabel::onnx::weights::Weights;
 use livelabel::picture::file::read_picture;
+use ndarray::Array3;
 use serde_json::Value;
 
 use crate::footage::{fetched, project};
@@ -30,11 +31,10 @@ fn build(program: &Program, head: &str, output: &str, more: &[&str]) {
 }
 
 /// Computes the logits of every tensor with TensorFlow.js from the published files.
-fn reference(program: &Program, tensors: &[Vec<f32>]) -> Vec<Vec<f64>> {
-    let area = 224 * 224;
+fn reference(program: &Program, tensors: &[Array3<f32>]) -> Vec<Vec<f64>> {
     let channels_last: Vec<u8> = tensors
         .iter()
-        .flat_map(|tensor| (0..area).flat_map(move |i| [0, 1, 2].map(|channel| tensor[channel * area + i])))
+        .flat_map(|tensor| tensor.view().permuted_axes([1, 2, 0]).iter().copied().collect::<Vec<_>>())
         .flat_map(f32::to_le_bytes)
         .collect();
     let file = program.path("tensors.f32");
@@ -57,18 +57,18 @@ fn with_the_original_top_it_equals_the_published_network() {
     let model = Model::read(&program.path("imagenet.onnx")).unwrap();
     let mut session = Session::load(&model, SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1)).unwrap();
     let mut preprocessor = Preprocessor::new(&model.input);
-    let tensors: Vec<Vec<f32>> = PHOTOGRAPHS
+    let tensors: Vec<Array3<f32>> = PHOTOGRAPHS
         .iter()
         .map(|(name, _, _)| {
-            let mut tensor = vec![0.0; model.input.len()];
+            let mut tensor = model.input.tensor();
             let picture = read_picture(&fetched("footage").join(name)).unwrap();
-            preprocessor.prepare(&picture.view(), &mut tensor).unwrap();
+            preprocessor.prepare(&picture.view(), tensor.view_mut()).unwrap();
             tensor
         })
         .collect();
     let expected = reference(&program, &tensors);
     for (((name, class, rank), tensor), expected) in PHOTOGRAPHS.iter().zip(&tensors).zip(expected) {
-        let logits = session.logits(tensor).unwrap();
+        let logits = session.logits(tensor.view()).unwrap();
         assert_eq!(logits.len(), 1000);
         let furthest = logits.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
         assert!(furthest < 1e-3, "{name}: logits are off by {furthest}");

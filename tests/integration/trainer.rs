@@ -176,9 +176,9 @@ fn largest_difference(program: &Program, run: &str, model: &str) -> f64 {
     let mut furthest = 0.0f64;
     for prediction in predictions[1].as_array().unwrap() {
         let picture = read_picture(&program.path("data").join(prediction["name"].as_str().unwrap())).unwrap();
-        let mut tensor = vec![0.0; model.input.len()];
-        preprocessor.prepare(&picture.view(), &mut tensor).unwrap();
-        let found = session.run(&tensor, 1).unwrap();
+        let mut tensor = model.input.tensor();
+        preprocessor.prepare(&picture.view(), tensor.view_mut()).unwrap();
+        let found = session.run_each(&[tensor.view()]).unwrap();
         for (found, expected) in found.iter().zip(prediction["probabilities"].as_array().unwrap()) {
             furthest = furthest.max((f64::from(*found) - expected.as_f64().unwrap()).abs());
         }
