@@ -13,7 +13,10 @@ fn main() {
         println!("cargo:rerun-if-changed={path}");
     }
     opencv();
+    println!("cargo:rerun-if-env-changed=LIVELABEL_PACKAGE");
     if let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
+        let packaged = std::env::var_os("LIVELABEL_PACKAGE").is_some();
+        let folder = if packaged { "$ORIGIN/../lib/livelabel/libtorch/lib" } else { &folder };
         println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
     }
 }
