@@ -205,7 +205,7 @@ fn too_few_file_descriptors_are_reported_once() {
     let command = program.command(&["run", text(&clip), "--model", text(&tiny::model())]);
     let finished = limited(command, Resource::RLIMIT_NOFILE, 12);
     let line = finished.refusal(1);
-    assert!(line.contains("only 12 files") && line.contains("ulimit -n"), "{line}");
+    assert!(line.contains("limit on open files is 12") && line.contains("ulimit -n"), "{line}");
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
 }
 
