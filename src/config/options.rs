@@ -1,10 +1,14 @@
 //! The options of a run. Each is declared once: flag, key in a pipeline file, help text and JSON Schema.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::DeviceSelection;
@@ -56,7 +60,8 @@ options! {
 pub struct StreamOptions {
     /// Clips, or cameras: rtsp://, http(s):// (MJPEG, HLS), /dev/videoN, test://; all share one model
     #[arg(value_name = "INPUT")]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
+    #[schemars(with = "ListSchema<String>")]
     pub input: Vec<PathBuf>,
     /// Label to look for; no other label is shown [default: all labels]
     #[arg(long, value_name = "LABEL")]
@@ -91,6 +96,8 @@ pub struct StreamOptions {
     pub format: Option<Container>,
     /// Write only these kinds of file, and files named by a flag [default: all]
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    #[serde(default, deserialize_with = "optional_list")]
+    #[schemars(with = "Option<ListSchema<Kind>>")]
     pub only: Option<Vec<Kind>>,
     /// Analyse every N-th frame; `auto` adapts N to the content of a clip, or to the load of a camera
     /// [default: 1; cameras: auto]
@@ -182,7 +189,8 @@ pub struct RunOptions {
     pub mqtt_password_file: Option<PathBuf>,
     /// Post each event as JSON to this URL; may be given several times
     #[arg(long, value_name = "URL")]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
+    #[schemars(with = "ListSchema<String>")]
     pub webhook: Vec<String>,
     /// Serve a page with live video, a timeline and metrics at this address, like 127.0.0.1:8080 (docs/web.md)
     #[arg(long, value_name = "ADDRESS")]
@@ -212,7 +220,7 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
     if span < Duration::from_secs(1) { Err("the minimum is one second".into()) } else { Ok(span) }
 }
 
-fn span<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_span(&text).map(Some).map_err(serde::de::Error::custom)
 }
@@ -250,8 +258,35 @@ impl TryFrom<String> for Keep {
     }
 }
 
+/// Deserialises a list, or a single value as a list of one.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct ListVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a string or a list of strings")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            T::deserialize(text.into_deserializer()).map(|value| vec![value])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Vec<T>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(values))
+        }
+    }
+
+    deserializer.deserialize_any(ListVisitor(PhantomData))
+}
+
+fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+    list(deserializer).map(Some)
+}
+
 /// Deserialises a stride: a number or "auto".
-fn stride<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Stride>, D::Error> {
+fn stride<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stride>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Value {
@@ -273,6 +308,15 @@ pub enum Kind {
     Timeline,
     Plot,
     Subtitles,
+}
+
+/// A list in the JSON Schema.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ListSchema<T> {
+    One(T),
+    Many(Vec<T>),
 }
 
 /// A stride in the JSON Schema.
