@@ -21,8 +21,8 @@ fn main() {
     }
 }
 
-/// The static libraries, where set-up has put them: they need none of the libraries that Debian's shared ones bring. Else the
-/// system's.
+/// Compiles the calls, and links OpenCV: the static libraries if set-up installed them, otherwise the system's. Debian's shared
+/// libraries would bring graphics drivers along.
 fn opencv() {
     let root = std::env::current_dir().unwrap_or_default();
     let mut calls = cc::Build::new();
@@ -39,7 +39,9 @@ fn opencv() {
                 found.link_paths.iter().for_each(|path| println!("cargo:rustc-link-search=native={}", path.display()));
             }
             Err(_) => {
-                println!("cargo:warning=OpenCV is not here: run scripts/setup, or install OpenCV 4 for developers");
+                println!(
+                    "cargo:warning=OpenCV was not found: run scripts/setup, or install the development files of OpenCV 4"
+                );
                 std::process::exit(1);
             }
         }

@@ -1,4 +1,5 @@
-// What livelabel uses of OpenCV, for C. A function returns 0, or 1 where OpenCV refuses, which livelabel_opencv_error explains.
+// The functions of OpenCV that livelabel uses, with a C interface. Each returns 0, or 1 on an error, which livelabel_opencv_error
+// describes.
 
 #include <opencv2/imgproc.hpp>
 
@@ -32,7 +33,7 @@ template <typename Work> int attempt(Work work) {
 
 } // namespace
 
-// OpenCV could share memory with OpenGL, which livelabel never asks for. This spares the link with libGL and its drivers.
+// OpenCV can share memory with OpenGL, which livelabel does not use. This stub avoids linking libGL and its drivers.
 extern "C" __attribute__((weak, visibility("hidden"))) void *glXGetProcAddressARB(const unsigned char *) { return nullptr; }
 
 extern "C" {
@@ -46,7 +47,7 @@ int livelabel_opencv_resize(const Pixels *from, const Pixels *to, int area) {
     });
 }
 
-// Planes of one size, and as large as `bgr`.
+// All planes must have the size of `bgr`.
 int livelabel_opencv_bgr(const Pixels *y, const Pixels *cr, const Pixels *cb, const Pixels *bgr) {
     return attempt([=] {
         const cv::Mat planes[] = {y->mat(), cr->mat(), cb->mat()};

@@ -1,9 +1,9 @@
-//! What this program uses of OpenCV, through `opencv.cpp`: bindings of the whole library would take minutes to build.
+//! The functions of OpenCV that this program uses, through `opencv.cpp`. Bindings of the whole library take minutes to build.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 
-/// What OpenCV says where it refuses.
+/// An error of OpenCV.
 #[derive(Debug)]
 pub struct Error(String);
 
@@ -17,7 +17,7 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Pixels of bytes, in memory that is borrowed: rows `stride` bytes apart, channels beside each other.
+/// Borrowed 8-bit pixels: rows are `stride` bytes apart, channels are interleaved.
 #[repr(C)]
 pub struct Pixels<'a> {
     data: *mut u8,
@@ -28,14 +28,14 @@ pub struct Pixels<'a> {
     memory: PhantomData<&'a [u8]>,
 }
 
-/// Like [`Pixels`], to be written.
+/// Mutable [`Pixels`].
 pub struct PixelsMut<'a>(Pixels<'a>);
 
 impl<'a> Pixels<'a> {
     /// # Panics
-    /// Where `data` is shorter than it must be.
+    /// If `data` is too short for the size.
     pub fn new(data: &'a [u8], (width, height): (usize, usize), stride: usize, channels: usize) -> Self {
-        // OpenCV only reads what it gets by this.
+        // OpenCV only reads these pixels.
         Self::described(data.as_ptr().cast_mut(), data.len(), (width, height), stride, channels)
     }
 
@@ -53,20 +53,20 @@ impl<'a> Pixels<'a> {
 
 impl<'a> PixelsMut<'a> {
     /// # Panics
-    /// Where `data` is shorter than it must be.
+    /// If `data` is too short for the size.
     pub fn new(data: &'a mut [u8], size: (usize, usize), stride: usize, channels: usize) -> Self {
         Self(Pixels::described(data.as_mut_ptr(), data.len(), size, stride, channels))
     }
 }
 
-/// How pixels that are made from several ones, or lie between, are found.
+/// Interpolation of a resize.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
     Linear,
     Area,
 }
 
-// SAFETY: these are the functions of opencv.cpp, which build.rs compiles. `Pixels` has the layout of its namesake there.
+// SAFETY: opencv.cpp, which build.rs compiles, defines these functions. `Pixels` has the same layout there.
 unsafe extern "C" {
     fn livelabel_opencv_error() -> *const c_char;
     fn livelabel_opencv_resize(from: &Pixels, to: &Pixels, area: c_int) -> c_int;
@@ -94,7 +94,7 @@ fn done(refused: c_int) -> Result<()> {
     if refused == 0 {
         return Ok(());
     }
-    // SAFETY: the message is the thread's own, ends in NUL, and stays until the thread's next call.
+    // SAFETY: the message belongs to this thread, ends in NUL, and is valid until the thread's next call.
     Err(Error(unsafe { CStr::from_ptr(livelabel_opencv_error()) }.to_string_lossy().trim().replace('\n', " ")))
 }
 
@@ -105,7 +105,7 @@ fn c_string(text: &str) -> Result<CString> {
 /// Scales `from` to the size of `to`.
 ///
 /// # Errors
-/// OpenCV's, for pictures without pixels.
+/// OpenCV's error for pictures without pixels.
 pub fn resize(from: &Pixels, to: &mut PixelsMut, interpolation: Interpolation) -> Result<()> {
     assert_eq!(from.channels, to.0.channels, "channels stay");
     // SAFETY: both describe memory that they borrow, as they assert. The second has the right size and, with as many
@@ -113,10 +113,10 @@ pub fn resize(from: &Pixels, to: &mut PixelsMut, interpolation: Interpolation) -
     done(unsafe { livelabel_opencv_resize(from, &to.0, c_int::from(interpolation == Interpolation::Area)) })
 }
 
-/// Full-range BT.601 planes of luma, red and blue difference, each of the full size, as pixels with blue first.
+/// Converts full-range BT.601 planes, each of the full size, to BGR.
 ///
 /// # Errors
-/// OpenCV's, for planes that do not fit together.
+/// OpenCV's error for planes of different sizes.
 pub fn bgr(y: &Pixels, cr: &Pixels, cb: &Pixels, bgr: &mut PixelsMut) -> Result<()> {
     let shape = |pixels: &Pixels| (pixels.width, pixels.height, pixels.channels);
     assert!([y, cr, cb].iter().all(|plane| shape(plane) == (bgr.0.width, bgr.0.height, 1)) && bgr.0.channels == 3);
@@ -124,10 +124,10 @@ pub fn bgr(y: &Pixels, cr: &Pixels, cb: &Pixels, bgr: &mut PixelsMut) -> Result<
     done(unsafe { livelabel_opencv_bgr(y, cr, cb, &bgr.0) })
 }
 
-/// The width that [`text`] takes, and how far it reaches below its line, in pixels.
+/// Returns the width of [`text`] and its descent below the baseline, in pixels.
 ///
 /// # Errors
-/// OpenCV's.
+/// OpenCV's error.
 pub fn text_size(text: &str, scale: f64, thickness: i32) -> Result<(i32, i32)> {
     let (text, mut width, mut descent) = (c_string(text)?, 0, 0);
     // SAFETY: the string ends in NUL and lives within this call, as the numbers do.
@@ -135,7 +135,7 @@ pub fn text_size(text: &str, scale: f64, thickness: i32) -> Result<(i32, i32)> {
     Ok((width, descent))
 }
 
-/// A line's look: size, width of its strokes, brightness, and whether its edges are smooth.
+/// The style of a line: scale, stroke width, brightness, and whether its edges are anti-aliased.
 #[derive(Clone, Copy)]
 pub struct TextStyle {
     pub scale: f64,
@@ -144,10 +144,10 @@ pub struct TextStyle {
     pub smooth: bool,
 }
 
-/// Writes a line in Hershey Simplex, whose baseline begins at `origin`.
+/// Draws a line in Hershey Simplex with its baseline starting at `origin`.
 ///
 /// # Errors
-/// OpenCV's.
+/// OpenCV's error.
 pub fn text(to: &mut PixelsMut, text: &str, origin: (i32, i32), style: TextStyle) -> Result<()> {
     let text = c_string(text)?;
     let TextStyle { scale, thickness, grey, smooth } = style;
