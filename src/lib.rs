@@ -38,7 +38,7 @@ mod system;
 mod telemetry;
 mod web;
 
-// Not part of the API: the programs, tests and benchmarks of this package use these rooms.
+// Not part of the API: the programs, tests and benchmarks of this package use these modules.
 #[doc(hidden)]
 pub mod bench;
 #[doc(hidden)]

@@ -22,7 +22,7 @@ use crate::telemetry::Progress;
 use crate::web::Bound;
 
 /// How long an input may take to deliver its first frame.
-const PATIENCE: Duration = Duration::from_secs(15);
+const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
 /// Pixels of a frame above which decoding and encoding outweigh the model by far: more than 1920×1088.
 const LARGE_FRAME: usize = 1920 * 1088;
@@ -92,7 +92,7 @@ fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<VideoFormat> {
     };
     source.start()?;
     let input = printable::path(&job.input);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + FIRST_FRAME_TIMEOUT;
     while Instant::now() < deadline && !shutdown.requested() {
         match source.next(POLL)? {
             Some(SourceEvent::Frame(frame)) => return Ok(known.unwrap_or_else(|| frame.format())),
@@ -103,7 +103,7 @@ fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<VideoFormat> {
             None => {}
         }
     }
-    Err(Error::failed(format!("{input}: no frame came in {} s", PATIENCE.as_secs()))
+    Err(Error::failed(format!("{input}: no frame arrived within {} s", FIRST_FRAME_TIMEOUT.as_secs()))
         .remedy("check that the input plays elsewhere"))
 }
 
@@ -170,7 +170,9 @@ fn receivers(config: &Config) -> impl Iterator<Item = String> + '_ {
 
 fn device_hint(device: Device, model: &Model) -> Option<String> {
     match (device, model.precision.as_str()) {
-        (Device::Cpu, INT8) => Some("OpenVINO runs int8 models faster than ONNX Runtime: run scripts/setup".into()),
+        (Device::Cpu, INT8) => {
+            Some("OpenVINO runs int8 models faster than ONNX Runtime: run scripts/setup --openvino".into())
+        }
         (Device::Cpu | Device::OpenVino, precision) if precision != INT8 => {
             Some(format!("a model in {precision} is slow on a CPU: use one in int8"))
         }
@@ -182,7 +184,7 @@ fn stream_hint(config: &Config) -> Option<String> {
     let live = config.jobs.iter().filter(|job| job.live.is_some()).count();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (live > 4 * cores).then(|| {
-        format!("{live} cameras share {cores} cores: their strides rise until the load fits; test with --web and look")
+        format!("{live} cameras share {cores} cores: their strides will increase until the machine keeps up; watch them with --web")
     })
 }
 

@@ -126,7 +126,7 @@ fn extract_one(
     while !shutdown.requested() {
         match source.next(Duration::from_millis(100)) {
             None => {}
-            Some(ClipEvent::End) => return source.decode_errors().verdict(video).map_or(Ok(()), Err),
+            Some(ClipEvent::End) => return source.decode_errors().error(video).map_or(Ok(()), Err),
             Some(ClipEvent::Failed(error)) => return Err(error),
             Some(ClipEvent::Frame(frame)) => {
                 progress.position.set(frame.end());

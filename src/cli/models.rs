@@ -258,9 +258,9 @@ pub fn devices(as_json: bool) -> String {
     }
     let mut lines: Vec<String> = found
         .iter()
-        .map(|presence| {
-            let state = if presence.usable { "yes" } else { "no " };
-            format!("{:<10}{state}  {}", presence.device, presence.reason)
+        .map(|status| {
+            let state = if status.usable { "yes" } else { "no " };
+            format!("{:<10}{state}  {}", status.device, status.reason)
         })
         .collect();
     let reason = match (selected, precision.as_str()) {

@@ -9,7 +9,7 @@ use crate::inference::output::Output;
 use crate::inference::watchdog::Watchdog;
 
 /// How far a probability may be out of range by rounding.
-const SLACK: f32 = 1e-2;
+const TOLERANCE: f32 = 1e-2;
 
 /// A model that is loaded on a device.
 pub trait Backend: Send {
@@ -77,7 +77,7 @@ pub fn first(numbers: &[f32], size: usize, count: usize, width: usize) -> Result
 /// # Errors
 /// Failed, with the value.
 pub fn check_probabilities(numbers: &[f32]) -> Result<()> {
-    match numbers.iter().find(|number| !(-SLACK..=1.0 + SLACK).contains(*number)) {
+    match numbers.iter().find(|number| !(-TOLERANCE..=1.0 + TOLERANCE).contains(*number)) {
         None => Ok(()),
         Some(number) => Err(Error::failed(format!("outputs {number}, which is not a probability"))
             .remedy("check the model with `livelabel model verify`, or export it again")),

@@ -1,4 +1,4 @@
-//! The engine that all streams share: collects their requests into batches and answers each request.
+//! The engine that all streams share: collects their requests into batches and returns each result.
 //!
 //! Requests wait in two bounded channels, one for cameras and one for clips. A stream that is faster than the model
 //! blocks there. Cameras go first. A batch starts when it is full, or when the deadline of its most urgent request is
@@ -250,7 +250,7 @@ impl Worker {
     fn serve(&mut self) {
         let mut requests = Vec::with_capacity(self.batch);
         while self.fill(&mut requests) {
-            self.answer(&mut requests);
+            self.run_batch(&mut requests);
         }
     }
 
@@ -262,7 +262,7 @@ impl Worker {
         !requests.is_empty()
     }
 
-    fn answer(&mut self, requests: &mut Vec<Request>) {
+    fn run_batch(&mut self, requests: &mut Vec<Request>) {
         let tensors: Vec<ArrayView3<f32>> = requests.iter().map(|request| request.tensor.view()).collect();
         let began = Instant::now();
         let result = self.session.run_each(&tensors);

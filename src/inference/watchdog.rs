@@ -33,14 +33,14 @@ impl Excess {
     fn error(self) -> Error {
         match self {
             Excess::Long { elapsed, median } => {
-                let error = Error::failed(format!("the network gave no answer for {} s", elapsed.as_secs()));
+                let error = Error::failed(format!("the model did not finish a batch within {} s", elapsed.as_secs()));
                 let error = match median {
                     Some(median) => error.because(format!("it usually takes {} ms", median.as_millis())),
                     None => error,
                 };
                 error.remedy("use another model; this one may contain an endless loop")
             }
-            Excess::Stopped => Error::failed("the network gave no answer until the run was stopped")
+            Excess::Stopped => Error::failed("the model did not finish its batch before the run was stopped")
                 .remedy("use another model if this happens again"),
         }
     }
@@ -244,7 +244,7 @@ mod tests {
             ended.recv().unwrap();
             Ok(())
         });
-        assert!(hung.unwrap_err().to_string().contains("gave no answer until the run was stopped"));
+        assert!(hung.unwrap_err().to_string().contains("did not finish its batch before the run was stopped"));
         assert_eq!(watchdog.watch(Box::new(|| ()), || Ok(7)).unwrap(), 7);
     }
 }

@@ -50,7 +50,7 @@ impl DecodeErrors {
     }
 
     /// Returns the error of the clip at `path` after it was read to its end; `None` if it is intact.
-    pub fn verdict(&self, path: &Path) -> Option<Error> {
+    pub fn error(&self, path: &Path) -> Option<Error> {
         let seconds = |time: &AtomicU64| time.load(Ordering::Relaxed) as f64 / 1e9;
         let failed = |what: String| {
             Error::failed(format!("{}: {what}", path.display()))

@@ -1,6 +1,6 @@
 //! Receives a camera's frames and reconnects until the program ends.
 //!
-//! GStreamer's threads decode and put frames into a ring. When it is full, the oldest frame is dropped and counted. The
+//! GStreamer's threads decode and put frames into a queue. When it is full, the oldest frame is dropped and counted. The
 //! thread that takes frames also supervises the connection, so no extra thread can hang. Only closing a connection,
 //! which a dead network may block, has a short-lived thread of its own.
 
@@ -57,7 +57,7 @@ pub struct LiveSource {
 /// State that is shared with GStreamer's threads.
 struct Shared {
     began: Instant,
-    ring: Sender<Box<Frame>>,
+    queue: Sender<Box<Frame>>,
     frames: Receiver<Box<Frame>>,
     counters: Arc<FrameCounters>,
     times: Mutex<Times>,
@@ -76,8 +76,8 @@ impl LiveSource {
     /// Creates a source that is not connected yet; [`LiveSource::next`] connects. `seed` decides the jitter of the
     /// backoff.
     pub fn new(camera: Camera, limits: Limits, counters: Arc<FrameCounters>, began: Instant, seed: u64) -> Self {
-        let (ring, frames) = bounded(CAPACITY);
-        let shared = Shared { began, ring, frames, counters, times: Mutex::default(), arrival: AtomicU64::new(0) };
+        let (queue, frames) = bounded(CAPACITY);
+        let shared = Shared { began, queue, frames, counters, times: Mutex::default(), arrival: AtomicU64::new(0) };
         Self {
             camera,
             limits,
@@ -108,7 +108,7 @@ impl LiveSource {
         }
     }
 
-    /// Returns how many frames wait in the ring.
+    /// Returns how many frames wait in the queue.
     pub fn waiting(&self) -> usize {
         self.shared.frames.len()
     }
@@ -224,12 +224,12 @@ impl Shared {
         Some(frame)
     }
 
-    /// Puts a frame into the ring; drops the oldest while it is full.
+    /// Puts a frame into the queue; drops the oldest while it is full.
     fn put(&self, frame: Frame) {
         self.counters.arrived();
         let mut frame = Box::new(frame);
         loop {
-            match self.ring.try_send(frame) {
+            match self.queue.try_send(frame) {
                 Ok(()) => return,
                 Err(TrySendError::Full(back)) => {
                     frame = back;
@@ -249,7 +249,7 @@ impl Times {
     }
 }
 
-/// Puts every frame that reaches `sink` into the ring while the connection is `alive`.
+/// Puts every frame that reaches `sink` into the queue while the connection is `alive`.
 fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, intake: Arc<Intake>, alive: Arc<AtomicBool>) {
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {

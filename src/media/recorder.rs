@@ -244,7 +244,7 @@ impl Recorder {
     fn error(&self) -> Error {
         self.failure.try_recv().unwrap_or_else(|_| {
             Error::failed(format!("{}: the video cannot be written", self.path.display()))
-                .remedy("check the folder and the room on its disk")
+                .remedy("check the folder and the free space on its disk")
         })
     }
 }
@@ -280,7 +280,7 @@ fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
             let cause = error.error();
             let error = match cause.kind::<gst::ResourceError>() {
                 Some(gst::ResourceError::NoSpaceLeft) => {
-                    Error::failed(format!("{origin}: the disk is full")).remedy("free some room, or write elsewhere")
+                    Error::failed(format!("{origin}: the disk is full")).remedy("free some space, or write elsewhere")
                 }
                 _ => Error::failed(format!("{origin}: the video cannot be written"))
                     .because(error_text(&cause))

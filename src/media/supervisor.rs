@@ -38,7 +38,7 @@ pub enum Reason {
     /// The camera redirects to another server.
     Redirected,
     /// A response was larger than any that a camera has to send.
-    AnswerTooLarge,
+    ResponseTooLarge,
     /// The camera sent much data but no frame.
     NoFrames,
     /// The frames have more pixels than the limit.
@@ -55,7 +55,7 @@ impl From<Refusal> for Reason {
             Refusal::Unreachable => Reason::Refused,
             Refusal::Tls => Reason::TlsRefused,
             Refusal::Redirected => Reason::Redirected,
-            Refusal::TooLarge => Reason::AnswerTooLarge,
+            Refusal::TooLarge => Reason::ResponseTooLarge,
             Refusal::NoFrame => Reason::NoFrames,
         }
     }
@@ -75,7 +75,7 @@ impl Reason {
             Reason::CapsChange => "caps_change",
             Reason::TlsRefused => "tls_refused",
             Reason::Redirected => "redirected",
-            Reason::AnswerTooLarge => "answer_too_large",
+            Reason::ResponseTooLarge => "response_too_large",
             Reason::NoFrames => "no_frames",
             Reason::FramesTooLarge => "frames_too_large",
             Reason::ForeignPlaylist => "foreign_playlist",
@@ -99,7 +99,7 @@ impl Reason {
             Reason::DecodeError | Reason::CapsChange => "check the camera's encoding; H.264 is the safest",
             Reason::TlsRefused => "set up TLS 1.2 or newer on it, with a certificate that this machine trusts",
             Reason::Redirected => "if you trust the address that it redirects to, use that one",
-            Reason::AnswerTooLarge | Reason::NoFrames => "check that a camera is at the address",
+            Reason::ResponseTooLarge | Reason::NoFrames => "check that a camera is at the address",
             Reason::FramesTooLarge => "lower the camera's resolution, or raise --max-pixels",
             Reason::ForeignPlaylist => "allow its playlist to name other hosts with --allow-playlists",
             Reason::Busy => "close the other program that uses it",

@@ -1,6 +1,6 @@
 //! Reads and writes model files: ResNet50 with a trained head and folded batch norm, and imported classifiers.
 //!
-//! Nothing here runs a model; the room `inference` does.
+//! Nothing here runs a model; the module `inference` does.
 
 pub mod build;
 pub mod graph;

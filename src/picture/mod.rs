@@ -1,4 +1,4 @@
-//! I420 pictures, shared by all rooms: borrowed planes with their strides and colorimetry.
+//! I420 pictures, shared by all modules: borrowed planes with their strides and colorimetry.
 //!
 //! I420 is a full-size luma plane and two chroma planes of half its width and height, rounded up.
 

@@ -29,7 +29,7 @@ pub struct Analyzer {
 pub struct RunReport {
     /// Inputs that were not started because the run was stopped.
     pub not_started: usize,
-    /// Delivery of events, one line per event sink; empty without event sinks.
+    /// Delivery of events, one line for each event receiver; empty without receivers.
     pub deliveries: String,
 }
 
@@ -61,7 +61,7 @@ impl Analyzer {
     /// of one input does not stop the others; the observer receives it.
     ///
     /// # Errors
-    /// What keeps the whole run from starting: the device, the web server's address, an event sink.
+    /// What keeps the whole run from starting: the device, the web server's address, an event receiver.
     pub fn run(&self, shutdown: &Shutdown, observer: &dyn Observer) -> Result<RunReport> {
         let Self { config, model } = self;
         let web = config.web.as_ref().map(|access| Ok((Bound::new(access)?, web::install_metrics()?))).transpose()?;
@@ -101,7 +101,7 @@ impl Analyzer {
             for number in 0..others {
                 let started = std::thread::Builder::new().name(format!("stream-{number}")).spawn_scoped(scope, work);
                 if let Err(cause) = started {
-                    tracing::warn!("analyses fewer inputs at a time: {cause}");
+                    tracing::warn!("fewer inputs run at the same time, because a thread cannot be started: {cause}");
                 }
             }
             work();

@@ -46,7 +46,7 @@ pub struct Outcome {
     pub gaps: Gaps,
     /// Gaps that are too long to fill in an AVI.
     pub long_gaps: u64,
-    /// The last choice of `--stride auto` on a clip, and the measured agreement.
+    /// The last stride that `--stride auto` selected on a clip, and the measured agreement.
     pub stride: Option<(u64, f64)>,
     pub latency: Latency,
     pub reconnects: u64,

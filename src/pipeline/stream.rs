@@ -100,7 +100,7 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
     let error = match (presented, end) {
         (Err(error), _) | (Ok(()), End::Failed(error)) => Some(error),
         (Ok(()), End::Complete) => {
-            let errors = decode_errors.and_then(|decode_errors| decode_errors.verdict(&job.input));
+            let errors = decode_errors.and_then(|decode_errors| decode_errors.error(&job.input));
             errors.or_else(|| (progress.counters.counts().decoded == 0).then(|| no_frames(&job.input)))
         }
         (Ok(()), End::Stopped) => None,
@@ -143,7 +143,7 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: format.decoder })
 }
 
-/// The state of a job's stream before it starts. With `shown`, viewers may ask for its pictures.
+/// The state of a job's stream before it starts. With `shown`, viewers may request its pictures.
 pub fn state(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
     let info = StreamInfo {
         name: job.name.clone(),

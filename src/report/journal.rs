@@ -70,7 +70,7 @@ pub struct AutoStride {
 
 /// An interval as files show it. Times in milliseconds of the stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LabelledInterval {
+pub struct IntervalRecord {
     pub label: String,
     pub start: f64,
     pub end: f64,
@@ -78,7 +78,7 @@ pub struct LabelledInterval {
     pub peak: f64,
 }
 
-impl LabelledInterval {
+impl IntervalRecord {
     /// Converts an interval: label name, milliseconds, rounded confidences.
     pub fn of(interval: &Interval, labels: &[String]) -> Self {
         Self {
@@ -104,7 +104,7 @@ pub enum Record {
         /// The smoothed probability of every label.
         smoothed: Vec<f64>,
     },
-    Interval(LabelledInterval),
+    Interval(IntervalRecord),
     /// A gap of more than a second, in milliseconds.
     Gap {
         start: f64,
@@ -123,7 +123,7 @@ pub enum Record {
         wall_s: f64,
         frames_per_second: f64,
         reconnects: u64,
-        /// The last choice of `--stride auto`.
+        /// The last stride that `--stride auto` selected.
         auto_stride: Option<AutoStride>,
         /// Whether the input was analysed to its end.
         complete: bool,
@@ -240,7 +240,7 @@ pub(super) fn sample() -> Vec<Record> {
         smoothed: smoothed.into(),
     };
     let interval = |label: &str, start, end, mean, peak| {
-        Record::Interval(LabelledInterval { label: label.into(), start, end, mean, peak })
+        Record::Interval(IntervalRecord { label: label.into(), start, end, mean, peak })
     };
     vec![
         Record::Start(header),

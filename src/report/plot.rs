@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use plotters::style::FontStyle;
 
 use crate::error::{Error, Result};
-use crate::report::journal::{self, Header, LabelledInterval, Record};
+use crate::report::journal::{self, Header, IntervalRecord, Record};
 use crate::report::replace;
 
 const SIZE: (u32, u32) = (1200, 500);
@@ -145,7 +145,7 @@ struct Intervals {
 }
 
 impl Intervals {
-    fn push(&mut self, interval: &LabelledInterval, labels: &[String]) {
+    fn push(&mut self, interval: &IntervalRecord, labels: &[String]) {
         let Some(label) = labels.iter().position(|name| *name == interval.label) else { return };
         let (start, end) = (interval.start / 1000.0, interval.end / 1000.0);
         match self.list.last_mut() {

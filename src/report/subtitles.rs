@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::report::journal::{self, LabelledInterval, Record};
+use crate::report::journal::{self, IntervalRecord, Record};
 use crate::report::replace;
 
 /// Writes a cue for each interval of the journal, to a temporary file that is then renamed.
@@ -28,7 +28,7 @@ pub fn write(journal: &Path, output: &Path) -> Result<()> {
     })
 }
 
-fn cue(interval: &LabelledInterval) -> String {
+fn cue(interval: &IntervalRecord) -> String {
     let escaped = interval.label.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', " ");
     // Players skip a cue of zero length.
     let end = interval.end.max(interval.start + 1.0);

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::printable;
-use crate::report::journal::{FrameCounts, LabelledInterval};
+use crate::report::journal::{FrameCounts, IntervalRecord};
 use crate::report::timeline::{SCHEMA, VERSION};
 use crate::system::utc;
 use crate::telemetry::{Gap, Row, Span, StreamInfo};
@@ -46,7 +46,7 @@ struct Timeline {
     threshold: f64,
     stride: serde_json::Value,
     frames: FrameCounts,
-    intervals: Vec<LabelledInterval>,
+    intervals: Vec<IntervalRecord>,
     gaps: Vec<TimelineGap>,
     confidences: Confidences,
 }
@@ -102,7 +102,7 @@ impl FinishedRun {
         }
         let index = |label: &str| labels.iter().position(|known| known == label);
         let spans = timeline.intervals.iter().map(|interval| {
-            let LabelledInterval { label, start, end, mean, peak } = interval;
+            let IntervalRecord { label, start, end, mean, peak } = interval;
             let label = index(label).ok_or("an interval has an unknown label")?;
             Ok(Span { label, start: *start, end: *end, mean: *mean, peak: *peak, open: false })
         });

@@ -38,7 +38,7 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, device: DeviceSelecti
     let classes: Vec<String> = model.labels.iter().filter(|label| found.labels.contains(label)).cloned().collect();
     if classes.len() < 2 {
         return Err(Error::input(format!(
-            "{}: has {}, the model knows {}",
+            "{}: has the classes {}, the model has the labels {}",
             data.display(),
             found.labels.join(", "),
             model.labels.join(", ")
@@ -189,8 +189,12 @@ pub fn runs(folders: &[PathBuf]) -> Result<(Vec<String>, Vec<Prediction>)> {
 pub fn cross_validated(folders: &[PathBuf], labels: &[String]) -> Result<(f64, Vec<Prediction>)> {
     let (known, predictions) = runs(folders)?;
     if known != labels {
-        return Err(Error::input(format!("the runs know {}, the data {}", known.join(", "), labels.join(", ")))
-            .remedy("give runs on the same data"));
+        return Err(Error::input(format!(
+            "the runs have the classes {}, the data has {}",
+            known.join(", "),
+            labels.join(", ")
+        ))
+        .remedy("give runs on the same data"));
     }
     let mut logarithms = 0.0;
     for folder in folders {

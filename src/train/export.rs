@@ -96,9 +96,8 @@ fn calibrate(data: &Dataset, validation: &[bool], every: u64, output: &Path, shu
 
 fn quantize(full: &Path, pictures: &Path, output: &Path) -> Result<()> {
     let missing = || {
-        Error::unavailable("the int8 quantizer was not found").remedy(
-            "run scripts/setup train; keep the program in the project's folder, or set LIVELABEL_HOME to that folder",
-        )
+        Error::unavailable("the int8 quantizer was not found")
+            .remedy("run scripts/setup train, or set LIVELABEL_HOME to the project's folder")
     };
     let script = locate::find(QUANTIZER).ok_or_else(missing)?;
     let run = Command::new("python3").arg(script).args([full, pictures, output]).output();

@@ -199,7 +199,7 @@ fn outcome(training: &mut Training, options: &FitOptions, run: &Run, labels: &[S
     }
     if options.checked_by.is_empty() {
         let predictions = training.predictions(1.0)?;
-        let note = "measured on the training pictures: these figures say nothing about new pictures".into();
+        let note = "measured on the training pictures: these metrics do not apply to new pictures".into();
         return Ok(Outcome { temperature: 1.0, predictions, note, on: "used for training" });
     }
     let (temperature, predictions) = evaluate::cross_validated(&options.checked_by, labels)?;
@@ -258,12 +258,12 @@ fn describe(data: &Dataset, split: &Split, reporter: &dyn Reporter) {
         tracing::warn!("no validation pictures: the figures are for the training pictures");
     } else if split.by == By::Frame {
         tracing::warn!(
-            "split by picture: neighbouring frames of one video are on both sides, so the figures are too good"
+            "split by picture: neighbouring frames of one video are on both sides, so the metrics are too optimistic"
         );
     } else if data.alone > 0 {
         tracing::warn!(
             "{} of {} files have no group in their name (VIDEO_NUMBER) and form their own; if several come from one source, \
-             the figures are too good",
+             the metrics are too optimistic",
             data.alone,
             data.items.len()
         );

@@ -35,7 +35,7 @@ struct Row<'a> {
 pub fn write(data: &Dataset, views: &Views, output: &Path) -> Result<()> {
     let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     if !["png", "jpg", "jpeg"].contains(&ending.as_str()) {
-        return Err(Error::usage(format!("{}: cannot tell the format", output.display()))
+        return Err(Error::usage(format!("{}: unknown picture format", output.display()))
             .remedy("give a name that ends in .png or .jpg"));
     }
     let mut rows: Vec<Row> = Vec::new();

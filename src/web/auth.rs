@@ -57,7 +57,8 @@ fn refusal(state: &AppState, request: &Request) -> Option<Response> {
     let Some(token) = &state.access.token else {
         let allowed = !state.address.ip().is_loopback() || is_local(uri, headers);
         // Prevents DNS rebinding: another site's name, resolved to this machine, must not read the page.
-        return (!allowed).then(|| (StatusCode::FORBIDDEN, "ask for localhost\n").into_response());
+        return (!allowed)
+            .then(|| (StatusCode::FORBIDDEN, "open the page as localhost, or set a token\n").into_response());
     };
     let given = query_token(uri);
     let cookie = format!("livelabel-{}", state.address.port());

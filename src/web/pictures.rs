@@ -26,7 +26,7 @@ const RATES: std::ops::RangeInclusive<f64> = 0.1..=60.0;
 /// Maximum age of the latest picture for a new viewer, in milliseconds.
 const RECENT: f64 = 2000.0;
 /// How long a snapshot waits for a picture.
-const PATIENCE: Duration = Duration::from_secs(3);
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Pairs = Query<Vec<(String, String)>>;
 
@@ -78,7 +78,7 @@ pub(super) async fn snapshot(State(state): State<Arc<AppState>>, Query(pairs): P
 
 async fn take_snapshot(stream: &StreamState) -> Result<Response, ApiError> {
     let mut pictures = watch_recent(stream);
-    let next = timeout(PATIENCE, pictures.changed()).await;
+    let next = timeout(SNAPSHOT_TIMEOUT, pictures.changed()).await;
     let picture = match next {
         Ok(Ok(())) => pictures.borrow_and_update().clone(),
         _ => stream.pictures.latest(),

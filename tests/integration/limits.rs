@@ -386,7 +386,7 @@ fn a_model_with_an_endless_loop_is_stopped_by_one_signal() {
     signal(child.id(), "TERM");
     let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143), "{stderr}");
-    assert!(stderr.contains("the network gave no answer until the run was stopped"), "{stderr}");
+    assert!(stderr.contains("the model did not finish its batch before the run was stopped"), "{stderr}");
     let refused = program.start(&[&run[..], &["--device", "openvino"]].concat());
     assert!(refused.refusal(1).contains("it holds a loop, which cannot be interrupted there"), "{}", refused.stderr);
 }

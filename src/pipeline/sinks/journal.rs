@@ -11,7 +11,7 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{Schedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
-use crate::report::journal::{Header, LabelledInterval, Record};
+use crate::report::journal::{Header, IntervalRecord, Record};
 use crate::report::milliseconds;
 use crate::report::rotating_journal::RotatingJournal;
 use crate::system::utc;
@@ -99,7 +99,7 @@ impl Sink for JournalSink<'_> {
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
-        self.journal.append(Record::Interval(LabelledInterval::of(interval, self.labels)))
+        self.journal.append(Record::Interval(IntervalRecord::of(interval, self.labels)))
     }
 
     fn gap(&mut self, gap: &Gap) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, header};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Sink};
-use crate::report::journal::{self, AutoStride, Journal, LabelledInterval, Record};
+use crate::report::journal::{self, AutoStride, IntervalRecord, Journal, Record};
 use crate::report::{claim, milliseconds, plot, remove_empty, subtitles, timeline};
 
 /// Writes a record for each frame.
@@ -66,7 +66,7 @@ impl Sink for TimelineSink<'_> {
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
-        self.journal.append(&Record::Interval(LabelledInterval::of(interval, self.labels)))
+        self.journal.append(&Record::Interval(IntervalRecord::of(interval, self.labels)))
     }
 
     fn gap(&mut self, gap: &Gap) -> Result<()> {

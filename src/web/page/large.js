@@ -69,13 +69,13 @@ export class Large {
         ...children);
     };
     const timeline = section('timeline', 'Timeline', ...(this.live ? [this.windows()] : []), this.chart.element);
-    const verdict = section('verdict', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
+    const current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
     const facts = section('facts', 'Facts', this.facts);
     const scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
     const intervals = section('intervals', 'Intervals', this.noIntervals, scroll);
     this.element = element('article', { className: this.live ? 'large' : 'large recorded' },
       element('div', { className: 'watch' }, this.stage, ...(this.player ? [this.player.element] : []), timeline),
-      element('div', { className: 'details' }, verdict, facts, intervals));
+      element('div', { className: 'details' }, current, facts, intervals));
   }
 
   windows() {
@@ -144,7 +144,7 @@ export class Large {
     this.arrived = performance.now();
     this.list();
     const row = this.history.rows.at(-1);
-    if (row && !this.problem) this.verdict(row);
+    if (row && !this.problem) this.showCurrent(row);
     if (!CALM.matches) this.draw();
   }
 
@@ -158,12 +158,12 @@ export class Large {
     this.notice.update(this.problem, this.live && !this.screen.shown && performance.now() - this.made > SOON);
     this.element.classList.toggle('down', !!this.problem);
     for (const state of ['ended', 'failed']) this.element.classList.toggle(state, this.live && stream.state === state);
-    if (this.live) this.verdict(this.problem ? null : this.history.rows.at(-1));
+    if (this.live) this.showCurrent(this.problem ? null : this.history.rows.at(-1));
     this.updateFacts();
   }
 
   /** Shows the current label, and each label's confidence. */
-  verdict(row) {
+  showCurrent(row) {
     const { stream, history } = this;
     if (!stream) return;
     const label = this.live ? stream.label : history.labels[row?.[1]] ?? null;
@@ -264,7 +264,7 @@ export class Large {
   moved(ms) {
     this.chart.mark(ms);
     const row = this.history.at(ms);
-    this.verdict(row);
+    this.showCurrent(row);
     for (const { interval, row } of this.lines ?? []) {
       const here = interval.start <= ms && ms < interval.end;
       row.classList.toggle('here', here);

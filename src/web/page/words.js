@@ -85,7 +85,7 @@ const REASONS = {
   caps_change: 'the video format changed',
   tls_refused: 'the certificate is not trusted, or the camera has no TLS',
   redirected: 'the camera redirects to another server',
-  answer_too_large: 'the response is too large',
+  response_too_large: 'the response is too large',
   no_frames: 'data arrived, but no frame',
   frames_too_large: 'the frames are too large',
   foreign_playlist: 'the playlist refers to another server',
