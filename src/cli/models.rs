@@ -226,7 +226,7 @@ fn check_output(model: &Model, session: &mut Session) -> Result<()> {
     };
     // Two different tensors in the range of a model's input.
     let [channels, rows, columns] = model.input.shape();
-    let mut number = 0;
+    let mut number = 0_usize;
     let tensors = Array4::from_shape_simple_fn((2, channels, rows, columns), || {
         number += 7919;
         (number % 256) as f32 - 128.0
