@@ -166,7 +166,7 @@ fn check_endless_response(end: impl Fn(&str, &mut Answer) + Send + Sync + 'stati
     watch.until("the good one", |status| status["stream"] == "test" && running(status));
     let before = peak_memory(watch.id());
     let message = refusal(&mut watch);
-    assert!(message.contains("answer too large"), "{message}");
+    assert!(message.contains("response too large"), "{message}");
     // The camera is retried, and costs no more memory the second time.
     hostile.until_called(3);
     watch.until("the good one, still", |status| status["stream"] == "test" && running(status));
