@@ -1,21 +1,23 @@
 //! `livelabel run --dry-run`: what a run would read, load, write and serve. Nothing is written.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{AccessFlags, access};
 
+use crate::cli::run::worse_exit_code;
+use crate::cli::stdout::print;
 use crate::config::Config;
 use crate::config::cameras::CameraConfig;
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, INT8};
-use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::analyzer::Analyzer;
+use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::source::{CameraSource, ClipSource, FrameSource, SourceEvent};
+use crate::pipeline::stream;
 use crate::printable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Progress;
@@ -34,15 +36,12 @@ const LARGE_FRAME: usize = 1920 * 1088;
 pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
     let analyzer = Analyzer::new(config)?;
     let (config, model) = (analyzer.config(), analyzer.model());
-    let stopping = {
-        let shutdown = shutdown.clone();
-        Arc::new(move || shutdown.requested())
+    let (device, engine) = {
+        let engine = analyzer.start_engine(shutdown)?;
+        (engine.device(), EngineInfo::of(&engine))
     };
-    let engine = Engine::start(model, config.network, stopping)?;
-    let device = engine.device();
     print(&format!("model    {} ({}): {}", model.name, model.precision, model.labels.join(", ")));
-    print(&format!("device   {device} in {}, batches of up to {}", engine.arithmetic(), engine.batch()));
-    drop(engine);
+    print(&format!("device   {engine}"));
     let mut exit_code = 0;
     let mut hints = device_hint(device, model).into_iter().chain(stream_hint(config)).collect::<Vec<_>>();
     for job in &config.jobs {
@@ -52,13 +51,14 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
                 print(&format!("  writes {}", written(job)));
                 hints.extend(size_hint(job, &format));
             }
+            Err(_) if shutdown.requested() => break,
             // A run waits for its cameras for as long as it takes.
             Err(error) if job.live.is_some() && error.exit_code() != 2 => {
                 tracing::warn!("{error}; a run reconnects until it answers");
             }
             Err(error) => {
                 tracing::error!("{error}");
-                exit_code = if exit_code == 1 { 1 } else { error.exit_code() };
+                exit_code = worse_exit_code(exit_code, error.exit_code());
             }
         }
     }
@@ -99,7 +99,7 @@ fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<VideoFormat> {
             Some(SourceEvent::Lost(reason)) => {
                 return Err(Error::failed(format!("{input}: {}", reason.words())).remedy(reason.remedy()));
             }
-            Some(SourceEvent::End) => break,
+            Some(SourceEvent::End) => return Err(stream::no_frames(&job.input)),
             None => {}
         }
     }
@@ -145,14 +145,17 @@ fn written(job: &Job) -> String {
 
 /// Refuses folders that could not be written to.
 fn check_folders(job: &Job) -> Result<()> {
-    let files: Vec<PathBuf> = match job.live.as_deref() {
-        Some(CameraConfig { recording, .. }) => vec![recording.folder.join("x")],
-        None => job.outputs.files().map(Path::to_path_buf).collect(),
+    let folders: Vec<&Path> = match job.live.as_deref() {
+        Some(CameraConfig { recording, .. }) => {
+            let file = recording.file.as_deref().and_then(Path::parent);
+            file.into_iter().chain([recording.folder.as_path()]).collect()
+        }
+        None => job.outputs.files().filter_map(Path::parent).collect(),
     };
-    for file in files {
+    for folder in folders {
         // A folder that is missing would be made.
-        let existing = file.ancestors().skip(1).find(|folder| folder.as_os_str().is_empty() || folder.exists());
-        let folder = existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let existing = folder.ancestors().find(|folder| folder.exists());
+        let folder = existing.unwrap_or(Path::new("."));
         access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|cause| {
             Error::usage(format!("{}: cannot be written", printable::path(folder)))
                 .because(cause)
@@ -196,10 +199,4 @@ fn size_hint(job: &Job, format: &VideoFormat) -> Option<String> {
             job.name
         )
     })
-}
-
-/// To stdout; a closed pipe is no error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{}", printable::visible(text));
 }

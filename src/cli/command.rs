@@ -7,6 +7,7 @@ use clap::Parser;
 
 use crate::bench;
 use crate::cli::args::{BenchCommand, Cli, Command, ConfigCommand, LogFormat, ModelCommand};
+use crate::cli::stdout::print;
 use crate::cli::{check, frames, manual, models, run, schema, view};
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -136,10 +137,4 @@ fn exit_with(error: &clap::Error) -> ! {
     }
     eprint!("{printable}");
     std::process::exit(error.exit_code());
-}
-
-/// Prints to stdout; a closed pipe is not an error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{}", printable::visible(text));
 }

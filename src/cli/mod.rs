@@ -11,6 +11,7 @@ mod pages;
 mod progress;
 mod run;
 mod schema;
+mod stdout;
 mod summary;
 mod view;
 

@@ -1,7 +1,7 @@
 //! Progress of a run on stderr: a bar for each stream, or plain lines if stderr is not a terminal.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,8 @@ pub struct Display {
     results_to_stderr: bool,
     bars: Option<MultiProgress>,
     streams: Arc<Mutex<Vec<Shown>>>,
-    /// Dropped to end the thread.
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropping the sender ends the thread.
+    refresher: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 /// An input whose progress is shown.
@@ -52,24 +51,8 @@ impl Display {
         let bars = (!quiet && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
         let streams = Arc::new(Mutex::new(Vec::new()));
-        let mut display = Self { quiet, results_to_stderr, bars, streams, stop: None, thread: None };
-        if !quiet {
-            let (stop, stopped) = bounded::<()>(0);
-            // The display's drop waits for the thread, so the thread must not keep the streams alive.
-            let streams: Weak<Mutex<Vec<Shown>>> = Arc::downgrade(&display.streams);
-            let refresh = move || {
-                while stopped.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout)
-                    && let Some(streams) = streams.upgrade()
-                {
-                    lock(&streams).iter_mut().for_each(|shown| shown.refresh(status_interval));
-                }
-            };
-            let thread = std::thread::Builder::new().name("display".into()).spawn(refresh);
-            display.thread =
-                Some(thread.map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?);
-            display.stop = Some(stop);
-        }
-        Ok(display)
+        let refresher = if quiet { None } else { Some(start_refresher(&streams, status_interval)?) };
+        Ok(Self { quiet, results_to_stderr, bars, streams, refresher })
     }
 
     /// Shows an input's progress from now on.
@@ -124,11 +107,27 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
+        if let Some((stop, thread)) = self.refresher.take() {
+            drop(stop);
             let _ = thread.join();
         }
     }
+}
+
+/// Starts the thread that refreshes what is shown until the returned sender is dropped.
+fn start_refresher(
+    streams: &Arc<Mutex<Vec<Shown>>>,
+    status_interval: Duration,
+) -> Result<(Sender<()>, JoinHandle<()>)> {
+    let streams = Arc::clone(streams);
+    let (stop, stopped) = bounded(0);
+    let refresh = move || {
+        while stopped.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
+            lock(&streams).iter_mut().for_each(|shown| shown.refresh(status_interval));
+        }
+    };
+    let thread = std::thread::Builder::new().name("display".into()).spawn(refresh);
+    Ok((stop, thread.map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?))
 }
 
 fn lock(streams: &Mutex<Vec<Shown>>) -> MutexGuard<'_, Vec<Shown>> {

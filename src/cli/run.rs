@@ -1,5 +1,6 @@
 //! `livelabel run`: runs the analyzer, shows how far it is, and prints what became of each input.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -23,8 +24,8 @@ use crate::telemetry::StreamState;
 pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     let display = Display::new(config.quiet, config.events.takes_stdout(), config.status_interval)?;
     let analyzer = Analyzer::new(config)?;
-    let console =
-        Console { display, jobs: &analyzer.config().jobs, model: analyzer.model(), exit_code: AtomicU8::new(0) };
+    let jobs = analyzer.config().jobs.iter().map(|job| (job.name.as_str(), job)).collect();
+    let console = Console { display, jobs, model: analyzer.model(), exit_code: AtomicU8::new(0) };
     let report = analyzer.run(shutdown, &console)?;
     if !report.deliveries.is_empty() {
         console.display.print(&report.deliveries);
@@ -35,17 +36,23 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     Ok(console.exit_code.into_inner())
 }
 
+/// Returns the worse of two exit codes: a failure while running (1) outweighs an unusable input (2).
+pub(super) fn worse_exit_code(a: u8, b: u8) -> u8 {
+    if a == 1 || b == 1 { 1 } else { a.max(b) }
+}
+
 /// Shows a run on the terminal.
 struct Console<'a> {
     display: Display,
-    jobs: &'a [Job],
+    /// By name.
+    jobs: HashMap<&'a str, &'a Job>,
     model: &'a Model,
     exit_code: AtomicU8,
 }
 
 impl Console<'_> {
     fn fail(&self, code: u8) {
-        let worse = |current: u8| (current != 1).then_some(if code == 1 { 1 } else { current.max(code) });
+        let worse = |current| Some(worse_exit_code(current, code));
         let _ = self.exit_code.fetch_update(Ordering::Relaxed, Ordering::Relaxed, worse);
     }
 }
@@ -67,7 +74,7 @@ impl Observer for Console<'_> {
                     self.display.error(error);
                     self.fail(1);
                 }
-                if let Some(job) = self.jobs.iter().find(|job| job.name == stream.info.name) {
+                if let Some(job) = self.jobs.get(stream.info.name.as_str()) {
                     self.display.print(&summary::text(job, self.model, outcome));
                 }
             }
@@ -78,19 +85,9 @@ impl Observer for Console<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::options::StreamOptions;
-    use crate::config::settings::Settings;
 
     #[test]
     fn a_failure_while_running_outweighs_an_unusable_input() {
-        let streams = StreamOptions { input: vec!["a.mp4".into()], ..StreamOptions::default() };
-        let config = Config::resolve(Settings { streams, ..Settings::default() }).unwrap();
-        let model = Model::open(None).unwrap();
-        let display = Display::new(true, false, config.status_interval).unwrap();
-        let console = Console { display, jobs: &config.jobs, model: &model, exit_code: AtomicU8::new(0) };
-        for (code, expected) in [(2, 2), (1, 1), (2, 1)] {
-            console.fail(code);
-            assert_eq!(console.exit_code.load(Ordering::Relaxed), expected);
-        }
+        assert_eq!([(0, 0), (0, 2), (2, 1), (1, 2), (1, 0)].map(|(a, b)| worse_exit_code(a, b)), [0, 2, 1, 1, 1]);
     }
 }

@@ -4,7 +4,7 @@ use crate::config::inputs::Job;
 use crate::inference::model::Model;
 use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
-use crate::pipeline::outcome::{EngineInfo, Outcome};
+use crate::pipeline::outcome::Outcome;
 
 /// Formats the summary of one input.
 pub fn text(job: &Job, model: &Model, outcome: &Outcome) -> String {
@@ -89,8 +89,7 @@ fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
 }
 
 fn device(outcome: &Outcome) -> String {
-    let EngineInfo { device, arithmetic, batch } = &outcome.engine;
-    format!("  device     {device} in {arithmetic}, batches of up to {batch}")
+    format!("  device     {}", outcome.engine)
 }
 
 fn model_line(model: &Model) -> String {

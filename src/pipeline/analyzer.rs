@@ -57,6 +57,15 @@ impl Analyzer {
         &self.model
     }
 
+    /// Loads the model on the configured device.
+    ///
+    /// # Errors
+    /// Unavailable, if the device cannot run the model.
+    pub(crate) fn start_engine(&self, shutdown: &Shutdown) -> Result<Engine> {
+        let shutdown = shutdown.clone();
+        Engine::start(&self.model, self.config.network, Arc::new(move || shutdown.requested()))
+    }
+
     /// Analyses every input. Blocks until all have ended, or until `shutdown` is requested and the files are closed. A failure
     /// of one input does not stop the others; the observer receives it.
     ///
@@ -65,11 +74,7 @@ impl Analyzer {
     pub fn run(&self, shutdown: &Shutdown, observer: &dyn Observer) -> Result<RunReport> {
         let Self { config, model } = self;
         let web = config.web.as_ref().map(|access| Ok((Bound::new(access)?, web::install_metrics()?))).transpose()?;
-        let stopping = {
-            let shutdown = shutdown.clone();
-            Arc::new(move || shutdown.requested())
-        };
-        let engine = Engine::start(model, config.network, stopping)?;
+        let engine = self.start_engine(shutdown)?;
         let streams = config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
         let telemetry = Arc::new(Telemetry::new(streams));
         // Dropped, and so stopped, when the streams have ended.

@@ -1,5 +1,6 @@
 //! The outcome of a stream.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,15 @@ pub struct EngineInfo {
 }
 
 impl EngineInfo {
-    pub(super) fn of(engine: &Engine) -> Self {
+    pub(crate) fn of(engine: &Engine) -> Self {
         Self { device: engine.device().to_string(), arithmetic: engine.arithmetic().into(), batch: engine.batch() }
+    }
+}
+
+/// Formats it as `openvino in int8, batches of up to 4`.
+impl fmt::Display for EngineInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}, batches of up to {}", self.device, self.arithmetic, self.batch)
     }
 }
 

@@ -165,7 +165,8 @@ fn labeler(context: &StreamContext) -> Labeler {
     Labeler::new(smoothing, Decider::new(action, threshold, options.hysteresis))
 }
 
-fn no_frames(input: &std::path::Path) -> Error {
+/// Returns the error for a clip without frames.
+pub(crate) fn no_frames(input: &std::path::Path) -> Error {
     Error::failed(format!("{}: no frame could be decoded", printable::path(input)))
         .remedy("copy or record the clip again")
 }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod broker;
 mod camera;
+mod check;
 mod device;
 mod events;
 mod footage;

@@ -226,11 +226,8 @@ impl SegmentsSink {
 
     fn begin(&self, format: &VideoFormat, pts: u64, create: Create) -> Result<Segment> {
         let RecordingConfig { folder, stem, container, file, .. } = &self.recording;
-        let suffix = match container {
-            Container::Avi => ".avi",
-            Container::Matroska => ".mkv",
-        };
-        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, utc::now(), suffix));
+        let suffix = format!(".{}", container.extension());
+        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, utc::now(), &suffix));
         let parent = path.parent().unwrap_or(Path::new(""));
         if !parent.as_os_str().is_empty() {
             fs::create_dir_all(parent).map_err(|cause| {
