@@ -9,7 +9,7 @@ const LINK: &str = ".deps/link";
 const CALLS: &str = "src/picture/opencv.cpp";
 
 fn main() {
-    for path in ["build.rs", CALLS, OPENCV] {
+    for path in ["build.rs", CALLS] {
         println!("cargo:rerun-if-changed={path}");
     }
     opencv();
@@ -29,6 +29,8 @@ fn opencv() {
     calls.cpp(true).file(CALLS).std("c++17");
     let own = Path::new(OPENCV).join("libopencv_imgproc.a").exists();
     if own {
+        // A path that does not exist would count as changed at every build.
+        println!("cargo:rerun-if-changed={OPENCV}");
         calls.include(Path::new(OPENCV).join("include"));
         println!("cargo:rustc-link-search=native={}", root.join(OPENCV).display());
         println!("cargo:rustc-link-search=native={}", root.join(LINK).display());

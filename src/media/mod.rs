@@ -68,12 +68,10 @@ pub fn init() -> Result<()> {
 /// GStreamer takes the folder only as a command-line option, and only at its first initialisation.
 fn add_plugin_path() {
     static ADDED: Once = Once::new();
-    let Some(option) = locate::find(PLUGINS)
-        .and_then(|folder| CString::new([b"--gst-plugin-path=", folder.as_os_str().as_encoded_bytes()].concat()).ok())
-    else {
-        return;
-    };
     ADDED.call_once(|| {
+        let Some(folder) = locate::find(PLUGINS) else { return };
+        let option = [b"--gst-plugin-path=", folder.as_os_str().as_encoded_bytes()].concat();
+        let Ok(option) = CString::new(option) else { return };
         let mut words = [c"livelabel".as_ptr().cast_mut(), option.as_ptr().cast_mut(), std::ptr::null_mut()];
         let (mut count, mut first) = (2, words.as_mut_ptr());
         // SAFETY: `first` points to `count` strings that end in NUL, and a null pointer, all of which outlive this call.
