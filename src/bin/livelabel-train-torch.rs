@@ -20,7 +20,7 @@ use livelabel::train::scope::Scope;
 use livelabel::train::state::EpochRecord;
 use livelabel::train::tracks::Track;
 use livelabel::train::views::Views;
-use livelabel::train::{evaluate, events, export, merge, preview, sweep, tracks};
+use livelabel::train::{evaluate, events, export, merge, preview, subclasses, sweep, tracks};
 use livelabel::{Error, Model, Result, Watch, logging, media, watch_signals};
 use serde_json::json;
 
@@ -58,8 +58,9 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
         Command::Preview { data, augment, seed, output } => {
             preview::write(&Dataset::read(&data, &[])?, &Views { augmentation: augment.augmentation(), seed }, &output)
         }
-        Command::Data { folders, output } => {
-            print(&merge::merge(&folders, &output)?);
+        Command::Data { folders, output, subclasses } => {
+            let rules = subclasses.as_deref().map(subclasses::read).transpose()?.unwrap_or_default();
+            print(&merge::merge(&folders, &output, &rules)?);
             Ok(())
         }
         Command::Evaluate(args) => {

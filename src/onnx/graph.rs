@@ -112,6 +112,25 @@ impl GraphBuilder {
         name.into()
     }
 
+    /// Adds the matrix product of `from` and `weight`, `[in, out]`.
+    pub fn product(&mut self, name: &str, from: &str, weight: &Weight) -> String {
+        let weight = self.weight(&format!("{name}.weight"), weight);
+        self.push("MatMul", name, &[from, &weight], name, vec![]);
+        name.into()
+    }
+
+    pub fn log(&mut self, name: &str, from: &str) -> String {
+        self.push("Log", name, &[from], name, vec![]);
+        name.into()
+    }
+
+    /// Divides `from` by a number.
+    pub fn divide(&mut self, name: &str, from: &str, divisor: f32) -> String {
+        let divisor = self.weight(&format!("{name}.divisor"), &Weight { shape: vec![], values: vec![divisor] });
+        self.push("Div", name, &[from, &divisor], name, vec![]);
+        name.into()
+    }
+
     /// Returns the model with its metadata.
     pub fn finish(self, metadata: &[(String, String)]) -> ModelProto {
         ModelProto {

@@ -34,6 +34,7 @@ pub struct Head {
     pub backbone: HashMap<String, Weight>,
     hidden: Option<Layer>,
     output: Layer,
+    units: Option<Units>,
     /// Information about the training, for the model's metadata.
     pub notes: Notes,
 }
@@ -49,6 +50,15 @@ pub struct Notes {
     pub slices: Option<String>,
 }
 
+/// Several output units for a label.
+#[derive(Debug)]
+struct Units {
+    /// Index of the label of each unit.
+    labels: Vec<usize>,
+    /// What the labels' logits are divided by.
+    temperature: f32,
+}
+
 #[derive(Debug)]
 struct Layer {
     weight: Weight,
@@ -58,7 +68,8 @@ struct Layer {
 impl Head {
     /// Reads a head: `dense1.weight` 512×2048, `dense1.bias`, `dense2.weight` classes×512, `dense2.bias`, and `labels`
     /// as a JSON list in the metadata. The file may also contain trained convolutions of the backbone. `pooling` in the
-    /// metadata is `mean`, the default, or `max`.
+    /// metadata is `mean`, the default, or `max`. If `units` is there, a JSON list with the index of a label for each
+    /// output, a label's probability is the sum over its outputs; `temperature` then divides the labels' logits.
     ///
     /// # Errors
     /// Input, with the name of the invalid tensor or metadata.
@@ -90,11 +101,13 @@ impl Head {
             }
             Ok(tensor)
         };
-        let classes = labels.len();
+        let units = Units::read(&metadata, labels.len())
+            .map_err(|what| Error::input(format!("{origin}: {what}")).remedy("export the run again"))?;
+        let outputs = units.as_ref().map_or(labels.len(), |units| units.labels.len());
         let hidden =
             Layer { weight: take("dense1.weight", &[HIDDEN, FEATURES])?, bias: take("dense1.bias", &[HIDDEN])? };
         let output =
-            Layer { weight: take("dense2.weight", &[classes, HIDDEN])?, bias: take("dense2.bias", &[classes])? };
+            Layer { weight: take("dense2.weight", &[outputs, HIDDEN])?, bias: take("dense2.bias", &[outputs])? };
         let note = |key: &str| metadata.get(key).cloned();
         check_number::<usize>(&metadata, "window", &origin)?;
         check_number::<f64>(&metadata, "threshold", &origin)?;
@@ -114,7 +127,7 @@ impl Head {
                 );
             }
         };
-        Ok(Self { labels, pooling, backbone: tensors, hidden: Some(hidden), output, notes })
+        Ok(Self { labels, pooling, backbone: tensors, hidden: Some(hidden), output, units, notes })
     }
 
     /// Reads the backbone's own 1000-class layer `fc1000`. `labels` is a JSON object from index to name.
@@ -143,17 +156,43 @@ impl Head {
             bias: weights.tensor("fc1000/bias", &[classes])?.clone(),
         };
         let notes = Notes { trained_on: Some("ImageNet, 1000 classes".into()), ..Default::default() };
-        Ok(Self { labels, pooling: Pooling::Mean, backbone: HashMap::new(), hidden: None, output, notes })
+        Ok(Self { labels, pooling: Pooling::Mean, backbone: HashMap::new(), hidden: None, output, units: None, notes })
     }
 
-    /// Adds the head after `features`; returns the logits' name.
+    /// Adds the head after `features`; returns the name of the labels' logits.
     pub fn add_to(&self, graph: &mut GraphBuilder, features: &str) -> String {
         let mut x = features.to_string();
         if let Some(hidden) = &self.hidden {
             let dense = graph.dense("dense1", &x, &hidden.weight, &hidden.bias);
             x = graph.relu("dense1.relu", &dense);
         }
-        graph.dense("dense2", &x, &self.output.weight, &self.output.bias)
+        let logits = graph.dense("dense2", &x, &self.output.weight, &self.output.bias);
+        self.units.as_ref().map_or(logits.clone(), |units| units.add_to(graph, &logits, self.labels.len()))
+    }
+}
+
+impl Units {
+    fn read(metadata: &HashMap<String, String>, labels: usize) -> std::result::Result<Option<Self>, String> {
+        let Some(text) = metadata.get("units") else { return Ok(None) };
+        let of_units: Vec<usize> =
+            serde_json::from_str(text).map_err(|_| format!("its metadata units is not a list of numbers: {text}"))?;
+        if !(0..labels).all(|label| of_units.contains(&label)) || of_units.iter().any(|&label| label >= labels) {
+            return Err(format!("its metadata units does not cover its {labels} labels: {text}"));
+        }
+        let temperature = metadata.get("temperature").map_or("1", String::as_str);
+        let number: Option<f32> = temperature.parse().ok().filter(|&number| number > 0.0 && number < f32::INFINITY);
+        let temperature = number.ok_or_else(|| format!("its metadata temperature is {temperature:?}"))?;
+        Ok(Some(Self { labels: of_units, temperature }))
+    }
+
+    /// Adds the sum over each label's units, as a logarithm; returns the name of the labels' logits.
+    fn add_to(&self, graph: &mut GraphBuilder, logits: &str, labels: usize) -> String {
+        let member = |&of: &usize| (0..labels).map(move |label| if label == of { 1.0 } else { 0.0 });
+        let values = self.labels.iter().flat_map(member).collect();
+        let units = graph.softmax("units", logits);
+        let sums = graph.product("labels", &units, &Weight { shape: vec![self.labels.len(), labels], values });
+        let logarithms = graph.log("labels.log", &sums);
+        graph.divide("labels.logits", &logarithms, self.temperature)
     }
 }
 

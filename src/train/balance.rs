@@ -44,14 +44,7 @@ mod tests {
         // Class 0 has a group of 9 and one of 1, class 1 one of 4.
         let groups = [("a", 0, 9), ("b", 0, 1), ("c", 1, 4)];
         let items = groups.iter().flat_map(|&(group, class, count)| {
-            (0..count).map(move |i| Item {
-                path: "".into(),
-                name: format!("{group}{i}"),
-                clip: false,
-                class,
-                group: group.into(),
-                note: String::new(),
-            })
+            (0..count).map(move |i| Item { name: format!("{group}{i}"), class, group: group.into(), ..Item::default() })
         });
         let labels = vec!["x".into(), "y".into()];
         let data = Dataset { labels, items: items.collect(), alone: 0, grouped_by: String::new() };

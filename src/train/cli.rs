@@ -61,6 +61,10 @@ pub enum Command {
         /// The table to write
         #[arg(long, value_name = "TABLE.tsv")]
         output: PathBuf,
+        /// Rules that divide classes into subclasses, as lines of class, subclass, group prefixes, and words of the note,
+        /// tab-separated; the first that applies counts
+        #[arg(long, value_name = "FILE.tsv")]
+        subclasses: Option<PathBuf>,
     },
     /// Write a run's model file
     Export {

@@ -16,7 +16,7 @@ const DEFAULT_CLASSES: [&str; 2] = ["drinking", "cooking"];
 const REST: &str = "other";
 
 /// One file of the dataset.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Item {
     pub path: PathBuf,
     /// Its path below the data folder, for reports.
@@ -28,6 +28,8 @@ pub struct Item {
     pub group: String,
     /// The table's column `note`; empty without one.
     pub note: String,
+    /// The table's column `subclass`: the activity within its class; empty if unknown.
+    pub subclass: String,
 }
 
 #[derive(Debug)]
@@ -150,6 +152,8 @@ struct Row {
     split_group: String,
     #[serde(default)]
     note: String,
+    #[serde(default)]
+    subclass: String,
 }
 
 /// Reads the table's rows. If `data` is a folder beside the table, only those below it.
@@ -163,13 +167,13 @@ fn read_table(table: &Path, data: &Path) -> Result<Vec<(String, Item)>> {
     let within = (data.is_dir() && !table.starts_with(data)).then(|| data.canonicalize()).and_then(|path| path.ok());
     let mut items = Vec::new();
     for row in reader(table).map_err(unreadable)?.deserialize() {
-        let Row { path, class, split_group, note } = row.map_err(unreadable)?;
+        let Row { path, class, split_group, note, subclass } = row.map_err(unreadable)?;
         let full = folder.join(&path);
         if within.as_ref().is_some_and(|within| !full.starts_with(within)) {
             continue;
         }
         let clip = !is_picture(&full);
-        items.push((class, Item { path: full, name: path, clip, class: 0, group: split_group, note }));
+        items.push((class, Item { path: full, name: path, clip, class: 0, group: split_group, note, subclass }));
     }
     Ok(items)
 }
@@ -193,7 +197,7 @@ fn read_folders(data: &Path) -> Result<Vec<(String, Item)>> {
                 }
                 _ => name.clone(),
             };
-            items.push((class.clone(), Item { path, name, clip, class: 0, group, note: String::new() }));
+            items.push((class.clone(), Item { path, name, clip, group, ..Item::default() }));
         }
     }
     Ok(items)

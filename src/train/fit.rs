@@ -166,7 +166,17 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     );
     let weights: Named =
         training.weights().iter().map(|(name, weight)| (name.clone(), weight.shallow_clone())).collect();
-    write_head(run, &weights, temperature, metadata(&prepared.data, options, figures, &slices))?;
+    let units = training.labels_of_units();
+    let mut metadata = metadata(&prepared.data, options, figures, &slices);
+    let divisor = match units {
+        None => temperature,
+        Some(units) => {
+            metadata.insert("units".into(), json!(units).to_string());
+            metadata.insert("temperature".into(), temperature.to_string());
+            1.0
+        }
+    };
+    write_head(run, &weights, divisor, metadata)?;
     if let Some(model) = &options.model {
         build::build(&backbone_path, &HeadSource::File(run.path(HEAD)), Precision::Fp32, model)?;
     }
@@ -270,10 +280,10 @@ fn describe(data: &Dataset, split: &Split, reporter: &dyn Reporter) {
     }
 }
 
-/// Writes the trained weights as a head file. The temperature is folded into the last layer.
-fn write_head(run: &Run, weights: &Named, temperature: f64, metadata: HashMap<String, String>) -> Result<()> {
+/// Writes the trained weights as a head file. The last layer is divided by `divisor`.
+fn write_head(run: &Run, weights: &Named, divisor: f64, metadata: HashMap<String, String>) -> Result<()> {
     let scaled = |(name, weight): &(String, tch::Tensor)| {
-        let weight = if name.starts_with("dense2") { weight / temperature } else { weight.shallow_clone() };
+        let weight = if name.starts_with("dense2") { weight / divisor } else { weight.shallow_clone() };
         (name.clone(), weight)
     };
     let tensors: Named = weights.iter().map(scaled).collect();

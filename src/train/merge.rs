@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::picture::Plane;
 use crate::picture::file::read_picture;
 use crate::train::dataset::{Dataset, Item};
+use crate::train::subclasses::{Rule, subclass};
 
 /// Side of the difference hash's grid: 16 bits for each of 16 rows.
 const SIDE: usize = 16;
@@ -17,18 +18,20 @@ const SIDE: usize = 16;
 /// different groups differed in fewer than 43.
 const NEAR: u32 = 28;
 
-/// Reads `folders`, joins the groups of near-duplicates, and writes all files to the table `output`. Returns a summary
-/// with the number of files of each source and class.
+/// Reads `folders`, joins the groups of near-duplicates, and writes all files to the table `output`, with subclasses by
+/// `rules`. Returns a summary with the number of files of each source, class and subclass.
 ///
 /// # Errors
 /// `Input` if a folder has no classes; `Unavailable` if the table cannot be written.
-pub fn merge(folders: &[PathBuf], output: &Path) -> Result<String> {
+pub fn merge(folders: &[PathBuf], output: &Path, rules: &[Rule]) -> Result<String> {
     let mut rows = Vec::new();
     for folder in folders {
         let data = Dataset::read(folder, &[])?;
         for item in &data.items {
             let path = item.path.canonicalize().unwrap_or_else(|_| item.path.clone());
-            rows.push(Row { class: data.labels[item.class].clone(), item: Item { path, ..item.clone() } });
+            let class = data.labels[item.class].clone();
+            let subclass = subclass(rules, &class, item).to_string();
+            rows.push(Row { class, item: Item { path, subclass, ..item.clone() } });
         }
     }
     let hashes: Vec<Option<Hash>> =
@@ -122,7 +125,7 @@ fn join(rows: &[Row], hashes: &[Option<Hash>]) -> (Vec<String>, Vec<(usize, usiz
     (rows.iter().map(|row| root(&parents, &row.item.group)).collect(), pairs)
 }
 
-/// Formats the number of files of each source and class.
+/// Formats the number of files of each source, class and subclass.
 fn counts(rows: &[Row], skipped: &BTreeSet<PathBuf>) -> String {
     let classes: BTreeSet<&str> = rows.iter().map(|row| row.class.as_str()).collect();
     let mut sources: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
@@ -140,6 +143,13 @@ fn counts(rows: &[Row], skipped: &BTreeSet<PathBuf>) -> String {
         text.push_str(&line(source, &|class| of.get(class).copied().unwrap_or(0)));
     }
     text.push_str(&line("all", &|class| sources.values().map(|of| of.get(class).copied().unwrap_or(0)).sum()));
+    let mut subclasses: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !skipped.contains(&row.item.path) && !row.item.subclass.is_empty()) {
+        *subclasses.entry((&row.class, &row.item.subclass)).or_default() += 1;
+    }
+    for ((of, name), count) in &subclasses {
+        text.push_str(&line(&format!("  {name}"), &|class| if class == *of { *count } else { 0 }));
+    }
     text.trim_end().into()
 }
 
@@ -159,10 +169,11 @@ fn write(output: &Path, rows: &[Row], groups: &[String], skipped: &BTreeSet<Path
         .quote_style(csv::QuoteStyle::Never)
         .from_path(output)
         .map_err(unwritable)?;
-    table.write_record(["path", "class", "split_group", "note"]).map_err(unwritable)?;
+    table.write_record(["path", "class", "split_group", "note", "subclass"]).map_err(unwritable)?;
     for (row, group) in rows.iter().zip(groups).filter(|(row, _)| !skipped.contains(&row.item.path)) {
         let path = row.item.path.to_string_lossy();
-        table.write_record([&path, row.class.as_str(), group, row.item.note.as_str()]).map_err(unwritable)?;
+        let (note, subclass) = (row.item.note.as_str(), row.item.subclass.as_str());
+        table.write_record([&path, row.class.as_str(), group, note, subclass]).map_err(unwritable)?;
     }
     table.flush().map_err(|cause| unwritable(cause.into()))
 }
@@ -189,7 +200,7 @@ mod tests {
         picture(&at("two/rest/d.png"), 3, 200);
         std::fs::write(at("two/rest/broken.png"), "no picture").unwrap();
         let table = at("all.tsv");
-        let summary = merge(&[at("one"), at("two")], &table).unwrap();
+        let summary = merge(&[at("one"), at("two")], &table, &[]).unwrap();
         assert!(summary.contains("tea/a.png and tea/c.bmp are near-duplicates"), "{summary}");
         let data = Dataset::read(&table, &[]).unwrap();
         let group = |end: &str| &data.items.iter().find(|item| item.name.ends_with(end)).unwrap().group;
@@ -207,7 +218,7 @@ mod tests {
         picture(&at("p/2.png"), 2, 50);
         let rows = "path\tclass\tsplit_group\tnote\n1.png\ttea\tg\tgreen tea, hot\n2.png\trest\th\t\n";
         std::fs::write(at("p/list.tsv"), rows).unwrap();
-        merge(&[at("p")], &at("all.tsv")).unwrap();
+        merge(&[at("p")], &at("all.tsv"), &[]).unwrap();
         let data = Dataset::read(&at("all.tsv"), &[]).unwrap();
         let notes: Vec<_> = data.items.iter().map(|item| (item.group.as_str(), item.note.as_str())).collect();
         assert_eq!(notes, [("g", "green tea, hot"), ("h", "")]);

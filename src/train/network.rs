@@ -141,7 +141,7 @@ pub fn pool(map: &Tensor, pooling: Pooling) -> Tensor {
     }
 }
 
-/// The head: dense 2048→512, ReLU, dropout, dense 512→classes.
+/// The head: dense 2048→512, ReLU, dropout, dense 512→units.
 pub struct Head {
     pub dense1: Dense,
     pub dense2: Dense,
@@ -168,14 +168,14 @@ impl Dense {
 
 impl Head {
     /// Creates a head with random weights from torch's generator, which [`tch::manual_seed`] seeds.
-    pub fn new(classes: usize, device: Device) -> Self {
+    pub fn new(units: usize, device: Device) -> Self {
         Self {
             dense1: Dense::new(FEATURES as i64, HIDDEN as i64, device),
-            dense2: Dense::new(HIDDEN as i64, classes as i64, device),
+            dense2: Dense::new(HIDDEN as i64, units as i64, device),
         }
     }
 
-    /// Maps features `[n, 2048]` to logits `[n, classes]`. `dropout` is the share of hidden units set to zero; 0
+    /// Maps features `[n, 2048]` to logits `[n, units]`. `dropout` is the share of hidden units set to zero; 0
     /// outside training.
     pub fn forward(&self, features: &Tensor, dropout: f64) -> Tensor {
         let hidden = self.dense1.forward(features).relu();

@@ -154,12 +154,10 @@ mod tests {
     fn data(groups: &[(&str, usize, usize)]) -> Dataset {
         let items = groups.iter().flat_map(|&(group, class, count)| {
             (0..count).map(move |i| Item {
-                path: "".into(),
                 name: format!("{group}_{class}_{i}"),
-                clip: false,
                 class,
                 group: group.into(),
-                note: String::new(),
+                ..Item::default()
             })
         });
         Dataset { labels: vec!["a".into(), "b".into()], items: items.collect(), alone: 0, grouped_by: String::new() }

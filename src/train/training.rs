@@ -21,6 +21,7 @@ use crate::train::optimizer::{Method, Optimizer, WeightOptions};
 use crate::train::options::{Balance, FitOptions, Schedule, Unfreeze};
 use crate::train::state::{EpochRecord, TrainerState, cosine};
 use crate::train::store::Store;
+use crate::train::units::Units;
 use crate::train::views::{Views, view_of_file};
 
 /// Validation rows in one batch.
@@ -39,6 +40,7 @@ pub struct Training<'a> {
     data: &'a Dataset,
     backbone: &'a Backbone,
     head: Head,
+    units: Units,
     optimizer: Optimizer,
     cut: Cut,
     device: Device,
@@ -68,7 +70,8 @@ impl<'a> Training<'a> {
     pub fn new(options: &'a FitOptions, material: Material<'a>, device: Device) -> Self {
         let Material { data, backbone, rows, cut, learn, check } = material;
         tch::manual_seed(options.seed as i64);
-        let head = Head::new(data.labels.len(), device);
+        let units = Units::new(data, device);
+        let head = Head::new(units.count(), device);
         let mut weights = head.weights();
         let l1 = |name: &str| if name == "dense1.weight" { options.l1 } else { 0.0 };
         let mut weight_options: Vec<WeightOptions> =
@@ -100,6 +103,7 @@ impl<'a> Training<'a> {
             data,
             backbone,
             head,
+            units,
             optimizer,
             cut,
             device,
@@ -139,7 +143,10 @@ impl<'a> Training<'a> {
             let classes = self.classes(picks.iter().map(|(sample, _)| sample));
             let rows = self.rows(&picks)?;
             let logits = self.forward(&rows, self.options.dropout);
-            let each = self.losses(&logits, &classes);
+            let log = logits.log_softmax(1, Kind::Float);
+            let of_labels = self.units.fold(&log);
+            let own = self.units.of_items(&log, picks.iter().map(|(sample, _)| &self.data.items[sample.item]));
+            let each = self.losses(&own, &of_labels, &classes);
             let loss = each.mean(Kind::Float);
             let plain = loss.double_value(&[]);
             if !plain.is_finite() {
@@ -150,7 +157,7 @@ impl<'a> Training<'a> {
                     )));
             }
             self.optimizer.step(&loss, self.rate());
-            let hits = logits.argmax(1, false).eq_tensor(&classes).sum(Kind::Int64).int64_value(&[]);
+            let hits = of_labels.argmax(1, false).eq_tensor(&classes).sum(Kind::Int64).int64_value(&[]);
             done += places.len();
             loss_sum += plain * places.len() as f64;
             right += hits as f64;
@@ -238,7 +245,7 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Maps rows to logits.
+    /// Maps rows to the logits of units.
     fn forward(&self, rows: &Tensor, dropout: f64) -> Tensor {
         match self.cut {
             Cut::Pooled(_) => self.head.forward(rows, dropout),
@@ -249,17 +256,16 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Returns the cross-entropy of each sample with its smoothed target, times its class' weight.
-    fn losses(&self, logits: &Tensor, classes: &Tensor) -> Tensor {
-        let log = logits.log_softmax(1, Kind::Float);
+    /// Returns the cross-entropy of each sample with its smoothed target, times its class' weight. `own` is the
+    /// log-probability of its target, `of_labels` that of all labels.
+    fn losses(&self, own: &Tensor, of_labels: &Tensor, classes: &Tensor) -> Tensor {
         let smoothing = self.options.label_smoothing;
-        let own = log.gather(1, &classes.unsqueeze(1), false).squeeze_dim(1);
-        let each = -(own * (1.0 - smoothing) + log.mean_dim(1i64, false, Kind::Float) * smoothing);
+        let each = -(own * (1.0 - smoothing) + of_labels.mean_dim(1i64, false, Kind::Float) * smoothing);
         let weights: Vec<f32> = self.class_weights.iter().map(|&weight| weight as f32).collect();
         each * Tensor::from_slice(&weights).to_device(self.device).index_select(0, classes)
     }
 
-    /// Returns the logits of every validation sample.
+    /// Returns the logits of the labels of every validation sample.
     ///
     /// # Errors
     /// Those of reading rows.
@@ -269,7 +275,7 @@ impl<'a> Training<'a> {
         for chunk in samples.chunks(VALIDATION_BATCH) {
             let picks: Vec<_> = chunk.iter().map(|sample| (sample.clone(), 0)).collect();
             let rows = self.rows(&picks)?;
-            let logits = values(&no_grad(|| self.forward(&rows, 0.0)))?;
+            let logits = values(&no_grad(|| self.units.fold(&self.forward(&rows, 0.0).to_kind(Kind::Float))))?;
             all.extend(logits.chunks_exact(self.data.labels.len()).map(<[f32]>::to_vec));
         }
         Ok(all)
@@ -293,6 +299,11 @@ impl<'a> Training<'a> {
     /// Returns the classes of the validation samples.
     pub fn validation_classes(&self) -> Vec<usize> {
         self.check.iter().map(|sample| self.data.items[sample.item].class).collect()
+    }
+
+    /// Returns the label of each output unit, if the data has subclasses.
+    pub fn labels_of_units(&self) -> Option<Vec<usize>> {
+        self.units.labels()
     }
 
     /// Restores the weights of the best epoch.

@@ -225,6 +225,37 @@ fn the_model_file_equals_the_trained_network() {
 }
 
 #[test]
+fn a_label_with_subclasses_has_the_sum_of_their_probabilities() {
+    let program = Program::new();
+    pictures(&program);
+    let rules = "street\tleft side\tstreet-left\t\nstreet\telsewhere\t\t\nsquare\tright side\tsquare-right\t\n";
+    std::fs::write(program.path("rules.tsv"), rules).unwrap();
+    let data = ["data", "data", "--output", "all.tsv", "--subclasses", "rules.tsv"];
+    let summary = train(&program, &data).succeeded().stdout;
+    for expected in ["left side 0 4", "elsewhere 0 8", "right side 4 0"] {
+        let found = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") == expected;
+        assert!(summary.lines().any(found), "{expected}: {summary}");
+    }
+    let fit = ["fit", "--data", "all.tsv", "--epochs", "3", "--views", "2", "--inference-precision", "fp32"];
+    let options = ["--label-smoothing", "0.1", "--model", "units.onnx"];
+    train(&program, &[&fit[..], &options].concat()).succeeded();
+    // Square: without subclass, right side. Street: elsewhere, left side.
+    let head = tensors(&program.path("units.run/head.safetensors"));
+    assert_eq!((head["dense2.weight"].len(), head["dense2.bias"].len()), (4 * 512, 4));
+    assert_eq!(Model::read(&program.path("units.onnx")).unwrap().labels, ["square", "street"]);
+    let furthest = largest_difference(&program, "units.run", "units.onnx");
+    assert!(furthest < 1e-4, "{furthest}");
+    for (precision, most) in [("fp16", 0.02), ("int8", 0.25)] {
+        train(&program, &["export", "--run", "units.run", "--model", "small.onnx", "--precision", precision])
+            .succeeded();
+        let furthest = largest_difference(&program, "units.run", "small.onnx");
+        assert!(furthest < most, "{precision}: {furthest}");
+    }
+    std::fs::write(program.path("rules.tsv"), "street\tleft side\n").unwrap();
+    assert!(train(&program, &data).refusal(2).contains("rules.tsv: \"street\\tleft side\" does not have four fields"));
+}
+
+#[test]
 fn data_joins_two_folders_and_evaluate_counts_events() {
     let program = Program::new();
     let data = pictures(&program);
