@@ -19,7 +19,7 @@ SECONDS = 3
 
 
 def livelabel(model, device):
-    command = [page.PROGRAM, "bench", "network", "--model", model, "--device", device, "--json"]
+    command = [page.PROGRAM, "bench", "model", "--model", model, "--device", device, "--json"]
     done = subprocess.run([*command, "--batches", ",".join(map(str, SIZES))], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"bench: error: {done.stderr.strip()}")

@@ -92,7 +92,7 @@ def main():
             pairs = [pair for a, b in zip(full, found) if a and b for pair in zip(shown(a), shown(b))]
             edges = sorted(shift for a, b in zip(full, found) if a and b for shift in shifts(a, b) if shift is not None)
             network = ["--device", device, "--inference-precision", compute, "--batches", "4", "--json"]
-            speed = output_of([page.PROGRAM, "bench", "network", "--model", files[runs[0], precision], *network])
+            speed = output_of([page.PROGRAM, "bench", "model", "--model", files[runs[0], precision], *network])
             rate = speed["batches"][0]["frames_per_second"]
             numbers[way] = {"accuracy": accuracy, "same": same, "frames_per_second": rate}
             at = edges[min(int(0.95 * len(edges)), len(edges) - 1)]

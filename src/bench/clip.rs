@@ -226,14 +226,14 @@ fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<RenderedFrame>)> {
     let mut renderer = OverlayRenderer::new(layout, true);
     let meter = ResourceMeter::start();
     for frame in sample.iter().cycle().take(frames as usize) {
-        if let Some(canvas) = renderer.canvas() {
-            renderer.render(canvas, frame, Some("drinking"))?;
+        if let Some(target) = renderer.acquire() {
+            renderer.render(target, frame, Some("drinking"))?;
         }
     }
     let cost = meter.cost(frames);
     let mut drawn = Vec::new();
-    while let Some(canvas) = renderer.canvas() {
-        drawn.push(renderer.render(canvas, &sample[drawn.len() % sample.len()], Some("drinking"))?);
+    while let Some(target) = renderer.acquire() {
+        drawn.push(renderer.render(target, &sample[drawn.len() % sample.len()], Some("drinking"))?);
     }
     Ok((cost, drawn))
 }

@@ -2,4 +2,4 @@
 
 pub mod clip;
 mod meter;
-pub mod network;
+pub mod model;

@@ -154,18 +154,18 @@ fn evaluate(args: &EvaluateArgs) -> Result<String> {
 
 /// Returns the files that each model is evaluated on.
 fn scopes(args: &EvaluateArgs, whole: &Scope) -> Result<Vec<Scope>> {
-    if args.kept_by.is_empty() && args.model.len() == 1 {
+    if args.held_out_by.is_empty() && args.model.len() == 1 {
         return Ok(vec![whole.clone()]);
     }
-    if args.kept_by.len() != args.model.len() {
-        return Err(Error::usage(format!("{} models and {} runs", args.model.len(), args.kept_by.len()))
-            .remedy("give one run for each model with --kept-by"));
+    if args.held_out_by.len() != args.model.len() {
+        return Err(Error::usage(format!("{} models and {} runs", args.model.len(), args.held_out_by.len()))
+            .remedy("give one run for each model with --held-out-by"));
     }
-    let scope = |(place, run): (usize, &PathBuf)| {
+    let scope = |(index, run): (usize, &PathBuf)| {
         let split = Run::open(run)?.0.split()?;
-        Ok(Scope { kept_by: Some(split), unknown: args.unknown && place == 0, ..whole.clone() })
+        Ok(Scope { held_out_by: Some(split), unknown: args.unknown && index == 0, ..whole.clone() })
     };
-    args.kept_by.iter().enumerate().map(scope).collect()
+    args.held_out_by.iter().enumerate().map(scope).collect()
 }
 
 fn clips_report(args: &EvaluateArgs, labels: &[String], tracks: &[Track]) -> Result<String> {
@@ -174,8 +174,8 @@ fn clips_report(args: &EvaluateArgs, labels: &[String], tracks: &[Track]) -> Res
     let mut events = serde_json::Map::new();
     if let Some(table) = &args.events {
         let truth = Truth::read(table)?;
-        for (place, label) in labels.iter().enumerate().filter(|(_, label)| truth.has(label)) {
-            let found = events::best(tracks, labels, place, &truth);
+        for (index, label) in labels.iter().enumerate().filter(|(_, label)| truth.has(label)) {
+            let found = events::best(tracks, labels, index, &truth);
             text.push_str(&format!("\n\n{}", events::report(label, &found)));
             events
                 .insert(label.clone(), json!(found.into_iter().filter_map(|(_, _, score)| score).collect::<Vec<_>>()));

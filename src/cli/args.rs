@@ -157,7 +157,7 @@ pub enum BenchCommand {
     Clip {
         clip: PathBuf,
         #[command(flatten)]
-        network: NetworkArgs,
+        network: BenchArgs,
         /// Frames in a batch [default: 4; cuda: 64]
         #[arg(long, value_name = "N")]
         batch: Option<usize>,
@@ -165,7 +165,7 @@ pub enum BenchCommand {
     /// Measure the model alone: latency and frames a second at several batch sizes
     Network {
         #[command(flatten)]
-        network: NetworkArgs,
+        network: BenchArgs,
         /// Batch sizes
         #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,8,32,64")]
         batches: Vec<usize>,
@@ -176,7 +176,7 @@ pub enum BenchCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct NetworkArgs {
+pub struct BenchArgs {
     /// Model file [default: models/drinking-cooking.int8.onnx]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
@@ -194,7 +194,7 @@ pub struct NetworkArgs {
     pub json: bool,
 }
 
-impl NetworkArgs {
+impl BenchArgs {
     /// Returns the options of a session.
     pub fn session_options(&self, batch: Option<usize>) -> SessionOptions {
         SessionOptions {

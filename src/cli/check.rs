@@ -21,7 +21,7 @@ use crate::pipeline::stream;
 use crate::printable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Progress;
-use crate::web::Bound;
+use crate::web::Listener;
 
 /// How long an input may take to deliver its first frame.
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(15);
@@ -63,7 +63,7 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
         }
     }
     if let Some(web) = &config.web {
-        let _free = Bound::new(web)?;
+        let _free = Listener::new(web)?;
         print(&format!("page     http://{}/", web.address));
     }
     for receiver in receivers(config) {

@@ -104,7 +104,7 @@ fn bench(command: BenchCommand) -> Result<String, Error> {
         }
         BenchCommand::Network { network, batches, time } => {
             let model = Model::open(network.model.as_deref())?;
-            let report = bench::network::measure(&model, network.session_options(None), &batches, time)?;
+            let report = bench::model::measure(&model, network.session_options(None), &batches, time)?;
             Ok(format(network.json, report.text(), serde_json::json!(report)))
         }
     }

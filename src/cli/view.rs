@@ -9,7 +9,7 @@ use crate::media::limits::Limits;
 use crate::media::{self, replay::Video};
 use crate::shutdown::Shutdown;
 use crate::telemetry::FinishedRun;
-use crate::web::{self, Bound, Replay, Server};
+use crate::web::{self, Listener, Replay, Server};
 
 /// Interval at which the shutdown flag is polled.
 const POLL: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ pub fn view(
     let recording = FinishedRun::read(timeline)?;
     media::init()?;
     let video = Video::open(&find(&recording, timeline, video)?, limits)?;
-    let bound = Bound::new(access)?;
+    let bound = Listener::new(access)?;
     let _server = Server::replay(bound, Replay::new(recording, video)?, web::install_metrics()?)?;
     while !shutdown.requested() {
         std::thread::sleep(POLL);

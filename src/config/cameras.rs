@@ -79,7 +79,7 @@ impl CameraConfig {
         }
         let camera = Camera::parse(
             input,
-            login(options)?,
+            credentials(options)?,
             options.transport.unwrap_or_default(),
             Duration::from_millis(latency),
         )?;
@@ -117,7 +117,7 @@ fn stem(name: &str) -> String {
 }
 
 /// Reads the camera's credentials.
-fn login(options: &StreamOptions) -> Result<Option<Credentials>> {
+fn credentials(options: &StreamOptions) -> Result<Option<Credentials>> {
     let source = CredentialSource {
         prefix: "",
         user_env: options.user_env.as_deref(),

@@ -37,7 +37,7 @@ pub struct Broker {
     pub host: String,
     pub port: u16,
     pub tls: bool,
-    pub login: Option<Credentials>,
+    pub credentials: Option<Credentials>,
     /// Prefix of all topics.
     pub prefix: String,
 }
@@ -47,7 +47,7 @@ pub struct Broker {
 pub struct Webhook {
     /// Without credentials.
     pub url: Url,
-    pub login: Option<Credentials>,
+    pub credentials: Option<Credentials>,
 }
 
 impl EventsConfig {
@@ -107,7 +107,7 @@ impl Broker {
         }
         let user = user.or_else(|| decoded(url.username()));
         let password = password.or_else(|| url.password().and_then(decoded));
-        let login = match (user, password) {
+        let credentials = match (user, password) {
             (None, None) => None,
             (Some(user), password) => Some(Credentials { user, password: password.unwrap_or_default() }),
             (None, Some(_)) => {
@@ -119,7 +119,7 @@ impl Broker {
             host: host.trim_matches(['[', ']']).to_string(),
             port: url.port().unwrap_or(if tls { TLS_PORT } else { PORT }),
             tls,
-            login,
+            credentials,
             prefix: prefix(url.path())?,
         })
     }
@@ -149,13 +149,13 @@ impl Webhook {
             return Err(invalid());
         }
         let (user, password) = (decoded(url.username()), url.password().and_then(decoded));
-        let login = (user.is_some() || password.is_some())
+        let credentials = (user.is_some() || password.is_some())
             .then(|| Credentials { user: user.unwrap_or_default(), password: password.unwrap_or_default() });
         // Neither fails for an address with a host.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        Ok(Self { url, login })
+        Ok(Self { url, credentials })
     }
 }
 
@@ -211,12 +211,12 @@ mod tests {
         let plain = broker("mqtt://host").unwrap();
         assert_eq!((plain.port, plain.tls, plain.prefix.as_str()), (1883, false, "livelabel"));
         let full = broker("mqtts://ann:p%40ss@broker.example:1234/home/cams/").unwrap();
-        assert!(full.login == Some(Credentials { user: "ann".into(), password: "p@ss".into() }));
+        assert!(full.credentials == Some(Credentials { user: "ann".into(), password: "p@ss".into() }));
         assert_eq!((full.to_string().as_str(), full.prefix.as_str()), ("mqtts://broker.example:1234", "home/cams"));
         assert!(!format!("{full:?}").contains("ann"));
         assert_eq!(broker("mqtt://[::1]").unwrap().to_string(), "mqtt://[::1]:1883");
         let overridden = Broker::parse("mqtt://ann:x@host", None, Some("y".into())).unwrap();
-        assert!(overridden.login.is_some_and(|login| login.password == "y"));
+        assert!(overridden.credentials.is_some_and(|credentials| credentials.password == "y"));
     }
 
     #[test]
@@ -224,7 +224,9 @@ mod tests {
         let hook = Webhook::parse("https://ann:s3cret@host:8443/hooks/t0ken?key=k3y#x").unwrap();
         assert_eq!(hook.to_string(), "https://host:8443");
         assert_eq!(hook.url.as_str(), "https://host:8443/hooks/t0ken?key=k3y");
-        assert!(hook.login.is_some_and(|login| login.user == "ann" && login.password == "s3cret"));
+        assert!(
+            hook.credentials.is_some_and(|credentials| credentials.user == "ann" && credentials.password == "s3cret")
+        );
     }
 
     #[test]

@@ -47,13 +47,15 @@ impl Settings {
     fn parse(text: &str, origin: &str) -> Result<Self> {
         Self::from_toml(text).map_err(|cause| {
             let line = cause.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            let place = format!("pipeline {origin}, line {line}");
+            let location = format!("pipeline {origin}, line {line}");
             let misplaced =
                 RunOptions::KEYS.iter().find(|key| cause.message().contains(&format!("unknown field `{key}`")));
             match misplaced {
-                Some(key) => Error::usage(format!("{place}: {key} is in a [[stream]], but applies to the whole run"))
-                    .remedy("move it above the first [[stream]]"),
-                None => Error::usage(format!("{place}: {}", cause.message()))
+                Some(key) => {
+                    Error::usage(format!("{location}: {key} is in a [[stream]], but applies to the whole run"))
+                        .remedy("move it above the first [[stream]]")
+                }
+                None => Error::usage(format!("{location}: {}", cause.message()))
                     .remedy("see `livelabel run --help` for the keys: flags with _ instead of -"),
             }
         })

@@ -140,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.jsonl");
         // No server listens on port 9, the discard port.
-        let unreachable = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), login: None };
+        let unreachable = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), credentials: None };
         let config = EventsConfig {
             lines: Some(crate::config::events::Lines::File(file)),
             broker: None,

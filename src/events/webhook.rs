@@ -19,8 +19,8 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 /// Bytes read of a response's body, so that the connection can be reused.
 const BODY_LIMIT: u64 = 64 << 10;
 
-/// The outcome of one request.
-enum Outcome {
+/// The result of one request.
+enum Delivery {
     Delivered,
     /// A permanent failure.
     Refused(String),
@@ -52,10 +52,9 @@ impl WebhookSink {
             .max_redirects_will_error(false)
             .tls_config(tls)
             .build();
-        let authorization = hook
-            .login
-            .as_ref()
-            .map(|login| format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", login.user, login.password))));
+        let authorization = hook.credentials.as_ref().map(|credentials| {
+            format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", credentials.user, credentials.password)))
+        });
         Self {
             agent: config.into(),
             url: hook.url.to_string(),
@@ -88,20 +87,20 @@ impl WebhookSink {
     async fn deliver(&mut self, event: &EventEnvelope) -> bool {
         while event.at.elapsed() < MAX_AGE {
             match self.post(event) {
-                Outcome::Delivered => {
+                Delivery::Delivered => {
                     self.backoff.reset();
                     if std::mem::take(&mut self.failing) {
                         tracing::info!("{}: the webhook accepts events again", self.what);
                     }
                     return true;
                 }
-                Outcome::Refused(why) => {
+                Delivery::Refused(why) => {
                     if self.refused.insert(why.clone()) {
                         tracing::warn!("{}: the webhook refused an event ({why}); check its address", self.what);
                     }
                     return false;
                 }
-                Outcome::Failed(why) => {
+                Delivery::Failed(why) => {
                     if !std::mem::replace(&mut self.failing, true) {
                         let what = &self.what;
                         tracing::warn!("{what}: the webhook accepts no events ({why}); each is retried for 10 minutes");
@@ -113,7 +112,7 @@ impl WebhookSink {
         false
     }
 
-    fn post(&self, event: &EventEnvelope) -> Outcome {
+    fn post(&self, event: &EventEnvelope) -> Delivery {
         let mut request =
             self.agent.post(&self.url).content_type("application/json").header("Idempotency-Key", &event.key);
         if let Some(authorization) = &self.authorization {
@@ -121,17 +120,17 @@ impl WebhookSink {
         }
         let mut response = match request.send(&event.json) {
             Ok(response) => response,
-            Err(ureq::Error::RedirectFailed) => return Outcome::Refused("the server redirects".into()),
-            Err(cause) => return Outcome::Failed(cause.to_string()),
+            Err(ureq::Error::RedirectFailed) => return Delivery::Refused("the server redirects".into()),
+            Err(cause) => return Delivery::Failed(cause.to_string()),
         };
         let status = response.status();
         // Only the status matters. Reading the body makes the connection reusable.
         let _ = response.body_mut().with_config().limit(BODY_LIMIT).read_to_vec();
         match status.as_u16() {
-            200..300 => Outcome::Delivered,
-            408 | 429 | 500.. => Outcome::Failed(format!("HTTP {}", status.as_u16())),
-            300..400 => Outcome::Refused("the server redirects".into()),
-            code => Outcome::Refused(format!("HTTP {code}")),
+            200..300 => Delivery::Delivered,
+            408 | 429 | 500.. => Delivery::Failed(format!("HTTP {}", status.as_u16())),
+            300..400 => Delivery::Refused("the server redirects".into()),
+            code => Delivery::Refused(format!("HTTP {code}")),
         }
     }
 }

@@ -19,8 +19,8 @@ pub trait Backend: Send {
     /// Returns whether the model has `output`.
     fn has(&self, output: Output) -> bool;
 
-    /// Copies `tensors` to the first places of a batch of `size` in the device's input memory. The content of the other
-    /// places is undefined.
+    /// Copies `tensors` to the first rows of a batch of `size` in the device's input memory. The content of the other
+    /// rows is undefined.
     ///
     /// # Errors
     /// Failed, with the library's reason.
@@ -46,13 +46,13 @@ pub fn broken(cause: impl ToString) -> Error {
     Error::failed("the model could not be run").because(cause.to_string()).remedy("try --device cpu")
 }
 
-/// Copies `tensors` to the first of `places`. Each place has the length of a tensor.
-pub fn fill(places: &mut [f32], tensors: &[ArrayView3<f32>]) {
+/// Copies `tensors` to the first rows of `batch`. Each row has the length of a tensor.
+pub fn fill(batch: &mut [f32], tensors: &[ArrayView3<f32>]) {
     let Some(each) = tensors.first().map(|tensor| tensor.len()) else { return };
-    for (tensor, place) in tensors.iter().zip(places.chunks_exact_mut(each)) {
+    for (tensor, row) in tensors.iter().zip(batch.chunks_exact_mut(each)) {
         match tensor.as_slice() {
-            Some(values) => place.copy_from_slice(values),
-            None => place.iter_mut().zip(tensor).for_each(|(to, from)| *to = *from),
+            Some(values) => row.copy_from_slice(values),
+            None => row.iter_mut().zip(tensor).for_each(|(to, from)| *to = *from),
         }
     }
 }

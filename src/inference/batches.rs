@@ -46,15 +46,15 @@ impl BatchPlan {
     }
 
     /// Splits `count` frames into runs.
-    pub fn pieces(&self, count: usize) -> Vec<SubBatch> {
-        let mut pieces = Vec::new();
+    pub fn sub_batches(&self, count: usize) -> Vec<SubBatch> {
+        let mut sub_batches = Vec::new();
         let mut remaining = count;
         while remaining > 0 {
-            let piece = self.next(remaining);
-            remaining -= piece.count;
-            pieces.push(piece);
+            let sub_batch = self.next(remaining);
+            remaining -= sub_batch.count;
+            sub_batches.push(sub_batch);
         }
-        pieces
+        sub_batches
     }
 
     fn next(&self, remaining: usize) -> SubBatch {
@@ -74,37 +74,37 @@ impl BatchPlan {
 mod tests {
     use super::*;
 
-    fn pieces(sizes: &BatchPlan, count: usize) -> Vec<(usize, usize)> {
-        sizes.pieces(count).into_iter().map(|piece| (piece.count, piece.size)).collect()
+    fn sub_batches(sizes: &BatchPlan, count: usize) -> Vec<(usize, usize)> {
+        sizes.sub_batches(count).into_iter().map(|sub_batch| (sub_batch.count, sub_batch.size)).collect()
     }
 
     #[test]
     fn a_cpu_runs_few_frames_one_by_one_and_many_in_a_batch() {
         let sizes = BatchPlan::of_cpu(8, true);
-        assert_eq!(pieces(&sizes, 1), [(1, 1)]);
-        assert_eq!(pieces(&sizes, 3), [(1, 1); 3]);
-        assert_eq!(pieces(&sizes, 5), [(5, 8)]);
-        assert_eq!(pieces(&sizes, 8), [(8, 8)]);
-        assert_eq!(pieces(&BatchPlan::of_cpu(8, false), 3), [(3, 8)]);
-        assert_eq!(pieces(&BatchPlan::of_cpu(1, true), 1), [(1, 1)]);
+        assert_eq!(sub_batches(&sizes, 1), [(1, 1)]);
+        assert_eq!(sub_batches(&sizes, 3), [(1, 1); 3]);
+        assert_eq!(sub_batches(&sizes, 5), [(5, 8)]);
+        assert_eq!(sub_batches(&sizes, 8), [(8, 8)]);
+        assert_eq!(sub_batches(&BatchPlan::of_cpu(8, false), 3), [(3, 8)]);
+        assert_eq!(sub_batches(&BatchPlan::of_cpu(1, true), 1), [(1, 1)]);
     }
 
     #[test]
     fn a_gpu_uses_the_next_larger_size() {
         let sizes = BatchPlan::of_gpu(64);
         assert_eq!(sizes.ready(), [1, 4, 16, 64]);
-        assert_eq!(pieces(&sizes, 1), [(1, 1)]);
-        assert_eq!(pieces(&sizes, 5), [(5, 16)]);
-        assert_eq!(pieces(&sizes, 64), [(64, 64)]);
+        assert_eq!(sub_batches(&sizes, 1), [(1, 1)]);
+        assert_eq!(sub_batches(&sizes, 5), [(5, 16)]);
+        assert_eq!(sub_batches(&sizes, 64), [(64, 64)]);
     }
 
     #[test]
     fn every_frame_runs_once_in_a_prepared_size() {
         for sizes in [BatchPlan::any(), BatchPlan::of_cpu(6, true), BatchPlan::of_cpu(6, false), BatchPlan::of_gpu(6)] {
             for count in 1..=6 {
-                let pieces = sizes.pieces(count);
-                assert_eq!(pieces.iter().map(|piece| piece.count).sum::<usize>(), count);
-                for SubBatch { count, size } in pieces {
+                let sub_batches = sizes.sub_batches(count);
+                assert_eq!(sub_batches.iter().map(|sub_batch| sub_batch.count).sum::<usize>(), count);
+                for SubBatch { count, size } in sub_batches {
                     assert!(count <= size && (sizes.ready().is_empty() || sizes.ready().contains(&size)));
                 }
             }

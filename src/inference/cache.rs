@@ -187,16 +187,16 @@ mod tests {
             // SAFETY: a new mapping of an open file.
             unsafe { libc::mmap(at, 1 << 20, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0) }
         };
-        let place = map(std::ptr::null_mut());
-        assert_ne!(place, libc::MAP_FAILED);
+        let address = map(std::ptr::null_mut());
+        assert_ne!(address, libc::MAP_FAILED);
         // SAFETY: a megabyte is mapped there.
-        let bytes = unsafe { std::slice::from_raw_parts(place.cast::<u8>(), 1 << 20) };
+        let bytes = unsafe { std::slice::from_raw_parts(address.cast::<u8>(), 1 << 20) };
         assert!(bytes.iter().all(|&byte| byte == 7));
         assert!(mappings().iter().any(|mapping| mapping.file == path && mapping.len == 1 << 20));
         Cache::page_out(folder.path());
         assert!(bytes.iter().all(|&byte| byte == 7));
         // SAFETY: `bytes` is not used any more.
-        unsafe { libc::munmap(place, 1 << 20) };
+        unsafe { libc::munmap(address, 1 << 20) };
     }
 
     #[test]

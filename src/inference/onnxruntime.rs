@@ -40,7 +40,7 @@ enum Batch {
     /// In host memory, with its size.
     Host(Vec<f32>, usize),
     /// On a device: one bound batch for each size used so far, and the index of the next.
-    Device { from: Pinned, bound: Vec<Bound>, next: usize },
+    Device { from: Pinned, bound: Vec<BoundBatch>, next: usize },
 }
 
 /// Pinned memory, which a device reads and writes directly.
@@ -50,9 +50,9 @@ struct Pinned {
 }
 
 /// A batch of one size, bound to the device. Its content stays there until the next `put`.
-struct Bound {
+struct BoundBatch {
     size: usize,
-    places: Tensor<f32>,
+    input: Tensor<f32>,
     binding: IoBinding,
 }
 
@@ -107,16 +107,16 @@ impl Batch {
     }
 }
 
-impl Bound {
+impl BoundBatch {
     fn new(session: &Session, model: &ModelIo, from: &Pinned, size: usize) -> Result<Self> {
         let made = || {
             let memory = |use_| MemoryInfo::new(from.kind.clone(), from.device, AllocatorType::Device, use_);
-            let places = Tensor::new(&Allocator::new(session, memory(MemoryType::CPUInput)?)?, model.shape(size))?;
+            let input = Tensor::new(&Allocator::new(session, memory(MemoryType::CPUInput)?)?, model.shape(size))?;
             let mut binding = session.create_binding()?;
             for output in &model.outputs {
                 binding.bind_output_to_device(output.name(), &memory(MemoryType::CPUOutput)?)?;
             }
-            Ok(Self { size, places, binding })
+            Ok(Self { size, input, binding })
         };
         made().map_err(|cause: ort::Error| {
             Error::unavailable("the device has no memory for a batch")
@@ -125,10 +125,10 @@ impl Bound {
         })
     }
 
-    fn put(&mut self, input: &str, tensors: &[ArrayView3<f32>]) -> ort::Result<()> {
-        fill(self.places.try_extract_tensor_mut::<f32>()?.1, tensors);
+    fn put(&mut self, name: &str, tensors: &[ArrayView3<f32>]) -> ort::Result<()> {
+        fill(self.input.try_extract_tensor_mut::<f32>()?.1, tensors);
         // Copies them to the device.
-        self.binding.bind_input(input, &self.places)?;
+        self.binding.bind_input(name, &self.input)?;
         self.binding.synchronize_inputs()
     }
 }
@@ -144,15 +144,15 @@ impl Backend for OrtBackend {
 
     fn put(&mut self, tensors: &[ArrayView3<f32>], size: usize) -> Result<()> {
         match &mut self.batch {
-            Batch::Host(places, count) => {
+            Batch::Host(input, count) => {
                 *count = size;
-                fill(places, tensors);
+                fill(input, tensors);
                 Ok(())
             }
             Batch::Device { from, bound, next } => {
                 *next = bound.iter().position(|bound| bound.size == size).unwrap_or(bound.len());
                 if *next == bound.len() {
-                    bound.push(Bound::new(&self.session, &self.model, from, size)?);
+                    bound.push(BoundBatch::new(&self.session, &self.model, from, size)?);
                 }
                 bound[*next].put(&self.model.input, tensors).map_err(broken)
             }
@@ -176,9 +176,9 @@ impl Backend for OrtBackend {
         let interrupt = Box::new(move || drop(running.terminate()));
         let session = &mut self.session;
         watchdog.watch(interrupt, || match &self.batch {
-            Batch::Host(places, size) => {
+            Batch::Host(input, size) => {
                 let shape = self.model.shape(*size);
-                let input = TensorRef::from_array_view((shape, &places[..shape.iter().product()])).map_err(broken)?;
+                let input = TensorRef::from_array_view((shape, &input[..shape.iter().product()])).map_err(broken)?;
                 let inputs = ort::inputs![self.model.input.as_str() => input];
                 append(session.run_with_options(inputs, &*options).map_err(broken)?)
             }
@@ -235,7 +235,7 @@ mod tests {
         bound.batch = Batch::on_device(Pinned { kind: AllocationDevice::CPU, device: 0 });
         let value = |(c, y, x): (usize, usize, usize), k| (((c * 224 + y) * 224 + x) * k % 251) as f32 - 120.0;
         let tensors: Vec<Array3<f32>> =
-            (1..=4).map(|k| Array3::from_shape_fn(model.input.shape(), |place| value(place, k))).collect();
+            (1..=4).map(|k| Array3::from_shape_fn(model.input.shape(), |index| value(index, k))).collect();
         let run = |backend: &mut OrtBackend, count: usize| {
             let mut rows = Vec::new();
             backend.run(count, Output::Probabilities, &mut rows, &watchdog).unwrap();

@@ -126,9 +126,10 @@ mod tests {
         let mut channels = [Vec::new(), Vec::new(), Vec::new()];
         for y in 0..spec.size {
             for x in 0..spec.size {
-                let place = |size: usize, i: usize| (i as f64 + 0.5) * size as f64 / spec.size as f64 - 0.5;
-                let of =
-                    |plane: usize| at(plane, place(view.planes[plane].width, x), place(view.planes[plane].height, y));
+                let position = |size: usize, i: usize| (i as f64 + 0.5) * size as f64 / spec.size as f64 - 0.5;
+                let of = |plane: usize| {
+                    at(plane, position(view.planes[plane].width, x), position(view.planes[plane].height, y))
+                };
                 let (y, u, v) = (
                     (of(0) - black) * 255.0 / luma,
                     (of(1) - 128.0) * 255.0 / chroma,

@@ -183,9 +183,9 @@ impl Session {
     pub fn run_each(&mut self, tensors: &[ArrayView3<f32>]) -> Result<Array2<f32>> {
         let mut rows = Vec::with_capacity(tensors.len() * self.width);
         let mut rest = tensors;
-        for piece in self.sizes.pieces(tensors.len()) {
-            let (now, later) = rest.split_at(piece.count);
-            self.run_piece(self.output, now, piece, &mut rows)?;
+        for sub_batch in self.sizes.sub_batches(tensors.len()) {
+            let (now, later) = rest.split_at(sub_batch.count);
+            self.run_sub_batch(self.output, now, sub_batch, &mut rows)?;
             rest = later;
         }
         self.rows(tensors.len(), rows)
@@ -197,9 +197,9 @@ impl Session {
     /// Failed, with the library's reason.
     pub fn run_again(&mut self, count: usize) -> Result<Array2<f32>> {
         let mut rows = Vec::with_capacity(count * self.width);
-        if let Some(piece) = self.sizes.pieces(count).last() {
+        if let Some(sub_batch) = self.sizes.sub_batches(count).last() {
             let (output, watchdog) = (self.output, Arc::clone(&self.watchdog));
-            self.backend(piece.size)?.run(piece.count, output, &mut rows, &watchdog)?;
+            self.backend(sub_batch.size)?.run(sub_batch.count, output, &mut rows, &watchdog)?;
         }
         self.rows(count, rows)
     }
@@ -211,8 +211,8 @@ impl Session {
     pub fn logits(&mut self, tensor: ArrayView3<f32>) -> Result<Vec<f32>> {
         let mut logits = Vec::new();
         if self.backends[0].has(Output::Logits) {
-            let piece = self.sizes.pieces(1)[0];
-            self.run_piece(Output::Logits, &[tensor], piece, &mut logits)?;
+            let sub_batch = self.sizes.sub_batches(1)[0];
+            self.run_sub_batch(Output::Logits, &[tensor], sub_batch, &mut logits)?;
         }
         Ok(logits)
     }
@@ -223,16 +223,16 @@ impl Session {
             .map_err(|cause| Error::internal("the model's output has another shape").because(cause))
     }
 
-    fn run_piece(
+    fn run_sub_batch(
         &mut self,
         output: Output,
         tensors: &[ArrayView3<f32>],
-        piece: SubBatch,
+        sub_batch: SubBatch,
         rows: &mut Vec<f32>,
     ) -> Result<()> {
         let watchdog = Arc::clone(&self.watchdog);
-        let backend = self.backend(piece.size)?;
-        backend.put(tensors, piece.size)?;
+        let backend = self.backend(sub_batch.size)?;
+        backend.put(tensors, sub_batch.size)?;
         let before = rows.len();
         let ran = backend.run(tensors.len(), output, rows, &watchdog);
         let checked = ran.and_then(|()| match output {
@@ -253,7 +253,7 @@ impl Session {
         let sizes = if self.sizes.ready().is_empty() { vec![1] } else { self.sizes.ready().to_vec() };
         for size in sizes {
             let tensors = vec![zeros.view(); size];
-            self.run_piece(self.output, &tensors, SubBatch { count: size, size }, &mut Vec::new())?;
+            self.run_sub_batch(self.output, &tensors, SubBatch { count: size, size }, &mut Vec::new())?;
         }
         Ok(())
     }

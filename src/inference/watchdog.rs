@@ -24,15 +24,15 @@ pub type Interrupt = Box<dyn Fn() + Send>;
 
 /// Why a run was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Excess {
-    Long { elapsed: Duration, median: Option<Duration> },
+enum Interruption {
+    TooLong { elapsed: Duration, median: Option<Duration> },
     Stopped,
 }
 
-impl Excess {
+impl Interruption {
     fn error(self) -> Error {
         match self {
-            Excess::Long { elapsed, median } => {
+            Interruption::TooLong { elapsed, median } => {
                 let error = Error::failed(format!("the model did not finish a batch within {} s", elapsed.as_secs()));
                 let error = match median {
                     Some(median) => error.because(format!("it usually takes {} ms", median.as_millis())),
@@ -40,7 +40,7 @@ impl Excess {
                 };
                 error.remedy("use another model; this one may contain an endless loop")
             }
-            Excess::Stopped => Error::failed("the model did not finish its batch before the run was stopped")
+            Interruption::Stopped => Error::failed("the model did not finish its batch before the run was stopped")
                 .remedy("use another model if this happens again"),
         }
     }
@@ -67,15 +67,15 @@ impl TimeLimit {
     }
 
     /// Returns why to interrupt a run that has taken `elapsed`; `stopping` is the time since the request to stop.
-    fn excess(&self, elapsed: Duration, stopping: Option<Duration>) -> Option<Excess> {
+    fn interruption(&self, elapsed: Duration, stopping: Option<Duration>) -> Option<Interruption> {
         if stopping.is_some_and(|stopping| stopping.min(elapsed) > STOP_TIMEOUT) {
-            return Some(Excess::Stopped);
+            return Some(Interruption::Stopped);
         }
         if elapsed <= MIN_LIMIT {
             return None;
         }
         let median = self.median();
-        (elapsed > median.unwrap_or_default() * MEDIAN_FACTOR).then_some(Excess::Long { elapsed, median })
+        (elapsed > median.unwrap_or_default() * MEDIAN_FACTOR).then_some(Interruption::TooLong { elapsed, median })
     }
 }
 
@@ -102,7 +102,7 @@ struct Run {
     number: u64,
     began: Instant,
     interrupt: Interrupt,
-    excess: Option<Excess>,
+    interruption: Option<Interruption>,
 }
 
 impl Watchdog {
@@ -143,14 +143,14 @@ impl Watchdog {
             let mut runs = self.shared.lock();
             runs.next += 1;
             let number = runs.next;
-            runs.active.push(Run { number, began, interrupt, excess: None });
+            runs.active.push(Run { number, began, interrupt, interruption: None });
             number
         };
         let result = run();
         let mut runs = self.shared.lock();
         let index = runs.active.iter().position(|run| run.number == number);
-        if let Some(excess) = index.and_then(|index| runs.active.swap_remove(index).excess) {
-            return Err(excess.error());
+        if let Some(interruption) = index.and_then(|index| runs.active.swap_remove(index).interruption) {
+            return Err(interruption.error());
         }
         runs.limit.record(began.elapsed());
         result
@@ -181,10 +181,10 @@ impl Shared {
             }
             let Runs { limit, active, .. } = &mut *self.lock();
             for run in active {
-                let excess = limit.excess(run.began.elapsed(), stop_requested.map(|time| time.elapsed()));
-                run.excess = run.excess.or(excess);
+                let interruption = limit.interruption(run.began.elapsed(), stop_requested.map(|time| time.elapsed()));
+                run.interruption = run.interruption.or(interruption);
                 // Repeated, since an interrupt before the library has started the run has no effect.
-                if run.excess.is_some() {
+                if run.interruption.is_some() {
                     (run.interrupt)();
                 }
             }
@@ -207,14 +207,17 @@ mod tests {
     #[test]
     fn a_run_is_interrupted_beyond_a_minute_and_a_hundred_times_the_median() {
         let first = limit(&[]);
-        assert_eq!(first.excess(60 * S, None), None);
-        assert_eq!(first.excess(61 * S, None), Some(Excess::Long { elapsed: 61 * S, median: None }));
+        assert_eq!(first.interruption(60 * S, None), None);
+        assert_eq!(first.interruption(61 * S, None), Some(Interruption::TooLong { elapsed: 61 * S, median: None }));
         let fast = limit(&[S / 100, S / 10, S / 50]);
-        assert_eq!(fast.excess(60 * S, None), None);
-        assert_eq!(fast.excess(61 * S, None), Some(Excess::Long { elapsed: 61 * S, median: Some(S / 50) }));
+        assert_eq!(fast.interruption(60 * S, None), None);
+        assert_eq!(
+            fast.interruption(61 * S, None),
+            Some(Interruption::TooLong { elapsed: 61 * S, median: Some(S / 50) })
+        );
         let slow = limit(&[2 * S; 3]);
-        assert_eq!(slow.excess(200 * S, None), None);
-        assert!(slow.excess(201 * S, None).is_some());
+        assert_eq!(slow.interruption(200 * S, None), None);
+        assert!(slow.interruption(201 * S, None).is_some());
     }
 
     #[test]
@@ -227,10 +230,10 @@ mod tests {
     #[test]
     fn a_run_has_a_few_seconds_after_the_request_to_stop() {
         let limit = limit(&[S; 3]);
-        assert_eq!(limit.excess(30 * S, Some(5 * S)), None);
-        assert_eq!(limit.excess(30 * S, Some(6 * S)), Some(Excess::Stopped));
+        assert_eq!(limit.interruption(30 * S, Some(5 * S)), None);
+        assert_eq!(limit.interruption(30 * S, Some(6 * S)), Some(Interruption::Stopped));
         // A run that began after the request has them too.
-        assert_eq!(limit.excess(4 * S, Some(30 * S)), None);
+        assert_eq!(limit.interruption(4 * S, Some(30 * S)), None);
     }
 
     #[test]

@@ -36,47 +36,47 @@ impl std::str::FromStr for Stride {
 }
 
 /// Compares the candidates with a stride of 1 while every frame is analysed.
-pub struct Trial {
-    shadows: Vec<Shadow>,
+pub struct StrideComparison {
+    candidates: Vec<Candidate>,
     frames: u64,
 }
 
 /// Simulates one stride.
-struct Shadow {
+struct Candidate {
     stride: u64,
     state: LabelState,
     held: Vec<f32>,
     agreed: u64,
 }
 
-impl Trial {
+impl StrideComparison {
     /// `state` is the labeler's state before the first frame.
     pub fn new(state: &LabelState) -> Self {
-        let shadow = |stride| Shadow { stride, state: state.clone(), held: Vec::new(), agreed: 0 };
-        Self { shadows: CANDIDATES.map(shadow).into(), frames: 0 }
+        let candidate = |stride| Candidate { stride, state: state.clone(), held: Vec::new(), agreed: 0 };
+        Self { candidates: CANDIDATES.map(candidate).into(), frames: 0 }
     }
 
     /// Adds a frame's prediction, and the decision with a stride of 1.
     pub fn push(&mut self, probabilities: &[f32], full: Decision) {
-        for shadow in &mut self.shadows {
-            if self.frames.is_multiple_of(shadow.stride) {
-                shadow.held.clear();
-                shadow.held.extend_from_slice(probabilities);
+        for candidate in &mut self.candidates {
+            if self.frames.is_multiple_of(candidate.stride) {
+                candidate.held.clear();
+                candidate.held.extend_from_slice(probabilities);
             }
-            let decision = shadow.state.decider.decide(shadow.state.smoothing.push(&shadow.held));
+            let decision = candidate.state.decider.decide(candidate.state.smoothing.push(&candidate.held));
             let same = decision.shown == full.shown && (!full.shown || decision.label == full.label);
-            shadow.agreed += u64::from(same);
+            candidate.agreed += u64::from(same);
         }
         self.frames += 1;
     }
 
     /// Returns the largest stride that agreed often enough and its share of equal labels; 1 if none did.
     pub fn outcome(&self) -> (u64, f64) {
-        let share = |shadow: &Shadow| shadow.agreed as f64 / self.frames.max(1) as f64;
-        self.shadows
+        let share = |candidate: &Candidate| candidate.agreed as f64 / self.frames.max(1) as f64;
+        self.candidates
             .iter()
             .rev()
-            .map(|shadow| (shadow.stride, share(shadow)))
+            .map(|candidate| (candidate.stride, share(candidate)))
             .find(|&(_, share)| share >= AGREEMENT)
             .unwrap_or((1, 1.0))
     }
@@ -90,12 +90,12 @@ mod tests {
 
     fn outcome(predictions: impl Iterator<Item = [f32; 2]>) -> (u64, f64) {
         let mut state = LabelState { smoothing: Smoothing::new(4, 2), decider: Decider::new(None, 0.0, 0.0) };
-        let mut trial = Trial::new(&state);
+        let mut comparison = StrideComparison::new(&state);
         for prediction in predictions {
             let decision = state.decider.decide(state.smoothing.push(&prediction));
-            trial.push(&prediction, decision);
+            comparison.push(&prediction, decision);
         }
-        trial.outcome()
+        comparison.outcome()
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) enum Address {
 #[derive(Clone, PartialEq)]
 pub struct Camera {
     pub(super) address: Address,
-    pub(super) login: Option<Credentials>,
+    pub(super) credentials: Option<Credentials>,
     pub(super) transport: Transport,
     /// How long RTSP waits for late packets.
     pub(super) latency: Duration,
@@ -51,13 +51,18 @@ impl Camera {
         input.contains("://") || input.starts_with("/dev/video")
     }
 
-    /// Parses an address and removes credentials from it. `login` takes precedence over them.
+    /// Parses an address and removes credentials from it. `credentials` takes precedence over them.
     ///
     /// # Errors
     /// Usage if it is invalid. The message contains no credentials.
-    pub fn parse(input: &str, login: Option<Credentials>, transport: Transport, latency: Duration) -> Result<Self> {
+    pub fn parse(
+        input: &str,
+        credentials: Option<Credentials>,
+        transport: Transport,
+        latency: Duration,
+    ) -> Result<Self> {
         if input.starts_with('/') {
-            return Ok(Self { address: Address::Usb(input.into()), login: None, transport, latency });
+            return Ok(Self { address: Address::Usb(input.into()), credentials: None, transport, latency });
         }
         let mut url = Url::parse(input).map_err(|cause| {
             Error::usage("the camera's address is invalid")
@@ -81,7 +86,7 @@ impl Camera {
                     .remedy("use rtsp://, rtsps://, http://, https://, test:// or /dev/videoN"));
             }
         };
-        Ok(Self { address, login: login.or(in_address), transport, latency })
+        Ok(Self { address, credentials: credentials.or(in_address), transport, latency })
     }
 
     /// Returns whether the address is that of a playlist, as of HLS or DASH.
@@ -160,7 +165,7 @@ mod tests {
     #[test]
     fn credentials_are_removed_and_never_shown() {
         let camera = camera("rtsp://ann:p%40ss@cam.example:8554/live/1?token=geheim");
-        assert!(camera.login == Some(Credentials { user: "ann".into(), password: "p@ss".into() }));
+        assert!(camera.credentials == Some(Credentials { user: "ann".into(), password: "p@ss".into() }));
         assert_eq!(camera.to_string(), "rtsp://cam.example:8554/live/1?...");
         assert_eq!(camera.stem(), "cam.example-8554-live-1");
         let debug = format!("{camera:?}");
@@ -168,10 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn a_separate_login_overrides_the_one_in_the_address() {
-        let login = Credentials { user: "bob".into(), password: "x".into() };
-        let given = Camera::parse("rtsp://ann:y@cam/1", Some(login.clone()), Transport::Udp, Duration::ZERO).unwrap();
-        assert!(given.login == Some(login));
+    fn separate_credentials_override_those_in_the_address() {
+        let credentials = Credentials { user: "bob".into(), password: "x".into() };
+        let given =
+            Camera::parse("rtsp://ann:y@cam/1", Some(credentials.clone()), Transport::Udp, Duration::ZERO).unwrap();
+        assert!(given.credentials == Some(credentials));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::media::references::Scope;
 use crate::media::supervisor::Reason;
 use crate::media::{decoding, element, references};
 use crate::rtsp::address::{REDIRECTS, redirected};
-use crate::rtsp::intake::{Intake, Refusal};
+use crate::rtsp::intake::{CloseReason, Intake};
 use crate::rtsp::relay::Relay;
 
 /// Speed of the test picture's bars, in pixels a frame.
@@ -114,11 +114,11 @@ impl Connection {
                 _ => {}
             }
         }
-        // A refusal takes precedence over its consequences, which may be on the bus already.
-        if let Some(refusal) = self.intake.refusal() {
-            update.fault = Some(refusal.into());
+        // A reason takes precedence over its consequences, which may be on the bus already.
+        if let Some(reason) = self.intake.reason() {
+            update.fault = Some(reason.into());
         }
-        update.plain_password |= self.target.camera.login.is_some() && self.intake.plain_password();
+        update.plain_password |= self.target.camera.credentials.is_some() && self.intake.plain_password();
         update
     }
 
@@ -126,7 +126,7 @@ impl Connection {
         if let Some(location) = &response.redirect {
             update.redirect = self.target.redirected(location);
             if update.redirect.is_none() {
-                self.intake.refuse(Refusal::Redirected);
+                self.intake.refuse(CloseReason::Redirected);
             }
         }
         let encrypted = matches!(&self.target.camera.address, Address::Http(url) if url.scheme() == "https");
@@ -154,7 +154,7 @@ fn relay(camera: &Camera, intake: &Arc<Intake>) -> Option<Relay> {
     let relay = Relay::start(Url::clone(url), Arc::clone(intake));
     if let Err(cause) = &relay {
         tracing::debug!("{camera}: no relay: {cause}");
-        intake.refuse(Refusal::Unreachable);
+        intake.refuse(CloseReason::Unreachable);
     }
     relay.ok()
 }

@@ -1,4 +1,4 @@
-//! A decoded frame with its pts, and the pooled canvas on which its labelled copy is drawn.
+//! A decoded frame with its pts, and the pooled frame on which its labelled copy is drawn.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use gstreamer_video as gst_video;
@@ -190,7 +190,7 @@ impl Drop for PooledFrame {
     }
 }
 
-/// A fixed number of canvases. Drawing allocates nothing, and a slow encoder applies back pressure.
+/// A fixed number of frames to draw on. Drawing allocates nothing, and a slow encoder applies back pressure.
 pub struct FramePool {
     layout: Layout,
     pool: Sender<Vec<u8>>,
@@ -206,8 +206,8 @@ impl FramePool {
         Self { layout, pool, free }
     }
 
-    /// Returns a free canvas, or `None` if none is returned within `timeout`. It still holds an earlier frame.
-    pub fn canvas(&self, timeout: std::time::Duration) -> Option<PooledFrame> {
+    /// Returns a free frame, or `None` if none is returned within `timeout`. It still holds an earlier frame.
+    pub fn acquire(&self, timeout: std::time::Duration) -> Option<PooledFrame> {
         let bytes = self.free.recv_timeout(timeout).ok()?;
         Some(PooledFrame { layout: self.layout, bytes, pool: self.pool.clone() })
     }

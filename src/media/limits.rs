@@ -49,43 +49,43 @@ pub(super) const SMALLER: &str = "scale the video down, or run `livelabel run` w
 
 /// Fails `pipeline` at a frame of more than `most` pixels, before a decoder allocates memory for it.
 pub(super) fn limit_frame_size(pipeline: &gst::Pipeline, most: usize) {
-    let bound = Bound { pipeline: pipeline.downgrade(), most, passed: Arc::default() };
+    let limit = FrameSizeLimit { pipeline: pipeline.downgrade(), most, passed: Arc::default() };
     pipeline.connect_deep_element_added(move |_, _, element| {
         let decodes = element
             .factory()
             .and_then(|factory| factory.metadata("klass").map(String::from))
             .is_some_and(|klass| klass.contains("Decoder") && (klass.contains("Video") || klass.contains("Image")));
         if decodes {
-            element.sink_pads().iter().for_each(|pad| bound.watch_encoded(pad));
+            element.sink_pads().iter().for_each(|pad| limit.watch_encoded(pad));
         }
         // Covers decoders that alone know the size, and raw video.
         if decodes || element.factory().is_some_and(|factory| factory.name() == "videoconvert") {
-            element.pads().iter().for_each(|pad| bound.watch_caps(pad));
+            element.pads().iter().for_each(|pad| limit.watch_caps(pad));
         }
     });
 }
 
 #[derive(Clone)]
-struct Bound {
+struct FrameSizeLimit {
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
     most: usize,
     /// Whether a frame was too large; later frames are not decoded either.
     passed: Arc<AtomicBool>,
 }
 
-impl Bound {
+impl FrameSizeLimit {
     /// Checks the sizes in the headers of encoded frames.
     fn watch_encoded(&self, pad: &gst::Pad) {
-        let (bound, header) = (self.clone(), Mutex::new(None));
+        let (limit, header) = (self.clone(), Mutex::new(None));
         pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |pad, info| {
             let mut header = header.lock().unwrap_or_else(PoisonError::into_inner);
             let header = header
                 .get_or_insert_with(|| pad.current_caps().as_ref().and_then(media_type).and_then(|k| Header::of(&k)));
-            let mut refused = bound.passed.load(Ordering::Relaxed);
+            let mut refused = limit.passed.load(Ordering::Relaxed);
             if let Some(header) = header {
                 let mut look = |buffer: &gst::BufferRef| {
                     let size = buffer.map_readable().ok().and_then(|bytes| header.read(&bytes));
-                    refused |= size.is_some_and(|size| bound.refuses(size));
+                    refused |= size.is_some_and(|size| limit.refuses(size));
                 };
                 match &info.data {
                     Some(gst::PadProbeData::Buffer(buffer)) => look(buffer),
@@ -99,14 +99,14 @@ impl Bound {
 
     /// Checks the sizes in the caps of demuxers, parsers and decoders.
     fn watch_caps(&self, pad: &gst::Pad) {
-        let bound = self.clone();
+        let limit = self.clone();
         pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view()) else {
                 return gst::PadProbeReturn::Ok;
             };
             let side = |name: &str| caps.caps().structure(0)?.get::<i32>(name).ok()?.try_into().ok();
             let size = side("width").zip(side("height"));
-            let refused = size.is_some_and(|size| bound.refuses(size));
+            let refused = size.is_some_and(|size| limit.refuses(size));
             if refused { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
         });
     }

@@ -15,11 +15,11 @@ use gstreamer_video as gst_video;
 
 use crate::error::Result;
 use crate::media::camera::Camera;
-use crate::media::clock::frame_duration;
 use crate::media::connection::{Connection, Target};
 use crate::media::frame::Frame;
 use crate::media::frame_counters::{DropReason, FrameCounters};
 use crate::media::limits::Limits;
+use crate::media::pts::frame_duration;
 use crate::media::supervisor::{ConnectionState, Reason, Step, Supervisor};
 use crate::media::teardown::Teardowns;
 use crate::media::timestamp_mapper::TimestampMapper;

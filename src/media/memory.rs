@@ -323,17 +323,17 @@ mod tests {
     fn a_buffer_that_is_mapped_for_writing_is_copied_by_sharing() {
         gst::init().unwrap();
         let memory = filled(&FrameAllocator::default(), 7);
-        let place = starts(&memory).0;
+        let address = starts(&memory).0;
         let mut buffer = gst::Buffer::new();
         buffer.get_mut().unwrap().append_memory(memory);
         // As a decoder holds it.
         let decoding = buffer.into_mapped_buffer_writable().unwrap();
         let copy = decoding.buffer().copy();
         let map = copy.map_readable().unwrap();
-        assert_eq!((map.as_ptr(), map[0]), (place, 7));
+        assert_eq!((map.as_ptr(), map[0]), (address, 7));
         drop(map);
         drop(decoding);
-        assert_eq!(copy.map_readable().unwrap().as_ptr(), place);
+        assert_eq!(copy.map_readable().unwrap().as_ptr(), address);
     }
 
     #[test]

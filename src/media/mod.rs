@@ -2,7 +2,6 @@
 
 pub mod camera;
 mod caps;
-mod clock;
 mod connection;
 pub mod decode_errors;
 mod decoding;
@@ -17,6 +16,7 @@ pub mod live;
 mod memory;
 mod network;
 mod preroll;
+mod pts;
 pub mod recorder;
 mod references;
 pub mod replay;

@@ -35,7 +35,7 @@ pub(super) fn rtsp(camera: &Camera, url: &Url, relay: Option<&Relay>, intake: &A
     source.set_property("drop-on-latency", true);
     source.set_property("tcp-timeout", NETWORK_TIMEOUT_US);
     source.set_property("timeout", NETWORK_TIMEOUT_US);
-    log_in(&source, camera.login.as_ref());
+    set_credentials(&source, camera.credentials.as_ref());
     select_one_stream(&source);
     if camera.transport == Transport::Udp {
         // UDP packets bypass the relay.
@@ -71,17 +71,17 @@ pub(super) fn http(camera: &Camera, url: &Url, intake: &Arc<Intake>) -> Result<g
     source.set_property("do-timestamp", true);
     source.set_property("timeout", NETWORK_TIMEOUT_S);
     source.set_property("retries", 0);
-    source.set_property("automatic-redirect", camera.login.is_none());
+    source.set_property("automatic-redirect", camera.credentials.is_none());
     source.set_property("user-agent", concat!("livelabel/", env!("CARGO_PKG_VERSION")));
-    log_in(&source, camera.login.as_ref());
+    set_credentials(&source, camera.credentials.as_ref());
     if let Some(pad) = source.static_pad("src") {
         count_bytes(&pad, intake);
     }
     Ok(source)
 }
 
-fn log_in(source: &gst::Element, login: Option<&Credentials>) {
-    if let Some(Credentials { user, password }) = login {
+fn set_credentials(source: &gst::Element, credentials: Option<&Credentials>) {
+    if let Some(Credentials { user, password }) = credentials {
         source.set_property("user-id", user);
         source.set_property("user-pw", password);
     }
@@ -121,8 +121,8 @@ impl HttpResponse {
         }
         let status = message.get::<u32>("http-status-code").ok()?;
         let redirect = field(message, "response-headers", "location").filter(|_| (300..400).contains(&status));
-        let login = field(message, "request-headers", "authorization").map(|login| login.to_ascii_lowercase());
-        Some(Self { redirect, plain_password: login.is_some_and(|login| login.starts_with("basic ")) })
+        let header = field(message, "request-headers", "authorization").map(|header| header.to_ascii_lowercase());
+        Some(Self { redirect, plain_password: header.is_some_and(|header| header.starts_with("basic ")) })
     }
 }
 

@@ -161,18 +161,18 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Returns a canvas for the next frame. Blocks while the encoder holds all of them.
+    /// Returns a frame to draw on for the next frame. Blocks while the encoder holds all of them.
     ///
     /// # Errors
     /// The error of the encoder or the disk.
-    pub fn canvas(&self, pool: &FramePool) -> Result<PooledFrame> {
+    pub fn acquire(&self, pool: &FramePool) -> Result<PooledFrame> {
         let began = Instant::now();
         loop {
             if let Ok(error) = self.failure.try_recv() {
                 return Err(error);
             }
-            match pool.canvas(POLL) {
-                Some(canvas) => return Ok(canvas),
+            match pool.acquire(POLL) {
+                Some(target) => return Ok(target),
                 None if began.elapsed() > TIMEOUT => {
                     return Err(Error::failed(format!(
                         "{}: the disk has not responded for a minute",

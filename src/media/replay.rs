@@ -15,7 +15,7 @@ use gstreamer_video as gst_video;
 use crate::error::{Error, Result};
 use crate::media::decoding::{NO_VIDEO, decode_video_only, refuse_playlists};
 use crate::media::limits::{Limits, is_too_large, limit_frame_size};
-use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
+use crate::media::preroll::{NO_TRACK, PrerollError, preroll};
 use crate::media::{caps, element, error_text, media_type};
 
 /// Longest wait for the first frame after opening or seeking.
@@ -201,15 +201,15 @@ impl Player {
         player.pipeline.add_many([&file, &decode, player.sink.upcast_ref()]).map_err(built)?;
         file.link(&decode).map_err(built)?;
         link_video(&decode, &player, encode);
-        preroll(&player.pipeline, TIMEOUT.into(), &|| false).map_err(|obstacle| match obstacle {
-            Obstacle::Failed(cause) if is_too_large(&cause) => {
+        preroll(&player.pipeline, TIMEOUT.into(), &|| false).map_err(|error| match error {
+            PrerollError::Failed(cause) if is_too_large(&cause) => {
                 Error::input(format!("{}: cannot be played", player.origin))
                     .because(cause.message().to_string())
                     .remedy("scale the video down, or allow it with a larger --max-pixels")
             }
-            Obstacle::Failed(cause) => player.unusable().because(error_text(&cause)),
-            Obstacle::NoTrack => player.unusable().because(NO_TRACK),
-            Obstacle::Timeout | Obstacle::Interrupted => player.unusable(),
+            PrerollError::Failed(cause) => player.unusable().because(error_text(&cause)),
+            PrerollError::NoTrack => player.unusable().because(NO_TRACK),
+            PrerollError::Timeout | PrerollError::Interrupted => player.unusable(),
         })?;
         Ok(player)
     }

@@ -17,12 +17,12 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
-use crate::media::clock::Clock;
 use crate::media::decode_errors::DecodeErrors;
 use crate::media::decoding;
 use crate::media::frame::Frame;
 use crate::media::limits::{Limits, SMALLER, is_too_large};
-use crate::media::preroll::{NO_TRACK, Obstacle, preroll};
+use crate::media::preroll::{NO_TRACK, PrerollError, preroll};
+use crate::media::pts::PtsAssigner;
 use crate::media::references::is_foreign;
 use crate::media::video_format::{Layout, VideoFormat, frame_rate};
 use crate::media::{POLL, error_text};
@@ -180,12 +180,12 @@ fn check_file(path: &Path, origin: &str) -> Result<[u8; 12]> {
 
 /// Sends every frame that reaches `sink`, and the end of the stream, to `events`.
 fn deliver(sink: &gst_app::AppSink, events: Sender<ClipEvent>, decode_errors: Arc<DecodeErrors>, own_times: bool) {
-    let mut clock = Clock::new(own_times);
+    let mut assigner = PtsAssigner::new(own_times);
     let at_end = events.clone();
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            let frame = clock.frame(&sample).ok_or(gst::FlowError::Error)?;
+            let frame = assigner.frame(&sample).ok_or(gst::FlowError::Error)?;
             if frame.damaged {
                 decode_errors.add();
             }
@@ -212,7 +212,7 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn format(&self) -> Result<VideoFormat> {
-        preroll(self.pipeline, OPEN_TIMEOUT, self.interrupted).map_err(|obstacle| self.open_error(obstacle))?;
+        preroll(self.pipeline, OPEN_TIMEOUT, self.interrupted).map_err(|error| self.open_error(error))?;
         let info = self
             .sink
             .sink_pads()
@@ -241,16 +241,16 @@ impl Opening<'_> {
         })
     }
 
-    fn open_error(&self, obstacle: Obstacle) -> Error {
+    fn open_error(&self, error: PrerollError) -> Error {
         let origin = self.origin;
-        match obstacle {
-            Obstacle::Failed(cause) => opening_error(origin, &cause),
-            Obstacle::NoTrack => {
+        match error {
+            PrerollError::Failed(cause) => opening_error(origin, &cause),
+            PrerollError::NoTrack => {
                 Error::input(format!("{origin}: cannot be opened as video")).because(NO_TRACK).remedy(DAMAGED)
             }
-            Obstacle::Timeout => Error::input(format!("{origin}: no frame within {} s", OPEN_TIMEOUT.as_secs()))
+            PrerollError::Timeout => Error::input(format!("{origin}: no frame within {} s", OPEN_TIMEOUT.as_secs()))
                 .remedy("check that its disk responds and that ffprobe can read it"),
-            Obstacle::Interrupted => Error::failed(format!("{origin}: interrupted before its first frame")),
+            PrerollError::Interrupted => Error::failed(format!("{origin}: interrupted before its first frame")),
         }
     }
 }

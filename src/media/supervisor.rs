@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::net::backoff::Backoff;
-use crate::rtsp::intake::Refusal;
+use crate::rtsp::intake::CloseReason;
 
 /// Longest time from an attempt to connect to the first frame.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,14 +49,14 @@ pub enum Reason {
     Busy,
 }
 
-impl From<Refusal> for Reason {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Unreachable => Reason::Refused,
-            Refusal::Tls => Reason::TlsRefused,
-            Refusal::Redirected => Reason::Redirected,
-            Refusal::TooLarge => Reason::ResponseTooLarge,
-            Refusal::NoFrame => Reason::NoFrames,
+impl From<CloseReason> for Reason {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Unreachable => Reason::Refused,
+            CloseReason::Tls => Reason::TlsRefused,
+            CloseReason::Redirected => Reason::Redirected,
+            CloseReason::TooLarge => Reason::ResponseTooLarge,
+            CloseReason::NoFrame => Reason::NoFrames,
         }
     }
 }

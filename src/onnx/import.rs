@@ -83,24 +83,24 @@ pub fn import(file: Bytes, description: &Description) -> Result<Bytes> {
     let broken = || Error::input(format!("{name}: not an ONNX file")).remedy("export the model as ONNX");
     let proto = ModelProto::decode(file.clone()).map_err(|cause| broken().because(cause))?;
     let graph = proto.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(broken)?;
-    let entry = Entry::of(graph, description)?;
-    let exit = Exit::of(graph, description)?;
+    let input = InputAdapter::of(graph, description)?;
+    let output = OutputAdapter::of(graph, description)?;
 
     let mut all = fields(&file).ok_or_else(broken)?;
-    let place = all.iter().rposition(|field| field.number == GRAPH).ok_or_else(broken)?;
-    let own = fields(&all[place].value).ok_or_else(broken)?;
+    let index = all.iter().rposition(|field| field.number == GRAPH).ok_or_else(broken)?;
+    let own = fields(&all[index].value).ok_or_else(broken)?;
     let is_entry = |field: &Field| {
-        field.number == INPUT && ValueInfoProto::decode(field.value.clone()).is_ok_and(|it| it.name == entry.replaces)
+        field.number == INPUT && ValueInfoProto::decode(field.value.clone()).is_ok_and(|it| it.name == input.replaces)
     };
-    let mut inside: Vec<Field> = entry.nodes.iter().map(|node| Field::message(NODE, node)).collect();
+    let mut inside: Vec<Field> = input.nodes.iter().map(|node| Field::message(NODE, node)).collect();
     // The new outputs replace the file's own.
     inside.extend(own.into_iter().filter(|field| !is_entry(field) && field.number != OUTPUT));
-    inside.push(Field::message(INPUT, &entry.input));
-    inside.extend(exit.nodes.iter().map(|node| Field::message(NODE, node)));
-    inside.extend(exit.outputs.iter().map(|output| Field::message(OUTPUT, output)));
-    all[place] = Field::bytes(GRAPH, message(&inside));
+    inside.push(Field::message(INPUT, &input.input));
+    inside.extend(output.nodes.iter().map(|node| Field::message(NODE, node)));
+    inside.extend(output.outputs.iter().map(|output| Field::message(OUTPUT, output)));
+    all[index] = Field::bytes(GRAPH, message(&inside));
 
-    let metadata = metadata(description, entry.size, graph);
+    let metadata = metadata(description, input.size, graph);
     let ours = |field: &Field| {
         field.number == METADATA
             && StringStringEntryProto::decode(field.value.clone())
@@ -117,7 +117,7 @@ pub fn import(file: Bytes, description: &Description) -> Result<Bytes> {
 }
 
 /// The input and the nodes before the graph.
-struct Entry {
+struct InputAdapter {
     input: ValueInfoProto,
     nodes: Vec<NodeProto>,
     /// The file's own input, which becomes an intermediate tensor.
@@ -125,7 +125,7 @@ struct Entry {
     size: usize,
 }
 
-impl Entry {
+impl InputAdapter {
     fn of(graph: &GraphProto, description: &Description) -> Result<Self> {
         let name = &description.origin;
         let is_weight = |input: &&ValueInfoProto| graph.initializer.iter().any(|weight| weight.name == input.name);
@@ -191,12 +191,12 @@ impl Entry {
 }
 
 /// The nodes after the graph and the outputs.
-struct Exit {
+struct OutputAdapter {
     nodes: Vec<NodeProto>,
     outputs: Vec<ValueInfoProto>,
 }
 
-impl Exit {
+impl OutputAdapter {
     fn of(graph: &GraphProto, description: &Description) -> Result<Self> {
         let name = &description.origin;
         let own = selected_output(graph, description)?;

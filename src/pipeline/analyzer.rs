@@ -16,7 +16,7 @@ use crate::pipeline::overwrite;
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
-use crate::web::{self, Bound, Server};
+use crate::web::{self, Listener, Server};
 
 /// Analyses the inputs of a [`Config`] with one model on one device.
 pub struct Analyzer {
@@ -73,7 +73,8 @@ impl Analyzer {
     /// What keeps the whole run from starting: the device, the web server's address, an event receiver.
     pub fn run(&self, shutdown: &Shutdown, observer: &dyn Observer) -> Result<RunReport> {
         let Self { config, model } = self;
-        let web = config.web.as_ref().map(|access| Ok((Bound::new(access)?, web::install_metrics()?))).transpose()?;
+        let web =
+            config.web.as_ref().map(|access| Ok((Listener::new(access)?, web::install_metrics()?))).transpose()?;
         let engine = self.start_engine(shutdown)?;
         let streams = config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
         let telemetry = Arc::new(Telemetry::new(streams));

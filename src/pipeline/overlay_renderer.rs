@@ -32,16 +32,16 @@ impl OverlayRenderer {
     }
 
     /// Returns a free buffer, or `None` if all are in use.
-    pub fn canvas(&self) -> Option<PooledFrame> {
-        self.pool.canvas(Duration::ZERO)
+    pub fn acquire(&self) -> Option<PooledFrame> {
+        self.pool.acquire(Duration::ZERO)
     }
 
     /// Draws the frame and its label, or "computing..." for `None`, on a buffer from the pool.
     ///
     /// # Errors
     /// Returns an internal error if OpenCV cannot resize or draw.
-    pub fn render(&mut self, mut canvas: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<RenderedFrame> {
-        let mut target = canvas.picture_mut();
+    pub fn render(&mut self, mut pooled: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<RenderedFrame> {
+        let mut target = pooled.picture_mut();
         let picture = frame.picture();
         if (picture.width(), picture.height()) == (self.layout.width, self.layout.height) {
             convert(&picture, &mut target);
@@ -54,6 +54,6 @@ impl OverlayRenderer {
             convert(&scaled.view(), &mut target);
         }
         self.overlay.draw(&mut target, label)?;
-        Ok(canvas.finish())
+        Ok(pooled.finish())
     }
 }

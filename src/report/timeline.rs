@@ -162,13 +162,13 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, Lists)> {
         Some(Record::Start(header)) => header,
         _ => return Err(Error::internal(format!("{}: has no first line", path.display()))),
     };
-    let places: BTreeMap<&str, usize> = header.model.labels.iter().map(String::as_str).zip(FIRST_LABEL..).collect();
+    let indices: BTreeMap<&str, usize> = header.model.labels.iter().map(String::as_str).zip(FIRST_LABEL..).collect();
     let mut lists = Lists::new(folder, FIRST_LABEL + header.model.labels.len()).map_err(full)?;
     for record in records {
         match record? {
             Record::Frame { ms, label, confidence, smoothed } => {
-                if let Some(&place) = label.as_deref().and_then(|label| places.get(label)) {
-                    lists.push(place, &json!([ms, confidence]).to_string()).map_err(full)?;
+                if let Some(&index) = label.as_deref().and_then(|label| indices.get(label)) {
+                    lists.push(index, &json!([ms, confidence]).to_string()).map_err(full)?;
                 }
                 let row: Vec<f64> = std::iter::once(ms).chain(smoothed).collect();
                 lists.push(ROWS, &json!(row).to_string()).map_err(full)?;

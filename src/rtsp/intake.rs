@@ -9,7 +9,7 @@ const MAX_WITHOUT_FRAME: u64 = 64 << 20;
 
 /// Why livelabel closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum CloseReason {
     /// Nothing answers at the address.
     Unreachable,
     /// The certificate is not trusted, or there is no common TLS version.
@@ -26,7 +26,7 @@ pub enum Refusal {
 #[derive(Debug, Default)]
 pub struct Intake {
     bytes: AtomicU64,
-    refusal: OnceLock<Refusal>,
+    reason: OnceLock<CloseReason>,
     plain_password: AtomicBool,
 }
 
@@ -35,13 +35,13 @@ impl Intake {
     ///
     /// # Errors
     /// If there are too many without a frame. The connection is then refused.
-    pub fn add(&self, bytes: usize) -> Result<(), Refusal> {
+    pub fn add(&self, bytes: usize) -> Result<(), CloseReason> {
         let bytes = bytes as u64;
         if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_WITHOUT_FRAME {
             return Ok(());
         }
-        self.refuse(Refusal::NoFrame);
-        Err(Refusal::NoFrame)
+        self.refuse(CloseReason::NoFrame);
+        Err(CloseReason::NoFrame)
     }
 
     /// Resets the count after a frame.
@@ -51,12 +51,12 @@ impl Intake {
 
     /// Sets the reason; the first one counts. Call it before closing the connection, since other parts see only the
     /// close.
-    pub fn refuse(&self, refusal: Refusal) {
-        let _ = self.refusal.set(refusal);
+    pub fn refuse(&self, reason: CloseReason) {
+        let _ = self.reason.set(reason);
     }
 
-    pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal.get().copied()
+    pub fn reason(&self) -> Option<CloseReason> {
+        self.reason.get().copied()
     }
 
     /// Records that the camera accepts credentials as plain text only.
@@ -81,8 +81,8 @@ mod tests {
             intake.frame();
         }
         assert_eq!(intake.add(MAX_WITHOUT_FRAME as usize), Ok(()));
-        assert_eq!((intake.add(1), intake.refusal()), (Err(Refusal::NoFrame), Some(Refusal::NoFrame)));
-        intake.refuse(Refusal::TooLarge);
-        assert_eq!(intake.refusal(), Some(Refusal::NoFrame));
+        assert_eq!((intake.add(1), intake.reason()), (Err(CloseReason::NoFrame), Some(CloseReason::NoFrame)));
+        intake.refuse(CloseReason::TooLarge);
+        assert_eq!(intake.reason(), Some(CloseReason::NoFrame));
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-use crate::rtsp::intake::Refusal;
+use crate::rtsp::intake::CloseReason;
 
 /// Largest head and body of a message. Session descriptions take a few kilobytes.
 const HEAD_LIMIT: usize = 64 << 10;
@@ -17,7 +17,7 @@ const BODY_LIMIT: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) enum End {
     Closed,
-    Refused(Refusal),
+    Refused(CloseReason),
 }
 
 impl From<io::Error> for End {
@@ -26,9 +26,9 @@ impl From<io::Error> for End {
     }
 }
 
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        End::Refused(refusal)
+impl From<CloseReason> for End {
+    fn from(reason: CloseReason) -> Self {
+        End::Refused(reason)
     }
 }
 
@@ -126,11 +126,11 @@ impl Head {
 }
 
 /// Parses the number at the start of a text; 0 if there is none.
-fn length(text: &[u8]) -> Result<usize, Refusal> {
+fn length(text: &[u8]) -> Result<usize, CloseReason> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
     let add = |sum: usize, digit: &u8| {
         let sum = sum * 10 + usize::from(digit - b'0');
-        if sum <= BODY_LIMIT { Ok(sum) } else { Err(Refusal::TooLarge) }
+        if sum <= BODY_LIMIT { Ok(sum) } else { Err(CloseReason::TooLarge) }
     };
     digits.into_iter().try_fold(0, add)
 }
@@ -145,7 +145,7 @@ async fn line(from: &mut (impl AsyncBufRead + Unpin), remaining: &mut usize) -> 
         }
         let end = buffer.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         let taken = end.map_or(buffer.len(), |end| end + 1);
-        *remaining = remaining.checked_sub(taken).ok_or(Refusal::TooLarge)?;
+        *remaining = remaining.checked_sub(taken).ok_or(CloseReason::TooLarge)?;
         let text = &buffer[..end.unwrap_or(taken)];
         line.extend(text.iter().map(|&byte| if byte.is_ascii_control() { b' ' } else { byte }));
         let returned = end.is_some_and(|end| buffer[end] == b'\r');
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(twice, "RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab");
         for length in ["65537", "4000000000", "99999999999999999999999999"] {
             let message = read(format!("RTSP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes());
-            assert!(matches!(message, Err(End::Refused(Refusal::TooLarge))), "{message:?}");
+            assert!(matches!(message, Err(End::Refused(CloseReason::TooLarge))), "{message:?}");
         }
     }
 
@@ -205,7 +205,7 @@ mod tests {
     fn a_head_without_end_is_refused() {
         for filler in ["x", "X: y\r\n", "\r\n x"] {
             let message = read(format!("RTSP/1.0 200 OK{}", filler.repeat(HEAD_LIMIT)).as_bytes());
-            assert!(matches!(message, Err(End::Refused(Refusal::TooLarge))), "{message:?}");
+            assert!(matches!(message, Err(End::Refused(CloseReason::TooLarge))), "{message:?}");
         }
     }
 }

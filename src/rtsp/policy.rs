@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use url::Url;
 
 use crate::rtsp::address::{REDIRECTS, redirected};
-use crate::rtsp::intake::{Intake, Refusal};
+use crate::rtsp::intake::{CloseReason, Intake};
 use crate::rtsp::message::{Field, Head};
 
 const CHALLENGE: &str = "WWW-Authenticate";
@@ -39,7 +39,7 @@ impl Policy {
     ///
     /// # Errors
     /// The reason to close the connection, for a redirect to another server.
-    pub fn apply(&mut self, head: &mut Head, peer: IpAddr, intake: &Intake) -> Result<(), Refusal> {
+    pub fn apply(&mut self, head: &mut Head, peer: IpAddr, intake: &Intake) -> Result<(), CloseReason> {
         match head.status() {
             Some(300..400) => self.redirect(head)?,
             Some(200) => add_source(head, peer),
@@ -50,10 +50,10 @@ impl Policy {
         Ok(())
     }
 
-    fn redirect(&mut self, head: &mut Head) -> Result<(), Refusal> {
+    fn redirect(&mut self, head: &mut Head) -> Result<(), CloseReason> {
         let Some(location) = head.first_mut("Location") else { return Ok(()) };
         let to = std::str::from_utf8(&location.value).ok().and_then(|to| redirected(&self.address, to));
-        let to = to.filter(|_| self.redirects < REDIRECTS).ok_or(Refusal::Redirected)?;
+        let to = to.filter(|_| self.redirects < REDIRECTS).ok_or(CloseReason::Redirected)?;
         self.redirects += 1;
         location.value = as_rtsp(&to).as_str().into();
         Ok(())
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     /// Returns the response that the client gets.
-    fn filtered(policy: &mut Policy, intake: &Intake, response: &str) -> Result<String, Refusal> {
+    fn filtered(policy: &mut Policy, intake: &Intake, response: &str) -> Result<String, CloseReason> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let text = format!("{}\r\n\r\n", response.replace('\n', "\r\n"));
@@ -130,11 +130,11 @@ mod tests {
         let intake = Intake::default();
         let moved = |to: &str| format!("RTSP/1.0 301 Moved\nLocation: {to}");
         assert_eq!(filtered(&mut policy, &intake, &moved("rtsps://cam/other")), Ok(moved("rtsp://cam/other")));
-        assert_eq!(filtered(&mut policy, &intake, &moved("rtsps://other/live")), Err(Refusal::Redirected));
+        assert_eq!(filtered(&mut policy, &intake, &moved("rtsps://other/live")), Err(CloseReason::Redirected));
         for _ in 1..REDIRECTS {
             filtered(&mut policy, &intake, &moved("/live")).unwrap();
         }
-        assert_eq!(filtered(&mut policy, &intake, &moved("/live")), Err(Refusal::Redirected));
+        assert_eq!(filtered(&mut policy, &intake, &moved("/live")), Err(CloseReason::Redirected));
     }
 
     #[test]

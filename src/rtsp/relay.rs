@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::net::tls;
 use crate::rtsp::address;
-use crate::rtsp::intake::{Intake, Refusal};
+use crate::rtsp::intake::{CloseReason, Intake};
 use crate::rtsp::message::{End, Head};
 use crate::rtsp::policy::Policy;
 
@@ -99,15 +99,15 @@ async fn close(mut closing: watch::Receiver<Closing>) {
 /// the connection.
 async fn serve(listener: Listener, camera: Url, intake: &Intake) {
     let mut policy = Policy::new(camera.clone());
-    let Ok(listener) = TcpListener::from_std(listener) else { return intake.refuse(Refusal::Unreachable) };
+    let Ok(listener) = TcpListener::from_std(listener) else { return intake.refuse(CloseReason::Unreachable) };
     loop {
         let Ok((client, _)) = listener.accept().await else {
             // Too many open files; some may be closed soon.
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        if let Err(End::Refused(refusal)) = forward(client, &camera, &mut policy, intake).await {
-            intake.refuse(refusal);
+        if let Err(End::Refused(reason)) = forward(client, &camera, &mut policy, intake).await {
+            intake.refuse(reason);
             return;
         }
     }
@@ -116,19 +116,19 @@ async fn serve(listener: Listener, camera: Url, intake: &Intake) {
 /// Connects to the camera and forwards data until one side disconnects.
 async fn forward(client: TcpStream, camera: &Url, policy: &mut Policy, intake: &Intake) -> Result<(), End> {
     let host = camera.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = address::port(camera).ok_or(Refusal::Unreachable)?;
+    let port = address::port(camera).ok_or(CloseReason::Unreachable)?;
     let attempt = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await;
-    let connected = attempt.ok().and_then(Result::ok).ok_or(Refusal::Unreachable)?;
+    let connected = attempt.ok().and_then(Result::ok).ok_or(CloseReason::Unreachable)?;
     connected.set_nodelay(true)?;
     client.set_nodelay(true)?;
     let filter = Filter { policy, peer: connected.peer_addr()?.ip(), intake };
     if !filter.policy.encrypted() {
         return filter.exchange(client, connected).await;
     }
-    let name = ServerName::try_from(host.to_string()).map_err(|_| Refusal::Tls)?;
-    let connector = TlsConnector::from(tls::client().map_err(|_| Refusal::Tls)?);
+    let name = ServerName::try_from(host.to_string()).map_err(|_| CloseReason::Tls)?;
+    let connector = TlsConnector::from(tls::client().map_err(|_| CloseReason::Tls)?);
     let secured = timeout(CONNECT_TIMEOUT, connector.connect(name, connected)).await;
-    let secured = secured.ok().and_then(Result::ok).ok_or(Refusal::Tls)?;
+    let secured = secured.ok().and_then(Result::ok).ok_or(CloseReason::Tls)?;
     filter.exchange(client, secured).await
 }
 

@@ -212,8 +212,8 @@ fn sample(map: &[[f64; 3]; 2], from: &[f32], side: usize, to: &mut [f32], size: 
 fn remove_detail(plane: &mut [f32], size: usize, share: f64) {
     let small = ((size as f64 * share).round() as usize).clamp(1, size);
     let ratio = size as f64 / small as f64;
-    let average = |from: &dyn Fn(usize) -> f32, place: usize| {
-        let (begin, end) = (place as f64 * ratio, (place + 1) as f64 * ratio);
+    let average = |from: &dyn Fn(usize) -> f32, index: usize| {
+        let (begin, end) = (index as f64 * ratio, (index + 1) as f64 * ratio);
         let inner = (begin as usize..(end.ceil() as usize).min(size)).map(|i| {
             let covered = (end.min(i as f64 + 1.0) - begin.max(i as f64)) as f32;
             covered * from(i)

@@ -51,8 +51,8 @@ mod tests {
         let samples: Vec<Sample> = (0..14).map(|item| Sample { item, time: 0, first_row: item, views: 1 }).collect();
         let sums = cumulative_weights(&data, &samples);
         // 3:1 within the class: the square root_weights of 9 and 1.
-        for (place, expected) in [(8, 0.75), (9, 1.0), (13, 2.0)] {
-            assert!((sums[place] - expected).abs() < 1e-12, "{sums:?}");
+        for (index, expected) in [(8, 0.75), (9, 1.0), (13, 2.0)] {
+            assert!((sums[index] - expected).abs() < 1e-12, "{sums:?}");
         }
     }
 

@@ -95,7 +95,7 @@ pub struct FitArgs {
 
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Model file; several with --kept-by, one for each run
+    /// Model file; several with --held-out-by, one for each run
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "run")]
     pub model: Vec<PathBuf>,
     /// Class folders of pictures, or a .tsv table
@@ -121,9 +121,9 @@ pub struct EvaluateArgs {
     pub slices: Option<PathBuf>,
     /// Only the validation groups of this run: one run for each model
     #[arg(long, value_name = "RUN", num_args = 1.., requires = "model")]
-    pub kept_by: Vec<PathBuf>,
+    pub held_out_by: Vec<PathBuf>,
     /// Also groups that are not in the first of these runs
-    #[arg(long, requires = "kept_by")]
+    #[arg(long, requires = "held_out_by")]
     pub unknown: bool,
     /// Also write metrics and predictions to this file
     #[arg(long, value_name = "FILE.json")]

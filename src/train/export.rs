@@ -122,7 +122,7 @@ fn compare(
 ) -> Result<String> {
     if !validation.contains(&true) {
         return Ok(
-            "this run has no validation pictures to measure the loss on; export a run of --checked-by for its loss"
+            "this run has no validation pictures to measure the loss on; export a run of --validated-by for its loss"
                 .into(),
         );
     }

@@ -94,7 +94,7 @@ pub fn needed(pass: &Pass) -> u64 {
 }
 
 /// What the reader thread sends to the network.
-enum Piece {
+enum Extracted {
     View(Array3<f32>),
     Done { item: usize, key: String, times: Vec<u64> },
     Failed { item: usize, error: Error },
@@ -121,27 +121,27 @@ pub fn compute(
         entry(pass.views_of[index]).or_else(|| entry(pass.most))
     };
     let missing: Vec<usize> = (0..pass.data.items.len()).filter(|&index| found(store, index).is_none()).collect();
-    let (sender, pieces) = bounded(4 * BATCH);
+    let (sender, extracted) = bounded(4 * BATCH);
     let mut unreadable = 0;
     std::thread::scope(|scope| -> Result<()> {
         let (keys, missing) = (&keys, &missing);
         let reader = scope.spawn(move || read(pass, keys, missing, &sender, shutdown));
         let (mut waiting, mut done, mut finished) = (Vec::new(), Vec::new(), 0);
         let mut row = store.count();
-        for piece in &pieces {
-            match piece {
-                Piece::View(tensor) => {
+        for message in &extracted {
+            match message {
+                Extracted::View(tensor) => {
                     waiting.push(tensor);
                     if waiting.len() == BATCH {
                         flush(&mut waiting, frozen, store)?;
                     }
                     row += 1;
                 }
-                Piece::Done { item, key, times } => {
+                Extracted::Done { item, key, times } => {
                     let rows = pass.views_of[item] * times.len();
                     done.push((row, Entry { key, first_row: row - rows, views: pass.views_of[item], times }));
                 }
-                Piece::Failed { item, error } => {
+                Extracted::Failed { item, error } => {
                     tracing::warn!("{error}; {} is skipped", pass.data.items[item].name);
                     unreadable += 1;
                 }
@@ -158,7 +158,7 @@ pub fn compute(
         for (_, entry) in done {
             store.finish(entry)?;
         }
-        drop(pieces);
+        drop(extracted);
         reader.join().map_err(|_| Error::internal("the reader thread panicked"))
     })?;
     if shutdown.requested() {
@@ -168,8 +168,8 @@ pub fn compute(
     let mut samples = Vec::new();
     for item in 0..pass.data.items.len() {
         let Some(entry) = found(store, item) else { continue };
-        for (place, &time) in entry.times.iter().enumerate() {
-            samples.push(Sample { item, time, first_row: entry.first_row + place * entry.views, views: entry.views });
+        for (index, &time) in entry.times.iter().enumerate() {
+            samples.push(Sample { item, time, first_row: entry.first_row + index * entry.views, views: entry.views });
         }
     }
     Ok((samples, unreadable))
@@ -192,7 +192,7 @@ fn flush(waiting: &mut Vec<Array3<f32>>, frozen: &mut FrozenLayers, store: &mut 
 }
 
 /// Reads the items in order: pictures in parallel, clips one at a time.
-fn read(pass: &Pass, keys: &[Option<[u8; 32]>], missing: &[usize], pieces: &Sender<Piece>, shutdown: &Shutdown) {
+fn read(pass: &Pass, keys: &[Option<[u8; 32]>], missing: &[usize], extracted: &Sender<Extracted>, shutdown: &Shutdown) {
     for chunk in missing.chunks(READ) {
         let read: Vec<Option<Result<Vec<Array3<f32>>>>> = chunk
             .par_iter()
@@ -206,19 +206,19 @@ fn read(pass: &Pass, keys: &[Option<[u8; 32]>], missing: &[usize], pieces: &Send
             let result = match read {
                 Some(views) => views.map(|views| {
                     for view in views {
-                        let _ = pieces.send(Piece::View(view));
+                        let _ = extracted.send(Extracted::View(view));
                     }
                     vec![0]
                 }),
-                None => clip(pass, index, &content, pieces, shutdown),
+                None => clip(pass, index, &content, extracted, shutdown),
             };
             // The receiver is dropped early only if the store failed.
             let sent = match result {
                 Ok(times) => {
                     let key = key_of(&content, pass, index, pass.views_of[index]);
-                    pieces.send(Piece::Done { item: index, key, times })
+                    extracted.send(Extracted::Done { item: index, key, times })
                 }
-                Err(error) => pieces.send(Piece::Failed { item: index, error }),
+                Err(error) => extracted.send(Extracted::Failed { item: index, error }),
             };
             if sent.is_err() {
                 return;
@@ -241,7 +241,7 @@ fn clip(
     pass: &Pass,
     index: usize,
     content: &[u8; 32],
-    pieces: &Sender<Piece>,
+    extracted: &Sender<Extracted>,
     shutdown: &Shutdown,
 ) -> Result<Vec<u64>> {
     let path = &pass.data.items[index].path;
@@ -254,7 +254,7 @@ fn clip(
         let views: Result<Vec<_>> =
             (0..pass.views_of[index]).into_par_iter().map(|view| pass.views.tensor(picture, &identity, view)).collect();
         for view in views? {
-            let _ = pieces.send(Piece::View(view));
+            let _ = extracted.send(Extracted::View(view));
         }
         times.push(time);
         Ok(true)

@@ -26,10 +26,10 @@ use crate::train::network::{Backbone, Named};
 use crate::train::options::{FitOptions, Processor};
 use crate::train::plots;
 use crate::train::run::{HEAD, REPORT, Report, Run, SPLIT};
-use crate::train::split::{By, Split};
+use crate::train::split::{Split, SplitBy};
 use crate::train::state::EpochRecord;
 use crate::train::store::{Store, make_room};
-use crate::train::training::{Material, Rows, Training, cut};
+use crate::train::training::{Rows, Training, TrainingData, cut};
 use crate::train::views::Views;
 
 /// Where `scripts/setup` puts the backbone's weights.
@@ -55,8 +55,8 @@ pub struct Prepared {
     backbone: Backbone,
     views: Views,
     store: Option<Store>,
-    learn: Vec<Sample>,
-    check: Vec<Sample>,
+    train: Vec<Sample>,
+    validation: Vec<Sample>,
     device: Device,
 }
 
@@ -81,9 +81,8 @@ impl Prepared {
         let backbone = Backbone::new(&weights, device, kind)?;
         let cut = cut(options.unfreeze, options.pooling);
         let views = Views { augmentation: options.augment.augmentation(), seed: options.seed };
-        let validation = split.validates(&data);
-        let views_of: Vec<usize> =
-            validation.iter().map(|&validation| if validation { 1 } else { options.views }).collect();
+        let held_out = split.validates(&data);
+        let views_of: Vec<usize> = held_out.iter().map(|&held_out| if held_out { 1 } else { options.views }).collect();
         let (store, samples) = if options.no_cache {
             (None, uncached(&data, &views_of)?)
         } else {
@@ -105,12 +104,12 @@ impl Prepared {
             }
             (Some(store), samples)
         };
-        let (mut check, learn): (Vec<Sample>, Vec<Sample>) =
-            samples.into_iter().partition(|sample| validation[sample.item]);
-        if split.by == By::None {
-            check.clone_from(&learn);
+        let (mut validation, train): (Vec<Sample>, Vec<Sample>) =
+            samples.into_iter().partition(|sample| held_out[sample.item]);
+        if split.by == SplitBy::None {
+            validation.clone_from(&train);
         }
-        for (side, samples) in [("training", &learn), ("validation", &check)] {
+        for (side, samples) in [("training", &train), ("validation", &validation)] {
             let missing =
                 (0..data.labels.len()).find(|&class| samples.iter().all(|s| data.items[s.item].class != class));
             if let Some(class) = missing {
@@ -118,7 +117,7 @@ impl Prepared {
                     .remedy("add pictures from other sources"));
             }
         }
-        Ok(Self { data, split, backbone_path, backbone, views, store, learn, check, device })
+        Ok(Self { data, split, backbone_path, backbone, views, store, train, validation, device })
     }
 
     /// Returns a training with an untrained head.
@@ -127,10 +126,10 @@ impl Prepared {
             Some(store) => Rows::Stored(store),
             None => Rows::Computed(&self.views),
         };
-        let (learn, check) = (self.learn.clone(), self.check.clone());
+        let (train, validation) = (self.train.clone(), self.validation.clone());
         let cut = cut(options.unfreeze, options.pooling);
-        let material = Material { data: &self.data, backbone: &self.backbone, rows, cut, learn, check };
-        Training::new(options, material, self.device)
+        let training_data = TrainingData { data: &self.data, backbone: &self.backbone, rows, cut, train, validation };
+        Training::new(options, training_data, self.device)
     }
 }
 
@@ -150,7 +149,7 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     training.restore_best();
 
     let slice_definitions = options.slices.as_deref().map(evaluate::read_slices).transpose()?.unwrap_or_default();
-    let Outcome { temperature, predictions, note, on } = outcome(&mut training, options, run, &labels)?;
+    let Validation { temperature, predictions, note, on } = validate(&mut training, options, run, &labels)?;
     let metrics = Metrics::of(&labels, &predictions);
     let slices = evaluate::slices(&labels, &predictions, &slice_definitions);
     run.write("report.txt", format!("{}\n{note}\n", metrics.report()).as_bytes())?;
@@ -185,7 +184,7 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
 }
 
 /// The evaluation of a trained network.
-struct Outcome {
+struct Validation {
     temperature: f64,
     predictions: Vec<Prediction>,
     /// A line for the report.
@@ -194,8 +193,8 @@ struct Outcome {
     on: &'static str,
 }
 
-fn outcome(training: &mut Training, options: &FitOptions, run: &Run, labels: &[String]) -> Result<Outcome> {
-    if options.split != By::None {
+fn validate(training: &mut Training, options: &FitOptions, run: &Run, labels: &[String]) -> Result<Validation> {
+    if options.split != SplitBy::None {
         let temperature = temperature(&training.validation_logits()?, &training.validation_classes());
         let before = Metrics::of(labels, &training.predictions(1.0)?);
         let predictions = training.predictions(temperature)?;
@@ -205,19 +204,19 @@ fn outcome(training: &mut Training, options: &FitOptions, run: &Run, labels: &[S
             "temperature {temperature:.3}: calibration error {:.3} before, {:.3} after; log loss {:.3} before, {:.3} after",
             before.calibration_error, after.calibration_error, before.log_loss, after.log_loss
         );
-        return Ok(Outcome { temperature, predictions, note, on: "held out" });
+        return Ok(Validation { temperature, predictions, note, on: "held out" });
     }
-    if options.checked_by.is_empty() {
+    if options.validated_by.is_empty() {
         let predictions = training.predictions(1.0)?;
         let note = "measured on the training pictures: these metrics do not apply to new pictures".into();
-        return Ok(Outcome { temperature: 1.0, predictions, note, on: "used for training" });
+        return Ok(Validation { temperature: 1.0, predictions, note, on: "used for training" });
     }
-    let (temperature, predictions) = evaluate::cross_validated(&options.checked_by, labels)?;
+    let (temperature, predictions) = evaluate::cross_validated(&options.validated_by, labels)?;
     let note = format!(
         "figures and temperature ({temperature:.3}) from {} runs, each measured on its held-out groups",
-        options.checked_by.len()
+        options.validated_by.len()
     );
-    Ok(Outcome { temperature, predictions, note, on: "each held out once" })
+    Ok(Validation { temperature, predictions, note, on: "each held out once" })
 }
 
 fn callbacks<'a>(options: &FitOptions, run: &'a Run) -> Result<Vec<Box<dyn Callback + 'a>>> {
@@ -264,9 +263,9 @@ fn run_epochs(
 
 fn describe(data: &Dataset, split: &Split, reporter: &dyn Reporter) {
     reporter.message(&format!("groups by {}\n{}", data.grouped_by, split.describe(data)));
-    if split.by == By::None {
+    if split.by == SplitBy::None {
         tracing::warn!("no validation pictures: the figures are for the training pictures");
-    } else if split.by == By::Frame {
+    } else if split.by == SplitBy::Frame {
         tracing::warn!(
             "split by picture: neighbouring frames of one video are on both sides, so the metrics are too optimistic"
         );

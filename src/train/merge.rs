@@ -78,9 +78,9 @@ fn hash(path: &Path) -> Option<Hash> {
 
 /// Returns the mean of one cell of a grid over a plane.
 fn mean(plane: &Plane, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> f64 {
-    let part = |length: usize, parts: usize, place: usize| {
-        let begin = place * length / parts;
-        begin..((place + 1) * length / parts).max(begin + 1)
+    let part = |length: usize, parts: usize, index: usize| {
+        let begin = index * length / parts;
+        begin..((index + 1) * length / parts).max(begin + 1)
     };
     let across = part(plane.width, columns, column);
     let sum: u64 = part(plane.height, rows, row)

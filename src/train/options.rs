@@ -10,7 +10,7 @@ use crate::inference::compute_precision::ComputePrecision;
 use crate::onnx::head::Pooling;
 use crate::train::augment::Recipe;
 use crate::train::optimizer::Method;
-use crate::train::split::By;
+use crate::train::split::SplitBy;
 
 /// Which stages of the backbone are trained with the head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -112,10 +112,10 @@ pub struct FitOptions {
     pub pooling: Pooling,
     /// What a split never divides
     #[arg(long, value_enum, default_value = "group")]
-    pub split: By,
+    pub split: SplitBy,
     /// With --split none: the runs of all folds, which supply temperature and metrics
     #[arg(long, value_name = "RUN", num_args = 1..)]
-    pub checked_by: Vec<PathBuf>,
+    pub validated_by: Vec<PathBuf>,
     /// Number of parts that the groups are split into; one is held out for validation
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub folds: usize,
@@ -222,9 +222,9 @@ impl FitOptions {
             return Err(Error::usage(format!("--fold {} of --folds {}", self.fold, self.folds))
                 .remedy("give at least 2 folds, and a fold below their number"));
         }
-        if self.split != By::None && !self.checked_by.is_empty() {
-            return Err(Error::usage("--checked-by needs a run without validation pictures")
-                .remedy("add --split none, or remove --checked-by"));
+        if self.split != SplitBy::None && !self.validated_by.is_empty() {
+            return Err(Error::usage("--validated-by needs a run without validation pictures")
+                .remedy("add --split none, or remove --validated-by"));
         }
         if self.unfreeze != Unfreeze::None && self.no_cache {
             return Err(Error::usage("--unfreeze needs the cache").remedy("remove --no-cache"));

@@ -67,10 +67,10 @@ fn curves(area: &Area, history: &[EpochRecord], name: &str, most: f64, of: [fn(&
             .label("lowest validation loss")
             .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLACK.mix(0.35)));
     }
-    let place = if name == "loss" { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerRight };
+    let position = if name == "loss" { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerRight };
     chart
         .configure_series_labels()
-        .position(place)
+        .position(position)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.3))
         .label_font(("sans-serif", 15))
@@ -87,9 +87,9 @@ pub fn confusion(metrics: &Metrics, output: &Path) -> Result<()> {
     let side = MARGIN + count * CELL;
     let size = (side as u32 + 30, side as u32 - MARGIN as u32 + 130);
     write(output, size, |area| {
-        let text = |text: &str, place: (i32, i32), anchor: (HPos, VPos), size: u32, colour: RGBColor| {
+        let text = |text: &str, position: (i32, i32), anchor: (HPos, VPos), size: u32, colour: RGBColor| {
             let style = ("sans-serif", size).into_font().color(&colour).pos(Pos::new(anchor.0, anchor.1));
-            area.draw(&Text::new(text.to_string(), place, style))
+            area.draw(&Text::new(text.to_string(), position, style))
         };
         let (left, top) = (MARGIN, 90);
         text("predicted class", (left + count * CELL / 2, 18), (HPos::Center, VPos::Top), 18, BLACK)?;

@@ -66,8 +66,8 @@ fn sheet(rows: &[Row]) -> opencv::Result<RgbImage> {
     let mut sheet = RgbImage::from_pixel(width as u32, height as u32, image::Rgb([255; 3]));
     for (row, Row { label, views }) in rows.iter().enumerate() {
         for (column, view) in views.iter().enumerate() {
-            for place in 0..INPUT_SIZE * INPUT_SIZE {
-                let (y, x) = (place / INPUT_SIZE, place % INPUT_SIZE);
+            for index in 0..INPUT_SIZE * INPUT_SIZE {
+                let (y, x) = (index / INPUT_SIZE, index % INPUT_SIZE);
                 let pixel = sheet.get_pixel_mut((column * step + x) as u32, (row * step + y) as u32);
                 // Tensors hold blue first.
                 for (channel, mean) in MEAN.into_iter().enumerate() {

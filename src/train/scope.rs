@@ -10,7 +10,7 @@ pub struct Scope {
     /// A part of the path.
     pub files: Option<String>,
     /// Only the validation groups of this split.
-    pub kept_by: Option<Split>,
+    pub held_out_by: Option<Split>,
     /// Also groups that are not in that split.
     pub unknown: bool,
 }
@@ -28,7 +28,7 @@ impl Scope {
         begins
             && self.files.as_deref().is_none_or(|part| name.contains(part))
             && self
-                .kept_by
+                .held_out_by
                 .as_ref()
                 .is_none_or(|split| split.validation.contains(group) || (self.unknown && !split.train.contains(group)))
     }

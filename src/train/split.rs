@@ -13,7 +13,7 @@ use crate::train::dataset::{Dataset, count_classes};
 /// What a split never divides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum By {
+pub enum SplitBy {
     /// Groups: pictures of one video, person or scene
     #[default]
     Group,
@@ -23,10 +23,10 @@ pub enum By {
     None,
 }
 
-/// The names of the groups (for [`By::Frame`], of the pictures) on both sides.
+/// The names of the groups (for [`SplitBy::Frame`], of the pictures) on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
-    pub by: By,
+    pub by: SplitBy,
     pub train: BTreeSet<String>,
     pub validation: BTreeSet<String>,
 }
@@ -37,8 +37,8 @@ impl Split {
     ///
     /// # Errors
     /// `Input` if a class has fewer than two groups, because it would be on one side only.
-    pub fn new(data: &Dataset, by: By, folds: usize, fold: usize, seed: u64) -> Result<Self> {
-        if by == By::None {
+    pub fn new(data: &Dataset, by: SplitBy, folds: usize, fold: usize, seed: u64) -> Result<Self> {
+        if by == SplitBy::None {
             let train = data.items.iter().map(|item| item.group.clone()).collect();
             return Ok(Self { by, train, validation: BTreeSet::new() });
         }
@@ -46,8 +46,8 @@ impl Split {
         let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for item in &data.items {
             let name = match by {
-                By::Frame => &item.name,
-                By::Group | By::None => &item.group,
+                SplitBy::Frame => &item.name,
+                SplitBy::Group | SplitBy::None => &item.group,
             };
             groups.entry(name).or_insert_with(|| vec![0; classes])[item.class] += 1;
         }
@@ -92,8 +92,8 @@ impl Split {
     /// Returns for each item of `data` whether it is held out for validation.
     pub fn validates(&self, data: &Dataset) -> Vec<bool> {
         let side = |item: &crate::train::dataset::Item| match self.by {
-            By::Frame => self.validation.contains(&item.name),
-            By::Group | By::None => self.validation.contains(&item.group),
+            SplitBy::Frame => self.validation.contains(&item.name),
+            SplitBy::Group | SplitBy::None => self.validation.contains(&item.group),
         };
         data.items.iter().map(side).collect()
     }
@@ -169,7 +169,7 @@ mod tests {
         let groups: Vec<_> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i % 2, 5 + i % 3)).collect();
         let data = data(&groups);
         for seed in 0..5 {
-            let split = Split::new(&data, By::Group, 4, 0, seed).unwrap();
+            let split = Split::new(&data, SplitBy::Group, 4, 0, seed).unwrap();
             assert!(split.train.is_disjoint(&split.validation) && split.train.len() + split.validation.len() == 40);
             for class in 0..2 {
                 let validation_items = split.validates(&data);
@@ -179,7 +179,7 @@ mod tests {
                 let share = of(true) as f64 / (of(true) + of(false)) as f64;
                 assert!((share - 0.25).abs() < 0.06, "{share}");
             }
-            assert_eq!(split, Split::new(&data, By::Group, 4, 0, seed).unwrap());
+            assert_eq!(split, Split::new(&data, SplitBy::Group, 4, 0, seed).unwrap());
         }
     }
 
@@ -189,7 +189,7 @@ mod tests {
         let groups: Vec<_> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i % 2, 1 + i % 7)).collect();
         let data = data(&groups);
         let validation_items: Vec<_> =
-            (0..3).flat_map(|fold| Split::new(&data, By::Group, 3, fold, 1).unwrap().validation).collect();
+            (0..3).flat_map(|fold| Split::new(&data, SplitBy::Group, 3, fold, 1).unwrap().validation).collect();
         assert_eq!((validation_items.len(), validation_items.iter().collect::<BTreeSet<_>>().len()), (21, 21));
     }
 
@@ -197,7 +197,7 @@ mod tests {
     fn with_few_groups_both_sides_have_every_class() {
         let data = data(&[("v", 0, 9), ("w", 0, 3), ("x", 1, 4), ("y", 1, 5)]);
         for fold in 0..4 {
-            let split = Split::new(&data, By::Group, 4, fold, 42).unwrap();
+            let split = Split::new(&data, SplitBy::Group, 4, fold, 42).unwrap();
             for side in [&split.train, &split.validation] {
                 assert!(side.contains("v") || side.contains("w"), "{split:?}");
                 assert!(side.contains("x") || side.contains("y"), "{split:?}");
@@ -208,13 +208,13 @@ mod tests {
     #[test]
     fn without_a_validation_set_all_groups_are_for_training() {
         let data = data(&[("v", 0, 9), ("w", 1, 3)]);
-        let split = Split::new(&data, By::None, 4, 0, 42).unwrap();
+        let split = Split::new(&data, SplitBy::None, 4, 0, 42).unwrap();
         assert!(split.train.len() == 2 && split.validates(&data).iter().all(|validation_items| !validation_items));
     }
 
     #[test]
     fn a_class_with_one_group_is_an_error() {
-        let error = Split::new(&data(&[("v", 0, 9), ("x", 1, 4), ("y", 1, 5)]), By::Group, 4, 0, 1).unwrap_err();
+        let error = Split::new(&data(&[("v", 0, 9), ("x", 1, 4), ("y", 1, 5)]), SplitBy::Group, 4, 0, 1).unwrap_err();
         assert!(error.to_string().starts_with("class a has only one group, v;"), "{error}");
     }
 }

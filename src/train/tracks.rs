@@ -59,7 +59,7 @@ pub fn read(model: &Model, data: &Dataset, scope: &Scope, options: SessionOption
             Err(error) => tracing::warn!("{error}; {} is skipped", item.name),
         }
     }
-    if tracks.is_empty() && (!clips.is_empty() || scope.kept_by.is_none()) {
+    if tracks.is_empty() && (!clips.is_empty() || scope.held_out_by.is_none()) {
         return Err(Error::input("no clip could be read")
             .remedy(format!("give clips in folders named {}", model.labels.join(", "))));
     }

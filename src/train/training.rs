@@ -45,11 +45,11 @@ pub struct Training<'a> {
     cut: Cut,
     device: Device,
     rows: Rows<'a>,
-    learn: Vec<Sample>,
-    check: Vec<Sample>,
+    train: Vec<Sample>,
+    validation: Vec<Sample>,
     /// Weight of each class in the loss.
     class_weights: Vec<f64>,
-    /// Cumulative sampling weights of `learn`, if samples are drawn.
+    /// Cumulative sampling weights of `train`, if samples are drawn.
     sampling: Option<Vec<f64>>,
     pub state: TrainerState,
     /// The weights after the best epoch.
@@ -57,18 +57,18 @@ pub struct Training<'a> {
 }
 
 /// The network, and its training and validation samples.
-pub struct Material<'a> {
+pub struct TrainingData<'a> {
     pub data: &'a Dataset,
     pub backbone: &'a Backbone,
     pub rows: Rows<'a>,
     pub cut: Cut,
-    pub learn: Vec<Sample>,
-    pub check: Vec<Sample>,
+    pub train: Vec<Sample>,
+    pub validation: Vec<Sample>,
 }
 
 impl<'a> Training<'a> {
-    pub fn new(options: &'a FitOptions, material: Material<'a>, device: Device) -> Self {
-        let Material { data, backbone, rows, cut, learn, check } = material;
+    pub fn new(options: &'a FitOptions, training_data: TrainingData<'a>, device: Device) -> Self {
+        let TrainingData { data, backbone, rows, cut, train, validation } = training_data;
         tch::manual_seed(options.seed as i64);
         let units = Units::new(data, device);
         let head = Head::new(units.count(), device);
@@ -87,16 +87,16 @@ impl<'a> Training<'a> {
         let best = copies(&weights);
         let optimizer = Optimizer::new(options.optimizer, weights, weight_options, options.weight_decay);
         let mut counts = vec![0.0; data.labels.len()];
-        for sample in &learn {
+        for sample in &train {
             counts[data.items[sample.item].class] += 1.0;
         }
-        let even = learn.len() as f64 / counts.len() as f64;
+        let even = train.len() as f64 / counts.len() as f64;
         let class_weights = match options.balance {
             Balance::Class => counts.iter().map(|count| even / f64::max(*count, 1.0)).collect(),
             Balance::Root => root_weights(&counts),
             Balance::None | Balance::Group => vec![1.0; counts.len()],
         };
-        let sampling = (options.balance == Balance::Group).then(|| cumulative_weights(data, &learn));
+        let sampling = (options.balance == Balance::Group).then(|| cumulative_weights(data, &train));
         let state = TrainerState::new(options.rate());
         Self {
             options,
@@ -108,8 +108,8 @@ impl<'a> Training<'a> {
             cut,
             device,
             rows,
-            learn,
-            check,
+            train,
+            validation,
             class_weights,
             sampling,
             state,
@@ -132,13 +132,13 @@ impl<'a> Training<'a> {
         let order = self.order(&mut rng);
         let rate = self.rate();
         let (mut loss_sum, mut right, mut done) = (0.0, 0.0, 0);
-        for (number, places) in order.chunks(self.options.batch_size).enumerate() {
+        for (number, indices) in order.chunks(self.options.batch_size).enumerate() {
             if shutdown.requested() {
                 return Err(Error::failed(format!("stopped in epoch {epoch}")).remedy("resume with --resume RUN"));
             }
-            let picks: Vec<(Sample, usize)> = places
+            let picks: Vec<(Sample, usize)> = indices
                 .iter()
-                .map(|&place| (self.learn[place].clone(), rng.random_range(0..self.learn[place].views)))
+                .map(|&index| (self.train[index].clone(), rng.random_range(0..self.train[index].views)))
                 .collect();
             let classes = self.classes(picks.iter().map(|(sample, _)| sample));
             let rows = self.rows(&picks)?;
@@ -158,8 +158,8 @@ impl<'a> Training<'a> {
             }
             self.optimizer.step(&loss, self.rate());
             let hits = of_labels.argmax(1, false).eq_tensor(&classes).sum(Kind::Int64).int64_value(&[]);
-            done += places.len();
-            loss_sum += plain * places.len() as f64;
+            done += indices.len();
+            loss_sum += plain * indices.len() as f64;
             right += hits as f64;
             progress(done, loss_sum / done as f64, right / done as f64);
         }
@@ -185,7 +185,7 @@ impl<'a> Training<'a> {
 
     /// Returns the number of samples of an epoch.
     pub fn samples(&self) -> usize {
-        self.learn.len()
+        self.train.len()
     }
 
     /// Returns the rate of the next step: the cosine schedule's, or the state's. SGD adds Keras' decay of rate / epochs
@@ -194,7 +194,7 @@ impl<'a> Training<'a> {
         let (options, steps) = (self.options, self.optimizer.steps() as f64);
         match (options.schedule, options.optimizer) {
             (Schedule::Cosine, _) => {
-                let all = options.epochs * self.learn.len().div_ceil(options.batch_size);
+                let all = options.epochs * self.train.len().div_ceil(options.batch_size);
                 cosine(options.rate(), steps, all as f64)
             }
             (Schedule::Plateau, Method::Sgd) => {
@@ -206,7 +206,7 @@ impl<'a> Training<'a> {
 
     /// Returns the samples of an epoch: each once in random order, or as many drawn by their weights.
     fn order(&self, rng: &mut ChaCha8Rng) -> Vec<usize> {
-        let count = self.learn.len();
+        let count = self.train.len();
         match &self.sampling {
             Some(sums) => (0..count)
                 .map(|_| {
@@ -270,7 +270,7 @@ impl<'a> Training<'a> {
     /// # Errors
     /// Those of reading rows.
     pub fn validation_logits(&mut self) -> Result<Vec<Vec<f32>>> {
-        let samples = self.check.clone();
+        let samples = self.validation.clone();
         let mut all = Vec::new();
         for chunk in samples.chunks(VALIDATION_BATCH) {
             let picks: Vec<_> = chunk.iter().map(|sample| (sample.clone(), 0)).collect();
@@ -293,12 +293,12 @@ impl<'a> Training<'a> {
             let probabilities = super::calibration::softmax(logits, temperature);
             Prediction { name, group: item.group.clone(), class: item.class, probabilities }
         };
-        Ok(self.check.iter().zip(&logits).map(prediction).collect())
+        Ok(self.validation.iter().zip(&logits).map(prediction).collect())
     }
 
     /// Returns the classes of the validation samples.
     pub fn validation_classes(&self) -> Vec<usize> {
-        self.check.iter().map(|sample| self.data.items[sample.item].class).collect()
+        self.validation.iter().map(|sample| self.data.items[sample.item].class).collect()
     }
 
     /// Returns the label of each output unit, if the data has subclasses.

@@ -17,4 +17,4 @@ mod state;
 
 pub use metrics::install as install_metrics;
 pub use recording::Replay;
-pub use server::{Bound, Server};
+pub use server::{Listener, Server};

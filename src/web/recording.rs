@@ -187,8 +187,8 @@ async fn play(replay: &Replay, state: &Arc<AppState>, query: Pairs) -> Result<Re
     let from = moment(&query, "from")?;
     let speed = number(&query, "speed", 1.0, SPEEDS);
     let speed = speed.ok_or((StatusCode::BAD_REQUEST, "speed must be a number from 0.1 to 8\n"))?;
-    let place = Arc::clone(&replay.players).try_acquire_owned();
-    let place = place.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n"))?;
+    let permit = Arc::clone(&replay.players).try_acquire_owned();
+    let permit = permit.map_err(|_| (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n"))?;
     let (sender, shown) = watch::channel(Shown::Nothing);
     let take = move |shot: Option<Still>| {
         sender.send_replace(match shot {
@@ -199,7 +199,7 @@ async fn play(replay: &Replay, state: &Arc<AppState>, query: Pairs) -> Result<Re
     let video = replay.video.clone();
     let started = tokio::task::spawn_blocking(move || video.play(from, speed, take)).await;
     let player = match started {
-        Ok(Ok(playing)) => Player { playing: Some(playing), _place: place },
+        Ok(Ok(playing)) => Player { playing: Some(playing), _permit: permit },
         Ok(Err(error)) => {
             tracing::warn!("{error}");
             return Err(UNREADABLE);
@@ -224,7 +224,7 @@ async fn play(replay: &Replay, state: &Arc<AppState>, query: Pairs) -> Result<Re
 /// Plays for one viewer. Stops when dropped.
 struct Player {
     playing: Option<Playing>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Player {

@@ -52,13 +52,13 @@ const GRACE: Duration = Duration::from_millis(500);
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// A listening socket that does not accept connections yet.
-pub struct Bound {
+pub struct Listener {
     listener: TcpListener,
     pub address: SocketAddr,
     access: WebConfig,
 }
 
-impl Bound {
+impl Listener {
     /// # Errors
     /// `Usage` if the address cannot be used.
     pub fn new(access: &WebConfig) -> Result<Self> {
@@ -88,7 +88,7 @@ impl Server {
     ///
     /// # Errors
     /// `Unavailable` if the thread cannot be started.
-    pub fn start(bound: Bound, telemetry: Arc<Telemetry>, metrics: PrometheusHandle) -> Result<Self> {
+    pub fn start(bound: Listener, telemetry: Arc<Telemetry>, metrics: PrometheusHandle) -> Result<Self> {
         Self::begin(bound, telemetry, None, metrics)
     }
 
@@ -96,12 +96,12 @@ impl Server {
     ///
     /// # Errors
     /// The errors of [`Server::start`].
-    pub fn replay(bound: Bound, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
+    pub fn replay(bound: Listener, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
         Self::begin(bound, Arc::new(Telemetry::new(Vec::new())), Some(replay), metrics)
     }
 
     fn begin(
-        bound: Bound,
+        bound: Listener,
         telemetry: Arc<Telemetry>,
         replay: Option<Replay>,
         metrics: PrometheusHandle,
@@ -110,7 +110,7 @@ impl Server {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
         let (closing, closed) = watch::channel(false);
-        let Bound { listener, address, access } = bound;
+        let Listener { listener, address, access } = bound;
         let feed = Feed::new(telemetry.streams.len());
         let clients = AtomicUsize::new(0);
         let state = Arc::new(AppState { telemetry, access, address, metrics, feed, closing: closed, clients });

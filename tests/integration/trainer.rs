@@ -424,7 +424,7 @@ fn a_run_without_validation_has_the_metrics_of_the_cross_validation() {
         let own = ["--fold", fold, "--run", &run, "--quiet"];
         train(&program, &[&common[..], &recipe, &own].concat()).succeeded();
     }
-    let own = ["--split", "none", "--checked-by", "fold0.run", "fold1.run", "fold2.run", "--model", "all.onnx"];
+    let own = ["--split", "none", "--validated-by", "fold0.run", "fold1.run", "fold2.run", "--model", "all.onnx"];
     let finished = train(&program, &[&common[..], &recipe, &own].concat()).succeeded();
     assert!(finished.stdout.contains("24 pictures in 6 groups"), "{}", finished.stdout);
     let report = |run: &str| program.json(&format!("{run}/report.json"));
@@ -439,16 +439,16 @@ fn a_run_without_validation_has_the_metrics_of_the_cross_validation() {
     assert!(finished.stdout.contains("16 pictures in 4 groups"), "{}", finished.stdout);
     assert_eq!(program.json("two.json")["predictions"].as_array().unwrap().len(), 16);
     let model = ["evaluate", "--model", "all.onnx", "--data", text(&data)];
-    let finished = train(&program, &[&model[..], &["--kept-by", "fold2.run"]].concat()).succeeded();
+    let finished = train(&program, &[&model[..], &["--held-out-by", "fold2.run"]].concat()).succeeded();
     assert!(finished.stdout.contains("8 pictures in 2 groups"), "{}", finished.stdout);
     let finished = train(&program, &[&model[..], &["--groups", "!square"]].concat()).succeeded();
     assert!(finished.stdout.contains("12 pictures in 3 groups"), "{}", finished.stdout);
     let finished = train(&program, &[&model[..], &["--groups", "nobody"]].concat());
     assert!(finished.refusal(2).contains("no picture"), "{}", finished.stderr);
 
-    let finished = train(&program, &[&common[..], &["--checked-by", "fold0.run", "--run", "x.run"]].concat());
+    let finished = train(&program, &[&common[..], &["--validated-by", "fold0.run", "--run", "x.run"]].concat());
     assert!(
-        finished.refusal(2).contains("--checked-by needs a run without validation pictures"),
+        finished.refusal(2).contains("--validated-by needs a run without validation pictures"),
         "{}",
         finished.stderr
     );

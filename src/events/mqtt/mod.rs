@@ -55,8 +55,8 @@ impl MqttPublisher {
         let mut options = MqttOptions::new(client_id, &broker.host, broker.port);
         options.set_keep_alive(KEEP_ALIVE).set_max_packet_size(MAX_PACKET, MAX_PACKET);
         options.set_last_will(LastWill::new(topics.status(), OFFLINE, QoS::AtLeastOnce, true));
-        if let Some(login) = &broker.login {
-            options.set_credentials(&login.user, &login.password);
+        if let Some(credentials) = &broker.credentials {
+            options.set_credentials(&credentials.user, &credentials.password);
         }
         if broker.tls {
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls::client()?)));

@@ -94,7 +94,7 @@ mod tests {
     fn rendered() -> Rendered {
         let layout = Layout { width: 32, height: 16 };
         let format = VideoFormat { layout, frame_rate: None, pixel_aspect: (1, 1), duration: None, decoder: None };
-        let picture = FramePool::new(layout, 1).canvas(Duration::ZERO).unwrap().finish();
+        let picture = FramePool::new(layout, 1).acquire(Duration::ZERO).unwrap().finish();
         Rendered { picture, format, pts: 0, duration: 0 }
     }
 

@@ -140,8 +140,8 @@ impl<'a> Sinks<'a> {
     fn still(&mut self, lost: bool) -> Result<()> {
         let Some(mut last) = self.last.take() else { return Ok(()) };
         last.shown = Instant::now();
-        if let Some(canvas) = self.renderer(&last.frame).1.canvas() {
-            let picture = self.draw(canvas, &last.frame, last.label.as_deref())?;
+        if let Some(target) = self.renderer(&last.frame).1.acquire() {
+            let picture = self.draw(target, &last.frame, last.label.as_deref())?;
             self.for_each(|sink| sink.still(&picture, lost))?;
         }
         self.last = Some(last);
@@ -159,15 +159,15 @@ impl<'a> Sinks<'a> {
         let Some(first) = first else { return Ok(None) };
         self.renderer(frame);
         let Some((_, renderer)) = &self.renderer else { return Ok(None) };
-        match self.sinks[first].canvas(renderer.pool())? {
-            Some(canvas) => self.draw(canvas, frame, label).map(Some),
+        match self.sinks[first].acquire(renderer.pool())? {
+            Some(target) => self.draw(target, frame, label).map(Some),
             None => Ok(None),
         }
     }
 
-    fn draw(&mut self, canvas: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<Rendered> {
+    fn draw(&mut self, target: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<Rendered> {
         let (format, renderer) = self.renderer(frame);
-        let picture = renderer.render(canvas, frame, label)?;
+        let picture = renderer.render(target, frame, label)?;
         Ok(Rendered { picture, format: format.clone(), pts: frame.pts, duration: frame.duration })
     }
 

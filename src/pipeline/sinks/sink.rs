@@ -76,8 +76,8 @@ pub trait Sink {
     ///
     /// # Errors
     /// Returns an error if the sink has failed meanwhile.
-    fn canvas(&mut self, pool: &FramePool) -> Result<Option<PooledFrame>> {
-        Ok(pool.canvas(Duration::ZERO))
+    fn acquire(&mut self, pool: &FramePool) -> Result<Option<PooledFrame>> {
+        Ok(pool.acquire(Duration::ZERO))
     }
 
     /// Called for each labelled frame.

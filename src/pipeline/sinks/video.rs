@@ -47,8 +47,8 @@ impl Sink for VideoSink {
         true
     }
 
-    fn canvas(&mut self, pool: &FramePool) -> Result<Option<PooledFrame>> {
-        self.recorder.canvas(pool).map(Some)
+    fn acquire(&mut self, pool: &FramePool) -> Result<Option<PooledFrame>> {
+        self.recorder.acquire(pool).map(Some)
     }
 
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {

@@ -48,12 +48,12 @@ pub struct WindowSink {
     alone: bool,
     shutdown: Shutdown,
     /// Set for a clip, which is shown in real time.
-    pace: Option<Pace>,
+    pacer: Option<Pacer>,
 }
 
 /// Slows a clip down to real time.
 #[derive(Default)]
-struct Pace {
+struct Pacer {
     /// When pts 0 was, or would have been, shown.
     start: Option<Instant>,
 }
@@ -70,7 +70,7 @@ impl WindowSink {
             save: false,
             alone,
             shutdown: context.shutdown.clone(),
-            pace: paced.then(Pace::default),
+            pacer: paced.then(Pacer::default),
         })
     }
 
@@ -92,8 +92,8 @@ impl WindowSink {
         if self.paused {
             return Ok(());
         }
-        if let Some(pace) = &mut self.pace {
-            pace.wait(pts, &self.shutdown);
+        if let Some(pacer) = &mut self.pacer {
+            pacer.wait(pts, &self.shutdown);
         }
         if let Some(screen) = self.screen.take() {
             let window = Window::open(screen, &self.title, &rendered.format).inspect_err(|_| {
@@ -155,7 +155,7 @@ impl Sink for WindowSink {
     }
 }
 
-impl Pace {
+impl Pacer {
     const STEP: Duration = Duration::from_millis(50);
 
     /// Waits until a clip's frame is due. A clip that falls behind does not catch up afterwards.

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::labels::stride::Trial;
+use crate::labels::stride::StrideComparison;
 use crate::pipeline::stride::policy::{Labeled, Load, StridePolicy};
 
 const SECOND: u64 = 1_000_000_000;
-/// Duration of the first trial, in which every frame is analysed, and of each later one.
+/// Duration of the first comparison, in which every frame is analysed, and of each later one.
 const FIRST_TRIAL: u64 = 60 * SECOND;
 const LATER_TRIAL: u64 = 10 * SECOND;
 /// Time between trials.
@@ -30,7 +30,7 @@ enum Phase {
     /// Waits for the first analysed frame after the stride was set to 1.
     Awaiting,
     Measuring {
-        trial: Trial,
+        comparison: StrideComparison,
         until: u64,
     },
     Holding {
@@ -75,19 +75,19 @@ impl Calibration {
     /// Handles a labelled frame. Returns the new stride if it changes.
     fn labeled(&mut self, Labeled { pts, prediction, decision, before, .. }: Labeled<'_>) -> Option<u64> {
         let Some(prediction) = prediction else {
-            // A held frame that was in flight when the stride changed invalidates the trial.
+            // A held frame that was in flight when the stride changed invalidates the comparison.
             if !matches!(self.phase, Phase::Holding { .. }) {
                 self.phase = Phase::Awaiting;
             }
             return self.recheck(pts);
         };
         if let (Phase::Awaiting, Some(state)) = (&self.phase, before) {
-            self.phase = Phase::Measuring { trial: Trial::new(&state), until: pts + self.trial_length };
+            self.phase = Phase::Measuring { comparison: StrideComparison::new(&state), until: pts + self.trial_length };
         }
-        if let Phase::Measuring { trial, until } = &mut self.phase {
-            trial.push(prediction, decision);
+        if let Phase::Measuring { comparison, until } = &mut self.phase {
+            comparison.push(prediction, decision);
             if pts >= *until {
-                let (stride, agreement) = trial.outcome();
+                let (stride, agreement) = comparison.outcome();
                 self.chosen = Some((stride, agreement));
                 self.trial_length = LATER_TRIAL;
                 self.phase = Phase::Holding { until: pts + BETWEEN_TRIALS };

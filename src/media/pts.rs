@@ -13,7 +13,7 @@ const DEFAULT_DURATION: u64 = 40_000_000;
 
 /// Assigns pts to frames. All times in nanoseconds.
 #[derive(Default)]
-pub(super) struct Clock {
+pub(super) struct PtsAssigner {
     /// Whether the container stores a pts for each frame.
     own_times: bool,
     /// The first frame's time in the container, which becomes 0. This removes MPEG-TS's start-up delay and audio
@@ -24,7 +24,7 @@ pub(super) struct Clock {
     last_end: u64,
 }
 
-impl Clock {
+impl PtsAssigner {
     /// `own_times` says whether the container stores a pts for each frame.
     pub(super) fn new(own_times: bool) -> Self {
         Self { own_times, ..Self::default() }

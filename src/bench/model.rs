@@ -1,4 +1,4 @@
-//! `livelabel bench network`: measures the network alone for several batch sizes: latency and frames a second with
+//! `livelabel bench model`: measures the network alone for several batch sizes: latency and frames a second with
 //! tensors already on the device, and frames a second from decoded pictures.
 
 use std::collections::VecDeque;
