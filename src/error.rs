@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::printable;
+use crate::system::printable;
 use crate::system::shortage;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;

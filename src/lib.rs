@@ -30,7 +30,6 @@ mod error;
 mod events;
 mod net;
 mod pipeline;
-mod printable;
 mod report;
 mod rtsp;
 mod shutdown;

@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::printable;
+use crate::system::printable;
 
 /// Environment variable that overrides the filter, in tracing's syntax.
 const VARIABLE: &str = "LIVELABEL_LOG";

@@ -157,15 +157,15 @@ pub enum BenchCommand {
     Clip {
         clip: PathBuf,
         #[command(flatten)]
-        network: BenchArgs,
+        options: BenchArgs,
         /// Frames in a batch [default: 4; cuda: 64]
         #[arg(long, value_name = "N")]
         batch: Option<usize>,
     },
     /// Measure the model alone: latency and frames a second at several batch sizes
-    Network {
+    Model {
         #[command(flatten)]
-        network: BenchArgs,
+        options: BenchArgs,
         /// Batch sizes
         #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,8,32,64")]
         batches: Vec<usize>,

@@ -18,8 +18,8 @@ use crate::pipeline::analyzer::Analyzer;
 use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::source::{CameraSource, ClipSource, FrameSource, SourceEvent};
 use crate::pipeline::stream;
-use crate::printable;
 use crate::shutdown::Shutdown;
+use crate::system::printable;
 use crate::telemetry::Progress;
 use crate::web::Listener;
 

@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::inference::model::Model;
 use crate::inference::session::SessionOptions;
 use crate::media::limits::{Limits, MAX_PIXELS};
-use crate::{logging, printable, shutdown};
+use crate::system::printable;
+use crate::{logging, shutdown};
 
 /// Runs the command line of this process; returns its exit code.
 pub fn main() -> ExitCode {
@@ -97,15 +98,15 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 fn bench(command: BenchCommand) -> Result<String, Error> {
     let format = |json: bool, text: String, report: serde_json::Value| if json { report.to_string() } else { text };
     match command {
-        BenchCommand::Clip { clip, network, batch } => {
-            let model = Model::open(network.model.as_deref())?;
-            let report = bench::clip::measure(&clip, &model, network.session_options(batch))?;
-            Ok(format(network.json, report.text(), serde_json::json!(report)))
+        BenchCommand::Clip { clip, options, batch } => {
+            let model = Model::open(options.model.as_deref())?;
+            let report = bench::clip::measure(&clip, &model, options.session_options(batch))?;
+            Ok(format(options.json, report.text(), serde_json::json!(report)))
         }
-        BenchCommand::Network { network, batches, time } => {
-            let model = Model::open(network.model.as_deref())?;
-            let report = bench::model::measure(&model, network.session_options(None), &batches, time)?;
-            Ok(format(network.json, report.text(), serde_json::json!(report)))
+        BenchCommand::Model { options, batches, time } => {
+            let model = Model::open(options.model.as_deref())?;
+            let report = bench::model::measure(&model, options.session_options(None), &batches, time)?;
+            Ok(format(options.json, report.text(), serde_json::json!(report)))
         }
     }
 }

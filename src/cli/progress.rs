@@ -9,10 +9,11 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, Result};
+use crate::logging;
 use crate::media::frame_counters::Counts;
+use crate::system::printable;
 use crate::telemetry::Progress;
 use crate::telemetry::status::Status;
-use crate::{logging, printable};
 
 const REFRESH: Duration = Duration::from_millis(200);
 /// Time between lines about a clip where there is no terminal.

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::printable;
+use crate::system::printable;
 
 /// Prints to stdout; a closed pipe is not an error.
 pub fn print(text: &str) {

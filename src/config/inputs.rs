@@ -49,8 +49,10 @@ pub struct Outputs {
     pub timeline: Option<PathBuf>,
     pub plot: Option<PathBuf>,
     pub subtitles: Option<PathBuf>,
-    /// Written during the run, and kept after it if the run could not be completed.
-    pub journal: PathBuf,
+    /// Written during the run if there is a timeline, plot or subtitles, and kept if the run could not be completed.
+    pub journal: Option<PathBuf>,
+    /// Folder of files without a path of their own.
+    pub folder: PathBuf,
 }
 
 impl Job {
@@ -61,6 +63,11 @@ impl Job {
 }
 
 impl Outputs {
+    /// Returns all files of a run, with the journal.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        self.files().chain(self.journal.as_deref())
+    }
+
     /// Returns the files that remain after a complete run.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let video = self.video.as_ref().map(|(path, _)| path);
@@ -186,14 +193,15 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, used: &mut Use
     let timeline = resolve(Kind::Timeline, &options.timeline, ".timeline.json");
     let plot = resolve(Kind::Plot, &options.plot, ".plot.png");
     let subtitles = resolve(Kind::Subtitles, &options.subtitles, ".vtt");
-    let journal = timeline.as_ref().map_or_else(
-        || options.output_dir.clone().unwrap_or_default().join(format!("{stem}.timeline.jsonl")),
-        |path| path.with_extension("jsonl"),
-    );
+    let folder = options.output_dir.clone().unwrap_or_default();
+    let journal = match &timeline {
+        Some(path) => Some(path.with_extension("jsonl")),
+        None => plot.as_ref().or(subtitles.as_ref()).map(|_| folder.join(format!("{stem}.timeline.jsonl"))),
+    };
     check_extension(plot.as_deref(), &["png", "svg"], "plot")?;
     check_extension(subtitles.as_deref(), &["vtt"], "subtitles")?;
     check_extension(timeline.as_deref(), &["json"], "timeline")?;
-    let outputs = Outputs { video, timeline, plot, subtitles, journal };
+    let outputs = Outputs { video, timeline, plot, subtitles, journal, folder };
     let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
     let name = used.names.distinct(&name);
     let (label_config, limits) = (LabelConfig::of(options, false), limits(options));
@@ -248,7 +256,7 @@ fn check_distinct(jobs: &[Job]) -> Result<()> {
         }
     }
     for job in files() {
-        for path in job.outputs.files().chain([job.outputs.journal.as_path()]) {
+        for path in job.outputs.all() {
             let path = canonical(path);
             if inputs.contains(&path) {
                 return Err(Error::usage(format!("{} is both an input and an output", path.display()))
@@ -267,7 +275,7 @@ fn check_distinct(jobs: &[Job]) -> Result<()> {
 pub(crate) fn check_events(events: &EventsConfig, jobs: &[Job]) -> Result<()> {
     let Some(Lines::File(path)) = &events.lines else { return Ok(()) };
     let own = |job: &Job| {
-        let files = job.outputs.files().chain([job.outputs.journal.as_path(), job.input.as_path()]);
+        let files = job.outputs.all().chain([job.input.as_path()]);
         let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
         files.chain(recorded).any(|file| canonical(file) == canonical(path))
     };

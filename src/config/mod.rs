@@ -123,7 +123,17 @@ mod tests {
         let files: Vec<&Path> = config.jobs[0].outputs.files().collect();
         let expected = ["clip.labelled.avi", "clip.timeline.json", "clip.plot.png", "clip.vtt"];
         assert_eq!(files, expected.map(Path::new));
-        assert_eq!(config.jobs[0].outputs.journal, Path::new("clip.timeline.jsonl"));
+        assert_eq!(config.jobs[0].outputs.journal.as_deref(), Some(Path::new("clip.timeline.jsonl")));
+    }
+
+    #[test]
+    fn a_journal_is_kept_only_for_files_that_are_made_from_it() {
+        let journal = |only: &[Kind]| {
+            let streams = StreamOptions { only: Some(only.to_vec()), ..stream(&["clip.mp4"]) };
+            Config::resolve(with(streams)).unwrap().jobs[0].outputs.journal.clone()
+        };
+        assert_eq!([journal(&[]), journal(&[Kind::Video])], [None, None]);
+        assert_eq!(journal(&[Kind::Subtitles]), Some("clip.timeline.jsonl".into()));
     }
 
     #[test]

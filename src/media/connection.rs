@@ -226,9 +226,11 @@ fn test(pipeline: &gst::Pipeline, sink: &gst_app::AppSink, (width, height, rate)
     Ok(())
 }
 
-/// Returns GStreamer's error message, unless it contains an address, which may hold credentials.
+/// Returns GStreamer's error message without addresses, which may hold credentials.
 fn detail(error: &gst::glib::Error) -> Option<String> {
-    Some(error.message().trim_end_matches('.').to_string()).filter(|text| !text.contains("://"))
+    let words = error.message().trim_end_matches('.').split(' ');
+    let text: Vec<&str> = words.map(|word| if word.contains("://") { "(address)" } else { word }).collect();
+    Some(text.join(" ")).filter(|text| !text.is_empty())
 }
 
 /// Maps a pipeline error to the reason of the loss.

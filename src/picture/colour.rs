@@ -1,4 +1,4 @@
-//! Colorimetry of pictures, and conversion to JPEG's.
+//! Converts pictures to JPEG's colorimetry.
 //!
 //! JPEG (JFIF 1.02) has one colorimetry only: BT.601's matrix in the full range. Most video has another, so frames are
 //! converted while they are copied for drawing, in one pass and without leaving I420. Between two YCbCr matrices luma
@@ -7,56 +7,8 @@
 
 use multiversion::multiversion;
 
-use super::{Picture, PictureMut, Plane, PlaneMut};
-
-/// The weights of red, green and blue in luma.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matrix {
-    Bt601,
-    Bt709,
-    Bt2020,
-}
-
-impl Matrix {
-    /// Returns the weights of red and blue: ITU-R BT.601, BT.709, BT.2020 (non-constant luminance).
-    pub fn weights(self) -> (f64, f64) {
-        match self {
-            Matrix::Bt601 => (0.299, 0.114),
-            Matrix::Bt709 => (0.2126, 0.0722),
-            Matrix::Bt2020 => (0.2627, 0.0593),
-        }
-    }
-}
-
-/// The range of the values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Range {
-    /// Luma 16–235, chroma 16–240.
-    Limited,
-    /// 0–255.
-    Full,
-}
-
-impl Range {
-    /// Returns the value of black, and the width of luma's and of chroma's range.
-    pub fn levels(self) -> (f64, f64, f64) {
-        match self {
-            Range::Limited => (16.0, 219.0, 224.0),
-            Range::Full => (0.0, 255.0, 255.0),
-        }
-    }
-}
-
-/// Matrix and range of a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colorimetry {
-    pub matrix: Matrix,
-    pub range: Range,
-}
-
-impl Colorimetry {
-    pub const JPEG: Self = Self { matrix: Matrix::Bt601, range: Range::Full };
-}
+use super::colorimetry::{Colorimetry, Matrix};
+use super::planes::{Picture, PictureMut, Plane, PlaneMut};
 
 /// Fractional bits of the coefficients.
 const SHIFT: u32 = 14;
@@ -173,7 +125,8 @@ fn clamp(value: i32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::OwnedPicture;
+    use super::super::colorimetry::Range;
+    use super::super::planes::OwnedPicture;
     use super::*;
 
     /// Encodes one colour by the definition of YCbCr, in floating point.

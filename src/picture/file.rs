@@ -8,8 +8,10 @@ use image::{DynamicImage, ImageDecoder, RgbImage};
 use turbojpeg::{Colorspace, Compressor, Decompressor, Image, PixelFormat, Subsamp};
 
 use crate::error::{Error, Result};
+use crate::picture::colorimetry::{Colorimetry, Matrix};
+use crate::picture::colour::convert;
 use crate::picture::opencv::{self, Interpolation, Pixels, PixelsMut};
-use crate::picture::{Colorimetry, Matrix, OwnedPicture, Picture, Plane, convert};
+use crate::picture::planes::{OwnedPicture, Picture, Plane};
 
 /// JPEG quality: the lowest at which TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;

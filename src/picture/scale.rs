@@ -1,7 +1,7 @@
 //! Scales pictures with `cv::resize`: bilinear, plane by plane.
 
 use super::opencv::{self, Interpolation, Pixels, PixelsMut};
-use super::{Picture, PictureMut, Plane, PlaneMut};
+use super::planes::{Picture, PictureMut, Plane, PlaneMut};
 
 /// Scales `from` to the size of `to`, ignoring the aspect ratio. The colorimetry is unchanged.
 ///

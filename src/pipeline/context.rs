@@ -8,9 +8,9 @@ use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::labels::stride::Stride;
 use crate::pipeline::observer::Observer;
-use crate::printable;
 use crate::report::journal::{Header, ModelName};
 use crate::shutdown::Shutdown;
+use crate::system::printable;
 use crate::system::utc;
 use crate::telemetry::StreamState;
 

@@ -40,11 +40,8 @@ pub fn check(config: &Config, model: &Path) -> Result<()> {
 /// Returns the files that a job writes, including those that exist only during the run.
 fn written(job: &Job) -> Vec<PathBuf> {
     let recorded = job.live.as_ref().and_then(|live| live.recording.file.clone());
-    let outputs = &job.outputs;
-    let own = outputs.files().map(Path::to_path_buf);
     // A camera names its journals by time.
-    let journal = job.live.is_none().then(|| outputs.journal.clone());
-    own.chain(journal).chain(recorded).collect()
+    job.outputs.all().map(Path::to_path_buf).chain(recorded).collect()
 }
 
 fn identity(metadata: &fs::Metadata) -> Identity {
@@ -81,7 +78,7 @@ fn check_distinct(path: &Path, known: &mut HashMap<Identity, String>) -> Result<
 /// Rejects outputs that exist. Not called with `--force`.
 pub fn check_absent(job: &Job) -> Result<()> {
     let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
-    let own = job.outputs.files().chain([job.outputs.journal.as_path()]);
+    let own = job.outputs.all();
     for path in own.chain(recorded) {
         if path.exists() {
             return Err(Error::usage(format!("{}: exists already", path.display()))

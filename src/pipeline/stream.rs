@@ -27,8 +27,8 @@ use crate::pipeline::present::Presenter;
 use crate::pipeline::sinks::{self, set::Sinks};
 use crate::pipeline::source::{CameraSource, ClipSource, FrameSource};
 use crate::pipeline::stride;
-use crate::printable;
 use crate::report::summary::Gaps;
+use crate::system::printable;
 use crate::telemetry::{StreamInfo, StreamState};
 
 /// Frames of a camera that may wait for their predictions. Few, since each adds a frame's duration to the latency.

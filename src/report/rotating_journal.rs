@@ -14,6 +14,7 @@ const SPACING: f64 = 1000.0;
 /// Writes one journal after another.
 pub struct RotatingJournal {
     header: Header,
+    /// `None` while the file cannot be created.
     journal: Option<Journal>,
     path: PathBuf,
     /// Time and label of the last written frame.
@@ -35,13 +36,22 @@ impl RotatingJournal {
     /// Continues in a new file that begins at `opened_ms` of the stream's time.
     ///
     /// # Errors
-    /// Returns an error if it cannot be written. Records are discarded until the next rotation then.
+    /// Returns an error if it cannot be written. Each later record then tries again; those until it succeeds are lost.
     pub fn rotate(&mut self, path: PathBuf, opened: String, opened_ms: f64) -> Result<()> {
-        let header = Header { opened: Some(opened), opened_ms: Some(opened_ms), ..self.header.clone() };
-        (self.journal, self.written, self.failed) = (None, None, false);
-        self.journal = Some(Journal::create(&path, header)?);
-        self.path = path;
-        Ok(())
+        self.header.opened = Some(opened);
+        self.header.opened_ms = Some(opened_ms);
+        (self.path, self.journal, self.written) = (path, None, None);
+        let created = self.journal().map(drop);
+        self.failed = created.is_err();
+        created
+    }
+
+    fn journal(&mut self) -> Result<&mut Journal> {
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => Journal::create(&self.path, self.header.clone())?,
+        };
+        Ok(self.journal.insert(journal))
     }
 
     /// Returns the start of the run in UTC.
@@ -66,8 +76,7 @@ impl RotatingJournal {
             }
             self.written = Some((*ms, label.clone()));
         }
-        let Some(journal) = &mut self.journal else { return Ok(()) };
-        let written = journal.append(&record);
+        let written = self.journal().and_then(|journal| journal.append(&record));
         let failed_before = std::mem::replace(&mut self.failed, written.is_err());
         if failed_before { Ok(()) } else { written }
     }
@@ -106,5 +115,23 @@ mod tests {
         let records: Vec<Record> = records::read(&next).unwrap().map(Result::unwrap).collect();
         assert!(matches!(&records[0], Record::Start(header) if header.opened_ms == Some(4000.0)));
         assert!(matches!(&records[1], Record::Gap { reason: Some(reason), .. } if reason == "refused"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_created_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(Record::Start(header)) = records::sample().into_iter().next() else { unreachable!() };
+        let mut journal = RotatingJournal::create(folder.path().join("a.jsonl"), header).unwrap();
+        let gap = |start| Record::Gap { start, end: start + 1.0, reason: None };
+        let next = folder.path().join("b.jsonl");
+        std::fs::create_dir(&next).unwrap();
+        assert!(journal.rotate(next.clone(), "2026-01-02T04:00:00Z".into(), 4000.0).is_err());
+        // Reported once.
+        journal.append(gap(4000.0)).unwrap();
+        std::fs::remove_dir(&next).unwrap();
+        journal.append(gap(5000.0)).unwrap();
+        let records: Vec<Record> = records::read(&next).unwrap().map(Result::unwrap).collect();
+        assert!(matches!(&records[0], Record::Start(header) if header.opened_ms == Some(4000.0)));
+        assert_eq!(records[1..], [gap(5000.0)]);
     }
 }

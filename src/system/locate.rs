@@ -23,18 +23,24 @@ pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
     let named = std::env::var_os("LIVELABEL_HOME").map(|home| PathBuf::from(home).join(relative));
     let program = std::env::current_exe().ok();
     let installation = program.as_ref().and_then(|program| Some(program.parent()?.join(INSTALLED)));
-    let installed = installation.filter(|folder| is_own(folder));
-    let installed = installed.map(|folder| folder.join(relative.strip_prefix(FETCHED).unwrap_or(relative)));
-    let checkout = CHECKOUT.map(PathBuf::from).filter(|folder| is_own(folder));
-    let built = checkout.map(|folder| folder.join(relative));
+    let installed =
+        installation.and_then(|folder| trusted(&folder, relative.strip_prefix(FETCHED).unwrap_or(relative)));
+    let built = CHECKOUT.and_then(|folder| trusted(Path::new(folder), relative));
     [named, installed, built].into_iter().flatten().find(|path| path.exists())
 }
 
-/// Returns whether `folder` belongs to this user or root and is not writable by everybody.
-fn is_own(folder: &Path) -> bool {
-    folder.metadata().is_ok_and(|folder| {
-        let own = [0, nix::unistd::geteuid().as_raw()].contains(&folder.uid());
-        own && folder.mode() & WORLD_WRITABLE == 0
+/// Returns the path of `relative` in `folder` if others can write neither to it nor to a folder on the way.
+fn trusted(folder: &Path, relative: &Path) -> Option<PathBuf> {
+    let path = folder.join(relative);
+    let mut on_the_way = path.ancestors().take(relative.components().count() + 1);
+    on_the_way.all(is_own).then_some(path)
+}
+
+/// Returns whether a file or folder belongs to this user or root and is not writable by everybody.
+fn is_own(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| {
+        let own = [0, nix::unistd::geteuid().as_raw()].contains(&metadata.uid());
+        own && metadata.mode() & WORLD_WRITABLE == 0
     })
 }
 
@@ -51,6 +57,21 @@ mod tests {
         set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
         assert!(!is_own(folder.path()));
         assert!(!is_own(&folder.path().join("absent")));
+    }
+
+    #[test]
+    fn nor_is_a_file_in_such_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (relative, inside) = (Path::new(".deps/library/lib.so"), folder.path().join(".deps/library"));
+        std::fs::create_dir_all(&inside).unwrap();
+        std::fs::write(inside.join("lib.so"), "").unwrap();
+        assert_eq!(trusted(folder.path(), relative), Some(folder.path().join(relative)));
+        for path in [folder.path().join(".deps"), inside.clone(), inside.join("lib.so")] {
+            let before = std::fs::metadata(&path).unwrap().permissions();
+            set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+            assert_eq!(trusted(folder.path(), relative), None, "{}", path.display());
+            set_permissions(&path, before).unwrap();
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The time in UTC, the limits of the process, and the files that set-up installed.
+//! The time in UTC, the limits of the process, the files that set-up installed, text that is safe on a terminal.
 
 pub mod locate;
+pub mod printable;
 pub mod shortage;
 pub mod utc;

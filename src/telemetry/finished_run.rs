@@ -8,11 +8,12 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use crate::printable;
 use crate::report::journal::{FrameCounts, IntervalRecord};
 use crate::report::timeline::{SCHEMA, VERSION};
+use crate::system::printable;
 use crate::system::utc;
-use crate::telemetry::{Gap, Row, Span, StreamInfo};
+use crate::telemetry::history::{Gap, Row, Span};
+use crate::telemetry::stream_state::StreamInfo;
 
 /// Maximum number of rows that are shown.
 const MAX_ROWS: usize = 6000;

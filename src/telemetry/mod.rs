@@ -5,6 +5,7 @@
 
 mod finished_run;
 mod history;
+mod metric_label;
 mod pictures;
 mod progress;
 pub mod status;
@@ -18,14 +19,10 @@ use crate::system::utc;
 
 pub use finished_run::FinishedRun;
 pub use history::{Gap, Row, Span};
+pub use metric_label::label_value;
 pub use pictures::Picture;
 pub use progress::Progress;
 pub use stream_state::{StreamInfo, StreamState};
-
-/// Escapes the value of a metric's label: the exporter turns a pair of backslashes into one.
-pub fn label_value(text: &str) -> String {
-    text.replace('\\', "\\\\")
-}
 
 /// All streams of a run, in the order of the command line.
 pub struct Telemetry {

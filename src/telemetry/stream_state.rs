@@ -11,6 +11,7 @@ use crate::media::encoder::{Encoded, Taps};
 use crate::report::milliseconds;
 use crate::system::utc;
 use crate::telemetry::history::{History, Update};
+use crate::telemetry::metric_label::label_value;
 use crate::telemetry::pictures::{Picture, Pictures};
 use crate::telemetry::progress::Progress;
 use crate::telemetry::status::{Status, StreamPhase};
@@ -47,8 +48,7 @@ pub struct StreamState {
 
 impl StreamState {
     pub fn new(info: StreamInfo, shown: bool) -> Self {
-        let latency =
-            metrics::histogram!("livelabel_latency_seconds", "stream" => crate::telemetry::label_value(&info.name));
+        let latency = metrics::histogram!("livelabel_latency_seconds", "stream" => label_value(&info.name));
         let stream = Self {
             info,
             progress: Arc::default(),

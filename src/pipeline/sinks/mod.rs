@@ -31,6 +31,7 @@ use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use set::Sinks;
 use sink::Sink;
+use timeline::TimelineSink;
 
 /// Creates the sinks of a clip, in call order.
 ///
@@ -40,21 +41,24 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     let encodes = Rc::new(Cell::new(context.job.outputs.video.is_some()));
     let written = Rc::new(Cell::new(0));
     let outputs = &context.job.outputs;
-    outputs.files().chain([outputs.journal.as_path()]).try_for_each(check_writable)?;
+    outputs.all().try_for_each(check_writable)?;
     let space = space::SpaceSink::new(outputs, format, Rc::clone(&written))?;
-    let timeline = timeline::TimelineSink::create(context, written)?;
+    let timeline = TimelineSink::create(context, written)?;
     let video = match video::VideoSink::create(context, format) {
         Ok(video) => video,
         Err(error) => {
-            timeline.discard();
+            if let Some(timeline) = timeline {
+                timeline.discard();
+            }
             return Err(error);
         }
     };
-    let folder = outputs.journal.parent().unwrap_or(Path::new(""));
-    let window = match window::open(context, outputs.files().next().is_some(), folder, true) {
+    let window = match window::open(context, outputs.files().next().is_some(), &outputs.folder, true) {
         Ok(window) => window,
         Err(error) => {
-            timeline.discard();
+            if let Some(timeline) = timeline {
+                timeline.discard();
+            }
             if let Some(video) = video {
                 video.discard();
             }
@@ -69,7 +73,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     add(&mut sinks, video);
     add(&mut sinks, window);
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
-    add(&mut sinks, Some(timeline));
+    add(&mut sinks, timeline);
     add(&mut sinks, Some(status::StatusSink::new(context, Instant::now())));
     Ok(Sinks::new(context, sinks, Some(format.clone()), windowed))
 }

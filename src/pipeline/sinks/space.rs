@@ -27,7 +27,7 @@ impl SpaceSink {
     pub fn new(outputs: &Outputs, format: &VideoFormat, journal: Rc<Cell<u64>>) -> Result<Self> {
         let pixels = format.layout.width * format.layout.height;
         let mut disks: Vec<DiskSpace> = Vec::new();
-        for folder in outputs.files().chain([outputs.journal.as_path()]).filter_map(Path::parent) {
+        for folder in outputs.all().filter_map(Path::parent) {
             if disks.iter().all(|disk| !disk.watches(folder)) {
                 disks.push(DiskSpace::new(folder, pixels));
             }

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::Sink;
-use crate::printable;
 use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
+use crate::system::printable;
 use crate::system::utc;
 
 /// Writes the summary after all other files are finalised.

@@ -17,6 +17,7 @@ use crate::report::{claim, milliseconds, plot, remove_empty, subtitles, timeline
 /// Writes a record for each frame.
 pub struct TimelineSink<'a> {
     outputs: &'a Outputs,
+    path: &'a Path,
     labels: &'a [String],
     journal: Journal,
     /// Locks that keep other runs from writing the plot and the subtitles. The journal's lock also covers the timeline.
@@ -26,15 +27,16 @@ pub struct TimelineSink<'a> {
 }
 
 impl<'a> TimelineSink<'a> {
-    /// Creates the journal and locks the other files.
+    /// Creates the journal and locks the other files; returns nothing if no file is made from the journal.
     ///
     /// # Errors
     /// Returns a usage error if another run writes one of the files, and a failure if the journal cannot be written.
-    pub fn create(context: &StreamContext<'a>, written: Rc<Cell<u64>>) -> Result<Self> {
+    pub fn create(context: &StreamContext<'a>, written: Rc<Cell<u64>>) -> Result<Option<Self>> {
         let outputs = &context.job.outputs;
-        let journal = Journal::create(&outputs.journal, header(context))?;
+        let Some(path) = outputs.journal.as_deref() else { return Ok(None) };
+        let journal = Journal::create(path, header(context))?;
         let labels = &context.model.labels;
-        let mut sink = Self { outputs, labels, journal, claims: Vec::new(), written };
+        let mut sink = Self { outputs, path, labels, journal, claims: Vec::new(), written };
         for path in [&outputs.plot, &outputs.subtitles].into_iter().flatten() {
             match claim(path) {
                 Ok(file) => sink.claims.push((path, file)),
@@ -44,12 +46,12 @@ impl<'a> TimelineSink<'a> {
                 }
             }
         }
-        Ok(sink)
+        Ok(Some(sink))
     }
 
     /// Removes the files, which hold no results.
     pub fn discard(self) {
-        let _ = fs::remove_file(&self.outputs.journal);
+        let _ = fs::remove_file(self.path);
         self.remove_empty();
     }
 
@@ -78,7 +80,8 @@ impl Sink for TimelineSink<'_> {
         outcome.wall = outcome.began.elapsed();
         let end = outcome.record(outcome.stride.map(|(stride, agreement)| AutoStride { stride, agreement }));
         let mut result = self.journal.append(&end);
-        let Outputs { timeline, plot, subtitles, journal: source, .. } = self.outputs;
+        let Outputs { timeline, plot, subtitles, .. } = self.outputs;
+        let source = self.path;
         type Report<'r> = &'r dyn Fn(&Path) -> Result<()>;
         let reports: [(_, Report); 3] = [
             (timeline, &|path| timeline::write(source, &end, path)),
