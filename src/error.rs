@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an error, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The command line or a pipeline file is invalid.
     Usage,
     /// An input file is unusable: missing, not a video, not a model.
@@ -29,35 +29,35 @@ pub enum Kind {
 /// An error for the user.
 #[derive(Debug)]
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
     remedy: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), remedy: None, source: None }
     }
 
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, message)
+        Self::new(ErrorKind::Usage, message)
     }
 
     pub fn input(message: impl Into<String>) -> Self {
-        Self::new(Kind::Input, message)
+        Self::new(ErrorKind::Input, message)
     }
 
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(Kind::Unavailable, message)
+        Self::new(ErrorKind::Unavailable, message)
     }
 
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::new(Kind::Failed, message)
+        Self::new(ErrorKind::Failed, message)
     }
 
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(Kind::Internal, message)
+        Self::new(ErrorKind::Internal, message)
     }
 
     /// Returns the error for a file or folder that cannot be written.
@@ -88,14 +88,14 @@ impl Error {
         self
     }
 
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
     /// Returns the exit code: 2 for usage and input, 1 for all other kinds.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
-            Kind::Usage | Kind::Input if self.shortage().is_none() => 2,
+            ErrorKind::Usage | ErrorKind::Input if self.shortage().is_none() => 2,
             _ => 1,
         }
     }
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_exit_code_of_failures_while_running_is_one() {
-        for kind in [Kind::Unavailable, Kind::Failed, Kind::Internal] {
+        for kind in [ErrorKind::Unavailable, ErrorKind::Failed, ErrorKind::Internal] {
             assert_eq!(Error::new(kind, "x").exit_code(), 1);
         }
     }

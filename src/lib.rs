@@ -59,9 +59,9 @@ pub mod picture;
 pub mod train;
 
 pub use config::Config;
-pub use config::options::{Keep, Kind as FileKind, RunOptions, StreamOptions};
+pub use config::options::{FileKind, Keep, RunOptions, StreamOptions};
 pub use config::settings::Settings;
-pub use error::{Error, Kind as ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use inference::model::Model;
 pub use pipeline::analyzer::{Analyzer, RunReport};
 pub use pipeline::observer::{LabeledInterval, Observer};

@@ -2,7 +2,7 @@
 import signal
 
 import http_cameras
-import judge
+import invariants
 import rtsp_cameras
 from outcome import Outcome
 from trap import Trap, head
@@ -49,7 +49,7 @@ def attack(lab, number):
             running.signal(signal.SIGTERM)
             finished = running.finish(20)
             calls = server.calls
-    faults = judge.ended(finished, lab.program.limits, (143,)) + judge.stderr(finished)
+    faults = invariants.ended(finished, lab.program.limits, (143,)) + invariants.stderr(finished)
     faults += [] if calls else ["was never contacted"]
     if any("authorization" in text.lower() for text in stolen):
         faults.append("the password was sent to the redirection's target")
@@ -57,9 +57,9 @@ def attack(lab, number):
         faults.append("the password is shown")
     for path in folder.iterdir():
         if path.suffix == ".mkv":
-            faults += judge.video(path)
+            faults += invariants.video(path)
         elif path.name.endswith("summary.json"):
-            faults += judge.balance(judge.strict(path.read_text())["frames"])
+            faults += invariants.balance(invariants.strict(path.read_text())["frames"])
     if not list(folder.glob("*.summary.json")):
         faults.append("leaves no summary")
     return Outcome(f"{kind}: {name}", finished.code, faults, finished)

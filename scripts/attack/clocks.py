@@ -3,7 +3,7 @@ import re
 import signal
 from pathlib import Path
 
-import judge
+import invariants
 from outcome import Outcome
 
 # By date, or by the offset from now for years without four digits.
@@ -50,7 +50,7 @@ def attack(lab, number):
     running.signal(signal.SIGTERM)
     finished = running.finish(20)
     setting.unlink(missing_ok=True)
-    faults = judge.ended(finished, lab.program.limits, (143,)) + judge.stderr(finished)
+    faults = invariants.ended(finished, lab.program.limits, (143,)) + invariants.stderr(finished)
     names = sorted(path.name for path in folder.iterdir())
     if odd := [name for name in names if not re.fullmatch("door" + STAMP, name)]:
         faults.append(f"a file is called {odd[0]}")
@@ -62,10 +62,10 @@ def attack(lab, number):
         faults.append("of several segments of the last seconds one is left, with --keep 30d")
     for path in folder.iterdir():
         if path.suffix == ".mkv":
-            faults += judge.video(path)
+            faults += invariants.video(path)
         elif path.name.endswith("summary.json"):
-            summary = judge.strict(path.read_text())
-            faults += judge.balance(summary["frames"])
+            summary = invariants.strict(path.read_text())
+            faults += invariants.balance(summary["frames"])
             if not all(re.fullmatch(r"[+-]?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", str(summary[key])) for key in ("started", "ended")):
                 faults.append(f"its times are {summary['started']} and {summary['ended']}")
     return Outcome(f"{'a jump' if jump else 'the year'}: {name}", finished.code, faults, finished)

@@ -1,5 +1,5 @@
 """Hostile pipeline files: wrong types, extreme values, damaged text, paths that are not files, contradictory streams."""
-import judge
+import invariants
 from outcome import Outcome
 
 CASES = 320
@@ -127,16 +127,16 @@ def attack(lab, number):
     (folder / "out").mkdir()
     (folder / "loop").symlink_to("loop")
     finished = lab.program.run(["run", "--pipeline", "attack.toml"], folder)
-    faults = judge.ended(finished, lab.program.limits)
+    faults = invariants.ended(finished, lab.program.limits)
     # Each of several inputs may fail on its own.
     single = text.count(b".mkv") < 2
     if single or finished.code == 0:
-        faults += judge.stderr(finished)
+        faults += invariants.stderr(finished)
     elif finished.code in (1, 2) and not finished.errors:
         faults.append(f"exit code {finished.code} without an error line")
     if finished.code == 0:
         for left in folder.rglob("*.timeline.json"):
-            faults += judge.timeline(left, 0)[0]
+            faults += invariants.timeline(left, 0)[0]
     if (folder / "clip.mkv").read_bytes() != clip or (folder / "attack.toml").read_bytes() != text:
         faults.append("an input file was changed")
     hidden = [path.name for path in folder.rglob("*") if path.name.startswith(".") or ".part" in path.name]

@@ -6,7 +6,7 @@ import socket
 import threading
 from pathlib import Path
 
-import judge
+import invariants
 from outcome import Outcome
 
 RUN = ["--only", "timeline,subtitles", "--output-dir", "out"]
@@ -174,16 +174,16 @@ def attack(lab, number):
     starved = kind == "limit" and what[0] != resource.RLIMIT_FSIZE
     codes = {"limit": (0, 1, 2, 127), "setting": (0, 1, 2, 143)}.get(kind, (0, 1, 2))
     given_up = finished.code == -signal.SIGTERM
-    faults = [] if given_up else judge.ended(finished, lab.program.limits, codes)
+    faults = [] if given_up else invariants.ended(finished, lab.program.limits, codes)
     if starved:
         faults += [] if finished.code == 0 or finished.stderr else ["fails without a message"]
     elif what != ("--events", "full"):
-        faults += judge.stderr(finished)
+        faults += invariants.stderr(finished)
     if (folder / "clip.mkv").read_bytes() != clip:
         faults.append("the input was changed")
     for left in (folder / "out").glob("*.timeline.json"):
         # A clip may be analysed completely although one of its results could not be written.
-        faults += judge.timeline(left, finished.code if kind != "limit" else None)[0]
+        faults += invariants.timeline(left, finished.code if kind != "limit" else None)[0]
     if (folder / "nowhere").exists() and not (kind == "output" and what[0] == "--events"):
         faults.append("a link's target was created")
     if kind == "output" and what[1] in DEVICES and not (path := folder / f"dev-{what[1]}").is_char_device():

@@ -1,7 +1,7 @@
 """Signals at random times: results are complete after a request to stop, and readable after a kill."""
 import signal
 
-import judge
+import invariants
 from outcome import Outcome
 
 CASES = 75
@@ -29,7 +29,7 @@ def journal(path):
     """Every line but the last is complete, and the first contains the settings."""
     lines = path.read_text(errors="replace").split("\n")
     try:
-        records = [judge.strict(line) for line in lines[:-1]]
+        records = [invariants.strict(line) for line in lines[:-1]]
     except ValueError as cause:
         return [f"{path.name} cannot be read on: {cause}"]
     return [] if not records or "start" in records[0] else [f"{path.name} begins without its settings"]
@@ -40,17 +40,17 @@ def left(folder, code):
     faults = []
     for path in sorted(folder.iterdir()):
         if path.name.endswith("timeline.json"):
-            faults += judge.timeline(path, code)[0]
+            faults += invariants.timeline(path, code)[0]
         elif path.name.endswith("summary.json"):
-            faults += judge.balance(judge.strict(path.read_text())["frames"])
+            faults += invariants.balance(invariants.strict(path.read_text())["frames"])
         elif path.suffix == ".jsonl":
             faults += journal(path)
         elif path.suffix in (".mkv", ".avi"):
-            faults += judge.video(path)
+            faults += invariants.video(path)
         elif path.suffix == ".vtt":
-            faults += judge.subtitles(path)
+            faults += invariants.subtitles(path)
         elif path.suffix == ".png":
-            faults += judge.plot(path)
+            faults += invariants.plot(path)
         if path.name.startswith("."):
             faults.append(f"leaves {path.name}")
     return faults
@@ -62,15 +62,15 @@ def killed(lab, folder, run):
     for path in sorted(folder.iterdir()):
         if path.suffix == ".jsonl":
             faults += journal(path)
-        elif path.suffix == ".mkv" and path.stat().st_size > 100_000 and not judge.packets(path)[0]:
+        elif path.suffix == ".mkv" and path.stat().st_size > 100_000 and not invariants.packets(path)[0]:
             faults.append(f"{path.name} of {path.stat().st_size} bytes holds no picture")
     again = lab.program.spawn(["run", *run, "--force", "--name", "again"], folder)
     if not run[0].startswith("test"):
         finished = again.finish()
-        return faults + [f"again: {fault}" for fault in judge.ended(finished, lab.program.limits, (0,)) + judge.stderr(finished)]
+        return faults + [f"again: {fault}" for fault in invariants.ended(finished, lab.program.limits, (0,)) + invariants.stderr(finished)]
     again.wait(3)
     again.signal(signal.SIGTERM)
-    return faults + [f"again: {fault}" for fault in judge.ended(again.finish(CLOSING_S), lab.program.limits, (143,))]
+    return faults + [f"again: {fault}" for fault in invariants.ended(again.finish(CLOSING_S), lab.program.limits, (143,))]
 
 
 def attack(lab, number):
@@ -96,13 +96,13 @@ def attack(lab, number):
     finished = running.finish(CLOSING_S)
     description = f"{name}: {which.name}{' twice' if twice else ''} {delay:.2f} s after {since}"
     if which == signal.SIGKILL:
-        faults = [] if finished.code in (0, -signal.SIGKILL) else judge.ended(finished, lab.program.limits)
+        faults = [] if finished.code in (0, -signal.SIGKILL) else invariants.ended(finished, lab.program.limits)
         return Outcome(description, finished.code, faults + killed(lab, folder, run), finished)
     if finished.code == -which and len(list(folder.iterdir())) == 1:
         # The run had not started yet.
         return Outcome(description, finished.code, [], finished)
-    faults = judge.ended(finished, lab.program.limits, (0, CODES[which]))
-    faults += judge.stderr(finished)
+    faults = invariants.ended(finished, lab.program.limits, (0, CODES[which]))
+    faults += invariants.stderr(finished)
     if not twice:
         faults += left(folder, finished.code)
     return Outcome(description, finished.code, faults, finished)

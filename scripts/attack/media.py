@@ -1,5 +1,5 @@
 """Damaged clips: ten containers, forty mutants each."""
-import judge
+import invariants
 import mutations
 from outcome import Outcome
 from seeds import CONTAINERS
@@ -25,9 +25,9 @@ def attack(lab, number):
     names = {"--output": video, "--timeline": "clip.timeline.json", "--plot": "plot.svg", "--subtitles": "clip.vtt"}
     flags = [text for flag, name in names.items() for text in (flag, f"out/{name}")]
     finished = lab.program.run(["run", clip.name, *flags], folder)
-    faults = judge.ended(finished, lab.program.limits) + judge.stderr(finished, [clip.name])
-    faults += judge.outputs(results, finished.code) + judge.strays(results, set(names.values()))
-    faults += judge.strays(folder, {clip.name, "out"})
+    faults = invariants.ended(finished, lab.program.limits) + invariants.stderr(finished, [clip.name])
+    faults += invariants.outputs(results, finished.code) + invariants.strays(results, set(names.values()))
+    faults += invariants.strays(folder, {clip.name, "out"})
     if finished.code == 0 and (missing := [name for name in names.values() if not (results / name).exists()]):
         faults.append(f"exit code 0 without {', '.join(missing)}")
     if clip.read_bytes() != data:

@@ -2,7 +2,7 @@
 import json
 import struct
 
-import judge
+import invariants
 import onnx
 import structures
 from outcome import Outcome
@@ -154,14 +154,14 @@ def attack(lab, number):
     }[command]
     # A compiled damaged network must not be cached for other runs.
     finished = lab.program.run(given, folder, environment={"LIVELABEL_CACHE": str(folder / "cache")})
-    faults = judge.ended(finished, lab.program.limits) + judge.stderr(finished, ["attack.onnx"])
+    faults = invariants.ended(finished, lab.program.limits) + invariants.stderr(finished, ["attack.onnx"])
     for left in results.glob("*.timeline.json"):
-        faults += judge.timeline(left, finished.code)[0]
-    faults += judge.strays(results, {f"{clip.stem}.timeline.json"} if finished.code != 2 else set())
-    faults += judge.strays(folder, {"attack.onnx", "cache", "out"})
+        faults += invariants.timeline(left, finished.code)[0]
+    faults += invariants.strays(results, {f"{clip.stem}.timeline.json"} if finished.code != 2 else set())
+    faults += invariants.strays(folder, {"attack.onnx", "cache", "out"})
     if command != "run" and finished.code == 0:
         try:
-            json.dumps(judge.strict(finished.stdout))
+            json.dumps(invariants.strict(finished.stdout))
         except ValueError as cause:
             faults.append(f"writes no JSON: {cause}")
     return Outcome(f"model {command}: {done}", finished.code, faults, finished)

@@ -1,13 +1,13 @@
 """Misbehaving brokers and webhook servers: a clip's run ends as it would without them, and soon."""
 import gzip
 
-import judge
+import invariants
 import trap
 from outcome import Outcome
 from trap import Trap, head
 
 # Time for a clip of two seconds, its inference, the remaining events at the end, and a busy machine.
-PATIENCE_S = 40
+TIMEOUT_S = 40
 ACCEPTED = b"\x20\x02\x00\x00"
 
 
@@ -111,20 +111,20 @@ def attack(lab, number):
     with Trap(treat) as server:
         place = ["--mqtt", f"mqtt://127.0.0.1:{server.port}"] if mqtt else ["--webhook", f"http://127.0.0.1:{server.port}/hook"]
         arguments = ["run", str(clip), "--output", "video.mkv", "--only", "timeline", "--window", "1", "--events", "events.jsonl", *place]
-        finished = lab.program.spawn(arguments, folder).finish(PATIENCE_S)
+        finished = lab.program.spawn(arguments, folder).finish(TIMEOUT_S)
         calls = server.calls
-    faults = judge.ended(finished, lab.program.limits, (0,)) + judge.stderr(finished)
+    faults = invariants.ended(finished, lab.program.limits, (0,)) + invariants.stderr(finished)
     faults += [] if calls else ["was never contacted"]
     files = folder / f"{clip.stem}.timeline.json", folder / "video.mkv", folder / "events.jsonl"
     if missing := [file.name for file in files if not file.exists()]:
         faults.append(f"leaves no {missing[0]}")
     else:
-        found, frames = judge.timeline(files[0], 0)
-        faults += found + judge.video(files[1], frames)
+        found, frames = invariants.timeline(files[0], 0)
+        faults += found + invariants.video(files[1], frames)
         try:
-            events = [judge.strict(line)["event"] for line in files[2].read_text().splitlines()]
+            events = [invariants.strict(line)["event"] for line in files[2].read_text().splitlines()]
             faults += [] if events and events.count("start") == events.count("end") else [f"the events are {events}"]
         except (ValueError, KeyError) as cause:
             faults.append(f"the events cannot be read: {cause}")
-    faults += judge.strays(folder, {file.name for file in files})
+    faults += invariants.strays(folder, {file.name for file in files})
     return Outcome(f"{'broker' if mqtt else 'receiver'}: {name}", finished.code, faults, finished)

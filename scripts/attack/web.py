@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-import judge
+import invariants
 import web_requests as requests
 from outcome import Outcome
 
@@ -69,9 +69,9 @@ class Served:
     def stop(self):
         self.run.signal(signal.SIGTERM)
         finished = self.run.finish(20)
-        faults = judge.ended(finished, self.limits, (143,)) + judge.stderr(finished)
+        faults = invariants.ended(finished, self.limits, (143,)) + invariants.stderr(finished)
         for path in self.folder.glob("*.summary.json"):
-            faults += judge.balance(judge.strict(path.read_text())["frames"])
+            faults += invariants.balance(invariants.strict(path.read_text())["frames"])
         return faults
 
 

@@ -76,7 +76,7 @@ def main():
                 subprocess.run([TRAINER, *export], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             pictures[run], classes[run] = kept(run, given.data)
         lines = [
-            "| network in | accuracy on kept groups | label as fp32's | drinking found | frames with the label of fp32, clips | edges: middle, 95 %, furthest shift, ms | network, frames/s |",
+            "| precision | accuracy on held-out groups | same label as fp32 | drinking, recall | frames with the label of fp32, clips | interval edges, shift in ms: median, 95th percentile, maximum | model, frames/s |",
             "|---|---|---|---|---|---|---|",
         ]
         reference, full, numbers = None, None, {}

@@ -123,7 +123,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare with the stored table instead of writing it")
     parser.add_argument("--keras", help="a Python with TensorFlow")
     given = parser.parse_args()
-    lines = ["| clip | program | frames/s | CPU-ms a frame, start-up included | peak MiB | livelabel is as fast | share of the limit |", "|---|---|---|---|---|---|---|"]
+    lines = ["| clip | program | frames/s | CPU-ms a frame, start-up included | peak MiB | speed-up of livelabel | share of the limit |", "|---|---|---|---|---|---|---|"]
     costs = ["| clip | " + " | ".join(STAGES) + " | sum | together | limit, frames/s |", "|---" * (len(STAGES) + 4) + "|"]
     numbers = {}
     with tempfile.TemporaryDirectory() as name:

@@ -83,7 +83,7 @@ def main():
         speeds = {stride: long_speed(folder, path, stride) for stride in ["1", *STRIDES]}
         beside = peer(folder, path, *openvino_peer(folder, folder / "once.mp4"), "--threaded")["fps"]
     lines = [
-        "| stride | frames analysed | same label shown | edges: middle, 95 %, furthest shift, ms | edges without a counterpart | frames/s, ten minutes of 640×360 |",
+        "| stride | frames analysed | same label shown | interval edges, shift in ms: median, 95th percentile, maximum | edges without a counterpart | frames/s, ten minutes of 640×360 |",
         "|---|---|---|---|---|---|",
         f"| 1 | 100 % | 100 % | 0, 0, 0 | 0 | {speeds['1']:.0f} |",
     ]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::bench::meter::{Cost, ResourceMeter, peak_memory};
 use crate::config::Config;
-use crate::config::options::{Kind, StreamOptions};
+use crate::config::options::{FileKind, StreamOptions};
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
 use crate::inference::device::threads;
@@ -18,10 +18,10 @@ use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::SessionOptions;
 use crate::media;
+use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::encoder::Encoder;
 use crate::media::frame::{Frame, RenderedFrame};
 use crate::media::limits::Limits;
-use crate::media::source::{ClipEvent, Source};
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::stream;
@@ -40,7 +40,7 @@ pub struct Report {
     pub frames: u64,
     pub cores: usize,
     pub device: String,
-    pub arithmetic: String,
+    pub effective_precision: String,
     pub batch: usize,
     pub model: String,
     pub precision: String,
@@ -109,7 +109,7 @@ pub fn measure(clip: &Path, model: &Model, options: SessionOptions) -> Result<Re
         frames,
         cores,
         device: engine.device().to_string(),
-        arithmetic: engine.arithmetic().into(),
+        effective_precision: engine.effective_precision().into(),
         batch: engine.batch(),
         model: model.name.clone(),
         precision: model.precision.clone(),
@@ -144,7 +144,7 @@ impl Report {
         ));
         lines.push(format!(
             "network on {} in {}, batches of {}: {} ({})",
-            self.device, self.arithmetic, self.batch, self.model, self.precision
+            self.device, self.effective_precision, self.batch, self.model, self.precision
         ));
         lines.join("\n")
     }
@@ -159,7 +159,7 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
     })?;
     let streams = StreamOptions {
         input: vec![clip.to_path_buf()],
-        only: Some(vec![Kind::Video]),
+        only: Some(vec![FileKind::Video]),
         output_dir: Some(PathBuf::from(folder.path())),
         ..StreamOptions::default()
     };
@@ -189,7 +189,7 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
 }
 
 fn decode(clip: &Path) -> Result<(Cost, Vec<Frame>)> {
-    let mut source = Source::open(clip, Limits::default(), &|| false)?;
+    let mut source = ClipDecoder::open(clip, Limits::default(), &|| false)?;
     let mut sample = Vec::new();
     let mut frames = 0;
     let meter = ResourceMeter::start();

@@ -25,7 +25,7 @@ const PICTURE: (usize, usize) = (640, 360);
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub device: String,
-    pub arithmetic: String,
+    pub effective_precision: String,
     pub model: String,
     pub precision: String,
     pub batches: Vec<Batch>,
@@ -55,23 +55,23 @@ pub fn measure(model: &Model, options: SessionOptions, sizes: &[usize], time: Du
     for &size in sizes {
         let options = SessionOptions { batch: Some(size), singles: false, ..options };
         let mut session = Session::load(model, options)?;
-        description = Some((session.device().to_string(), session.arithmetic().to_string()));
+        description = Some((session.device().to_string(), session.effective_precision().to_string()));
         let (latency, frames_per_second) = resident(model, &mut session, size, time)?;
         drop(session);
         let from_pictures_per_second = from_pictures(model, options, size, time)?;
         let (p50_ms, p95_ms) = (latency.p50, latency.p95);
         batches.push(Batch { size, p50_ms, p95_ms, frames_per_second, from_pictures_per_second });
     }
-    let (device, arithmetic) = description.ok_or_else(|| Error::usage("no batch size is given"))?;
+    let (device, effective_precision) = description.ok_or_else(|| Error::usage("no batch size is given"))?;
     let (name, precision) = (model.name.clone(), model.precision.clone());
-    Ok(Report { device, arithmetic, model: name, precision, batches, peak_mib: peak_memory() })
+    Ok(Report { device, effective_precision, model: name, precision, batches, peak_mib: peak_memory() })
 }
 
 impl Report {
     /// Formats the report as a table.
     pub fn text(&self) -> String {
         let mut lines = vec![
-            format!("{} ({}) on {} in {}", self.model, self.precision, self.device, self.arithmetic),
+            format!("{} ({}) on {} in {}", self.model, self.precision, self.device, self.effective_precision),
             format!("{:>6}{:>10}{:>10}{:>12}{:>26}", "batch", "p50 ms", "p95 ms", "frames/s", "frames/s from pictures"),
         ];
         for Batch { size, p50_ms, p95_ms, frames_per_second, from_pictures_per_second } in &self.batches {

@@ -11,16 +11,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use livelabel::cli::args::LogFormat;
 use livelabel::inference::session::SessionOptions;
 use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
+use livelabel::train::clip_predictions::ClipPredictions;
 use livelabel::train::dataset::Dataset;
 use livelabel::train::events::Truth;
 use livelabel::train::fit::{self, Reporter};
 use livelabel::train::metrics::{Metrics, Prediction};
 use livelabel::train::run::{Run, check_same};
-use livelabel::train::scope::Scope;
+use livelabel::train::selection::Selection;
 use livelabel::train::state::EpochRecord;
-use livelabel::train::tracks::Track;
 use livelabel::train::views::Views;
-use livelabel::train::{evaluate, events, export, merge, preview, subclasses, sweep, tracks};
+use livelabel::train::{clip_predictions, evaluate, events, export, merge, preview, subclasses, sweep};
 use livelabel::{Error, Model, Result, Watch, logging, media, watch_signals};
 use serde_json::json;
 
@@ -107,7 +107,7 @@ fn fit(args: FitArgs, watch: &Watch) -> Result<()> {
 fn evaluate(args: &EvaluateArgs) -> Result<String> {
     media::init()?;
     let slices = args.slices.as_deref().map(evaluate::read_slices).transpose()?.unwrap_or_default();
-    let whole = Scope { begins: args.groups.clone(), files: args.files.clone(), ..Scope::default() };
+    let whole = Selection { group_prefixes: args.groups.clone(), files: args.files.clone(), ..Selection::default() };
     let report = |labels: &[String], predictions: Vec<Prediction>| {
         let metrics = Metrics::of(labels, &predictions);
         write_json(args.json.as_deref(), &json!({"labels": labels, "metrics": metrics, "predictions": predictions}))?;
@@ -115,33 +115,33 @@ fn evaluate(args: &EvaluateArgs) -> Result<String> {
     };
     if !args.run.is_empty() {
         let (labels, mut predictions) = evaluate::runs(&args.run)?;
-        predictions.retain(|prediction| whole.has(&prediction.group, &prediction.name));
+        predictions.retain(|prediction| whole.includes(&prediction.group, &prediction.name));
         if predictions.is_empty() {
             return Err(Error::input("no picture is in these groups").remedy("check --groups and --files"));
         }
         return report(&labels, predictions);
     }
     let models = args.model.iter().map(|path| Model::read(path)).collect::<Result<Vec<_>>>()?;
-    let scopes = scopes(args, &whole)?;
+    let selections = selections(args, &whole)?;
     let labels = models[0].labels.clone();
     if let Some(other) = models.iter().find(|model| model.labels != labels) {
         return Err(Error::input(format!("{}: has other labels than {}", other.name, models[0].name))
             .remedy("give models with the same labels"));
     }
-    let pairs = models.iter().zip(&scopes);
+    let pairs = models.iter().zip(&selections);
     match (&args.data, &args.clips) {
         (Some(data), _) => {
             let mut all = Vec::new();
-            for (model, scope) in pairs {
-                all.extend(evaluate::pictures(model, data, scope, args.device)?);
+            for (model, selection) in pairs {
+                all.extend(evaluate::pictures(model, data, selection, args.device)?);
             }
             report(&labels, all)
         }
         (None, Some(clips)) => {
             let data = Dataset::read(clips, &[])?;
             let mut all = Vec::new();
-            for (model, scope) in pairs {
-                all.extend(tracks::read(model, &data, scope, SessionOptions::of(args.device, 0))?);
+            for (model, selection) in pairs {
+                all.extend(clip_predictions::read(model, &data, selection, SessionOptions::of(args.device, 0))?);
             }
             clips_report(args, &labels, &all)
         }
@@ -153,7 +153,7 @@ fn evaluate(args: &EvaluateArgs) -> Result<String> {
 }
 
 /// Returns the files that each model is evaluated on.
-fn scopes(args: &EvaluateArgs, whole: &Scope) -> Result<Vec<Scope>> {
+fn selections(args: &EvaluateArgs, whole: &Selection) -> Result<Vec<Selection>> {
     if args.held_out_by.is_empty() && args.model.len() == 1 {
         return Ok(vec![whole.clone()]);
     }
@@ -161,21 +161,21 @@ fn scopes(args: &EvaluateArgs, whole: &Scope) -> Result<Vec<Scope>> {
         return Err(Error::usage(format!("{} models and {} runs", args.model.len(), args.held_out_by.len()))
             .remedy("give one run for each model with --held-out-by"));
     }
-    let scope = |(index, run): (usize, &PathBuf)| {
+    let selection = |(index, run): (usize, &PathBuf)| {
         let split = Run::open(run)?.0.split()?;
-        Ok(Scope { held_out_by: Some(split), unknown: args.unknown && index == 0, ..whole.clone() })
+        Ok(Selection { held_out_by: Some(split), unknown: args.unknown && index == 0, ..whole.clone() })
     };
-    args.held_out_by.iter().enumerate().map(scope).collect()
+    args.held_out_by.iter().enumerate().map(selection).collect()
 }
 
-fn clips_report(args: &EvaluateArgs, labels: &[String], tracks: &[Track]) -> Result<String> {
-    let scores = evaluate::clips(labels, tracks);
+fn clips_report(args: &EvaluateArgs, labels: &[String], clips: &[ClipPredictions]) -> Result<String> {
+    let scores = evaluate::clips(labels, clips);
     let mut text = evaluate::clips_report(labels, &scores);
     let mut events = serde_json::Map::new();
     if let Some(table) = &args.events {
         let truth = Truth::read(table)?;
         for (index, label) in labels.iter().enumerate().filter(|(_, label)| truth.has(label)) {
-            let found = events::best(tracks, labels, index, &truth);
+            let found = events::best(clips, labels, index, &truth);
             text.push_str(&format!("\n\n{}", events::report(label, &found)));
             events
                 .insert(label.clone(), json!(found.into_iter().filter_map(|(_, _, score)| score).collect::<Vec<_>>()));

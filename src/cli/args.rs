@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::frames::Layout as FolderLayout;
+use crate::cli::frames::FolderLayout;
 use crate::config::options::{RunOptions, StreamOptions, parse_span};
 use crate::config::settings::Settings;
-use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::DeviceSelection;
+use crate::inference::inference_precision::InferencePrecision;
 use crate::inference::session::SessionOptions;
 use crate::media::limits::parse_pixels;
-use crate::onnx::graph::Precision;
-use crate::onnx::import::{Layout, Softmax};
+use crate::onnx::graph::WeightPrecision;
+use crate::onnx::import::{Softmax, TensorLayout};
 
 /// Labels what people in video are doing.
 ///
@@ -153,8 +153,9 @@ pub struct FramesArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Measure each stage of a clip's pipeline alone, all stages together, and how close that is to the limit
+    /// Measure each stage alone and all stages together on a clip, and compare the speed with the possible maximum
     Clip {
+        /// The clip
         clip: PathBuf,
         #[command(flatten)]
         options: BenchArgs,
@@ -183,9 +184,9 @@ pub struct BenchArgs {
     /// Device that runs the model: auto, cpu, cuda, cuda:N, openvino
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceSelection,
-    /// Precision of floating-point computation
+    /// WeightPrecision of floating-point computation
     #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
-    pub inference_precision: ComputePrecision,
+    pub inference_precision: InferencePrecision,
     /// Threads that run the model [default: one for each core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -225,7 +226,7 @@ pub struct ImportArgs {
         allow_hyphen_values = true
     )]
     pub mean: Vec<f32>,
-    /// Factor to multiply by afterwards, like 0.00392157 for 0 to 1: one number, or one for each channel
+    /// Factor applied after the mean is subtracted, like 0.00392157 (1/255): one number, or one for each channel
     #[arg(long, value_name = "S[,S,S]", value_delimiter = ',', num_args = 1, default_value = "1")]
     pub scale: Vec<f32>,
     /// Order of the channels, also of --mean and --scale
@@ -236,7 +237,7 @@ pub struct ImportArgs {
     pub size: Option<usize>,
     /// Position of the channels in the input [default: from its shape]
     #[arg(long, value_enum)]
-    pub layout: Option<Layout>,
+    pub layout: Option<TensorLayout>,
     /// Output with a number for each label, if there are several outputs
     #[arg(long, value_name = "NAME")]
     pub output_name: Option<String>,
@@ -290,9 +291,9 @@ pub enum ModelCommand {
         /// File with the names of ImageNet's classes [default: labels.json beside the backbone]
         #[arg(long, value_name = "FILE")]
         labels: Option<PathBuf>,
-        /// Precision of the weights
+        /// WeightPrecision of the weights
         #[arg(long, value_enum, default_value = "fp32")]
-        precision: Precision,
+        precision: WeightPrecision,
         /// Output file
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
@@ -312,9 +313,9 @@ pub enum ModelCommand {
         /// Device that runs the model: auto, cpu, cuda, cuda:N, openvino
         #[arg(long, default_value = "auto", value_name = "DEVICE")]
         device: DeviceSelection,
-        /// Precision of floating-point computation
+        /// WeightPrecision of floating-point computation
         #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
-        inference_precision: ComputePrecision,
+        inference_precision: InferencePrecision,
         /// Print JSON, with all logits
         #[arg(long)]
         json: bool,

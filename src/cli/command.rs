@@ -8,14 +8,14 @@ use clap::Parser;
 use crate::bench;
 use crate::cli::args::{BenchCommand, Cli, Command, ConfigCommand, LogFormat, ModelCommand};
 use crate::cli::stdout::print;
-use crate::cli::{check, frames, manual, models, run, schema, view};
+use crate::cli::{dry_run, frames, manual, models, run, schema, view};
 use crate::config::Config;
 use crate::config::settings::Settings;
 use crate::config::web::WebConfig;
 use crate::error::Error;
 use crate::inference::model::Model;
 use crate::inference::session::SessionOptions;
-use crate::media::limits::{Limits, MAX_PIXELS};
+use crate::media::limits::{DEFAULT_MAX_PIXELS, Limits};
 use crate::system::printable;
 use crate::{logging, shutdown};
 
@@ -39,12 +39,12 @@ pub fn main() -> ExitCode {
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => {
-            let dry_run = args.dry_run;
+            let only_check = args.dry_run;
             let pipeline = args.pipeline.as_deref().map(Settings::read).transpose()?;
             let settings = args.settings().over(pipeline.unwrap_or_default());
             let config = Config::resolve(settings)?;
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;
-            let work = if dry_run { check::check } else { run::run };
+            let work = if only_check { dry_run::check } else { run::run };
             let code = work(config, &signals.shutdown).or_else(|error| {
                 // If the user stopped the run, exit with the signal's code.
                 let stopped = signals.exit_code().map(|_| error.exit_code());
@@ -55,7 +55,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::View(args) => {
             let access = WebConfig::resolve(&args.options())?.context("no address")?;
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;
-            let limits = Limits { max_pixels: args.max_pixels.unwrap_or(MAX_PIXELS), ..Limits::default() };
+            let limits = Limits { max_pixels: args.max_pixels.unwrap_or(DEFAULT_MAX_PIXELS), ..Limits::default() };
             view::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
         }

@@ -9,16 +9,16 @@ use clap::ValueEnum;
 
 use crate::cli::progress::Display;
 use crate::error::{Error, Result};
+use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::extensions::is_video;
 use crate::media::limits::Limits;
-use crate::media::source::{ClipEvent, Source};
 use crate::picture::file;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Progress;
 
 /// Folder layout of the pictures of several videos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
+pub enum FolderLayout {
     /// All in one folder, as `VIDEO_MILLISECONDS.jpg`
     Flat,
     /// A folder for each video, as `VIDEO/VIDEO_MILLISECONDS.jpg`
@@ -62,7 +62,7 @@ pub fn extract(
     videos: &[PathBuf],
     out: &Path,
     every: Every,
-    layout: Layout,
+    layout: FolderLayout,
     quiet: bool,
     shutdown: &Shutdown,
 ) -> Result<()> {
@@ -110,15 +110,15 @@ fn extract_one(
     name: &str,
     out: &Path,
     every: Every,
-    layout: Layout,
+    layout: FolderLayout,
     progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let mut source = Source::open(video, Limits::default(), &|| shutdown.requested())?;
+    let mut source = ClipDecoder::open(video, Limits::default(), &|| shutdown.requested())?;
     progress.duration.set(source.format().duration.unwrap_or(0));
     let folder = match layout {
-        Layout::Flat => out.to_path_buf(),
-        Layout::PerVideo => out.join(name),
+        FolderLayout::Flat => out.to_path_buf(),
+        FolderLayout::PerVideo => out.join(name),
     };
     std::fs::create_dir_all(&folder).map_err(|cause| Error::unwritable(&folder, cause))?;
     source.play()?;

@@ -1,14 +1,14 @@
 //! The command line: arguments, and the output of each subcommand.
 
 pub mod args;
-mod check;
 mod command;
+mod dry_run;
 mod frames;
 mod manual;
 mod models;
-#[cfg(test)]
-mod pages;
 mod progress;
+#[cfg(test)]
+mod reference_docs;
 mod run;
 mod schema;
 mod stdout;

@@ -14,7 +14,7 @@ use crate::inference::probe::{candidates, probe};
 use crate::inference::session::{Session, SessionOptions};
 use crate::inference::slices;
 use crate::onnx::build::{self, HeadSource};
-use crate::onnx::graph::Precision;
+use crate::onnx::graph::WeightPrecision;
 use crate::onnx::head::check_labels;
 use crate::onnx::import::{Description, import as wrap};
 use crate::picture::file::read_picture;
@@ -62,7 +62,7 @@ pub fn build(
     backbone: &Path,
     head: PathBuf,
     labels: Option<PathBuf>,
-    precision: Precision,
+    precision: WeightPrecision,
     output: &Path,
     force: bool,
 ) -> Result<Model> {
@@ -174,7 +174,7 @@ pub fn verify(model: &Model, pictures: &[PathBuf], options: SessionOptions, as_j
         return Ok(json!({"model": model, "device": device.to_string(), "pictures": pictures}).to_string());
     }
     let first = format!(
-        "{}: loads on {device}, its output is probabilities and does not depend on the batch",
+        "{}: loads on {device}, its output is probabilities and does not depend on the batch size",
         model.path.display(),
     );
     let lines = std::iter::once(first).chain(classified.iter().map(|picture| picture.line(model)));
@@ -267,7 +267,7 @@ pub fn devices(as_json: bool) -> String {
         (Device::Cuda(_), _) => "a GPU is the fastest",
         (Device::OpenVino, INT8) => "the shipped model is int8, for CPUs, and OpenVINO is the fastest on a CPU",
         (Device::OpenVino, _) => "no GPU is usable, and OpenVINO is the fastest on a CPU",
-        (Device::Cpu, _) => "scripts/setup --openvino makes it faster",
+        (Device::Cpu, _) => "neither a GPU nor OpenVINO is usable; scripts/setup --openvino installs OpenVINO",
     };
     lines.push(format!("auto selects {auto}: {reason}"));
     lines.join("\n")

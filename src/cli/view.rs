@@ -24,13 +24,13 @@ pub fn view(
     timeline: &Path,
     video: Option<&Path>,
     limits: Limits,
-    access: &WebConfig,
+    web_config: &WebConfig,
     shutdown: &Shutdown,
 ) -> Result<()> {
     let recording = FinishedRun::read(timeline)?;
     media::init()?;
     let video = Video::open(&find(&recording, timeline, video)?, limits)?;
-    let bound = Listener::new(access)?;
+    let bound = Listener::new(web_config)?;
     let _server = Server::replay(bound, Replay::new(recording, video)?, web::install_metrics()?)?;
     while !shutdown.requested() {
         std::thread::sleep(POLL);

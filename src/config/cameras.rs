@@ -67,7 +67,7 @@ impl CameraConfig {
             }
             if options.action.is_none() && options.threshold.is_none_or(|threshold| threshold <= 0.0) {
                 return Err(Error::usage(
-                    "--only-active records while a label is shown, and without a threshold one always is",
+                    "--only-active would always record: without --action or --threshold a label is always shown",
                 )
                 .remedy("name a label with --action, or set --threshold"));
             }

@@ -18,14 +18,14 @@ const TLS_PORT: u16 = 8883;
 /// All event receivers of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventsConfig {
-    pub lines: Option<Lines>,
+    pub lines: Option<JsonLines>,
     pub broker: Option<Broker>,
     pub webhooks: Vec<Webhook>,
 }
 
 /// Where events are written as JSON Lines.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Lines {
+pub enum JsonLines {
     Stdout,
     File(PathBuf),
 }
@@ -57,8 +57,8 @@ impl EventsConfig {
     /// Returns a usage error if an address is invalid or credentials cannot be read.
     pub fn resolve(options: &RunOptions) -> Result<Self> {
         let lines = options.events.as_ref().map(|path| match path.to_str() {
-            Some("-") => Lines::Stdout,
-            _ => Lines::File(path.clone()),
+            Some("-") => JsonLines::Stdout,
+            _ => JsonLines::File(path.clone()),
         });
         let source = CredentialSource {
             prefix: "mqtt-",
@@ -85,7 +85,7 @@ impl EventsConfig {
 
     /// Returns whether events go to stdout, so that nothing else may be printed there.
     pub fn takes_stdout(&self) -> bool {
-        self.lines == Some(Lines::Stdout)
+        self.lines == Some(JsonLines::Stdout)
     }
 }
 
@@ -177,11 +177,11 @@ impl fmt::Display for Webhook {
     }
 }
 
-impl fmt::Display for Lines {
+impl fmt::Display for JsonLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lines::Stdout => f.write_str("stdout"),
-            Lines::File(path) => write!(f, "{}", path.display()),
+            JsonLines::Stdout => f.write_str("stdout"),
+            JsonLines::File(path) => write!(f, "{}", path.display()),
         }
     }
 }

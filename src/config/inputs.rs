@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::config::cameras::CameraConfig;
-use crate::config::events::{EventsConfig, Lines};
-use crate::config::options::{Kind, RunOptions, StreamOptions};
+use crate::config::events::{EventsConfig, JsonLines};
+use crate::config::options::{FileKind, RunOptions, StreamOptions};
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
 use crate::inference::model::LONGEST_WINDOW;
 use crate::labels::stride::Stride;
 use crate::media::camera::Camera;
-use crate::media::limits::{Limits, MAX_PIXELS, MOST_PIXELS};
+use crate::media::limits::{DEFAULT_MAX_PIXELS, Limits, MAX_PIXELS_LIMIT};
 use crate::media::recorder::Container;
 
 const MAX_BATCH: usize = 256;
@@ -175,11 +175,11 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, used: &mut Use
         let named = [&options.output, &options.timeline, &options.plot, &options.subtitles];
         named.into_iter().flatten().try_for_each(|path| check_is_folder(path))?;
     }
-    let wanted = |kind: Kind| options.only.as_ref().is_none_or(|only| only.contains(&kind));
+    let wanted = |kind: FileKind| options.only.as_ref().is_none_or(|only| only.contains(&kind));
     let stem = input.file_stem().unwrap_or_default().to_string_lossy();
     // The stem of `..mp4` is a dot, and files with that stem would be hidden.
     let stem = used.stems.distinct(if stem.trim_matches('.').is_empty() { UNNAMED } else { &stem });
-    let resolve = |kind: Kind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
+    let resolve = |kind: FileKind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
         let file = format!("{stem}{suffix}");
         match named {
             Some(folder) if several => Some(folder.join(file)),
@@ -189,10 +189,10 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, used: &mut Use
         }
     };
     let suffix = format!(".labelled.{}", options.format.unwrap_or(Container::Avi).extension());
-    let video = resolve(Kind::Video, &options.output, &suffix).map(container).transpose()?;
-    let timeline = resolve(Kind::Timeline, &options.timeline, ".timeline.json");
-    let plot = resolve(Kind::Plot, &options.plot, ".plot.png");
-    let subtitles = resolve(Kind::Subtitles, &options.subtitles, ".vtt");
+    let video = resolve(FileKind::Video, &options.output, &suffix).map(container).transpose()?;
+    let timeline = resolve(FileKind::Timeline, &options.timeline, ".timeline.json");
+    let plot = resolve(FileKind::Plot, &options.plot, ".plot.png");
+    let subtitles = resolve(FileKind::Subtitles, &options.subtitles, ".vtt");
     let folder = options.output_dir.clone().unwrap_or_default();
     let journal = match &timeline {
         Some(path) => Some(path.with_extension("jsonl")),
@@ -210,7 +210,7 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, used: &mut Use
 
 fn limits(options: &StreamOptions) -> Limits {
     let playlists = options.allow_playlists.unwrap_or(false);
-    Limits { max_pixels: options.max_pixels.unwrap_or(MAX_PIXELS), playlists }
+    Limits { max_pixels: options.max_pixels.unwrap_or(DEFAULT_MAX_PIXELS), playlists }
 }
 
 /// Rejects the name of a file: with several inputs, an output is a folder.
@@ -273,7 +273,7 @@ fn check_distinct(jobs: &[Job]) -> Result<()> {
 
 /// Rejects an event file that is also another file of the run: appending events would corrupt it.
 pub(crate) fn check_events(events: &EventsConfig, jobs: &[Job]) -> Result<()> {
-    let Some(Lines::File(path)) = &events.lines else { return Ok(()) };
+    let Some(JsonLines::File(path)) = &events.lines else { return Ok(()) };
     let own = |job: &Job| {
         let files = job.outputs.all().chain([job.input.as_path()]);
         let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
@@ -296,7 +296,7 @@ pub(crate) fn check_ranges(options: &StreamOptions) -> Result<()> {
     check_fraction("threshold", options.threshold)?;
     check_fraction("hysteresis", options.hysteresis)?;
     check_count("window", options.window, LONGEST_WINDOW)?;
-    check_count("max_pixels", options.max_pixels, MOST_PIXELS)
+    check_count("max_pixels", options.max_pixels, MAX_PIXELS_LIMIT)
 }
 
 /// Rejects numbers of the run's options that are out of range.

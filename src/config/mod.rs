@@ -31,9 +31,9 @@ pub struct Config {
     /// Files that the settings were read from: pipeline, token, passwords.
     pub read: Vec<PathBuf>,
     /// How to run the model.
-    pub network: SessionOptions,
+    pub session: SessionOptions,
     /// Maximum number of inputs that run at once.
-    pub parallel: usize,
+    pub max_clips: usize,
     pub force: bool,
     pub quiet: bool,
     /// Whether each stream opens a window.
@@ -72,7 +72,7 @@ impl Config {
             jobs,
             read,
             model: run.model,
-            network: SessionOptions {
+            session: SessionOptions {
                 selection: run.device.unwrap_or_default(),
                 batch: run.batch,
                 singles,
@@ -80,7 +80,7 @@ impl Config {
                 precision: run.inference_precision.unwrap_or_default(),
                 ..SessionOptions::default()
             },
-            parallel: live + run.jobs.unwrap_or(cores),
+            max_clips: live + run.jobs.unwrap_or(cores),
             force: run.force.unwrap_or(false),
             quiet: run.quiet.unwrap_or(false),
             display: run.display.unwrap_or(false),
@@ -96,7 +96,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::options::{Kind, RunOptions, StreamOptions};
+    use crate::config::options::{FileKind, RunOptions, StreamOptions};
     use crate::media::recorder::Container;
 
     fn stream(inputs: &[&str]) -> StreamOptions {
@@ -128,12 +128,12 @@ mod tests {
 
     #[test]
     fn a_journal_is_kept_only_for_files_that_are_made_from_it() {
-        let journal = |only: &[Kind]| {
+        let journal = |only: &[FileKind]| {
             let streams = StreamOptions { only: Some(only.to_vec()), ..stream(&["clip.mp4"]) };
             Config::resolve(with(streams)).unwrap().jobs[0].outputs.journal.clone()
         };
-        assert_eq!([journal(&[]), journal(&[Kind::Video])], [None, None]);
-        assert_eq!(journal(&[Kind::Subtitles]), Some("clip.timeline.jsonl".into()));
+        assert_eq!([journal(&[]), journal(&[FileKind::Video])], [None, None]);
+        assert_eq!(journal(&[FileKind::Subtitles]), Some("clip.timeline.jsonl".into()));
     }
 
     #[test]
@@ -152,8 +152,11 @@ mod tests {
 
     #[test]
     fn only_selects_the_kinds_of_file() {
-        let only =
-            with(StreamOptions { only: Some(vec![Kind::Timeline]), plot: Some("p.svg".into()), ..stream(&["a.mp4"]) });
+        let only = with(StreamOptions {
+            only: Some(vec![FileKind::Timeline]),
+            plot: Some("p.svg".into()),
+            ..stream(&["a.mp4"])
+        });
         let config = Config::resolve(only).unwrap();
         let files: Vec<&Path> = config.jobs[0].outputs.files().collect();
         assert_eq!(files, ["a.timeline.json", "p.svg"].map(Path::new));
@@ -164,7 +167,7 @@ mod tests {
         let streams = StreamOptions { segment: Some(Duration::from_secs(60)), ..stream(&["test://"; 20]) };
         let run = RunOptions { jobs: Some(1), ..Default::default() };
         let config = Config::resolve(Settings { run, ..with(streams) }).unwrap();
-        assert!(config.parallel >= 20);
+        assert!(config.max_clips >= 20);
         assert_eq!((config.jobs[0].name.as_str(), config.jobs[19].name.as_str()), ("test", "test-20"));
         assert_eq!(config.jobs[3].label_config.stride, Stride::Auto);
     }

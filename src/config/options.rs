@@ -10,8 +10,8 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::DeviceSelection;
+use crate::inference::inference_precision::InferencePrecision;
 use crate::labels::stride::Stride;
 use crate::media::camera::Transport;
 use crate::media::limits::parse_pixels;
@@ -72,8 +72,8 @@ pub struct StreamOptions {
     /// Confidence, 0 to 1, below which "computing..." is shown [default: the model's, 0.0]
     #[arg(long, value_name = "CONFIDENCE")]
     pub threshold: Option<f64>,
-    /// Confidence by which another label must lead before the label changes; also lowers the threshold for the shown
-    /// label [default: 0]
+    /// How much more confident another label must be to replace the shown one; the shown label also stays until it is
+    /// this far below the threshold [default: 0]
     #[arg(long, value_name = "CONFIDENCE")]
     pub hysteresis: Option<f64>,
     /// File for the labelled video, .avi or .mkv (both MJPG); with several inputs a folder
@@ -88,17 +88,17 @@ pub struct StreamOptions {
     /// File for the intervals as WebVTT subtitles, .vtt; with several inputs a folder
     #[arg(long, value_name = "FILE")]
     pub subtitles: Option<PathBuf>,
-    /// Folder for files without a name of their own [default: the current folder]
+    /// Folder for output files that no other flag names [default: the current folder]
     #[arg(long, value_name = "FOLDER")]
     pub output_dir: Option<PathBuf>,
-    /// Container of videos without a name of their own [default: avi; cameras: mkv]
+    /// Container of videos that --output does not name [default: avi; cameras: mkv]
     #[arg(long, value_name = "KIND", value_enum)]
     pub format: Option<Container>,
     /// Write only these kinds of file, and files named by a flag [default: all]
     #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     #[serde(default, deserialize_with = "optional_list")]
-    #[schemars(with = "Option<ListSchema<Kind>>")]
-    pub only: Option<Vec<Kind>>,
+    #[schemars(with = "Option<ListSchema<FileKind>>")]
+    pub only: Option<Vec<FileKind>>,
     /// Analyse every N-th frame; `auto` adapts N to the content of a clip, or to the load of a camera
     /// [default: 1; cameras: auto]
     #[arg(long, value_name = "N|auto")]
@@ -117,7 +117,7 @@ pub struct StreamOptions {
     /// Maximum pixels of a frame [default: 35389440, which is 8192x4320]
     #[arg(long, value_name = "N", value_parser = parse_pixels)]
     pub max_pixels: Option<usize>,
-    /// Follow HLS and DASH playlists: a clip's to the files and web servers it names, a camera's to other hosts
+    /// Let an HLS or DASH playlist refer to other places: a clip's to files and web servers, a camera's to other hosts
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub allow_playlists: Option<bool>,
     /// Camera: environment variable with the user name
@@ -159,8 +159,8 @@ pub struct RunOptions {
     pub batch: Option<usize>,
     /// Precision of floating-point computation [default: auto]
     #[arg(long, value_name = "KIND", value_enum)]
-    pub inference_precision: Option<ComputePrecision>,
-    /// Maximum clips analysed at once; cameras always run [default: the number of cores]
+    pub inference_precision: Option<InferencePrecision>,
+    /// Maximum number of clips analysed at the same time; cameras do not count [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
     /// Show the labelled video in a window: q quits, space pauses, s saves a picture
@@ -174,7 +174,7 @@ pub struct RunOptions {
     /// Append events to this file as JSON Lines; - is stdout
     #[arg(long, value_name = "FILE|-")]
     pub events: Option<PathBuf>,
-    /// Publish states and events to this MQTT broker, like mqtt://HOST; with TLS and all parts
+    /// Publish states and events to this MQTT broker, like mqtt://HOST; the full form, with TLS, is
     /// mqtts://USER:PASSWORD@HOST:PORT/PREFIX
     #[arg(long, value_name = "URL")]
     pub mqtt: Option<String>,
@@ -303,7 +303,7 @@ fn stride<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stride>, 
 /// The kinds of file that a clip's run can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum FileKind {
     Video,
     Timeline,
     Plot,

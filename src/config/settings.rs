@@ -105,7 +105,7 @@ const SHIPPED: [(&str, &str); 7] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::options::Kind;
+    use crate::config::options::FileKind;
     use crate::labels::stride::Stride;
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
     fn a_single_value_is_a_list_of_one() {
         let text = "input = \"a.mp4\"\nonly = \"plot\"\nwebhook = [\"http://a/\", \"http://b/\"]";
         let Settings { streams, run, .. } = Settings::parse(text, "p.toml").unwrap();
-        assert_eq!((streams.input, streams.only), (vec!["a.mp4".into()], Some(vec![Kind::Plot])));
+        assert_eq!((streams.input, streams.only), (vec!["a.mp4".into()], Some(vec![FileKind::Plot])));
         assert_eq!(run.webhook, ["http://a/", "http://b/"]);
         let text = Settings::parse("window = 4\ninput = 3", "p.toml").unwrap_err().to_string();
         assert!(text.contains("line 2") && text.contains("a string or a list of strings"), "{text}");

@@ -142,7 +142,7 @@ mod tests {
         // No server listens on port 9, the discard port.
         let unreachable = Webhook { url: "http://127.0.0.1:9/".parse().unwrap(), credentials: None };
         let config = EventsConfig {
-            lines: Some(crate::config::events::Lines::File(file)),
+            lines: Some(crate::config::events::JsonLines::File(file)),
             broker: None,
             webhooks: vec![unreachable],
         };

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use crate::config::events::Lines;
+use crate::config::events::JsonLines;
 use crate::error::{Error, Result};
 use crate::events::sink_context::SinkContext;
 
@@ -28,7 +28,7 @@ impl JsonLinesSink {
     ///
     /// # Errors
     /// `Usage` if it cannot be written.
-    pub fn open(lines: &Lines) -> Result<Self> {
+    pub fn open(lines: &JsonLines) -> Result<Self> {
         let unwritable = |cause: io::Error| {
             Error::usage(format!("events {lines}: cannot be written"))
                 .because(cause)
@@ -36,8 +36,8 @@ impl JsonLinesSink {
         };
         let (out, torn) = match lines {
             // A separate handle, because Rust's stdout keeps what it could not write in its buffer.
-            Lines::Stdout => (io::stdout().as_fd().try_clone_to_owned().map(File::from), false),
-            Lines::File(path) => (append(path), is_torn(path)),
+            JsonLines::Stdout => (io::stdout().as_fd().try_clone_to_owned().map(File::from), false),
+            JsonLines::File(path) => (append(path), is_torn(path)),
         };
         Ok(Self { out: out.map_err(unwritable)?, what: lines.to_string(), torn, failing: false })
     }
@@ -113,7 +113,7 @@ mod tests {
     fn lines_are_appended_and_an_incomplete_one_is_terminated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/events.jsonl");
-        let lines = Lines::File(path.clone());
+        let lines = JsonLines::File(path.clone());
         JsonLinesSink::open(&lines).unwrap().write_line("{1}").unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{cut o").unwrap();
         let mut sink = JsonLinesSink::open(&lines).unwrap();
@@ -128,7 +128,7 @@ mod tests {
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [folder.path(), &pipe] {
-            let refused = JsonLinesSink::open(&Lines::File(path.into())).err().unwrap();
+            let refused = JsonLinesSink::open(&JsonLines::File(path.into())).err().unwrap();
             assert_eq!(refused.exit_code(), 2);
         }
     }

@@ -55,7 +55,7 @@ pub struct Engine {
     spare: Receiver<Array3<f32>>,
     threads: Vec<JoinHandle<()>>,
     device: Device,
-    arithmetic: String,
+    effective_precision: String,
     batch: usize,
     live: usize,
     shape: [usize; 3],
@@ -69,7 +69,8 @@ impl Engine {
     pub fn start(model: &Model, options: SessionOptions, stopping: Stopping) -> Result<Self> {
         let sessions = load(model, options, &Arc::new(Watchdog::start(stopping)?))?;
         let first = &sessions[0];
-        let (device, batch, arithmetic) = (first.device(), first.batch(), first.arithmetic().to_string());
+        let (device, batch, effective_precision) =
+            (first.device(), first.batch(), first.effective_precision().to_string());
         // One batch waits in each queue, besides those of the workers.
         let (live_requests, live) = bounded(batch);
         let (clip_requests, clips) = bounded(batch);
@@ -83,7 +84,7 @@ impl Engine {
             spare,
             threads: Vec::new(),
             device,
-            arithmetic,
+            effective_precision,
             batch,
             live: options.live,
             shape: model.input.shape(),
@@ -110,8 +111,8 @@ impl Engine {
     }
 
     /// Returns the precision that the model is computed in, as shown to the user.
-    pub fn arithmetic(&self) -> &str {
-        &self.arithmetic
+    pub fn effective_precision(&self) -> &str {
+        &self.effective_precision
     }
 
     /// Returns the largest batch size.
@@ -157,7 +158,10 @@ fn load(model: &Model, options: SessionOptions, watchdog: &Arc<Watchdog>) -> Res
             match Session::watched(model, again, watchdog) {
                 Ok(second) => vec![second],
                 Err(error) => {
-                    tracing::warn!("{}: copying and running batches do not overlap: {error}", first.device());
+                    tracing::warn!(
+                        "{}: a second session cannot be loaded, so copying and running do not overlap: {error}",
+                        first.device()
+                    );
                     Vec::new()
                 }
             }

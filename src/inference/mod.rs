@@ -4,9 +4,9 @@
 mod backend;
 mod batches;
 mod cache;
-pub mod compute_precision;
 pub mod device;
 pub mod engine;
+pub mod inference_precision;
 pub mod model;
 mod onnxruntime;
 pub mod openvino;

@@ -12,8 +12,8 @@ use openvino::{CompiledModel, Core, DeviceType, InferRequest, PartialShape, RwPr
 use crate::error::{Error, Result};
 use crate::inference::backend::{Backend, broken, fill, first, unusable};
 use crate::inference::cache::Cache;
-use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::Device;
+use crate::inference::inference_precision::InferencePrecision;
 use crate::inference::model::Model;
 use crate::inference::output::Output;
 use crate::inference::watchdog::Watchdog;
@@ -31,7 +31,7 @@ pub fn library() -> Option<PathBuf> {
 /// How models are compiled.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenVinoOptions {
-    pub precision: ComputePrecision,
+    pub precision: InferencePrecision,
     /// Threads for all streams together.
     pub threads: usize,
     /// Batches that run at the same time.

@@ -7,8 +7,8 @@ use ndarray::{Array2, Array3, ArrayView3, ArrayView4};
 use crate::error::{Error, Result};
 use crate::inference::backend::{Backend, check_probabilities, unusable};
 use crate::inference::batches::{BatchPlan, SubBatch};
-use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::{Device, DeviceSelection, threads};
+use crate::inference::inference_precision::InferencePrecision;
 use crate::inference::model::Model;
 use crate::inference::onnxruntime::OrtBackend;
 use crate::inference::openvino::OpenVinoOptions;
@@ -26,7 +26,7 @@ pub struct SessionOptions {
     pub singles: bool,
     /// Number of cameras among the streams.
     pub live: usize,
-    pub precision: ComputePrecision,
+    pub precision: InferencePrecision,
     /// Threads for inference; `None` uses every core.
     pub threads: Option<usize>,
     /// Batches that run at the same time, each with its share of the threads; 0 means 1.
@@ -47,7 +47,7 @@ pub struct Session {
     sizes: BatchPlan,
     device: Device,
     batch: usize,
-    arithmetic: String,
+    effective_precision: String,
     size: usize,
     output: Output,
     /// The model's name.
@@ -119,7 +119,7 @@ impl Session {
             sizes,
             device,
             batch,
-            arithmetic: options.precision.arithmetic(&model.precision, device),
+            effective_precision: options.precision.effective_precision(&model.precision, device),
             size: model.input.size,
             output: model.output,
             width: model.width,
@@ -146,7 +146,7 @@ impl Session {
         Ok(Some(Self {
             backends,
             sizes: self.sizes.clone(),
-            arithmetic: self.arithmetic.clone(),
+            effective_precision: self.effective_precision.clone(),
             model: self.model.clone(),
             watchdog: Arc::clone(&self.watchdog),
             ..*self
@@ -163,8 +163,8 @@ impl Session {
     }
 
     /// Returns the precision that the model is computed in, as shown to the user: "int8 and bf16", for example.
-    pub fn arithmetic(&self) -> &str {
-        &self.arithmetic
+    pub fn effective_precision(&self) -> &str {
+        &self.effective_precision
     }
 
     /// Runs a batch `[n, 3, size, size]`; returns the model's output `[n, width]`.

@@ -21,7 +21,7 @@ pub struct LabelState {
 }
 
 /// The result for one frame.
-pub struct Label<'a> {
+pub struct LabelerOutput<'a> {
     pub decision: Decision,
     /// The smoothed probability of every label.
     pub smoothed: &'a [f64],
@@ -39,7 +39,7 @@ impl Labeler {
 
     /// Labels the frame shown from `pts` to `end`, in nanoseconds. Without a `prediction`, the frame is held and gets
     /// the last one. Returns `None` if there is none.
-    pub fn frame(&mut self, prediction: Option<Vec<f32>>, pts: u64, end: u64) -> Option<Label<'_>> {
+    pub fn frame(&mut self, prediction: Option<Vec<f32>>, pts: u64, end: u64) -> Option<LabelerOutput<'_>> {
         if let Some(prediction) = prediction {
             self.held = prediction;
         }
@@ -49,7 +49,7 @@ impl Labeler {
         let smoothed = self.state.smoothing.push(&self.held);
         let decision = self.state.decider.decide(smoothed);
         let closed = self.intervals.push(decision, pts, end);
-        Some(Label { decision, smoothed, closed, open: self.intervals.open() })
+        Some(LabelerOutput { decision, smoothed, closed, open: self.intervals.open() })
     }
 
     /// Returns the prediction of the last frame.

@@ -29,7 +29,7 @@ impl std::str::FromStr for Stride {
             "auto" => Ok(Stride::Auto),
             _ => match text.parse() {
                 Ok(stride) if stride > 0 => Ok(Stride::Every(stride)),
-                _ => Err(format!("{text:?} is neither auto nor a number from 1")),
+                _ => Err(format!("{text:?} is neither auto nor a whole number of 1 or more")),
             },
         }
     }

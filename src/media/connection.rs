@@ -13,10 +13,10 @@ use crate::media::camera::{Address, Camera};
 use crate::media::limits::{Limits, is_too_large, limit_frame_size};
 use crate::media::network::{self, HttpResponse};
 use crate::media::references::Scope;
-use crate::media::supervisor::Reason;
+use crate::media::supervisor::LossReason;
 use crate::media::{decoding, element, references};
 use crate::rtsp::address::{REDIRECTS, redirected};
-use crate::rtsp::intake::{CloseReason, Intake};
+use crate::rtsp::connection_guard::{CloseReason, ConnectionGuard};
 use crate::rtsp::relay::Relay;
 
 /// Speed of the test picture's bars, in pixels a frame.
@@ -26,7 +26,7 @@ const TEST_SPEED: i32 = 4;
 pub(super) struct Connection {
     pipeline: gst::Pipeline,
     bus: gst::Bus,
-    intake: Arc<Intake>,
+    guard: Arc<ConnectionGuard>,
     /// The relay of an RTSP camera.
     relay: Option<Relay>,
     target: Target,
@@ -59,7 +59,7 @@ impl Target {
 /// The events of a connection since the last poll.
 #[derive(Default)]
 pub(super) struct Update {
-    pub fault: Option<Reason>,
+    pub fault: Option<LossReason>,
     /// GStreamer's message about the fault.
     pub detail: Option<String>,
     /// Where the camera redirects to.
@@ -74,22 +74,22 @@ impl Connection {
     /// # Errors
     /// Unavailable if a GStreamer plugin is not installed.
     pub fn new(target: Target, limits: Limits) -> Result<(Self, gst_app::AppSink)> {
-        let intake = Arc::new(Intake::default());
-        let relay = relay(&target.camera, &intake);
-        let (pipeline, sink) = pipeline(&target.camera, limits, relay.as_ref(), &intake)?;
+        let guard = Arc::new(ConnectionGuard::default());
+        let relay = relay(&target.camera, &guard);
+        let (pipeline, sink) = pipeline(&target.camera, limits, relay.as_ref(), &guard)?;
         let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
-        Ok((Self { pipeline, bus, intake, relay, target, alive: Arc::new(AtomicBool::new(true)) }, sink))
+        Ok((Self { pipeline, bus, guard, relay, target, alive: Arc::new(AtomicBool::new(true)) }, sink))
     }
 
     /// Returns the byte counter that each frame resets.
-    pub fn intake(&self) -> Arc<Intake> {
-        Arc::clone(&self.intake)
+    pub fn guard(&self) -> Arc<ConnectionGuard> {
+        Arc::clone(&self.guard)
     }
 
     /// Starts the pipeline; returns the reason if it fails at once.
-    pub fn play(&self) -> Option<Reason> {
+    pub fn play(&self) -> Option<LossReason> {
         let failed = self.pipeline.set_state(gst::State::Playing).is_err() && self.bus.peek().is_none();
-        failed.then_some(Reason::Refused)
+        failed.then_some(LossReason::Refused)
     }
 
     /// Reads the bus and returns the events since the last call.
@@ -104,7 +104,7 @@ impl Connection {
                     update.fault.get_or_insert(reason);
                 }
                 gst::MessageView::Eos(_) => {
-                    update.fault.get_or_insert(Reason::EndOfStream);
+                    update.fault.get_or_insert(LossReason::EndOfStream);
                 }
                 gst::MessageView::Element(element) => {
                     if let Some(response) = element.structure().and_then(HttpResponse::read) {
@@ -115,10 +115,10 @@ impl Connection {
             }
         }
         // A reason takes precedence over its consequences, which may be on the bus already.
-        if let Some(reason) = self.intake.reason() {
+        if let Some(reason) = self.guard.reason() {
             update.fault = Some(reason.into());
         }
-        update.plain_password |= self.target.camera.credentials.is_some() && self.intake.plain_password();
+        update.plain_password |= self.target.camera.credentials.is_some() && self.guard.plain_password();
         update
     }
 
@@ -126,7 +126,7 @@ impl Connection {
         if let Some(location) = &response.redirect {
             update.redirect = self.target.redirected(location);
             if update.redirect.is_none() {
-                self.intake.refuse(CloseReason::Redirected);
+                self.guard.refuse(CloseReason::Redirected);
             }
         }
         let encrypted = matches!(&self.target.camera.address, Address::Http(url) if url.scheme() == "https");
@@ -149,12 +149,12 @@ impl Connection {
 }
 
 /// Starts the relay for an RTSP camera. If that fails, the connection counts as refused and is retried.
-fn relay(camera: &Camera, intake: &Arc<Intake>) -> Option<Relay> {
+fn relay(camera: &Camera, guard: &Arc<ConnectionGuard>) -> Option<Relay> {
     let Address::Rtsp(url) = &camera.address else { return None };
-    let relay = Relay::start(Url::clone(url), Arc::clone(intake));
+    let relay = Relay::start(Url::clone(url), Arc::clone(guard));
     if let Err(cause) = &relay {
         tracing::debug!("{camera}: no relay: {cause}");
-        intake.refuse(CloseReason::Unreachable);
+        guard.refuse(CloseReason::Unreachable);
     }
     relay.ok()
 }
@@ -164,7 +164,7 @@ fn pipeline(
     camera: &Camera,
     limits: Limits,
     relay: Option<&Relay>,
-    intake: &Arc<Intake>,
+    guard: &Arc<ConnectionGuard>,
 ) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     limit_frame_size(&pipeline, limits.max_pixels);
@@ -172,8 +172,8 @@ fn pipeline(
     let paced = matches!(camera.address, Address::Http(_));
     let sink = gst_app::AppSink::builder().sync(paced).max_buffers(2).drop(false).build();
     let source = match &camera.address {
-        Address::Rtsp(url) => network::rtsp(camera, url, relay, intake)?,
-        Address::Http(url) => network::http(camera, url, intake)?,
+        Address::Rtsp(url) => network::rtsp(camera, url, relay, guard)?,
+        Address::Http(url) => network::http(camera, url, guard)?,
         Address::Usb(device) => usb(device)?,
         &Address::Test { width, height, rate } => {
             test(&pipeline, &sink, (width, height, rate))?;
@@ -217,12 +217,12 @@ fn test(pipeline: &gst::Pipeline, sink: &gst_app::AppSink, (width, height, rate)
     let caps = gst::Caps::builder("video/x-raw").field("width", width).field("height", height);
     let filter = element("capsfilter")?;
     filter.set_property("caps", caps.field("framerate", gst::Fraction::new(rate, 1)).build());
-    let entry = decoding::upright(pipeline, sink)?;
+    let sink_pad = decoding::auto_orient(pipeline, sink)?;
     let built = |cause: gst::glib::BoolError| Error::internal("the camera's pipeline cannot be built").because(cause);
     pipeline.add_many([&source, &filter]).map_err(built)?;
     source.link(&filter).map_err(built)?;
-    let exit = filter.static_pad("src").ok_or_else(|| Error::internal("a filter has no source"))?;
-    exit.link(&entry).map_err(|cause| Error::internal("the test picture cannot be linked").because(cause))?;
+    let src_pad = filter.static_pad("src").ok_or_else(|| Error::internal("a filter has no source"))?;
+    src_pad.link(&sink_pad).map_err(|cause| Error::internal("the test picture cannot be linked").because(cause))?;
     Ok(())
 }
 
@@ -234,25 +234,25 @@ fn detail(error: &gst::glib::Error) -> Option<String> {
 }
 
 /// Maps a pipeline error to the reason of the loss.
-fn reason(error: &gst::glib::Error) -> Reason {
+fn reason(error: &gst::glib::Error) -> LossReason {
     use gst::ResourceError as Resource;
     if references::is_foreign(error) {
-        return Reason::ForeignPlaylist;
+        return LossReason::ForeignPlaylist;
     }
     if is_too_large(error) {
-        return Reason::FramesTooLarge;
+        return LossReason::FramesTooLarge;
     }
     if let Some(kind) = error.kind::<Resource>() {
         return match kind {
-            Resource::NotAuthorized => Reason::Unauthorised,
-            Resource::NotFound => Reason::NotFound,
-            Resource::Busy => Reason::Busy,
-            Resource::Read | Resource::Write | Resource::Close | Resource::Sync => Reason::EndOfStream,
-            _ => Reason::Refused,
+            Resource::NotAuthorized => LossReason::Unauthorised,
+            Resource::NotFound => LossReason::NotFound,
+            Resource::Busy => LossReason::Busy,
+            Resource::Read | Resource::Write | Resource::Close | Resource::Sync => LossReason::EndOfStream,
+            _ => LossReason::Refused,
         };
     }
     let negotiation =
         matches!(error.kind::<gst::CoreError>(), Some(gst::CoreError::Negotiation | gst::CoreError::Caps))
             || error.kind::<gst::StreamError>() == Some(gst::StreamError::Format);
-    if negotiation { Reason::CapsChange } else { Reason::DecodeError }
+    if negotiation { LossReason::CapsChange } else { LossReason::DecodeError }
 }

@@ -49,7 +49,7 @@ pub(super) fn decoded(
 ) -> Result<gst::Element> {
     let decode = element("decodebin")?;
     pipeline.add_many([source, &decode]).map_err(build_error)?;
-    let entry = upright(pipeline, sink)?;
+    let sink_pad = auto_orient(pipeline, sink)?;
     let encoded = decode.static_pad("sink").ok_or_else(|| Error::internal("decodebin has no sink"))?;
     match source.static_pad("src") {
         Some(pad) => pad
@@ -66,12 +66,12 @@ pub(super) fn decoded(
         }
     }
     decode_video_only(&decode);
-    link_first_video(&decode, entry);
+    link_first_video(&decode, sink_pad);
     Ok(decode)
 }
 
 /// Builds `videoconvert ! I420 ! videoflip ! sink`; returns its first pad.
-pub(super) fn upright(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<gst::Pad> {
+pub(super) fn auto_orient(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Result<gst::Pad> {
     let convert = element("videoconvert")?;
     let planar = element("capsfilter")?;
     planar.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
@@ -89,9 +89,9 @@ pub(super) fn upright(pipeline: &gst::Pipeline, sink: &gst_app::AppSink) -> Resu
 fn pass_through_upright(flip: &gst::Element) -> Result<()> {
     let unfit = || Error::internal("videoflip is not a transform with a sink pad");
     let transform = flip.clone().downcast::<gst_base::BaseTransform>().map_err(|_| unfit())?;
-    let entry = flip.static_pad("sink").ok_or_else(unfit)?;
+    let sink_pad = flip.static_pad("sink").ok_or_else(unfit)?;
     transform.set_passthrough(true);
-    entry.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+    sink_pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::EventView::Tag(event)) = info.event().map(|event| event.view())
             && let Some(orientation) = event.tag().get::<gst::tags::ImageOrientation>()
             && orientation.get() != "rotate-0"
@@ -170,8 +170,8 @@ pub(super) fn refuse_playlists(decode: &gst::Element, followed: bool) {
     });
 }
 
-/// Links the first decoded video to `entry`; fails the pipeline if there is none.
-fn link_first_video(decode: &gst::Element, entry: gst::Pad) {
+/// Links the first decoded video to `sink_pad`; fails the pipeline if there is none.
+fn link_first_video(decode: &gst::Element, sink_pad: gst::Pad) {
     let undecoded: Arc<Mutex<Option<String>>> = Arc::default();
     let unknown = Arc::clone(&undecoded);
     decode.connect("unknown-type", false, move |arguments| {
@@ -182,11 +182,11 @@ fn link_first_video(decode: &gst::Element, entry: gst::Pad) {
         }
         None
     });
-    let linked = entry.clone();
+    let linked = sink_pad.clone();
     decode.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        if media_type(&caps).as_deref() == Some("video/x-raw") && !entry.is_linked() {
-            let _ = pad.link(&entry);
+        if media_type(&caps).as_deref() == Some("video/x-raw") && !sink_pad.is_linked() {
+            let _ = pad.link(&sink_pad);
         }
     });
     decode.connect_no_more_pads(move |decode| {

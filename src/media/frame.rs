@@ -5,7 +5,7 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::media::video_format::{Layout, VideoFormat, frame_rate};
+use crate::media::video_format::{FrameLayout, VideoFormat, frame_rate};
 use crate::picture::file;
 use crate::picture::{Colorimetry, Matrix, Picture, PictureMut, Plane, PlaneMut, Range, chroma};
 
@@ -63,7 +63,7 @@ impl Frame {
     pub fn format(&self) -> VideoFormat {
         let info = self.video.info();
         VideoFormat {
-            layout: Layout { width: info.width() as usize, height: info.height() as usize },
+            layout: FrameLayout { width: info.width() as usize, height: info.height() as usize },
             frame_rate: frame_rate(info),
             pixel_aspect: (info.par().numer(), info.par().denom()),
             duration: None,
@@ -106,14 +106,14 @@ fn colorimetry(info: &gst_video::VideoInfo) -> Colorimetry {
 
 /// A frame to draw on, in JPEG's colorimetry. Its memory returns to its [`FramePool`] on drop.
 pub struct PooledFrame {
-    layout: Layout,
+    layout: FrameLayout,
     bytes: Vec<u8>,
     pool: Sender<Vec<u8>>,
 }
 
 impl PooledFrame {
     pub fn picture_mut(&mut self) -> PictureMut<'_> {
-        let Layout { width, height } = self.layout;
+        let FrameLayout { width, height } = self.layout;
         let ([luma, half], [luma_size, half_size]) = (self.layout.strides(), self.layout.plane_sizes());
         let (y, rest) = self.bytes.split_at_mut(luma_size);
         let (u, v) = rest.split_at_mut(half_size);
@@ -139,7 +139,7 @@ impl PooledFrame {
 #[derive(Clone)]
 pub struct RenderedFrame {
     buffer: gstreamer::Buffer,
-    layout: Layout,
+    layout: FrameLayout,
 }
 
 impl RenderedFrame {
@@ -150,7 +150,7 @@ impl RenderedFrame {
     pub fn jpeg(&self) -> Result<Vec<u8>> {
         let bytes =
             self.buffer.map_readable().map_err(|cause| Error::internal("a frame cannot be mapped").because(cause))?;
-        let Layout { width, height } = self.layout;
+        let FrameLayout { width, height } = self.layout;
         let ([luma, half], [luma_size, half_size]) = (self.layout.strides(), self.layout.plane_sizes());
         let (y, rest) = bytes.split_at(luma_size);
         let (u, v) = rest.split_at(half_size);
@@ -192,13 +192,13 @@ impl Drop for PooledFrame {
 
 /// A fixed number of frames to draw on. Drawing allocates nothing, and a slow encoder applies back pressure.
 pub struct FramePool {
-    layout: Layout,
+    layout: FrameLayout,
     pool: Sender<Vec<u8>>,
     free: Receiver<Vec<u8>>,
 }
 
 impl FramePool {
-    pub fn new(layout: Layout, count: usize) -> Self {
+    pub fn new(layout: FrameLayout, count: usize) -> Self {
         let (pool, free) = bounded(count);
         for _ in 0..count {
             let _ = pool.try_send(vec![0; layout.bytes()]);

@@ -101,14 +101,14 @@ fn presentation_times(path: &Path, interrupted: &dyn Fn() -> bool) -> Option<Vec
     let sink = gst_app::AppSink::builder().sync(false).max_buffers(8).build();
     pipeline.add_many([&file, &parse, sink.upcast_ref()]).ok()?;
     file.link(&parse).ok()?;
-    let entry = sink.static_pad("sink")?;
+    let sink_pad = sink.static_pad("sink")?;
     parse.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let is_video = caps
             .structure(0)
             .is_some_and(|structure| structure.name().starts_with("video/") || structure.name().starts_with("image/"));
-        if is_video && !entry.is_linked() {
-            let _ = pad.link(&entry);
+        if is_video && !sink_pad.is_linked() {
+            let _ = pad.link(&sink_pad);
         }
     });
     let mut times = Vec::with_capacity(PACKETS);

@@ -10,9 +10,9 @@ use crate::media::headers::{Header, Size};
 use crate::media::media_type;
 
 /// Default of the largest frame size in pixels: the largest of the levels of H.265 and AV1, 8192x4320.
-pub const MAX_PIXELS: usize = 8192 * 4320;
+pub const DEFAULT_MAX_PIXELS: usize = 8192 * 4320;
 /// Largest value of the limit: strides and sizes of larger frames overflow GStreamer's integers.
-pub const MOST_PIXELS: usize = 1 << 30;
+pub const MAX_PIXELS_LIMIT: usize = 1 << 30;
 /// The start of the error message about a frame that is too large.
 const TOO_LARGE: &str = "its frames are too large";
 
@@ -26,7 +26,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_pixels: MAX_PIXELS, playlists: false }
+        Self { max_pixels: DEFAULT_MAX_PIXELS, playlists: false }
     }
 }
 
@@ -35,8 +35,8 @@ impl Default for Limits {
 /// # Errors
 /// If it is not a number, or out of range.
 pub fn parse_pixels(text: &str) -> Result<usize, String> {
-    let pixels = text.parse().ok().filter(|pixels| (1..=MOST_PIXELS).contains(pixels));
-    pixels.ok_or_else(|| format!("give a number of pixels from 1 to {MOST_PIXELS}, such as {MAX_PIXELS}"))
+    let pixels = text.parse().ok().filter(|pixels| (1..=MAX_PIXELS_LIMIT).contains(pixels));
+    pixels.ok_or_else(|| format!("give a number of pixels from 1 to {MAX_PIXELS_LIMIT}, such as {DEFAULT_MAX_PIXELS}"))
 }
 
 /// Returns whether an error means that frames have too many pixels.

@@ -1,26 +1,26 @@
 //! Everything GStreamer: clips and cameras to frames, frames to labelled video.
 
 pub mod camera;
+pub mod camera_receiver;
 mod caps;
+pub mod clip_decoder;
 mod connection;
 pub mod decode_errors;
 mod decoding;
 pub mod encoder;
 pub mod extensions;
+mod first_frame;
 pub mod frame;
 pub mod frame_counters;
 pub mod frame_rate;
 mod headers;
 pub mod limits;
-pub mod live;
 mod memory;
 mod network;
-mod preroll;
 mod pts;
 pub mod recorder;
 mod references;
 pub mod replay;
-pub mod source;
 pub mod supervisor;
 mod teardown;
 mod timestamp_mapper;

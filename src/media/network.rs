@@ -12,7 +12,7 @@ use crate::media::camera::{Camera, Transport};
 use crate::media::element;
 use crate::net::credentials::Credentials;
 use crate::rtsp::as_rtsp;
-use crate::rtsp::intake::Intake;
+use crate::rtsp::connection_guard::ConnectionGuard;
 use crate::rtsp::relay::Relay;
 
 /// GStreamer's own network timeout, in microseconds and in seconds. The supervisor disconnects earlier; this timeout
@@ -21,7 +21,12 @@ const NETWORK_TIMEOUT_US: u64 = 8_000_000;
 const NETWORK_TIMEOUT_S: u32 = 8;
 
 /// Creates `rtspsrc`, which connects to the camera through the relay.
-pub(super) fn rtsp(camera: &Camera, url: &Url, relay: Option<&Relay>, intake: &Arc<Intake>) -> Result<gst::Element> {
+pub(super) fn rtsp(
+    camera: &Camera,
+    url: &Url,
+    relay: Option<&Relay>,
+    guard: &Arc<ConnectionGuard>,
+) -> Result<gst::Element> {
     let source = element("rtspsrc")?;
     source.set_property("location", as_rtsp(url).as_str());
     // Port 0 refuses every connection.
@@ -39,8 +44,8 @@ pub(super) fn rtsp(camera: &Camera, url: &Url, relay: Option<&Relay>, intake: &A
     select_one_stream(&source);
     if camera.transport == Transport::Udp {
         // UDP packets bypass the relay.
-        let intake = Arc::clone(intake);
-        source.connect_pad_added(move |_, pad| count_bytes(pad, &intake));
+        let guard = Arc::clone(guard);
+        source.connect_pad_added(move |_, pad| count_bytes(pad, &guard));
     }
     Ok(source)
 }
@@ -64,7 +69,7 @@ fn select_one_stream(source: &gst::Element) {
 
 /// Creates `souphttpsrc`. With credentials it follows no redirect itself, since it would send them to any server that
 /// requests them.
-pub(super) fn http(camera: &Camera, url: &Url, intake: &Arc<Intake>) -> Result<gst::Element> {
+pub(super) fn http(camera: &Camera, url: &Url, guard: &Arc<ConnectionGuard>) -> Result<gst::Element> {
     let source = element("souphttpsrc")?;
     source.set_property("location", url.as_str());
     source.set_property("is-live", true);
@@ -75,7 +80,7 @@ pub(super) fn http(camera: &Camera, url: &Url, intake: &Arc<Intake>) -> Result<g
     source.set_property("user-agent", concat!("livelabel/", env!("CARGO_PKG_VERSION")));
     set_credentials(&source, camera.credentials.as_ref());
     if let Some(pad) = source.static_pad("src") {
-        count_bytes(&pad, intake);
+        count_bytes(&pad, guard);
     }
     Ok(source)
 }
@@ -88,15 +93,15 @@ fn set_credentials(source: &gst::Element, credentials: Option<&Credentials>) {
 }
 
 /// Counts the bytes that pass the pad, and ends the stream if they exceed the limit.
-fn count_bytes(pad: &gst::Pad, intake: &Arc<Intake>) {
-    let intake = Arc::clone(intake);
+fn count_bytes(pad: &gst::Pad, guard: &Arc<ConnectionGuard>) {
+    let guard = Arc::clone(guard);
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
         let size = match &info.data {
             Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
             Some(gst::PadProbeData::BufferList(list)) => list.calculate_size(),
             _ => 0,
         };
-        if intake.add(size).is_ok() {
+        if guard.add(size).is_ok() {
             return gst::PadProbeReturn::Ok;
         }
         info.data = None;

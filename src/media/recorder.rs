@@ -296,14 +296,14 @@ fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::video_format::Layout;
+    use crate::media::video_format::FrameLayout;
 
     #[test]
     fn a_file_without_frames_is_deleted() {
         crate::media::init().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let format = VideoFormat {
-            layout: Layout { width: 64, height: 32 },
+            layout: FrameLayout { width: 64, height: 32 },
             frame_rate: None,
             pixel_aspect: (1, 1),
             duration: None,

@@ -14,8 +14,8 @@ use gstreamer_video as gst_video;
 
 use crate::error::{Error, Result};
 use crate::media::decoding::{NO_VIDEO, decode_video_only, refuse_playlists};
+use crate::media::first_frame::{FirstFrameError, NO_TRACK, preroll};
 use crate::media::limits::{Limits, is_too_large, limit_frame_size};
-use crate::media::preroll::{NO_TRACK, PrerollError, preroll};
 use crate::media::{caps, element, error_text, media_type};
 
 /// Longest wait for the first frame after opening or seeking.
@@ -202,14 +202,14 @@ impl Player {
         file.link(&decode).map_err(built)?;
         link_video(&decode, &player, encode);
         preroll(&player.pipeline, TIMEOUT.into(), &|| false).map_err(|error| match error {
-            PrerollError::Failed(cause) if is_too_large(&cause) => {
+            FirstFrameError::Failed(cause) if is_too_large(&cause) => {
                 Error::input(format!("{}: cannot be played", player.origin))
                     .because(cause.message().to_string())
                     .remedy("scale the video down, or allow it with a larger --max-pixels")
             }
-            PrerollError::Failed(cause) => player.unusable().because(error_text(&cause)),
-            PrerollError::NoTrack => player.unusable().because(NO_TRACK),
-            PrerollError::Timeout | PrerollError::Interrupted => player.unusable(),
+            FirstFrameError::Failed(cause) => player.unusable().because(error_text(&cause)),
+            FirstFrameError::NoTrack => player.unusable().because(NO_TRACK),
+            FirstFrameError::Timeout | FirstFrameError::Interrupted => player.unusable(),
         })?;
         Ok(player)
     }
@@ -241,7 +241,7 @@ fn link_video(decode: &gst::Element, player: &Player, encode: bool) {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let chain = match media_type(&caps).as_deref() {
             Some(JPEG) => Ok(Vec::new()),
-            Some("video/x-raw") => upright(encode),
+            Some("video/x-raw") => auto_orient(encode),
             _ => return,
         };
         let Some(pipeline) = pipeline.upgrade().filter(|_| !linked.swap(true, Ordering::Relaxed)) else { return };
@@ -262,7 +262,7 @@ fn link_video(decode: &gst::Element, player: &Player, encode: bool) {
 /// Creates the elements that rotate decoded frames upright and, with `encode`, encode them as JPEG. They convert to RGB
 /// in between: the encoder assumes JPEG's colorimetry for any YCbCr, and a conversion between two YCbCr formats keeps
 /// the range.
-fn upright(encode: bool) -> Result<Vec<gst::Element>> {
+fn auto_orient(encode: bool) -> Result<Vec<gst::Element>> {
     let (convert, rgb, flip) = (element("videoconvert")?, element("capsfilter")?, element("videoflip")?);
     rgb.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "RGBx").build());
     flip.set_property_from_str("video-direction", "auto");
@@ -288,8 +288,8 @@ fn link(
     for element in chain {
         element.sync_state_with_parent().map_err(|cause| failed(&cause))?;
     }
-    let entry = whole.first().and_then(|first| first.static_pad("sink")).ok_or_else(|| failed(&"no sink"))?;
-    pad.link(&entry).map(drop).map_err(|cause| failed(&cause))
+    let sink_pad = whole.first().and_then(|first| first.static_pad("sink")).ok_or_else(|| failed(&"no sink"))?;
+    pad.link(&sink_pad).map(drop).map_err(|cause| failed(&cause))
 }
 
 /// Returns a sample's time in the container, which may start at any value.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::net::backoff::Backoff;
-use crate::rtsp::intake::CloseReason;
+use crate::rtsp::connection_guard::CloseReason;
 
 /// Longest time from an attempt to connect to the first frame.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const BACKOFF_RESET: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum LossReason {
     /// Nothing listens at the address, or the network is down.
     Refused,
     /// User or password is wrong.
@@ -49,37 +49,37 @@ pub enum Reason {
     Busy,
 }
 
-impl From<CloseReason> for Reason {
+impl From<CloseReason> for LossReason {
     fn from(reason: CloseReason) -> Self {
         match reason {
-            CloseReason::Unreachable => Reason::Refused,
-            CloseReason::Tls => Reason::TlsRefused,
-            CloseReason::Redirected => Reason::Redirected,
-            CloseReason::TooLarge => Reason::ResponseTooLarge,
-            CloseReason::NoFrame => Reason::NoFrames,
+            CloseReason::Unreachable => LossReason::Refused,
+            CloseReason::Tls => LossReason::TlsRefused,
+            CloseReason::Redirected => LossReason::Redirected,
+            CloseReason::TooLarge => LossReason::ResponseTooLarge,
+            CloseReason::NoFrame => LossReason::NoFrames,
         }
     }
 }
 
-impl Reason {
+impl LossReason {
     /// Returns the identifier in timelines, events and metrics.
     pub fn name(self) -> &'static str {
         match self {
-            Reason::Refused => "refused",
-            Reason::Unauthorised => "unauthorised",
-            Reason::NotFound => "not_found",
-            Reason::Timeout => "timeout",
-            Reason::Stalled => "stalled",
-            Reason::EndOfStream => "end_of_stream",
-            Reason::DecodeError => "decode_error",
-            Reason::CapsChange => "caps_change",
-            Reason::TlsRefused => "tls_refused",
-            Reason::Redirected => "redirected",
-            Reason::ResponseTooLarge => "response_too_large",
-            Reason::NoFrames => "no_frames",
-            Reason::FramesTooLarge => "frames_too_large",
-            Reason::ForeignPlaylist => "foreign_playlist",
-            Reason::Busy => "busy",
+            LossReason::Refused => "refused",
+            LossReason::Unauthorised => "unauthorised",
+            LossReason::NotFound => "not_found",
+            LossReason::Timeout => "timeout",
+            LossReason::Stalled => "stalled",
+            LossReason::EndOfStream => "end_of_stream",
+            LossReason::DecodeError => "decode_error",
+            LossReason::CapsChange => "caps_change",
+            LossReason::TlsRefused => "tls_refused",
+            LossReason::Redirected => "redirected",
+            LossReason::ResponseTooLarge => "response_too_large",
+            LossReason::NoFrames => "no_frames",
+            LossReason::FramesTooLarge => "frames_too_large",
+            LossReason::ForeignPlaylist => "foreign_playlist",
+            LossReason::Busy => "busy",
         }
     }
 
@@ -91,18 +91,18 @@ impl Reason {
     /// Returns the remedy for the user.
     pub fn remedy(self) -> &'static str {
         match self {
-            Reason::Refused => "check that the camera is on and its address is right",
-            Reason::Unauthorised => "check user and password",
-            Reason::NotFound => "check the path in the camera's address",
-            Reason::Timeout | Reason::Stalled => "check the camera and the network to it",
-            Reason::EndOfStream => "the camera ended the stream itself",
-            Reason::DecodeError | Reason::CapsChange => "check the camera's encoding; H.264 is the safest",
-            Reason::TlsRefused => "set up TLS 1.2 or newer on it, with a certificate that this machine trusts",
-            Reason::Redirected => "if you trust the address that it redirects to, use that one",
-            Reason::ResponseTooLarge | Reason::NoFrames => "check that a camera is at the address",
-            Reason::FramesTooLarge => "lower the camera's resolution, or raise --max-pixels",
-            Reason::ForeignPlaylist => "allow its playlist to name other hosts with --allow-playlists",
-            Reason::Busy => "close the other program that uses it",
+            LossReason::Refused => "check that the camera is on and its address is right",
+            LossReason::Unauthorised => "check user and password",
+            LossReason::NotFound => "check the path in the camera's address",
+            LossReason::Timeout | LossReason::Stalled => "check the camera and the network to it",
+            LossReason::EndOfStream => "check how many clients the camera allows",
+            LossReason::DecodeError | LossReason::CapsChange => "check the camera's encoding; H.264 is the safest",
+            LossReason::TlsRefused => "set up TLS 1.2 or newer on it, with a certificate that this machine trusts",
+            LossReason::Redirected => "if you trust the address that it redirects to, use that one",
+            LossReason::ResponseTooLarge | LossReason::NoFrames => "check that a camera is at the address",
+            LossReason::FramesTooLarge => "lower the camera's resolution, or raise --max-pixels",
+            LossReason::ForeignPlaylist => "allow its playlist to name other hosts with --allow-playlists",
+            LossReason::Busy => "close the other program that uses it",
         }
     }
 
@@ -110,12 +110,12 @@ impl Reason {
     fn is_persistent(self) -> bool {
         matches!(
             self,
-            Reason::Unauthorised
-                | Reason::NotFound
-                | Reason::TlsRefused
-                | Reason::Redirected
-                | Reason::FramesTooLarge
-                | Reason::ForeignPlaylist
+            LossReason::Unauthorised
+                | LossReason::NotFound
+                | LossReason::TlsRefused
+                | LossReason::Redirected
+                | LossReason::FramesTooLarge
+                | LossReason::ForeignPlaylist
         )
     }
 }
@@ -142,7 +142,7 @@ impl ConnectionState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Connect,
-    Disconnect(Reason),
+    Disconnect(LossReason),
     Wait,
 }
 
@@ -157,7 +157,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Supervisor {
     phase: Phase,
-    fault: Option<Reason>,
+    fault: Option<LossReason>,
     backoff: Backoff,
     /// Whether a frame has ever arrived.
     ran: bool,
@@ -192,7 +192,7 @@ impl Supervisor {
     }
 
     /// Records a fault of the connection. The first one counts; later ones are its consequences.
-    pub fn fault(&mut self, reason: Reason) {
+    pub fn fault(&mut self, reason: LossReason) {
         if !matches!(self.phase, Phase::Idle { .. }) {
             self.fault.get_or_insert(reason);
         }
@@ -206,15 +206,15 @@ impl Supervisor {
                 self.phase = Phase::Connecting { since: now };
                 return Step::Connect;
             }
-            Phase::Connecting { since } => (since, CONNECT_TIMEOUT, Reason::Timeout),
-            Phase::Running { last, .. } => (last, STALL_TIMEOUT, Reason::Stalled),
+            Phase::Connecting { since } => (since, CONNECT_TIMEOUT, LossReason::Timeout),
+            Phase::Running { last, .. } => (last, STALL_TIMEOUT, LossReason::Stalled),
         };
         let overdue = now.saturating_sub(since) >= timeout;
         let Some(reason) = self.fault.take().or(overdue.then_some(timeout_reason)) else { return Step::Wait };
         if matches!(self.phase, Phase::Running { first, last } if last.saturating_sub(first) >= BACKOFF_RESET) {
             self.backoff.reset();
         }
-        self.stalls += u64::from(reason == Reason::Stalled);
+        self.stalls += u64::from(reason == LossReason::Stalled);
         self.phase = Phase::Idle { until: now + self.wait(reason) };
         Step::Disconnect(reason)
     }
@@ -237,7 +237,7 @@ impl Supervisor {
         self.stalls
     }
 
-    fn wait(&mut self, reason: Reason) -> Duration {
+    fn wait(&mut self, reason: LossReason) -> Duration {
         if reason.is_persistent() { self.backoff.max_wait() } else { self.backoff.wait() }
     }
 }
@@ -268,7 +268,7 @@ mod tests {
     }
 
     /// Returns the waits between attempts to a camera that fails with `reason` each time.
-    fn waits(reason: Reason, attempts: usize) -> Vec<Duration> {
+    fn waits(reason: LossReason, attempts: usize) -> Vec<Duration> {
         let mut supervisor = connecting();
         let mut now = Duration::ZERO;
         (0..attempts)
@@ -286,7 +286,13 @@ mod tests {
 
     #[test]
     fn waits_double_from_one_second_to_thirty() {
-        for reason in [Reason::Refused, Reason::EndOfStream, Reason::DecodeError, Reason::CapsChange, Reason::Timeout] {
+        for reason in [
+            LossReason::Refused,
+            LossReason::EndOfStream,
+            LossReason::DecodeError,
+            LossReason::CapsChange,
+            LossReason::Timeout,
+        ] {
             for (wait, middle) in waits(reason, 9).into_iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]) {
                 let seconds = wait.as_secs_f64();
                 let (least, most) = ((0.75_f64 * middle).max(1.0), (1.25_f64 * middle + 0.8).min(30.01));
@@ -297,7 +303,9 @@ mod tests {
 
     #[test]
     fn persistent_faults_are_retried_at_the_longest_backoff() {
-        for reason in [Reason::Unauthorised, Reason::NotFound, Reason::FramesTooLarge, Reason::ForeignPlaylist] {
+        for reason in
+            [LossReason::Unauthorised, LossReason::NotFound, LossReason::FramesTooLarge, LossReason::ForeignPlaylist]
+        {
             assert!(waits(reason, 4).iter().all(|&wait| wait >= 22 * S && wait <= MAX_WAIT + 10 * MS));
         }
     }
@@ -305,7 +313,7 @@ mod tests {
     #[test]
     fn no_first_frame_is_a_timeout() {
         let mut supervisor = connecting();
-        assert_eq!(next(&mut supervisor, Duration::ZERO), (CONNECT_TIMEOUT, Step::Disconnect(Reason::Timeout)));
+        assert_eq!(next(&mut supervisor, Duration::ZERO), (CONNECT_TIMEOUT, Step::Disconnect(LossReason::Timeout)));
         assert_eq!(
             (supervisor.state(), supervisor.stalls(), supervisor.reconnects()),
             (ConnectionState::Connecting, 0, 0)
@@ -321,7 +329,7 @@ mod tests {
         }
         assert_eq!(supervisor.state(), ConnectionState::Running);
         let (when, step) = next(&mut supervisor, 4 * S);
-        assert_eq!((when, step), (99 * 40 * MS + STALL_TIMEOUT, Step::Disconnect(Reason::Stalled)));
+        assert_eq!((when, step), (99 * 40 * MS + STALL_TIMEOUT, Step::Disconnect(LossReason::Stalled)));
         assert_eq!((supervisor.state(), supervisor.stalls()), (ConnectionState::Reconnecting, 1));
     }
 
@@ -330,15 +338,15 @@ mod tests {
         let mut supervisor = connecting();
         let mut now = Duration::ZERO;
         for _ in 0..6 {
-            supervisor.fault(Reason::Refused);
+            supervisor.fault(LossReason::Refused);
             supervisor.poll(now);
             now = next(&mut supervisor, now).0;
         }
         supervisor.frame(now);
         supervisor.frame(now + 2 * S);
-        supervisor.fault(Reason::EndOfStream);
+        supervisor.fault(LossReason::EndOfStream);
         now += 2 * S;
-        assert_eq!(supervisor.poll(now), Step::Disconnect(Reason::EndOfStream));
+        assert_eq!(supervisor.poll(now), Step::Disconnect(LossReason::EndOfStream));
         let (then, _) = next(&mut supervisor, now);
         assert!(then - now < 1300 * MS, "{:?}", then - now);
         supervisor.frame(then);
@@ -348,10 +356,10 @@ mod tests {
     #[test]
     fn the_first_fault_counts() {
         let mut supervisor = connecting();
-        supervisor.fault(Reason::NotFound);
-        supervisor.fault(Reason::EndOfStream);
-        assert_eq!(supervisor.poll(S), Step::Disconnect(Reason::NotFound));
-        supervisor.fault(Reason::Refused);
+        supervisor.fault(LossReason::NotFound);
+        supervisor.fault(LossReason::EndOfStream);
+        assert_eq!(supervisor.poll(S), Step::Disconnect(LossReason::NotFound));
+        supervisor.fault(LossReason::Refused);
         assert_eq!(supervisor.poll(S), Step::Wait);
     }
 }

@@ -52,7 +52,7 @@ impl Teardowns {
             if !std::mem::replace(&mut self.warned, true) {
                 let count = ABANDONED + 1;
                 tracing::warn!(
-                    "{camera}: {count} connections do not close; reconnects when one has closed; restart livelabel if \
+                    "{camera}: {count} connections are still closing; livelabel reconnects when one has closed; restart it if \
                      none does"
                 );
             }

@@ -8,7 +8,7 @@ use crate::picture::chroma;
 /// The format of a stream's frames.
 #[derive(Clone, Debug)]
 pub struct VideoFormat {
-    pub layout: Layout,
+    pub layout: FrameLayout,
     /// Frames a second as a fraction, if the container states it.
     pub frame_rate: Option<(i32, i32)>,
     /// Pixel aspect ratio, width over height, as a fraction.
@@ -21,12 +21,12 @@ pub struct VideoFormat {
 
 /// GStreamer's default memory layout of I420: rows padded to four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct FrameLayout {
     pub width: usize,
     pub height: usize,
 }
 
-impl Layout {
+impl FrameLayout {
     pub(super) fn strides(self) -> [usize; 2] {
         [self.width.next_multiple_of(4), chroma(self.width).next_multiple_of(4)]
     }

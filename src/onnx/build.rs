@@ -8,7 +8,7 @@ use prost::Message;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::onnx::graph::{GraphBuilder, Precision};
+use crate::onnx::graph::{GraphBuilder, WeightPrecision};
 use crate::onnx::head::{Head, Pooling};
 use crate::onnx::resnet::{self, GraphLayers, INPUT_SIZE, Stage};
 use crate::onnx::weights::Weights;
@@ -33,19 +33,19 @@ const DEFAULT_THRESHOLD: &str = "0.0";
 
 /// Where the backbone is cut for training; the layers before are frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum FreezePoint {
     /// After pooling: 2048 features for each picture.
     Pooled(Pooling),
     /// Before a stage: a map of [`Stage::input`].
     Before(Stage),
 }
 
-impl Cut {
+impl FreezePoint {
     /// Returns the output shape of the frozen layers for each picture.
     pub fn shape(self) -> Vec<usize> {
         match self {
-            Cut::Pooled(_) => vec![resnet::FEATURES],
-            Cut::Before(stage) => stage.input().to_vec(),
+            FreezePoint::Pooled(_) => vec![resnet::FEATURES],
+            FreezePoint::Before(stage) => stage.input().to_vec(),
         }
     }
 }
@@ -64,7 +64,7 @@ pub enum HeadSource {
 ///
 /// # Errors
 /// Input if weights or head do not match; unavailable if `output` cannot be written.
-pub fn build(backbone: &Path, head: &HeadSource, precision: Precision, output: &Path) -> Result<()> {
+pub fn build(backbone: &Path, head: &HeadSource, precision: WeightPrecision, output: &Path) -> Result<()> {
     let weights = Weights::read(backbone)?;
     let head = match head {
         HeadSource::File(path) => Head::read(path)?,
@@ -90,13 +90,13 @@ pub fn build(backbone: &Path, head: &HeadSource, precision: Precision, output: &
 ///
 /// # Errors
 /// Input if the weights do not match.
-pub fn frozen(weights: &Weights, cut: Cut) -> Result<Vec<u8>> {
-    let mut graph = GraphBuilder::new("livelabel-frozen", Precision::Fp32);
+pub fn frozen(weights: &Weights, cut: FreezePoint) -> Result<Vec<u8>> {
+    let mut graph = GraphBuilder::new("livelabel-frozen", WeightPrecision::Fp32);
     let input = graph.input(INPUT, &[3, INPUT_SIZE as i64, INPUT_SIZE as i64]);
     let mut layers = GraphLayers { graph: &mut graph, weights, trained: &HashMap::new() };
     let features = match cut {
-        Cut::Before(stage) => resnet::before(stage, &mut layers, &input)?,
-        Cut::Pooled(pooling) => {
+        FreezePoint::Before(stage) => resnet::before(stage, &mut layers, &input)?,
+        FreezePoint::Pooled(pooling) => {
             let map = resnet::backbone(&mut layers, &input)?;
             pooled(&mut graph, pooling, &map)
         }
@@ -114,7 +114,7 @@ fn pooled(graph: &mut GraphBuilder, pooling: Pooling, map: &str) -> String {
     }
 }
 
-fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<u8>> {
+fn assemble(weights: &Weights, head: &Head, precision: WeightPrecision) -> Result<Vec<u8>> {
     let size = INPUT_SIZE as i64;
     let classes = head.labels.len() as i64;
     let mut graph = GraphBuilder::new("livelabel", precision);
@@ -130,7 +130,7 @@ fn assemble(weights: &Weights, head: &Head, precision: Precision) -> Result<Vec<
     Ok(graph.finish(&metadata(head, precision)).encode_to_vec())
 }
 
-fn metadata(head: &Head, precision: Precision) -> Vec<(String, String)> {
+fn metadata(head: &Head, precision: WeightPrecision) -> Vec<(String, String)> {
     let or = |note: &Option<String>, default: &str| note.clone().unwrap_or_else(|| default.into());
     let required = [
         ("livelabel.version", METADATA_VERSION.into()),

@@ -10,17 +10,17 @@ const OPSET: i64 = 17;
 
 /// The precision of weights and computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Precision {
+pub enum WeightPrecision {
     Fp32,
     Fp16,
 }
 
-impl Precision {
+impl WeightPrecision {
     /// Returns the name on the command line and in the metadata.
     pub fn name(self) -> &'static str {
         match self {
-            Precision::Fp32 => "fp32",
-            Precision::Fp16 => "fp16",
+            WeightPrecision::Fp32 => "fp32",
+            WeightPrecision::Fp16 => "fp16",
         }
     }
 }
@@ -28,11 +28,11 @@ impl Precision {
 /// A graph under construction. Every method that adds a node returns the name of its output.
 pub struct GraphBuilder {
     graph: GraphProto,
-    precision: Precision,
+    precision: WeightPrecision,
 }
 
 impl GraphBuilder {
-    pub fn new(name: &str, precision: Precision) -> Self {
+    pub fn new(name: &str, precision: WeightPrecision) -> Self {
         Self { graph: GraphProto { name: name.into(), ..Default::default() }, precision }
     }
 
@@ -50,8 +50,8 @@ impl GraphBuilder {
     /// Adds a copy of `from` in float32 with the name `name`.
     pub fn float_copy(&mut self, name: &str, from: &str) -> String {
         match self.precision {
-            Precision::Fp32 => self.push("Identity", name, &[from], name, vec![]),
-            Precision::Fp16 => self.push("Cast", name, &[from], name, vec![int("to", FLOAT.into())]),
+            WeightPrecision::Fp32 => self.push("Identity", name, &[from], name, vec![]),
+            WeightPrecision::Fp16 => self.push("Cast", name, &[from], name, vec![int("to", FLOAT.into())]),
         }
         name.into()
     }
@@ -149,8 +149,8 @@ impl GraphBuilder {
 
     fn compute_copy(&mut self, name: &str) -> String {
         match self.precision {
-            Precision::Fp32 => name.into(),
-            Precision::Fp16 => {
+            WeightPrecision::Fp32 => name.into(),
+            WeightPrecision::Fp16 => {
                 let half = format!("{name}.half");
                 self.push("Cast", &half, &[name], &half, vec![int("to", FLOAT16.into())]);
                 half
@@ -160,8 +160,10 @@ impl GraphBuilder {
 
     fn weight(&mut self, name: &str, weight: &Weight) -> String {
         let (data_type, raw_data) = match self.precision {
-            Precision::Fp32 => (FLOAT, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()),
-            Precision::Fp16 => {
+            WeightPrecision::Fp32 => {
+                (FLOAT, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+            }
+            WeightPrecision::Fp16 => {
                 (FLOAT16, weight.values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect())
             }
         };

@@ -33,7 +33,7 @@ const PIXELS: &str = "livelabel.pixels";
 
 /// Order of the input's dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Layout {
+pub enum TensorLayout {
     /// Batch, channels, height, width: PyTorch
     Nchw,
     /// Batch, height, width, channels: Keras
@@ -65,7 +65,7 @@ pub struct Description {
     /// Height and width; required if the file leaves them open.
     pub size: Option<usize>,
     /// Required if it is ambiguous from the shape.
-    pub layout: Option<Layout>,
+    pub layout: Option<TensorLayout>,
     pub output: Option<String>,
     pub softmax: Softmax,
     pub window: usize,
@@ -139,24 +139,24 @@ impl InputAdapter {
         let [batch, a, b, c] = dims[..] else { return Err(not_a_picture(own, &dims, name)) };
         let layout = match ([a, b, c], description.layout) {
             (_, Some(layout)) => {
-                let channels = if layout == Layout::Nchw { a } else { c };
+                let channels = if layout == TensorLayout::Nchw { a } else { c };
                 if !matches!(channels, -1 | 3)
-                    || (layout == Layout::Nchw && b != c)
-                    || (layout == Layout::Nhwc && a != b)
+                    || (layout == TensorLayout::Nchw && b != c)
+                    || (layout == TensorLayout::Nhwc && a != b)
                 {
                     return Err(not_a_picture(own, &dims, name));
                 }
                 layout
             }
-            ([3, h, w], None) if h == w && h != 3 => Layout::Nchw,
-            ([h, w, 3], None) if h == w => Layout::Nhwc,
+            ([3, h, w], None) if h == w && h != 3 => TensorLayout::Nchw,
+            ([h, w, 3], None) if h == w => TensorLayout::Nhwc,
             ([-1, -1, -1], None) => {
                 return Err(Error::usage(format!("{name}: its input does not state the position of the channels"))
                     .remedy("set it with --layout nchw (PyTorch) or --layout nhwc (Keras)"));
             }
             _ => return Err(not_a_picture(own, &dims, name)),
         };
-        let side = if layout == Layout::Nchw { dims[3] } else { dims[1] };
+        let side = if layout == TensorLayout::Nchw { dims[3] } else { dims[1] };
         let size = match (usize::try_from(side).ok(), description.size) {
             (None, None) => {
                 return Err(Error::usage(format!("{name}: takes pictures of any size"))
@@ -171,14 +171,14 @@ impl InputAdapter {
             (own, requested) => own.or(requested).unwrap_or_default(),
         };
         let shape = [3, size as i64, size as i64];
-        let plain = layout == Layout::Nchw && kind == FLOAT;
+        let plain = layout == TensorLayout::Nchw && kind == FLOAT;
         let input_name = if plain { own.name.as_str() } else { PIXELS };
         let mut input = value_info(input_name, &shape);
         if let Some(first) = (batch > 0).then(|| first_dim(&mut input)).flatten() {
             *first = DimensionProto { dim_value: Some(batch), dim_param: None };
         }
         let mut nodes = Vec::new();
-        if layout == Layout::Nhwc {
+        if layout == TensorLayout::Nhwc {
             let to = if kind == FLOAT { own.name.clone() } else { format!("{PIXELS}.nhwc") };
             nodes.push(node("Transpose", PIXELS, &to, vec![ints("perm", &[0, 2, 3, 1])]));
         }
@@ -211,7 +211,7 @@ impl OutputAdapter {
                 own.name,
                 written(&dims)
             ))
-            .remedy("give a file with one label a line, as many as the network has classes, in its order"));
+            .remedy("give a file with one label a line, one for each class of the network, in the same order"));
         }
         let batch = usize::try_from(dims[0]).ok();
         let declared = |name: &str| {

@@ -16,7 +16,7 @@ use crate::picture::planes::{OwnedPicture, Picture, Plane};
 /// JPEG quality: the lowest at which TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;
 /// Largest number of pixels, so that a file cannot exhaust memory. Photographs of most phones have fewer.
-const MAX_PIXELS: usize = 1 << 26;
+const DEFAULT_MAX_PIXELS: usize = 1 << 26;
 
 /// Reads a picture file upright and in full-range BT.601, the colorimetry of JPEG. Transparency is ignored.
 ///
@@ -42,7 +42,7 @@ fn decode(bytes: &[u8]) -> anyhow::Result<RgbImage> {
 fn decode_other(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
     let mut reader = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let mut limits = image::Limits::default();
-    limits.max_alloc = Some(8 * MAX_PIXELS as u64);
+    limits.max_alloc = Some(8 * DEFAULT_MAX_PIXELS as u64);
     reader.limits(limits);
     let decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
@@ -52,8 +52,8 @@ fn decode_other(bytes: &[u8]) -> anyhow::Result<DynamicImage> {
 
 fn check_size(width: usize, height: usize) -> anyhow::Result<()> {
     anyhow::ensure!(
-        width.saturating_mul(height) <= MAX_PIXELS,
-        "{width}x{height} pixels, exceeding the limit of {MAX_PIXELS}"
+        width.saturating_mul(height) <= DEFAULT_MAX_PIXELS,
+        "{width}x{height} pixels, exceeding the limit of {DEFAULT_MAX_PIXELS}"
     );
     Ok(())
 }

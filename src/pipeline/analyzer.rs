@@ -63,7 +63,7 @@ impl Analyzer {
     /// Unavailable, if the device cannot run the model.
     pub(crate) fn start_engine(&self, shutdown: &Shutdown) -> Result<Engine> {
         let shutdown = shutdown.clone();
-        Engine::start(&self.model, self.config.network, Arc::new(move || shutdown.requested()))
+        Engine::start(&self.model, self.config.session, Arc::new(move || shutdown.requested()))
     }
 
     /// Analyses every input. Blocks until all have ended, or until `shutdown` is requested and the files are closed. A failure
@@ -73,8 +73,11 @@ impl Analyzer {
     /// What keeps the whole run from starting: the device, the web server's address, an event receiver.
     pub fn run(&self, shutdown: &Shutdown, observer: &dyn Observer) -> Result<RunReport> {
         let Self { config, model } = self;
-        let web =
-            config.web.as_ref().map(|access| Ok((Listener::new(access)?, web::install_metrics()?))).transpose()?;
+        let web = config
+            .web
+            .as_ref()
+            .map(|web_config| Ok((Listener::new(web_config)?, web::install_metrics()?)))
+            .transpose()?;
         let engine = self.start_engine(shutdown)?;
         let streams = config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
         let telemetry = Arc::new(Telemetry::new(streams));
@@ -103,7 +106,7 @@ impl Analyzer {
                     });
                 }
             };
-            let others = config.parallel.min(config.jobs.len()).saturating_sub(1);
+            let others = config.max_clips.min(config.jobs.len()).saturating_sub(1);
             for number in 0..others {
                 let started = std::thread::Builder::new().name(format!("stream-{number}")).spawn_scoped(scope, work);
                 if let Err(cause) = started {

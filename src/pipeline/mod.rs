@@ -3,12 +3,12 @@
 pub(crate) mod analyzer;
 pub(crate) mod context;
 mod disk_space;
-mod event_buffer;
 pub(crate) mod observer;
 pub(crate) mod outcome;
 pub(crate) mod overlay_renderer;
 mod overwrite;
 mod prepare;
+mod preroll_buffer;
 mod present;
 mod schedule;
 mod sinks;

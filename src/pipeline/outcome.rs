@@ -17,21 +17,25 @@ pub struct EngineInfo {
     /// `cpu`, `openvino`, `cuda` or `cuda:N`.
     pub device: String,
     /// What the numbers are computed in, for people.
-    pub arithmetic: String,
+    pub effective_precision: String,
     /// The largest batch, in frames.
     pub batch: usize,
 }
 
 impl EngineInfo {
     pub(crate) fn of(engine: &Engine) -> Self {
-        Self { device: engine.device().to_string(), arithmetic: engine.arithmetic().into(), batch: engine.batch() }
+        Self {
+            device: engine.device().to_string(),
+            effective_precision: engine.effective_precision().into(),
+            batch: engine.batch(),
+        }
     }
 }
 
 /// Formats it as `openvino in int8, batches of up to 4`.
 impl fmt::Display for EngineInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {}, batches of up to {}", self.device, self.arithmetic, self.batch)
+        write!(f, "{} in {}, batches of up to {}", self.device, self.effective_precision, self.batch)
     }
 }
 

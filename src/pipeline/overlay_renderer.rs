@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::labels::overlay::Overlay;
 use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
-use crate::media::video_format::Layout;
+use crate::media::video_format::FrameLayout;
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 
 /// Buffers of the pool: one for drawing, one for encoding, two between; and as many again for a window.
@@ -16,13 +16,13 @@ const WINDOW_BUFFERS: usize = 4;
 pub struct OverlayRenderer {
     pool: FramePool,
     overlay: Overlay,
-    layout: Layout,
+    layout: FrameLayout,
     /// Buffer for frames whose size differs from the first one's, which a file cannot hold.
     scaled: Option<OwnedPicture>,
 }
 
 impl OverlayRenderer {
-    pub fn new(layout: Layout, in_window: bool) -> Self {
+    pub fn new(layout: FrameLayout, in_window: bool) -> Self {
         let buffers = BUFFERS + if in_window { WINDOW_BUFFERS } else { 0 };
         Self { pool: FramePool::new(layout, buffers), overlay: Overlay::default(), layout, scaled: None }
     }
@@ -46,7 +46,7 @@ impl OverlayRenderer {
         if (picture.width(), picture.height()) == (self.layout.width, self.layout.height) {
             convert(&picture, &mut target);
         } else {
-            let Layout { width, height } = self.layout;
+            let FrameLayout { width, height } = self.layout;
             let scaled = self.scaled.get_or_insert_with(|| OwnedPicture::new(width, height, Colorimetry::JPEG));
             scaled.colorimetry = picture.colorimetry;
             scale(&picture, &mut scaled.view_mut())

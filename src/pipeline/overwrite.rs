@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::config::events::Lines;
+use crate::config::events::JsonLines;
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 
@@ -32,7 +32,7 @@ pub fn check(config: &Config, model: &Path) -> Result<()> {
     }
     match &config.events.lines {
         // A pipe is allowed; a file that the run reads is not.
-        Some(Lines::File(path)) => check_distinct(path, &mut known),
+        Some(JsonLines::File(path)) => check_distinct(path, &mut known),
         _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::inference::engine::{Client, Reply};
 use crate::inference::preprocess::Preprocessor;
 use crate::media::frame::Frame;
-use crate::media::supervisor::Reason;
+use crate::media::supervisor::LossReason;
 use crate::pipeline::source::{FrameSource, SourceEvent};
 use crate::pipeline::stride::policy::{Load, StridePolicy};
 use crate::shutdown::Shutdown;
@@ -24,7 +24,7 @@ pub enum Message {
         /// The pending prediction; `None` for a held frame.
         reply: Option<Reply>,
     },
-    Lost(Reason),
+    Lost(LossReason),
 }
 
 /// Why the thread ended.

@@ -9,7 +9,7 @@ use crate::inference::engine::Reply;
 use crate::labels::labeler::Labeler;
 use crate::media::frame::Frame;
 use crate::media::recorder::LONGEST_FILL;
-use crate::media::supervisor::Reason;
+use crate::media::supervisor::LossReason;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::prepare::Message;
 use crate::pipeline::sinks::set::Sinks;
@@ -37,7 +37,7 @@ pub struct Presenter<'a> {
     /// Discontinuities up to the last frame, and its end.
     pub position: Option<(u64, u64)>,
     /// Why the camera is lost; `None` while it is not.
-    pub lost: Option<Reason>,
+    pub lost: Option<LossReason>,
     pub intervals: u64,
     pub gaps: Gaps,
     /// Gaps that are too long to fill in an AVI.
@@ -96,7 +96,7 @@ impl Presenter<'_> {
         if self.lost.is_none() {
             self.close_interval()?;
         }
-        let reason = self.live.then(|| self.lost.map_or(CLOCK_JUMP, Reason::name));
+        let reason = self.live.then(|| self.lost.map_or(CLOCK_JUMP, LossReason::name));
         self.lost = None;
         self.gaps.add(milliseconds(frame.pts.saturating_sub(start)));
         self.long_gaps += u64::from(frame.pts > start + LONGEST_FILL);
@@ -104,7 +104,7 @@ impl Presenter<'_> {
     }
 
     /// Notifies the sinks of the loss of the camera: once, however many reconnects fail.
-    fn camera_lost(&mut self, reason: Reason) -> Result<()> {
+    fn camera_lost(&mut self, reason: LossReason) -> Result<()> {
         if self.lost.replace(reason).is_some() {
             return Ok(());
         }

@@ -10,12 +10,12 @@ use crate::system::utc;
 
 /// Splits time at multiples of a length, so that segments of ten minutes begin at ten past, twenty past, and so on.
 #[derive(Debug)]
-pub struct Schedule {
+pub struct RotationSchedule {
     length: i128,
     current: Option<i128>,
 }
 
-impl Schedule {
+impl RotationSchedule {
     pub fn new(length: Duration) -> Self {
         Self { length: length.as_nanos().max(1) as i128, current: None }
     }
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn segments_end_at_multiples_of_their_length() {
-        let mut schedule = Schedule::new(Duration::from_secs(600));
+        let mut schedule = RotationSchedule::new(Duration::from_secs(600));
         let ends = [
             datetime!(2026-01-02 03:04:05 UTC),
             datetime!(2026-01-02 03:09:59.9 UTC),

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::media::camera::Camera;
+use crate::media::camera_receiver::{self, CameraEvent, CameraReceiver};
+use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::decode_errors::DecodeErrors;
 use crate::media::frame::Frame;
 use crate::media::frame_counters::FrameCounters;
 use crate::media::limits::Limits;
-use crate::media::live::{self, CameraEvent, LiveSource};
-use crate::media::source::{ClipEvent, Source};
-use crate::media::supervisor::Reason;
+use crate::media::supervisor::LossReason;
 use crate::media::video_format::VideoFormat;
 use crate::telemetry::status::{Status, StreamPhase};
 
@@ -25,7 +25,7 @@ const GAP: u64 = 1_000_000_000;
 pub enum SourceEvent {
     Frame(Box<Frame>),
     /// The camera was lost. The source reconnects by itself.
-    Lost(Reason),
+    Lost(LossReason),
     /// The clip has ended.
     End,
 }
@@ -53,7 +53,7 @@ pub trait FrameSource: Send {
 
 /// A clip. None of its frames is dropped.
 pub struct ClipSource {
-    source: Source,
+    source: ClipDecoder,
     counters: Arc<FrameCounters>,
     /// End of the last frame.
     end: Option<u64>,
@@ -71,7 +71,7 @@ impl ClipSource {
         counters: &Arc<FrameCounters>,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Self> {
-        let source = Source::open(path, limits, interrupted)?;
+        let source = ClipDecoder::open(path, limits, interrupted)?;
         Ok(Self { source, counters: Arc::clone(counters), end: None, discontinuity: 0 })
     }
 
@@ -119,11 +119,11 @@ impl FrameSource for ClipSource {
 pub struct CameraSource {
     /// The stream's name, for the log.
     name: String,
-    source: LiveSource,
+    source: CameraReceiver,
     /// Reason of the last loss.
-    lost: Option<Reason>,
+    lost: Option<LossReason>,
     /// The reason that was logged last. An outage of a week is logged once.
-    logged: Option<Reason>,
+    logged: Option<LossReason>,
 }
 
 impl CameraSource {
@@ -132,7 +132,7 @@ impl CameraSource {
         // The jitter's seed differs by camera and process, so that reconnects are spread out.
         let mut hasher = DefaultHasher::new();
         (std::process::id(), name).hash(&mut hasher);
-        let source = LiveSource::new(camera.clone(), limits, Arc::clone(counters), began, hasher.finish());
+        let source = CameraReceiver::new(camera.clone(), limits, Arc::clone(counters), began, hasher.finish());
         Self { name: name.into(), source, lost: None, logged: None }
     }
 }
@@ -175,6 +175,6 @@ impl FrameSource for CameraSource {
     }
 
     fn backlog(&self) -> Option<(usize, usize)> {
-        Some((self.source.waiting(), live::CAPACITY))
+        Some((self.source.waiting(), camera_receiver::CAPACITY))
     }
 }

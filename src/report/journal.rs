@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
 use crate::media::frame_counters::Counts;
-use crate::report::{claim, milliseconds, rounded};
+use crate::report::{lock_output, milliseconds, rounded};
 
 /// The setup of a run; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,7 +145,7 @@ impl Journal {
     /// # Errors
     /// Returns an error if the file is locked or cannot be written.
     pub fn create(path: &Path, header: Header) -> Result<Self> {
-        let file = claim(path)?;
+        let file = lock_output(path)?;
         file.set_len(0).map_err(|cause| Error::unwritable(path, cause))?;
         let mut journal = Self { file, path: path.to_path_buf(), bytes: 0, torn: false };
         journal.append(&Record::Start(header))?;

@@ -29,7 +29,7 @@ pub fn rounded(confidence: f64) -> f64 {
 ///
 /// # Errors
 /// Returns a usage error if another run holds the lock, and a failure if the file cannot be written.
-pub(crate) fn claim(path: &Path) -> Result<File> {
+pub(crate) fn lock_output(path: &Path) -> Result<File> {
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     let file = opened.map_err(|cause| Error::unwritable(path, cause))?;
     match file.try_lock() {
@@ -48,8 +48,8 @@ pub(crate) fn claim(path: &Path) -> Result<File> {
 }
 
 /// Removes a claimed file if it is empty and `path` still names it.
-pub(crate) fn remove_empty(claim: &File, path: &Path) {
-    let same = |found: Metadata| claim.metadata().is_ok_and(|file| file.len() == 0 && file.ino() == found.ino());
+pub(crate) fn remove_empty(lock: &File, path: &Path) {
+    let same = |found: Metadata| lock.metadata().is_ok_and(|file| file.len() == 0 && file.ino() == found.ino());
     if std::fs::metadata(path).is_ok_and(same) {
         let _ = std::fs::remove_file(path);
     }

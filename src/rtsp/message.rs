@@ -7,7 +7,7 @@ use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-use crate::rtsp::intake::CloseReason;
+use crate::rtsp::connection_guard::CloseReason;
 
 /// Largest head and body of a message. Session descriptions take a few kilobytes.
 const HEAD_LIMIT: usize = 64 << 10;
@@ -34,7 +34,7 @@ impl From<CloseReason> for End {
 
 /// A start line and header fields. They are bytes, since a digest is computed over them in any encoding.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct MessageHeader {
     start: Vec<u8>,
     fields: Vec<Field>,
 }
@@ -56,7 +56,7 @@ impl Field {
     }
 }
 
-impl Head {
+impl MessageHeader {
     /// Reads up to the empty line. The first byte must be neither `$` nor a line break.
     pub async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Result<Self, End> {
         let mut remaining = HEAD_LIMIT;
@@ -167,7 +167,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut from = bytes;
-            let message = Head::read(&mut from).await?.with_body(&mut from).await?;
+            let message = MessageHeader::read(&mut from).await?.with_body(&mut from).await?;
             Ok(String::from_utf8(message).unwrap())
         })
     }

@@ -5,7 +5,7 @@
 //! property changes that, so it connects to a [`relay::Relay`] instead of the camera.
 
 pub mod address;
-pub mod intake;
+pub mod connection_guard;
 mod message;
 mod policy;
 pub mod relay;

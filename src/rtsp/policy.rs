@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use url::Url;
 
 use crate::rtsp::address::{REDIRECTS, redirected};
-use crate::rtsp::intake::{CloseReason, Intake};
-use crate::rtsp::message::{Field, Head};
+use crate::rtsp::connection_guard::{CloseReason, ConnectionGuard};
+use crate::rtsp::message::{Field, MessageHeader};
 
 const CHALLENGE: &str = "WWW-Authenticate";
 
@@ -39,18 +39,23 @@ impl Policy {
     ///
     /// # Errors
     /// The reason to close the connection, for a redirect to another server.
-    pub fn apply(&mut self, head: &mut Head, peer: IpAddr, intake: &Intake) -> Result<(), CloseReason> {
+    pub fn apply(
+        &mut self,
+        head: &mut MessageHeader,
+        peer: IpAddr,
+        guard: &ConnectionGuard,
+    ) -> Result<(), CloseReason> {
         match head.status() {
             Some(300..400) => self.redirect(head)?,
             Some(200) => add_source(head, peer),
             // GStreamer reads challenges from responses with any other status.
-            Some(_) => self.challenge(head, intake),
+            Some(_) => self.challenge(head, guard),
             None => {}
         }
         Ok(())
     }
 
-    fn redirect(&mut self, head: &mut Head) -> Result<(), CloseReason> {
+    fn redirect(&mut self, head: &mut MessageHeader) -> Result<(), CloseReason> {
         let Some(location) = head.first_mut("Location") else { return Ok(()) };
         let to = std::str::from_utf8(&location.value).ok().and_then(|to| redirected(&self.address, to));
         let to = to.filter(|_| self.redirects < REDIRECTS).ok_or(CloseReason::Redirected)?;
@@ -60,13 +65,13 @@ impl Policy {
     }
 
     /// Removes other schemes if Digest is offered, or ever was: a camera that withdraws Digest gets no credentials.
-    fn challenge(&mut self, head: &mut Head, intake: &Intake) {
+    fn challenge(&mut self, head: &mut MessageHeader, guard: &ConnectionGuard) {
         let offered = |scheme| head.all(CHALLENGE).any(|field| offers(field, scheme));
         self.digest |= offered("digest ");
         if self.digest {
             head.retain(|field| !field.is(CHALLENGE) || offers(field, "digest "));
         } else if offered("basic ") && !self.encrypted() {
-            intake.set_plain_password();
+            guard.set_plain_password();
         }
     }
 }
@@ -77,7 +82,7 @@ fn offers(field: &Field, scheme: &str) -> bool {
 }
 
 /// Adds the source address of a UDP transport if the camera omits it. Otherwise RTCP reports would go to the relay.
-fn add_source(head: &mut Head, peer: IpAddr) {
+fn add_source(head: &mut MessageHeader, peer: IpAddr) {
     let Some(transport) = head.first_mut("Transport") else { return };
     let text = transport.text();
     let by_udp = text.contains("port=") && !text.contains("interleaved=") && !text.contains("multicast");
@@ -91,13 +96,13 @@ mod tests {
     use super::*;
 
     /// Returns the response that the client gets.
-    fn filtered(policy: &mut Policy, intake: &Intake, response: &str) -> Result<String, CloseReason> {
+    fn filtered(policy: &mut Policy, guard: &ConnectionGuard, response: &str) -> Result<String, CloseReason> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let text = format!("{}\r\n\r\n", response.replace('\n', "\r\n"));
             let mut from = text.as_bytes();
-            let mut head = Head::read(&mut from).await.unwrap();
-            policy.apply(&mut head, "192.0.2.7".parse().unwrap(), intake)?;
+            let mut head = MessageHeader::read(&mut from).await.unwrap();
+            policy.apply(&mut head, "192.0.2.7".parse().unwrap(), guard)?;
             let message = String::from_utf8(head.with_body(&mut from).await.unwrap()).unwrap();
             Ok(message.replace("\r\n", "\n").trim_end().to_string())
         })
@@ -120,21 +125,21 @@ mod tests {
         ] {
             let response = format!("RTSP/1.0 200 OK\nTransport: {sent}");
             let expected = format!("RTSP/1.0 200 OK\nTransport: {received}");
-            assert_eq!(filtered(&mut policy, &Intake::default(), &response), Ok(expected));
+            assert_eq!(filtered(&mut policy, &ConnectionGuard::default(), &response), Ok(expected));
         }
     }
 
     #[test]
     fn redirects_lead_to_the_relay_only() {
         let mut policy = policy("rtsps://cam/live");
-        let intake = Intake::default();
+        let guard = ConnectionGuard::default();
         let moved = |to: &str| format!("RTSP/1.0 301 Moved\nLocation: {to}");
-        assert_eq!(filtered(&mut policy, &intake, &moved("rtsps://cam/other")), Ok(moved("rtsp://cam/other")));
-        assert_eq!(filtered(&mut policy, &intake, &moved("rtsps://other/live")), Err(CloseReason::Redirected));
+        assert_eq!(filtered(&mut policy, &guard, &moved("rtsps://cam/other")), Ok(moved("rtsp://cam/other")));
+        assert_eq!(filtered(&mut policy, &guard, &moved("rtsps://other/live")), Err(CloseReason::Redirected));
         for _ in 1..REDIRECTS {
-            filtered(&mut policy, &intake, &moved("/live")).unwrap();
+            filtered(&mut policy, &guard, &moved("/live")).unwrap();
         }
-        assert_eq!(filtered(&mut policy, &intake, &moved("/live")), Err(CloseReason::Redirected));
+        assert_eq!(filtered(&mut policy, &guard, &moved("/live")), Err(CloseReason::Redirected));
     }
 
     #[test]
@@ -143,13 +148,13 @@ mod tests {
         let (basic, digest) =
             ("WWW-Authenticate: Basic realm=\"x\"", "WWW-Authenticate: Digest realm=\"x\", nonce=\"1\"");
         for (address, reported) in [("rtsp://cam/live", true), ("rtsps://cam/live", false)] {
-            let (mut policy, intake) = (policy(address), Intake::default());
-            assert_eq!(filtered(&mut policy, &intake, &challenge(basic)), Ok(challenge(basic)));
-            assert_eq!(intake.plain_password(), reported);
+            let (mut policy, guard) = (policy(address), ConnectionGuard::default());
+            assert_eq!(filtered(&mut policy, &guard, &challenge(basic)), Ok(challenge(basic)));
+            assert_eq!(guard.plain_password(), reported);
             let both = challenge(&format!("{basic}\n{digest}"));
-            assert_eq!(filtered(&mut policy, &intake, &both), Ok(challenge(digest)));
+            assert_eq!(filtered(&mut policy, &guard, &both), Ok(challenge(digest)));
             // Basic is removed from now on.
-            assert_eq!(filtered(&mut policy, &intake, &challenge(basic)), Ok(challenge("")));
+            assert_eq!(filtered(&mut policy, &guard, &challenge(basic)), Ok(challenge("")));
         }
     }
 }

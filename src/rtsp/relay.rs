@@ -21,8 +21,8 @@ use url::Url;
 
 use crate::net::tls;
 use crate::rtsp::address;
-use crate::rtsp::intake::{CloseReason, Intake};
-use crate::rtsp::message::{End, Head};
+use crate::rtsp::connection_guard::{CloseReason, ConnectionGuard};
+use crate::rtsp::message::{End, MessageHeader};
 use crate::rtsp::policy::Policy;
 
 /// Timeout for connecting to the camera, shorter than those of the supervisor and GStreamer.
@@ -55,7 +55,7 @@ impl Relay {
     ///
     /// # Errors
     /// If no socket or thread can be created.
-    pub fn start(camera: Url, intake: Arc<Intake>) -> io::Result<Self> {
+    pub fn start(camera: Url, guard: Arc<ConnectionGuard>) -> io::Result<Self> {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
@@ -65,7 +65,7 @@ impl Relay {
             runtime.block_on(async {
                 tokio::select! {
                     () = close(closed) => {}
-                    () = serve(listener, camera, &intake) => {}
+                    () = serve(listener, camera, &guard) => {}
                 }
             });
             // Does not wait for a name that is being resolved.
@@ -97,31 +97,31 @@ async fn close(mut closing: watch::Receiver<Closing>) {
 
 /// Serves the client's connections one after the other. It reconnects after a redirect, or when the camera has closed
 /// the connection.
-async fn serve(listener: Listener, camera: Url, intake: &Intake) {
+async fn serve(listener: Listener, camera: Url, guard: &ConnectionGuard) {
     let mut policy = Policy::new(camera.clone());
-    let Ok(listener) = TcpListener::from_std(listener) else { return intake.refuse(CloseReason::Unreachable) };
+    let Ok(listener) = TcpListener::from_std(listener) else { return guard.refuse(CloseReason::Unreachable) };
     loop {
         let Ok((client, _)) = listener.accept().await else {
             // Too many open files; some may be closed soon.
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        if let Err(End::Refused(reason)) = forward(client, &camera, &mut policy, intake).await {
-            intake.refuse(reason);
+        if let Err(End::Refused(reason)) = forward(client, &camera, &mut policy, guard).await {
+            guard.refuse(reason);
             return;
         }
     }
 }
 
 /// Connects to the camera and forwards data until one side disconnects.
-async fn forward(client: TcpStream, camera: &Url, policy: &mut Policy, intake: &Intake) -> Result<(), End> {
+async fn forward(client: TcpStream, camera: &Url, policy: &mut Policy, guard: &ConnectionGuard) -> Result<(), End> {
     let host = camera.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = address::port(camera).ok_or(CloseReason::Unreachable)?;
     let attempt = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await;
     let connected = attempt.ok().and_then(Result::ok).ok_or(CloseReason::Unreachable)?;
     connected.set_nodelay(true)?;
     client.set_nodelay(true)?;
-    let filter = Filter { policy, peer: connected.peer_addr()?.ip(), intake };
+    let filter = Filter { policy, peer: connected.peer_addr()?.ip(), guard };
     if !filter.policy.encrypted() {
         return filter.exchange(client, connected).await;
     }
@@ -136,7 +136,7 @@ async fn forward(client: TcpStream, camera: &Url, policy: &mut Policy, intake: &
 struct Filter<'a> {
     policy: &'a mut Policy,
     peer: IpAddr,
-    intake: &'a Intake,
+    guard: &'a ConnectionGuard,
 }
 
 impl Filter<'_> {
@@ -160,7 +160,7 @@ impl Filter<'_> {
                 None => return Ok(()),
                 Some(b'\r' | b'\n') => {
                     camera.consume(1);
-                    self.intake.add(1)?;
+                    self.guard.add(1)?;
                 }
                 Some(&PACKET) => {
                     packet.resize(PACKET_HEAD, 0);
@@ -168,14 +168,14 @@ impl Filter<'_> {
                     let length = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
                     packet.resize(PACKET_HEAD + length, 0);
                     camera.read_exact(&mut packet[PACKET_HEAD..]).await?;
-                    self.intake.add(packet.len())?;
+                    self.guard.add(packet.len())?;
                     client.write_all(&packet).await?;
                 }
                 Some(_) => {
-                    let mut head = Head::read(&mut camera).await?;
-                    self.policy.apply(&mut head, self.peer, self.intake)?;
+                    let mut head = MessageHeader::read(&mut camera).await?;
+                    self.policy.apply(&mut head, self.peer, self.guard)?;
                     let message = head.with_body(&mut camera).await?;
-                    self.intake.add(message.len())?;
+                    self.guard.add(message.len())?;
                     client.write_all(&message).await?;
                 }
             }

@@ -33,11 +33,11 @@ pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
 fn trusted(folder: &Path, relative: &Path) -> Option<PathBuf> {
     let path = folder.join(relative);
     let mut on_the_way = path.ancestors().take(relative.components().count() + 1);
-    on_the_way.all(is_own).then_some(path)
+    on_the_way.all(is_trusted).then_some(path)
 }
 
 /// Returns whether a file or folder belongs to this user or root and is not writable by everybody.
-fn is_own(path: &Path) -> bool {
+fn is_trusted(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| {
         let own = [0, nix::unistd::geteuid().as_raw()].contains(&metadata.uid());
         own && metadata.mode() & WORLD_WRITABLE == 0
@@ -53,10 +53,10 @@ mod tests {
     #[test]
     fn a_folder_that_others_can_write_to_is_not_trusted() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(is_own(folder.path()));
+        assert!(is_trusted(folder.path()));
         set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-        assert!(!is_own(folder.path()));
-        assert!(!is_own(&folder.path().join("absent")));
+        assert!(!is_trusted(folder.path()));
+        assert!(!is_trusted(&folder.path().join("absent")));
     }
 
     #[test]

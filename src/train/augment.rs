@@ -29,7 +29,7 @@ pub struct Augmentation {
 /// A named augmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Recipe {
+pub enum AugmentationPreset {
     /// No augmentation
     None,
     /// The original's: rotation 30°, zoom 0.15, shifts 0.2, shear 0.15, flip
@@ -39,7 +39,7 @@ pub enum Recipe {
     Strong,
 }
 
-impl Recipe {
+impl AugmentationPreset {
     pub fn augmentation(self) -> Augmentation {
         let none = Augmentation {
             rotation: 0.0,
@@ -52,9 +52,11 @@ impl Recipe {
             jitter: 0.0,
         };
         match self {
-            Recipe::None => none,
-            Recipe::Keras => Augmentation { rotation: 30.0, zoom: 0.15, shift: 0.2, shear: 0.15, flip: true, ..none },
-            Recipe::Strong => {
+            AugmentationPreset::None => none,
+            AugmentationPreset::Keras => {
+                Augmentation { rotation: 30.0, zoom: 0.15, shift: 0.2, shear: 0.15, flip: true, ..none }
+            }
+            AugmentationPreset::Strong => {
                 Augmentation { rotation: 15.0, flip: true, crop: 0.25, shrink: 0.35, jitter: 0.3, ..none }
             }
         }
@@ -371,7 +373,7 @@ mod tests {
 
     #[test]
     fn drawn_parameters_cover_their_ranges() {
-        let keras = Recipe::Keras.augmentation();
+        let keras = AugmentationPreset::Keras.augmentation();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let views: Vec<View> = (0..2000).map(|_| keras.draw(&mut rng)).collect();
         let most = |of: fn(&View) -> f64| views.iter().map(|view| of(view).abs()).fold(0.0, f64::max);
@@ -385,7 +387,7 @@ mod tests {
         }
         let flips = views.iter().filter(|view| view.flip).count();
         assert!((900..1100).contains(&flips), "{flips}");
-        let strong = Recipe::Strong.augmentation();
+        let strong = AugmentationPreset::Strong.augmentation();
         for view in (0..2000).map(|_| strong.draw(&mut rng)) {
             let [top, left, height, width] = view.crop;
             assert!(top + height <= 1.000001 && left + width <= 1.000001 && height * width > 0.18, "{:?}", view.crop);

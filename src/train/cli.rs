@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::args::LogFormat;
 use crate::inference::device::DeviceSelection;
-use crate::train::augment::Recipe;
-use crate::train::export::Precision;
+use crate::train::augment::AugmentationPreset;
+use crate::train::export::ExportPrecision;
 use crate::train::options::FitOptions;
 
 /// Trains models for livelabel.
@@ -42,7 +42,7 @@ pub enum Command {
         data: PathBuf,
         /// Augmentation
         #[arg(long, value_enum, default_value = "keras")]
-        augment: Recipe,
+        augment: AugmentationPreset,
         #[arg(long, default_value_t = 42, value_name = "N")]
         seed: u64,
         /// The file to write
@@ -74,7 +74,7 @@ pub enum Command {
         #[arg(long, value_name = "OUT.onnx")]
         model: PathBuf,
         #[arg(long, value_enum, default_value = "fp32")]
-        precision: Precision,
+        precision: ExportPrecision,
     },
 }
 
@@ -122,7 +122,7 @@ pub struct EvaluateArgs {
     /// Only the validation groups of this run: one run for each model
     #[arg(long, value_name = "RUN", num_args = 1.., requires = "model")]
     pub held_out_by: Vec<PathBuf>,
-    /// Also groups that are not in the first of these runs
+    /// Evaluate the first model also on groups that its run does not contain
     #[arg(long, requires = "held_out_by")]
     pub unknown: bool,
     /// Also write metrics and predictions to this file

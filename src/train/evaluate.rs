@@ -15,12 +15,12 @@ use crate::inference::session::{Session, SessionOptions};
 use crate::inference::slices::{Slice, table};
 use crate::labels::smoothing::Smoothing;
 use crate::picture::file::read_picture;
+use crate::train::clip_predictions::ClipPredictions;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::merge::source;
 use crate::train::metrics::{Metrics, Prediction, by_group, slice};
 use crate::train::run::Run;
-use crate::train::scope::Scope;
-use crate::train::tracks::Track;
+use crate::train::selection::Selection;
 
 /// Pictures in one batch.
 const BATCH: usize = 8;
@@ -33,7 +33,7 @@ const LISTED: usize = 20;
 ///
 /// # Errors
 /// `Input` if the data has other classes than the model, or no picture can be read.
-pub fn pictures(model: &Model, data: &Path, scope: &Scope, device: DeviceSelection) -> Result<Vec<Prediction>> {
+pub fn pictures(model: &Model, data: &Path, selection: &Selection, device: DeviceSelection) -> Result<Vec<Prediction>> {
     let found = Dataset::read(data, &[])?;
     let classes: Vec<String> = model.labels.iter().filter(|label| found.labels.contains(label)).cloned().collect();
     if classes.len() < 2 {
@@ -47,7 +47,8 @@ pub fn pictures(model: &Model, data: &Path, scope: &Scope, device: DeviceSelecti
     }
     let data = Dataset::read(data, &classes)?;
     let mut session = Session::load(model, SessionOptions::of(device, BATCH))?;
-    let items: Vec<&Item> = data.items.iter().filter(|item| !item.clip && scope.has(&item.group, &item.name)).collect();
+    let items: Vec<&Item> =
+        data.items.iter().filter(|item| !item.clip && selection.includes(&item.group, &item.name)).collect();
     let mut predictions = Vec::new();
     for chunk in items.chunks(BATCH) {
         let read: Vec<(&Item, Result<Array3<f32>>)> =
@@ -105,25 +106,25 @@ pub struct ClipScore {
 const WINDOWS: [usize; 2] = [1, 128];
 
 /// Scores each clip whose class is a label of the model.
-pub fn clips(labels: &[String], tracks: &[Track]) -> Vec<ClipScore> {
-    let known = |track: &&Track| labels.contains(&track.class);
-    tracks.iter().filter(known).map(|track| score(labels, track)).collect()
+pub fn clips(labels: &[String], clips: &[ClipPredictions]) -> Vec<ClipScore> {
+    let known = |clip: &&ClipPredictions| labels.contains(&clip.class);
+    clips.iter().filter(known).map(|clip| score(labels, clip)).collect()
 }
 
-fn score(labels: &[String], track: &Track) -> ClipScore {
-    let class = labels.iter().position(|label| *label == track.class).unwrap_or(0);
+fn score(labels: &[String], clip: &ClipPredictions) -> ClipScore {
+    let class = labels.iter().position(|label| *label == clip.class).unwrap_or(0);
     let mut score = ClipScore {
-        name: track.name.clone(),
-        group: track.group.clone(),
+        name: clip.name.clone(),
+        group: clip.group.clone(),
         class,
-        frames: track.frames.len(),
+        frames: clip.frames.len(),
         right: [0; 2],
         changes: [0; 2],
     };
     for (number, window) in WINDOWS.into_iter().enumerate() {
         let mut smoothing = Smoothing::new(window, labels.len());
         let mut shown = None;
-        for frame in &track.frames {
+        for frame in &clip.frames {
             let mean = smoothing.push(&frame.probabilities);
             let label = (0..labels.len()).fold(0, |best, next| if mean[next] > mean[best] { next } else { best });
             score.right[number] += usize::from(label == class);
@@ -203,10 +204,10 @@ pub fn cross_validated(folders: &[PathBuf], labels: &[String]) -> Result<(f64, V
     Ok(((logarithms / folders.len() as f64).exp(), predictions))
 }
 
-/// Definitions of slices: name and scope.
-pub type SliceDefinitions = Vec<(String, Scope)>;
+/// Definitions of slices: name and selection.
+pub type SliceDefinitions = Vec<(String, Selection)>;
 
-/// Reads lines of `groups<TAB>files<TAB>name`. The first two are in [`Scope`]'s format and may be empty.
+/// Reads lines of `groups<TAB>files<TAB>name`. The first two are in [`Selection`]'s format and may be empty.
 ///
 /// # Errors
 /// `Input` if the file cannot be read or a line does not have three fields.
@@ -218,9 +219,10 @@ pub fn read_slices(path: &Path) -> Result<SliceDefinitions> {
     let text = std::fs::read_to_string(path).map_err(|cause| wrong("cannot be read".into()).because(cause))?;
     let given = |part: &str| (!part.is_empty()).then(|| part.to_string());
     let cut = |line: &str| match line.split('\t').collect::<Vec<_>>()[..] {
-        [groups, files, name] => {
-            Ok((name.to_string(), Scope { begins: given(groups), files: given(files), ..Scope::default() }))
-        }
+        [groups, files, name] => Ok((
+            name.to_string(),
+            Selection { group_prefixes: given(groups), files: given(files), ..Selection::default() },
+        )),
         _ => Err(wrong(format!("{line:?} does not have three fields"))),
     };
     text.lines().filter(|line| !line.is_empty()).map(cut).collect()
@@ -230,8 +232,8 @@ pub fn read_slices(path: &Path) -> Result<SliceDefinitions> {
 /// pictures.
 pub fn slices(labels: &[String], predictions: &[Prediction], definitions: &SliceDefinitions) -> Vec<Slice> {
     let mut parts: Vec<(String, Vec<&Prediction>)> = vec![("all".into(), predictions.iter().collect())];
-    for (name, scope) in definitions {
-        let inside = |prediction: &&Prediction| scope.has(&prediction.group, &prediction.name);
+    for (name, selection) in definitions {
+        let inside = |prediction: &&Prediction| selection.includes(&prediction.group, &prediction.name);
         parts.push((name.clone(), predictions.iter().filter(inside).collect()));
     }
     if definitions.is_empty() {

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::train::tracks::Track;
+use crate::train::clip_predictions::ClipPredictions;
 
 /// The window lengths to try, in seconds; 0 is a single frame.
 const WINDOWS: [f64; 8] = [0.0, 0.4, 0.8, 1.2, 2.0, 3.0, 5.0, 8.0];
@@ -65,12 +65,12 @@ impl Truth {
     }
 
     /// Returns the events of `label` in a clip.
-    fn of(&self, track: &Track, label: &str) -> Vec<(u64, u64)> {
-        match self.events.get(&file_name(&track.name)) {
+    fn of(&self, clip: &ClipPredictions, label: &str) -> Vec<(u64, u64)> {
+        match self.events.get(&file_name(&clip.name)) {
             Some(events) => {
                 events.iter().filter(|(known, ..)| known == label).map(|(_, from, to)| (*from, *to)).collect()
             }
-            None if track.class == label => vec![(0, u64::MAX)],
+            None if clip.class == label => vec![(0, u64::MAX)],
             None => Vec::new(),
         }
     }
@@ -102,14 +102,19 @@ impl Score {
 
 /// Returns, for each window and hysteresis, the threshold that finds most events of a label with at most six false
 /// alarms an hour; of equal ones the one with fewest alarms. `None` if every threshold has more.
-pub fn best(tracks: &[Track], labels: &[String], label: usize, truth: &Truth) -> Vec<(f64, f64, Option<Score>)> {
+pub fn best(
+    clips: &[ClipPredictions],
+    labels: &[String],
+    label: usize,
+    truth: &Truth,
+) -> Vec<(f64, f64, Option<Score>)> {
     let mut scores = Vec::new();
     for window in WINDOWS {
-        let smoothed: Vec<Vec<f64>> = tracks.iter().map(|track| centred(track, label, window)).collect();
+        let smoothed: Vec<Vec<f64>> = clips.iter().map(|clip| centred(clip, label, window)).collect();
         for hysteresis in HYSTERESES {
             let score = |step: usize| {
                 let threshold = step as f64 * THRESHOLD_STEP;
-                score(tracks, &smoothed, &labels[label], truth, Score::new(window, threshold, hysteresis))
+                score(clips, &smoothed, &labels[label], truth, Score::new(window, threshold, hysteresis))
             };
             let better = |a: &Score, b: &Score| a.found.cmp(&b.found).then(b.alarms.cmp(&a.alarms));
             let found = THRESHOLDS.map(score).filter(|score| score.alarms_an_hour() <= MAX_ALARMS).max_by(better);
@@ -125,25 +130,25 @@ impl Score {
     }
 }
 
-fn score(tracks: &[Track], smoothed: &[Vec<f64>], label: &str, truth: &Truth, mut score: Score) -> Score {
-    for (track, smoothed) in tracks.iter().zip(smoothed) {
-        let events = truth.of(track, label);
-        let intervals = intervals(track, smoothed, score.threshold, score.hysteresis);
+fn score(clips: &[ClipPredictions], smoothed: &[Vec<f64>], label: &str, truth: &Truth, mut score: Score) -> Score {
+    for (clip, smoothed) in clips.iter().zip(smoothed) {
+        let events = truth.of(clip, label);
+        let intervals = intervals(clip, smoothed, score.threshold, score.hysteresis);
         let overlap = |a: &(u64, u64), b: &(u64, u64)| a.0 < b.1 && b.0 < a.1;
         score.events += events.len();
         score.found += events.iter().filter(|event| intervals.iter().any(|found| overlap(event, found))).count();
         score.alarms += intervals.iter().filter(|found| !events.iter().any(|event| overlap(event, found))).count();
-        let end = track.frames.last().map_or(0, |frame| frame.to);
+        let end = clip.frames.last().map_or(0, |frame| frame.to);
         let busy: u64 = events.iter().map(|(from, to)| to.min(&end).saturating_sub(*from)).sum();
-        score.hours += (track.seconds() - busy as f64 / 1e9).max(0.0) / 3600.0;
+        score.hours += (clip.seconds() - busy as f64 / 1e9).max(0.0) / 3600.0;
     }
     score
 }
 
 /// Returns for each frame the mean over all frames that start within half a window of it.
-fn centred(track: &Track, label: usize, window: f64) -> Vec<f64> {
+fn centred(clip: &ClipPredictions, label: usize, window: f64) -> Vec<f64> {
     let half = (window * 5e8) as u64;
-    let frames = &track.frames;
+    let frames = &clip.frames;
     let value = |frame: usize| f64::from(frames[frame].probabilities[label]);
     let (mut first, mut last, mut sum) = (0, 0, 0.0);
     let mut means = Vec::with_capacity(frames.len());
@@ -162,10 +167,10 @@ fn centred(track: &Track, label: usize, window: f64) -> Vec<f64> {
 }
 
 /// Returns the intervals that start at `threshold` and last until the value falls below `threshold − hysteresis`.
-fn intervals(track: &Track, smoothed: &[f64], threshold: f64, hysteresis: f64) -> Vec<(u64, u64)> {
+fn intervals(clip: &ClipPredictions, smoothed: &[f64], threshold: f64, hysteresis: f64) -> Vec<(u64, u64)> {
     let mut found: Vec<(u64, u64)> = Vec::new();
     let mut open = false;
-    for (frame, &value) in track.frames.iter().zip(smoothed) {
+    for (frame, &value) in clip.frames.iter().zip(smoothed) {
         let continues = open && value >= threshold - hysteresis;
         match found.last_mut() {
             Some(last) if continues => last.1 = frame.to,
@@ -201,15 +206,18 @@ pub fn report(label: &str, scores: &[(f64, f64, Option<Score>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::tracks::TrackFrame;
+    use crate::train::clip_predictions::FramePrediction;
 
-    /// A track of frames of 0.1 s.
-    fn track(name: &str, class: &str, probabilities: &[f32]) -> Track {
+    /// A clip of frames of 0.1 s.
+    fn clip(name: &str, class: &str, probabilities: &[f32]) -> ClipPredictions {
         let tenth = 100_000_000;
         let frames = probabilities.iter().zip(0..);
-        let frames =
-            frames.map(|(&p, i)| TrackFrame { from: i * tenth, to: (i + 1) * tenth, probabilities: vec![p, 1.0 - p] });
-        Track { name: name.into(), group: name.into(), class: class.into(), frames: frames.collect() }
+        let frames = frames.map(|(&p, i)| FramePrediction {
+            from: i * tenth,
+            to: (i + 1) * tenth,
+            probabilities: vec![p, 1.0 - p],
+        });
+        ClipPredictions { name: name.into(), group: name.into(), class: class.into(), frames: frames.collect() }
     }
 
     fn truth(name: &str, events: &[(u64, u64)]) -> Truth {
@@ -220,46 +228,46 @@ mod tests {
 
     #[test]
     fn an_overlapping_interval_finds_an_event_and_any_other_is_a_false_alarm() {
-        let tracks = [
-            track("a/x.mp4", "sip", &[0.1, 0.9, 0.9, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.1]),
-            track("y", "rest", &[0.2; 10]),
+        let clips = [
+            clip("a/x.mp4", "sip", &[0.1, 0.9, 0.9, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.1]),
+            clip("y", "rest", &[0.2; 10]),
         ];
         let truth = truth("x.mp4", &[(1, 3), (8, 9)]);
-        let smoothed: Vec<_> = tracks.iter().map(|track| centred(track, 0, 0.0)).collect();
-        let found = score(&tracks, &smoothed, "sip", &truth, Score::new(0.0, 0.5, 0.0));
+        let smoothed: Vec<_> = clips.iter().map(|clip| centred(clip, 0, 0.0)).collect();
+        let found = score(&clips, &smoothed, "sip", &truth, Score::new(0.0, 0.5, 0.0));
         assert_eq!((found.found, found.events, found.alarms), (1, 2, 1));
         // Two seconds minus 0.3 s of events.
         assert!((found.hours * 3600.0 - 1.7).abs() < 1e-9, "{}", found.hours);
-        let stricter = score(&tracks, &smoothed, "sip", &truth, Score::new(0.0, 0.85, 0.0));
+        let stricter = score(&clips, &smoothed, "sip", &truth, Score::new(0.0, 0.85, 0.0));
         assert_eq!((stricter.found, stricter.alarms), (1, 0));
     }
 
     #[test]
     fn a_clip_outside_the_table_shows_its_class_all_the_time() {
-        let tracks = [track("x", "sip", &[0.9; 5]), track("y", "rest", &[0.9; 5])];
-        let smoothed: Vec<_> = tracks.iter().map(|track| centred(track, 0, 0.0)).collect();
-        let found = score(&tracks, &smoothed, "sip", &Truth::default(), Score::new(0.0, 0.5, 0.0));
+        let clips = [clip("x", "sip", &[0.9; 5]), clip("y", "rest", &[0.9; 5])];
+        let smoothed: Vec<_> = clips.iter().map(|clip| centred(clip, 0, 0.0)).collect();
+        let found = score(&clips, &smoothed, "sip", &Truth::default(), Score::new(0.0, 0.5, 0.0));
         assert_eq!((found.found, found.events, found.alarms), (1, 1, 1));
     }
 
     #[test]
     fn the_window_is_centred_and_hysteresis_bridges_a_dip() {
-        let track = track("x", "sip", &[0.0, 0.0, 0.9, 0.0, 0.0]);
-        let means = centred(&track, 0, 0.2);
+        let clip = clip("x", "sip", &[0.0, 0.0, 0.9, 0.0, 0.0]);
+        let means = centred(&clip, 0, 0.2);
         for (found, expected) in means.iter().zip([0.0, 0.3, 0.3, 0.3, 0.0]) {
             assert!((found - expected).abs() < 1e-6, "{means:?}");
         }
         let values = [0.6, 0.45, 0.6, 0.3, 0.6];
-        let seconds = |hysteresis| intervals(&track, &values, 0.5, hysteresis).len();
+        let seconds = |hysteresis| intervals(&clip, &values, 0.5, hysteresis).len();
         assert_eq!((seconds(0.0), seconds(0.1), seconds(0.25)), (3, 2, 1));
     }
 
     #[test]
     fn the_best_threshold_has_few_false_alarms() {
         // An hour without events allows six false alarms, one second none.
-        let tracks = [track("x", "sip", &[0.8; 5]), track("y", "rest", &[0.6, 0.1, 0.6, 0.1, 0.6])];
+        let clips = [clip("x", "sip", &[0.8; 5]), clip("y", "rest", &[0.6, 0.1, 0.6, 0.1, 0.6])];
         let labels = ["sip".to_string(), "rest".to_string()];
-        let all = best(&tracks, &labels, 0, &Truth::default());
+        let all = best(&clips, &labels, 0, &Truth::default());
         let (_, _, score) = &all[0];
         let score = score.as_ref().unwrap();
         assert!(score.found == 1 && score.alarms == 0 && score.threshold > 0.6, "{score:?}");

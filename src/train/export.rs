@@ -17,7 +17,7 @@ use crate::onnx::graph;
 use crate::picture::file::read_picture;
 use crate::shutdown::Shutdown;
 use crate::system::locate;
-use crate::train::augment::Recipe;
+use crate::train::augment::AugmentationPreset;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::features::frames;
 use crate::train::fit::{Reporter, backbone};
@@ -31,7 +31,7 @@ const QUANTIZER: &str = "scripts/python/quantize.py";
 const CALIBRATION: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
+pub enum ExportPrecision {
     Fp32,
     Fp16,
     /// Static quantization, calibrated with training pictures: a quarter of the size, and the fastest on CPUs
@@ -45,7 +45,7 @@ pub enum Precision {
 pub fn export(
     run: &Run,
     output: &Path,
-    precision: Precision,
+    precision: ExportPrecision,
     reporter: &dyn Reporter,
     shutdown: &Shutdown,
 ) -> Result<()> {
@@ -53,9 +53,9 @@ pub fn export(
     let backbone = backbone(&config.options)?;
     let head = HeadSource::File(run.path(HEAD));
     match precision {
-        Precision::Fp32 => return build::build(&backbone, &head, graph::Precision::Fp32, output),
-        Precision::Fp16 => return build::build(&backbone, &head, graph::Precision::Fp16, output),
-        Precision::Int8 => {}
+        ExportPrecision::Fp32 => return build::build(&backbone, &head, graph::WeightPrecision::Fp32, output),
+        ExportPrecision::Fp16 => return build::build(&backbone, &head, graph::WeightPrecision::Fp16, output),
+        ExportPrecision::Int8 => {}
     }
     let options = &config.options;
     let data = options.data.as_deref().ok_or_else(|| Error::input("the run's configuration has no data folder"))?;
@@ -63,7 +63,7 @@ pub fn export(
     let validation = run.split()?.validates(&data);
     let full = run.path("model.fp32.onnx");
     let pictures = run.path("calibration.f32");
-    build::build(&backbone, &head, graph::Precision::Fp32, &full)?;
+    build::build(&backbone, &head, graph::WeightPrecision::Fp32, &full)?;
     let report = calibrate(&data, &validation, options.every, &pictures, shutdown)
         .and_then(|()| quantize(&full, &pictures, output))
         .and_then(|()| compare(&full, output, &data, &validation, options.every, shutdown));
@@ -122,7 +122,7 @@ fn compare(
 ) -> Result<String> {
     if !validation.contains(&true) {
         return Ok(
-            "this run has no validation pictures to measure the loss on; export a run of --validated-by for its loss"
+            "this run has no validation pictures, so the loss of accuracy is unknown; to measure it, export a run that --validated-by names"
                 .into(),
         );
     }
@@ -170,7 +170,7 @@ fn tensors(
     shutdown: &Shutdown,
     take: &mut dyn FnMut(ArrayView3<f32>) -> Result<()>,
 ) -> Result<()> {
-    let plain = Views { augmentation: Recipe::None.augmentation(), seed: 0 };
+    let plain = Views { augmentation: AugmentationPreset::None.augmentation(), seed: 0 };
     if !item.clip {
         return take(plain.tensor(&read_picture(&item.path)?.view(), &[0; 32], 0)?.view());
     }

@@ -10,16 +10,16 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::limits::Limits;
-use crate::media::source::{ClipEvent, Source};
-use crate::onnx::build::Cut;
+use crate::onnx::build::FreezePoint;
 use crate::onnx::weights::Weights;
 use crate::picture::Picture;
 use crate::picture::file::read_picture;
 use crate::shutdown::Shutdown;
 use crate::train::dataset::Dataset;
+use crate::train::feature_cache::{Entry, FeatureCache, RowFormat, check_limit, row_bytes};
 use crate::train::frozen::{BATCH, FrozenLayers};
-use crate::train::store::{Entry, RowFormat, Store, check_limit, row_bytes};
 use crate::train::views::{SIDE, Views, content};
 
 /// Pictures decoded at once, on all cores.
@@ -28,16 +28,16 @@ const READ: usize = 16;
 const VERSION: u32 = 2;
 
 /// Returns the length of a row for `cut`, and its storage format.
-pub fn row(cut: Cut) -> (usize, RowFormat) {
+pub fn row(cut: FreezePoint) -> (usize, RowFormat) {
     let format = match cut {
-        Cut::Pooled(_) => RowFormat::Float,
-        Cut::Before(_) => RowFormat::Half,
+        FreezePoint::Pooled(_) => RowFormat::Float,
+        FreezePoint::Before(_) => RowFormat::Half,
     };
     (cut.shape().iter().product(), format)
 }
 
 /// Converts rows to the tensor that the trained layers take.
-pub fn tensor(cut: Cut, values: &[f32], device: Device) -> Tensor {
+pub fn tensor(cut: FreezePoint, values: &[f32], device: Device) -> Tensor {
     let shape: Vec<i64> = std::iter::once(-1).chain(cut.shape().into_iter().map(|dim| dim as i64)).collect();
     Tensor::from_slice(values).view(shape.as_slice()).to_device(device)
 }
@@ -62,7 +62,7 @@ pub struct Pass<'a> {
     /// split.
     pub most: usize,
     pub views: &'a Views,
-    pub cut: Cut,
+    pub cut: FreezePoint,
     /// Milliseconds between the frames of a clip.
     pub every: u64,
     /// Maximum size of the store in bytes.
@@ -70,7 +70,7 @@ pub struct Pass<'a> {
 }
 
 /// Returns the folder of the store for this backbone, cut, computation type and these views.
-pub fn folder(cache: &Path, weights: &Weights, cut: Cut, kind: Kind, views: &Views) -> PathBuf {
+pub fn folder(cache: &Path, weights: &Weights, cut: FreezePoint, kind: Kind, views: &Views) -> PathBuf {
     let mut hash = Sha256::new();
     let mut names: Vec<_> = weights.iter().collect();
     names.sort_by_key(|(name, _)| *name);
@@ -110,12 +110,12 @@ enum Extracted {
 pub fn compute(
     pass: &Pass,
     frozen: &mut FrozenLayers,
-    store: &mut Store,
+    store: &mut FeatureCache,
     shutdown: &Shutdown,
     progress: &dyn Fn(usize, usize),
 ) -> Result<(Vec<Sample>, usize)> {
     let keys: Vec<Option<[u8; 32]>> = pass.data.items.par_iter().map(|item| content(&item.path).ok()).collect();
-    let found = |store: &Store, index: usize| {
+    let found = |store: &FeatureCache, index: usize| {
         let content = keys[index]?;
         let entry = |views| store.entry(&key_of(&content, pass, index, views)).cloned();
         entry(pass.views_of[index]).or_else(|| entry(pass.most))
@@ -181,7 +181,7 @@ fn key_of(content: &[u8; 32], pass: &Pass, item: usize, views: usize) -> String 
     format!("{hex} {views} views{every}")
 }
 
-fn flush(waiting: &mut Vec<Array3<f32>>, frozen: &mut FrozenLayers, store: &mut Store) -> Result<()> {
+fn flush(waiting: &mut Vec<Array3<f32>>, frozen: &mut FrozenLayers, store: &mut FeatureCache) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
@@ -276,7 +276,7 @@ pub fn frames(
     shutdown: &Shutdown,
     take: &mut dyn FnMut(u64, &Picture) -> Result<bool>,
 ) -> Result<()> {
-    let mut source = Source::open(path, Limits::default(), &|| shutdown.requested())?;
+    let mut source = ClipDecoder::open(path, Limits::default(), &|| shutdown.requested())?;
     source.play()?;
     let (mut due, mut taken) = (0, 0);
     while !shutdown.requested() {

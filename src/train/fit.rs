@@ -9,7 +9,7 @@ use tch::{Cuda, Device};
 use crate::error::{Error, Result};
 use crate::inference::slices::Slice;
 use crate::onnx::build::{self, HeadSource};
-use crate::onnx::graph::Precision;
+use crate::onnx::graph::WeightPrecision;
 use crate::onnx::weights::Weights;
 use crate::shutdown::Shutdown;
 use crate::system::locate;
@@ -19,16 +19,16 @@ use crate::train::callbacks::tensorboard::TensorBoard;
 use crate::train::callbacks::{Callback, History};
 use crate::train::dataset::Dataset;
 use crate::train::evaluate;
+use crate::train::feature_cache::{FeatureCache, make_room};
 use crate::train::features::{self, Pass, Sample};
 use crate::train::frozen::{self, FrozenLayers};
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Named};
-use crate::train::options::{FitOptions, Processor};
+use crate::train::options::{FitOptions, TrainingDevice};
 use crate::train::plots;
 use crate::train::run::{HEAD, REPORT, Report, Run, SPLIT};
 use crate::train::split::{Split, SplitBy};
 use crate::train::state::EpochRecord;
-use crate::train::store::{Store, make_room};
 use crate::train::training::{Rows, Training, TrainingData, cut};
 use crate::train::views::Views;
 
@@ -54,7 +54,7 @@ pub struct Prepared {
     backbone_path: PathBuf,
     backbone: Backbone,
     views: Views,
-    store: Option<Store>,
+    store: Option<FeatureCache>,
     train: Vec<Sample>,
     validation: Vec<Sample>,
     device: Device,
@@ -93,7 +93,7 @@ impl Prepared {
             let folder = features::folder(&cache, &weights, cut, kind, &views);
             make_room(&cache, &folder, features::needed(&pass), limit)?;
             let (length, format) = features::row(cut);
-            let mut store = Store::open(&folder, length, format)?;
+            let mut store = FeatureCache::open(&folder, length, format)?;
             let mut frozen = FrozenLayers::load(&weights, cut, kind, &backbone, device)?;
             reporter.message(&format!("features by {}", frozen.describe()));
             let progress = |done, all| reporter.features(done, all);
@@ -123,7 +123,7 @@ impl Prepared {
     /// Returns a training with an untrained head.
     pub fn training<'a>(&'a mut self, options: &'a FitOptions) -> Training<'a> {
         let rows = match &mut self.store {
-            Some(store) => Rows::Stored(store),
+            Some(store) => Rows::Cached(store),
             None => Rows::Computed(&self.views),
         };
         let (train, validation) = (self.train.clone(), self.validation.clone());
@@ -177,7 +177,7 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     };
     write_head(run, &weights, divisor, metadata)?;
     if let Some(model) = &options.model {
-        build::build(&backbone_path, &HeadSource::File(run.path(HEAD)), Precision::Fp32, model)?;
+        build::build(&backbone_path, &HeadSource::File(run.path(HEAD)), WeightPrecision::Fp32, model)?;
     }
     reporter.message(&format!("{}\n{note}", metrics.report()));
     Ok(metrics)
@@ -271,7 +271,7 @@ fn describe(data: &Dataset, split: &Split, reporter: &dyn Reporter) {
         );
     } else if data.alone > 0 {
         tracing::warn!(
-            "{} of {} files have no group in their name (VIDEO_NUMBER) and form their own; if several come from one source, \
+            "{} of {} files are not named VIDEO_NUMBER, so each forms its own group; if several come from one source, \
              the metrics are too optimistic",
             data.alone,
             data.items.len()
@@ -314,11 +314,11 @@ fn uncached(data: &Dataset, views_of: &[usize]) -> Result<Vec<Sample>> {
     Ok(views_of.iter().enumerate().map(sample).collect())
 }
 
-fn device(requested: Processor) -> Result<Device> {
+fn device(requested: TrainingDevice) -> Result<Device> {
     match (requested, Cuda::is_available()) {
-        (Processor::Cpu, _) | (Processor::Auto, false) => Ok(Device::Cpu),
-        (Processor::Cuda | Processor::Auto, true) => Ok(Device::Cuda(0)),
-        (Processor::Cuda, false) => Err(Error::unavailable("torch finds no CUDA device")
+        (TrainingDevice::Cpu, _) | (TrainingDevice::Auto, false) => Ok(Device::Cpu),
+        (TrainingDevice::Cuda | TrainingDevice::Auto, true) => Ok(Device::Cuda(0)),
+        (TrainingDevice::Cuda, false) => Err(Error::unavailable("torch finds no CUDA device")
             .remedy("use --device cpu, or preload libtorch_cuda.so of libtorch 2.11.0 on a machine with a GPU")),
     }
 }

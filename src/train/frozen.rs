@@ -5,11 +5,11 @@ use ndarray::ArrayView3;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
-use crate::inference::compute_precision::ComputePrecision;
 use crate::inference::device::{DeviceSelection, computes_in_bf16};
+use crate::inference::inference_precision::InferencePrecision;
 use crate::inference::model::{Channels, InputSpec, Model};
 use crate::inference::session::{Session, SessionOptions};
-use crate::onnx::build::{Cut, INPUT, MEAN, frozen};
+use crate::onnx::build::{FreezePoint, INPUT, MEAN, frozen};
 use crate::onnx::resnet::INPUT_SIZE;
 use crate::onnx::weights::Weights;
 use crate::train::network::{self, Backbone, pool};
@@ -21,7 +21,7 @@ pub const BATCH: usize = 8;
 /// The backend of the frozen layers.
 pub enum FrozenLayers<'a> {
     Session(Box<Session>),
-    Torch { backbone: &'a Backbone, cut: Cut, device: Device },
+    Torch { backbone: &'a Backbone, cut: FreezePoint, device: Device },
 }
 
 impl<'a> FrozenLayers<'a> {
@@ -30,7 +30,13 @@ impl<'a> FrozenLayers<'a> {
     /// # Errors
     /// `Unavailable` if neither OpenVINO nor ONNX Runtime is installed; `Failed` if there is no space for a temporary
     /// file.
-    pub fn load(weights: &Weights, cut: Cut, kind: Kind, backbone: &'a Backbone, device: Device) -> Result<Self> {
+    pub fn load(
+        weights: &Weights,
+        cut: FreezePoint,
+        kind: Kind,
+        backbone: &'a Backbone,
+        device: Device,
+    ) -> Result<Self> {
         if device != Device::Cpu {
             return Ok(FrozenLayers::Torch { backbone, cut, device });
         }
@@ -42,7 +48,7 @@ impl<'a> FrozenLayers<'a> {
         let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(failed)?;
         std::fs::write(file.path(), frozen(weights, cut)?).map_err(failed)?;
         let model = Model::frozen(file.path(), input(INPUT_SIZE, MEAN), cut.shape().iter().product())?;
-        let precision = if kind == Kind::BFloat16 { ComputePrecision::Bf16 } else { ComputePrecision::Fp32 };
+        let precision = if kind == Kind::BFloat16 { InferencePrecision::Bf16 } else { InferencePrecision::Fp32 };
         let options = SessionOptions { precision, ..SessionOptions::of(DeviceSelection::Auto, BATCH) };
         Ok(FrozenLayers::Session(Box::new(Session::load(&model, options)?)))
     }
@@ -50,7 +56,7 @@ impl<'a> FrozenLayers<'a> {
     /// Describes the device and precision, for messages.
     pub fn describe(&self) -> String {
         match self {
-            FrozenLayers::Session(session) => format!("{} in {}", session.device(), session.arithmetic()),
+            FrozenLayers::Session(session) => format!("{} in {}", session.device(), session.effective_precision()),
             FrozenLayers::Torch { device, .. } => format!("libtorch on {device:?}"),
         }
     }
@@ -73,20 +79,20 @@ impl<'a> FrozenLayers<'a> {
 }
 
 /// Runs pictures `[n, 3, 224, 224]` through the layers before `cut`, on libtorch.
-pub fn forward(cut: Cut, backbone: &Backbone, pictures: &Tensor) -> Tensor {
+pub fn forward(cut: FreezePoint, backbone: &Backbone, pictures: &Tensor) -> Tensor {
     no_grad(|| match cut {
-        Cut::Pooled(pooling) => pool(&backbone.whole(pictures), pooling),
-        Cut::Before(stage) => backbone.before(stage, pictures),
+        FreezePoint::Pooled(pooling) => pool(&backbone.whole(pictures), pooling),
+        FreezePoint::Before(stage) => backbone.before(stage, pictures),
     })
 }
 
 /// Returns the type that a training computes in: bf16 if the CPU supports it, unless fp32 is requested.
-pub fn kind(precision: ComputePrecision) -> Kind {
+pub fn kind(precision: InferencePrecision) -> Kind {
     match precision {
-        ComputePrecision::Fp32 => Kind::Float,
-        ComputePrecision::Bf16 => Kind::BFloat16,
-        ComputePrecision::Auto if computes_in_bf16() => Kind::BFloat16,
-        ComputePrecision::Auto => Kind::Float,
+        InferencePrecision::Fp32 => Kind::Float,
+        InferencePrecision::Bf16 => Kind::BFloat16,
+        InferencePrecision::Auto if computes_in_bf16() => Kind::BFloat16,
+        InferencePrecision::Auto => Kind::Float,
     }
 }
 

@@ -14,7 +14,7 @@ const EPSILON: f64 = 1e-8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
+pub enum OptimizerKind {
     /// Momentum 0.9, as in the original
     Sgd,
     Adam,
@@ -31,7 +31,7 @@ pub struct WeightOptions {
 
 /// The trained weights, with the optimizer's state of each.
 pub struct Optimizer {
-    method: Method,
+    method: OptimizerKind,
     weights: Named,
     /// The moments of each weight: one for SGD, two for Adam.
     moments: Vec<Vec<Tensor>>,
@@ -43,10 +43,10 @@ pub struct Optimizer {
 
 impl Optimizer {
     /// Creates an optimizer for `weights`. `weight_options` has one entry for each.
-    pub fn new(method: Method, weights: Named, weight_options: Vec<WeightOptions>, decay: f64) -> Self {
+    pub fn new(method: OptimizerKind, weights: Named, weight_options: Vec<WeightOptions>, decay: f64) -> Self {
         let moments = match method {
-            Method::Sgd => 1,
-            Method::Adam => 2,
+            OptimizerKind::Sgd => 1,
+            OptimizerKind::Adam => 2,
         };
         let zeros = |weight: &Tensor| (0..moments).map(|_| weight.zeros_like()).collect();
         let moments = weights.iter().map(|(_, weight)| zeros(weight)).collect();
@@ -74,7 +74,7 @@ impl Optimizer {
             for ((((_, weight), moments), options), mut gradient) in states.zip(gradients) {
                 let shape = weight.dim();
                 let rate = rate * options.factor;
-                if let (Method::Sgd, [velocity]) = (self.method, moments.as_mut_slice())
+                if let (OptimizerKind::Sgd, [velocity]) = (self.method, moments.as_mut_slice())
                     && let (Some(weight), Some(velocity), Some(gradient)) =
                         (float_slice(weight), float_slice(velocity), float_slice(&mut gradient))
                 {
@@ -89,11 +89,11 @@ impl Optimizer {
                     let _ = weight.g_mul_scalar_(1.0 - rate * self.decay);
                 }
                 match (self.method, moments.as_mut_slice()) {
-                    (Method::Sgd, [velocity]) => {
+                    (OptimizerKind::Sgd, [velocity]) => {
                         let _ = velocity.g_mul_scalar_(MOMENTUM).g_sub_(&gradient.g_mul_scalar_(rate));
                         let _ = weight.g_add_(velocity);
                     }
-                    (Method::Adam, [mean, square]) => {
+                    (OptimizerKind::Adam, [mean, square]) => {
                         let _ = mean.lerp_(&gradient, 1.0 - BETA1);
                         let scaled = gradient.g_mul_scalar_((1.0 - BETA2).sqrt());
                         let _ = square.g_mul_scalar_(BETA2).addcmul_(&scaled, &scaled);
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     /// Minimises (w - 3)² + 0.3·|w| from 1, and compares each step with the definition in plain arithmetic.
-    fn check(method: Method, plain: impl Fn(f64, i32, &mut [f64; 2]) -> f64) {
+    fn check(method: OptimizerKind, plain: impl Fn(f64, i32, &mut [f64; 2]) -> f64) {
         let weight = Tensor::ones([1], (Kind::Float, Device::Cpu));
         let mut optimizer = Optimizer::new(
             method,
@@ -191,11 +191,11 @@ mod tests {
 
     #[test]
     fn each_method_follows_its_definition() {
-        check(Method::Sgd, |gradient, _, [velocity, _]| {
+        check(OptimizerKind::Sgd, |gradient, _, [velocity, _]| {
             *velocity = 0.9 * *velocity - 0.1 * gradient;
             *velocity
         });
-        check(Method::Adam, |gradient, step, [mean, square]| {
+        check(OptimizerKind::Adam, |gradient, step, [mean, square]| {
             *mean = 0.9 * *mean + 0.1 * gradient;
             *square = 0.999 * *square + 0.001 * gradient * gradient;
             let (mean, square) = (*mean / (1.0 - 0.9f64.powi(step)), *square / (1.0 - 0.999f64.powi(step)));

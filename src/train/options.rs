@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::inference::compute_precision::ComputePrecision;
+use crate::inference::inference_precision::InferencePrecision;
 use crate::onnx::head::Pooling;
-use crate::train::augment::Recipe;
-use crate::train::optimizer::Method;
+use crate::train::augment::AugmentationPreset;
+use crate::train::optimizer::OptimizerKind;
 use crate::train::split::SplitBy;
 
 /// Which stages of the backbone are trained with the head.
@@ -42,7 +42,7 @@ pub enum Balance {
 /// The learning rate schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Schedule {
+pub enum LrSchedule {
     /// The rate is reduced when the validation loss stops falling; the best epoch's weights are used
     #[default]
     Plateau,
@@ -52,7 +52,7 @@ pub enum Schedule {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Processor {
+pub enum TrainingDevice {
     /// A GPU if libtorch finds one, otherwise the CPU
     #[default]
     Auto,
@@ -77,8 +77,10 @@ pub struct FitOptions {
     /// Classes to learn [default: drinking, cooking and other if they exist, otherwise every folder]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub classes: Vec<String>,
+    /// Maximum number of epochs
     #[arg(long, default_value_t = 35, value_name = "N")]
     pub epochs: usize,
+    /// Pictures in a batch
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub batch_size: usize,
     /// Share of hidden units that each step sets to zero
@@ -87,30 +89,34 @@ pub struct FitOptions {
     /// Penalty on the absolute values of the hidden layer's weights
     #[arg(long, default_value_t = 0.001, value_name = "FACTOR")]
     pub l1: f64,
+    /// Optimizer
     #[arg(long, value_enum, default_value = "sgd")]
-    pub optimizer: Method,
+    pub optimizer: OptimizerKind,
     /// Learning rate [default: 0.001]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
+    /// Learning rate schedule
     #[arg(long, value_enum, default_value = "plateau")]
-    pub schedule: Schedule,
+    pub schedule: LrSchedule,
     /// Factor of the learning rate for unfrozen stages
     #[arg(long, default_value_t = 0.1, value_name = "FACTOR")]
     pub backbone_lr: f64,
-    /// Additional factor for the stage before the last
+    /// With --unfreeze stage3: further factor of the learning rate for the stage before the last
     #[arg(long, default_value_t = 0.5, value_name = "FACTOR")]
     pub layer_decay: f64,
-    /// Decoupled weight decay, for a learning rate of 1
+    /// Decoupled weight decay; each step multiplies it by the learning rate
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub weight_decay: f64,
     /// Share of each target that is spread over all classes
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub label_smoothing: f64,
+    /// How classes and groups of different sizes are balanced
     #[arg(long, value_enum, default_value = "class")]
     pub balance: Balance,
+    /// How the last feature map is pooled
     #[arg(long, value_enum, default_value = "mean")]
     pub pooling: Pooling,
-    /// What a split never divides
+    /// What stays together in the split: groups or single pictures; none holds nothing out
     #[arg(long, value_enum, default_value = "group")]
     pub split: SplitBy,
     /// With --split none: the runs of all folds, which supply temperature and metrics
@@ -127,23 +133,26 @@ pub struct FitOptions {
     pub views: usize,
     /// Augmentation
     #[arg(long, value_enum, default_value = "keras")]
-    pub augment: Recipe,
+    pub augment: AugmentationPreset,
     /// Interval between the frames used from clips, in milliseconds
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     pub every: u64,
+    /// Stages of the backbone that are trained with the head
     #[arg(long, value_enum, default_value = "none")]
     pub unfreeze: Unfreeze,
+    /// Device that trains
     #[arg(long, value_enum, default_value = "auto")]
-    pub device: Processor,
+    pub device: TrainingDevice,
     /// Precision of the backbone's computation: auto takes bf16 if the CPU supports it
     #[arg(long, value_enum, default_value = "auto")]
-    pub inference_precision: ComputePrecision,
+    pub inference_precision: InferencePrecision,
     /// Stop after this many epochs without a better validation loss
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub early_stopping: usize,
     /// Divide the learning rate by five after this many epochs without a better validation loss
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub reduce_after: usize,
+    /// Seed of the split and of all random numbers
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub seed: u64,
     /// Folder for TensorBoard's event files [default: `tensorboard` in the run's folder]
@@ -152,7 +161,7 @@ pub struct FitOptions {
     /// Web server to post each epoch's metrics to, as Keras' RemoteMonitor does
     #[arg(long, value_name = "URL")]
     pub remote_monitor: Option<String>,
-    /// Slices of the metrics in the model file, as lines of group prefixes, part of the path, and name, tab-separated
+    /// File that defines slices of the metrics; each line has group prefixes, a part of the path and a name, tab-separated
     /// [default: by source]
     #[arg(long, value_name = "FILE")]
     #[serde(default)]

@@ -33,7 +33,7 @@ const PREDICTIONS: &str = "predictions.json";
 
 /// The content of `config.json`.
 #[derive(Serialize, Deserialize)]
-pub struct Config {
+pub struct RunConfig {
     pub livelabel: String,
     pub libtorch: String,
     pub options: FitOptions,
@@ -68,8 +68,11 @@ impl Run {
             Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(Error::unwritable(folder, cause)),
             _ => {}
         }
-        let config =
-            Config { livelabel: env!("CARGO_PKG_VERSION").into(), libtorch: "2.11.0".into(), options: options.clone() };
+        let config = RunConfig {
+            livelabel: env!("CARGO_PKG_VERSION").into(),
+            libtorch: "2.11.0".into(),
+            options: options.clone(),
+        };
         run.write_json(CONFIG, &config)?;
         Ok(run)
     }
@@ -78,7 +81,7 @@ impl Run {
     ///
     /// # Errors
     /// `Input` if it is not the folder of a run.
-    pub fn open(folder: &Path) -> Result<(Self, Config)> {
+    pub fn open(folder: &Path) -> Result<(Self, RunConfig)> {
         let run = Self { folder: folder.to_path_buf() };
         let config = run.read_json(CONFIG)?;
         Ok((run, config))

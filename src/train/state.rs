@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::options::{FitOptions, Schedule};
+use crate::train::options::{FitOptions, LrSchedule};
 
 /// Factor of the learning rate on a plateau, and its minimum as a share of the initial rate.
 const REDUCTION: f64 = 0.2;
@@ -50,7 +50,7 @@ impl TrainerState {
         let loss = record.val_loss;
         self.epoch = record.epoch;
         self.history.push(record);
-        if options.schedule == Schedule::Cosine {
+        if options.schedule == LrSchedule::Cosine {
             (self.best_loss, self.best_epoch) = (Some(loss), self.epoch);
             return true;
         }

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::train::dataset::Item;
-use crate::train::scope::Scope;
+use crate::train::selection::Selection;
 
 /// Gives the items of one class a subclass.
 #[derive(Debug)]
 pub struct Rule {
     class: String,
     subclass: String,
-    scope: Scope,
+    selection: Selection,
     /// In lower case; the note contains one of them. If empty, every note matches.
     words: Vec<String>,
 }
@@ -20,12 +20,12 @@ impl Rule {
     fn applies(&self, class: &str, item: &Item) -> bool {
         let note = item.note.to_lowercase();
         self.class == class
-            && self.scope.has(&item.group, &item.name)
+            && self.selection.includes(&item.group, &item.name)
             && (self.words.is_empty() || self.words.iter().any(|word| note.contains(word)))
     }
 }
 
-/// Reads lines of `class<TAB>subclass<TAB>groups<TAB>words`. Groups are in [`Scope`]'s format, words are separated by
+/// Reads lines of `class<TAB>subclass<TAB>groups<TAB>words`. Groups are in [`Selection`]'s format, words are separated by
 /// commas; both may be empty.
 ///
 /// # Errors
@@ -40,7 +40,10 @@ pub fn read(path: &Path) -> Result<Vec<Rule>> {
         [class, subclass, groups, words] if !class.is_empty() && !subclass.is_empty() => Ok(Rule {
             class: class.into(),
             subclass: subclass.into(),
-            scope: Scope { begins: (!groups.is_empty()).then(|| groups.to_string()), ..Scope::default() },
+            selection: Selection {
+                group_prefixes: (!groups.is_empty()).then(|| groups.to_string()),
+                ..Selection::default()
+            },
             words: words.split(',').map(|word| word.trim().to_lowercase()).filter(|word| !word.is_empty()).collect(),
         }),
         _ => Err(wrong(format!("{line:?} does not have four fields"))),

@@ -7,20 +7,20 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
-use crate::onnx::build::Cut;
+use crate::onnx::build::FreezePoint;
 use crate::onnx::head::Pooling;
 use crate::onnx::resnet::Stage;
 use crate::shutdown::Shutdown;
 use crate::train::balance::{cumulative_weights, root_weights};
 use crate::train::dataset::Dataset;
+use crate::train::feature_cache::FeatureCache;
 use crate::train::features::{Sample, tensor};
 use crate::train::frozen::forward;
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Backbone, Head, Named, pool, values};
-use crate::train::optimizer::{Method, Optimizer, WeightOptions};
-use crate::train::options::{Balance, FitOptions, Schedule, Unfreeze};
+use crate::train::optimizer::{Optimizer, OptimizerKind, WeightOptions};
+use crate::train::options::{Balance, FitOptions, LrSchedule, Unfreeze};
 use crate::train::state::{EpochRecord, TrainerState, cosine};
-use crate::train::store::Store;
 use crate::train::units::Units;
 use crate::train::views::{Views, view_of_file};
 
@@ -29,7 +29,7 @@ const VALIDATION_BATCH: usize = 64;
 
 /// The source of rows.
 pub enum Rows<'a> {
-    Stored(&'a mut Store),
+    Cached(&'a mut FeatureCache),
     /// Computed from the pictures in every epoch.
     Computed(&'a Views),
 }
@@ -42,7 +42,7 @@ pub struct Training<'a> {
     head: Head,
     units: Units,
     optimizer: Optimizer,
-    cut: Cut,
+    cut: FreezePoint,
     device: Device,
     rows: Rows<'a>,
     train: Vec<Sample>,
@@ -61,7 +61,7 @@ pub struct TrainingData<'a> {
     pub data: &'a Dataset,
     pub backbone: &'a Backbone,
     pub rows: Rows<'a>,
-    pub cut: Cut,
+    pub cut: FreezePoint,
     pub train: Vec<Sample>,
     pub validation: Vec<Sample>,
 }
@@ -76,7 +76,7 @@ impl<'a> Training<'a> {
         let l1 = |name: &str| if name == "dense1.weight" { options.l1 } else { 0.0 };
         let mut weight_options: Vec<WeightOptions> =
             weights.iter().map(|(name, _)| WeightOptions { factor: 1.0, l1: l1(name) }).collect();
-        if let Cut::Before(stage) = cut {
+        if let FreezePoint::Before(stage) = cut {
             for (name, weight) in backbone.weights_from(stage) {
                 let depth = if Stage::Fourth.and_after().any(|last| name.starts_with(&last)) { 0 } else { 1 };
                 weight_options
@@ -144,7 +144,7 @@ impl<'a> Training<'a> {
             let rows = self.rows(&picks)?;
             let logits = self.forward(&rows, self.options.dropout);
             let log = logits.log_softmax(1, Kind::Float);
-            let of_labels = self.units.fold(&log);
+            let of_labels = self.units.sum_by_label(&log);
             let own = self.units.of_items(&log, picks.iter().map(|(sample, _)| &self.data.items[sample.item]));
             let each = self.losses(&own, &of_labels, &classes);
             let loss = each.mean(Kind::Float);
@@ -193,14 +193,14 @@ impl<'a> Training<'a> {
     fn rate(&self) -> f64 {
         let (options, steps) = (self.options, self.optimizer.steps() as f64);
         match (options.schedule, options.optimizer) {
-            (Schedule::Cosine, _) => {
+            (LrSchedule::Cosine, _) => {
                 let all = options.epochs * self.train.len().div_ceil(options.batch_size);
                 cosine(options.rate(), steps, all as f64)
             }
-            (Schedule::Plateau, Method::Sgd) => {
+            (LrSchedule::Plateau, OptimizerKind::Sgd) => {
                 self.state.rate / (1.0 + options.rate() / options.epochs as f64 * steps)
             }
-            (Schedule::Plateau, Method::Adam) => self.state.rate,
+            (LrSchedule::Plateau, OptimizerKind::Adam) => self.state.rate,
         }
     }
 
@@ -229,7 +229,7 @@ impl<'a> Training<'a> {
 
     fn rows(&mut self, picks: &[(Sample, usize)]) -> Result<Tensor> {
         match &mut self.rows {
-            Rows::Stored(store) => {
+            Rows::Cached(store) => {
                 let rows: Vec<usize> = picks.iter().map(|(sample, view)| sample.first_row + view).collect();
                 Ok(tensor(self.cut, &store.read(&rows)?, self.device))
             }
@@ -248,8 +248,8 @@ impl<'a> Training<'a> {
     /// Maps rows to the logits of units.
     fn forward(&self, rows: &Tensor, dropout: f64) -> Tensor {
         match self.cut {
-            Cut::Pooled(_) => self.head.forward(rows, dropout),
-            Cut::Before(stage) => {
+            FreezePoint::Pooled(_) => self.head.forward(rows, dropout),
+            FreezePoint::Before(stage) => {
                 let map = self.backbone.from(stage, rows);
                 self.head.forward(&pool(&map, self.options.pooling), dropout)
             }
@@ -275,7 +275,7 @@ impl<'a> Training<'a> {
         for chunk in samples.chunks(VALIDATION_BATCH) {
             let picks: Vec<_> = chunk.iter().map(|sample| (sample.clone(), 0)).collect();
             let rows = self.rows(&picks)?;
-            let logits = values(&no_grad(|| self.units.fold(&self.forward(&rows, 0.0).to_kind(Kind::Float))))?;
+            let logits = values(&no_grad(|| self.units.sum_by_label(&self.forward(&rows, 0.0).to_kind(Kind::Float))))?;
             all.extend(logits.chunks_exact(self.data.labels.len()).map(<[f32]>::to_vec));
         }
         Ok(all)
@@ -343,10 +343,10 @@ fn copies(weights: &Named) -> Named {
 }
 
 /// Returns the cut between frozen and trained layers for these options.
-pub fn cut(unfreeze: Unfreeze, pooling: Pooling) -> Cut {
+pub fn cut(unfreeze: Unfreeze, pooling: Pooling) -> FreezePoint {
     match unfreeze {
-        Unfreeze::None => Cut::Pooled(pooling),
-        Unfreeze::Stage4 => Cut::Before(Stage::Fourth),
-        Unfreeze::Stage3 => Cut::Before(Stage::Third),
+        Unfreeze::None => FreezePoint::Pooled(pooling),
+        Unfreeze::Stage4 => FreezePoint::Before(Stage::Fourth),
+        Unfreeze::Stage3 => FreezePoint::Before(Stage::Third),
     }
 }

@@ -45,7 +45,7 @@ impl Units {
     }
 
     /// Sums probabilities over the units of each label: maps log-probabilities `[n, units]` to `[n, labels]`.
-    pub fn fold(&self, logarithms: &Tensor) -> Tensor {
+    pub fn sum_by_label(&self, logarithms: &Tensor) -> Tensor {
         if self.plain() {
             return logarithms.shallow_clone();
         }
@@ -89,7 +89,7 @@ mod tests {
         let units = Units::new(&data, Device::Cpu);
         assert_eq!((units.count(), units.labels()), (4, Some(vec![0, 1, 1, 1])));
         let log = logarithms(&[0.4, 0.1, 0.2, 0.3]);
-        let folded = values(&units.fold(&log).exp()).unwrap();
+        let folded = values(&units.sum_by_label(&log).exp()).unwrap();
         assert!((folded[0] - 0.4).abs() < 1e-6 && (folded[1] - 0.6).abs() < 1e-6, "{folded:?}");
         let of = |item: &Item| values(&units.of_items(&log, std::iter::once(item)).exp()).unwrap()[0];
         let found: Vec<f32> = data.items.iter().map(of).collect();
@@ -104,6 +104,6 @@ mod tests {
         let units = Units::new(&data(&[(0, ""), (1, "")]), Device::Cpu);
         assert_eq!((units.count(), units.labels()), (2, None));
         let log = logarithms(&[0.25, 0.75]);
-        assert_eq!(values(&units.fold(&log)).unwrap(), values(&log).unwrap());
+        assert_eq!(values(&units.sum_by_label(&log)).unwrap(), values(&log).unwrap());
     }
 }

@@ -23,7 +23,7 @@ const LOGIN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
     <input id=\"token\" name=\"token\" type=\"password\" autocomplete=\"current-password\" required autofocus>\
     <button>Watch</button></form></html>";
 
-/// Checks access, and adds the security headers to every response.
+/// Checks web_config, and adds the security headers to every response.
 pub(super) async fn check(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let mut response = match refusal(&state, &request) {
         Some(response) => response,
@@ -54,7 +54,7 @@ fn refusal(state: &AppState, request: &Request) -> Option<Response> {
     if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
         return Some((StatusCode::BAD_REQUEST, "a request needs exactly one Host header\n").into_response());
     }
-    let Some(token) = &state.access.token else {
+    let Some(token) = &state.web_config.token else {
         let allowed = !state.address.ip().is_loopback() || is_local(uri, headers);
         // Prevents DNS rebinding: another site's name, resolved to this machine, must not read the page.
         return (!allowed)

@@ -55,25 +55,25 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub struct Listener {
     listener: TcpListener,
     pub address: SocketAddr,
-    access: WebConfig,
+    web_config: WebConfig,
 }
 
 impl Listener {
     /// # Errors
     /// `Usage` if the address cannot be used.
-    pub fn new(access: &WebConfig) -> Result<Self> {
+    pub fn new(web_config: &WebConfig) -> Result<Self> {
         let refused = |cause: std::io::Error| {
             let (what, remedy) = match cause.kind() {
                 ErrorKind::AddrInUse => ("is in use by another program", "choose another port; 0 selects a free one"),
                 ErrorKind::PermissionDenied => ("needs more privileges", "choose a port of 1024 or higher"),
                 _ => ("is not available", "give an address of this machine, such as 127.0.0.1:8080"),
             };
-            Error::usage(format!("web {}: {what}", access.address)).because(cause).remedy(remedy)
+            Error::usage(format!("web {}: {what}", web_config.address)).because(cause).remedy(remedy)
         };
-        let listener = TcpListener::bind(access.address).map_err(refused)?;
+        let listener = TcpListener::bind(web_config.address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, address, access: access.clone() })
+        Ok(Self { listener, address, web_config: web_config.clone() })
     }
 }
 
@@ -110,10 +110,10 @@ impl Server {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
         let (closing, closed) = watch::channel(false);
-        let Listener { listener, address, access } = bound;
+        let Listener { listener, address, web_config } = bound;
         let feed = Feed::new(telemetry.streams.len());
         let clients = AtomicUsize::new(0);
-        let state = Arc::new(AppState { telemetry, access, address, metrics, feed, closing: closed, clients });
+        let state = Arc::new(AppState { telemetry, web_config, address, metrics, feed, closing: closed, clients });
         let thread = std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {

@@ -16,7 +16,7 @@ use crate::web::feed::Feed;
 /// The shared state.
 pub(super) struct AppState {
     pub telemetry: Arc<Telemetry>,
-    pub access: WebConfig,
+    pub web_config: WebConfig,
     /// The bound address, with the actual port.
     pub address: SocketAddr,
     pub metrics: PrometheusHandle,

@@ -84,7 +84,7 @@ fn a_damaged_library_is_reported_and_only_auto_falls_back() {
 }
 
 #[test]
-fn the_summary_names_the_requested_rounding() {
+fn the_summary_names_the_requested_inference_precision() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 8, &["-c:v", "libx264", "-an"]);
     let given =
@@ -94,7 +94,7 @@ fn the_summary_names_the_requested_rounding() {
 }
 
 #[test]
-fn bench_measures_a_clip_and_a_network() {
+fn bench_measures_a_clip_and_a_model() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 20, &["-c:v", "libx264", "-an"]);
     let json = |arguments: &[&str]| -> Value {

@@ -5,8 +5,8 @@
 mod bad_input;
 mod broker;
 mod camera;
-mod check;
 mod device;
+mod dry_run;
 mod events;
 mod footage;
 mod frames;

@@ -138,7 +138,7 @@ fn show_prints_the_files_metadata() {
 }
 
 #[test]
-fn devices_shows_the_choice_of_auto() {
+fn devices_shows_what_auto_selects() {
     let program = Program::new();
     let report: Value = serde_json::from_str(&program.start(&["devices", "--json"]).succeeded().stdout).unwrap();
     let devices = report["devices"].as_array().unwrap();

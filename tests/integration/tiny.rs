@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use livelabel::onnx::build::{LOGITS, PROBABILITIES};
-use livelabel::onnx::graph::{GraphBuilder, Precision, Weight};
+use livelabel::onnx::graph::{GraphBuilder, Weight, WeightPrecision};
 use livelabel::onnx::proto::ModelProto;
 use prost::Message;
 
@@ -50,7 +50,7 @@ pub fn random_head(program: &Program) -> PathBuf {
 
 /// Returns the model as a protobuf message.
 pub fn proto() -> ModelProto {
-    let mut graph = GraphBuilder::new("tiny", Precision::Fp32);
+    let mut graph = GraphBuilder::new("tiny", WeightPrecision::Fp32);
     let input = graph.input("pixels", &[3, 32, 32]);
     let mean = graph.global_mean("mean", &input);
     // Rows are red, green, blue; columns are the input's blue, green, red.

@@ -17,7 +17,7 @@ if (!base) {
 }
 if (values.shots) mkdirSync(values.shots, { recursive: true });
 
-const PATIENCE = 20e3;
+const TIMEOUT = 20e3;
 /** As wide is a canvas that nothing was drawn on. */
 const EMPTY = 16;
 const VIEWS = [
@@ -56,7 +56,7 @@ async function look({ name, width, height, scheme }) {
     if (protocol.startsWith('http') && origin !== new URL(base).origin) complain(`outside request: ${request.url()}`);
   });
   await page.goto(base);
-  await page.locator('canvas').first().waitFor({ timeout: PATIENCE });
+  await page.locator('canvas').first().waitFor({ timeout: TIMEOUT });
   const { mode, streams } = await page.evaluate(async () => (await fetch('/api/streams')).json());
 
   const seen = { streams: streams.length, mode };
@@ -68,7 +68,7 @@ async function look({ name, width, height, scheme }) {
     const first = page.locator('a.tile').first();
     await first.focus();
     await page.keyboard.press('Enter');
-    await page.locator('article.large').waitFor({ timeout: PATIENCE });
+    await page.locator('article.large').waitFor({ timeout: TIMEOUT });
   }
   if (mode === 'recording' || streams[0].state === 'running') {
     seen.moves = await moves(page);
@@ -76,15 +76,15 @@ async function look({ name, width, height, scheme }) {
   }
   if (values.expect) {
     const shown = page.locator('.shown').getByText(values.expect, { exact: true });
-    await shown.waitFor({ timeout: PATIENCE }).catch(() => complain(`the label ${values.expect} does not appear`));
+    await shown.waitFor({ timeout: TIMEOUT }).catch(() => complain(`the label ${values.expect} does not appear`));
   }
   seen.label = await page.locator('.shown').innerText();
-  if (!seen.label.trim()) complain('no label is told');
+  if (!seen.label.trim()) complain('no label is announced');
   seen.large = await inspect(page, complain, 'large view');
   if (values.shots) await page.screenshot({ path: join(values.shots, `${name}.png`) });
   if (mode !== 'recording' && streams.length > 1) {
     await page.keyboard.press('Escape');
-    await page.locator('.wall').waitFor({ timeout: PATIENCE }).catch(() => complain('Escape does not lead back'));
+    await page.locator('.wall').waitFor({ timeout: TIMEOUT }).catch(() => complain('Escape does not lead back'));
   }
   await context.close();
   return seen;
@@ -101,7 +101,7 @@ async function moves(page) {
   // A canvas takes its size with the first picture, and another when the page is laid out: only pictures of one size
   // are compared.
   const before = new Map();
-  for (const until = Date.now() + PATIENCE; Date.now() < until;) {
+  for (const until = Date.now() + TIMEOUT; Date.now() < until;) {
     const [width, sum] = await look();
     if (width > EMPTY && before.has(width) && before.get(width) !== sum) return true;
     before.set(width, sum);

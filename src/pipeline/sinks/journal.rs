@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, header};
 use crate::pipeline::outcome::Outcome;
-use crate::pipeline::schedule::{Schedule, stamped};
+use crate::pipeline::schedule::{RotationSchedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
 use crate::report::journal::{Header, IntervalRecord, Record};
@@ -27,7 +27,7 @@ pub struct JournalSink<'a> {
     stem: String,
     began: Instant,
     journal: RotatingJournal,
-    schedule: Schedule,
+    schedule: RotationSchedule,
     files: OpenFiles,
     /// The current file.
     open: OpenFile,
@@ -55,7 +55,7 @@ impl<'a> JournalSink<'a> {
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header };
         let path = stamped(&recording.folder, &recording.stem, now, JOURNAL);
-        let mut schedule = Schedule::new(recording.segment.unwrap_or(DAY));
+        let mut schedule = RotationSchedule::new(recording.segment.unwrap_or(DAY));
         schedule.due(now);
         Ok(Self {
             labels: &context.model.labels,
@@ -111,7 +111,7 @@ impl Sink for JournalSink<'_> {
         self.journal.append(Record::Lost { ms: milliseconds(loss.at), reason: loss.reason.into() })
     }
 
-    fn consequence(&self) -> &'static str {
+    fn failure_note(&self) -> &'static str {
         ", but records are missing in its journal until it can be written again"
     }
 

@@ -3,6 +3,7 @@
 //! Each sink has a file in this folder and a line in [`clip`] or [`camera`], which set the call order. `set` decides
 //! what follows when a sink fails.
 
+mod disk_space;
 mod events;
 mod journal;
 mod observer;
@@ -12,7 +13,6 @@ mod retention;
 mod segments;
 pub mod set;
 pub mod sink;
-mod space;
 mod status;
 mod summary;
 mod timeline;
@@ -42,7 +42,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     let written = Rc::new(Cell::new(0));
     let outputs = &context.job.outputs;
     outputs.all().try_for_each(check_writable)?;
-    let space = space::SpaceSink::new(outputs, format, Rc::clone(&written))?;
+    let space = disk_space::DiskSpaceSink::new(outputs, format, Rc::clone(&written))?;
     let timeline = TimelineSink::create(context, written)?;
     let video = match video::VideoSink::create(context, format) {
         Ok(video) => video,

@@ -76,7 +76,7 @@ impl Sink for PreviewSink<'_> {
         self.is_wanted()
     }
 
-    fn still(&mut self, picture: &Rendered, _lost: bool) -> Result<()> {
+    fn repeat_frame(&mut self, picture: &Rendered, _lost: bool) -> Result<()> {
         if self.is_wanted() {
             self.show(picture);
         }
@@ -88,11 +88,11 @@ impl Sink for PreviewSink<'_> {
 mod tests {
     use super::*;
     use crate::media::frame::FramePool;
-    use crate::media::video_format::{Layout, VideoFormat};
+    use crate::media::video_format::{FrameLayout, VideoFormat};
     use crate::telemetry::StreamInfo;
 
     fn rendered() -> Rendered {
-        let layout = Layout { width: 32, height: 16 };
+        let layout = FrameLayout { width: 32, height: 16 };
         let format = VideoFormat { layout, frame_rate: None, pixel_aspect: (1, 1), duration: None, decoder: None };
         let picture = FramePool::new(layout, 1).acquire(Duration::ZERO).unwrap().finish();
         Rendered { picture, format, pts: 0, duration: 0 }

@@ -74,7 +74,7 @@ impl Retention {
     /// Call it before the run writes any file.
     fn new(folder: &Path, stem: &str, keep: Keep) -> Self {
         let mut jumps = Jumps::default();
-        let files = own_files(folder, stem);
+        let files = recorded_files(folder, stem);
         if matches!(keep, Keep::Age(_)) {
             jumps.update(SystemTime::now(), Instant::now(), files.iter().map(|file| file.modified).max());
         }
@@ -87,7 +87,7 @@ impl Retention {
     /// `now` is the system's clock, which may be set, and `at` the monotonic clock. Jumps of the system's clock do not
     /// count as age, nor does a long time without recordings before the run. So a wrong clock deletes nothing.
     fn apply(&mut self, now: SystemTime, at: Instant, open: &[PathBuf]) -> Vec<PathBuf> {
-        let mut files = own_files(&self.folder, &self.stem);
+        let mut files = recorded_files(&self.folder, &self.stem);
         // The order of names is the order of time.
         files.sort_by(|a, b| stamp(&a.path, &self.stem).cmp(&stamp(&b.path, &self.stem)));
         if matches!(self.keep, Keep::Age(_)) {
@@ -177,22 +177,22 @@ fn between(start: SystemTime, end: SystemTime) -> i128 {
     }
 }
 
-struct OwnFile {
+struct RecordedFile {
     path: PathBuf,
     bytes: u64,
     modified: SystemTime,
 }
 
 /// Lists the camera's files in `folder`.
-fn own_files(folder: &Path, stem: &str) -> Vec<OwnFile> {
+fn recorded_files(folder: &Path, stem: &str) -> Vec<RecordedFile> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
-        .filter(|entry| is_own(&entry.file_name().to_string_lossy(), stem))
+        .filter(|entry| is_recording_of(&entry.file_name().to_string_lossy(), stem))
         .filter_map(|entry| {
             let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
             let path = if folder == Path::new(".") { entry.file_name().into() } else { entry.path() };
-            Some(OwnFile { path, bytes: metadata.len(), modified: metadata.modified().ok()? })
+            Some(RecordedFile { path, bytes: metadata.len(), modified: metadata.modified().ok()? })
         })
         .collect()
 }
@@ -209,7 +209,7 @@ fn date_digits(text: &str) -> usize {
 }
 
 /// Returns whether `name` is `stem`, a time, an optional number and a known suffix, as a run names its files.
-fn is_own(name: &str, stem: &str) -> bool {
+fn is_recording_of(name: &str, stem: &str) -> bool {
     let Some(rest) = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')) else { return false };
     let date = date_digits(rest);
     let Some((time, suffix)) = rest[date..].split_at_checked(TIME) else { return false };
@@ -237,7 +237,7 @@ mod tests {
             "door-20260102T030405Z.avi",
             "door-1234560102T030405Z.mkv",
         ] {
-            assert!(is_own(name, "door"), "{name}");
+            assert!(is_recording_of(name, "door"), "{name}");
         }
         for name in [
             "door.mkv",
@@ -246,7 +246,7 @@ mod tests {
             "door-20260102T030405Z.jpg",
             "dööööööööööööööööör",
         ] {
-            assert!(!is_own(name, "door"), "{name}");
+            assert!(!is_recording_of(name, "door"), "{name}");
         }
     }
 

@@ -15,12 +15,12 @@ use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::recorder::{Container, Recorder};
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::disk_space::DiskSpace;
-use crate::pipeline::event_buffer::EventBuffer;
 use crate::pipeline::outcome::Outcome;
-use crate::pipeline::schedule::{Schedule, stamped};
+use crate::pipeline::preroll_buffer::PrerollBuffer;
+use crate::pipeline::schedule::{RotationSchedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Rendered, Sink};
-use crate::report::{claim, remove_empty};
+use crate::report::{lock_output, remove_empty};
 use crate::system::utc;
 use crate::telemetry::StreamState;
 
@@ -28,7 +28,7 @@ use crate::telemetry::StreamState;
 pub struct SegmentsSink {
     recording: RecordingConfig,
     state: Arc<StreamState>,
-    schedule: Option<Schedule>,
+    schedule: Option<RotationSchedule>,
     current: Option<Segment>,
     /// Set with `--only-active`.
     selective: Option<Selective>,
@@ -49,7 +49,7 @@ pub struct SegmentsSink {
 struct Segment {
     recorder: Recorder,
     /// Lock that keeps other runs from writing the file.
-    claim: File,
+    lock: File,
     /// Keeps retention from deleting the file.
     open: OpenFile,
     path: PathBuf,
@@ -66,12 +66,12 @@ type Create = fn(&Path, Container, &VideoFormat, Option<(i32, i32)>, Taps) -> Re
 struct Selective {
     state: Arc<StreamState>,
     encoder: Option<(VideoFormat, Encoder)>,
-    buffer: EventBuffer<Encoded>,
+    buffer: PrerollBuffer<Encoded>,
 }
 
 impl Selective {
     fn new(state: &Arc<StreamState>) -> Self {
-        Self { state: Arc::clone(state), encoder: None, buffer: EventBuffer::default() }
+        Self { state: Arc::clone(state), encoder: None, buffer: PrerollBuffer::default() }
     }
 
     fn put(&mut self, rendered: &Rendered, active: bool) -> Result<()> {
@@ -128,10 +128,10 @@ impl Sink for SegmentsSink {
         })
     }
 
-    fn consequence(&self) -> &'static str {
+    fn failure_note(&self) -> &'static str {
         match self.schedule {
-            Some(_) => ", but not recorded until the next segment",
-            None => ", but not recorded for the rest of the run",
+            Some(_) => ", but nothing is recorded until the next segment",
+            None => ", but nothing is recorded for the rest of the run",
         }
     }
 
@@ -168,7 +168,7 @@ impl SegmentsSink {
         Self {
             recording: recording.clone(),
             state: Arc::clone(state),
-            schedule: recording.segment.map(Schedule::new),
+            schedule: recording.segment.map(RotationSchedule::new),
             current: None,
             selective: recording.only_active.then(|| Selective::new(state)),
             failed: false,
@@ -238,24 +238,24 @@ impl SegmentsSink {
         }
         let mut space = DiskSpace::new(parent, format.layout.width * format.layout.height);
         space.check(0, 0)?;
-        let claim = claim(&path)?;
+        let lock = lock_output(&path)?;
         let recorder =
             create(&path, *container, format, format.frame_rate, self.state.taps(pts)).inspect_err(|_| {
-                remove_empty(&claim, &path);
+                remove_empty(&lock, &path);
             })?;
         let open = self.files.add(path.clone());
-        Ok(Segment { recorder, claim, open, path, start: pts, frames: 0, space })
+        Ok(Segment { recorder, lock, open, path, start: pts, frames: 0, space })
     }
 
     /// Finalises the current file on a thread of its own, so that no frame waits for the disk.
     fn close(&mut self) {
-        let Some(Segment { recorder, frames, path, claim, open, .. }) = self.current.take() else { return };
+        let Some(Segment { recorder, frames, path, lock, open, .. }) = self.current.take() else { return };
         self.join();
         self.written += u64::from(frames > 0);
         tracing::debug!("{}: finalising after {frames} frames", path.display());
         let closing = std::thread::Builder::new().name("close".into()).spawn(move || {
             let finished = recorder.finish().map(drop);
-            drop((claim, open));
+            drop((lock, open));
             finished
         });
         match closing {

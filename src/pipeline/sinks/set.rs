@@ -108,7 +108,7 @@ impl<'a> Sinks<'a> {
         if let Some(last) = &mut self.last {
             last.label = None;
         }
-        self.still(true)
+        self.repeat_frame(true)
     }
 
     /// Called repeatedly while no frames arrive.
@@ -121,7 +121,7 @@ impl<'a> Sinks<'a> {
         for sink in &mut self.sinks {
             wanted |= sink.idle(idle);
         }
-        if wanted && idle >= REPEAT { self.still(false) } else { Ok(()) }
+        if wanted && idle >= REPEAT { self.repeat_frame(false) } else { Ok(()) }
     }
 
     /// Finishes every sink, even after one has failed. The outcome holds the first failure.
@@ -137,12 +137,12 @@ impl<'a> Sinks<'a> {
         }
     }
 
-    fn still(&mut self, lost: bool) -> Result<()> {
+    fn repeat_frame(&mut self, lost: bool) -> Result<()> {
         let Some(mut last) = self.last.take() else { return Ok(()) };
         last.shown = Instant::now();
         if let Some(target) = self.renderer(&last.frame).1.acquire() {
             let picture = self.draw(target, &last.frame, last.label.as_deref())?;
-            self.for_each(|sink| sink.still(&picture, lost))?;
+            self.for_each(|sink| sink.repeat_frame(&picture, lost))?;
         }
         self.last = Some(last);
         Ok(())
@@ -184,7 +184,7 @@ impl<'a> Sinks<'a> {
         for sink in &mut self.sinks {
             match call(sink.as_mut()) {
                 Err(error) if self.live => {
-                    tracing::error!("{error}; the analysis of {} continues{}", self.stream, sink.consequence());
+                    tracing::error!("{error}; the analysis of {} continues{}", self.stream, sink.failure_note());
                 }
                 result => result?,
             }

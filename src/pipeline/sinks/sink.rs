@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
 use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
-use crate::media::video_format::Layout;
+use crate::media::video_format::FrameLayout;
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::outcome::Outcome;
 use crate::report::journal::Record;
@@ -25,7 +25,7 @@ pub struct LabeledFrame<'a> {
     /// The frame with its label drawn, if a sink wants it and a buffer was free.
     pub picture: Option<&'a Rendered>,
     /// Width and height of the labelled picture.
-    pub layout: Layout,
+    pub layout: FrameLayout,
 }
 
 /// A frame with its label drawn.
@@ -122,12 +122,12 @@ pub trait Sink {
     ///
     /// # Errors
     /// Those of [`Sink::frame`].
-    fn still(&mut self, _picture: &Rendered, _lost: bool) -> Result<()> {
+    fn repeat_frame(&mut self, _picture: &Rendered, _lost: bool) -> Result<()> {
         Ok(())
     }
 
     /// Returns what a failure means for a camera whose analysis continues, as the end of the log message.
-    fn consequence(&self) -> &'static str {
+    fn failure_note(&self) -> &'static str {
         ""
     }
 

@@ -12,7 +12,7 @@ use crate::pipeline::context::{StreamContext, header};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Sink};
 use crate::report::journal::{self, AutoStride, IntervalRecord, Journal, Record};
-use crate::report::{claim, milliseconds, plot, remove_empty, subtitles, timeline};
+use crate::report::{lock_output, milliseconds, plot, remove_empty, subtitles, timeline};
 
 /// Writes a record for each frame.
 pub struct TimelineSink<'a> {
@@ -21,7 +21,7 @@ pub struct TimelineSink<'a> {
     labels: &'a [String],
     journal: Journal,
     /// Locks that keep other runs from writing the plot and the subtitles. The journal's lock also covers the timeline.
-    claims: Vec<(&'a Path, File)>,
+    locks: Vec<(&'a Path, File)>,
     /// Bytes of the journal so far, for the check of the disk.
     written: Rc<Cell<u64>>,
 }
@@ -36,10 +36,10 @@ impl<'a> TimelineSink<'a> {
         let Some(path) = outputs.journal.as_deref() else { return Ok(None) };
         let journal = Journal::create(path, header(context))?;
         let labels = &context.model.labels;
-        let mut sink = Self { outputs, path, labels, journal, claims: Vec::new(), written };
+        let mut sink = Self { outputs, path, labels, journal, locks: Vec::new(), written };
         for path in [&outputs.plot, &outputs.subtitles].into_iter().flatten() {
-            match claim(path) {
-                Ok(file) => sink.claims.push((path, file)),
+            match lock_output(path) {
+                Ok(file) => sink.locks.push((path, file)),
                 Err(error) => {
                     sink.discard();
                     return Err(error);
@@ -56,7 +56,7 @@ impl<'a> TimelineSink<'a> {
     }
 
     fn remove_empty(&self) {
-        self.claims.iter().for_each(|(path, claim)| remove_empty(claim, path));
+        self.locks.iter().for_each(|(path, lock)| remove_empty(lock, path));
     }
 }
 

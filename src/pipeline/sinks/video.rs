@@ -11,14 +11,14 @@ use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
-use crate::report::{claim, remove_empty};
+use crate::report::{lock_output, remove_empty};
 
 /// Writes one file from the first frame to the last.
 pub struct VideoSink {
     path: PathBuf,
     recorder: Recorder,
     /// Lock that keeps other runs from writing the video.
-    _claim: File,
+    _lock: File,
 }
 
 impl VideoSink {
@@ -28,11 +28,11 @@ impl VideoSink {
     /// Returns an error if the file cannot be created. It is removed then.
     pub fn create(context: &StreamContext, format: &VideoFormat) -> Result<Option<Self>> {
         let Some((path, container)) = &context.job.outputs.video else { return Ok(None) };
-        let claim = claim(path)?;
+        let lock = lock_output(path)?;
         let rate = constant_rate(&context.job.input, format.frame_rate, &|| context.shutdown.requested());
         let recorder = Recorder::create(path, *container, format, rate, context.state.taps(0))
-            .inspect_err(|_| remove_empty(&claim, path))?;
-        Ok(Some(Self { path: path.clone(), recorder, _claim: claim }))
+            .inspect_err(|_| remove_empty(&lock, path))?;
+        Ok(Some(Self { path: path.clone(), recorder, _lock: lock }))
     }
 
     /// Removes the file, which is empty.

@@ -145,7 +145,7 @@ impl Sink for WindowSink {
         false
     }
 
-    fn still(&mut self, picture: &Rendered, lost: bool) -> Result<()> {
+    fn repeat_frame(&mut self, picture: &Rendered, lost: bool) -> Result<()> {
         if !lost {
             return Ok(());
         }

@@ -20,13 +20,13 @@ const CALM = matchMedia('(prefers-reduced-motion: reduce)');
 let minutes = USUAL_WINDOW;
 
 export class Large {
-  constructor(board, name) {
-    this.board = board;
+  constructor(app, name) {
+    this.app = app;
     this.name = name;
-    const { mode } = board;
+    const { mode } = app;
     this.live = mode !== 'recording';
     this.history = new History(this.live);
-    this.stream = board.stream(name);
+    this.stream = app.stream(name);
     this.pending = [];
     this.arrived = 0;
     this.made = performance.now();
@@ -149,12 +149,12 @@ export class Large {
   }
 
   update() {
-    this.stream = this.board.stream(this.name);
+    this.stream = this.app.stream(this.name);
     const { stream } = this;
     if (!stream) return;
     const [wide, high] = stream.size ?? [16, 9];
     this.element.style.setProperty('--aspect', wide / high);
-    this.problem = this.live ? this.board.problem(stream) : null;
+    this.problem = this.live ? this.app.problem(stream) : null;
     this.notice.update(this.problem, this.live && !this.screen.shown && performance.now() - this.made > SOON);
     this.element.classList.toggle('down', !!this.problem);
     for (const state of ['ended', 'failed']) this.element.classList.toggle(state, this.live && stream.state === state);
@@ -210,14 +210,14 @@ export class Large {
     if (now === this.announced) return;
     this.announced = now;
     clearTimeout(this.reading);
-    this.reading = setTimeout(() => this.board.announce(text), SETTLED);
+    this.reading = setTimeout(() => this.app.announce(text), SETTLED);
   }
 
   updateFacts() {
-    const { stream, board, problem } = this;
+    const { stream, app, problem } = this;
     const since = Date.parse(stream.since);
     this.state.hidden = !this.live;
-    setText(this.state, problem ? `${problem.title} ${problem.since}` : `Live since ${clock(since, board.now())} · ${elapsed(board.now() - since)}`);
+    setText(this.state, problem ? `${problem.title} ${problem.since}` : `Live since ${clock(since, app.now())} · ${elapsed(app.now() - since)}`);
     const dropped = Object.entries(stream.frames?.dropped ?? {}).filter(([, number]) => number > 0);
     const facts = [];
     if (this.live) {
@@ -252,8 +252,8 @@ export class Large {
     if (live) {
       // The timeline ends now: at the last frame while frames arrive, otherwise by the clock.
       to = history.last + (this.arrived ? performance.now() - this.arrived : 0);
-      if (stream.state !== 'running') to = Math.max(to, this.board.now() - this.start);
-      if (this.board.offline) to = history.last;
+      if (stream.state !== 'running') to = Math.max(to, this.app.now() - this.start);
+      if (this.app.offline) to = history.last;
       const oldest = history.rows[0]?.[0] ?? to;
       from = Math.max(to - minutes * 60e3, Math.min(oldest, to - SHORTEST));
     }
@@ -297,7 +297,7 @@ export class Large {
     const swatch = element('i', { className: 'swatch' });
     swatch.style.background = colour(Math.max(0, this.history.labels.indexOf(interval.label)));
     const label = element('bdi', { textContent: interval.label, title: interval.label });
-    const begin = this.live ? clock(this.start + interval.start, this.board.now()) : moment(interval.start);
+    const begin = this.live ? clock(this.start + interval.start, this.app.now()) : moment(interval.start);
     const named = element('td', { className: 'named' });
     if (this.player) {
       const open = element('button', { type: 'button', className: 'open', 'aria-label': `${interval.label} at ${begin}: show its start` }, swatch, label);

@@ -15,19 +15,19 @@ const part = id => document.getElementById(id);
 const main = part('main');
 
 /** What the views share: the server's state, and functions of the page. */
-const board = {
+const app = {
   mode: 'live',
   streams: [],
   offline: false,
   ahead: 0,
   losses: new Map(),
   /** The time by the server's clock. */
-  now: () => Date.now() + board.ahead,
-  stream: name => board.streams.find(stream => stream.name === name),
+  now: () => Date.now() + app.ahead,
+  stream: name => app.streams.find(stream => stream.name === name),
   /** Returns why a stream's picture is not live, or null. While the server is unreachable, the banner shows the reason. */
   problem(stream) {
-    if (board.offline) return { title: 'Not live', since: since(connection.received, Date.now()), reason: '', inBanner: true };
-    return streamProblem(stream, board.losses.get(stream.name) ?? Date.parse(stream.since), board.now());
+    if (app.offline) return { title: 'Not live', since: since(connection.received, Date.now()), reason: '', inBanner: true };
+    return streamProblem(stream, app.losses.get(stream.name) ?? Date.parse(stream.since), app.now());
   },
   watch: address => pictures.watch(address),
   announce: text => setText(part('announcement'), text),
@@ -72,7 +72,7 @@ function received() {
   if (connection.failures === 0) return;
   connection.failures = 0;
   connection.cause = null;
-  board.offline = false;
+  app.offline = false;
   // Updates were missed meanwhile, and the picture connection may hang.
   view?.load?.();
   if (!document.hidden) pictures.restart();
@@ -105,15 +105,15 @@ function tick() {
     disconnect();
   }
   updateBanner();
-  if (board.offline) view?.update();
+  if (app.offline) view?.update();
 }
 
 /** Shows the banner while the server is unreachable or sends no pictures. */
 function updateBanner() {
   const offline = connection.failures > 1;
-  if (offline && !board.offline) pictures.stop();
-  const changed = offline !== board.offline;
-  board.offline = offline;
+  if (offline && !app.offline) pictures.stop();
+  const changed = offline !== app.offline;
+  app.offline = offline;
   part('banner').hidden = !offline && !problem;
   if (offline) {
     setText(part('trouble'), `The server has not answered since ${clock(connection.received)}.`);
@@ -128,15 +128,15 @@ function updateBanner() {
 }
 
 function updateStreams({ server, mode, streams }) {
-  board.ahead = Date.parse(server.now) - Date.now();
-  board.mode = mode;
-  board.streams = streams;
+  app.ahead = Date.parse(server.now) - Date.now();
+  app.mode = mode;
+  app.streams = streams;
   // A stream counts as lost from its last picture until it runs again.
   for (const { name, state, since } of streams) {
-    if (state === 'running') board.losses.delete(name);
-    else if (!board.losses.has(name)) board.losses.set(name, Date.parse(since));
+    if (state === 'running') app.losses.delete(name);
+    else if (!app.losses.has(name)) app.losses.set(name, Date.parse(since));
   }
-  part('home').title = `${server.program} ${server.version}, since ${clock(Date.parse(server.started), board.now())}`;
+  part('home').title = `${server.program} ${server.version}, since ${clock(Date.parse(server.started), app.now())}`;
   route();
   view?.update();
   updateTitle();
@@ -146,7 +146,7 @@ function updateStreams({ server, mode, streams }) {
 
 /** Returns the stream that the URL names; null for the wall. */
 function streamInUrl() {
-  if (board.streams.length === 1) return board.streams[0].name;
+  if (app.streams.length === 1) return app.streams[0].name;
   const { hash } = location;
   if (!hash.startsWith('#/stream/')) return null;
   try {
@@ -160,17 +160,17 @@ const hashOf = name => `#/stream/${encodeURIComponent(name)}`;
 
 function route() {
   const name = streamInUrl();
-  const key = JSON.stringify([board.mode, name, name !== null && !board.stream(name)]);
+  const key = JSON.stringify([app.mode, name, name !== null && !app.stream(name)]);
   if (key === shown) return;
   const before = shown && JSON.parse(shown)[1];
   shown = key;
   view?.close();
   pictures.watch(null);
-  board.announce('');
-  view = name === null ? new Wall(board) : board.stream(name) ? new Large(board, name) : new Missing(name);
+  app.announce('');
+  view = name === null ? new Wall(app) : app.stream(name) ? new Large(app, name) : new Missing(name);
   main.replaceChildren(view.element);
   document.body.classList.toggle('one', name !== null);
-  document.body.classList.toggle('several', board.streams.length > 1);
+  document.body.classList.toggle('several', app.streams.length > 1);
   view.update();
   pictures.watch(view.address());
   updateNavigation(name);
@@ -184,7 +184,7 @@ function route() {
 
 /** Updates the links back and to the previous and next stream. */
 function updateNavigation(name) {
-  const names = board.streams.map(stream => stream.name);
+  const names = app.streams.map(stream => stream.name);
   const at = names.indexOf(name);
   const several = names.length > 1 || (name !== null && at < 0);
   part('back').hidden = name === null || !several;
@@ -200,17 +200,17 @@ function updateNavigation(name) {
 
 function updateTitle() {
   const name = streamInUrl();
-  const { streams } = board;
+  const { streams } = app;
   const down = streams.filter(stream => !['running', 'ended'].includes(stream.state)).length;
-  const stream = name !== null && board.stream(name);
+  const stream = name !== null && app.stream(name);
   setText(part('title'), name ?? 'All streams');
   part('title').title = name ?? '';
   const several = streams.length > 1;
-  setText(part('count'), board.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
+  setText(part('count'), app.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
   setText(part('without'), several && down ? `${down} without picture` : '');
   part('summary').classList.toggle('down', several && down > 0);
   const text = stream?.label ? `${stream.label} ${percent(stream.confidence)} · ` : '';
-  const title = `${board.mode === 'live' ? text : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
+  const title = `${app.mode === 'live' ? text : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
   if (document.title !== title) document.title = title;
 }
 
@@ -240,14 +240,14 @@ function back() {
 
 addEventListener('hashchange', event => {
   cameFromWall = !new URL(event.oldURL).hash.startsWith('#/stream/');
-  if (board.streams.length > 0) route();
+  if (app.streams.length > 0) route();
 });
 addEventListener('keydown', event => {
   if (event.key === 'Escape' && !event.defaultPrevented && !document.fullscreenElement) back();
 });
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) pictures.stop();
-  else if (!board.offline) pictures.restart();
+  else if (!app.offline) pictures.restart();
   view?.player?.suspend(document.hidden);
 });
 part('skip').addEventListener('click', event => {

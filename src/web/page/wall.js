@@ -17,8 +17,8 @@ export const SOON = 1000;
 const PHONE = 600;
 
 export class Wall {
-  constructor(board) {
-    this.board = board;
+  constructor(app) {
+    this.app = app;
     this.tiles = new Map();
     this.list = element('ul', { className: 'wall', role: 'list' });
     this.none = element('p', { className: 'blank', textContent: 'No streams.' });
@@ -40,7 +40,7 @@ export class Wall {
   }
 
   update() {
-    const { streams } = this.board;
+    const { streams } = this.app;
     const names = streams.map(stream => stream.name);
     if (JSON.stringify(names) !== JSON.stringify([...this.tiles.keys()])) this.layOut(names);
     for (const stream of streams) this.tiles.get(stream.name).update(stream);
@@ -54,7 +54,7 @@ export class Wall {
       tile.close();
       this.tiles.delete(name);
     }
-    const tiles = names.map(name => [name, this.tiles.get(name) ?? new Tile(this.board, name)]);
+    const tiles = names.map(name => [name, this.tiles.get(name) ?? new Tile(this.app, name)]);
     this.tiles = new Map(tiles);
     this.list.replaceChildren(...tiles.map(([, tile]) => tile.element));
     for (const [, tile] of tiles) this.seen.observe(tile.element);
@@ -67,7 +67,7 @@ export class Wall {
       if (tile) tile.visible = entry.isIntersecting;
     }
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.board.watch(this.address()), this.visibleKnown ? SETTLED : 0);
+    this.settling = setTimeout(() => this.app.watch(this.address()), this.visibleKnown ? SETTLED : 0);
     this.visibleKnown = true;
   }
 
@@ -116,8 +116,8 @@ function largest(tiles, room, height, caption) {
 }
 
 class Tile {
-  constructor(board, name) {
-    this.board = board;
+  constructor(app, name) {
+    this.app = app;
     this.name = name;
     this.visible = false;
     this.made = performance.now();
@@ -143,7 +143,7 @@ class Tile {
 
   update(stream) {
     this.stream = stream;
-    const problem = this.board.problem(stream);
+    const problem = this.app.problem(stream);
     this.problem = problem;
     this.notice.update(problem, !this.screen.shown && performance.now() - this.made > SOON);
     this.link.classList.toggle('down', !!problem);

@@ -10,7 +10,7 @@ pub const AFTER: u64 = 5 * SECOND;
 const MAX_BYTES: usize = 64 << 20;
 
 /// Buffers encoded frames until it is known whether they are kept.
-pub struct EventBuffer<T> {
+pub struct PrerollBuffer<T> {
     buffered: VecDeque<Buffered<T>>,
     bytes: usize,
     /// Frames up to this pts are kept.
@@ -23,13 +23,13 @@ struct Buffered<T> {
     item: T,
 }
 
-impl<T> Default for EventBuffer<T> {
+impl<T> Default for PrerollBuffer<T> {
     fn default() -> Self {
         Self { buffered: VecDeque::new(), bytes: 0, until: None }
     }
 }
 
-impl<T> EventBuffer<T> {
+impl<T> PrerollBuffer<T> {
     /// Records whether the frame at `pts` belongs to an interval.
     pub fn mark(&mut self, pts: u64, active: bool) {
         if active {
@@ -69,7 +69,7 @@ mod tests {
     /// Pushes ten frames a second; those of `intervals` (in seconds) are active. Returns the pts of the kept ones in
     /// tenths.
     fn kept(seconds: u64, intervals: &[(u64, u64)]) -> Vec<u64> {
-        let mut buffer = EventBuffer::default();
+        let mut buffer = PrerollBuffer::default();
         let mut kept = Vec::new();
         for tenth in 0..10 * seconds {
             let pts = tenth * SECOND / 10;
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn large_frames_are_buffered_for_a_shorter_time() {
-        let mut buffer = EventBuffer::default();
+        let mut buffer = PrerollBuffer::default();
         for second in 0..4 {
             buffer.push(second * SECOND, MAX_BYTES / 2, second);
         }

@@ -20,10 +20,10 @@ use crate::media::frame::Frame;
 use crate::media::frame_counters::{DropReason, FrameCounters};
 use crate::media::limits::Limits;
 use crate::media::pts::frame_duration;
-use crate::media::supervisor::{ConnectionState, Reason, Step, Supervisor};
+use crate::media::supervisor::{ConnectionState, LossReason, Step, Supervisor};
 use crate::media::teardown::Teardowns;
 use crate::media::timestamp_mapper::TimestampMapper;
-use crate::rtsp::intake::Intake;
+use crate::rtsp::connection_guard::ConnectionGuard;
 
 /// Decoded frames that may wait for the next stage.
 pub const CAPACITY: usize = 8;
@@ -34,11 +34,11 @@ const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 pub enum CameraEvent {
     Frame(Box<Frame>),
     /// The connection was lost; the source reconnects.
-    Lost(Reason),
+    Lost(LossReason),
 }
 
 /// A camera as a source of frames. Dropping it closes the connection.
-pub struct LiveSource {
+pub struct CameraReceiver {
     camera: Camera,
     limits: Limits,
     supervisor: Supervisor,
@@ -47,8 +47,8 @@ pub struct LiveSource {
     /// The target of a redirect that is not connected yet.
     redirect: Option<Target>,
     warned_plain_password: bool,
-    /// A loss that [`LiveSource::next`] has not returned yet.
-    lost: Option<Reason>,
+    /// A loss that [`CameraReceiver::next`] has not returned yet.
+    lost: Option<LossReason>,
     /// GStreamer's message about the last loss.
     detail: Option<String>,
     shared: Arc<Shared>,
@@ -72,8 +72,8 @@ struct Times {
     discontinuity: u64,
 }
 
-impl LiveSource {
-    /// Creates a source that is not connected yet; [`LiveSource::next`] connects. `seed` decides the jitter of the
+impl CameraReceiver {
+    /// Creates a source that is not connected yet; [`CameraReceiver::next`] connects. `seed` decides the jitter of the
     /// backoff.
     pub fn new(camera: Camera, limits: Limits, counters: Arc<FrameCounters>, began: Instant, seed: u64) -> Self {
         let (queue, frames) = bounded(CAPACITY);
@@ -131,7 +131,7 @@ impl LiveSource {
     }
 
     /// Connects, reconnects and disconnects as the supervisor decides. Returns the reason of a loss.
-    fn supervise(&mut self) -> Result<Option<Reason>> {
+    fn supervise(&mut self) -> Result<Option<LossReason>> {
         if let Some(connection) = &self.connection {
             let arrival = self.shared.arrival.load(Ordering::Acquire);
             if arrival > 0 {
@@ -176,7 +176,7 @@ impl LiveSource {
         self.detail = None;
         self.shared.arrival.store(0, Ordering::Release);
         self.shared.lock().reconnected();
-        deliver(&sink, Arc::clone(&self.shared), connection.intake(), Arc::clone(&connection.alive));
+        deliver(&sink, Arc::clone(&self.shared), connection.guard(), Arc::clone(&connection.alive));
         if let Some(reason) = connection.play() {
             self.supervisor.fault(reason);
         }
@@ -192,7 +192,7 @@ impl LiveSource {
     }
 }
 
-impl Drop for LiveSource {
+impl Drop for CameraReceiver {
     fn drop(&mut self) {
         self.disconnect();
         if !self.teardowns.finish(TEARDOWN_TIMEOUT) {
@@ -250,14 +250,14 @@ impl Times {
 }
 
 /// Puts every frame that reaches `sink` into the queue while the connection is `alive`.
-fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, intake: Arc<Intake>, alive: Arc<AtomicBool>) {
+fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, guard: Arc<ConnectionGuard>, alive: Arc<AtomicBool>) {
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             if !alive.load(Ordering::Acquire) {
                 return Err(gst::FlowError::Eos);
             }
-            intake.frame();
+            guard.frame();
             let frame = shared.frame(&sample).ok_or(gst::FlowError::NotNegotiated)?;
             shared.put(frame);
             Ok(gst::FlowSuccess::Ok)

@@ -7,11 +7,11 @@ use gstreamer::prelude::*;
 
 use crate::media::POLL;
 
-/// The cause of an error for [`PrerollError::NoTrack`].
+/// The cause of an error for [`FirstFrameError::NoTrack`].
 pub(super) const NO_TRACK: &str = "it holds no track that can be played";
 
 /// Why there is no first frame.
-pub(super) enum PrerollError {
+pub(super) enum FirstFrameError {
     /// An element posted an error.
     Failed(gst::glib::Error),
     /// No demuxer found a track.
@@ -25,8 +25,8 @@ pub(super) fn preroll(
     pipeline: &gst::Pipeline,
     timeout: Duration,
     interrupted: &dyn Fn() -> bool,
-) -> Result<(), PrerollError> {
-    let bus = pipeline.bus().ok_or(PrerollError::NoTrack)?;
+) -> Result<(), FirstFrameError> {
+    let bus = pipeline.bus().ok_or(FirstFrameError::NoTrack)?;
     // The bus has the details of a failure to start.
     let started = pipeline.set_state(gst::State::Paused);
     let began = Instant::now();
@@ -35,15 +35,15 @@ pub(super) fn preroll(
     loop {
         let message = bus.timed_pop_filtered(Some(gst::ClockTime::from_mseconds(POLL.as_millis() as u64)), &kinds);
         match message.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => return Err(PrerollError::Failed(error.error())),
-            Some(_) => return started.map(drop).map_err(|_| PrerollError::NoTrack),
-            None if interrupted() => return Err(PrerollError::Interrupted),
-            None if began.elapsed() > timeout => return Err(PrerollError::Timeout),
+            Some(gst::MessageView::Error(error)) => return Err(FirstFrameError::Failed(error.error())),
+            Some(_) => return started.map(drop).map_err(|_| FirstFrameError::NoTrack),
+            None if interrupted() => return Err(FirstFrameError::Interrupted),
+            None if began.elapsed() > timeout => return Err(FirstFrameError::Timeout),
             None => {
                 // Checked twice, since its message may not have reached the bus yet.
                 idle_polls = if demuxer_stopped(pipeline) { idle_polls + 1 } else { 0 };
                 if idle_polls == 2 {
-                    return Err(PrerollError::NoTrack);
+                    return Err(FirstFrameError::NoTrack);
                 }
             }
         }

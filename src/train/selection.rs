@@ -4,9 +4,9 @@ use crate::train::split::Split;
 
 /// A selection of pictures or clips.
 #[derive(Clone, Debug, Default)]
-pub struct Scope {
+pub struct Selection {
     /// Comma-separated prefixes of groups; with `!` in front, groups with none of these prefixes.
-    pub begins: Option<String>,
+    pub group_prefixes: Option<String>,
     /// A part of the path.
     pub files: Option<String>,
     /// Only the validation groups of this split.
@@ -15,17 +15,17 @@ pub struct Scope {
     pub unknown: bool,
 }
 
-impl Scope {
+impl Selection {
     /// Returns whether a file of a group is selected.
-    pub fn has(&self, group: &str, name: &str) -> bool {
-        let begins = self.begins.as_deref().is_none_or(|begins| {
+    pub fn includes(&self, group: &str, name: &str) -> bool {
+        let group_prefixes = self.group_prefixes.as_deref().is_none_or(|group_prefixes| {
             let any = |list: &str| list.split(',').any(|begin| group.starts_with(begin));
-            match begins.strip_prefix('!') {
+            match group_prefixes.strip_prefix('!') {
                 Some(not) => !any(not),
-                None => any(begins),
+                None => any(group_prefixes),
             }
         });
-        begins
+        group_prefixes
             && self.files.as_deref().is_none_or(|part| name.contains(part))
             && self
                 .held_out_by

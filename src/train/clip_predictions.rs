@@ -8,34 +8,34 @@ use crate::error::{Error, Result};
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::{Session, SessionOptions};
+use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::limits::Limits;
-use crate::media::source::{ClipEvent, Source};
 use crate::train::dataset::{Dataset, Item};
-use crate::train::scope::Scope;
+use crate::train::selection::Selection;
 
 /// Frames in one batch.
 const BATCH: usize = 8;
 
 /// The predictions for one clip.
 #[derive(Clone, Debug)]
-pub struct Track {
+pub struct ClipPredictions {
     /// The file's name in the data folder or table.
     pub name: String,
     pub group: String,
     /// Its class in the folder or table. It may not be a label of the model.
     pub class: String,
-    pub frames: Vec<TrackFrame>,
+    pub frames: Vec<FramePrediction>,
 }
 
 /// A frame: its start and end in nanoseconds, and a probability for each label.
 #[derive(Clone, Debug)]
-pub struct TrackFrame {
+pub struct FramePrediction {
     pub from: u64,
     pub to: u64,
     pub probabilities: Vec<f32>,
 }
 
-impl Track {
+impl ClipPredictions {
     /// Returns the duration in seconds, from the first frame to the end of the last.
     pub fn seconds(&self) -> f64 {
         match (self.frames.first(), self.frames.last()) {
@@ -49,26 +49,32 @@ impl Track {
 ///
 /// # Errors
 /// `Input` if no clip can be read.
-pub fn read(model: &Model, data: &Dataset, scope: &Scope, options: SessionOptions) -> Result<Vec<Track>> {
+pub fn read(
+    model: &Model,
+    data: &Dataset,
+    selection: &Selection,
+    options: SessionOptions,
+) -> Result<Vec<ClipPredictions>> {
     let mut session = Session::load(model, SessionOptions { batch: Some(BATCH), ..options })?;
-    let mut tracks = Vec::new();
-    let clips: Vec<&Item> = data.items.iter().filter(|item| item.clip && scope.has(&item.group, &item.name)).collect();
+    let mut predictions = Vec::new();
+    let clips: Vec<&Item> =
+        data.items.iter().filter(|item| item.clip && selection.includes(&item.group, &item.name)).collect();
     for &item in &clips {
-        match track(model, item, &data.labels[item.class], &mut session) {
-            Ok(track) => tracks.push(track),
+        match clip(model, item, &data.labels[item.class], &mut session) {
+            Ok(clip) => predictions.push(clip),
             Err(error) => tracing::warn!("{error}; {} is skipped", item.name),
         }
     }
-    if tracks.is_empty() && (!clips.is_empty() || scope.held_out_by.is_none()) {
+    if predictions.is_empty() && (!clips.is_empty() || selection.held_out_by.is_none()) {
         return Err(Error::input("no clip could be read")
             .remedy(format!("give clips in folders named {}", model.labels.join(", "))));
     }
-    Ok(tracks)
+    Ok(predictions)
 }
 
-fn track(model: &Model, item: &Item, class: &str, session: &mut Session) -> Result<Track> {
+fn clip(model: &Model, item: &Item, class: &str, session: &mut Session) -> Result<ClipPredictions> {
     let mut preprocessor = Preprocessor::new(&model.input);
-    let mut source = Source::open(&item.path, Limits::default(), &|| false)?;
+    let mut source = ClipDecoder::open(&item.path, Limits::default(), &|| false)?;
     source.play()?;
     let mut frames = Vec::new();
     let mut times = Vec::new();
@@ -89,7 +95,7 @@ fn track(model: &Model, item: &Item, class: &str, session: &mut Session) -> Resu
         if times.len() == BATCH || (ended && !times.is_empty()) {
             let views: Vec<ArrayView3<f32>> = tensors.iter().map(Array3::view).collect();
             let rows = session.run_each(&views)?;
-            frames.extend(times.drain(..).zip(rows.outer_iter()).map(|((from, to), row)| TrackFrame {
+            frames.extend(times.drain(..).zip(rows.outer_iter()).map(|((from, to), row)| FramePrediction {
                 from,
                 to,
                 probabilities: row.to_vec(),
@@ -98,7 +104,7 @@ fn track(model: &Model, item: &Item, class: &str, session: &mut Session) -> Resu
         }
         if ended {
             let (name, group) = (item.name.clone(), item.group.clone());
-            return Ok(Track { name, group, class: class.into(), frames });
+            return Ok(ClipPredictions { name, group, class: class.into(), frames });
         }
     }
 }

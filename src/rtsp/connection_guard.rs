@@ -24,13 +24,13 @@ pub enum CloseReason {
 
 /// State of one connection, shared by its relay, its pipeline and the source.
 #[derive(Debug, Default)]
-pub struct Intake {
+pub struct ConnectionGuard {
     bytes: AtomicU64,
     reason: OnceLock<CloseReason>,
     plain_password: AtomicBool,
 }
 
-impl Intake {
+impl ConnectionGuard {
     /// Counts received bytes.
     ///
     /// # Errors
@@ -75,14 +75,14 @@ mod tests {
 
     #[test]
     fn a_frame_resets_the_count() {
-        let intake = Intake::default();
+        let guard = ConnectionGuard::default();
         for _ in 0..10 {
-            assert_eq!(intake.add(MAX_WITHOUT_FRAME as usize), Ok(()));
-            intake.frame();
+            assert_eq!(guard.add(MAX_WITHOUT_FRAME as usize), Ok(()));
+            guard.frame();
         }
-        assert_eq!(intake.add(MAX_WITHOUT_FRAME as usize), Ok(()));
-        assert_eq!((intake.add(1), intake.reason()), (Err(CloseReason::NoFrame), Some(CloseReason::NoFrame)));
-        intake.refuse(CloseReason::TooLarge);
-        assert_eq!(intake.reason(), Some(CloseReason::NoFrame));
+        assert_eq!(guard.add(MAX_WITHOUT_FRAME as usize), Ok(()));
+        assert_eq!((guard.add(1), guard.reason()), (Err(CloseReason::NoFrame), Some(CloseReason::NoFrame)));
+        guard.refuse(CloseReason::TooLarge);
+        assert_eq!(guard.reason(), Some(CloseReason::NoFrame));
     }
 }

@@ -10,7 +10,7 @@ use crate::config::options::{RunOptions, StreamOptions};
 /// Returns `docs/configuration.md`: every key of a pipeline file.
 fn configuration() -> String {
     let mut page = String::from(
-        "# Configuration\n\nEvery option of `livelabel run` is a flag and a key of a pipeline file. A flag overrides \
+        "# Configuration\n\nEvery key of a pipeline file is also a flag of `livelabel run`, except `[[stream]]`. A flag overrides \
         the file. `livelabel config schema` prints the JSON Schema of such a file. This page is generated from the \
         program.\n\n\
          ```toml\naction = \"drinking\"\nthreshold = 0.6\noutput_dir = \"results\"\n\n[[stream]]\ninput = \
@@ -63,7 +63,7 @@ fn is_current(name: &str, page: &str) {
         std::fs::write(&path, page).unwrap();
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == page, "docs/{name} is stale: LIVELABEL_WRITE_DOCS=1 cargo test --release --lib pages");
+    assert!(there == page, "docs/{name} is stale: LIVELABEL_WRITE_DOCS=1 cargo test --release --lib reference_docs");
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct Entry {
 }
 
 /// An open store. A lock allows one process at a time.
-pub struct Store {
+pub struct FeatureCache {
     folder: PathBuf,
     length: usize,
     format: RowFormat,
@@ -47,7 +47,7 @@ pub struct Store {
     map: Option<Mmap>,
 }
 
-impl Store {
+impl FeatureCache {
     /// Opens or creates the store `folder`, with rows of `length` numbers.
     ///
     /// # Errors
@@ -222,12 +222,12 @@ mod tests {
     #[test]
     fn rows_survive_reopening() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(folder.path(), 2, RowFormat::Float).unwrap();
+        let mut store = FeatureCache::open(folder.path(), 2, RowFormat::Float).unwrap();
         store.append(&[1.0, 2.0, 3.0, 4.0]).unwrap();
         store.finish(entry("a", 0, 2)).unwrap();
         assert_eq!(store.read(&[1, 0]).unwrap(), [3.0, 4.0, 1.0, 2.0]);
         drop(store);
-        let mut store = Store::open(folder.path(), 2, RowFormat::Float).unwrap();
+        let mut store = FeatureCache::open(folder.path(), 2, RowFormat::Float).unwrap();
         assert_eq!(store.entry("a"), Some(&entry("a", 0, 2)));
         assert_eq!(store.read(&[1]).unwrap(), [3.0, 4.0]);
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn incomplete_items_are_discarded() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(folder.path(), 1, RowFormat::Half).unwrap();
+        let mut store = FeatureCache::open(folder.path(), 1, RowFormat::Half).unwrap();
         store.append(&[0.5]).unwrap();
         store.finish(entry("a", 0, 1)).unwrap();
         store.append(&[0.25]).unwrap();
@@ -246,7 +246,7 @@ mod tests {
             text
         })
         .unwrap();
-        let mut store = Store::open(folder.path(), 1, RowFormat::Half).unwrap();
+        let mut store = FeatureCache::open(folder.path(), 1, RowFormat::Half).unwrap();
         assert_eq!((store.count(), store.entry("b")), (1, None));
         store.append(&[0.75]).unwrap();
         store.finish(entry("c", 1, 1)).unwrap();
@@ -256,9 +256,10 @@ mod tests {
     #[test]
     fn a_second_process_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let _store = Store::open(folder.path(), 1, RowFormat::Float).unwrap();
+        let _store = FeatureCache::open(folder.path(), 1, RowFormat::Float).unwrap();
         assert!(
-            Store::open(folder.path(), 1, RowFormat::Float).is_err_and(|e| e.to_string().contains("another training"))
+            FeatureCache::open(folder.path(), 1, RowFormat::Float)
+                .is_err_and(|e| e.to_string().contains("another training"))
         );
     }
 
@@ -266,7 +267,7 @@ mod tests {
     fn the_oldest_store_is_removed_when_space_is_short() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["old", "new"] {
-            let mut store = Store::open(&folder.path().join(name), 100, RowFormat::Float).unwrap();
+            let mut store = FeatureCache::open(&folder.path().join(name), 100, RowFormat::Float).unwrap();
             store.append(&[0.0; 100]).unwrap();
             store.finish(entry("a", 0, 1)).unwrap();
             std::thread::sleep(std::time::Duration::from_millis(20));

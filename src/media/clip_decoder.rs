@@ -19,12 +19,12 @@ use gstreamer_video as gst_video;
 use crate::error::{Error, Result};
 use crate::media::decode_errors::DecodeErrors;
 use crate::media::decoding;
+use crate::media::first_frame::{FirstFrameError, NO_TRACK, preroll};
 use crate::media::frame::Frame;
 use crate::media::limits::{Limits, SMALLER, is_too_large};
-use crate::media::preroll::{NO_TRACK, PrerollError, preroll};
 use crate::media::pts::PtsAssigner;
 use crate::media::references::is_foreign;
-use crate::media::video_format::{Layout, VideoFormat, frame_rate};
+use crate::media::video_format::{FrameLayout, VideoFormat, frame_rate};
 use crate::media::{POLL, error_text};
 
 /// Decoded frames that may wait for the next stage.
@@ -47,7 +47,7 @@ pub enum ClipEvent {
 }
 
 /// An open clip. Dropping it stops its threads.
-pub struct Source {
+pub struct ClipDecoder {
     pipeline: gst::Pipeline,
     events: Receiver<ClipEvent>,
     format: VideoFormat,
@@ -55,11 +55,11 @@ pub struct Source {
     watch: Option<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
     origin: String,
-    /// Since when [`Source::next`] has waited for the decoder.
+    /// Since when [`ClipDecoder::next`] has waited for the decoder.
     silent_since: Option<Instant>,
 }
 
-impl Source {
+impl ClipDecoder {
     /// Opens a file and decodes its first frame. Polls `interrupted` and gives up once it returns true.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl Source {
     }
 }
 
-impl Drop for Source {
+impl Drop for ClipDecoder {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
         // A decoder thread may wait for room in the channel. Without a receiver it returns, and the state can change.
@@ -233,7 +233,7 @@ impl Opening<'_> {
             .remedy(format!("give a clip of at least {MIN_SIDE}x{MIN_SIDE}")));
         }
         Ok(VideoFormat {
-            layout: Layout { width: info.width() as usize, height: info.height() as usize },
+            layout: FrameLayout { width: info.width() as usize, height: info.height() as usize },
             frame_rate: frame_rate(&info),
             pixel_aspect: (info.par().numer(), info.par().denom()),
             duration: self.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
@@ -241,16 +241,16 @@ impl Opening<'_> {
         })
     }
 
-    fn open_error(&self, error: PrerollError) -> Error {
+    fn open_error(&self, error: FirstFrameError) -> Error {
         let origin = self.origin;
         match error {
-            PrerollError::Failed(cause) => opening_error(origin, &cause),
-            PrerollError::NoTrack => {
+            FirstFrameError::Failed(cause) => opening_error(origin, &cause),
+            FirstFrameError::NoTrack => {
                 Error::input(format!("{origin}: cannot be opened as video")).because(NO_TRACK).remedy(DAMAGED)
             }
-            PrerollError::Timeout => Error::input(format!("{origin}: no frame within {} s", OPEN_TIMEOUT.as_secs()))
+            FirstFrameError::Timeout => Error::input(format!("{origin}: no frame within {} s", OPEN_TIMEOUT.as_secs()))
                 .remedy("check that its disk responds and that ffprobe can read it"),
-            PrerollError::Interrupted => Error::failed(format!("{origin}: interrupted before its first frame")),
+            FirstFrameError::Interrupted => Error::failed(format!("{origin}: interrupted before its first frame")),
         }
     }
 }

@@ -12,14 +12,14 @@ use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 
 /// Monitors the disks of all files.
-pub struct SpaceSink {
+pub struct DiskSpaceSink {
     disks: Vec<DiskSpace>,
     frames: u64,
     /// Bytes of the journal so far.
     journal: Rc<Cell<u64>>,
 }
 
-impl SpaceSink {
+impl DiskSpaceSink {
     /// Checks the disks of all outputs.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl SpaceSink {
     }
 }
 
-impl Sink for SpaceSink {
+impl Sink for DiskSpaceSink {
     fn frame(&mut self, _frame: &LabeledFrame) -> Result<()> {
         self.frames += 1;
         let (frames, journal) = (self.frames, self.journal.get());
