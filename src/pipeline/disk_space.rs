@@ -41,11 +41,9 @@ impl DiskSpace {
     /// Returns a failure if the free space is less than what finalising the files needs after `frames` frames and
     /// `journal` bytes of records. A disk that does not report its space passes.
     pub fn check(&mut self, frames: u64, journal: u64) -> Result<()> {
-        let written = frames * self.frame_bytes + journal;
-        if self.checked.is_some_and(|(at, before)| written < before + STEP && at.elapsed() < INTERVAL) {
+        if !self.is_due(frames * self.frame_bytes + journal, Instant::now()) {
             return Ok(());
         }
-        self.checked = Some((Instant::now(), written));
         let Some(disk) = statvfs(&self.folder).ok().filter(|disk| disk.blocks() > 0) else { return Ok(()) };
         let free = disk.blocks_available() * disk.fragment_size();
         // Until the timeline is complete, its numbers exist three times: in the journal, in the timeline and in its
@@ -57,9 +55,33 @@ impl DiskSpace {
         Err(Error::failed(format!("{}: the disk is full ({} MiB left)", self.folder.display(), free >> 20))
             .remedy("free some space, or write elsewhere with --output-dir"))
     }
+
+    /// Returns whether to ask for the free space now that at most `written` bytes have been written.
+    fn is_due(&mut self, written: u64, now: Instant) -> bool {
+        if self.checked.is_some_and(|(at, before)| written < before + STEP && now - at < INTERVAL) {
+            return false;
+        }
+        self.checked = Some((now, written));
+        true
+    }
 }
 
 /// Returns `.` for an empty path.
 fn named(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_is_asked_after_enough_bytes_or_time_only() {
+        let mut disk = DiskSpace::new(Path::new(""), 100);
+        let start = Instant::now();
+        let due: Vec<bool> = [(0, 0), (STEP - 1, 499), (STEP, 499), (STEP + 1, 998), (STEP + 1, 999)]
+            .map(|(written, ms)| disk.is_due(written, start + Duration::from_millis(ms)))
+            .into();
+        assert_eq!(due, [true, false, true, false, true]);
+    }
 }

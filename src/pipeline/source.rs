@@ -129,12 +129,17 @@ pub struct CameraSource {
 impl CameraSource {
     /// Creates a source whose time 0 is `began`.
     pub fn new(name: &str, camera: &Camera, limits: Limits, counters: &Arc<FrameCounters>, began: Instant) -> Self {
-        // The jitter's seed differs by camera and process, so that reconnects are spread out.
-        let mut hasher = DefaultHasher::new();
-        (std::process::id(), name).hash(&mut hasher);
-        let source = CameraReceiver::new(camera.clone(), limits, Arc::clone(counters), began, hasher.finish());
+        let seed = jitter_seed(std::process::id(), name);
+        let source = CameraReceiver::new(camera.clone(), limits, Arc::clone(counters), began, seed);
         Self { name: name.into(), source, lost: None, logged: None }
     }
+}
+
+/// Returns the seed of the jitter. It differs by camera and process, so that reconnects are spread out.
+fn jitter_seed(process: u32, name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (process, name).hash(&mut hasher);
+    hasher.finish()
 }
 
 impl FrameSource for CameraSource {
@@ -176,5 +181,20 @@ impl FrameSource for CameraSource {
 
     fn backlog(&self) -> Option<(usize, usize)> {
         Some((self.source.waiting(), camera_receiver::CAPACITY))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_jitter_differs_by_camera_and_process_for_any_name() {
+        let names = ["door", "garden-camera-of-the-second-floor", &"ü".repeat(10_000), ""];
+        let mut seeds: Vec<u64> =
+            names.iter().flat_map(|name| [1, u32::MAX].map(|process| jitter_seed(process, name))).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), 2 * names.len());
     }
 }

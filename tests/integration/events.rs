@@ -235,7 +235,7 @@ fn a_frozen_broker_blocks_no_stream() {
     broker.signal("CONT");
     assert!(finished.code == 143 && took < Duration::from_secs(3), "{took:?} {}", finished.stderr);
     let summary = summary(&program);
-    assert_eq!((&summary["frames"]["dropped"], &summary["frames"]["held"]), (&json!({}), &json!(0)), "{summary}");
+    assert_eq!(summary["frames"]["dropped"], json!({}), "{summary}");
     let reported = finished.stdout.lines().find(|line| line.contains("mqtt://")).unwrap();
     assert!(reported.ends_with(" not"), "{reported}");
     // The broker publishes the last will, because the client did not disconnect.
@@ -337,7 +337,7 @@ fn an_unresponsive_webhook_blocks_no_stream() {
     let (finished, took) = watch.stop("INT");
     assert!(finished.code == 130 && took < Duration::from_secs(3), "{took:?} {}", finished.stderr);
     let summary = summary(&program);
-    assert_eq!((&summary["frames"]["dropped"], &summary["frames"]["held"]), (&json!({}), &json!(0)), "{summary}");
+    assert_eq!(summary["frames"]["dropped"], json!({}), "{summary}");
     assert!(finished.stdout.contains(": 0 delivered"), "{}", finished.stdout);
     assert!(lines(&program, "events.jsonl").len() >= 6);
 }

@@ -227,7 +227,6 @@ fn slow_clients_do_not_slow_a_stream_and_a_stuck_one_is_disconnected() {
     watch.stop("INT");
     let summary = summary(&program);
     assert_eq!(summary["frames"]["dropped"], serde_json::json!({}), "{summary}");
-    assert_eq!(summary["frames"]["held"], 0, "{summary}");
 }
 
 #[test]
@@ -258,7 +257,7 @@ fn the_number_of_connections_is_limited() {
     let (_, took) = watch.stop("INT");
     assert!(took < Duration::from_secs(2), "{took:?}");
     let summary = summary(&program);
-    assert_eq!((&summary["frames"]["dropped"], &summary["frames"]["held"]), (&serde_json::json!({}), &0.into()));
+    assert_eq!(summary["frames"]["dropped"], serde_json::json!({}), "{summary}");
 }
 
 #[test]
