@@ -11,6 +11,7 @@ use crate::config::settings::Settings;
 use crate::inference::device::DeviceSelection;
 use crate::inference::inference_precision::InferencePrecision;
 use crate::inference::session::SessionOptions;
+use crate::labels::window::SmoothingWindow;
 use crate::media::limits::parse_pixels;
 use crate::onnx::graph::WeightPrecision;
 use crate::onnx::import::{Softmax, TensorLayout};
@@ -244,9 +245,9 @@ pub struct ImportArgs {
     /// Whether a softmax turns the output into probabilities
     #[arg(long, value_enum, default_value = "auto")]
     pub softmax: Softmax,
-    /// Number of predictions that smoothing averages, stored in the file as its default
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub window: usize,
+    /// What smoothing averages, a number of predictions or a time like 1.2s; stored in the file as its default
+    #[arg(long, default_value = "128", value_name = "N|TIME")]
+    pub window: SmoothingWindow,
     /// Confidence, 0 to 1, below which no label is shown, stored in the file as its default
     #[arg(long, default_value_t = 0.0, value_name = "CONFIDENCE")]
     pub threshold: f64,

@@ -8,8 +8,8 @@ use crate::config::events::{EventsConfig, JsonLines};
 use crate::config::options::{FileKind, RunOptions, StreamOptions};
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
-use crate::inference::model::LONGEST_WINDOW;
 use crate::labels::stride::Stride;
+use crate::labels::window::SmoothingWindow;
 use crate::media::camera::Camera;
 use crate::media::limits::{DEFAULT_MAX_PIXELS, Limits, MAX_PIXELS_LIMIT};
 use crate::media::recorder::Container;
@@ -23,7 +23,7 @@ const UNNAMED: &str = "clip";
 pub struct LabelConfig {
     pub action: Option<String>,
     /// `None` for the model's value; likewise `threshold`.
-    pub window: Option<usize>,
+    pub window: Option<SmoothingWindow>,
     pub threshold: Option<f64>,
     pub hysteresis: f64,
     pub stride: Stride,
@@ -295,7 +295,6 @@ fn canonical(path: &Path) -> PathBuf {
 pub(crate) fn check_ranges(options: &StreamOptions) -> Result<()> {
     check_fraction("threshold", options.threshold)?;
     check_fraction("hysteresis", options.hysteresis)?;
-    check_count("window", options.window, LONGEST_WINDOW)?;
     check_count("max_pixels", options.max_pixels, MAX_PIXELS_LIMIT)
 }
 

@@ -97,6 +97,7 @@ mod tests {
 
     use super::*;
     use crate::config::options::{FileKind, RunOptions, StreamOptions};
+    use crate::labels::window::SmoothingWindow;
     use crate::media::recorder::Container;
 
     fn stream(inputs: &[&str]) -> StreamOptions {
@@ -174,14 +175,22 @@ mod tests {
 
     #[test]
     fn options_of_a_stream_override_shared_ones() {
-        let own = StreamOptions { name: Some("door".into()), window: Some(8), ..stream(&["test://"]) };
+        let own = StreamOptions {
+            name: Some("door".into()),
+            window: Some(SmoothingWindow::Predictions(8)),
+            ..stream(&["test://"])
+        };
         let run = RunOptions { stream: vec![own], ..Default::default() };
-        let shared = StreamOptions { window: Some(64), threshold: Some(0.5), ..Default::default() };
+        let shared = StreamOptions {
+            window: Some(SmoothingWindow::Predictions(64)),
+            threshold: Some(0.5),
+            ..Default::default()
+        };
         let config = Config::resolve(Settings { run, ..with(shared) }).unwrap();
         let job = &config.jobs[0];
         assert_eq!(
             (job.label_config.window, job.label_config.threshold, job.name.as_str()),
-            (Some(8), Some(0.5), "door")
+            (Some(SmoothingWindow::Predictions(8)), Some(0.5), "door")
         );
     }
 
@@ -191,7 +200,6 @@ mod tests {
         assert!(
             rejection(with(StreamOptions { threshold: Some(1.5), ..stream(&["a.mp4"]) })).contains("threshold 1.5")
         );
-        assert!(rejection(with(StreamOptions { window: Some(0), ..stream(&["a.mp4"]) })).contains("window 0"));
         assert!(
             rejection(with(StreamOptions { output: Some("a.mov".into()), ..stream(&["a.mp4"]) }))
                 .contains(".avi or .mkv")

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use crate::inference::device::DeviceSelection;
 use crate::inference::inference_precision::InferencePrecision;
 use crate::labels::stride::Stride;
+use crate::labels::window::SmoothingWindow;
 use crate::media::camera::Transport;
 use crate::media::limits::parse_pixels;
 use crate::media::recorder::Container;
@@ -66,9 +67,10 @@ pub struct StreamOptions {
     /// Label to look for; no other label is shown [default: all labels]
     #[arg(long, value_name = "LABEL")]
     pub action: Option<String>,
-    /// Number of predictions that smoothing averages [default: the model's, 128]
-    #[arg(long, value_name = "N")]
-    pub window: Option<usize>,
+    /// What smoothing averages: a number of predictions, or a time like 1.2s [default: the model's, 128]
+    #[arg(long, value_name = "N|TIME")]
+    #[schemars(with = "Option<WindowSchema>")]
+    pub window: Option<SmoothingWindow>,
     /// Confidence, 0 to 1, below which "computing..." is shown [default: the model's, 0.0]
     #[arg(long, value_name = "CONFIDENCE")]
     pub threshold: Option<f64>,
@@ -341,4 +343,13 @@ mod tests {
             assert!(invalid.parse::<Keep>().is_err(), "{invalid}");
         }
     }
+}
+
+/// A smoothing window in the JSON Schema.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum WindowSchema {
+    Predictions(u64),
+    Time(String),
 }

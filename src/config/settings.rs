@@ -107,15 +107,19 @@ mod tests {
     use super::*;
     use crate::config::options::FileKind;
     use crate::labels::stride::Stride;
+    use crate::labels::window::SmoothingWindow;
 
     #[test]
     fn flags_override_the_file() {
         let file =
             Settings::parse("window = 64\naction = \"cooking\"\nstride = \"auto\"\nforce = true", "p.toml").unwrap();
-        let streams = StreamOptions { window: Some(16), ..Default::default() };
+        let streams = StreamOptions { window: Some(SmoothingWindow::Predictions(16)), ..Default::default() };
         let run = RunOptions { force: Some(false), ..Default::default() };
         let Settings { streams, run, .. } = Settings { streams, run, origin: None }.over(file);
-        assert_eq!((streams.window, streams.action.as_deref()), (Some(16), Some("cooking")));
+        assert_eq!(
+            (streams.window, streams.action.as_deref()),
+            (Some(SmoothingWindow::Predictions(16)), Some("cooking"))
+        );
         assert_eq!((streams.stride, run.force), (Some(Stride::Auto), Some(false)));
     }
 
@@ -151,7 +155,10 @@ mod tests {
             Settings::parse("window = 64\n[[stream]]\nname = \"door\"\ninput = [\"test://\"]\nwindow = 8", "p.toml");
         let Settings { streams, run, .. } = file.unwrap();
         let own = &run.stream[0];
-        assert_eq!((streams.window, own.window, own.name.as_deref()), (Some(64), Some(8), Some("door")));
+        assert_eq!(
+            (streams.window, own.window, own.name.as_deref()),
+            (Some(SmoothingWindow::Predictions(64)), Some(SmoothingWindow::Predictions(8)), Some("door"))
+        );
         let text = Settings::parse("[[stream]]\nnmae = \"door\"", "p.toml").unwrap_err().to_string();
         assert!(text.contains("line 2") && text.contains("nmae"), "{text}");
         let text = Settings::parse("[[stream]]\nmodel = \"m.onnx\"", "p.toml").unwrap_err().to_string();

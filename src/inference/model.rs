@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::inference::output::Output;
 use crate::inference::slices::Slice;
+use crate::labels::window::SmoothingWindow;
 use crate::onnx::build::{METADATA_VERSION, PROBABILITIES, SLICES};
 use crate::onnx::head::check_labels;
 use crate::onnx::nested::Contents;
@@ -22,8 +23,6 @@ use crate::system::locate;
 
 /// The default model.
 pub const DEFAULT: &str = "models/drinking-cooking.int8.onnx";
-/// Largest smoothing window: its predictions are kept in memory.
-pub const LONGEST_WINDOW: usize = 1_000_000;
 /// Supported heights and widths of the input: larger ones would need gigabytes for a batch.
 const SIZES: std::ops::RangeInclusive<usize> = 1..=2048;
 /// Largest fixed batch size.
@@ -92,7 +91,7 @@ pub struct Model {
     #[serde(skip)]
     pub loops: bool,
     /// Default smoothing window.
-    pub window: usize,
+    pub window: SmoothingWindow,
     /// Default threshold.
     pub threshold: f64,
     pub precision: String,
@@ -142,11 +141,9 @@ impl Model {
         let channels = metadata.one_of("input.channels", &[("BGR", Channels::Bgr), ("RGB", Channels::Rgb)])?;
         metadata.one_of("input.layout", &[("NCHW", ())])?;
         let (input, batch) = check_shapes(&proto, size, labels.len(), &origin)?;
-        let window: usize = metadata.json("window")?;
+        let window = metadata.text("window");
+        let window = window.parse().map_err(|cause: String| metadata.wrong("window", &window).because(cause))?;
         let threshold: f64 = metadata.json("threshold")?;
-        if !(1..=LONGEST_WINDOW).contains(&window) {
-            return Err(metadata.wrong("window", &window.to_string()));
-        }
         if !(0.0..=1.0).contains(&threshold) {
             return Err(metadata.wrong("threshold", &threshold.to_string()));
         }
@@ -196,7 +193,7 @@ impl Model {
             input,
             batch: None,
             loops: false,
-            window: 1,
+            window: SmoothingWindow::Predictions(1),
             threshold: 0.0,
             precision: "fp32".into(),
             backbone: String::new(),

@@ -46,7 +46,7 @@ impl Labeler {
         if self.held.is_empty() {
             return None;
         }
-        let smoothed = self.state.smoothing.push(&self.held);
+        let smoothed = self.state.smoothing.push(&self.held, pts);
         let decision = self.state.decider.decide(smoothed);
         let closed = self.intervals.push(decision, pts, end);
         Some(LabelerOutput { decision, smoothed, closed, open: self.intervals.open() })
@@ -78,9 +78,10 @@ impl Labeler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::window::SmoothingWindow;
 
     fn labeler() -> Labeler {
-        Labeler::new(Smoothing::new(2, 2), Decider::new(None, 0.6, 0.0))
+        Labeler::new(Smoothing::new(SmoothingWindow::Predictions(2), 2), Decider::new(None, 0.6, 0.0))
     }
 
     #[test]

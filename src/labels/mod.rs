@@ -6,3 +6,4 @@ pub mod labeler;
 pub mod overlay;
 pub mod smoothing;
 pub mod stride;
+pub mod window;

@@ -1,6 +1,8 @@
-//! Smoothing: the mean of the last n predictions, so that the label does not flicker.
+//! Smoothing: the mean of the last predictions, so that the label does not flicker.
 
 use std::collections::VecDeque;
+
+use crate::labels::window::{MAX_PREDICTIONS, SmoothingWindow};
 
 /// Fractional bits of the running sums. A probability of at least 2⁻⁷⁶ is represented exactly (float32 has 24 bits of
 /// precision), and 2²⁶ of them can be summed.
@@ -12,27 +14,24 @@ const FRACTION: i32 = 100;
 /// does not drift, however long a stream runs.
 #[derive(Clone, Debug)]
 pub struct Smoothing {
-    window: usize,
-    recent: VecDeque<Vec<f32>>,
+    window: SmoothingWindow,
+    /// Pts in nanoseconds and probabilities, oldest first.
+    recent: VecDeque<(u64, Vec<f32>)>,
     sums: Vec<i128>,
     mean: Vec<f64>,
 }
 
 impl Smoothing {
-    /// Creates a mean over at most `window` predictions of `labels` probabilities each.
-    ///
-    /// # Panics
-    /// Panics if `window` is 0.
-    pub fn new(window: usize, labels: usize) -> Self {
-        assert!(window > 0, "a window holds at least one prediction");
+    /// Creates a mean over the predictions in `window`, of `labels` probabilities each.
+    pub fn new(window: SmoothingWindow, labels: usize) -> Self {
         Self { window, recent: VecDeque::new(), sums: vec![0; labels], mean: vec![0.0; labels] }
     }
 
-    /// Adds a prediction and returns the mean of the last `window` ones, or of all if there are fewer.
-    pub fn push(&mut self, probabilities: &[f32]) -> &[f64] {
+    /// Adds the prediction for the frame at `pts`, in nanoseconds, and returns the mean of those in the window.
+    pub fn push(&mut self, probabilities: &[f32], pts: u64) -> &[f64] {
         let mut entry = Vec::new();
-        if self.recent.len() == self.window
-            && let Some(oldest) = self.recent.pop_front()
+        while self.is_full(pts)
+            && let Some((_, oldest)) = self.recent.pop_front()
         {
             self.sums.iter_mut().zip(&oldest).for_each(|(sum, &value)| *sum -= fixed(value));
             entry = oldest;
@@ -40,13 +39,24 @@ impl Smoothing {
         entry.clear();
         entry.extend_from_slice(probabilities);
         self.sums.iter_mut().zip(probabilities).for_each(|(sum, &value)| *sum += fixed(value));
-        self.recent.push_back(entry);
+        self.recent.push_back((pts, entry));
         let count = self.recent.len() as f64;
         let unit = f64::from(FRACTION).exp2().recip();
         for (mean, &sum) in self.mean.iter_mut().zip(&self.sums) {
             *mean = sum as f64 * unit / count;
         }
         &self.mean
+    }
+
+    /// Returns whether the oldest prediction leaves the window when one at `pts` enters it.
+    fn is_full(&self, pts: u64) -> bool {
+        match self.window {
+            SmoothingWindow::Predictions(count) => self.recent.len() >= count,
+            SmoothingWindow::Time(time) => {
+                let old = |(oldest, _): &(u64, _)| u128::from(pts.saturating_sub(*oldest)) >= time.as_nanos();
+                self.recent.len() >= MAX_PREDICTIONS || self.recent.front().is_some_and(old)
+            }
+        }
     }
 }
 
@@ -58,6 +68,8 @@ fn fixed(value: f32) -> i128 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// Deterministic numbers that resemble a model's output.
@@ -76,9 +88,9 @@ mod tests {
     fn equals_the_plain_mean_of_the_last_n() {
         let all = predictions(1000, 3);
         for window in [1, 2, 128, 5000] {
-            let mut smoothing = Smoothing::new(window, 3);
+            let mut smoothing = Smoothing::new(SmoothingWindow::Predictions(window), 3);
             for (i, prediction) in all.iter().enumerate() {
-                let mean = smoothing.push(prediction);
+                let mean = smoothing.push(prediction, 0);
                 let recent = &all[(i + 1).saturating_sub(window)..=i];
                 for label in 0..3 {
                     let plain = recent.iter().map(|p| f64::from(p[label])).sum::<f64>() / recent.len() as f64;
@@ -90,22 +102,45 @@ mod tests {
 
     #[test]
     fn does_not_drift() {
-        let mut smoothing = Smoothing::new(3, 1);
+        let mut smoothing = Smoothing::new(SmoothingWindow::Predictions(3), 1);
         for prediction in predictions(100_000, 1) {
-            smoothing.push(&prediction);
+            smoothing.push(&prediction, 0);
         }
-        smoothing.push(&[0.25]);
-        smoothing.push(&[0.25]);
-        assert_eq!(smoothing.push(&[0.25]), [0.25]);
+        smoothing.push(&[0.25], 0);
+        smoothing.push(&[0.25], 0);
+        assert_eq!(smoothing.push(&[0.25], 0), [0.25]);
         assert_eq!(smoothing.sums, [3 * fixed(0.25)]);
     }
 
     #[test]
     fn a_broken_prediction_has_no_effect_after_it_leaves_the_window() {
-        let mut smoothing = Smoothing::new(2, 1);
-        smoothing.push(&[f32::INFINITY]);
-        smoothing.push(&[f32::NAN]);
-        smoothing.push(&[0.5]);
-        assert_eq!(smoothing.push(&[0.5]), [0.5]);
+        let mut smoothing = Smoothing::new(SmoothingWindow::Predictions(2), 1);
+        smoothing.push(&[f32::INFINITY], 0);
+        smoothing.push(&[f32::NAN], 0);
+        smoothing.push(&[0.5], 0);
+        assert_eq!(smoothing.push(&[0.5], 0), [0.5]);
+    }
+
+    #[test]
+    fn a_window_of_time_covers_the_same_time_at_any_frame_rate() {
+        for rate in [10, 25, 60] {
+            let mut smoothing = Smoothing::new(SmoothingWindow::Time(Duration::from_millis(1200)), 1);
+            let frame = 1_000_000_000 / rate;
+            let step = |frame: u64| if frame < 3 * rate { 0.0 } else { 1.0 };
+            let means: Vec<f64> = (0..6 * rate).map(|i| smoothing.push(&[step(i)], i * frame)[0]).collect();
+            // The mean rises for 1.2 s from the third second on.
+            let half = means.iter().position(|&mean| mean >= 0.5).unwrap() as f64 / rate as f64;
+            let full = means.iter().position(|&mean| mean == 1.0).unwrap() as f64 / rate as f64;
+            assert!((half - 3.6).abs() <= 0.1 && (full - 4.2).abs() <= 0.1, "{rate}: {half} {full}");
+        }
+    }
+
+    #[test]
+    fn a_gap_empties_a_window_of_time() {
+        let mut smoothing = Smoothing::new(SmoothingWindow::Time(Duration::from_secs(1)), 1);
+        smoothing.push(&[0.0], 0);
+        assert_eq!(smoothing.push(&[1.0], 999_999_999), [0.5]);
+        assert_eq!(smoothing.push(&[1.0], 1_000_000_000), [1.0]);
+        assert_eq!(smoothing.push(&[0.0], 60_000_000_000), [0.0]);
     }
 }

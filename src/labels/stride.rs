@@ -56,14 +56,14 @@ impl StrideComparison {
         Self { candidates: CANDIDATES.map(candidate).into(), frames: 0 }
     }
 
-    /// Adds a frame's prediction, and the decision with a stride of 1.
-    pub fn push(&mut self, probabilities: &[f32], full: Decision) {
+    /// Adds the prediction for the frame at `pts`, and the decision with a stride of 1.
+    pub fn push(&mut self, probabilities: &[f32], pts: u64, full: Decision) {
         for candidate in &mut self.candidates {
             if self.frames.is_multiple_of(candidate.stride) {
                 candidate.held.clear();
                 candidate.held.extend_from_slice(probabilities);
             }
-            let decision = candidate.state.decider.decide(candidate.state.smoothing.push(&candidate.held));
+            let decision = candidate.state.decider.decide(candidate.state.smoothing.push(&candidate.held, pts));
             let same = decision.shown == full.shown && (!full.shown || decision.label == full.label);
             candidate.agreed += u64::from(same);
         }
@@ -87,13 +87,17 @@ mod tests {
     use super::*;
     use crate::labels::decision::Decider;
     use crate::labels::smoothing::Smoothing;
+    use crate::labels::window::SmoothingWindow;
 
     fn outcome(predictions: impl Iterator<Item = [f32; 2]>) -> (u64, f64) {
-        let mut state = LabelState { smoothing: Smoothing::new(4, 2), decider: Decider::new(None, 0.0, 0.0) };
+        let mut state = LabelState {
+            smoothing: Smoothing::new(SmoothingWindow::Predictions(4), 2),
+            decider: Decider::new(None, 0.0, 0.0),
+        };
         let mut comparison = StrideComparison::new(&state);
         for prediction in predictions {
-            let decision = state.decider.decide(state.smoothing.push(&prediction));
-            comparison.push(&prediction, decision);
+            let decision = state.decider.decide(state.smoothing.push(&prediction, 0));
+            comparison.push(&prediction, 0, decision);
         }
         comparison.outcome()
     }

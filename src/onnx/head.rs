@@ -6,6 +6,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::labels::window::SmoothingWindow;
 use crate::onnx::graph::{GraphBuilder, Weight};
 use crate::onnx::resnet::FEATURES;
 use crate::onnx::weights::{Weights, safetensors};
@@ -109,7 +110,7 @@ impl Head {
         let output =
             Layer { weight: take("dense2.weight", &[outputs, HIDDEN])?, bias: take("dense2.bias", &[outputs])? };
         let note = |key: &str| metadata.get(key).cloned();
-        check_number::<usize>(&metadata, "window", &origin)?;
+        check_number::<SmoothingWindow>(&metadata, "window", &origin)?;
         check_number::<f64>(&metadata, "threshold", &origin)?;
         let notes = Notes {
             window: note("window"),

@@ -10,6 +10,7 @@ use prost::bytes::Bytes;
 use serde_json::json;
 
 use crate::error::{Error, Result};
+use crate::labels::window::SmoothingWindow;
 use crate::onnx::build::{LOGITS, METADATA_VERSION, PROBABILITIES};
 use crate::onnx::graph::{int, ints, value_info};
 use crate::onnx::proto::{
@@ -68,7 +69,7 @@ pub struct Description {
     pub layout: Option<TensorLayout>,
     pub output: Option<String>,
     pub softmax: Softmax,
-    pub window: usize,
+    pub window: SmoothingWindow,
     pub threshold: f64,
     /// The file's name, for messages and metadata.
     pub origin: String,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
+use crate::labels::window::SmoothingWindow;
 use crate::media::frame_counters::Counts;
 use crate::report::{lock_output, milliseconds, rounded};
 
@@ -21,7 +22,7 @@ pub struct Header {
     pub started: String,
     pub model: ModelName,
     pub action: Option<String>,
-    pub window: usize,
+    pub window: SmoothingWindow,
     pub threshold: f64,
     pub hysteresis: f64,
     /// A number, or "auto".
@@ -225,7 +226,7 @@ pub(super) fn sample() -> Vec<Record> {
             labels: vec!["cooking".into(), "drinking <tea>".into()],
         },
         action: None,
-        window: 128,
+        window: SmoothingWindow::Predictions(128),
         threshold: 0.5,
         hysteresis: 0.0,
         stride: 1.into(),

@@ -10,7 +10,7 @@ use livelabel::inference::session::{Session, SessionOptions};
 use livelabel::picture::{Colorimetry, Matrix, OwnedPicture, Range};
 use serde_json::Value;
 
-use crate::footage::{colours, project, variant};
+use crate::footage::{colours, project, small, variant};
 use crate::program::{Program, ffmpeg, rgb, text};
 
 /// Decodes the clip's frames with ffmpeg, to I420.
@@ -53,6 +53,26 @@ fn plain(predictions: &[Vec<f32>], window: usize) -> Vec<(usize, f64)> {
 
 fn rounded(confidence: f64) -> f64 {
     (confidence * 1e5).round() / 1e5
+}
+
+#[test]
+fn a_window_of_a_second_is_one_of_25_predictions_at_25_frames_a_second() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), "clip.mp4", 75);
+    let frames = |window: &str| {
+        program.run(&clip, &["--only", "timeline", "--force", "--window", window]).succeeded();
+        let timeline = program.json("clip.timeline.json");
+        (timeline["window"].clone(), timeline["confidences"]["rows"].clone(), timeline["intervals"].clone())
+    };
+    let (by_number, by_time) = (frames("25"), frames("1000ms"));
+    assert_eq!((by_number.0, by_time.0), (25.into(), "1s".into()));
+    assert!(by_number.1.as_array().is_some_and(|rows| rows.len() == 75));
+    assert_eq!((by_number.1, by_number.2), (by_time.1, by_time.2));
+    for wrong in ["0", "0s", "many", "2h"] {
+        let finished = program.run(&clip, &["--window", wrong]);
+        let refused = finished.refusal(2);
+        assert!(refused.contains("--window") && refused.contains("a time up to 1h, like 1.2s"), "{refused}");
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Calibration {
             self.phase = Phase::Measuring { comparison: StrideComparison::new(&state), until: pts + self.trial_length };
         }
         if let Phase::Measuring { comparison, until } = &mut self.phase {
-            comparison.push(prediction, decision);
+            comparison.push(prediction, pts, decision);
             if pts >= *until {
                 let (stride, agreement) = comparison.outcome();
                 self.chosen = Some((stride, agreement));
@@ -114,12 +114,14 @@ mod tests {
     use crate::labels::decision::Decider;
     use crate::labels::labeler::Labeler;
     use crate::labels::smoothing::Smoothing;
+    use crate::labels::window::SmoothingWindow;
 
     /// Simulates `seconds` of a still scene at ten frames a second; returns the stride at the start of each second.
     fn strides(seconds: u64) -> Vec<u64> {
         let policy = CalibratedStride::default();
         let load = || Load { at: Duration::ZERO, waiting: 0, capacity: 8, dropped: 0 };
-        let mut labeler = Labeler::new(Smoothing::new(4, 2), Decider::new(None, 0.0, 0.0));
+        let mut labeler =
+            Labeler::new(Smoothing::new(SmoothingWindow::Predictions(4), 2), Decider::new(None, 0.0, 0.0));
         let mut strides = Vec::new();
         let mut held = 0;
         for i in 0..10 * seconds {
