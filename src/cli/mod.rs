@@ -3,6 +3,7 @@
 pub mod args;
 mod command;
 mod dry_run;
+mod findings;
 mod frames;
 mod manual;
 mod models;

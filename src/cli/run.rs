@@ -1,9 +1,10 @@
 //! `livelabel run`: runs the analyzer, shows how far it is, and prints what became of each input.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::cli::findings::{Findings, count};
 use crate::cli::progress::Display;
 use crate::cli::summary;
 use crate::config::Config;
@@ -11,10 +12,10 @@ use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
 use crate::pipeline::analyzer::Analyzer;
-use crate::pipeline::observer::Observer;
+use crate::pipeline::observer::{LabeledInterval, Observer};
 use crate::pipeline::outcome::Outcome;
 use crate::shutdown::Shutdown;
-use crate::telemetry::StreamState;
+use crate::telemetry::{StreamInfo, StreamState};
 
 /// Analyses every input of `config` and returns the exit code: 1 if an input failed while running, else 2 if one could not
 /// be used, else 0.
@@ -25,13 +26,16 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     let display = Display::new(config.quiet, config.events.takes_stdout(), config.status_interval)?;
     let analyzer = Analyzer::new(config)?;
     let jobs = analyzer.config().jobs.iter().map(|job| (job.name.as_str(), job)).collect();
-    let console = Console { display, jobs, model: analyzer.model(), exit_code: AtomicU8::new(0) };
+    let findings = Findings::new(&analyzer.model().labels);
+    let (verbose, alone) = (analyzer.config().verbose, analyzer.config().jobs.len() == 1);
+    let (ended, exit_code) = (Mutex::default(), AtomicU8::new(0));
+    let console = Console { display, jobs, model: analyzer.model(), findings, verbose, alone, ended, exit_code };
     let report = analyzer.run(shutdown, &console)?;
+    if let Some(text) = console.totals(report.not_started) {
+        console.display.print(&text);
+    }
     if !report.deliveries.is_empty() {
         console.display.print(&report.deliveries);
-    }
-    if report.not_started > 0 {
-        tracing::info!("{} inputs were not started", report.not_started);
     }
     Ok(console.exit_code.into_inner())
 }
@@ -41,19 +45,72 @@ pub(super) fn worse_exit_code(a: u8, b: u8) -> u8 {
     if a == 1 || b == 1 { 1 } else { a.max(b) }
 }
 
+/// Names of failed clips that the last line shows.
+const FAILED_SHOWN: usize = 10;
+
 /// Shows a run on the terminal.
 struct Console<'a> {
     display: Display,
     /// By name.
     jobs: HashMap<&'a str, &'a Job>,
     model: &'a Model,
+    findings: Findings,
+    verbose: bool,
+    /// Whether there is one input only.
+    alone: bool,
+    ended: Mutex<Ended>,
     exit_code: AtomicU8,
+}
+
+/// The clips that have ended.
+#[derive(Default)]
+struct Ended {
+    done: u64,
+    stopped: u64,
+    failed: u64,
+    /// The names of the first ones that failed.
+    names: Vec<String>,
 }
 
 impl Console<'_> {
     fn fail(&self, code: u8) {
         let worse = |current| Some(worse_exit_code(current, code));
         let _ = self.exit_code.fetch_update(Ordering::Relaxed, Ordering::Relaxed, worse);
+    }
+
+    fn count(&self, name: &str, result: &Result<&Outcome, &Error>) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(outcome) if outcome.error.is_none() && outcome.interrupted => ended.stopped += 1,
+            Ok(outcome) if outcome.error.is_none() => ended.done += 1,
+            _ => {
+                ended.failed += 1;
+                if ended.names.len() < FAILED_SHOWN {
+                    ended.names.push(name.into());
+                }
+            }
+        }
+    }
+
+    /// Formats what became of several clips.
+    fn totals(&self, not_started: usize) -> Option<String> {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ended { done, stopped, failed, names } = &*ended;
+        let all = done + stopped + failed + not_started as u64;
+        if all < 2 {
+            return None;
+        }
+        let mut line = format!("{}: {done} done", count(all, "clip"));
+        for (number, what) in [(*stopped, "stopped"), (not_started as u64, "not started"), (*failed, "failed")] {
+            if number > 0 {
+                line.push_str(&format!(", {number} {what}"));
+            }
+        }
+        if !names.is_empty() {
+            let more = if *failed > names.len() as u64 { ", …" } else { "" };
+            line.push_str(&format!(" ({}{more})", names.join(", ")));
+        }
+        Some(std::iter::once(line).chain(self.findings.totals()).collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -62,8 +119,19 @@ impl Observer for Console<'_> {
         self.display.add(&stream.info.name, stream.info.live, &stream.progress);
     }
 
+    fn interval(&self, stream: &StreamInfo, interval: LabeledInterval) {
+        if !stream.live {
+            self.findings.add(&stream.name, &interval);
+        }
+    }
+
     fn ended(&self, stream: &Arc<StreamState>, result: Result<&Outcome, &Error>) {
         self.display.remove(&stream.progress);
+        let name = stream.info.name.as_str();
+        let findings = self.findings.finish(name);
+        if !stream.info.live {
+            self.count(name, &result);
+        }
         match result {
             Err(error) => {
                 self.display.error(error);
@@ -74,8 +142,12 @@ impl Observer for Console<'_> {
                     self.display.error(error);
                     self.fail(1);
                 }
-                if let Some(job) = self.jobs.get(stream.info.name.as_str()) {
-                    self.display.print(&summary::text(job, self.model, outcome));
+                let Some(job) = self.jobs.get(name) else { return };
+                if !stream.info.live {
+                    self.display.print(&summary::brief(job, outcome, &findings, self.alone && !self.verbose));
+                }
+                if stream.info.live || self.verbose {
+                    self.display.print(&summary::details(job, self.model, outcome));
                 }
             }
         }

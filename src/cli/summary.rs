@@ -6,8 +6,25 @@ use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
 use crate::pipeline::outcome::Outcome;
 
-/// Formats the summary of one input.
-pub fn text(job: &Job, model: &Model, outcome: &Outcome) -> String {
+/// Formats the end of a clip: one line with its `findings`, and what the user should know about its files. `alone` says
+/// whether it is the only input; its files are named then.
+pub fn brief(job: &Job, outcome: &Outcome, findings: &str, alone: bool) -> String {
+    let mut lines = vec![format!("{}: {findings}", name(job))];
+    lines.extend(notes(job, outcome));
+    if alone && !outcome.files.is_empty() {
+        lines.push(files(outcome));
+    }
+    lines.join("\n")
+}
+
+/// Returns the job's name. If it is not the file's name, because another input has that, also the path.
+fn name(job: &Job) -> String {
+    let given = job.input.file_name().unwrap_or_default().to_string_lossy();
+    if given == job.name { job.name.clone() } else { format!("{} ({})", job.name, job.input.display()) }
+}
+
+/// Formats the details of an input.
+pub fn details(job: &Job, model: &Model, outcome: &Outcome) -> String {
     if job.live.is_some() { camera(job, model, outcome) } else { clip(job, model, outcome) }
 }
 
@@ -34,18 +51,27 @@ fn clip(job: &Job, model: &Model, outcome: &Outcome) -> String {
     if let Some((stride, agreement)) = outcome.stride {
         lines.push(format!("  stride     auto chose {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
     }
-    if let Some(note) = rate_note(job, outcome) {
-        lines.push(format!("  video      {note}"));
-    }
+    lines.extend(notes(job, outcome));
+    lines.push(files(outcome));
+    lines.join("\n")
+}
+
+/// Says how the files differ from what one might expect.
+fn notes(job: &Job, outcome: &Outcome) -> Vec<String> {
+    let mut lines: Vec<String> =
+        rate_note(job, outcome).map(|note| format!("  video      {note}")).into_iter().collect();
     if outcome.interrupted && outcome.error.is_none() {
         lines.push(format!(
             "  stopped    at {:.1} s; every file is complete up to that point",
             outcome.position as f64 / 1e9
         ));
     }
+    lines
+}
+
+fn files(outcome: &Outcome) -> String {
     let files: Vec<String> = outcome.files.iter().map(|path| path.display().to_string()).collect();
-    lines.push(format!("  files      {}", files.join(", ")));
-    lines.join("\n")
+    format!("  files      {}", files.join(", "))
 }
 
 /// Names the clip's decoder and its video's encoder.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::config::cameras::CameraConfig;
+use crate::config::clip_list;
 use crate::config::events::{EventsConfig, JsonLines};
 use crate::config::options::{FileKind, RunOptions, StreamOptions};
 use crate::config::settings::Settings;
@@ -93,8 +94,8 @@ impl LabelConfig {
 /// Returns a job for each input, with the options in effect for it.
 pub(crate) fn jobs(settings: &Settings) -> Result<Vec<Job>> {
     let shared = StreamOptions { input: Vec::new(), ..settings.streams.clone() };
-    let mut inputs: Vec<(StreamOptions, &PathBuf)> =
-        settings.streams.input.iter().map(|input| (shared.clone(), input)).collect();
+    let listed = clip_list::expand(&settings.streams.input)?;
+    let mut inputs: Vec<(StreamOptions, &PathBuf)> = listed.iter().map(|input| (shared.clone(), input)).collect();
     for stream in &settings.run.stream {
         let [input] = stream.input.as_slice() else {
             return Err(

@@ -2,6 +2,7 @@
 
 mod bounded;
 pub mod cameras;
+mod clip_list;
 mod credentials;
 pub mod events;
 pub mod inputs;
@@ -36,6 +37,8 @@ pub struct Config {
     pub max_clips: usize,
     pub force: bool,
     pub quiet: bool,
+    /// Whether the closing lines have details.
+    pub verbose: bool,
     /// Whether each stream opens a window.
     pub display: bool,
     /// Time between status lines of live streams.
@@ -83,6 +86,7 @@ impl Config {
             max_clips: live + run.jobs.unwrap_or(cores),
             force: run.force.unwrap_or(false),
             quiet: run.quiet.unwrap_or(false),
+            verbose: run.verbose.unwrap_or(false),
             display: run.display.unwrap_or(false),
             status_interval: run.status_interval.unwrap_or(DEFAULT_STATUS_INTERVAL),
             events,

@@ -59,7 +59,7 @@ impl<T> Overlay for Vec<T> {
 options! {
 /// Options of one stream: keys of a `[[stream]]`, or of a pipeline file for all streams.
 pub struct StreamOptions {
-    /// Clips, or cameras: rtsp://, http(s):// (MJPEG, HLS), /dev/videoN, test://; all share one model
+    /// Clips and folders of clips, - for a list on stdin, or cameras: rtsp://, http(s):// (MJPEG, HLS), /dev/videoN, test://
     #[arg(value_name = "INPUT")]
     #[serde(default, deserialize_with = "list")]
     #[schemars(with = "ListSchema<String>")]
@@ -209,6 +209,9 @@ pub struct RunOptions {
     /// Print no progress and no summary
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub quiet: Option<bool>,
+    /// Print counts, speed, device and codecs of each clip at the end
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub verbose: Option<bool>,
     /// Streams with their own options
     #[arg(skip)]
     #[serde(default)]

@@ -131,7 +131,8 @@ mod tests {
             // The mean rises for 1.2 s from the third second on.
             let half = means.iter().position(|&mean| mean >= 0.5).unwrap() as f64 / rate as f64;
             let full = means.iter().position(|&mean| mean == 1.0).unwrap() as f64 / rate as f64;
-            assert!((half - 3.6).abs() <= 0.1 && (full - 4.2).abs() <= 0.1, "{rate}: {half} {full}");
+            let frame = 1.001 / rate as f64;
+            assert!((half - 3.6).abs() <= frame && (full - 4.2).abs() <= frame, "{rate}: {half} {full}");
         }
     }
 

@@ -36,7 +36,11 @@ fn inputs_that_are_not_clips_are_refused() {
         &["missing.mp4", "cannot be opened", "check the name"],
     );
     let folder = program.folder.path();
-    check_refusal(&program, program.run(folder, &["--output-dir", "out"]), &["is a folder", "give the clips in it"]);
+    check_refusal(
+        &program,
+        program.run(folder, &["--output-dir", "out"]),
+        &["has no video", "give a folder with clips"],
+    );
     refused("text.mp4", b"this is not a video at all, only words\n", &["text.mp4", "is not a video", "ffprobe"]);
     refused("empty.mp4", b"", &["is empty"]);
 }

@@ -141,7 +141,7 @@ fn a_clips_events_match_its_timeline() {
 fn with_events_on_stdout_only_events_are_written_there() {
     let program = Program::new();
     let clip = clip(&program, "clip.mp4");
-    let finished = program.run(&clip, &["--window", "1", "--events", "-"]).succeeded();
+    let finished = program.run(&clip, &["--window", "1", "--events", "-", "--verbose"]).succeeded();
     let events: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((of(&events, "start").len(), of(&events, "end").len()), (3, 3));
     assert!(finished.stderr.contains("150 frames decoded"), "{}", finished.stderr);
