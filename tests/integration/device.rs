@@ -87,8 +87,17 @@ fn a_damaged_library_is_reported_and_only_auto_falls_back() {
 fn the_summary_names_the_requested_inference_precision() {
     let program = Program::new();
     let clip = variant(program.folder.path(), "clip.mp4", 8, &["-c:v", "libx264", "-an"]);
-    let given =
-        ["run", text(&clip), "--only", "timeline", "--force", "--device", "openvino", "--inference-precision", "fp32"];
+    let given = [
+        "run",
+        text(&clip),
+        "--only",
+        "timeline",
+        "--verbose",
+        "--device",
+        "openvino",
+        "--inference-precision",
+        "fp32",
+    ];
     let finished = program.start(&given).succeeded();
     assert!(finished.stdout.contains("openvino in int8 and fp32"), "{}", finished.stdout);
 }
