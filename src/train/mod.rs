@@ -1,7 +1,7 @@
 //! The trainer: trains a model file on folders of pictures or clips. Everything that needs libtorch.
 //!
 //! [`dataset`] lists the files, [`split`] selects the validation groups, and [`augment`] transforms the pictures.
-//! [`features`] runs the [`frozen`] part of the [`network`] on them once and keeps the results in a [`store`]. [`fit`]
+//! [`features`] runs the [`frozen`] part of the [`network`] on them once and keeps the results in a [`feature_cache`]. [`fit`]
 //! trains on these. [`run`] is the folder with the configuration, checkpoint and results.
 
 pub mod augment;
