@@ -23,30 +23,30 @@ use crate::labels::stride::Stride;
 
 const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The configuration of a run.
+/// The configuration of a run, checked and complete. [`Config::resolve`] makes it from [`Settings`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    pub jobs: Vec<Job>,
+    pub(crate) jobs: Vec<Job>,
     /// The model file; `None` for the shipped one.
-    pub model: Option<PathBuf>,
+    pub(crate) model: Option<PathBuf>,
     /// Files that the settings were read from: pipeline, token, passwords.
-    pub read: Vec<PathBuf>,
+    pub(crate) read: Vec<PathBuf>,
     /// How to run the model.
-    pub session: SessionOptions,
+    pub(crate) session: SessionOptions,
     /// Maximum number of inputs that run at once.
-    pub max_clips: usize,
-    pub force: bool,
-    pub quiet: bool,
+    pub(crate) max_streams: usize,
+    pub(crate) force: bool,
+    pub(crate) quiet: bool,
     /// Whether the closing lines have details.
-    pub verbose: bool,
+    pub(crate) verbose: bool,
     /// Whether each stream opens a window.
-    pub display: bool,
+    pub(crate) display: bool,
     /// Time between status lines of live streams.
-    pub status_interval: Duration,
+    pub(crate) status_interval: Duration,
     /// Event receivers.
-    pub events: EventsConfig,
+    pub(crate) events: EventsConfig,
     /// The page's address and token; `None` if no page is served.
-    pub web: Option<WebConfig>,
+    pub(crate) web: Option<WebConfig>,
 }
 
 impl Config {
@@ -83,7 +83,7 @@ impl Config {
                 precision: run.inference_precision.unwrap_or_default(),
                 ..SessionOptions::default()
             },
-            max_clips: live + run.jobs.unwrap_or(cores),
+            max_streams: live + run.jobs.unwrap_or(cores),
             force: run.force.unwrap_or(false),
             quiet: run.quiet.unwrap_or(false),
             verbose: run.verbose.unwrap_or(false),
@@ -172,7 +172,7 @@ mod tests {
         let streams = StreamOptions { segment: Some(Duration::from_secs(60)), ..stream(&["test://"; 20]) };
         let run = RunOptions { jobs: Some(1), ..Default::default() };
         let config = Config::resolve(Settings { run, ..with(streams) }).unwrap();
-        assert!(config.max_clips >= 20);
+        assert!(config.max_streams >= 20);
         assert_eq!((config.jobs[0].name.as_str(), config.jobs[19].name.as_str()), ("test", "test-20"));
         assert_eq!(config.jobs[3].label_config.stride, Stride::Auto);
     }

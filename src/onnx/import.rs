@@ -91,7 +91,8 @@ pub fn import(file: Bytes, description: &Description) -> Result<Bytes> {
     let index = all.iter().rposition(|field| field.number == GRAPH).ok_or_else(broken)?;
     let own = fields(&all[index].value).ok_or_else(broken)?;
     let is_entry = |field: &Field| {
-        field.number == INPUT && ValueInfoProto::decode(field.value.clone()).is_ok_and(|it| it.name == input.replaces)
+        field.number == INPUT
+            && ValueInfoProto::decode(field.value.clone()).is_ok_and(|info| info.name == input.replaces)
     };
     let mut inside: Vec<Field> = input.nodes.iter().map(|node| Field::message(NODE, node)).collect();
     // The new outputs replace the file's own.

@@ -106,7 +106,7 @@ impl Analyzer {
                     });
                 }
             };
-            let others = config.max_clips.min(config.jobs.len()).saturating_sub(1);
+            let others = config.max_streams.min(config.jobs.len()).saturating_sub(1);
             for number in 0..others {
                 let started = std::thread::Builder::new().name(format!("stream-{number}")).spawn_scoped(scope, work);
                 if let Err(cause) = started {

@@ -8,12 +8,12 @@ use crate::pipeline::stride::policy::{Labeled, Load, StridePolicy};
 
 const SECOND: u64 = 1_000_000_000;
 /// Duration of the first comparison, in which every frame is analysed, and of each later one.
-const FIRST_TRIAL: u64 = 60 * SECOND;
-const LATER_TRIAL: u64 = 10 * SECOND;
-/// Time between trials.
-const BETWEEN_TRIALS: u64 = 300 * SECOND;
+const FIRST_COMPARISON: u64 = 60 * SECOND;
+const LATER_COMPARISON: u64 = 10 * SECOND;
+/// Time between comparisons.
+const BETWEEN_COMPARISONS: u64 = 300 * SECOND;
 
-/// Calibrates the stride in trials.
+/// Calibrates the stride in comparisons.
 pub struct CalibratedStride {
     stride: AtomicU64,
     calibration: Mutex<Calibration>,
@@ -21,7 +21,7 @@ pub struct CalibratedStride {
 
 struct Calibration {
     phase: Phase,
-    trial_length: u64,
+    comparison_length: u64,
     /// The last chosen stride and its measured agreement.
     chosen: Option<(u64, f64)>,
 }
@@ -40,7 +40,7 @@ enum Phase {
 
 impl Default for CalibratedStride {
     fn default() -> Self {
-        let calibration = Calibration { phase: Phase::Awaiting, trial_length: FIRST_TRIAL, chosen: None };
+        let calibration = Calibration { phase: Phase::Awaiting, comparison_length: FIRST_COMPARISON, chosen: None };
         Self { stride: AtomicU64::new(1), calibration: Mutex::new(calibration) }
     }
 }
@@ -82,15 +82,16 @@ impl Calibration {
             return self.recheck(pts);
         };
         if let (Phase::Awaiting, Some(state)) = (&self.phase, before) {
-            self.phase = Phase::Measuring { comparison: StrideComparison::new(&state), until: pts + self.trial_length };
+            self.phase =
+                Phase::Measuring { comparison: StrideComparison::new(&state), until: pts + self.comparison_length };
         }
         if let Phase::Measuring { comparison, until } = &mut self.phase {
             comparison.push(prediction, pts, decision);
             if pts >= *until {
                 let (stride, agreement) = comparison.outcome();
                 self.chosen = Some((stride, agreement));
-                self.trial_length = LATER_TRIAL;
-                self.phase = Phase::Holding { until: pts + BETWEEN_TRIALS };
+                self.comparison_length = LATER_COMPARISON;
+                self.phase = Phase::Holding { until: pts + BETWEEN_COMPARISONS };
                 return Some(stride);
             }
         }
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_trial_takes_a_minute_and_later_ones_follow_every_five() {
+    fn the_first_comparison_takes_a_minute_and_later_ones_follow_every_five() {
         let strides = strides(700);
         let every_frame: Vec<usize> = (0..700).filter(|&second| strides[second] == 1).collect();
         assert_eq!(every_frame, (0..=60).chain(361..=370).chain(671..=680).collect::<Vec<_>>());
