@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::labels::REST;
 use crate::pipeline::observer::LabeledInterval;
 
-/// The label of everything that no other label names. It is no finding.
-const REST: &str = "other";
 /// Intervals of a label that a line shows.
 const SHOWN: usize = 6;
 

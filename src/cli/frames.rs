@@ -10,10 +10,11 @@ use clap::ValueEnum;
 use crate::cli::progress::Display;
 use crate::error::{Error, Result};
 use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
-use crate::media::extensions::is_video;
+use crate::media::files::{is_video, list_folder};
 use crate::media::limits::Limits;
 use crate::picture::file;
 use crate::shutdown::Shutdown;
+use crate::system::spans;
 use crate::telemetry::Progress;
 
 /// Folder layout of the pictures of several videos.
@@ -40,15 +41,7 @@ impl FromStr for Every {
         if text == "frame" {
             return Ok(Every::Frame);
         }
-        let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(invalid)?;
-        let (number, unit) = text.split_at(split);
-        let unit = match unit {
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            _ => return Err(invalid()),
-        };
-        let nanoseconds = number.parse::<f64>().map_err(|_| invalid())? * unit;
+        let nanoseconds = spans::nanoseconds(text, &spans::SHORT).ok_or_else(invalid)?;
         if nanoseconds < 1e6 { Err(invalid()) } else { Ok(Every::Nanoseconds(nanoseconds as u64)) }
     }
 }
@@ -167,13 +160,7 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             videos.push(path.clone());
             continue;
         }
-        let entries = std::fs::read_dir(path).map_err(|cause| {
-            Error::input(format!("{}: cannot be read", path.display())).because(cause).remedy("check its permissions")
-        })?;
-        let mut found: Vec<PathBuf> =
-            entries.flatten().map(|entry| entry.path()).filter(|path| is_video(path)).collect();
-        found.sort();
-        videos.extend(found);
+        videos.extend(list_folder(path)?.into_iter().filter(|path| is_video(path)));
     }
     if videos.is_empty() {
         return Err(Error::usage("no video found in the folders").remedy("name videos, or folders with videos"));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::findings::{Findings, count};
 use crate::cli::progress::Display;
-use crate::cli::summary;
+use crate::cli::summary::{self, Detail};
 use crate::config::Config;
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
@@ -27,9 +27,13 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     let analyzer = Analyzer::new(config)?;
     let jobs = analyzer.config().jobs.iter().map(|job| (job.name.as_str(), job)).collect();
     let findings = Findings::new(&analyzer.model().labels);
-    let (verbose, alone) = (analyzer.config().verbose, analyzer.config().jobs.len() == 1);
+    let detail = match analyzer.config() {
+        config if config.verbose => Detail::All,
+        config if config.jobs.len() == 1 => Detail::Files,
+        _ => Detail::Findings,
+    };
     let (ended, exit_code) = (Mutex::default(), AtomicU8::new(0));
-    let console = Console { display, jobs, model: analyzer.model(), findings, verbose, alone, ended, exit_code };
+    let console = Console { display, jobs, model: analyzer.model(), findings, detail, ended, exit_code };
     let report = analyzer.run(shutdown, &console)?;
     if let Some(text) = console.totals(report.not_started) {
         console.display.print(&text);
@@ -55,9 +59,7 @@ struct Console<'a> {
     jobs: HashMap<&'a str, &'a Job>,
     model: &'a Model,
     findings: Findings,
-    verbose: bool,
-    /// Whether there is one input only.
-    alone: bool,
+    detail: Detail,
     ended: Mutex<Ended>,
     exit_code: AtomicU8,
 }
@@ -97,7 +99,7 @@ impl Console<'_> {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let Ended { done, stopped, failed, names } = &*ended;
         let all = done + stopped + failed + not_started as u64;
-        if all < 2 {
+        if all < 2 && not_started == 0 {
             return None;
         }
         let mut line = format!("{}: {done} done", count(all, "clip"));
@@ -143,12 +145,11 @@ impl Observer for Console<'_> {
                     self.fail(1);
                 }
                 let Some(job) = self.jobs.get(name) else { return };
-                if !stream.info.live {
-                    self.display.print(&summary::brief(job, outcome, &findings, self.alone && !self.verbose));
-                }
-                if stream.info.live || self.verbose {
-                    self.display.print(&summary::details(job, self.model, outcome));
-                }
+                self.display.print(&if stream.info.live {
+                    summary::camera(job, self.model, outcome)
+                } else {
+                    summary::clip(job, self.model, outcome, &findings, self.detail)
+                });
             }
         }
     }

@@ -5,13 +5,26 @@ use crate::inference::model::Model;
 use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
 use crate::pipeline::outcome::Outcome;
+use crate::system::printable;
 
-/// Formats the end of a clip: one line with its `findings`, and what the user should know about its files. `alone` says
-/// whether it is the only input; its files are named then.
-pub fn brief(job: &Job, outcome: &Outcome, findings: &str, alone: bool) -> String {
+/// How much the end of a clip says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// What was found, and what the user should know about the files.
+    Findings,
+    /// The names of the files too.
+    Files,
+    All,
+}
+
+/// Formats the end of a clip, beginning with a line of its `findings`.
+pub fn clip(job: &Job, model: &Model, outcome: &Outcome, findings: &str, detail: Detail) -> String {
     let mut lines = vec![format!("{}: {findings}", name(job))];
+    if detail == Detail::All {
+        lines.extend(details(job, model, outcome));
+    }
     lines.extend(notes(job, outcome));
-    if alone && !outcome.files.is_empty() {
+    if detail == Detail::All || (detail == Detail::Files && !outcome.files.is_empty()) {
         lines.push(files(outcome));
     }
     lines.join("\n")
@@ -20,15 +33,10 @@ pub fn brief(job: &Job, outcome: &Outcome, findings: &str, alone: bool) -> Strin
 /// Returns the job's name. If it is not the file's name, because another input has that, also the path.
 fn name(job: &Job) -> String {
     let given = job.input.file_name().unwrap_or_default().to_string_lossy();
-    if given == job.name { job.name.clone() } else { format!("{} ({})", job.name, job.input.display()) }
+    if given == job.name { job.name.clone() } else { format!("{} ({})", job.name, printable::path(&job.input)) }
 }
 
-/// Formats the details of an input.
-pub fn details(job: &Job, model: &Model, outcome: &Outcome) -> String {
-    if job.live.is_some() { camera(job, model, outcome) } else { clip(job, model, outcome) }
-}
-
-fn clip(job: &Job, model: &Model, outcome: &Outcome) -> String {
+fn details(job: &Job, model: &Model, outcome: &Outcome) -> Vec<String> {
     let frames = &outcome.frames;
     let dropped: u64 = frames.dropped.values().sum();
     let held = if frames.held > 0 { format!(", {} held", frames.held) } else { String::new() };
@@ -51,9 +59,7 @@ fn clip(job: &Job, model: &Model, outcome: &Outcome) -> String {
     if let Some((stride, agreement)) = outcome.stride {
         lines.push(format!("  stride     auto chose {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
     }
-    lines.extend(notes(job, outcome));
-    lines.push(files(outcome));
-    lines.join("\n")
+    lines
 }
 
 /// Says how the files differ from what one might expect.
@@ -83,7 +89,8 @@ fn codecs(job: &Job, outcome: &Outcome) -> String {
     }
 }
 
-fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
+/// Formats the end of a camera.
+pub fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
     let Outcome { frames, gaps, latency, .. } = outcome;
     let dropped: u64 = frames.dropped.values().sum();
     let mut lines = vec![

@@ -1,11 +1,10 @@
 //! Expands folders, and the list on stdin, to inputs.
 
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::media::extensions::is_video;
+use crate::media::files::{is_hidden, is_video, list_folder};
 
 /// The input that stands for a list of inputs on stdin, one a line.
 const STDIN: &str = "-";
@@ -70,16 +69,8 @@ fn expand_folder(input: PathBuf, expanded: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn gather(folder: &Path, videos: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -> Result<()> {
-    let unreadable = |cause| {
-        Error::input(format!("{}: cannot be read", folder.display())).because(cause).remedy("check its permissions")
-    };
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let (path, kind) = (entry.path(), entry.file_type().map_err(unreadable)?);
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        if kind.is_dir() {
+    for path in list_folder(folder)?.into_iter().filter(|path| !is_hidden(path)) {
+        if path.is_dir() && !path.is_symlink() {
             gather(&path, videos, others)?;
         } else if is_video(&path) {
             videos.push(path);
@@ -92,6 +83,8 @@ fn gather(folder: &Path, videos: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -69,7 +69,7 @@ pub struct StreamOptions {
     pub action: Option<String>,
     /// What smoothing averages: a number of predictions, or a time like 1.2s [default: the model's, 128]
     #[arg(long, value_name = "N|TIME")]
-    #[schemars(with = "Option<WindowSchema>")]
+    #[schemars(with = "Option<NumberOrText>")]
     pub window: Option<SmoothingWindow>,
     /// Confidence, 0 to 1, below which "computing..." is shown [default: the model's, 0.0]
     #[arg(long, value_name = "CONFIDENCE")]
@@ -104,8 +104,7 @@ pub struct StreamOptions {
     /// Analyse every N-th frame; `auto` adapts N to the content of a clip, or to the load of a camera
     /// [default: 1; cameras: auto]
     #[arg(long, value_name = "N|auto")]
-    #[serde(default, deserialize_with = "stride")]
-    #[schemars(with = "Option<StrideSchema>")]
+    #[schemars(with = "Option<NumberOrText>")]
     pub stride: Option<Stride>,
     /// Camera: name of its stream and its files [default: from its address]
     #[arg(long, value_name = "NAME")]
@@ -290,21 +289,6 @@ fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D
     list(deserializer).map(Some)
 }
 
-/// Deserialises a stride: a number or "auto".
-fn stride<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stride>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Value {
-        Number(i64),
-        Word(String),
-    }
-    let text = match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.to_string(),
-        Value::Word(word) => word,
-    };
-    text.parse().map(Some).map_err(serde::de::Error::custom)
-}
-
 /// The kinds of file that a clip's run can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -324,13 +308,13 @@ enum ListSchema<T> {
     Many(Vec<T>),
 }
 
-/// A stride in the JSON Schema.
+/// A stride or a window in the JSON Schema.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
-enum StrideSchema {
+enum NumberOrText {
     Number(u64),
-    Word(String),
+    Text(String),
 }
 
 #[cfg(test)]
@@ -346,13 +330,4 @@ mod tests {
             assert!(invalid.parse::<Keep>().is_err(), "{invalid}");
         }
     }
-}
-
-/// A smoothing window in the JSON Schema.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
-enum WindowSchema {
-    Predictions(u64),
-    Time(String),
 }

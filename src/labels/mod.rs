@@ -7,3 +7,6 @@ pub mod overlay;
 pub mod smoothing;
 pub mod stride;
 pub mod window;
+
+/// The label of everything that no other label names.
+pub const REST: &str = "other";

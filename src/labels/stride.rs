@@ -3,8 +3,11 @@
 //! A held frame gets the last prediction, which also enters the smoothing window in its place. So the window covers the
 //! same time with any stride.
 
+use serde::{Deserialize, Deserializer};
+
 use crate::labels::decision::Decision;
 use crate::labels::labeler::LabelState;
+use crate::labels::window::number_or_text;
 
 /// Strides that `auto` can choose, besides 1.
 pub const CANDIDATES: [u64; 4] = [2, 4, 8, 15];
@@ -32,6 +35,13 @@ impl std::str::FromStr for Stride {
                 _ => Err(format!("{text:?} is neither auto nor a whole number of 1 or more")),
             },
         }
+    }
+}
+
+/// A number or "auto".
+impl<'de> Deserialize<'de> for Stride {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        number_or_text(deserializer)
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::system::spans;
+
 /// Maximum number of predictions in a window, since they are kept in memory.
 pub const MAX_PREDICTIONS: usize = 1_000_000;
 const MAX_TIME: Duration = Duration::from_secs(3600);
@@ -31,16 +33,7 @@ impl FromStr for SmoothingWindow {
         if let Ok(count) = text.parse::<usize>() {
             return if (1..=MAX_PREDICTIONS).contains(&count) { Ok(Self::Predictions(count)) } else { Err(wrong()) };
         }
-        let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?);
-        let factor = match unit {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(wrong()),
-        };
-        let seconds = number.parse::<f64>().map_err(|_| wrong())? * factor;
-        let time = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+        let time = Duration::from_nanos(spans::nanoseconds(text, &spans::LONG).ok_or_else(wrong)?.round() as u64);
         if time.is_zero() || time > MAX_TIME { Err(wrong()) } else { Ok(Self::Time(time)) }
     }
 }
@@ -66,18 +59,26 @@ impl Serialize for SmoothingWindow {
 
 impl<'de> Deserialize<'de> for SmoothingWindow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Value {
-            Number(i64),
-            Text(String),
-        }
-        let text = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.to_string(),
-            Value::Text(text) => text,
-        };
-        text.parse().map_err(serde::de::Error::custom)
+        number_or_text(deserializer)
     }
+}
+
+/// Deserialises a value that is written as a number or as text.
+///
+/// # Errors
+/// The message of `T`'s parser.
+pub fn number_or_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Value {
+        Number(i64),
+        Text(String),
+    }
+    let text = match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) => text,
+    };
+    text.parse().map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod connection;
 pub mod decode_errors;
 mod decoding;
 pub mod encoder;
-pub mod extensions;
+pub mod files;
 mod first_frame;
 pub mod frame;
 pub mod frame_counters;

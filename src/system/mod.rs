@@ -1,6 +1,8 @@
-//! The time in UTC, the limits of the process, the files that set-up installed, text that is safe on a terminal.
+//! The time in UTC, the limits of the process, the files that set-up installed, times as people write them, text that is
+//! safe on a terminal.
 
 pub mod locate;
 pub mod printable;
 pub mod shortage;
+pub mod spans;
 pub mod utc;

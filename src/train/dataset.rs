@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::media::extensions::is_video;
+use crate::labels::REST;
+use crate::media::files::{is_hidden, is_video, list_folder};
 
 /// File extensions of pictures.
 const PICTURE_EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
-/// The original's classes: the default if folders of these names exist.
+/// The original's classes: the default if folders of these names exist. [`REST`] joins them if its folder exists.
 const DEFAULT_CLASSES: [&str; 2] = ["drinking", "cooking"];
-/// The class of everything else. It joins the default classes if its folder exists.
-const REST: &str = "other";
 
 /// One file of the dataset.
 #[derive(Clone, Debug, Default)]
@@ -220,14 +219,10 @@ fn is_picture(path: &Path) -> bool {
     ending.is_some_and(|ending| PICTURE_EXTENSIONS.contains(&ending.as_str()))
 }
 
+/// Lists a folder without hidden files, which are not the user's pictures.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let listing = std::fs::read_dir(folder).map_err(|cause| {
-        Error::input(format!("{}: cannot be read", folder.display())).because(cause).remedy("check its permissions")
-    })?;
-    let mut paths: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();
-    // Hidden files are not the user's pictures.
-    paths.retain(|path| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.'));
-    paths.sort();
+    let mut paths = list_folder(folder)?;
+    paths.retain(|path| !is_hidden(path));
     Ok(paths)
 }
 

@@ -18,6 +18,7 @@ use crate::labels::window::SmoothingWindow;
 use crate::picture::file::read_picture;
 use crate::train::clip_predictions::ClipPredictions;
 use crate::train::dataset::{Dataset, Item};
+use crate::train::lines;
 use crate::train::merge::source;
 use crate::train::metrics::{Metrics, Prediction, by_group, slice};
 use crate::train::run::Run;
@@ -213,20 +214,12 @@ pub type SliceDefinitions = Vec<(String, Selection)>;
 /// # Errors
 /// `Input` if the file cannot be read or a line does not have three fields.
 pub fn read_slices(path: &Path) -> Result<SliceDefinitions> {
-    let wrong = |what: String| {
-        Error::input(format!("{}: {what}", path.display()))
-            .remedy("write lines of group prefixes, part of the path, and name, tab-separated")
+    let rows = lines::read(path, "three", "group prefixes, part of the path, and name", 0)?;
+    let given = |part: String| (!part.is_empty()).then_some(part);
+    let slice = |[groups, files, name]: [String; 3]| {
+        (name, Selection { group_prefixes: given(groups), files: given(files), ..Selection::default() })
     };
-    let text = std::fs::read_to_string(path).map_err(|cause| wrong("cannot be read".into()).because(cause))?;
-    let given = |part: &str| (!part.is_empty()).then(|| part.to_string());
-    let cut = |line: &str| match line.split('\t').collect::<Vec<_>>()[..] {
-        [groups, files, name] => Ok((
-            name.to_string(),
-            Selection { group_prefixes: given(groups), files: given(files), ..Selection::default() },
-        )),
-        _ => Err(wrong(format!("{line:?} does not have three fields"))),
-    };
-    text.lines().filter(|line| !line.is_empty()).map(cut).collect()
+    Ok(rows.into_iter().map(slice).collect())
 }
 
 /// Returns the slices of `definitions`. Without any, one for each source (the prefix of a group's name) with enough

@@ -18,6 +18,7 @@ pub mod feature_cache;
 pub mod features;
 pub mod fit;
 pub mod frozen;
+pub mod lines;
 pub mod merge;
 pub mod metrics;
 pub mod network;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::train::dataset::Item;
+use crate::train::lines;
 use crate::train::selection::Selection;
 
 /// Gives the items of one class a subclass.
@@ -31,24 +32,14 @@ impl Rule {
 /// # Errors
 /// `Input` if the file cannot be read or a line does not have four fields.
 pub fn read(path: &Path) -> Result<Vec<Rule>> {
-    let wrong = |what: String| {
-        Error::input(format!("{}: {what}", path.display()))
-            .remedy("write lines of class, subclass, group prefixes, and words of the note, tab-separated")
+    let rows = lines::read(path, "four", "class, subclass, group prefixes, and words of the note", 2)?;
+    let rule = |[class, subclass, groups, words]: [String; 4]| Rule {
+        class,
+        subclass,
+        selection: Selection { group_prefixes: (!groups.is_empty()).then_some(groups), ..Selection::default() },
+        words: words.split(',').map(|word| word.trim().to_lowercase()).filter(|word| !word.is_empty()).collect(),
     };
-    let text = std::fs::read_to_string(path).map_err(|cause| wrong("cannot be read".into()).because(cause))?;
-    let rule = |line: &str| match line.split('\t').collect::<Vec<_>>()[..] {
-        [class, subclass, groups, words] if !class.is_empty() && !subclass.is_empty() => Ok(Rule {
-            class: class.into(),
-            subclass: subclass.into(),
-            selection: Selection {
-                group_prefixes: (!groups.is_empty()).then(|| groups.to_string()),
-                ..Selection::default()
-            },
-            words: words.split(',').map(|word| word.trim().to_lowercase()).filter(|word| !word.is_empty()).collect(),
-        }),
-        _ => Err(wrong(format!("{line:?} does not have four fields"))),
-    };
-    text.lines().filter(|line| !line.is_empty()).map(rule).collect()
+    Ok(rows.into_iter().map(rule).collect())
 }
 
 /// Returns the subclass by the first rule that applies. Without one: what the item has.

@@ -93,10 +93,11 @@ fn irregular_times_are_kept_in_matroska_and_the_duration_in_avi() {
         assert_eq!(given.len(), made.len());
         assert!(given.iter().zip(&made).all(|(a, b)| (a - b).abs() <= 1.0), "{given:?}\n{made:?}");
 
-        let finished = program.run(&clip, &["--output", "even.avi", "--force"]).succeeded();
+        let finished = program.run(&clip, &["--output", "even.avi", "--force", "--verbose"]).succeeded();
         let made = probe(&program.path("even.avi"));
         assert_eq!((made.frames, made.seconds), (40, 1.6));
         assert!(finished.stdout.contains("7 frames repeated and 0 skipped"), "{}", finished.stdout);
+        assert_eq!(finished.stdout.matches("7 frames repeated").count(), 1, "{}", finished.stdout);
         let timeline = program.json("irregular.timeline.json");
         let rows = timeline["confidences"]["rows"].as_array().unwrap();
         assert!(rows.iter().zip(&given).all(|(row, ms)| (row[0].as_f64().unwrap() - ms).abs() <= 1.0));
