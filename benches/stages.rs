@@ -7,7 +7,7 @@ use livelabel::inference::model::{Channels, InputSpec};
 use livelabel::inference::preprocess::Preprocessor;
 use livelabel::labels::overlay::Overlay;
 use livelabel::labels::smoothing::Smoothing;
-use livelabel::labels::window::SmoothingWindow;
+use livelabel::labels::window::{SmoothingWindow, WindowAlign};
 use livelabel::picture::{Colorimetry, OwnedPicture};
 
 const SIZES: [(usize, usize); 3] = [(640, 360), (1280, 720), (1920, 1080)];
@@ -22,10 +22,13 @@ fn picture((width, height): (usize, usize)) -> OwnedPicture {
 
 fn smoothing(criterion: &mut Criterion) {
     for (window, labels) in [(128, 3), (128, 1000), (100_000, 3)] {
-        let mut smoothing = Smoothing::new(SmoothingWindow::Predictions(window), labels);
+        let mut smoothing = Smoothing::new(SmoothingWindow::Predictions(window), WindowAlign::Trailing, labels, 0);
         let prediction = vec![1.0 / labels as f32; labels];
         criterion.bench_function(&format!("smoothing, {labels} labels, window {window}"), |bencher| {
-            bencher.iter(|| smoothing.push(&prediction, 0)[0]);
+            bencher.iter(|| {
+                smoothing.push(&prediction, 0);
+                smoothing.next(false).map(|mean| mean[0])
+            });
         });
     }
 }

@@ -66,7 +66,7 @@ pub use inference::device::DeviceSelection;
 pub use inference::inference_precision::InferencePrecision;
 pub use inference::model::Model;
 pub use labels::stride::Stride;
-pub use labels::window::SmoothingWindow;
+pub use labels::window::{SmoothingWindow, WindowAlign};
 pub use media::camera::Transport;
 pub use media::recorder::Container;
 pub use pipeline::analyzer::{Analyzer, RunReport};

@@ -20,7 +20,7 @@ use livelabel::train::run::{Run, check_same};
 use livelabel::train::selection::Selection;
 use livelabel::train::state::EpochRecord;
 use livelabel::train::views::Views;
-use livelabel::train::{clip_predictions, evaluate, events, export, merge, preview, subclasses, sweep};
+use livelabel::train::{clip_predictions, evaluate, events, export, merge, preview, subclasses, sweep, windows};
 use livelabel::{Error, Model, Result, Watch, logging, media, watch_signals};
 use serde_json::json;
 
@@ -171,7 +171,7 @@ fn selections(args: &EvaluateArgs, whole: &Selection) -> Result<Vec<Selection>> 
 fn clips_report(args: &EvaluateArgs, labels: &[String], clips: &[ClipPredictions]) -> Result<String> {
     let scores = evaluate::clips(labels, clips);
     let mut text = evaluate::clips_report(labels, &scores);
-    let mut events = serde_json::Map::new();
+    let (mut events, mut tried) = (serde_json::Map::new(), Vec::new());
     if let Some(table) = &args.events {
         let truth = Truth::read(table)?;
         for (index, label) in labels.iter().enumerate().filter(|(_, label)| truth.has(label)) {
@@ -180,8 +180,11 @@ fn clips_report(args: &EvaluateArgs, labels: &[String], clips: &[ClipPredictions
             events
                 .insert(label.clone(), json!(found.into_iter().filter_map(|(_, _, score)| score).collect::<Vec<_>>()));
         }
+        let comparison = windows::compare(clips, labels, &truth);
+        text.push_str(&format!("\n\nevents by window, as the program finds them\n{}", comparison.report()));
+        tried = std::iter::once(comparison.original).chain(comparison.others).collect();
     }
-    write_json(args.json.as_deref(), &json!({"labels": labels, "clips": scores, "events": events}))?;
+    write_json(args.json.as_deref(), &json!({"labels": labels, "clips": scores, "events": events, "windows": tried}))?;
     Ok(text)
 }
 

@@ -18,8 +18,8 @@ use crate::onnx::import::{Softmax, TensorLayout};
 
 /// Labels what people in video are doing.
 ///
-/// A ResNet50 classifies each frame. Smoothing over the last 128 predictions keeps the label from flickering. The label
-/// is drawn on the video and written down with its times.
+/// A ResNet50 classifies each frame. Averaging the predictions of about a second keeps the label from flickering. The
+/// label is drawn on the video and written down with its times.
 #[derive(Debug, Parser)]
 #[command(name = "livelabel", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
@@ -84,7 +84,7 @@ pub struct RunArgs {
     streams: StreamOptions,
     #[command(flatten)]
     run: RunOptions,
-    /// Read options from a .toml file or a shipped pipeline (file, timeline, rtsp, webcam, window, web, many); flags
+    /// Read options from a .toml file or a shipped pipeline (file, original, timeline, rtsp, webcam, window, web, many); flags
     /// override them
     #[arg(long, value_name = "NAME|FILE")]
     pub pipeline: Option<String>,
@@ -246,11 +246,14 @@ pub struct ImportArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub softmax: Softmax,
     /// What smoothing averages, a number of predictions or a time like 1.2s; stored in the file as its default
-    #[arg(long, default_value = "128", value_name = "N|TIME")]
+    #[arg(long, default_value = "1.2s", value_name = "N|TIME")]
     pub window: SmoothingWindow,
     /// Confidence, 0 to 1, below which no label is shown, stored in the file as its default
     #[arg(long, default_value_t = 0.0, value_name = "CONFIDENCE")]
     pub threshold: f64,
+    /// How much more confident another label must be to replace the shown one; stored in the file as its default
+    #[arg(long, default_value_t = 0.15, value_name = "CONFIDENCE")]
+    pub hysteresis: f64,
     /// Pictures to classify, to try the model
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub pictures: Vec<PathBuf>,

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::bench;
 use crate::cli::args::{BenchCommand, Cli, Command, ConfigCommand, LogFormat, ModelCommand};
 use crate::cli::stdout::print;
-use crate::cli::{dry_run, frames, manual, models, run, schema, view};
+use crate::cli::{dry_run, frames, help, manual, models, run, schema, view};
 use crate::config::Config;
 use crate::config::settings::Settings;
 use crate::config::web::WebConfig;
@@ -21,7 +21,8 @@ use crate::{logging, shutdown};
 
 /// Runs the command line of this process; returns its exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| exit_with(&error));
+    let matches = help::command().try_get_matches();
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches)).unwrap_or_else(|error| exit_with(&error));
     logging::start(cli.log_format == LogFormat::Json);
     match execute(cli.command) {
         Ok(code) => code,

@@ -26,7 +26,7 @@ struct State {
 /// What was found of a label in a clip.
 #[derive(Clone, Default)]
 struct Found {
-    /// The first [`SHOWN`] intervals: start, end and peak confidence.
+    /// The first [`SHOWN`] intervals: onset, offset and peak confidence.
     first: Vec<(Duration, Duration, f64)>,
     intervals: u64,
     time: Duration,
@@ -54,10 +54,10 @@ impl Findings {
         let found = state.running.entry(clip.to_string()).or_insert_with(|| vec![Found::default(); count]);
         let found = &mut found[label];
         if found.first.len() < SHOWN {
-            found.first.push((interval.start, interval.end, interval.peak));
+            found.first.push((interval.onset, interval.offset, interval.peak));
         }
         found.intervals += 1;
-        found.time += interval.end.saturating_sub(interval.start);
+        found.time += interval.offset.saturating_sub(interval.onset);
     }
 
     /// Adds a clip that has ended to the totals. Returns its findings in one line, like
@@ -131,7 +131,11 @@ mod tests {
 
     fn add(findings: &Findings, clip: &str, label: &str, start: f64, end: f64, peak: f64) {
         let (start, end) = (Duration::from_secs_f64(start), Duration::from_secs_f64(end));
-        findings.add(clip, &LabeledInterval { label, start, end, mean: peak / 2.0, peak });
+        // The activity began and ended 0.1 s before the label.
+        let late = Duration::from_millis(100);
+        let (mean, onset, offset) = (peak / 2.0, start, end);
+        let (start, end) = (start + late, end + late);
+        findings.add(clip, &LabeledInterval { label, start, end, mean, peak, onset, offset });
     }
 
     #[test]

@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::args::Cli;
+use crate::cli::help::command;
 use crate::error::{Error, Result};
 
 /// Prints a shell's completions.
 pub fn completions(shell: Shell) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "livelabel", &mut script);
+    clap_complete::generate(shell, &mut command(), "livelabel", &mut script);
     // A closed pipe is no error.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
 }
@@ -22,7 +21,7 @@ pub fn completions(shell: Shell) {
 /// Failed, if the folder cannot be written.
 pub fn write(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .and_then(|()| clap_mangen::generate_to(command(), folder))
         .map_err(|cause| Error::unwritable(folder, cause))
 }
 

@@ -5,6 +5,7 @@ mod command;
 mod dry_run;
 mod findings;
 mod frames;
+mod help;
 mod manual;
 mod models;
 mod progress;

@@ -42,6 +42,7 @@ pub fn show(model: &Model, as_json: bool) -> String {
         ("input", format!("{size}x{size} {:?}, minus {:?}, times {:?}", input.channels, input.mean, input.scale)),
         ("window", model.window.to_string()),
         ("threshold", model.threshold.to_string()),
+        ("hysteresis", model.hysteresis.to_string()),
         ("precision", model.precision.clone()),
         ("backbone", model.backbone.clone()),
         ("trained on", model.trained_on.clone()),
@@ -107,6 +108,7 @@ pub fn import(args: &ImportArgs) -> Result<String> {
         softmax: args.softmax,
         window: args.window,
         threshold: args.threshold,
+        hysteresis: args.hysteresis,
         origin,
     };
     let wrapped = wrap(file.into(), &description)?;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 
-use crate::cli::args::Cli;
+use crate::cli::help;
 use crate::config::options::{RunOptions, StreamOptions};
 
 /// Returns `docs/configuration.md`: every key of a pipeline file.
@@ -16,7 +16,7 @@ fn configuration() -> String {
          ```toml\naction = \"drinking\"\nthreshold = 0.6\noutput_dir = \"results\"\n\n[[stream]]\ninput = \
          [\"rtsp://CAMERA/PATH\"]\nname = \"door\"\n```\n",
     );
-    let command = Cli::command();
+    let command = help::command();
     let Some(run) = command.find_subcommand("run") else { return page };
     let parts = [
         ("For each stream", "Write these keys at the top of a file, or in a `[[stream]]`.", StreamOptions::KEYS),
@@ -39,7 +39,7 @@ fn commands() -> String {
         "# Command line\n\nThe help of every command, as `--help` prints it. This page is generated from the program. \
          [configuration.md](configuration.md) has the options of `run` with their keys in pipeline files.\n",
     );
-    let mut command = Cli::command();
+    let mut command = help::command();
     command.build();
     describe(&mut page, command);
     page

@@ -72,6 +72,8 @@ struct Ended {
     failed: u64,
     /// The names of the first ones that failed.
     names: Vec<String>,
+    /// Of the clip in which the shortest activity that can be found is longest.
+    shortest: Option<(u64, String)>,
 }
 
 impl Console<'_> {
@@ -82,6 +84,10 @@ impl Console<'_> {
 
     fn count(&self, name: &str, result: &Result<&Outcome, &Error>) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(outcome) = result {
+            let shortest = outcome.shortest.zip(summary::shortest(outcome));
+            ended.shortest = ended.shortest.take().into_iter().chain(shortest).max();
+        }
         match result {
             Ok(outcome) if outcome.error.is_none() && outcome.interrupted => ended.stopped += 1,
             Ok(outcome) if outcome.error.is_none() => ended.done += 1,
@@ -97,7 +103,7 @@ impl Console<'_> {
     /// Formats what became of several clips.
     fn totals(&self, not_started: usize) -> Option<String> {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ended { done, stopped, failed, names } = &*ended;
+        let Ended { done, stopped, failed, names, shortest } = &*ended;
         let all = done + stopped + failed + not_started as u64;
         if all < 2 && not_started == 0 {
             return None;
@@ -112,7 +118,8 @@ impl Console<'_> {
             let more = if *failed > names.len() as u64 { ", …" } else { "" };
             line.push_str(&format!(" ({}{more})", names.join(", ")));
         }
-        Some(std::iter::once(line).chain(self.findings.totals()).collect::<Vec<_>>().join("\n"))
+        let shortest = shortest.iter().map(|(_, text)| format!("  {text}"));
+        Some(std::iter::once(line).chain(self.findings.totals()).chain(shortest).collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -27,6 +27,9 @@ pub fn clip(job: &Job, model: &Model, outcome: &Outcome, findings: &str, detail:
     if detail == Detail::All || (detail == Detail::Files && !outcome.files.is_empty()) {
         lines.push(files(outcome));
     }
+    if detail != Detail::Findings {
+        lines.extend(shortest(outcome).map(|text| format!("  shortest   {text}")));
+    }
     lines.join("\n")
 }
 
@@ -62,10 +65,20 @@ fn details(job: &Job, model: &Model, outcome: &Outcome) -> Vec<String> {
     lines
 }
 
+/// Says which activities are too short to be found; `None` if there were too few frames to know.
+pub fn shortest(outcome: &Outcome) -> Option<String> {
+    let seconds = outcome.shortest? as f64 / 1e9;
+    let decimals = if seconds < 0.095 { 2 } else { 1 };
+    Some(format!("nothing shorter than {seconds:.decimals$} s is reported"))
+}
+
 /// Says how the files differ from what one might expect.
 fn notes(job: &Job, outcome: &Outcome) -> Vec<String> {
     let mut lines: Vec<String> =
         rate_note(job, outcome).map(|note| format!("  video      {note}")).into_iter().collect();
+    if let Some(ahead) = outcome.ahead_limit {
+        lines.push(format!("  window     looks at most {ahead} frames ahead, for the memory that they take"));
+    }
     if outcome.interrupted && outcome.error.is_none() {
         lines.push(format!(
             "  stopped    at {:.1} s; every file is complete up to that point",
@@ -114,6 +127,7 @@ pub fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
         device(outcome),
         model_line(model),
     ];
+    lines.extend(shortest(outcome).map(|text| format!("  shortest   {text}")));
     if outcome.videos + outcome.video_failures > 0 {
         let (failures, skipped) = (outcome.video_failures, outcome.pictures_skipped);
         lines.push(format!("  video      {} files, {failures} failures, {skipped} frames skipped", outcome.videos));

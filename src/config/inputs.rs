@@ -9,8 +9,10 @@ use crate::config::events::{EventsConfig, JsonLines};
 use crate::config::options::{FileKind, RunOptions, StreamOptions};
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
+use crate::inference::model::Model;
+use crate::labels::rule::LabelRule;
 use crate::labels::stride::Stride;
-use crate::labels::window::SmoothingWindow;
+use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media::camera::Camera;
 use crate::media::limits::{DEFAULT_MAX_PIXELS, Limits, MAX_PIXELS_LIMIT};
 use crate::media::recorder::Container;
@@ -23,10 +25,11 @@ const UNNAMED: &str = "clip";
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelConfig {
     pub action: Option<String>,
-    /// `None` for the model's value; likewise `threshold`.
+    pub align: WindowAlign,
+    /// `None` for the model's value; likewise the next two.
     pub window: Option<SmoothingWindow>,
     pub threshold: Option<f64>,
-    pub hysteresis: f64,
+    pub hysteresis: Option<f64>,
     pub stride: Stride,
 }
 
@@ -83,10 +86,23 @@ impl LabelConfig {
     fn of(options: &StreamOptions, live: bool) -> Self {
         Self {
             action: options.action.clone(),
+            // A camera's label must not wait for frames to come.
+            align: options.window_align.unwrap_or(if live { WindowAlign::Trailing } else { WindowAlign::Centred }),
             window: options.window,
             threshold: options.threshold,
-            hysteresis: options.hysteresis.unwrap_or(0.0),
+            hysteresis: options.hysteresis,
             stride: options.stride.unwrap_or(if live { Stride::Auto } else { Stride::Every(1) }),
+        }
+    }
+
+    /// Returns the rule with `model`'s values for options that are not set.
+    pub fn rule(&self, model: &Model) -> LabelRule {
+        LabelRule {
+            action: self.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action)),
+            window: self.window.unwrap_or(model.window),
+            align: self.align,
+            threshold: self.threshold.unwrap_or(model.threshold),
+            hysteresis: self.hysteresis.unwrap_or(model.hysteresis),
         }
     }
 }
@@ -155,6 +171,10 @@ impl Names {
 
 fn live_job(options: &StreamOptions, input: &str, used: &mut UsedNames) -> Result<Job> {
     let mut live = CameraConfig::resolve(options, input)?;
+    if options.window_align == Some(WindowAlign::Centred) {
+        return Err(Error::usage(format!("{}: a centred window needs the frames to come", live.camera))
+            .remedy("leave --window-align out: for a camera the window is trailing"));
+    }
     let name = options.name.clone().unwrap_or_else(|| live.camera.stem());
     live.recording.stem = used.stems.distinct(&live.recording.stem);
     Ok(Job {

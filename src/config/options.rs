@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use crate::inference::device::DeviceSelection;
 use crate::inference::inference_precision::InferencePrecision;
 use crate::labels::stride::Stride;
-use crate::labels::window::SmoothingWindow;
+use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media::camera::Transport;
 use crate::media::limits::parse_pixels;
 use crate::media::recorder::Container;
@@ -67,15 +67,19 @@ pub struct StreamOptions {
     /// Label to look for; no other label is shown [default: all labels]
     #[arg(long, value_name = "LABEL")]
     pub action: Option<String>,
-    /// What smoothing averages: a number of predictions, or a time like 1.2s [default: the model's, 128]
+    /// What smoothing averages: a number of predictions, or a time like 1.2s [default: the model's, 1.2s]
     #[arg(long, value_name = "N|TIME")]
     #[schemars(with = "Option<NumberOrText>")]
     pub window: Option<SmoothingWindow>,
+    /// Where the window lies: half before and half after the frame, for clips only, or all before it
+    /// [default: centred; cameras: trailing]
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub window_align: Option<WindowAlign>,
     /// Confidence, 0 to 1, below which "computing..." is shown [default: the model's, 0.0]
     #[arg(long, value_name = "CONFIDENCE")]
     pub threshold: Option<f64>,
     /// How much more confident another label must be to replace the shown one; the shown label also stays until it is
-    /// this far below the threshold [default: 0]
+    /// this far below the threshold [default: the model's, 0.15]
     #[arg(long, value_name = "CONFIDENCE")]
     pub hysteresis: Option<f64>,
     /// File for the labelled video, .avi or .mkv (both MJPG); with several inputs a folder

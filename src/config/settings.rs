@@ -92,8 +92,9 @@ impl Settings {
 }
 
 /// Pipelines that are built into the program.
-const SHIPPED: [(&str, &str); 7] = [
+const SHIPPED: [(&str, &str); 8] = [
     ("file", include_str!("../../pipelines/file.toml")),
+    ("original", include_str!("../../pipelines/original.toml")),
     ("timeline", include_str!("../../pipelines/timeline.toml")),
     ("rtsp", include_str!("../../pipelines/rtsp.toml")),
     ("webcam", include_str!("../../pipelines/webcam.toml")),

@@ -9,7 +9,20 @@ pub enum Event<'a> {
     /// An interval starts: a label is shown from here on.
     Start { stream: &'a str, label: &'a str, ms: f64, time: String, confidence: f64 },
     /// An interval ends.
-    End { stream: &'a str, label: &'a str, ms: f64, time: String, start_ms: f64, mean: f64, peak: f64 },
+    End {
+        stream: &'a str,
+        label: &'a str,
+        ms: f64,
+        time: String,
+        start_ms: f64,
+        mean: f64,
+        peak: f64,
+        /// Where the single predictions begin and end to speak for the label, if not at `start_ms` and `ms`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        onset_ms: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        offset_ms: Option<f64>,
+    },
     /// A camera was lost: it sends no more frames.
     Lost { stream: &'a str, ms: f64, time: String, reason: &'a str },
     /// A lost camera sends frames again.

@@ -94,6 +94,8 @@ pub struct Model {
     pub window: SmoothingWindow,
     /// Default threshold.
     pub threshold: f64,
+    /// Default hysteresis; 0 if the file states none.
+    pub hysteresis: f64,
     pub precision: String,
     pub backbone: String,
     pub trained_on: String,
@@ -143,10 +145,8 @@ impl Model {
         let (input, batch) = check_shapes(&proto, size, labels.len(), &origin)?;
         let window = metadata.text("window");
         let window = window.parse().map_err(|cause: String| metadata.wrong("window", &window).because(cause))?;
-        let threshold: f64 = metadata.json("threshold")?;
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(metadata.wrong("threshold", &threshold.to_string()));
-        }
+        let threshold = metadata.fraction("threshold")?;
+        let hysteresis = if metadata.has("hysteresis") { metadata.fraction("hysteresis")? } else { 0.0 };
         check_labels(&labels)
             .map_err(|what| Error::input(format!("model {origin}: {what}")).remedy("build it again"))?;
         Ok(Self {
@@ -167,6 +167,7 @@ impl Model {
             loops: Contents::of(&proto).loops(),
             window,
             threshold,
+            hysteresis,
             precision: metadata.text("precision"),
             backbone: metadata.text("backbone"),
             trained_on: metadata.text("trained_on"),
@@ -195,6 +196,7 @@ impl Model {
             loops: false,
             window: SmoothingWindow::Predictions(1),
             threshold: 0.0,
+            hysteresis: 0.0,
             precision: "fp32".into(),
             backbone: String::new(),
             trained_on: String::new(),
@@ -349,9 +351,19 @@ impl<'a> Metadata<'a> {
         serde_json::from_str(&text).map_err(|cause| self.wrong(key, &text).because(cause))
     }
 
+    fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Reads a number between 0 and 1.
+    fn fraction(&self, key: &str) -> Result<f64> {
+        let value: f64 = self.json(key)?;
+        if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(self.wrong(key, &value.to_string())) }
+    }
+
     /// Returns the slices; empty if the file has none.
     fn slices(&self) -> Result<Vec<Slice>> {
-        if self.entries.contains_key(SLICES) { self.json(SLICES) } else { Ok(Vec::new()) }
+        if self.has(SLICES) { self.json(SLICES) } else { Ok(Vec::new()) }
     }
 
     /// Reads one number for all channels, or one for each.

@@ -11,6 +11,13 @@ pub struct Decision {
     pub shown: bool,
 }
 
+impl Decision {
+    /// Returns whether both show the same label, or both none.
+    pub fn same_label(self, other: Self) -> bool {
+        self.shown == other.shown && (!self.shown || self.label == other.label)
+    }
+}
+
 /// The decision rule and its state.
 #[derive(Clone, Debug)]
 pub struct Decider {
@@ -26,6 +33,16 @@ impl Decider {
     /// more than `hysteresis`, or until its own probability falls below `threshold − hysteresis`.
     pub fn new(action: Option<usize>, threshold: f64, hysteresis: f64) -> Self {
         Self { action, threshold, hysteresis, current: None }
+    }
+
+    /// Returns the probability below which no label is shown.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
+    /// Returns the share of a window that a label must fill with certain predictions to replace another one.
+    pub fn share(&self) -> f64 {
+        self.threshold.max((1.0 + self.hysteresis) / 2.0).min(1.0)
     }
 
     /// Decides for the next frame. Of equal probabilities the first wins, as with `argmax`.

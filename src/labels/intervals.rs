@@ -16,6 +16,10 @@ pub struct Interval {
     /// Mean and maximum confidence of its frames.
     pub mean: f64,
     pub peak: f64,
+    /// Where the single predictions begin and end to speak for the label: estimates of when the activity itself began
+    /// and ended. Equal to `start` and `end` where they say nothing else.
+    pub onset: u64,
+    pub offset: u64,
 }
 
 /// Joins decisions into intervals; stores only the open one.
@@ -33,18 +37,35 @@ struct Open {
     sum: f64,
     frames: u64,
     peak: f64,
+    onset: u64,
 }
 
 impl Intervals {
-    /// Adds the decision for the frame shown from `pts` to `end`. Returns the interval that this frame closed.
-    pub fn push(&mut self, decision: Decision, pts: u64, end: u64) -> Option<Interval> {
-        let continues = self.open.as_ref().is_some_and(|open| decision.shown && open.label == decision.label);
-        let closed = if continues { None } else { self.close(pts) };
+    /// Adds the decision for the frame shown from `pts` to `end`. `change` is called if the label changes, and returns
+    /// when the predictions did. Returns the interval that this frame closed.
+    pub fn push(
+        &mut self,
+        decision: Decision,
+        pts: u64,
+        end: u64,
+        change: impl FnOnce(Option<usize>, Option<usize>) -> Option<u64>,
+    ) -> Option<Interval> {
+        let (from, to) = (self.open.as_ref().map(|open| open.label), decision.shown.then_some(decision.label));
+        let changed = if from == to { None } else { change(from, to) };
+        let closed = if from == to { None } else { self.close(pts, changed) };
         if !decision.shown {
             return closed;
         }
-        let open =
-            self.open.get_or_insert(Open { label: decision.label, start: pts, end, sum: 0.0, frames: 0, peak: 0.0 });
+        let onset = changed.unwrap_or(pts);
+        let open = self.open.get_or_insert(Open {
+            label: decision.label,
+            start: pts,
+            end,
+            sum: 0.0,
+            frames: 0,
+            peak: 0.0,
+            onset,
+        });
         open.sum += decision.confidence;
         open.frames += 1;
         open.peak = open.peak.max(decision.confidence);
@@ -54,30 +75,29 @@ impl Intervals {
 
     /// Returns the interval that the last frame belongs to, up to that frame.
     pub fn open(&self) -> Option<Interval> {
-        self.open.as_ref().map(|open| open.interval(u64::MAX))
+        self.open.as_ref().map(|open| open.interval(u64::MAX, None))
     }
 
     /// Closes the open interval at the end of the stream or before a gap.
     pub fn finish(&mut self) -> Option<Interval> {
-        self.close(u64::MAX)
+        self.close(u64::MAX, None)
     }
 
     /// Closes the open interval at the end of its last frame, or at `next`, the pts of the next frame, if that is
-    /// earlier.
-    fn close(&mut self, next: u64) -> Option<Interval> {
-        self.open.take().map(|open| open.interval(next))
+    /// earlier. `changed` is its offset, if known.
+    fn close(&mut self, next: u64, changed: Option<u64>) -> Option<Interval> {
+        self.open.take().map(|open| open.interval(next, changed))
     }
 }
 
 impl Open {
-    fn interval(&self, next: u64) -> Interval {
-        Interval {
-            label: self.label,
-            start: self.start,
-            end: self.end.min(next).max(self.start),
-            mean: self.sum / self.frames as f64,
-            peak: self.peak,
-        }
+    fn interval(&self, next: u64, changed: Option<u64>) -> Interval {
+        let (start, end) = (self.start, self.end.min(next).max(self.start));
+        let (onset, offset) = (self.onset, changed.filter(|&at| at != next).unwrap_or(end));
+        // Predictions that change back and forth within a window say nothing about its edges.
+        let (onset, offset) = if onset < offset { (onset, offset) } else { (start, end) };
+        let (mean, peak) = (self.sum / self.frames as f64, self.peak);
+        Interval { label: self.label, start, end, mean, peak, onset, offset }
     }
 }
 
@@ -94,10 +114,11 @@ mod tests {
         let hidden = Decision { label: 0, confidence: 0.9, shown: false };
         let frames = [hidden, shown(1, 0.5), shown(1, 0.7), shown(2, 0.9), hidden, shown(2, 0.4)];
         let mut intervals = Intervals::default();
-        let mut found: Vec<Interval> =
-            frames.iter().zip(0..).filter_map(|(&decision, i)| intervals.push(decision, 10 * i, 10 * i + 10)).collect();
+        let mut push = |(&decision, i): (&Decision, u64)| intervals.push(decision, 10 * i, 10 * i + 10, |_, _| None);
+        let mut found: Vec<Interval> = frames.iter().zip(0..).filter_map(&mut push).collect();
         found.extend(intervals.finish());
-        let interval = |label, start, end, mean, peak| Interval { label, start, end, mean, peak };
+        let interval =
+            |label, start, end, mean, peak| Interval { label, start, end, mean, peak, onset: start, offset: end };
         assert_eq!(
             found,
             [interval(1, 10, 30, 0.6, 0.7), interval(2, 30, 40, 0.9, 0.9), interval(2, 50, 60, 0.4, 0.4)]
@@ -108,8 +129,27 @@ mod tests {
     #[test]
     fn an_interval_never_overlaps_the_next_frame() {
         let mut intervals = Intervals::default();
-        assert_eq!(intervals.push(shown(0, 1.0), 0, 100), None);
-        let closed = intervals.push(shown(1, 1.0), 40, 80).unwrap();
+        assert_eq!(intervals.push(shown(0, 1.0), 0, 100, |_, _| None), None);
+        let closed = intervals.push(shown(1, 1.0), 40, 80, |_, _| None).unwrap();
         assert_eq!((closed.start, closed.end), (0, 40));
+    }
+
+    #[test]
+    fn neighbours_share_the_change_of_the_predictions() {
+        let mut intervals = Intervals::default();
+        intervals.push(shown(0, 1.0), 0, 10, |from, to| (from, to).eq(&(None, Some(0))).then_some(0));
+        let first = intervals.push(shown(1, 1.0), 10, 20, |from, to| (from, to).eq(&(Some(0), Some(1))).then_some(7));
+        let second = intervals.finish().unwrap();
+        let first = first.unwrap();
+        assert_eq!((first.start, first.end, first.onset, first.offset), (0, 10, 0, 7));
+        assert_eq!((second.start, second.end, second.onset, second.offset), (10, 20, 7, 20));
+    }
+
+    #[test]
+    fn contradictory_changes_are_not_reported() {
+        let mut intervals = Intervals::default();
+        intervals.push(shown(0, 1.0), 50, 60, |_, _| Some(40));
+        let closed = intervals.push(shown(1, 1.0), 60, 70, |_, _| Some(40)).unwrap();
+        assert_eq!((closed.onset, closed.offset), (50, 60));
     }
 }

@@ -1,9 +1,11 @@
 //! From predictions to labels: smoothing, decision, intervals and stride; and drawing the label.
 
 pub mod decision;
+mod edges;
 pub mod intervals;
 pub mod labeler;
 pub mod overlay;
+pub mod rule;
 pub mod smoothing;
 pub mod stride;
 pub mod window;

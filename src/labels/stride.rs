@@ -5,7 +5,6 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::labels::decision::Decision;
 use crate::labels::labeler::LabelState;
 use crate::labels::window::number_or_text;
 
@@ -47,8 +46,10 @@ impl<'de> Deserialize<'de> for Stride {
 
 /// Compares the candidates with a stride of 1 while every frame is analysed.
 pub struct StrideComparison {
+    full: Candidate,
     candidates: Vec<Candidate>,
-    frames: u64,
+    pushed: u64,
+    compared: u64,
 }
 
 /// Simulates one stride.
@@ -63,26 +64,32 @@ impl StrideComparison {
     /// `state` is the labeler's state before the first frame.
     pub fn new(state: &LabelState) -> Self {
         let candidate = |stride| Candidate { stride, state: state.clone(), held: Vec::new(), agreed: 0 };
-        Self { candidates: CANDIDATES.map(candidate).into(), frames: 0 }
+        Self { full: candidate(1), candidates: CANDIDATES.map(candidate).into(), pushed: 0, compared: 0 }
     }
 
-    /// Adds the prediction for the frame at `pts`, and the decision with a stride of 1.
-    pub fn push(&mut self, probabilities: &[f32], pts: u64, full: Decision) {
-        for candidate in &mut self.candidates {
-            if self.frames.is_multiple_of(candidate.stride) {
+    /// Adds the prediction for the frame at `pts`.
+    pub fn push(&mut self, probabilities: &[f32], pts: u64) {
+        for candidate in self.candidates.iter_mut().chain([&mut self.full]) {
+            if self.pushed.is_multiple_of(candidate.stride) {
                 candidate.held.clear();
                 candidate.held.extend_from_slice(probabilities);
             }
-            let decision = candidate.state.decider.decide(candidate.state.smoothing.push(&candidate.held, pts));
-            let same = decision.shown == full.shown && (!full.shown || decision.label == full.label);
-            candidate.agreed += u64::from(same);
+            candidate.state.smoothing.push(&candidate.held, pts);
         }
-        self.frames += 1;
+        self.pushed += 1;
+        // A centred window completes at the same frame with any stride.
+        while let Some(full) = self.full.state.next_decision() {
+            for candidate in &mut self.candidates {
+                let same = candidate.state.next_decision().is_some_and(|decision| decision.same_label(full));
+                candidate.agreed += u64::from(same);
+            }
+            self.compared += 1;
+        }
     }
 
     /// Returns the largest stride that agreed often enough and its share of equal labels; 1 if none did.
     pub fn outcome(&self) -> (u64, f64) {
-        let share = |candidate: &Candidate| candidate.agreed as f64 / self.frames.max(1) as f64;
+        let share = |candidate: &Candidate| candidate.agreed as f64 / self.compared.max(1) as f64;
         self.candidates
             .iter()
             .rev()
@@ -97,19 +104,20 @@ mod tests {
     use super::*;
     use crate::labels::decision::Decider;
     use crate::labels::smoothing::Smoothing;
-    use crate::labels::window::SmoothingWindow;
+    use crate::labels::window::{SmoothingWindow, WindowAlign};
 
     fn outcome(predictions: impl Iterator<Item = [f32; 2]>) -> (u64, f64) {
-        let mut state = LabelState {
-            smoothing: Smoothing::new(SmoothingWindow::Predictions(4), 2),
-            decider: Decider::new(None, 0.0, 0.0),
+        let comparison = |align| {
+            let smoothing = Smoothing::new(SmoothingWindow::Predictions(4), align, 2, usize::MAX);
+            StrideComparison::new(&LabelState { smoothing, decider: Decider::new(None, 0.0, 0.0) })
         };
-        let mut comparison = StrideComparison::new(&state);
+        let mut comparisons = [comparison(WindowAlign::Trailing), comparison(WindowAlign::Centred)];
         for prediction in predictions {
-            let decision = state.decider.decide(state.smoothing.push(&prediction, 0));
-            comparison.push(&prediction, 0, decision);
+            comparisons.iter_mut().for_each(|comparison| comparison.push(&prediction, 0));
         }
-        comparison.outcome()
+        let [trailing, centred] = comparisons.map(|comparison| comparison.outcome());
+        assert_eq!(trailing.0, centred.0);
+        trailing
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The smoothing window: the number of predictions, or the time, that the mean covers.
+//! The smoothing window: the number of predictions, or the time, that the mean covers, and where it lies.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,10 +15,21 @@ const MAX_TIME: Duration = Duration::from_secs(3600);
 /// The option `--window`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmoothingWindow {
-    /// The last n predictions, from 1 to [`MAX_PREDICTIONS`].
+    /// N predictions, from 1 to [`MAX_PREDICTIONS`].
     Predictions(usize),
-    /// The predictions of the last stretch of time, whatever the frame rate; at most [`MAX_PREDICTIONS`].
+    /// The predictions of a stretch of time, whatever the frame rate; at most [`MAX_PREDICTIONS`].
     Time(Duration),
+}
+
+/// The option `--window-align`: which predictions around a frame its window covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowAlign {
+    /// Half of the window before the frame and half after it.
+    Centred,
+    /// The window ends with the frame.
+    #[default]
+    Trailing,
 }
 
 impl FromStr for SmoothingWindow {

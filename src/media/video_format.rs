@@ -36,7 +36,8 @@ impl FrameLayout {
         [luma * self.height.next_multiple_of(2), half * chroma(self.height)]
     }
 
-    pub(super) fn bytes(self) -> usize {
+    /// Returns the bytes of a frame.
+    pub fn bytes(self) -> usize {
         let [luma, half] = self.plane_sizes();
         luma + 2 * half
     }

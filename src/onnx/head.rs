@@ -45,6 +45,7 @@ pub struct Head {
 pub struct Notes {
     pub window: Option<String>,
     pub threshold: Option<String>,
+    pub hysteresis: Option<String>,
     pub trained_on: Option<String>,
     pub metrics: Option<String>,
     /// As JSON.
@@ -112,9 +113,11 @@ impl Head {
         let note = |key: &str| metadata.get(key).cloned();
         check_number::<SmoothingWindow>(&metadata, "window", &origin)?;
         check_number::<f64>(&metadata, "threshold", &origin)?;
+        check_number::<f64>(&metadata, "hysteresis", &origin)?;
         let notes = Notes {
             window: note("window"),
             threshold: note("threshold"),
+            hysteresis: note("hysteresis"),
             trained_on: note("trained_on"),
             metrics: note("metrics"),
             slices: note("slices"),

@@ -71,6 +71,7 @@ pub struct Description {
     pub softmax: Softmax,
     pub window: SmoothingWindow,
     pub threshold: f64,
+    pub hysteresis: f64,
     /// The file's name, for messages and metadata.
     pub origin: String,
 }
@@ -360,6 +361,7 @@ fn metadata(description: &Description, size: usize, graph: &GraphProto) -> HashM
         ("input.scale", json!(description.scale).to_string()),
         ("window", description.window.to_string()),
         ("threshold", description.threshold.to_string()),
+        ("hysteresis", description.hysteresis.to_string()),
         ("precision", precision.into()),
         ("backbone", format!("imported from {}", description.origin)),
         ("trained_on", "not recorded".into()),

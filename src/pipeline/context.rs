@@ -31,15 +31,16 @@ pub struct StreamContext<'a> {
 /// Returns the header of the stream's journal.
 pub(super) fn header(context: &StreamContext) -> Header {
     let StreamContext { job, model, engine, .. } = context;
-    let label_config = &job.label_config;
+    let (label_config, rule) = (&job.label_config, job.label_config.rule(model));
     Header {
         input: printable::path(&job.input),
         started: utc::exact(utc::now()),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
         action: label_config.action.clone(),
-        window: label_config.window.unwrap_or(model.window),
-        threshold: label_config.threshold.unwrap_or(model.threshold),
-        hysteresis: label_config.hysteresis,
+        window: rule.window,
+        window_align: rule.align,
+        threshold: rule.threshold,
+        hysteresis: rule.hysteresis,
         stride: match label_config.stride {
             Stride::Every(stride) => stride.into(),
             Stride::Auto => "auto".into(),

@@ -18,6 +18,10 @@ pub struct LabeledInterval<'a> {
     /// Mean and highest confidence of its frames, from 0 to 1.
     pub mean: f64,
     pub peak: f64,
+    /// Where the single predictions begin and end to speak for the label: estimates of when the activity itself began
+    /// and ended, which smoothing shows late or blurred.
+    pub onset: Duration,
+    pub offset: Duration,
 }
 
 /// Receives what happens in a run. Every method has a default that does nothing.

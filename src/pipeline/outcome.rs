@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::inference::engine::Engine;
 use crate::media::recorder::Recorded;
 use crate::report::journal::{AutoStride, FrameCounts, Record};
+use crate::report::milliseconds;
 use crate::report::summary::Gaps;
 use crate::telemetry::status::Latency;
 
@@ -60,6 +61,11 @@ pub struct Outcome {
     pub long_gaps: u64,
     /// The last stride that `--stride auto` selected on a clip, and the measured agreement.
     pub stride: Option<(u64, f64)>,
+    /// Duration in nanoseconds of the shortest activity that gets a label if every prediction is certain; `None` if
+    /// there were too few frames to know.
+    pub shortest: Option<u64>,
+    /// The frames that a centred window was limited to, if it would need more memory.
+    pub ahead_limit: Option<usize>,
     pub latency: Latency,
     pub reconnects: u64,
     pub stalls: u64,
@@ -90,6 +96,8 @@ impl Outcome {
             gaps: Gaps::default(),
             long_gaps: 0,
             stride: None,
+            shortest: None,
+            ahead_limit: None,
             latency: Latency::default(),
             reconnects: 0,
             stalls: 0,
@@ -115,6 +123,7 @@ impl Outcome {
             frames_per_second: self.frames_per_second(),
             reconnects: self.reconnects,
             auto_stride,
+            shortest_ms: self.shortest.map(milliseconds),
             complete: self.complete,
         }
     }

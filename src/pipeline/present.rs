@@ -1,5 +1,6 @@
 //! The second of a stream's two threads: waits for predictions in order, labels frames and passes them to the sinks.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -28,6 +29,8 @@ const CLOCK_JUMP: &str = "clock_jump";
 pub struct Presenter<'a> {
     pub sinks: Sinks<'a>,
     pub labeler: Labeler,
+    /// The frames that wait for their label, and whether each was analysed.
+    pub held: VecDeque<(Box<Frame>, bool)>,
     pub labels: &'a [String],
     pub stride: &'a dyn StridePolicy,
     /// Whether the stream is a camera, whose smoothing restarts after a gap. A clip is one scene.
@@ -40,6 +43,8 @@ pub struct Presenter<'a> {
     pub lost: Option<LossReason>,
     pub intervals: u64,
     pub gaps: Gaps,
+    /// Duration in nanoseconds of the shortest activity that can be found, once known.
+    pub shortest: Option<u64>,
     /// Gaps that are too long to fill in an AVI.
     pub long_gaps: u64,
 }
@@ -55,32 +60,65 @@ impl Presenter<'_> {
                 Ok(Message::Frame { frame, reply }) => self.present(frame, reply)?,
                 Ok(Message::Lost(reason)) => self.camera_lost(reason)?,
                 Err(RecvTimeoutError::Timeout) => self.sinks.idle()?,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return self.label(true),
             }
         }
     }
 
     fn present(&mut self, frame: Box<Frame>, reply: Option<Reply>) -> Result<()> {
         let analysed = reply.is_some();
+        if self.held.back().is_some_and(|(last, _)| last.discontinuity != frame.discontinuity) {
+            // No label looks ahead across a gap.
+            self.label(true)?;
+        }
         self.handle_gap(&frame)?;
-        let prediction = reply.map(Reply::wait).transpose()?;
+        let prediction = match reply.map(Reply::wait).transpose() {
+            Ok(prediction) => prediction,
+            Err(error) => {
+                self.label(true)?;
+                return Err(error);
+            }
+        };
         let before = self.stride.needs_state().then(|| self.labeler.state().clone());
         let (pts, end, arrival) = (frame.pts, frame.end(), frame.arrival);
-        self.position = Some((frame.discontinuity, end));
-        let Some(label) = self.labeler.frame(prediction, pts, end) else {
+        if !self.labeler.push(prediction, pts, end) {
             // A held frame of a new connection that overtook the loss of the old one: the reset left no prediction.
+            self.position = Some((frame.discontinuity, end));
             self.progress.counters.labelled(analysed);
             return Ok(());
-        };
-        let decision = label.decision;
-        self.intervals += u64::from(label.closed.is_some());
-        self.sinks.interval(label.closed.as_ref())?;
-        let shown = decision.shown.then(|| self.labels[decision.label].as_str());
-        self.sinks.frame(frame, decision, shown, label.smoothed, label.open)?;
-        self.progress.counters.labelled(analysed);
+        }
+        self.held.push_back((frame, analysed));
+        self.label(false)?;
         let prediction = analysed.then(|| self.labeler.prediction());
-        self.stride.labeled(Labeled { pts, prediction, decision, before, delay: arrival.elapsed() });
+        self.stride.labeled(Labeled { pts, prediction, before, delay: arrival.elapsed() });
         Ok(())
+    }
+
+    /// Labels the frames whose window is complete; with `last`, all that wait.
+    fn label(&mut self, last: bool) -> Result<()> {
+        while let Some(output) = self.labeler.next(last)
+            && let Some((frame, analysed)) = self.held.pop_front()
+        {
+            self.position = Some((frame.discontinuity, frame.end()));
+            let decision = output.decision;
+            self.intervals += u64::from(output.closed.is_some());
+            self.sinks.interval(output.closed.as_ref())?;
+            let shown = decision.shown.then(|| self.labels[decision.label].as_str());
+            self.sinks.frame(frame, decision, shown, output.smoothed, output.open)?;
+            self.progress.counters.labelled(analysed);
+        }
+        self.update_shortest();
+        Ok(())
+    }
+
+    fn update_shortest(&mut self) {
+        let shortest = self.labeler.shortest();
+        if shortest.is_some() && shortest != self.shortest {
+            self.shortest = shortest;
+            let mut status = self.progress.status_mut();
+            // A trailing window must fill with a label as far before it shows it.
+            (status.shortest, status.label_delay) = (shortest, shortest.filter(|_| self.live));
+        }
     }
 
     /// Records a gap if frames are missing before this one. No interval spans a gap.
@@ -94,7 +132,7 @@ impl Presenter<'_> {
             }
         };
         if self.lost.is_none() {
-            self.close_interval()?;
+            self.close_interval(frame.pts)?;
         }
         let reason = self.live.then(|| self.lost.map_or(CLOCK_JUMP, LossReason::name));
         self.lost = None;
@@ -108,27 +146,28 @@ impl Presenter<'_> {
         if self.lost.replace(reason).is_some() {
             return Ok(());
         }
-        self.close_interval()?;
+        self.close_interval(0)?;
         let since = self.position.map_or(0, |(_, end)| end);
         let at = self.began.elapsed().as_nanos() as u64;
         self.sinks.lost(&Loss { since, at, reason: reason.name() })
     }
 
-    /// Closes the open interval. For a camera, also restarts smoothing.
-    fn close_interval(&mut self) -> Result<()> {
-        let closed = if self.live { self.labeler.reset() } else { self.labeler.close() };
+    /// Closes the open interval before the frame at `next`. For a camera, also restarts smoothing.
+    fn close_interval(&mut self, next: u64) -> Result<()> {
+        let closed = if self.live { self.labeler.reset() } else { self.labeler.close(next) };
         self.intervals += u64::from(closed.is_some());
         self.sinks.interval(closed.as_ref())
     }
 
     /// Closes the open interval and finishes every sink. The outcome holds the first failure.
     pub fn finish(mut self, outcome: &mut Outcome) {
-        let closed = self.labeler.close();
+        let closed = self.labeler.close(u64::MAX);
         self.intervals += u64::from(closed.is_some());
         if let Err(error) = self.sinks.interval(closed.as_ref()) {
             outcome.error.get_or_insert(error);
         }
         (outcome.intervals, outcome.gaps, outcome.long_gaps) = (self.intervals, self.gaps, self.long_gaps);
+        (outcome.shortest, outcome.ahead_limit) = (self.shortest, self.labeler.ahead_limit());
         self.sinks.finish(outcome);
     }
 }

@@ -5,6 +5,7 @@
 //! thread, waits for the predictions in order, labels, and passes the frames to the sinks. A bounded channel joins
 //! them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,9 +16,6 @@ use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
-use crate::labels::decision::Decider;
-use crate::labels::labeler::Labeler;
-use crate::labels::smoothing::Smoothing;
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
 use crate::pipeline::context::StreamContext;
@@ -36,6 +34,10 @@ const PENDING_LIVE: usize = 4;
 /// Additional frames of a clip that may wait if the stride is not 1.
 const PENDING_HELD: usize = 16;
 
+/// Memory for frames that wait for a centred window: 32 frames of 3840×2160, or a second of 1920×1080 at any usual rate.
+/// A window that needs more looks less far ahead.
+const MAX_AHEAD_BYTES: usize = 384 << 20;
+
 /// A stream's source and sinks.
 struct Stream<'a> {
     source: Box<dyn FrameSource>,
@@ -44,6 +46,8 @@ struct Stream<'a> {
     /// Errors while decoding a clip.
     decode_errors: Option<Arc<DecodeErrors>>,
     decoder: Option<String>,
+    /// Maximum number of frames that may wait for a centred window.
+    max_ahead: usize,
 }
 
 /// Analyses one input. Blocks until its files are finalised.
@@ -54,7 +58,7 @@ struct Stream<'a> {
 pub fn run(context: &StreamContext) -> Result<Outcome> {
     let StreamContext { job, model, engine, shutdown, .. } = context;
     let progress = &context.state.progress;
-    let Stream { source, sinks, began, decode_errors, decoder } = open(context)?;
+    let Stream { source, sinks, began, decode_errors, decoder, max_ahead } = open(context)?;
     let live = job.live.is_some();
     let option = job.label_config.stride;
     let stride = stride::select(option, live.then(|| engine.live()));
@@ -70,7 +74,8 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
     };
     let mut presenter = Presenter {
         sinks,
-        labeler: labeler(context),
+        labeler: job.label_config.rule(model).labeler(model.labels.len(), max_ahead),
+        held: VecDeque::new(),
         labels: &model.labels,
         stride: stride.as_ref(),
         live,
@@ -80,6 +85,7 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
         lost: None,
         intervals: 0,
         gaps: Gaps::default(),
+        shortest: None,
         long_gaps: 0,
     };
     let (sender, messages) = bounded(if live { PENDING_LIVE } else { pending(engine, option) });
@@ -130,7 +136,7 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
         state.begin(began);
         let sinks = sinks::camera(context, live, began)?;
         let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, began));
-        return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None });
+        return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_ahead: 0 });
     }
     let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
     let began = Instant::now();
@@ -140,7 +146,8 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     state.progress.status_mut().size = Some((format.layout.width, format.layout.height));
     let sinks = sinks::clip(context, &format)?;
     let decode_errors = Some(source.decode_errors());
-    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: format.decoder })
+    let max_ahead = (MAX_AHEAD_BYTES / format.layout.bytes().max(1)).max(1);
+    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: format.decoder, max_ahead })
 }
 
 /// The state of a job's stream before it starts. With `shown`, viewers may request its pictures.
@@ -150,19 +157,10 @@ pub fn state(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
         input: printable::path(&job.input),
         live: job.live.is_some(),
         labels: model.labels.clone(),
-        threshold: job.label_config.threshold.unwrap_or(model.threshold),
+        threshold: job.label_config.rule(model).threshold,
         action: job.label_config.action.clone(),
     };
     Arc::new(StreamState::new(info, shown))
-}
-
-fn labeler(context: &StreamContext) -> Labeler {
-    let StreamContext { job, model, .. } = context;
-    let options = &job.label_config;
-    let action = options.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action));
-    let threshold = options.threshold.unwrap_or(model.threshold);
-    let smoothing = Smoothing::new(options.window.unwrap_or(model.window), model.labels.len());
-    Labeler::new(smoothing, Decider::new(action, threshold, options.hysteresis))
 }
 
 /// Returns the error for a clip without frames.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
-use crate::labels::window::SmoothingWindow;
+use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media::frame_counters::Counts;
 use crate::report::{lock_output, milliseconds, rounded};
 
@@ -23,6 +23,8 @@ pub struct Header {
     pub model: ModelName,
     pub action: Option<String>,
     pub window: SmoothingWindow,
+    #[serde(default)]
+    pub window_align: WindowAlign,
     pub threshold: f64,
     pub hysteresis: f64,
     /// A number, or "auto".
@@ -77,6 +79,11 @@ pub struct IntervalRecord {
     pub end: f64,
     pub mean: f64,
     pub peak: f64,
+    /// Where the single predictions begin and end to speak for the label, if not at `start` and `end`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onset: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<f64>,
 }
 
 impl IntervalRecord {
@@ -88,6 +95,8 @@ impl IntervalRecord {
             end: milliseconds(interval.end),
             mean: rounded(interval.mean),
             peak: rounded(interval.peak),
+            onset: (interval.onset != interval.start).then(|| milliseconds(interval.onset)),
+            offset: (interval.offset != interval.end).then(|| milliseconds(interval.offset)),
         }
     }
 }
@@ -126,6 +135,9 @@ pub enum Record {
         reconnects: u64,
         /// The last stride that `--stride auto` selected.
         auto_stride: Option<AutoStride>,
+        /// Duration in milliseconds of the shortest activity that can be found, if known.
+        #[serde(default)]
+        shortest_ms: Option<f64>,
         /// Whether the input was analysed to its end.
         complete: bool,
     },
@@ -227,6 +239,7 @@ pub(super) fn sample() -> Vec<Record> {
         },
         action: None,
         window: SmoothingWindow::Predictions(128),
+        window_align: WindowAlign::Trailing,
         threshold: 0.5,
         hysteresis: 0.0,
         stride: 1.into(),
@@ -241,7 +254,7 @@ pub(super) fn sample() -> Vec<Record> {
         smoothed: smoothed.into(),
     };
     let interval = |label: &str, start, end, mean, peak| {
-        Record::Interval(IntervalRecord { label: label.into(), start, end, mean, peak })
+        Record::Interval(IntervalRecord { label: label.into(), start, end, mean, peak, onset: None, offset: None })
     };
     vec![
         Record::Start(header),
@@ -257,6 +270,7 @@ pub(super) fn sample() -> Vec<Record> {
             frames_per_second: 2.0,
             reconnects: 0,
             auto_stride: None,
+            shortest_ms: None,
             complete: true,
         },
     ]

@@ -19,7 +19,7 @@ pub const SCHEMA: &str = "livelabel.timeline";
 pub const VERSION: u32 = 1;
 
 /// Keys of the timeline itself. A label with one of these names is written as `label:NAME`.
-const RESERVED: [&str; 19] = [
+const RESERVED: [&str; 21] = [
     "schema",
     "version",
     "input",
@@ -27,10 +27,12 @@ const RESERVED: [&str; 19] = [
     "model",
     "action",
     "window",
+    "window_align",
     "threshold",
     "hysteresis",
     "stride",
     "auto_stride",
+    "shortest_ms",
     "device",
     "frames",
     "speed",
@@ -66,14 +68,15 @@ struct Ending {
     frames_per_second: f64,
     reconnects: u64,
     auto_stride: Option<AutoStride>,
+    shortest_ms: Option<f64>,
     complete: bool,
 }
 
 impl Ending {
     fn of(end: &Record) -> Self {
         match end.clone() {
-            Record::End { frames, wall_s, frames_per_second, reconnects, auto_stride, complete } => {
-                Self { frames, wall_s, frames_per_second, reconnects, auto_stride, complete }
+            Record::End { frames, wall_s, frames_per_second, reconnects, auto_stride, shortest_ms, complete } => {
+                Self { frames, wall_s, frames_per_second, reconnects, auto_stride, shortest_ms, complete }
             }
             _ => Self::default(),
         }
@@ -105,6 +108,7 @@ impl Writer<'_> {
             self.entry(&name, &value)?;
         }
         self.entry("auto_stride", &ending.auto_stride)?;
+        self.entry("shortest_ms", &ending.shortest_ms)?;
         self.entry("frames", &ending.frames)?;
         self.entry("speed", &json!({"wall_s": ending.wall_s, "frames_per_second": ending.frames_per_second}))?;
         self.entry("reconnects", &ending.reconnects)?;

@@ -29,6 +29,8 @@ pub struct FinishedRun {
     pub intervals: Vec<Span>,
     pub gaps: Vec<Gap>,
     pub frames: FrameCounts,
+    /// Duration of the shortest activity that could be found, in milliseconds, if known.
+    pub shortest: Option<f64>,
     pub stride: u64,
     /// Frames per second of the clip.
     pub rate: f64,
@@ -46,6 +48,8 @@ struct Timeline {
     action: Option<String>,
     threshold: f64,
     stride: serde_json::Value,
+    #[serde(default)]
+    shortest_ms: Option<f64>,
     frames: FrameCounts,
     intervals: Vec<IntervalRecord>,
     gaps: Vec<TimelineGap>,
@@ -103,7 +107,7 @@ impl FinishedRun {
         }
         let index = |label: &str| labels.iter().position(|known| known == label);
         let spans = timeline.intervals.iter().map(|interval| {
-            let IntervalRecord { label, start, end, mean, peak } = interval;
+            let IntervalRecord { label, start, end, mean, peak, .. } = interval;
             let label = index(label).ok_or("an interval has an unknown label")?;
             Ok(Span { label, start: *start, end: *end, mean: *mean, peak: *peak, open: false })
         });
@@ -117,6 +121,7 @@ impl FinishedRun {
             rows: thinned(&rows, &shown(&rows, &intervals)),
             gaps,
             frames: timeline.frames,
+            shortest: timeline.shortest_ms,
             stride: timeline.stride.as_u64().unwrap_or(1),
             rate,
             end: intervals.last().map_or(end, |last| last.end.max(end)),

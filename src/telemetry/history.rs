@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn interval(label: usize, start: u64, end: u64) -> Interval {
-        Interval { label, start, end, mean: 0.9, peak: 0.9 }
+        Interval { label, start, end, mean: 0.9, peak: 0.9, onset: start, offset: end }
     }
 
     #[test]

@@ -79,6 +79,10 @@ pub struct Status {
     /// Frames per second over the last seconds.
     pub rate: f64,
     pub latency: Latency,
+    /// Duration in nanoseconds of the shortest activity that can be found, once known.
+    pub shortest: Option<u64>,
+    /// How much later than its activity a label appears, in nanoseconds, if it does and if known.
+    pub label_delay: Option<u64>,
 }
 
 impl Status {

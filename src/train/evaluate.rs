@@ -14,7 +14,7 @@ use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::{Session, SessionOptions};
 use crate::inference::slices::{Slice, table};
 use crate::labels::smoothing::Smoothing;
-use crate::labels::window::SmoothingWindow;
+use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::picture::file::read_picture;
 use crate::train::clip_predictions::ClipPredictions;
 use crate::train::dataset::{Dataset, Item};
@@ -124,10 +124,12 @@ fn score(labels: &[String], clip: &ClipPredictions) -> ClipScore {
         changes: [0; 2],
     };
     for (number, window) in WINDOWS.into_iter().enumerate() {
-        let mut smoothing = Smoothing::new(SmoothingWindow::Predictions(window), labels.len());
+        let window = SmoothingWindow::Predictions(window);
+        let mut smoothing = Smoothing::new(window, WindowAlign::Trailing, labels.len(), 0);
         let mut shown = None;
         for frame in &clip.frames {
-            let mean = smoothing.push(&frame.probabilities, frame.from);
+            smoothing.push(&frame.probabilities, frame.from);
+            let Some(mean) = smoothing.next(true) else { continue };
             let label = (0..labels.len()).fold(0, |best, next| if mean[next] > mean[best] { next } else { best });
             score.right[number] += usize::from(label == class);
             score.changes[number] += usize::from(shown.is_some_and(|shown| shown != label));

@@ -65,7 +65,7 @@ impl Truth {
     }
 
     /// Returns the events of `label` in a clip.
-    fn of(&self, clip: &ClipPredictions, label: &str) -> Vec<(u64, u64)> {
+    pub fn of(&self, clip: &ClipPredictions, label: &str) -> Vec<(u64, u64)> {
         match self.events.get(&file_name(&clip.name)) {
             Some(events) => {
                 events.iter().filter(|(known, ..)| known == label).map(|(_, from, to)| (*from, *to)).collect()

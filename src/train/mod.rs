@@ -35,3 +35,4 @@ pub mod sweep;
 pub mod training;
 pub mod units;
 pub mod views;
+pub mod windows;

@@ -43,6 +43,8 @@ struct Stream<'a> {
     start_time: String,
     frames_per_second: f64,
     latency_ms: Latency,
+    label_delay_ms: Option<f64>,
+    shortest_ms: Option<f64>,
     stride: u64,
     frames: Frames,
     reconnects: u64,
@@ -100,6 +102,8 @@ fn describe(stream: &StreamState, started: OffsetDateTime) -> Stream<'_> {
         start_time: utc::milliseconds(stream.start_time().unwrap_or(started)),
         frames_per_second: (10.0 * status.rate).round() / 10.0,
         latency_ms: status.latency,
+        label_delay_ms: status.label_delay.map(milliseconds),
+        shortest_ms: status.shortest.map(milliseconds),
         stride: status.stride,
         frames: Frames {
             decoded: counts.decoded,

@@ -77,6 +77,8 @@ impl Replay {
             "start_time": utc::milliseconds(*started),
             "frames_per_second": (10.0 * self.recording.rate).round() / 10.0,
             "latency_ms": delay,
+            "label_delay_ms": null,
+            "shortest_ms": self.recording.shortest,
             "stride": self.recording.stride,
             "frames": {
                 "decoded": frames.decoded, "analysed": frames.analysed, "held": frames.held, "dropped": dropped,

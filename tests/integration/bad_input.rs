@@ -121,7 +121,7 @@ fn invalid_arguments_are_refused() {
     refuse(&["--threshold", "2"], &["threshold 2 is not between 0 and 1"]);
     refuse(&["--output", "out.mov"], &["out.mov", ".avi or .mkv"]);
     refuse(&["--output", text(&clip), "--force"], &["unknown format"]);
-    refuse(&["--pipeline", "nothing"], &["no pipeline \"nothing\"", "file, timeline"]);
+    refuse(&["--pipeline", "nothing"], &["no pipeline \"nothing\"", "file, original, timeline"]);
     fs::write(program.path("p.toml"), "window = 3\nwidow = 4\n").unwrap();
     refuse(&["--pipeline", "p.toml"], &["p.toml, line 2", "widow"]);
     let unknown = program.run(&clip, &["--widow", "3"]);

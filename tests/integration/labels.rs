@@ -32,6 +32,21 @@ fn decoded(clip: &Path, width: usize, height: usize) -> Vec<OwnedPicture> {
     output.stdout.chunks_exact(size).map(picture).collect()
 }
 
+/// Returns the most probable label of a mean, the first of equal ones, and its probability.
+fn most_probable(window: &[&Vec<f32>]) -> (usize, f64) {
+    let mean = |class: usize| window.iter().map(|p| f64::from(p[class])).sum::<f64>() / window.len() as f64;
+    let means: Vec<f64> = (0..window[0].len()).map(mean).collect();
+    let best = (0..means.len()).rev().max_by(|&a, &b| means[a].total_cmp(&means[b])).unwrap();
+    (best, means[best])
+}
+
+/// Smooths with half of the window before each frame and half after it.
+fn centred(predictions: &[Vec<f32>], window: usize) -> Vec<(usize, f64)> {
+    let last = predictions.len() - 1;
+    let covered = |i: usize| i.saturating_sub(window / 2)..=(i + (window - 1) / 2).min(last);
+    (0..=last).map(|i| most_probable(&predictions[covered(i)].iter().collect::<Vec<_>>())).collect()
+}
+
 /// Smooths as the original does: a queue, its mean, the maximum.
 fn plain(predictions: &[Vec<f32>], window: usize) -> Vec<(usize, f64)> {
     let mut queue: VecDeque<&Vec<f32>> = VecDeque::new();
@@ -42,11 +57,7 @@ fn plain(predictions: &[Vec<f32>], window: usize) -> Vec<(usize, f64)> {
             if queue.len() > window {
                 queue.pop_front();
             }
-            let mean: Vec<f64> = (0..prediction.len())
-                .map(|class| queue.iter().map(|p| f64::from(p[class])).sum::<f64>() / queue.len() as f64)
-                .collect();
-            let best = (0..mean.len()).rev().max_by(|&a, &b| mean[a].total_cmp(&mean[b])).unwrap();
-            (best, mean[best])
+            most_probable(queue.make_contiguous())
         })
         .collect()
 }
@@ -103,12 +114,22 @@ fn every_frames_label_follows_the_definition() {
         .collect();
     assert_eq!(predictions.len(), 43);
 
-    for (batch, tolerance) in [("1", 0.0), ("8", 1.001e-5)] {
+    let (trailing, centred) = (plain(&predictions, 10), centred(&predictions, 10));
+    for (batch, tolerance, align, expected) in [
+        ("1", 0.0, "trailing", &trailing),
+        ("8", 1.001e-5, "trailing", &trailing),
+        ("1", 0.0, "centred", &centred),
+        ("8", 1.001e-5, "centred", &centred),
+    ] {
         let arguments = [
             "run",
             text(&clip),
             "--window",
             "10",
+            "--window-align",
+            align,
+            "--hysteresis",
+            "0",
             "--batch",
             batch,
             "--only",
@@ -119,7 +140,6 @@ fn every_frames_label_follows_the_definition() {
         ];
         program.start(&arguments).succeeded();
         let timeline = program.json("clip.timeline.json");
-        let expected = plain(&predictions, 10);
         let labels: Vec<usize> = expected.iter().map(|(label, _)| *label).collect();
         assert!(labels.contains(&0) && labels.contains(&2), "the clip must give both cooking and other");
         for (class, label) in model.labels.iter().enumerate() {
@@ -206,4 +226,50 @@ fn an_automatic_stride_measures_before_it_skips() {
     assert_eq!(analysed + held, 700);
     // Frames in flight when the stride was set are still analysed.
     assert!((601..660).contains(&analysed), "{analysed}");
+}
+
+#[test]
+fn a_short_activity_is_found_where_it_is() {
+    let program = Program::new();
+    let colour = |name| ["red", "green", "blue"][name];
+    let seconds = [0, 0, 1, 2, 2].map(colour);
+    let encoded = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", "10"];
+    let clip = colours(program.folder.path(), "clip.mp4", &seconds, &encoded);
+    let run = |given: &[&str]| {
+        let given = [&["--window", "1.2s", "--only", "timeline", "--force"], given].concat();
+        let finished = program.run(&clip, &given).succeeded();
+        (program.json("clip.timeline.json"), finished.stdout)
+    };
+    let (timeline, text) = run(&[]);
+    let edges = |timeline: &Value, names: [&str; 2]| -> Vec<(f64, f64)> {
+        let found = timeline["intervals"].as_array().unwrap();
+        found.iter().map(|found| (found[names[0]].as_f64().unwrap(), found[names[1]].as_f64().unwrap())).collect()
+    };
+    assert_eq!(edges(&timeline, ["start", "end"]), [(0.0, 2000.0), (2000.0, 3000.0), (3000.0, 5000.0)]);
+    assert_eq!((&timeline["window_align"], &timeline["shortest_ms"]), (&"centred".into(), &600.0.into()));
+    assert!(timeline["intervals"].as_array().unwrap().iter().all(|found| found.get("onset").is_none()));
+    assert!(text.contains("green 0:02–0:03") && text.contains("nothing shorter than 0.6 s is reported"), "{text}");
+
+    // A trailing window shows the label late. The predictions tell when the activity began and ended.
+    let (timeline, text) = run(&["--window-align", "trailing"]);
+    let shown = edges(&timeline, ["start", "end"]);
+    assert_eq!(shown, [(0.0, 2600.0), (2600.0, 3600.0), (3600.0, 5000.0)]);
+    let green = &timeline["intervals"][1];
+    assert_eq!((&green["onset"], &green["offset"]), (&2000.0.into(), &3000.0.into()));
+    assert!(text.contains("green 0:02–0:03"), "{text}");
+
+    // The original's window is longer than the clip.
+    let finished = program.run(&clip, &["--pipeline", "original", "--only", "timeline", "--force"]).succeeded();
+    let timeline = program.json("clip.timeline.json");
+    assert_eq!((&timeline["window"], &timeline["hysteresis"]), (&128.into(), &0.0.into()));
+    assert_eq!(timeline["intervals"].as_array().unwrap().iter().filter(|found| found["label"] == "green").count(), 0);
+    assert!(finished.stdout.contains("nothing shorter than 2.6 s is reported"), "{}", finished.stdout);
+}
+
+#[test]
+fn a_cameras_window_is_trailing() {
+    let program = Program::new();
+    let finished = program.start(&["run", "rtsp://user:secret@camera/door", "--window-align", "centred"]);
+    let line = finished.refusal(2);
+    assert!(line.contains("a centred window needs the frames to come") && !line.contains("secret"), "{line}");
 }

@@ -27,7 +27,7 @@ impl Observer for Recorder {
         self.started.lock().unwrap().push(stream.info.name.clone());
     }
 
-    fn interval(&self, _stream: &StreamInfo, LabeledInterval { label, start, end, mean, peak }: LabeledInterval) {
+    fn interval(&self, _stream: &StreamInfo, LabeledInterval { label, start, end, mean, peak, .. }: LabeledInterval) {
         assert!(0.0 < mean && mean <= peak && peak <= 1.0);
         self.intervals.lock().unwrap().push((label.into(), start, end));
     }

@@ -53,6 +53,8 @@ impl Sink for EventEmitter<'_> {
             start_ms: milliseconds(interval.start),
             mean: rounded(interval.mean),
             peak: rounded(interval.peak),
+            onset_ms: (interval.onset != interval.start).then(|| milliseconds(interval.onset)),
+            offset_ms: (interval.offset != interval.end).then(|| milliseconds(interval.offset)),
         });
         Ok(())
     }

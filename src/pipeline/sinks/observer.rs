@@ -30,6 +30,8 @@ impl Sink for ObserverSink<'_> {
                 end: Duration::from_nanos(interval.end),
                 mean: interval.mean,
                 peak: interval.peak,
+                onset: Duration::from_nanos(interval.onset),
+                offset: Duration::from_nanos(interval.offset),
             },
         );
         Ok(())

@@ -30,7 +30,7 @@ enum Phase {
     /// Waits for the first analysed frame after the stride was set to 1.
     Awaiting,
     Measuring {
-        comparison: StrideComparison,
+        comparison: Box<StrideComparison>,
         until: u64,
     },
     Holding {
@@ -73,7 +73,7 @@ impl StridePolicy for CalibratedStride {
 
 impl Calibration {
     /// Handles a labelled frame. Returns the new stride if it changes.
-    fn labeled(&mut self, Labeled { pts, prediction, decision, before, .. }: Labeled<'_>) -> Option<u64> {
+    fn labeled(&mut self, Labeled { pts, prediction, before, .. }: Labeled<'_>) -> Option<u64> {
         let Some(prediction) = prediction else {
             // A held frame that was in flight when the stride changed invalidates the comparison.
             if !matches!(self.phase, Phase::Holding { .. }) {
@@ -82,11 +82,13 @@ impl Calibration {
             return self.recheck(pts);
         };
         if let (Phase::Awaiting, Some(state)) = (&self.phase, before) {
-            self.phase =
-                Phase::Measuring { comparison: StrideComparison::new(&state), until: pts + self.comparison_length };
+            self.phase = Phase::Measuring {
+                comparison: Box::new(StrideComparison::new(&state)),
+                until: pts + self.comparison_length,
+            };
         }
         if let Phase::Measuring { comparison, until } = &mut self.phase {
-            comparison.push(prediction, pts, decision);
+            comparison.push(prediction, pts);
             if pts >= *until {
                 let (stride, agreement) = comparison.outcome();
                 self.chosen = Some((stride, agreement));
@@ -115,14 +117,14 @@ mod tests {
     use crate::labels::decision::Decider;
     use crate::labels::labeler::Labeler;
     use crate::labels::smoothing::Smoothing;
-    use crate::labels::window::SmoothingWindow;
+    use crate::labels::window::{SmoothingWindow, WindowAlign};
 
     /// Simulates `seconds` of a still scene at ten frames a second; returns the stride at the start of each second.
     fn strides(seconds: u64) -> Vec<u64> {
         let policy = CalibratedStride::default();
         let load = || Load { at: Duration::ZERO, waiting: 0, capacity: 8, dropped: 0 };
-        let mut labeler =
-            Labeler::new(Smoothing::new(SmoothingWindow::Predictions(4), 2), Decider::new(None, 0.0, 0.0));
+        let smoothing = Smoothing::new(SmoothingWindow::Predictions(4), WindowAlign::Centred, 2, usize::MAX);
+        let mut labeler = Labeler::new(smoothing, Decider::new(None, 0.0, 0.0));
         let mut strides = Vec::new();
         let mut held = 0;
         for i in 0..10 * seconds {
@@ -138,9 +140,10 @@ mod tests {
             let before = policy.needs_state().then(|| labeler.state().clone());
             let prediction = [0.9, 0.1];
             let (pts, end) = (i * SECOND / 10, (i + 1) * SECOND / 10);
-            let decision = labeler.frame(Some(prediction.to_vec()), pts, end).unwrap().decision;
+            labeler.push(Some(prediction.to_vec()), pts, end);
+            while labeler.next(false).is_some() {}
             let prediction = analysed.then_some(prediction.as_slice());
-            policy.labeled(Labeled { pts, prediction, decision, before, delay: Duration::ZERO });
+            policy.labeled(Labeled { pts, prediction, before, delay: Duration::ZERO });
         }
         strides
     }

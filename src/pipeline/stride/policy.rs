@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::labels::decision::Decision;
 use crate::labels::labeler::LabelState;
 
 /// Decides the stride. The first thread calls [`stride`](Self::stride) before each frame; the second calls
@@ -41,7 +40,6 @@ pub struct Labeled<'a> {
     pub pts: u64,
     /// The prediction; `None` for a held frame.
     pub prediction: Option<&'a [f32]>,
-    pub decision: Decision,
     /// The labeler's state before the frame, if the policy needs it.
     pub before: Option<LabelState>,
     /// Time from the frame's arrival to its last output.
