@@ -25,6 +25,8 @@ pub struct LabelerOutput<'a> {
     pub decision: Decision,
     /// The smoothed probability of every label.
     pub smoothed: &'a [f64],
+    /// Whether the smoothing window is not filled yet.
+    pub warming_up: bool,
     /// The interval that ended with this frame.
     pub closed: Option<Interval>,
     /// The interval that the frame belongs to, up to this frame.
@@ -49,7 +51,9 @@ impl Labeler {
         let smoothed = self.state.smoothing.push(&self.held, pts);
         let decision = self.state.decider.decide(smoothed);
         let closed = self.intervals.push(decision, pts, end);
-        Some(LabelerOutput { decision, smoothed, closed, open: self.intervals.open() })
+        let warming_up = !self.state.smoothing.is_filled();
+        let smoothed = self.state.smoothing.mean();
+        Some(LabelerOutput { decision, smoothed, warming_up, closed, open: self.intervals.open() })
     }
 
     /// Returns the prediction of the last frame.

@@ -4,6 +4,7 @@ pub mod decision;
 pub mod intervals;
 pub mod labeler;
 pub mod overlay;
+pub mod palette;
 pub mod smoothing;
 pub mod stride;
 pub mod window;

@@ -19,12 +19,14 @@ pub struct Smoothing {
     recent: VecDeque<(u64, Vec<f32>)>,
     sums: Vec<i128>,
     mean: Vec<f64>,
+    /// Whether a prediction has left the window.
+    overflowed: bool,
 }
 
 impl Smoothing {
     /// Creates a mean over the predictions in `window`, of `labels` probabilities each.
     pub fn new(window: SmoothingWindow, labels: usize) -> Self {
-        Self { window, recent: VecDeque::new(), sums: vec![0; labels], mean: vec![0.0; labels] }
+        Self { window, recent: VecDeque::new(), sums: vec![0; labels], mean: vec![0.0; labels], overflowed: false }
     }
 
     /// Adds the prediction for the frame at `pts`, in nanoseconds, and returns the mean of those in the window.
@@ -35,6 +37,7 @@ impl Smoothing {
         {
             self.sums.iter_mut().zip(&oldest).for_each(|(sum, &value)| *sum -= fixed(value));
             entry = oldest;
+            self.overflowed = true;
         }
         entry.clear();
         entry.extend_from_slice(probabilities);
@@ -46,6 +49,16 @@ impl Smoothing {
             *mean = sum as f64 * unit / count;
         }
         &self.mean
+    }
+
+    /// Returns the last mean.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// Returns whether the window is filled: with as many predictions, or as much time, as it covers.
+    pub fn is_filled(&self) -> bool {
+        self.overflowed || matches!(self.window, SmoothingWindow::Predictions(count) if self.recent.len() >= count)
     }
 
     /// Returns whether the oldest prediction leaves the window when one at `pts` enters it.

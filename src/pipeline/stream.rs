@@ -159,7 +159,7 @@ pub fn state(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
 fn labeler(context: &StreamContext) -> Labeler {
     let StreamContext { job, model, .. } = context;
     let options = &job.label_config;
-    let action = options.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action));
+    let action = options.action(&model.labels);
     let threshold = options.threshold.unwrap_or(model.threshold);
     let smoothing = Smoothing::new(options.window.unwrap_or(model.window), model.labels.len());
     Labeler::new(smoothing, Decider::new(action, threshold, options.hysteresis))
