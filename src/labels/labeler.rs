@@ -109,6 +109,19 @@ mod tests {
     }
 
     #[test]
+    fn the_window_warms_up_until_it_is_filled() {
+        let warming = |mut labeler: Labeler| {
+            (0..4)
+                .map(|i| labeler.frame(Some(vec![1.0, 0.0]), 10 * i, 10 * i + 10).unwrap().warming_up)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(warming(labeler()), [true, false, false, false]);
+        let time = SmoothingWindow::Time(std::time::Duration::from_nanos(20));
+        let timed = Labeler::new(Smoothing::new(time, 2), Decider::new(None, 0.6, 0.0));
+        assert_eq!(warming(timed), [true, true, false, false]);
+    }
+
+    #[test]
     fn closing_keeps_the_window() {
         let mut labeler = labeler();
         labeler.frame(Some(vec![1.0, 0.0]), 0, 10).unwrap();

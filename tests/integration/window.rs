@@ -92,11 +92,12 @@ fn in_window(program: &Program, screen: &Screen, arguments: &[&str]) -> Command 
 fn a_clip_plays_in_real_time_until_q() {
     let (program, screen) = (Program::new(), Screen::start());
     let clip = colours(program.folder.path(), "clip.mp4", &["blue"; 30], &["-c:v", "libx264"]);
-    let child = in_window(&program, &screen, &[text(&clip), "--display", "--only", "timeline"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child =
+        in_window(&program, &screen, &[text(&clip), "--display", "--only", "timeline", "--overlay", "original"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
     // The clip's 160x120 pixels are shown unscaled, with a label.
     let shot = screen.until("the picture", &program, |shot| count(shot, BLUE) > 10_000 && count(shot, GREEN) > 100);
     assert!(count(&shot, BLUE) <= 160 * 120, "{}", count(&shot, BLUE));
@@ -114,7 +115,8 @@ fn keys_pause_save_and_quit_and_a_lost_camera_shows_computing() {
     let (program, screen) = (Program::new(), Screen::start());
     let camera = Camera::start(&[]);
     let mut command = program.command(&["--log-format", "json", "run", "--status-interval", "1s", "--name", "door"]);
-    command.args([&camera.url, "--model", text(&tiny::model()), "--display"]).env("DISPLAY", &screen.name);
+    let given = [&camera.url, "--model", text(&tiny::model()), "--display", "--overlay", "original"];
+    command.args(given).env("DISPLAY", &screen.name);
     let mut watch = Watch::spawn(command);
     watch.until("running", running);
     screen.until("a label", &program, |shot| count(shot, GREEN) > 100);

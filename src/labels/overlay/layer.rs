@@ -48,13 +48,15 @@ impl Layer {
     pub fn paint(&mut self, shape: &Coverage, at: (usize, usize), colour: Colour, opacity: u8) {
         let [luma, chroma] = &mut self.opacity;
         let [y, u, v] = &mut self.planes;
-        for row in at.1..(at.1 + shape.height).min(self.height) {
-            for column in at.0..(at.0 + shape.width).min(self.width) {
-                let covered = shape.values[(row - at.1) * shape.width + column - at.0];
-                let alpha = scaled(covered, opacity);
-                let index = row * self.width + column;
-                over(&mut y[index], colour[0], alpha);
-                over(&mut luma[index], 255, alpha);
+        for (row, covered) in shape.values.chunks_exact(shape.width).enumerate().take(self.height.saturating_sub(at.1))
+        {
+            let pixels = (at.1 + row) * self.width + at.0..(at.1 + row + 1) * self.width;
+            for ((y, luma), &covered) in y[pixels.clone()].iter_mut().zip(&mut luma[pixels]).zip(covered) {
+                if covered > 0 {
+                    let alpha = scaled(covered, opacity);
+                    over(y, colour[0], alpha);
+                    over(luma, 255, alpha);
+                }
             }
         }
         // A chroma pixel gets the mean coverage of its four luma pixels.
@@ -62,7 +64,11 @@ impl Layer {
             for column in at.0 / 2..(at.0 + shape.width).div_ceil(2).min(self.width / 2) {
                 let (x, y) = ((2 * column) as isize - at.0 as isize, (2 * row) as isize - at.1 as isize);
                 let four = [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)].map(|(x, y)| u16::from(shape.at(x, y)));
-                let alpha = scaled(((four.iter().sum::<u16>() + 2) / 4) as u8, opacity);
+                let sum = four.iter().sum::<u16>();
+                if sum == 0 {
+                    continue;
+                }
+                let alpha = scaled(((sum + 2) / 4) as u8, opacity);
                 let index = row * (self.width / 2) + column;
                 over(&mut u[index], colour[1], alpha);
                 over(&mut v[index], colour[2], alpha);
@@ -115,4 +121,48 @@ fn over(pixel: &mut u8, colour: u8, alpha: u8) {
 fn scaled(value: u8, factor: u8) -> u8 {
     let product = u16::from(value).wrapping_mul(u16::from(factor)).wrapping_add(128);
     (product.wrapping_add(product >> 8) >> 8) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Colorimetry, OwnedPicture};
+
+    #[test]
+    fn colours_are_those_of_jpeg() {
+        assert_eq!(ycbcr([255, 255, 255]), [255, 128, 128]);
+        assert_eq!(ycbcr([0, 0, 0]), [0, 128, 128]);
+        assert_eq!(ycbcr([0, 255, 0]), [150, 44, 21]);
+        assert_eq!(ycbcr([255, 0, 0]), [76, 85, 255]);
+        assert_eq!(ycbcr([0, 0, 255]), [29, 255, 107]);
+    }
+
+    #[test]
+    fn opaque_pixels_get_the_colour_and_chroma_the_mean_coverage() {
+        let mut picture = OwnedPicture::new(8, 8, Colorimetry::JPEG);
+        picture.view_mut().planes.into_iter().for_each(|plane| plane.data.fill(100));
+        let mut layer = Layer::new(4, 4);
+        let shape = Coverage { width: 3, height: 2, values: vec![255; 6] };
+        layer.paint(&shape, (1, 0), [200, 20, 240], 255);
+        layer.blend(&mut picture.view_mut(), (2, 4));
+        let view = picture.view();
+        assert_eq!(view.planes[0].row(4), [100, 100, 100, 200, 200, 200, 100, 100]);
+        assert_eq!(view.planes[0].row(6), [100; 8]);
+        // Half of the first chroma pixel is covered, and all of the second.
+        assert_eq!(view.planes[1].row(2), [100, 60, 20, 100]);
+        assert_eq!(view.planes[2].row(2), [100, 170, 240, 100]);
+        assert_eq!(view.planes[1].row(3), [100; 4]);
+    }
+
+    #[test]
+    fn a_translucent_colour_is_mixed_with_what_is_there() {
+        for (below, opacity, expected) in [(0, 128, 100), (255, 128, 227), (255, 0, 255), (7, 255, 200)] {
+            let mut picture = OwnedPicture::new(2, 2, Colorimetry::JPEG);
+            picture.view_mut().planes.into_iter().for_each(|plane| plane.data.fill(below));
+            let mut layer = Layer::new(2, 2);
+            layer.paint(&Coverage { width: 2, height: 2, values: vec![255; 4] }, (0, 0), [200; 3], opacity);
+            layer.blend(&mut picture.view_mut(), (0, 0));
+            assert!(picture.view().planes.iter().all(|plane| plane.data.iter().all(|&value| value == expected)));
+        }
+    }
 }

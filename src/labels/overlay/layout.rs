@@ -128,3 +128,52 @@ fn even(length: f32) -> usize {
 fn even_down(length: f32) -> usize {
     length as usize / 2 * 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(frame: (usize, usize), labels: &[&str]) -> Option<Layout> {
+        let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
+        let texts = Texts { labels: &labels, not_sure: "not sure", other: &["warming up"] };
+        Layout::new(frame, &texts, &mut TextRenderer::default())
+    }
+
+    #[test]
+    fn every_part_lies_on_the_plate_and_the_plate_on_the_frame() {
+        let long = "preparing vegetables on a wooden cutting board";
+        let sizes = (1..260).step_by(3).flat_map(|width| (1..260).step_by(7).map(move |height| (width, height)));
+        for frame in sizes.chain([(160, 120), (1080, 1920), (3840, 2160), (8192, 100), (101, 4000)]) {
+            for labels in [&["drinking", "other"][..], &["a"], &[long]] {
+                let Some(plate) = layout(frame, labels) else { continue };
+                let (right, bottom) = (plate.origin.0 + plate.size.0, plate.origin.1 + plate.size.1);
+                assert!(right + plate.origin.0 <= frame.0 && 2 * bottom <= frame.1 + 8, "{frame:?} {plate:?}");
+                let evens = [plate.origin.0, plate.origin.1, plate.size.0, plate.size.1, plate.ribbon];
+                assert!(evens.iter().all(|length| length % 2 == 0), "{frame:?} {plate:?}");
+                let inner = plate.size.0 as f32 - plate.left + 2.0;
+                let (mut end, bar_end) = (plate.label_end, plate.bar.map(|bar| bar.at.0 as f32 + bar.size.0));
+                for (begin, next) in
+                    plate.bar.map(|bar| (bar.at.0 as f32, bar_end.unwrap())).into_iter().chain(plate.number)
+                {
+                    assert!(end <= begin && begin < next, "{frame:?} {plate:?}");
+                    end = next;
+                }
+                assert!(plate.left < plate.label_end && end <= inner, "{frame:?} {plate:?}");
+                assert!(plate.baseline + plate.ribbon < plate.size.1, "{frame:?} {plate:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn narrow_plates_leave_out_the_bar_and_then_the_number() {
+        let parts = |width, labels: &[&str]| {
+            layout((width, 480), labels).map(|plate| (plate.bar.is_some(), plate.number.is_some()))
+        };
+        assert_eq!(parts(640, &["drinking"]), Some((true, true)));
+        assert_eq!(parts(160, &["drinking"]), Some((false, true)));
+        assert_eq!(parts(110, &["drinking"]), Some((false, false)));
+        assert_eq!(parts(160, &["preparing vegetables on a board"]), Some((false, true)));
+        assert_eq!(parts(30, &["drinking"]), None);
+        assert_eq!(layout((640, 40), &["drinking"]), None);
+    }
+}

@@ -85,3 +85,33 @@ impl Overlay {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Colorimetry, OwnedPicture};
+
+    #[test]
+    fn every_style_draws_on_frames_of_any_size() {
+        let labels = ["drinking", "a label that is too long for most pictures", "пьёт чай", "other"].map(String::from);
+        let sizes = (1..60).flat_map(|width| (1..60).step_by(4).map(move |height| (width, height)));
+        let sizes: Vec<_> = sizes.chain([(160, 120), (641, 359), (1081, 1919), (3840, 2160), (2, 4000)]).collect();
+        for style in [OverlayStyle::Plate, OverlayStyle::Original, OverlayStyle::None] {
+            let mut overlay = Overlay::new(style, &labels, None);
+            for &(width, height) in &sizes {
+                let mut picture = OwnedPicture::new(width, height, Colorimetry::JPEG);
+                let untouched = picture.clone();
+                for label in 0..labels.len() {
+                    let decision = Decision { label, confidence: 0.7, shown: label != 1 };
+                    let frame = OverlayFrame { decision, warming_up: false, pts: 0, end: 40_000_000 };
+                    overlay.record(&frame);
+                    overlay.draw(&mut picture.view_mut(), Some(&frame)).unwrap();
+                }
+                overlay.draw(&mut picture.view_mut(), None).unwrap();
+                let drawn = picture != untouched;
+                assert!(drawn || style != OverlayStyle::Plate || width < 60 || height < 60, "{width}x{height}");
+                assert!(!drawn || style != OverlayStyle::None, "{width}x{height}");
+            }
+        }
+    }
+}

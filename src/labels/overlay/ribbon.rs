@@ -63,3 +63,78 @@ impl<T: Copy + PartialEq> Ribbon<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Shows `label` from one second to another, in frames of `step` nanoseconds.
+    fn show(ribbon: &mut Ribbon<u8>, seconds: std::ops::Range<u64>, step: u64, label: Option<u8>) {
+        for pts in (seconds.start * SECOND..seconds.end * SECOND).step_by(step as usize) {
+            ribbon.push(pts, pts + step, label);
+        }
+    }
+
+    /// Returns the runs of a ribbon of ten columns a second that are not empty.
+    fn columns(ribbon: &Ribbon<u8>) -> Vec<(usize, usize, Option<u8>)> {
+        let mut columns = Vec::new();
+        ribbon.columns(100, |run, label| columns.push((run.start, run.end, label)));
+        assert!(columns.windows(2).all(|pair| pair[0].1 == pair[1].0), "{columns:?}");
+        assert!(columns[0].0 == 0 && columns[columns.len() - 1].1 == 100, "{columns:?}");
+        columns.into_iter().filter(|&(start, end, _)| start < end).collect()
+    }
+
+    #[test]
+    fn time_counts_and_not_frames() {
+        for step in [SECOND / 50, SECOND / 25, SECOND] {
+            let mut ribbon = Ribbon::default();
+            show(&mut ribbon, 0..4, step, Some(1));
+            show(&mut ribbon, 4..6, step, None);
+            show(&mut ribbon, 6..7, step, Some(2));
+            assert_eq!(columns(&ribbon), [(0, 30, None), (30, 70, Some(1)), (70, 90, None), (90, 100, Some(2))]);
+        }
+    }
+
+    #[test]
+    fn what_is_older_than_ten_seconds_leaves() {
+        let mut ribbon = Ribbon::default();
+        show(&mut ribbon, 0..20, SECOND / 25, Some(1));
+        show(&mut ribbon, 20..24, SECOND / 25, Some(2));
+        assert_eq!(columns(&ribbon), [(0, 60, Some(1)), (60, 100, Some(2))]);
+        assert_eq!(ribbon.runs.len(), 2);
+    }
+
+    #[test]
+    fn a_gap_is_empty_and_a_late_frame_is_not_a_gap() {
+        let mut ribbon = Ribbon::default();
+        show(&mut ribbon, 0..4, SECOND / 25, Some(1));
+        show(&mut ribbon, 6..8, SECOND / 25, Some(1));
+        assert_eq!(columns(&ribbon), [(0, 20, None), (20, 60, Some(1)), (60, 80, None), (80, 100, Some(1))]);
+        ribbon.push(8 * SECOND + GAP, 9 * SECOND, Some(1));
+        assert_eq!(columns(&ribbon), [(0, 10, None), (10, 50, Some(1)), (50, 70, None), (70, 100, Some(1))]);
+        // After a gap longer than the ribbon, nothing before it is left.
+        show(&mut ribbon, 100..101, SECOND / 25, Some(2));
+        assert_eq!(columns(&ribbon), [(0, 90, None), (90, 100, Some(2))]);
+    }
+
+    #[test]
+    fn a_pts_before_the_last_one_starts_again() {
+        let mut ribbon = Ribbon::default();
+        show(&mut ribbon, 50..60, SECOND / 25, Some(1));
+        show(&mut ribbon, 3..4, SECOND / 25, Some(2));
+        assert_eq!(columns(&ribbon), [(0, 90, None), (90, 100, Some(2))]);
+    }
+
+    #[test]
+    fn labels_that_change_with_every_frame_do_not_fill_the_memory() {
+        let mut ribbon = Ribbon::default();
+        for frame in 0..10_000 {
+            let pts = frame * SECOND / 1000;
+            ribbon.push(pts, pts + SECOND / 1000, Some((frame % 2) as u8));
+        }
+        assert_eq!(ribbon.runs.len(), MAX_RUNS);
+        columns(&ribbon);
+    }
+}

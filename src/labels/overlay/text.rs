@@ -165,3 +165,62 @@ fn of_one_script(text: &str) -> Vec<(Script, &str)> {
     parts.push((current, &text[start..]));
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(line: &Line) -> Vec<GlyphId> {
+        line.glyphs.iter().map(|glyph| glyph.id).collect()
+    }
+
+    #[test]
+    fn a_long_text_ends_in_an_ellipsis_and_fits() {
+        let mut renderer = TextRenderer::default();
+        let text = "preparing vegetables on a wooden cutting board";
+        for room in 12..600 {
+            let line = renderer.line(text, Weight::Bold, 20.0, room as f32);
+            let ellipsis = renderer.line("…", Weight::Bold, 20.0, f32::INFINITY);
+            assert!(line.width <= (room as f32).max(ellipsis.width), "{room}");
+            let whole = renderer.line(text, Weight::Bold, 20.0, f32::INFINITY);
+            let cut = whole.width > room as f32;
+            assert_eq!(cut, line.glyphs.last().map(|glyph| glyph.id) == ellipsis.glyphs.last().map(|glyph| glyph.id));
+        }
+    }
+
+    #[test]
+    fn other_scripts_have_glyphs_and_what_has_none_is_a_box() {
+        let mut renderer = TextRenderer::default();
+        for text in ["drinking", "пьёт чай", "πίνω", "é ß ø", "שותה", "يشرب", "խմում է"] {
+            let line = renderer.line(text, Weight::Bold, 24.0, f32::INFINITY);
+            assert!(!line.glyphs.is_empty() && ids(&line).iter().all(|&id| id != 0), "{text}");
+        }
+        let line = renderer.line("飲", Weight::Bold, 24.0, f32::INFINITY);
+        assert_eq!(ids(&line), [0]);
+        let box_drawn = renderer.rasterise(&line, (40, 40), 4.0, 30);
+        assert!(box_drawn.values.iter().any(|&value| value > 200));
+    }
+
+    #[test]
+    fn hebrew_runs_from_right_to_left() {
+        let mut renderer = TextRenderer::default();
+        let [word, first, last] = ["אבג", "א", "ג"].map(|text| renderer.line(text, Weight::Bold, 24.0, f32::INFINITY));
+        assert_eq!((ids(&word)[0], ids(&word)[2]), (ids(&last)[0], ids(&first)[0]));
+    }
+
+    #[test]
+    fn arabic_letters_join() {
+        let mut renderer = TextRenderer::default();
+        let [word, letter] = ["ببب", "ب"].map(|text| renderer.line(text, Weight::Bold, 24.0, f32::INFINITY));
+        let forms: std::collections::HashSet<_> = ids(&word).into_iter().collect();
+        assert_eq!(forms.len(), 3);
+        assert!(word.width < 3.0 * letter.width, "{} {}", word.width, letter.width);
+    }
+
+    #[test]
+    fn control_characters_and_empty_texts_are_no_problem() {
+        let mut renderer = TextRenderer::default();
+        assert_eq!(ids(&renderer.line("a\nb\u{2029}c", Weight::Regular, 24.0, f32::INFINITY)).len(), 5);
+        assert_eq!(renderer.line("", Weight::Regular, 24.0, 0.0).width, 0.0);
+    }
+}
