@@ -63,7 +63,7 @@ impl Layout {
     pub fn new((width, height): (usize, usize), texts: &Texts, renderer: &mut TextRenderer) -> Option<Self> {
         let (width, height) = (width as f32, height as f32);
         // Small frames need relatively large text. The plate covers half of the height at most.
-        let em = (8.0 + 0.028 * width.min(height)).min(height / 2.0 / (ROW + RIBBON + 2.0 * MARGIN));
+        let em = (7.0 + 0.0315 * width.min(height)).min(height / 2.0 / (ROW + RIBBON + 2.0 * MARGIN));
         let margin = even(MARGIN * em);
         let room = width - 2.0 * margin as f32 - 2.0 * PADDING * em;
         if em < MIN_SIZE || room < MIN_LABEL * em {
