@@ -1,6 +1,7 @@
 //! Draws the label on frames in JPEG's colorimetry: as a plate, as the original drew it, or not at all.
 
 mod coverage;
+mod face;
 mod layer;
 mod layout;
 mod original;
