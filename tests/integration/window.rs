@@ -115,8 +115,8 @@ fn keys_pause_save_and_quit_and_a_lost_camera_shows_computing() {
     let (program, screen) = (Program::new(), Screen::start());
     let camera = Camera::start(&[]);
     let mut command = program.command(&["--log-format", "json", "run", "--status-interval", "1s", "--name", "door"]);
-    let given = [&camera.url, "--model", text(&tiny::model()), "--display", "--overlay", "original"];
-    command.args(given).env("DISPLAY", &screen.name);
+    command.args([&camera.url, "--model", text(&tiny::model()), "--display", "--overlay", "original"]);
+    command.env("DISPLAY", &screen.name);
     let mut watch = Watch::spawn(command);
     watch.until("running", running);
     screen.until("a label", &program, |shot| count(shot, GREEN) > 100);
