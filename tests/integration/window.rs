@@ -146,6 +146,30 @@ fn keys_pause_save_and_quit_and_a_lost_camera_shows_computing() {
 }
 
 #[test]
+fn the_plate_of_a_lost_camera_says_that_there_is_no_picture() {
+    let (program, screen) = (Program::new(), Screen::start());
+    let camera = Camera::start(&[]);
+    let mut command = program.command(&["--log-format", "json", "run", "--status-interval", "1s"]);
+    command.args([&camera.url, "--model", text(&tiny::model()), "--display"]).env("DISPLAY", &screen.name);
+    let mut watch = Watch::spawn(command);
+    watch.until("running", running);
+    // Where the words stand, the plate dims the picture; only the words are bright and reddish.
+    let words = |shot: &[u8]| {
+        let rows = shot.chunks_exact(3 * SIZE.0).take(30).skip(10);
+        let reddish = |p: &&[u8]| p[0] > 120 && p[0] > p[1].saturating_add(40) && p[0] > p[2].saturating_add(40);
+        rows.flat_map(|row| row[3 * 16..3 * 100].chunks_exact(3)).filter(reddish).count()
+    };
+    screen.until("a plate without them", &program, |shot| shot.iter().any(|&value| value > 0) && words(shot) == 0);
+    drop(camera);
+    screen.until("no picture", &program, |shot| words(shot) > 80);
+    let (finished, _) = {
+        screen.press("Escape");
+        watch.finish()
+    };
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+}
+
+#[test]
 fn without_a_display_a_run_continues_only_with_another_output() {
     for display in [None, Some(":4095")] {
         let program = Program::new();
