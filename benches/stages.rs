@@ -5,7 +5,8 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use livelabel::inference::model::{Channels, InputSpec};
 use livelabel::inference::preprocess::Preprocessor;
-use livelabel::labels::overlay::Overlay;
+use livelabel::labels::decision::Decision;
+use livelabel::labels::overlay::{Overlay, OverlayFrame, OverlayStyle};
 use livelabel::labels::smoothing::Smoothing;
 use livelabel::labels::window::{SmoothingWindow, WindowAlign};
 use livelabel::picture::{Colorimetry, OwnedPicture};
@@ -47,12 +48,24 @@ fn preprocessing(criterion: &mut Criterion) {
 }
 
 fn overlay(criterion: &mut Criterion) {
-    for size in SIZES {
-        let mut picture = picture(size);
-        let mut overlay = Overlay::default();
-        criterion.bench_function(&format!("overlay, {}x{}", size.0, size.1), |bencher| {
-            bencher.iter(|| overlay.draw(&mut picture.view_mut(), Some("drinking")).expect("a label"));
-        });
+    let labels = ["cooking", "drinking", "other"].map(String::from);
+    for (name, style) in [("plate", OverlayStyle::Plate), ("original", OverlayStyle::Original)] {
+        for size in SIZES {
+            let mut picture = picture(size);
+            let mut overlay = Overlay::new(style, &labels, None);
+            let mut pts = 0;
+            criterion.bench_function(&format!("overlay {name}, {}x{}", size.0, size.1), |bencher| {
+                bencher.iter(|| {
+                    // The number changes every five frames.
+                    let confidence = 0.5 + (pts / 200_000_000 % 50) as f64 / 100.0;
+                    let decision = Decision { label: 1, confidence, shown: true };
+                    let frame = OverlayFrame { decision, warming_up: false, pts, end: pts + 40_000_000 };
+                    pts = frame.end;
+                    overlay.record(&frame);
+                    overlay.draw(&mut picture.view_mut(), Some(&frame)).expect("a label");
+                });
+            });
+        }
     }
 }
 

@@ -65,6 +65,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use inference::device::DeviceSelection;
 pub use inference::inference_precision::InferencePrecision;
 pub use inference::model::Model;
+pub use labels::overlay::OverlayStyle;
 pub use labels::stride::Stride;
 pub use labels::window::{SmoothingWindow, WindowAlign};
 pub use media::camera::Transport;

@@ -17,6 +17,8 @@ use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::SessionOptions;
+use crate::labels::decision::Decision;
+use crate::labels::overlay::{Overlay, OverlayFrame, OverlayStyle};
 use crate::media;
 use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::encoder::Encoder;
@@ -224,16 +226,23 @@ fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
 fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<RenderedFrame>)> {
     let layout = sample[0].format().layout;
     let mut renderer = OverlayRenderer::new(layout, true);
+    let mut overlay = Overlay::new(OverlayStyle::default(), &["drinking".to_string()], None);
+    let decision = Decision { label: 0, confidence: 0.9, shown: true };
+    let mut render = |renderer: &mut OverlayRenderer, target, frame: &Frame| {
+        let label = OverlayFrame { decision, warming_up: false, pts: frame.pts, end: frame.end() };
+        overlay.record(&label);
+        renderer.render(target, frame, &mut overlay, Some(&label))
+    };
     let meter = ResourceMeter::start();
     for frame in sample.iter().cycle().take(frames as usize) {
         if let Some(target) = renderer.acquire() {
-            renderer.render(target, frame, Some("drinking"))?;
+            render(&mut renderer, target, frame)?;
         }
     }
     let cost = meter.cost(frames);
     let mut drawn = Vec::new();
     while let Some(target) = renderer.acquire() {
-        drawn.push(renderer.render(target, &sample[drawn.len() % sample.len()], Some("drinking"))?);
+        drawn.push(render(&mut renderer, target, &sample[drawn.len() % sample.len()])?);
     }
     Ok((cost, drawn))
 }

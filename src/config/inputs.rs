@@ -10,6 +10,7 @@ use crate::config::options::{FileKind, RunOptions, StreamOptions};
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
+use crate::labels::overlay::OverlayStyle;
 use crate::labels::rule::LabelRule;
 use crate::labels::stride::Stride;
 use crate::labels::window::{SmoothingWindow, WindowAlign};
@@ -41,6 +42,7 @@ pub struct Job {
     pub name: String,
     pub outputs: Outputs,
     pub label_config: LabelConfig,
+    pub overlay: OverlayStyle,
     pub limits: Limits,
     /// Set for a camera. `input` is then its address without credentials, and `outputs` is empty.
     pub live: Option<Box<CameraConfig>>,
@@ -83,6 +85,11 @@ impl Outputs {
 }
 
 impl LabelConfig {
+    /// Returns the index of the action among a model's labels.
+    pub fn action(&self, labels: &[String]) -> Option<usize> {
+        self.action.as_ref().and_then(|action| labels.iter().position(|label| label == action))
+    }
+
     fn of(options: &StreamOptions, live: bool) -> Self {
         Self {
             action: options.action.clone(),
@@ -98,7 +105,7 @@ impl LabelConfig {
     /// Returns the rule with `model`'s values for options that are not set.
     pub fn rule(&self, model: &Model) -> LabelRule {
         LabelRule {
-            action: self.action.as_ref().and_then(|action| model.labels.iter().position(|label| label == action)),
+            action: self.action(&model.labels),
             window: self.window.unwrap_or(model.window),
             align: self.align,
             threshold: self.threshold.unwrap_or(model.threshold),
@@ -182,6 +189,7 @@ fn live_job(options: &StreamOptions, input: &str, used: &mut UsedNames) -> Resul
         name: used.names.distinct(&name),
         outputs: Outputs::default(),
         label_config: LabelConfig::of(options, true),
+        overlay: options.overlay.unwrap_or_default(),
         limits: limits(options),
         live: Some(Box::new(live)),
     })
@@ -226,7 +234,8 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, used: &mut Use
     let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
     let name = used.names.distinct(&name);
     let (label_config, limits) = (LabelConfig::of(options, false), limits(options));
-    Ok(Job { input: input.into(), name, outputs, label_config, limits, live: None })
+    let overlay = options.overlay.unwrap_or_default();
+    Ok(Job { input: input.into(), name, outputs, label_config, overlay, limits, live: None })
 }
 
 fn limits(options: &StreamOptions) -> Limits {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::inference::device::DeviceSelection;
 use crate::inference::inference_precision::InferencePrecision;
+use crate::labels::overlay::OverlayStyle;
 use crate::labels::stride::Stride;
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media::camera::Transport;
@@ -75,13 +76,16 @@ pub struct StreamOptions {
     /// [default: centred; cameras: trailing]
     #[arg(long, value_name = "KIND", value_enum)]
     pub window_align: Option<WindowAlign>,
-    /// Confidence, 0 to 1, below which "computing..." is shown [default: the model's, 0.0]
+    /// Confidence, 0 to 1, below which no label is shown [default: the model's, 0.0]
     #[arg(long, value_name = "CONFIDENCE")]
     pub threshold: Option<f64>,
     /// How much more confident another label must be to replace the shown one; the shown label also stays until it is
     /// this far below the threshold [default: the model's, 0.15]
     #[arg(long, value_name = "CONFIDENCE")]
     pub hysteresis: Option<f64>,
+    /// How the label is drawn on the picture [default: plate]
+    #[arg(long, value_name = "STYLE", value_enum)]
+    pub overlay: Option<OverlayStyle>,
     /// File for the labelled video, .avi or .mkv (both MJPG); with several inputs a folder
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,

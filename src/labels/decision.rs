@@ -7,7 +7,7 @@ pub struct Decision {
     pub label: usize,
     /// The label's smoothed probability.
     pub confidence: f64,
-    /// Whether the label is shown; otherwise "computing..." is.
+    /// Whether the label is shown; otherwise none is.
     pub shown: bool,
 }
 

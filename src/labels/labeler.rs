@@ -39,6 +39,8 @@ pub struct LabelerOutput<'a> {
     pub decision: Decision,
     /// The smoothed probability of every label.
     pub smoothed: &'a [f64],
+    /// Whether the smoothing window is not filled yet.
+    pub warming_up: bool,
     /// The interval that ended with this frame.
     pub closed: Option<Interval>,
     /// The interval that the frame belongs to, up to this frame.
@@ -81,7 +83,8 @@ impl Labeler {
         let decision = decider.decide(smoothing.mean());
         let change = |from, to| edges::change(smoothing.window(), from, to, decider.threshold());
         let closed = self.intervals.push(decision, pts, end, |from, to| change(from, to).map(|at| at.max(self.begin)));
-        Some(LabelerOutput { decision, smoothed: smoothing.mean(), closed, open: self.intervals.open() })
+        let (smoothed, warming_up) = (smoothing.mean(), !smoothing.is_filled());
+        Some(LabelerOutput { decision, smoothed, warming_up, closed, open: self.intervals.open() })
     }
 
     /// Returns the prediction of the last frame that was pushed.
@@ -158,6 +161,23 @@ mod tests {
         assert!(!labeler.push(None, 20, 30));
         labeler.push(Some(vec![0.0, 1.0]), 30, 40);
         assert_eq!(labeler.next(false).unwrap().smoothed, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn the_window_warms_up_until_it_is_filled() {
+        let warming = |mut labeler: Labeler| {
+            (0..4)
+                .map(|i| {
+                    labeler.push(Some(vec![1.0, 0.0]), 10 * i, 10 * i + 10);
+                    labeler.next(true).unwrap().warming_up
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(warming(labeler(2, WindowAlign::Trailing)), [true, false, false, false]);
+        assert_eq!(warming(labeler(2, WindowAlign::Centred)), [false; 4]);
+        let window = SmoothingWindow::Time(std::time::Duration::from_nanos(20));
+        let rule = LabelRule { action: None, window, align: WindowAlign::Trailing, threshold: 0.6, hysteresis: 0.0 };
+        assert_eq!(warming(rule.labeler(2, 0)), [true, true, false, false]);
     }
 
     #[test]

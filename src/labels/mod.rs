@@ -5,6 +5,7 @@ mod edges;
 pub mod intervals;
 pub mod labeler;
 pub mod overlay;
+pub mod palette;
 pub mod rule;
 pub mod smoothing;
 pub mod stride;

@@ -31,6 +31,8 @@ pub struct Smoothing {
     next: usize,
     sums: Vec<i128>,
     mean: Vec<f64>,
+    /// Whether a prediction has left the window.
+    overflowed: bool,
     /// Memory of the prediction that left last, for the next one.
     spare: Vec<f32>,
 }
@@ -56,6 +58,7 @@ impl Smoothing {
             next: 0,
             sums: vec![0; labels],
             mean: vec![0.0; labels],
+            overflowed: false,
             spare: Vec::new(),
         }
     }
@@ -88,6 +91,7 @@ impl Smoothing {
             self.summed -= 1;
             self.next -= 1;
             self.spare = oldest.probabilities;
+            self.overflowed = true;
         }
         self.next += 1;
         let count = self.summed as f64;
@@ -101,6 +105,13 @@ impl Smoothing {
     /// Returns the last mean.
     pub fn mean(&self) -> &[f64] {
         &self.mean
+    }
+
+    /// Returns whether the last window was filled: with as many predictions, or as much time, as it covers. A centred
+    /// one is not longer than its stream.
+    pub fn is_filled(&self) -> bool {
+        let enough = matches!(self.window, SmoothingWindow::Predictions(count) if self.summed >= count);
+        self.align == WindowAlign::Centred || self.overflowed || enough
     }
 
     /// Returns the predictions in the window of the last mean, oldest first: pts in nanoseconds and probabilities.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::labels::overlay::Overlay;
+use crate::labels::overlay::{Overlay, OverlayFrame};
 use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
 use crate::media::video_format::FrameLayout;
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
@@ -15,7 +15,6 @@ const WINDOW_BUFFERS: usize = 4;
 /// Draws labels on copies of one stream's frames, in a pool of reused buffers.
 pub struct OverlayRenderer {
     pool: FramePool,
-    overlay: Overlay,
     layout: FrameLayout,
     /// Buffer for frames whose size differs from the first one's, which a file cannot hold.
     scaled: Option<OwnedPicture>,
@@ -24,7 +23,7 @@ pub struct OverlayRenderer {
 impl OverlayRenderer {
     pub fn new(layout: FrameLayout, in_window: bool) -> Self {
         let buffers = BUFFERS + if in_window { WINDOW_BUFFERS } else { 0 };
-        Self { pool: FramePool::new(layout, buffers), overlay: Overlay::default(), layout, scaled: None }
+        Self { pool: FramePool::new(layout, buffers), layout, scaled: None }
     }
 
     pub fn pool(&self) -> &FramePool {
@@ -36,11 +35,17 @@ impl OverlayRenderer {
         self.pool.acquire(Duration::ZERO)
     }
 
-    /// Draws the frame and its label, or "computing..." for `None`, on a buffer from the pool.
+    /// Draws the frame and its label on a buffer from the pool; without a label if the camera is lost.
     ///
     /// # Errors
     /// Returns an internal error if OpenCV cannot resize or draw.
-    pub fn render(&mut self, mut pooled: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<RenderedFrame> {
+    pub fn render(
+        &mut self,
+        mut pooled: PooledFrame,
+        frame: &Frame,
+        overlay: &mut Overlay,
+        label: Option<&OverlayFrame>,
+    ) -> Result<RenderedFrame> {
         let mut target = pooled.picture_mut();
         let picture = frame.picture();
         if (picture.width(), picture.height()) == (self.layout.width, self.layout.height) {
@@ -53,7 +58,7 @@ impl OverlayRenderer {
                 .map_err(|cause| Error::internal("a frame cannot be resized").because(cause))?;
             convert(&scaled.view(), &mut target);
         }
-        self.overlay.draw(&mut target, label)?;
+        overlay.draw(&mut target, label)?;
         Ok(pooled.finish())
     }
 }

@@ -108,7 +108,7 @@ pub enum Record {
     Start(Header),
     Frame {
         ms: f64,
-        /// The label that is shown; `None` for "computing...".
+        /// The label that is shown; `None` if none is.
         label: Option<String>,
         confidence: f64,
         /// The smoothed probability of every label.

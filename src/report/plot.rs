@@ -9,21 +9,24 @@ use plotters::prelude::*;
 use plotters::style::FontStyle;
 
 use crate::error::{Error, Result};
+use crate::labels::palette;
 use crate::report::journal::{self, Header, IntervalRecord, Record};
 use crate::report::replace;
 
 const SIZE: (u32, u32) = (1200, 500);
 /// Maximum points of a line: two for each column of the plot.
 const MAX_POINTS: usize = 2400;
-/// Okabe and Ito's palette: its colours also differ in lightness, for colour-blind readers.
-pub(crate) const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-];
+/// The colours of labels.
+pub(crate) const COLOURS: [RGBColor; palette::COUNT] = {
+    let mut colours = [BLACK; palette::COUNT];
+    let mut label = 0;
+    while label < palette::COUNT {
+        let [r, g, b] = palette::ON_LIGHT[label];
+        colours[label] = RGBColor(r, g, b);
+        label += 1;
+    }
+    colours
+};
 /// Maximum number of lines; more would hide each other. The labels with the highest peaks are drawn.
 const MAX_LINES: usize = COLOURS.len();
 

@@ -169,11 +169,11 @@ fn share(frame: &[u8], is_label: impl Fn(&[u8]) -> bool) -> f64 {
 }
 
 #[test]
-fn the_action_is_green_and_other_labels_are_red() {
+fn in_the_original_style_the_action_is_green_and_other_labels_are_red() {
     let program = Program::new();
     let encoded = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", "10"];
     let clip = colours(program.folder.path(), "clip.mp4", &["0x802020", "0x202080"], &encoded);
-    let arguments = ["--action", "red", "--window", "1", "--output", "out.avi"];
+    let arguments = ["--action", "red", "--window", "1", "--output", "out.avi", "--overlay", "original"];
     program.run(&clip, &arguments).succeeded();
     let frames = rgb(&program.path("out.avi"));
     for (i, frame) in frames.chunks_exact(160 * 120 * 3).enumerate() {
@@ -185,6 +185,37 @@ fn the_action_is_green_and_other_labels_are_red() {
     let timeline = program.json("clip.timeline.json");
     assert_eq!(timeline["red"].as_array().unwrap().len(), 25);
     assert_eq!(timeline.get("blue"), None, "only the action has a list");
+}
+
+#[test]
+fn the_plate_has_the_labels_colour_and_its_ribbon_keeps_what_was_shown() {
+    let program = Program::new();
+    let encoded = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", "10"];
+    let clip = colours(program.folder.path(), "clip.mp4", &["0x802020", "0x202080"], &encoded);
+    let run = |style: &str| {
+        let output = format!("{style}.avi");
+        program
+            .run(&clip, &["--action", "red", "--window", "1", "--output", &output, "--overlay", style, "--force"])
+            .succeeded();
+        rgb(&program.path(&output))
+    };
+    let (plate, none) = (run("plate"), run("none"));
+    let frame = 160 * 120 * 3;
+    let of = |frames: &[u8], i: usize| frames[i * frame..][..frame].to_vec();
+    // The first label's colour: its name, the bar and a second of the ribbon; then only that second.
+    let sky = |i: usize| {
+        share(&of(&plate, i), |p| p.iter().zip([86, 180, 233]).all(|(&is, should)| is.abs_diff(should) < 50))
+    };
+    let (shown, after) = (sky(24), sky(49));
+    assert!(shown > 0.015 && (0.002..0.008).contains(&after), "{shown} {after}");
+    // Only the upper rows are drawn on; and nothing without an overlay.
+    for i in [0, 24, 25, 49] {
+        let (drawn, bare) = (of(&plate, i), of(&none, i));
+        assert_eq!(drawn[40 * 160 * 3..], bare[40 * 160 * 3..], "frame {i}");
+        assert_ne!(drawn, bare, "frame {i}");
+        let first: [u8; 3] = bare[..3].try_into().unwrap();
+        assert!(bare.chunks_exact(3).all(|p| p.iter().zip(first).all(|(&a, b)| a.abs_diff(b) < 12)), "frame {i}");
+    }
 }
 
 #[test]

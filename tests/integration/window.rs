@@ -92,11 +92,12 @@ fn in_window(program: &Program, screen: &Screen, arguments: &[&str]) -> Command 
 fn a_clip_plays_in_real_time_until_q() {
     let (program, screen) = (Program::new(), Screen::start());
     let clip = colours(program.folder.path(), "clip.mp4", &["blue"; 30], &["-c:v", "libx264"]);
-    let child = in_window(&program, &screen, &[text(&clip), "--display", "--only", "timeline"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child =
+        in_window(&program, &screen, &[text(&clip), "--display", "--only", "timeline", "--overlay", "original"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
     // The clip's 160x120 pixels are shown unscaled, with a label.
     let shot = screen.until("the picture", &program, |shot| count(shot, BLUE) > 10_000 && count(shot, GREEN) > 100);
     assert!(count(&shot, BLUE) <= 160 * 120, "{}", count(&shot, BLUE));
@@ -114,7 +115,8 @@ fn keys_pause_save_and_quit_and_a_lost_camera_shows_computing() {
     let (program, screen) = (Program::new(), Screen::start());
     let camera = Camera::start(&[]);
     let mut command = program.command(&["--log-format", "json", "run", "--status-interval", "1s", "--name", "door"]);
-    command.args([&camera.url, "--model", text(&tiny::model()), "--display"]).env("DISPLAY", &screen.name);
+    command.args([&camera.url, "--model", text(&tiny::model()), "--display", "--overlay", "original"]);
+    command.env("DISPLAY", &screen.name);
     let mut watch = Watch::spawn(command);
     watch.until("running", running);
     screen.until("a label", &program, |shot| count(shot, GREEN) > 100);
@@ -136,6 +138,30 @@ fn keys_pause_save_and_quit_and_a_lost_camera_shows_computing() {
 
     drop(camera);
     screen.until("computing...", &program, |shot| count(shot, RED) > 100 && count(shot, GREEN) == 0);
+    let (finished, _) = {
+        screen.press("Escape");
+        watch.finish()
+    };
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
+}
+
+#[test]
+fn the_plate_of_a_lost_camera_says_that_there_is_no_picture() {
+    let (program, screen) = (Program::new(), Screen::start());
+    let camera = Camera::start(&[]);
+    let mut command = program.command(&["--log-format", "json", "run", "--status-interval", "1s"]);
+    command.args([&camera.url, "--model", text(&tiny::model()), "--display"]).env("DISPLAY", &screen.name);
+    let mut watch = Watch::spawn(command);
+    watch.until("running", running);
+    // Where the words stand, the plate dims the picture; only the words are bright and reddish.
+    let words = |shot: &[u8]| {
+        let rows = shot.chunks_exact(3 * SIZE.0).take(30).skip(10);
+        let reddish = |p: &&[u8]| p[0] > 120 && p[0] > p[1].saturating_add(40) && p[0] > p[2].saturating_add(40);
+        rows.flat_map(|row| row[3 * 16..3 * 100].chunks_exact(3)).filter(reddish).count()
+    };
+    screen.until("a plate without them", &program, |shot| shot.iter().any(|&value| value > 0) && words(shot) == 0);
+    drop(camera);
+    screen.until("no picture", &program, |shot| words(shot) > 80);
     let (finished, _) = {
         screen.press("Escape");
         watch.finish()

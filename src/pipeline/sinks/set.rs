@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
+use crate::labels::overlay::{Overlay, OverlayFrame};
 use crate::media::frame::{Frame, PooledFrame};
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
@@ -25,6 +26,7 @@ pub struct Sinks<'a> {
     /// Draws labelled frames in the size of the first frame. If a camera changes its size, frames are scaled to the
     /// first one.
     renderer: Option<(VideoFormat, OverlayRenderer)>,
+    overlay: Overlay,
     /// Format of a clip, known before its first frame.
     format: Option<VideoFormat>,
     windowed: bool,
@@ -35,7 +37,8 @@ pub struct Sinks<'a> {
 
 struct Last {
     frame: Box<Frame>,
-    label: Option<String>,
+    /// What is drawn on it; `None` once the camera is lost.
+    label: Option<OverlayFrame>,
     shown: Instant,
 }
 
@@ -52,6 +55,7 @@ impl<'a> Sinks<'a> {
             stream: context.job.name.clone(),
             live,
             renderer: None,
+            overlay: overlay(context),
             format,
             windowed,
             keeps: live && (windowed || context.state.is_shown()),
@@ -69,14 +73,17 @@ impl<'a> Sinks<'a> {
         decision: Decision,
         label: Option<&str>,
         smoothed: &[f64],
+        warming_up: bool,
         open: Option<Interval>,
     ) -> Result<()> {
-        let rendered = self.render(&frame, label)?;
+        let drawn = OverlayFrame { decision, warming_up, pts: frame.pts, end: frame.end() };
+        self.overlay.record(&drawn);
+        let rendered = self.render(&frame, drawn)?;
         let layout = self.renderer.as_ref().map_or_else(|| frame.format().layout, |(format, _)| format.layout);
         let labeled =
             LabeledFrame { frame: &frame, decision, label, smoothed, open, picture: rendered.as_ref(), layout };
         self.for_each(|sink| sink.frame(&labeled))?;
-        self.last = self.keeps.then(|| Last { frame, label: label.map(Into::into), shown: Instant::now() });
+        self.last = self.keeps.then(|| Last { frame, label: Some(drawn), shown: Instant::now() });
         Ok(())
     }
 
@@ -99,7 +106,7 @@ impl<'a> Sinks<'a> {
         self.for_each(|sink| sink.gap(gap))
     }
 
-    /// Passes the loss of the camera to every sink, and shows the last frame without its label.
+    /// Passes the loss of the camera to every sink, and shows the last frame again without its label.
     ///
     /// # Errors
     /// Those of [`Sinks::frame`].
@@ -140,8 +147,8 @@ impl<'a> Sinks<'a> {
     fn repeat_frame(&mut self, lost: bool) -> Result<()> {
         let Some(mut last) = self.last.take() else { return Ok(()) };
         last.shown = Instant::now();
-        if let Some(target) = self.renderer(&last.frame).1.acquire() {
-            let picture = self.draw(target, &last.frame, last.label.as_deref())?;
+        if let Some(target) = self.renderer(&last.frame).0.1.acquire() {
+            let picture = self.draw(target, &last.frame, last.label.as_ref())?;
             self.for_each(|sink| sink.repeat_frame(&picture, lost))?;
         }
         self.last = Some(last);
@@ -149,7 +156,7 @@ impl<'a> Sinks<'a> {
     }
 
     /// Draws the frame with its label if a sink wants it. The first such sink decides whether to wait for a buffer.
-    fn render(&mut self, frame: &Frame, label: Option<&str>) -> Result<Option<Rendered>> {
+    fn render(&mut self, frame: &Frame, drawn: OverlayFrame) -> Result<Option<Rendered>> {
         let mut first = None;
         for (index, sink) in self.sinks.iter_mut().enumerate() {
             if sink.wants_picture() {
@@ -160,23 +167,24 @@ impl<'a> Sinks<'a> {
         self.renderer(frame);
         let Some((_, renderer)) = &self.renderer else { return Ok(None) };
         match self.sinks[first].acquire(renderer.pool())? {
-            Some(target) => self.draw(target, frame, label).map(Some),
+            Some(target) => self.draw(target, frame, Some(&drawn)).map(Some),
             None => Ok(None),
         }
     }
 
-    fn draw(&mut self, target: PooledFrame, frame: &Frame, label: Option<&str>) -> Result<Rendered> {
-        let (format, renderer) = self.renderer(frame);
-        let picture = renderer.render(target, frame, label)?;
+    fn draw(&mut self, target: PooledFrame, frame: &Frame, label: Option<&OverlayFrame>) -> Result<Rendered> {
+        let ((format, renderer), overlay) = self.renderer(frame);
+        let picture = renderer.render(target, frame, overlay, label)?;
         Ok(Rendered { picture, format: format.clone(), pts: frame.pts, duration: frame.duration })
     }
 
-    fn renderer(&mut self, frame: &Frame) -> &mut (VideoFormat, OverlayRenderer) {
+    fn renderer(&mut self, frame: &Frame) -> (&mut (VideoFormat, OverlayRenderer), &mut Overlay) {
         let (format, windowed) = (&self.format, self.windowed);
-        self.renderer.get_or_insert_with(|| {
+        let renderer = self.renderer.get_or_insert_with(|| {
             let format = format.clone().unwrap_or_else(|| frame.format());
             (format.clone(), OverlayRenderer::new(format.layout, windowed))
-        })
+        });
+        (renderer, &mut self.overlay)
     }
 
     /// Calls every sink in order. For a clip, returns the first failure; for a camera, logs failures and continues.
@@ -191,4 +199,9 @@ impl<'a> Sinks<'a> {
         }
         Ok(())
     }
+}
+
+fn overlay(context: &StreamContext) -> Overlay {
+    let StreamContext { job, model, .. } = context;
+    Overlay::new(job.overlay, &model.labels, job.label_config.action(&model.labels))
 }

@@ -16,7 +16,7 @@ use crate::report::{milliseconds, rounded};
 pub struct LabeledFrame<'a> {
     pub frame: &'a Frame,
     pub decision: Decision,
-    /// The label that is shown; `None` for "computing...".
+    /// The label that is shown; `None` if none is.
     pub label: Option<&'a str>,
     /// The smoothed probability of every label.
     pub smoothed: &'a [f64],

@@ -1,4 +1,4 @@
-//! Draws the label on a frame: green `activity: drinking`, or red `computing...`.
+//! Draws the label as the original did: green `activity: drinking`, or red `computing...`.
 //!
 //! The text is rendered once as a coverage mask, and cached until the text or the frame size changes. Drawing then
 //! blends one colour into the few rows of the three planes that the mask covers.
@@ -8,7 +8,7 @@ use crate::picture::opencv::{self, Interpolation, Pixels, PixelsMut, TextStyle};
 use crate::picture::{PictureMut, PlaneMut, chroma};
 
 /// The text drawn while no label is shown.
-pub const COMPUTING: &str = "computing...";
+const COMPUTING: &str = "computing...";
 
 /// The original's style on a frame 480 pixels high: Hershey Simplex 0.6, 2 thick, baseline at (10, 25).
 const REFERENCE_HEIGHT: f64 = 480.0;
@@ -22,13 +22,13 @@ const OVERSAMPLING: f64 = 4.0;
 const GREEN: [u8; 3] = [150, 44, 21];
 const RED: [u8; 3] = [76, 85, 255];
 
-/// Draws labels on frames in JPEG's colorimetry.
+/// Draws the original's letters.
 #[derive(Default)]
-pub struct Overlay {
+pub struct Original {
     mask: Option<Mask>,
 }
 
-impl Overlay {
+impl Original {
     /// Draws the label, or "computing..." for `None`.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ mod tests {
     fn draws_in_the_right_colour_within_the_text_rows_only() {
         for (label, colour) in [(Some("drinking"), GREEN), (None, RED)] {
             let mut picture = grey(640, 480);
-            Overlay::default().draw(&mut picture.view_mut(), label).unwrap();
+            Original::default().draw(&mut picture.view_mut(), label).unwrap();
             let view = picture.view();
             for (plane, colour) in view.planes.iter().zip(colour) {
                 assert!(plane.data.contains(&colour), "full coverage somewhere");
@@ -147,7 +147,7 @@ mod tests {
     fn draws_on_frames_of_any_size() {
         for (width, height) in [(1, 1), (2, 2), (16, 16), (641, 359), (1080, 1920)] {
             let mut picture = grey(width, height);
-            let mut overlay = Overlay::default();
+            let mut overlay = Original::default();
             overlay.draw(&mut picture.view_mut(), Some("a label that is too long for a picture")).unwrap();
             overlay.draw(&mut picture.view_mut(), None).unwrap();
             let luma = picture.view().planes[0].row(0).len();
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn text_stays_left_of_the_right_edge() {
         let mut picture = grey(320, 240);
-        Overlay::default()
+        Original::default()
             .draw(&mut picture.view_mut(), Some("preparing vegetables on a wooden cutting board"))
             .unwrap();
         let view = picture.view();
