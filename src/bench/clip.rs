@@ -175,6 +175,7 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
         state: &state,
         shutdown,
         event_bus: None,
+        table: None,
         observer: &(),
         display: false,
     };

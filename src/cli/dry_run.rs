@@ -62,6 +62,9 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
             }
         }
     }
+    for file in config.files.all() {
+        print(&format!("writes   {}", printable::path(file)));
+    }
     if let Some(web) = &config.web {
         let _free = Listener::new(web)?;
         print(&format!("page     http://{}/", web.address));

@@ -7,6 +7,7 @@ mod credentials;
 pub mod events;
 pub mod inputs;
 pub mod options;
+mod run_files;
 pub mod settings;
 pub mod web;
 
@@ -14,7 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::events::EventsConfig;
-use crate::config::inputs::{Job, check_events, check_ranges, check_run_ranges, jobs};
+use crate::config::inputs::{Job, check_ranges, check_run_ranges, jobs};
+use crate::config::run_files::{RunFiles, check_events};
 use crate::config::settings::Settings;
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
@@ -31,6 +33,8 @@ pub struct Config {
     pub(crate) model: Option<PathBuf>,
     /// Files that the settings were read from: pipeline, token, passwords.
     pub(crate) read: Vec<PathBuf>,
+    /// Files with the results of all inputs.
+    pub(crate) files: RunFiles,
     /// How to run the model.
     pub(crate) session: SessionOptions,
     /// Maximum number of inputs that run at once.
@@ -63,6 +67,7 @@ impl Config {
         }
         let events = EventsConfig::resolve(&settings.run)?;
         check_events(&events, &jobs)?;
+        let files = RunFiles::resolve(&settings.run, &jobs, &events)?;
         let web = WebConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so each needs a thread of its own.
@@ -73,6 +78,7 @@ impl Config {
         let run = settings.run;
         Ok(Self {
             jobs,
+            files,
             read,
             model: run.model,
             session: SessionOptions {

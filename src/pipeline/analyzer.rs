@@ -1,5 +1,6 @@
 //! Many inputs, one engine: runs the streams, a bounded number of them at a time.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +14,9 @@ use crate::media;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::observer::Observer;
 use crate::pipeline::overwrite;
+use crate::pipeline::sinks;
 use crate::pipeline::stream;
+use crate::report::interval_table::IntervalTable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::Telemetry;
 use crate::web::{self, Listener, Server};
@@ -45,6 +48,7 @@ impl Analyzer {
         overwrite::check(&config, &model.path)?;
         if !config.force {
             config.jobs.iter().try_for_each(overwrite::check_absent)?;
+            config.files.all().try_for_each(overwrite::check_file_absent)?;
         }
         Ok(Self { config, model })
     }
@@ -70,7 +74,7 @@ impl Analyzer {
     /// of one input does not stop the others; the observer receives it.
     ///
     /// # Errors
-    /// What keeps the whole run from starting: the device, the web server's address, an event receiver.
+    /// What keeps the whole run from starting: the device, the web server's address, an event receiver, a file of the run.
     pub fn run(&self, shutdown: &Shutdown, observer: &dyn Observer) -> Result<RunReport> {
         let Self { config, model } = self;
         let web = config
@@ -84,6 +88,7 @@ impl Analyzer {
         // Dropped, and so stopped, when the streams have ended.
         let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
         let event_bus = EventBus::start(&config.events, &telemetry)?;
+        let table = config.files.csv.as_deref().map(table).transpose()?;
         let order = start_order(&config.jobs);
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -92,7 +97,7 @@ impl Analyzer {
                     && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     let (job, state) = (&config.jobs[number], &telemetry.streams[number]);
-                    let event_bus = event_bus.as_ref();
+                    let (event_bus, table) = (event_bus.as_ref(), table.as_ref());
                     let display = config.display;
                     run_one(&StreamContext {
                         job,
@@ -101,6 +106,7 @@ impl Analyzer {
                         state,
                         shutdown,
                         event_bus,
+                        table,
                         observer,
                         display,
                     });
@@ -120,6 +126,12 @@ impl Analyzer {
             deliveries: event_bus.map(EventBus::finish).unwrap_or_default(),
         })
     }
+}
+
+/// Creates the table of intervals, and its folder.
+fn table(path: &Path) -> Result<IntervalTable> {
+    sinks::make_folder(path)?;
+    IntervalTable::create(path)
 }
 
 fn run_one(context: &StreamContext) {

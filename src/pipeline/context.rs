@@ -8,6 +8,7 @@ use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::labels::stride::Stride;
 use crate::pipeline::observer::Observer;
+use crate::report::interval_table::IntervalTable;
 use crate::report::journal::{Header, ModelName};
 use crate::shutdown::Shutdown;
 use crate::system::printable;
@@ -23,6 +24,8 @@ pub struct StreamContext<'a> {
     pub shutdown: &'a Shutdown,
     /// The event bus, if there are event receivers.
     pub event_bus: Option<&'a EventBus>,
+    /// The run's table of intervals, if it has one.
+    pub table: Option<&'a IntervalTable>,
     pub observer: &'a dyn Observer,
     /// Whether to open a window.
     pub display: bool,

@@ -26,7 +26,7 @@ pub fn check(config: &Config, model: &Path) -> Result<()> {
             known.entry(identity(&metadata)).or_insert_with(|| format!("{what} {}", path.display()));
         }
     }
-    for path in config.jobs.iter().flat_map(written) {
+    for path in config.jobs.iter().flat_map(written).chain(config.files.all().map(Path::to_path_buf)) {
         check_regular(&path)?;
         check_distinct(&path, &mut known)?;
     }
@@ -79,11 +79,14 @@ fn check_distinct(path: &Path, known: &mut HashMap<Identity, String>) -> Result<
 pub fn check_absent(job: &Job) -> Result<()> {
     let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
     let own = job.outputs.all();
-    for path in own.chain(recorded) {
-        if path.exists() {
-            return Err(Error::usage(format!("{}: exists already", path.display()))
-                .remedy("overwrite it with --force, or write elsewhere with --output-dir"));
-        }
+    own.chain(recorded).try_for_each(check_file_absent)
+}
+
+/// Rejects a file that exists.
+pub fn check_file_absent(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Err(Error::usage(format!("{}: exists already", path.display()))
+            .remedy("overwrite it with --force, or write elsewhere with --output-dir"));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
-//! Result files of a run: a journal during the run, and from it timeline, plot and subtitles.
+//! Result files of a run: a journal during the run, and from it timeline, plot and subtitles; and the table of intervals
+//! of all inputs.
 
+pub mod interval_table;
 pub mod journal;
 mod lists;
 pub mod plot;

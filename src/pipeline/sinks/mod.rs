@@ -15,6 +15,7 @@ pub mod set;
 pub mod sink;
 mod status;
 mod summary;
+mod table;
 mod timeline;
 mod video;
 mod window;
@@ -70,6 +71,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     add(&mut sinks, Some(space));
     add(&mut sinks, Some(observer::ObserverSink::new(context)));
     add(&mut sinks, events::EventEmitter::new(context));
+    add(&mut sinks, table::TableSink::new(context));
     add(&mut sinks, video);
     add(&mut sinks, window);
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
@@ -97,6 +99,7 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Insta
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
     add(&mut sinks, Some(observer::ObserverSink::new(context)));
     add(&mut sinks, events::EventEmitter::new(context));
+    add(&mut sinks, table::TableSink::new(context));
     add(&mut sinks, segments);
     add(&mut sinks, window);
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
@@ -120,7 +123,7 @@ fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_folder(path: &Path) -> Result<()> {
+pub fn make_folder(path: &Path) -> Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
     fs::create_dir_all(folder).map_err(|cause| {
         Error::usage(format!("{}: the folder cannot be created", folder.display()))
