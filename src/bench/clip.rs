@@ -176,6 +176,7 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
         shutdown,
         event_bus: None,
         table: None,
+        overview: None,
         observer: &(),
         display: false,
     };

@@ -40,6 +40,8 @@ pub struct Config {
     /// Maximum number of inputs that run at once.
     pub(crate) max_streams: usize,
     pub(crate) force: bool,
+    /// Whether clips that an earlier run completed are skipped.
+    pub(crate) resume: bool,
     pub(crate) quiet: bool,
     /// Whether the closing lines have details.
     pub(crate) verbose: bool,
@@ -67,7 +69,7 @@ impl Config {
         }
         let events = EventsConfig::resolve(&settings.run)?;
         check_events(&events, &jobs)?;
-        let files = RunFiles::resolve(&settings.run, &jobs, &events)?;
+        let files = RunFiles::resolve(&settings, &jobs, &events)?;
         let web = WebConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so each needs a thread of its own.
@@ -91,6 +93,7 @@ impl Config {
             },
             max_streams: live + run.jobs.unwrap_or(cores),
             force: run.force.unwrap_or(false),
+            resume: run.resume.unwrap_or(false),
             quiet: run.quiet.unwrap_or(false),
             verbose: run.verbose.unwrap_or(false),
             display: run.display.unwrap_or(false),

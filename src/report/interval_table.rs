@@ -15,7 +15,8 @@ use crate::report::journal::IntervalRecord;
 use crate::report::lock_output;
 use crate::system::utc;
 
-const COLUMNS: [&str; 8] = ["input", "label", "start", "end", "duration", "mean", "peak", "time"];
+/// The beginning of every table.
+pub const MARK: &str = "input,label,start,end,duration,mean,peak,time\r\n";
 
 /// Appends rows to a file, for all streams of a run.
 pub struct IntervalTable {
@@ -38,7 +39,7 @@ impl IntervalTable {
         let file = lock_output(path)?;
         file.set_len(0).map_err(|cause| Error::unwritable(path, cause))?;
         let table = Self { path: path.to_path_buf(), rows: Mutex::new(Rows { file, length: 0 }) };
-        table.write(&COLUMNS)?;
+        table.append(MARK.as_bytes())?;
         Ok(table)
     }
 
@@ -66,9 +67,13 @@ impl IntervalTable {
         let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
         writer.write_record(cells).map_err(|cause| internal(cause.to_string()))?;
         let row = writer.into_inner().map_err(|cause| internal(cause.to_string()))?;
+        self.append(&row)
+    }
+
+    fn append(&self, row: &[u8]) -> Result<()> {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let Rows { file, length } = &mut *rows;
-        if let Err(cause) = file.write_all(&row) {
+        if let Err(cause) = file.write_all(row) {
             // A part of a row would be read as a row.
             let _ = file.set_len(*length).and_then(|()| file.seek(std::io::SeekFrom::Start(*length)));
             return Err(Error::unwritable(&self.path, cause));
@@ -117,7 +122,7 @@ mod tests {
         let full = Path::new("/dev/full");
         let file = std::fs::OpenOptions::new().write(true).open(full).unwrap();
         let table = IntervalTable { path: full.into(), rows: Mutex::new(Rows { file, length: 0 }) };
-        let error = table.write(&COLUMNS).unwrap_err();
+        let error = table.append(MARK.as_bytes()).unwrap_err();
         assert!(error.exit_code() == 1 && error.to_string().contains("free some space"), "{error}");
     }
 }

@@ -8,6 +8,7 @@ mod events;
 mod journal;
 mod observer;
 mod open_files;
+mod overview;
 mod preview;
 mod retention;
 mod segments;
@@ -72,6 +73,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     add(&mut sinks, Some(observer::ObserverSink::new(context)));
     add(&mut sinks, events::EventEmitter::new(context));
     add(&mut sinks, table::TableSink::new(context));
+    add(&mut sinks, overview::OverviewSink::new(context));
     add(&mut sinks, video);
     add(&mut sinks, window);
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
