@@ -177,6 +177,8 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
         state: &state,
         shutdown,
         event_bus: None,
+        table: None,
+        overview: None,
         observer: &(),
         display: false,
     };

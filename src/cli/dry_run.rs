@@ -44,7 +44,11 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
     print(&format!("device   {engine}"));
     let mut exit_code = 0;
     let mut hints = device_hint(device, model).into_iter().chain(stream_hint(config)).collect::<Vec<_>>();
-    for job in &config.jobs {
+    for (number, job) in config.jobs.iter().enumerate() {
+        if analyzer.is_skipped(number) {
+            print(&format!("input    {}: is complete and would be skipped", job.name));
+            continue;
+        }
         match first_frame(job, shutdown).and_then(|format| check_folders(job).map(|()| format)) {
             Ok(format) => {
                 print(&format!("input    {}: {}", job.name, described(&format)));
@@ -61,6 +65,9 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
                 exit_code = worse_exit_code(exit_code, error.exit_code());
             }
         }
+    }
+    for file in config.files.all() {
+        print(&format!("writes   {}", printable::path(file)));
     }
     if let Some(web) = &config.web {
         let _free = Listener::new(web)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::labels::REST;
 use crate::pipeline::observer::LabeledInterval;
+use crate::system::words::{clock, count, stretch};
 
 /// Intervals of a label that a line shows.
 const SHOWN: usize = 6;
@@ -86,7 +87,7 @@ impl Findings {
         let line = |(label, total): (&String, &Total)| {
             (total.intervals > 0).then(|| {
                 let (intervals, clips) = (count(total.intervals, "interval"), count(total.clips, "clip"));
-                format!("  {label:width$}  {intervals} in {clips}, {} in all", minutes(total.time))
+                format!("  {label:width$}  {intervals} in {clips}, {} in all", clock(total.time))
             })
         };
         self.labels.iter().zip(&state.totals).filter_map(line).collect()
@@ -96,9 +97,7 @@ impl Findings {
 impl Found {
     fn text(&self, label: &str) -> String {
         let span = |&(start, end, peak): &(Duration, Duration, f64)| {
-            let (start, end) = (minutes(start), minutes(end));
-            let time = if start == end { start } else { format!("{start}–{end}") };
-            format!("{time} ({:.0} %)", 100.0 * peak)
+            format!("{} ({:.0} %)", stretch(start, end), 100.0 * peak)
         };
         let spans: Vec<String> = self.first.iter().map(span).collect();
         let more = match self.intervals - self.first.len() as u64 {
@@ -107,18 +106,6 @@ impl Found {
         };
         format!("{label} {}{more}", spans.join(", "))
     }
-}
-
-/// Formats a number and a noun, like `1 clip` or `3 clips`.
-pub fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// Formats a time as `m:ss` or `h:mm:ss`, rounded down.
-fn minutes(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 #[cfg(test)]

@@ -8,7 +8,10 @@ use crate::cli::args::Cli;
 const GROUPS: [(&str, &str); 6] = [
     ("Input", "input pipeline | dry_run max_pixels allow_playlists"),
     ("Labelling", "action window threshold stride overlay | window_align hysteresis"),
-    ("Output", "output_dir only display force | output timeline plot subtitles format quiet verbose"),
+    (
+        "Output",
+        "output_dir only csv overview display force resume | output timeline plot subtitles format quiet verbose",
+    ),
     (
         "Cameras",
         "name segment keep | transport latency user_env password_env password_file only_active status_interval",

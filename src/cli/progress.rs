@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::logging;
 use crate::media::frame_counters::Counts;
 use crate::system::printable;
+use crate::system::words::{count, ordinal};
 use crate::telemetry::Progress;
 use crate::telemetry::status::Status;
 
@@ -183,13 +184,13 @@ fn live_text(status: &Status, counts: &Counts) -> String {
     let state = status.state.name();
     let label =
         status.label.as_ref().map_or("computing...".into(), |label| format!("{label} {:.2}", status.confidence));
-    let stride = if status.stride > 1 { format!(", every {}th analysed", status.stride) } else { String::new() };
+    let stride = if status.stride > 1 { format!(", every {} analysed", ordinal(status.stride)) } else { String::new() };
     format!(
-        "{state}, {label}, {:.1} frames/s{stride}, {:.0} ms, {} dropped, {} reconnects",
+        "{state}, {label}, {:.1} frames/s{stride}, {:.0} ms, {} dropped, {}",
         status.rate,
         status.latency.p95,
         counts.dropped_total(),
-        status.reconnects
+        count(status.reconnects, "reconnect")
     )
 }
 
@@ -243,6 +244,6 @@ impl Position {
             Some(remaining) => format!(", {}:{:02} left", remaining.as_secs() / 60, remaining.as_secs() % 60),
             None => String::new(),
         };
-        format!("{} frames, {:.1} frames/s{remaining}", self.frames, self.rate)
+        format!("{}, {:.1} frames/s{remaining}", count(self.frames, "frame"), self.rate)
     }
 }

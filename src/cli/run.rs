@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::cli::findings::{Findings, count};
+use crate::cli::findings::Findings;
 use crate::cli::progress::Display;
 use crate::cli::summary::{self, Detail};
 use crate::config::Config;
@@ -15,6 +15,7 @@ use crate::pipeline::analyzer::Analyzer;
 use crate::pipeline::observer::{LabeledInterval, Observer};
 use crate::pipeline::outcome::Outcome;
 use crate::shutdown::Shutdown;
+use crate::system::words::count;
 use crate::telemetry::{StreamInfo, StreamState};
 
 /// Analyses every input of `config` and returns the exit code: 1 if an input failed while running, else 2 if one could not
@@ -37,6 +38,14 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     let report = analyzer.run(shutdown, &console)?;
     if let Some(text) = console.totals(report.not_started) {
         console.display.print(&text);
+    }
+    if !report.files.is_empty() {
+        let files: Vec<String> = report.files.iter().map(|path| path.display().to_string()).collect();
+        console.display.print(&format!("wrote {}", files.join(", ")));
+    }
+    if let Some(failure) = &report.failure {
+        tracing::error!("{failure}");
+        console.fail(1);
     }
     if !report.deliveries.is_empty() {
         console.display.print(&report.deliveries);
@@ -68,6 +77,7 @@ struct Console<'a> {
 #[derive(Default)]
 struct Ended {
     done: u64,
+    skipped: u64,
     stopped: u64,
     failed: u64,
     /// The names of the first ones that failed.
@@ -103,13 +113,15 @@ impl Console<'_> {
     /// Formats what became of several clips.
     fn totals(&self, not_started: usize) -> Option<String> {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ended { done, stopped, failed, names, shortest } = &*ended;
-        let all = done + stopped + failed + not_started as u64;
+        let Ended { done, skipped, stopped, failed, names, shortest } = &*ended;
+        let all = done + skipped + stopped + failed + not_started as u64;
         if all < 2 && not_started == 0 {
             return None;
         }
         let mut line = format!("{}: {done} done", count(all, "clip"));
-        for (number, what) in [(*stopped, "stopped"), (not_started as u64, "not started"), (*failed, "failed")] {
+        for (number, what) in
+            [(*skipped, "skipped"), (*stopped, "stopped"), (not_started as u64, "not started"), (*failed, "failed")]
+        {
             if number > 0 {
                 line.push_str(&format!(", {number} {what}"));
             }
@@ -131,6 +143,15 @@ impl Observer for Console<'_> {
     fn interval(&self, stream: &StreamInfo, interval: LabeledInterval) {
         if !stream.live {
             self.findings.add(&stream.name, &interval);
+        }
+    }
+
+    fn skipped(&self, stream: &Arc<StreamState>) {
+        let name = stream.info.name.as_str();
+        let findings = self.findings.finish(name);
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).skipped += 1;
+        if let Some(job) = self.jobs.get(name) {
+            self.display.print(&format!("{}: {findings} (done before)", summary::name(job)));
         }
     }
 

@@ -6,6 +6,7 @@ use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
 use crate::pipeline::outcome::Outcome;
 use crate::system::printable;
+use crate::system::words::count;
 
 /// How much the end of a clip says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub fn clip(job: &Job, model: &Model, outcome: &Outcome, findings: &str, detail:
 }
 
 /// Returns the job's name. If it is not the file's name, because another input has that, also the path.
-fn name(job: &Job) -> String {
+pub fn name(job: &Job) -> String {
     let given = job.input.file_name().unwrap_or_default().to_string_lossy();
     if given == job.name { job.name.clone() } else { format!("{} ({})", job.name, printable::path(&job.input)) }
 }
@@ -45,8 +46,10 @@ fn details(job: &Job, model: &Model, outcome: &Outcome) -> Vec<String> {
     let held = if frames.held > 0 { format!(", {} held", frames.held) } else { String::new() };
     let mut lines = vec![
         format!(
-            "{}: {} frames decoded, {} analysed{held}, {dropped} dropped",
-            job.name, frames.decoded, frames.analysed
+            "{}: {} decoded, {} analysed{held}, {dropped} dropped",
+            job.name,
+            count(frames.decoded, "frame"),
+            frames.analysed
         ),
         format!("  intervals  {}", outcome.intervals),
         format!(
@@ -108,15 +111,18 @@ pub fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
     let dropped: u64 = frames.dropped.values().sum();
     let mut lines = vec![
         format!(
-            "{}: {} frames decoded, {} analysed, {} held, {dropped} dropped",
-            job.name, frames.decoded, frames.analysed, frames.held
+            "{}: {} decoded, {} analysed, {} held, {dropped} dropped",
+            job.name,
+            count(frames.decoded, "frame"),
+            frames.analysed,
+            frames.held
         ),
         format!("  intervals  {}", outcome.intervals),
         format!(
-            "  camera     {} reconnects, {} stalls, {} gaps of {:.1} s in {:.1} s",
-            outcome.reconnects,
-            outcome.stalls,
-            gaps.count,
+            "  camera     {}, {}, {} of {:.1} s in {:.1} s",
+            count(outcome.reconnects, "reconnect"),
+            count(outcome.stalls, "stall"),
+            count(gaps.count, "gap"),
             gaps.total / 1000.0,
             outcome.wall.as_secs_f64()
         ),
@@ -130,7 +136,8 @@ pub fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
     lines.extend(shortest(outcome).map(|text| format!("  shortest   {text}")));
     if outcome.videos + outcome.video_failures > 0 {
         let (failures, skipped) = (outcome.video_failures, outcome.pictures_skipped);
-        lines.push(format!("  video      {} files, {failures} failures, {skipped} frames skipped", outcome.videos));
+        let (videos, failures) = (count(outcome.videos, "file"), count(failures, "failure"));
+        lines.push(format!("  video      {videos}, {failures}, {} skipped", count(skipped, "frame")));
     }
     lines.join("\n")
 }
@@ -150,10 +157,16 @@ fn rate_note(job: &Job, outcome: &Outcome) -> Option<String> {
     if *container != Container::Avi || repeated + left_out + outcome.long_gaps == 0 {
         return None;
     }
-    let mut note =
-        format!("AVI needs a constant rate: {repeated} frames repeated and {left_out} skipped to keep the times");
+    let mut note = format!(
+        "AVI needs a constant rate: {} repeated and {left_out} skipped to keep the times",
+        count(repeated, "frame")
+    );
     if outcome.long_gaps > 0 {
-        note.push_str(&format!(", {} gaps of over {} s closed", outcome.long_gaps, LONGEST_FILL / 1_000_000_000));
+        note.push_str(&format!(
+            ", {} of over {} s closed",
+            count(outcome.long_gaps, "gap"),
+            LONGEST_FILL / 1_000_000_000
+        ));
     }
     Some(note + "; .mkv keeps each frame's own time")
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use crate::config::cameras::CameraConfig;
 use crate::config::clip_list;
-use crate::config::events::{EventsConfig, JsonLines};
 use crate::config::options::{FileKind, RunOptions, StreamOptions};
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
@@ -301,23 +300,8 @@ fn check_distinct(jobs: &[Job]) -> Result<()> {
     Ok(())
 }
 
-/// Rejects an event file that is also another file of the run: appending events would corrupt it.
-pub(crate) fn check_events(events: &EventsConfig, jobs: &[Job]) -> Result<()> {
-    let Some(JsonLines::File(path)) = &events.lines else { return Ok(()) };
-    let own = |job: &Job| {
-        let files = job.outputs.all().chain([job.input.as_path()]);
-        let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
-        files.chain(recorded).any(|file| canonical(file) == canonical(path))
-    };
-    if jobs.iter().any(own) {
-        return Err(Error::usage(format!("events {}: is another file of this run", path.display()))
-            .remedy("write to another name"));
-    }
-    Ok(())
-}
-
 /// Returns the absolute path, with links resolved if the file exists.
-fn canonical(path: &Path) -> PathBuf {
+pub(crate) fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
 }
 

@@ -7,6 +7,7 @@ mod credentials;
 pub mod events;
 pub mod inputs;
 pub mod options;
+mod run_files;
 pub mod settings;
 pub mod web;
 
@@ -14,7 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::events::EventsConfig;
-use crate::config::inputs::{Job, check_events, check_ranges, check_run_ranges, jobs};
+use crate::config::inputs::{Job, check_ranges, check_run_ranges, jobs};
+use crate::config::run_files::{RunFiles, check_events};
 use crate::config::settings::Settings;
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
@@ -31,11 +33,15 @@ pub struct Config {
     pub(crate) model: Option<PathBuf>,
     /// Files that the settings were read from: pipeline, token, passwords.
     pub(crate) read: Vec<PathBuf>,
+    /// Files with the results of all inputs.
+    pub(crate) files: RunFiles,
     /// How to run the model.
     pub(crate) session: SessionOptions,
     /// Maximum number of inputs that run at once.
     pub(crate) max_streams: usize,
     pub(crate) force: bool,
+    /// Whether clips that an earlier run completed are skipped.
+    pub(crate) resume: bool,
     pub(crate) quiet: bool,
     /// Whether the closing lines have details.
     pub(crate) verbose: bool,
@@ -63,6 +69,7 @@ impl Config {
         }
         let events = EventsConfig::resolve(&settings.run)?;
         check_events(&events, &jobs)?;
+        let files = RunFiles::resolve(&settings, &jobs, &events)?;
         let web = WebConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so each needs a thread of its own.
@@ -73,6 +80,7 @@ impl Config {
         let run = settings.run;
         Ok(Self {
             jobs,
+            files,
             read,
             model: run.model,
             session: SessionOptions {
@@ -85,6 +93,7 @@ impl Config {
             },
             max_streams: live + run.jobs.unwrap_or(cores),
             force: run.force.unwrap_or(false),
+            resume: run.resume.unwrap_or(false),
             quiet: run.quiet.unwrap_or(false),
             verbose: run.verbose.unwrap_or(false),
             display: run.display.unwrap_or(false),

@@ -210,6 +210,16 @@ pub struct RunOptions {
     /// Page: file with the token, which keeps it out of the list of processes
     #[arg(long, value_name = "FILE")]
     pub web_token_file: Option<PathBuf>,
+    /// File for a table of all intervals of all inputs, .csv: a row an interval
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// File for a page about all clips, .html: ribbons, pictures, totals [default: overview.html in --output-dir, if there
+    /// are several clips]
+    #[arg(long, value_name = "FILE")]
+    pub overview: Option<PathBuf>,
+    /// Skip the clips that an earlier run completed with the same model and settings, and do the rest
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub resume: Option<bool>,
     /// Overwrite existing files
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub force: Option<bool>,
@@ -297,7 +307,7 @@ fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D
     list(deserializer).map(Some)
 }
 
-/// The kinds of file that a clip's run can write.
+/// The kinds of file that a run over clips can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
@@ -305,6 +315,8 @@ pub enum FileKind {
     Timeline,
     Plot,
     Subtitles,
+    /// Of all clips
+    Overview,
 }
 
 /// A list in the JSON Schema.

@@ -15,6 +15,8 @@ use crate::picture::planes::{OwnedPicture, Picture, Plane};
 
 /// JPEG quality: the lowest at which TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;
+/// JPEG quality of a thumbnail.
+const THUMBNAIL_QUALITY: i32 = 72;
 /// Largest number of pixels, so that a file cannot exhaust memory. Photographs of most phones have fewer.
 const DEFAULT_MAX_PIXELS: usize = 1 << 26;
 
@@ -127,9 +129,45 @@ fn encode(picture: &Picture) -> anyhow::Result<Vec<u8>> {
     compress(&bgr(&owned)?, PixelFormat::BGR, width, height)
 }
 
+/// Encodes a picture as a small JPEG file that fits into `most`, width and height.
+///
+/// # Errors
+/// Internal if the libraries fail.
+pub fn thumbnail(picture: &Picture, most: (usize, usize)) -> Result<Vec<u8>> {
+    let (width, height) = (picture.width(), picture.height());
+    let scale = (most.0 as f64 / width as f64).min(most.1 as f64 / height as f64).min(1.0);
+    let scaled = |length: usize| ((length as f64 * scale).round() as usize).max(1);
+    let mut small = OwnedPicture::new(scaled(width), scaled(height), picture.colorimetry);
+    let encoded = shrink(picture, &mut small).map_err(Into::into).and_then(|()| {
+        let mut owned = OwnedPicture::new(small.width, small.height, Colorimetry::JPEG);
+        convert(&small.view(), &mut owned.view_mut());
+        compress_as(THUMBNAIL_QUALITY, &bgr(&owned)?, PixelFormat::BGR, small.width, small.height)
+    });
+    encoded.map_err(|cause: anyhow::Error| Error::internal("a thumbnail cannot be encoded").because(cause))
+}
+
+fn shrink(from: &Picture, to: &mut OwnedPicture) -> opencv::Result<()> {
+    for (source, target) in from.planes.iter().zip(to.view_mut().planes) {
+        let source = Pixels::new(source.data, (source.width, source.height), source.stride, 1);
+        let mut target = PixelsMut::new(target.data, (target.width, target.height), target.stride, 1);
+        opencv::resize(&source, &mut target, Interpolation::Area)?;
+    }
+    Ok(())
+}
+
 fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize) -> anyhow::Result<Vec<u8>> {
+    compress_as(QUALITY, pixels, format, width, height)
+}
+
+fn compress_as(
+    quality: i32,
+    pixels: &[u8],
+    format: PixelFormat,
+    width: usize,
+    height: usize,
+) -> anyhow::Result<Vec<u8>> {
     let mut compressor = Compressor::new()?;
-    compressor.set_quality(QUALITY);
+    compressor.set_quality(quality);
     compressor.set_subsamp(Subsamp::Sub2x2);
     Ok(compressor.compress_to_vec(Image { pixels, width, pitch: format.size() * width, height, format })?)
 }

@@ -1,5 +1,6 @@
 //! Many inputs, one engine: runs the streams, a bounded number of them at a time.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,16 +13,22 @@ use crate::inference::model::Model;
 use crate::media;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::observer::Observer;
+use crate::pipeline::overview::OverviewClip;
 use crate::pipeline::overwrite;
+use crate::pipeline::resume;
+use crate::pipeline::run_files::RunFiles;
 use crate::pipeline::stream;
+use crate::report::interval_table::IntervalTable;
 use crate::shutdown::Shutdown;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{StreamState, Telemetry};
 use crate::web::{self, Listener, Server};
 
 /// Analyses the inputs of a [`Config`] with one model on one device.
 pub struct Analyzer {
     config: Config,
     model: Model,
+    /// For each job, whether an earlier run completed it and `--resume` skips it.
+    complete: Vec<bool>,
 }
 
 /// How a run ended, beside what its [`Observer`] received.
@@ -29,6 +36,10 @@ pub struct Analyzer {
 pub struct RunReport {
     /// Inputs that were not started because the run was stopped.
     pub not_started: usize,
+    /// Files about all inputs.
+    pub files: Vec<PathBuf>,
+    /// Why one of them could not be written.
+    pub failure: Option<String>,
     /// Delivery of events, one line for each event receiver; empty without receivers.
     pub deliveries: String,
 }
@@ -37,16 +48,23 @@ impl Analyzer {
     /// Reads the model and checks the configuration against it and against the files on disk.
     ///
     /// # Errors
-    /// Input, if the model cannot be used; usage, if the model lacks a requested label or an output would overwrite a file.
+    /// Input, if the model cannot be used; usage, if the model lacks a requested label or an output would overwrite a file, or with `resume` one of
+    /// other settings.
     pub fn new(config: Config) -> Result<Self> {
         media::init()?;
         let model = Model::open(config.model.as_deref())?;
         config.jobs.iter().try_for_each(|job| check_action(job, &model))?;
         overwrite::check(&config, &model.path)?;
+        let is_complete = |job: &Job| match (config.resume && job.live.is_none(), config.force) {
+            (true, force) => resume::is_complete(job, &model, force),
+            (false, true) => Ok(false),
+            (false, false) => overwrite::check_absent(job).map(|()| false),
+        };
+        let complete = config.jobs.iter().map(is_complete).collect::<Result<_>>()?;
         if !config.force {
-            config.jobs.iter().try_for_each(overwrite::check_absent)?;
+            RunFiles::check(&config)?;
         }
-        Ok(Self { config, model })
+        Ok(Self { config, model, complete })
     }
 
     pub fn config(&self) -> &Config {
@@ -55,6 +73,11 @@ impl Analyzer {
 
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Returns whether `--resume` skips a job.
+    pub(crate) fn is_skipped(&self, number: usize) -> bool {
+        self.complete[number]
     }
 
     /// Loads the model on the configured device.
@@ -70,9 +93,9 @@ impl Analyzer {
     /// of one input does not stop the others; the observer receives it.
     ///
     /// # Errors
-    /// What keeps the whole run from starting: the device, the web server's address, an event receiver.
+    /// What keeps the whole run from starting: the device, the web server's address, an event receiver, a file of the run.
     pub fn run(&self, shutdown: &Shutdown, observer: &dyn Observer) -> Result<RunReport> {
-        let Self { config, model } = self;
+        let Self { config, model, complete } = self;
         let web = config
             .web
             .as_ref()
@@ -84,6 +107,7 @@ impl Analyzer {
         // Dropped, and so stopped, when the streams have ended.
         let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
         let event_bus = EventBus::start(&config.events, &telemetry)?;
+        let files = RunFiles::create(config, model)?;
         let order = start_order(&config.jobs);
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -92,17 +116,22 @@ impl Analyzer {
                     && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     let (job, state) = (&config.jobs[number], &telemetry.streams[number]);
-                    let event_bus = event_bus.as_ref();
-                    let display = config.display;
+                    let overview = files.overview_clip(config, number, model);
+                    if complete[number] {
+                        skip(job, state, files.table(), overview.as_ref(), observer);
+                        continue;
+                    }
                     run_one(&StreamContext {
                         job,
                         model,
                         engine: &engine,
                         state,
                         shutdown,
-                        event_bus,
+                        event_bus: event_bus.as_ref(),
+                        table: files.table(),
+                        overview: overview.as_ref(),
                         observer,
-                        display,
+                        display: config.display,
                     });
                 }
             };
@@ -115,20 +144,45 @@ impl Analyzer {
             }
             work();
         });
+        let (files, failure) = files.finish();
         Ok(RunReport {
             not_started: config.jobs.len().saturating_sub(next.into_inner()),
+            files,
+            failure: failure.map(|error| error.to_string()),
             deliveries: event_bus.map(EventBus::finish).unwrap_or_default(),
         })
     }
 }
 
 fn run_one(context: &StreamContext) {
-    let StreamContext { state, observer, .. } = *context;
+    let StreamContext { state, observer, overview, .. } = *context;
     observer.started(state);
     let result = stream::run(context);
     let failure = result.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());
     state.end(failure.map(Error::to_string));
+    if let Some(overview) = overview {
+        overview.ended(result.as_ref());
+    }
     observer.ended(state, result.as_ref());
+}
+
+/// Passes on what an earlier run found in a clip.
+fn skip(
+    job: &Job,
+    state: &Arc<StreamState>,
+    table: Option<&IntervalTable>,
+    overview: Option<&OverviewClip>,
+    observer: &dyn Observer,
+) {
+    let passed = job.outputs.timeline.as_deref().map_or(Ok(()), |timeline| {
+        resume::replay(timeline, &state.info, table, observer)?;
+        overview.map_or(Ok(()), |overview| overview.labelled_earlier(timeline))
+    });
+    state.end(passed.as_ref().err().map(Error::to_string));
+    match passed {
+        Ok(()) => observer.skipped(state),
+        Err(error) => observer.ended(state, Err(&error)),
+    }
 }
 
 /// The numbers of the jobs in the order in which they start: cameras first. A camera that waited for a clip to end would miss

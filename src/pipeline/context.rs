@@ -8,6 +8,8 @@ use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::labels::stride::Stride;
 use crate::pipeline::observer::Observer;
+use crate::pipeline::overview::OverviewClip;
+use crate::report::interval_table::IntervalTable;
 use crate::report::journal::{Header, ModelName};
 use crate::shutdown::Shutdown;
 use crate::system::printable;
@@ -23,6 +25,10 @@ pub struct StreamContext<'a> {
     pub shutdown: &'a Shutdown,
     /// The event bus, if there are event receivers.
     pub event_bus: Option<&'a EventBus>,
+    /// The run's table of intervals, if it has one.
+    pub table: Option<&'a IntervalTable>,
+    /// The thumbnails of a clip, if the run has an overview.
+    pub overview: Option<&'a OverviewClip<'a>>,
     pub observer: &'a dyn Observer,
     /// Whether to open a window.
     pub display: bool,
@@ -30,10 +36,18 @@ pub struct StreamContext<'a> {
 
 /// Returns the header of the stream's journal.
 pub(super) fn header(context: &StreamContext) -> Header {
-    let StreamContext { job, model, engine, .. } = context;
+    header_of(context.job, context.model, context.engine.device().to_string())
+}
+
+/// Returns the header of a journal of `job`.
+pub(super) fn header_of(job: &Job, model: &Model, device: String) -> Header {
     let (label_config, rule) = (&job.label_config, job.label_config.rule(model));
+    let file = job.live.is_none().then(|| std::fs::metadata(&job.input).ok()).flatten();
+    let modified = file.as_ref().and_then(|file| file.modified().ok());
     Header {
         input: printable::path(&job.input),
+        input_bytes: file.as_ref().map(std::fs::Metadata::len),
+        input_modified: modified.map(|time| utc::exact(utc::of(time))),
         started: utc::exact(utc::now()),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
         action: label_config.action.clone(),
@@ -45,7 +59,7 @@ pub(super) fn header(context: &StreamContext) -> Header {
             Stride::Every(stride) => stride.into(),
             Stride::Auto => "auto".into(),
         },
-        device: engine.device().to_string(),
+        device,
         opened: None,
         opened_ms: None,
     }

@@ -35,6 +35,9 @@ pub trait Observer: Sync {
     /// An interval has ended.
     fn interval(&self, _stream: &StreamInfo, _interval: LabeledInterval) {}
 
+    /// With `--resume`: an earlier run has completed the clip. The intervals that were passed for it are those of its timeline.
+    fn skipped(&self, _stream: &Arc<StreamState>) {}
+
     /// A stream has ended and its files are closed. `result` is an error if it could not start; an [`Outcome`] may hold an
     /// error of the run.
     fn ended(&self, _stream: &Arc<StreamState>, _result: Result<&Outcome, &Error>) {}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,7 @@ pub fn check(config: &Config, model: &Path) -> Result<()> {
             known.entry(identity(&metadata)).or_insert_with(|| format!("{what} {}", path.display()));
         }
     }
-    for path in config.jobs.iter().flat_map(written) {
+    for path in config.jobs.iter().flat_map(written).chain(config.files.all().map(Path::to_path_buf)) {
         check_regular(&path)?;
         check_distinct(&path, &mut known)?;
     }
@@ -79,11 +80,26 @@ fn check_distinct(path: &Path, known: &mut HashMap<Identity, String>) -> Result<
 pub fn check_absent(job: &Job) -> Result<()> {
     let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
     let own = job.outputs.all();
-    for path in own.chain(recorded) {
-        if path.exists() {
-            return Err(Error::usage(format!("{}: exists already", path.display()))
-                .remedy("overwrite it with --force, or write elsewhere with --output-dir"));
-        }
+    own.chain(recorded).try_for_each(check_file_absent)
+}
+
+/// Rejects a file that exists.
+pub fn check_file_absent(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Err(Error::usage(format!("{}: exists already", path.display())).remedy(
+            "overwrite it with --force, skip what is complete with --resume, or write elsewhere with --output-dir",
+        ));
     }
     Ok(())
+}
+
+/// With `--resume`: rejects a file of the run that exists and was not written by such a run.
+///
+/// # Errors
+/// Returns a usage error that names the file.
+pub fn check_replaceable(path: &Path, beginning: &str) -> Result<()> {
+    let Ok(file) = fs::File::open(path) else { return Ok(()) };
+    let mut found = Vec::new();
+    let _ = file.take(beginning.len() as u64).read_to_end(&mut found);
+    if found.is_empty() || found == beginning.as_bytes() { Ok(()) } else { check_file_absent(path) }
 }

@@ -18,6 +18,11 @@ use crate::report::{lock_output, milliseconds, rounded};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     pub input: String,
+    /// Of a clip: its size in bytes, and when it was last changed, RFC 3339 in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_modified: Option<String>,
     /// RFC 3339, UTC.
     pub started: String,
     pub model: ModelName,
@@ -87,6 +92,11 @@ pub struct IntervalRecord {
 }
 
 impl IntervalRecord {
+    /// Returns when the activity itself began and ended.
+    pub fn activity(&self) -> (f64, f64) {
+        (self.onset.unwrap_or(self.start), self.offset.unwrap_or(self.end))
+    }
+
     /// Converts an interval: label name, milliseconds, rounded confidences.
     pub fn of(interval: &Interval, labels: &[String]) -> Self {
         Self {
@@ -231,6 +241,8 @@ pub fn is_whole(path: &Path) -> Result<bool> {
 pub(super) fn sample() -> Vec<Record> {
     let header = Header {
         input: "clip.mp4".into(),
+        input_bytes: Some(1000),
+        input_modified: Some("2026-01-01T00:00:00Z".into()),
         started: "2026-01-02T03:04:05Z".into(),
         model: ModelName {
             name: "m.onnx".into(),

@@ -1,12 +1,16 @@
-//! Result files of a run: a journal during the run, and from it timeline, plot and subtitles.
+//! Result files of a run: a journal during the run, and from it timeline, plot and subtitles; and the table of intervals
+//! and the overview of all inputs.
 
+pub mod interval_table;
 pub mod journal;
 mod lists;
+pub mod overview;
 pub mod plot;
 pub mod rotating_journal;
 pub mod subtitles;
 pub mod summary;
 pub mod timeline;
+pub mod timeline_reader;
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;

@@ -19,10 +19,12 @@ pub const SCHEMA: &str = "livelabel.timeline";
 pub const VERSION: u32 = 1;
 
 /// Keys of the timeline itself. A label with one of these names is written as `label:NAME`.
-const RESERVED: [&str; 21] = [
+const RESERVED: [&str; 24] = [
     "schema",
     "version",
     "input",
+    "input_bytes",
+    "input_modified",
     "started",
     "model",
     "action",
@@ -37,6 +39,7 @@ const RESERVED: [&str; 21] = [
     "frames",
     "speed",
     "reconnects",
+    "duration",
     "complete",
     "intervals",
     "gaps",
@@ -99,7 +102,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn timeline(mut self, journal: &Path, end: &Record) -> Result<()> {
         let ending = Ending::of(end);
-        let (header, mut lists) = collect(journal, self.path)?;
+        let (header, duration, mut lists) = collect(journal, self.path)?;
         let labels = header.model.labels.clone();
         self.raw("{")?;
         self.entry("schema", &SCHEMA)?;
@@ -112,6 +115,7 @@ impl Writer<'_> {
         self.entry("frames", &ending.frames)?;
         self.entry("speed", &json!({"wall_s": ending.wall_s, "frames_per_second": ending.frames_per_second}))?;
         self.entry("reconnects", &ending.reconnects)?;
+        self.entry("duration", &duration)?;
         self.entry("complete", &ending.complete)?;
         for (number, label) in labels.iter().enumerate() {
             if header.action.as_ref().is_none_or(|action| action == label) {
@@ -157,8 +161,8 @@ fn fields(header: &Header) -> Result<BTreeMap<String, serde_json::Value>> {
     Ok(value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// Reads the journal at `path`: its header, and all lists of the timeline at `output`.
-fn collect(path: &Path, output: &Path) -> Result<(Header, Lists)> {
+/// Reads the journal at `path`: its header, the time up to which it goes in milliseconds, and all lists of the timeline at `output`.
+fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let full = |cause| Error::unwritable(output, cause);
     let mut records = journal::read(path)?;
@@ -168,23 +172,28 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, Lists)> {
     };
     let indices: BTreeMap<&str, usize> = header.model.labels.iter().map(String::as_str).zip(FIRST_LABEL..).collect();
     let mut lists = Lists::new(folder, FIRST_LABEL + header.model.labels.len()).map_err(full)?;
+    let mut duration = 0.0_f64;
     for record in records {
         match record? {
             Record::Frame { ms, label, confidence, smoothed } => {
+                duration = duration.max(ms);
                 if let Some(&index) = label.as_deref().and_then(|label| indices.get(label)) {
                     lists.push(index, &json!([ms, confidence]).to_string()).map_err(full)?;
                 }
                 let row: Vec<f64> = std::iter::once(ms).chain(smoothed).collect();
                 lists.push(ROWS, &json!(row).to_string()).map_err(full)?;
             }
-            Record::Interval(interval) => lists.push(INTERVALS, &json!(interval).to_string()).map_err(full)?,
+            Record::Interval(interval) => {
+                duration = duration.max(interval.end);
+                lists.push(INTERVALS, &json!(interval).to_string()).map_err(full)?;
+            }
             Record::Gap { start, end, .. } => {
                 lists.push(GAPS, &json!({"start": start, "end": end}).to_string()).map_err(full)?;
             }
             Record::Start(_) | Record::Lost { .. } | Record::End { .. } => {}
         }
     }
-    Ok((header, lists))
+    Ok((header, duration, lists))
 }
 
 #[cfg(test)]

@@ -19,8 +19,13 @@ const STAMP: &[BorrowedFormatItem] = format_description!("[month][day]T[hour][mi
 
 /// Returns the time of the system's clock, clamped to the range that `OffsetDateTime` can represent.
 pub fn now() -> OffsetDateTime {
+    of(SystemTime::now())
+}
+
+/// Converts a time of the system, clamped likewise.
+pub fn of(moment: SystemTime) -> OffsetDateTime {
     let epoch = OffsetDateTime::UNIX_EPOCH;
-    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+    match moment.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => epoch.saturating_add(span(after)),
         Err(before) => epoch.saturating_sub(span(before.duration())),
     }

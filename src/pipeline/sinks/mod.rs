@@ -8,6 +8,7 @@ mod events;
 mod journal;
 mod observer;
 mod open_files;
+mod overview;
 mod preview;
 mod retention;
 mod segments;
@@ -15,6 +16,7 @@ pub mod set;
 pub mod sink;
 mod status;
 mod summary;
+mod table;
 mod timeline;
 mod video;
 mod window;
@@ -70,6 +72,8 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     add(&mut sinks, Some(space));
     add(&mut sinks, Some(observer::ObserverSink::new(context)));
     add(&mut sinks, events::EventEmitter::new(context));
+    add(&mut sinks, table::TableSink::new(context));
+    add(&mut sinks, overview::OverviewSink::new(context));
     add(&mut sinks, video);
     add(&mut sinks, window);
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
@@ -97,6 +101,7 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Insta
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
     add(&mut sinks, Some(observer::ObserverSink::new(context)));
     add(&mut sinks, events::EventEmitter::new(context));
+    add(&mut sinks, table::TableSink::new(context));
     add(&mut sinks, segments);
     add(&mut sinks, window);
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
@@ -120,7 +125,7 @@ fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_folder(path: &Path) -> Result<()> {
+pub fn make_folder(path: &Path) -> Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
     fs::create_dir_all(folder).map_err(|cause| {
         Error::usage(format!("{}: the folder cannot be created", folder.display()))

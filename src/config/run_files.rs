@@ -1,0 +1,109 @@
+//! The files of a whole run: the table of intervals, the overview, and the file of events. None may be another file of the run.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::events::{EventsConfig, JsonLines};
+use crate::config::inputs::{Job, canonical};
+use crate::config::options::FileKind;
+use crate::config::settings::Settings;
+use crate::error::{Error, Result};
+
+/// Name of the overview that is written unasked.
+const OVERVIEW: &str = "overview";
+
+/// Files with the results of all inputs; `None` for one that is not written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunFiles {
+    pub csv: Option<PathBuf>,
+    pub overview: Option<PathBuf>,
+}
+
+impl RunFiles {
+    /// # Errors
+    /// Usage, if a name has another extension, or is that of an input or of another output; if an overview is wanted of
+    /// cameras, or `--resume` without timelines.
+    pub fn resolve(settings: &Settings, jobs: &[Job], events: &EventsConfig) -> Result<Self> {
+        let options = &settings.run;
+        if options.resume == Some(true)
+            && let Some(job) = jobs.iter().find(|job| job.live.is_none() && job.outputs.timeline.is_none())
+        {
+            return Err(Error::usage(format!(
+                "{}: --resume needs its timeline, which says what is complete",
+                job.name
+            ))
+            .remedy("add timeline to --only"));
+        }
+        let clips = jobs.iter().filter(|job| job.live.is_none()).count();
+        if options.overview.is_some() && clips == 0 {
+            return Err(Error::usage("an overview is of clips, and this run has none").remedy("leave out --overview"));
+        }
+        let overview = options.overview.clone().or_else(|| overview_by_default(settings, clips));
+        let files = Self { csv: options.csv.clone(), overview };
+        let mut others: Vec<PathBuf> = match &events.lines {
+            Some(JsonLines::File(path)) => vec![canonical(path)],
+            _ => Vec::new(),
+        };
+        for (option, extension, path) in [("csv", "csv", &files.csv), ("overview", "html", &files.overview)] {
+            let Some(path) = path else { continue };
+            check_extension(option, path, extension)?;
+            check_distinct(option, path, jobs)?;
+            let path_of_run = canonical(path);
+            if others.contains(&path_of_run) {
+                return Err(another(option, path));
+            }
+            others.push(path_of_run);
+        }
+        Ok(files)
+    }
+
+    /// Returns the files of the run.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        [&self.csv, &self.overview].into_iter().flatten().map(PathBuf::as_path)
+    }
+}
+
+/// Several clips whose files go to a folder of their own get an overview there. Since nobody asked for it, it does not stand in
+/// the way of a second run into the same folder: its name gets a number.
+fn overview_by_default(settings: &Settings, clips: usize) -> Option<PathBuf> {
+    let (options, run) = (&settings.streams, &settings.run);
+    let wanted = match &options.only {
+        Some(only) => clips > 0 && only.contains(&FileKind::Overview),
+        None => clips > 1 && options.output_dir.is_some(),
+    };
+    let folder = options.output_dir.clone().unwrap_or_default();
+    let replaced = run.force == Some(true) || run.resume == Some(true);
+    let numbered = (2..).map(|number| folder.join(format!("{OVERVIEW}-{number}.html")));
+    let mut names = std::iter::once(folder.join(format!("{OVERVIEW}.html"))).chain(numbered);
+    names.find(|path| replaced || !path.exists()).filter(|_| wanted)
+}
+
+/// Rejects an event file that is also another file of the run: appending events would corrupt it.
+pub fn check_events(events: &EventsConfig, jobs: &[Job]) -> Result<()> {
+    match &events.lines {
+        Some(JsonLines::File(path)) => check_distinct("events", path, jobs),
+        _ => Ok(()),
+    }
+}
+
+/// Rejects a file that an input reads or writes.
+fn check_distinct(option: &str, path: &Path, jobs: &[Job]) -> Result<()> {
+    let path_of_run = canonical(path);
+    let own = |job: &Job| {
+        let files = job.outputs.all().chain([job.input.as_path()]);
+        let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
+        files.chain(recorded).any(|file| canonical(file) == path_of_run)
+    };
+    if jobs.iter().any(own) { Err(another(option, path)) } else { Ok(()) }
+}
+
+fn another(option: &str, path: &Path) -> Error {
+    Error::usage(format!("{option} {}: is another file of this run", path.display())).remedy("write to another name")
+}
+
+fn check_extension(option: &str, path: &Path, extension: &str) -> Result<()> {
+    if path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("{option} {}: unknown format", path.display()))
+        .remedy(format!("end its name in .{extension}")))
+}
