@@ -25,6 +25,8 @@ pub struct LabelerOutput<'a> {
     pub decision: Decision,
     /// The smoothed probability of every label.
     pub smoothed: &'a [f64],
+    /// The frame's own prediction; the last one if the frame is held.
+    pub prediction: &'a [f32],
     /// The interval that ended with this frame.
     pub closed: Option<Interval>,
     /// The interval that the frame belongs to, up to this frame.
@@ -49,7 +51,7 @@ impl Labeler {
         let smoothed = self.state.smoothing.push(&self.held, pts);
         let decision = self.state.decider.decide(smoothed);
         let closed = self.intervals.push(decision, pts, end);
-        Some(LabelerOutput { decision, smoothed, closed, open: self.intervals.open() })
+        Some(LabelerOutput { decision, smoothed, prediction: &self.held, closed, open: self.intervals.open() })
     }
 
     /// Returns the prediction of the last frame.

@@ -76,7 +76,7 @@ impl Presenter<'_> {
         self.intervals += u64::from(label.closed.is_some());
         self.sinks.interval(label.closed.as_ref())?;
         let shown = decision.shown.then(|| self.labels[decision.label].as_str());
-        self.sinks.frame(frame, decision, shown, label.smoothed, label.open)?;
+        self.sinks.frame(frame, decision, shown, label.smoothed, label.prediction, label.open)?;
         self.progress.counters.labelled(analysed);
         let prediction = analysed.then(|| self.labeler.prediction());
         self.stride.labeled(Labeled { pts, prediction, decision, before, delay: arrival.elapsed() });

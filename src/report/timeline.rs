@@ -166,7 +166,7 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, Lists)> {
     let mut lists = Lists::new(folder, FIRST_LABEL + header.model.labels.len()).map_err(full)?;
     for record in records {
         match record? {
-            Record::Frame { ms, label, confidence, smoothed } => {
+            Record::Frame { ms, label, confidence, smoothed, .. } => {
                 if let Some(&index) = label.as_deref().and_then(|label| indices.get(label)) {
                     lists.push(index, &json!([ms, confidence]).to_string()).map_err(full)?;
                 }

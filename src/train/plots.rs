@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::error::{Error, Result};
-use crate::report::plot::{COLOURS, bitmap, register_font};
+use crate::report::plot::{BitmapArea, COLOURS, bitmap, register_font};
 use crate::report::replace;
 use crate::train::metrics::Metrics;
 use crate::train::state::EpochRecord;
@@ -20,7 +19,7 @@ const CELL: i32 = 90;
 const LETTERS: usize = 16;
 
 type Drawn<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Area<'a> = BitmapArea<'a>;
 
 /// Plots training and validation loss and accuracy to a PNG.
 ///

@@ -69,12 +69,13 @@ impl<'a> Sinks<'a> {
         decision: Decision,
         label: Option<&str>,
         smoothed: &[f64],
+        prediction: &[f32],
         open: Option<Interval>,
     ) -> Result<()> {
         let rendered = self.render(&frame, label)?;
         let layout = self.renderer.as_ref().map_or_else(|| frame.format().layout, |(format, _)| format.layout);
-        let labeled =
-            LabeledFrame { frame: &frame, decision, label, smoothed, open, picture: rendered.as_ref(), layout };
+        let picture = rendered.as_ref();
+        let labeled = LabeledFrame { frame: &frame, decision, label, smoothed, prediction, open, picture, layout };
         self.for_each(|sink| sink.frame(&labeled))?;
         self.last = self.keeps.then(|| Last { frame, label: label.map(Into::into), shown: Instant::now() });
         Ok(())
