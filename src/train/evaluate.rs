@@ -212,7 +212,7 @@ mod tests {
         let prediction = |group: usize| Prediction {
             name: group.to_string(),
             group: group.to_string(),
-            class: usize::from(group % 4 == 0),
+            class: usize::from(group.is_multiple_of(4)),
             probabilities: softmax(&[4.0, 0.0], temperature),
         };
         let predictions: Vec<Prediction> = groups.map(prediction).collect();
