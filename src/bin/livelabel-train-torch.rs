@@ -1,13 +1,9 @@
 //! The trainer's command line. `livelabel-train` starts it.
 
-use std::cell::Cell;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use livelabel::cli::args::LogFormat;
 use livelabel::inference::session::SessionOptions;
 use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
@@ -15,13 +11,16 @@ use livelabel::train::clip_predictions::ClipPredictions;
 use livelabel::train::dataset::Dataset;
 use livelabel::train::events::Truth;
 use livelabel::train::fit::{self, Reporter};
+use livelabel::train::learned_files::LearnedFiles;
 use livelabel::train::metrics::{Metrics, Prediction};
+use livelabel::train::progress::Terminal;
 use livelabel::train::run::{Run, check_same};
 use livelabel::train::selection::Selection;
-use livelabel::train::state::EpochRecord;
-use livelabel::train::views::Views;
-use livelabel::train::{clip_predictions, evaluate, events, export, merge, preview, subclasses, sweep, windows};
-use livelabel::{Error, Model, Result, Watch, logging, media, watch_signals};
+use livelabel::train::views::{Views, content};
+use livelabel::train::{
+    clip_predictions, evaluate, events, export, merge, picture_predictions, preview, subclasses, sweep, windows,
+};
+use livelabel::{Error, Model, Result, Shutdown, Watch, logging, media, watch_signals};
 use serde_json::json;
 
 fn main() -> ExitCode {
@@ -51,20 +50,22 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
             options.check()?;
             let terminal = Terminal::new(false);
             let rows = sweep::sweep(&options, csv.as_deref(), &terminal, &watch.shutdown);
-            terminal.bar.finish_and_clear();
+            terminal.finish();
             print(&sweep::table(&rows?));
             Ok(())
         }
         Command::Preview { data, augment, seed, output } => {
+            media::init()?;
             preview::write(&Dataset::read(&data, &[])?, &Views { augmentation: augment.augmentation(), seed }, &output)
         }
         Command::Data { folders, output, subclasses } => {
+            media::init()?;
             let rules = subclasses.as_deref().map(subclasses::read).transpose()?.unwrap_or_default();
             print(&merge::merge(&folders, &output, &rules)?);
             Ok(())
         }
         Command::Evaluate(args) => {
-            print(&evaluate(&args)?);
+            print(&evaluate(&args, &watch.shutdown)?);
             Ok(())
         }
         Command::Export { run, model, precision } => {
@@ -96,7 +97,7 @@ fn fit(args: FitArgs, watch: &Watch) -> Result<()> {
     };
     let terminal = Terminal::new(args.quiet);
     let fitted = fit::fit(&options, &run, &terminal, &watch.shutdown);
-    terminal.bar.finish_and_clear();
+    terminal.finish();
     fitted?;
     if let Some(model) = &options.model {
         terminal.message(&format!("model: {}, run: {}", model.display(), run.folder.display()));
@@ -104,7 +105,7 @@ fn fit(args: FitArgs, watch: &Watch) -> Result<()> {
     Ok(())
 }
 
-fn evaluate(args: &EvaluateArgs) -> Result<String> {
+fn evaluate(args: &EvaluateArgs, shutdown: &Shutdown) -> Result<String> {
     media::init()?;
     let slices = args.slices.as_deref().map(evaluate::read_slices).transpose()?.unwrap_or_default();
     let whole = Selection { group_prefixes: args.groups.clone(), files: args.files.clone(), ..Selection::default() };
@@ -128,12 +129,16 @@ fn evaluate(args: &EvaluateArgs) -> Result<String> {
         return Err(Error::input(format!("{}: has other labels than {}", other.name, models[0].name))
             .remedy("give models with the same labels"));
     }
+    if let Some(data) = args.data.as_deref().or(args.clips.as_deref()) {
+        let data = Dataset::read(data, &[])?;
+        models.iter().zip(&selections).for_each(|(model, selection)| warn_of_known(model, &data, selection));
+    }
     let pairs = models.iter().zip(&selections);
     match (&args.data, &args.clips) {
         (Some(data), _) => {
             let mut all = Vec::new();
             for (model, selection) in pairs {
-                all.extend(evaluate::pictures(model, data, selection, args.device)?);
+                all.extend(picture_predictions::read(model, data, selection, args.every, args.device, shutdown)?);
             }
             report(&labels, all)
         }
@@ -149,6 +154,20 @@ fn evaluate(args: &EvaluateArgs) -> Result<String> {
             Err(Error::usage("no data to evaluate on is given")
                 .remedy("give pictures with --data, or clips with --clips"))
         }
+    }
+}
+
+/// Warns if the model learned from files that it is evaluated on.
+fn warn_of_known(model: &Model, data: &Dataset, selection: &Selection) {
+    let Some(learned) = model.learned_from.as_deref().and_then(LearnedFiles::parse) else { return };
+    let selected = data.items.iter().filter(|item| selection.includes(&item.group, &item.name));
+    let contents: Vec<[u8; 32]> = selected.filter_map(|item| content(&item.path).ok()).collect();
+    if let Some(known) = learned.known(&contents) {
+        tracing::warn!(
+            "{}: learned from {known} of these {} files, so the figures flatter; give files that it has not seen",
+            model.name,
+            contents.len()
+        );
     }
 }
 
@@ -196,97 +215,6 @@ fn write_json(file: Option<&Path>, found: &serde_json::Value) -> Result<()> {
             .because(cause)
             .remedy("choose a writable folder")
     })
-}
-
-/// Time between lines of progress without a terminal.
-const BETWEEN_LINES: Duration = Duration::from_secs(15);
-
-/// Reports progress: a bar on a terminal, otherwise a line now and then, and always a line for each epoch.
-struct Terminal {
-    quiet: bool,
-    bar: ProgressBar,
-    began: Instant,
-    stage: Cell<Stage>,
-}
-
-/// The current stage of the work.
-#[derive(Clone, Copy)]
-struct Stage {
-    what: &'static str,
-    done: usize,
-    began: Instant,
-    /// When the last line was printed.
-    printed: Instant,
-}
-
-impl Terminal {
-    fn new(quiet: bool) -> Self {
-        let shown = !quiet && std::io::stderr().is_terminal();
-        let bar = if shown { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{prefix:>9} {bar:30} {pos}/{len}  {msg}  {per_sec}  {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let now = Instant::now();
-        Self { quiet, bar, began: now, stage: Cell::new(Stage { what: "", done: 0, began: now, printed: now }) }
-    }
-
-    fn show(&self, what: &'static str, done: usize, all: usize) {
-        if self.bar.length() != Some(all as u64) || self.bar.prefix() != what {
-            self.bar.reset();
-            self.bar.set_length(all as u64);
-            self.bar.set_prefix(what);
-        }
-        self.bar.set_position(done as u64);
-        if self.bar.is_hidden() && !self.quiet {
-            self.line(what, done, all);
-        }
-    }
-
-    fn line(&self, what: &'static str, done: usize, all: usize) {
-        let now = Instant::now();
-        let before = self.stage.get();
-        if before.what != what || done < before.done {
-            self.stage.set(Stage { what, done, began: now, printed: now });
-        } else if now - before.printed >= BETWEEN_LINES {
-            let rate = done as f64 / (now - before.began).as_secs_f64();
-            eprintln!("{what}: {done} of {all}, {rate:.1} a second");
-            self.stage.set(Stage { done, printed: now, ..before });
-        } else {
-            self.stage.set(Stage { done, ..before });
-        }
-    }
-}
-
-impl Reporter for Terminal {
-    fn message(&self, text: &str) {
-        if !self.quiet {
-            self.bar.suspend(|| print(text));
-        }
-    }
-
-    fn features(&self, done: usize, all: usize) {
-        self.show("features", done, all);
-    }
-
-    fn samples(&self, done: usize, all: usize, loss: f64, accuracy: f64) {
-        self.show("epoch", done, all);
-        self.bar.set_message(format!("loss {loss:.3} accuracy {accuracy:.3}"));
-    }
-
-    fn epoch(&self, record: &EpochRecord, epochs: usize) {
-        let remaining = self.began.elapsed().as_secs_f64() / record.epoch as f64 * (epochs - record.epoch) as f64;
-        self.message(&format!(
-            "epoch {:>3}/{epochs}  loss {:.4} accuracy {:.3}  val_loss {:.4} val_accuracy {:.3} val_macro_f1 {:.3}  \
-             {:.0} images/s  at most {:.0} s remaining",
-            record.epoch,
-            record.loss,
-            record.accuracy,
-            record.val_loss,
-            record.val_accuracy,
-            record.val_macro_f1,
-            record.images_per_second,
-            remaining
-        ));
-    }
 }
 
 /// Prints to stdout. Ignores a closed pipe.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::inference::output::Output;
 use crate::inference::slices::Slice;
 use crate::labels::window::SmoothingWindow;
-use crate::onnx::build::{METADATA_VERSION, PROBABILITIES, SLICES};
+use crate::onnx::build::{LEARNED_FROM, METADATA_VERSION, PROBABILITIES, SLICES};
 use crate::onnx::head::check_labels;
 use crate::onnx::nested::Contents;
 use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, ValueInfoProto};
@@ -102,6 +102,9 @@ pub struct Model {
     pub metrics: String,
     /// Accuracy on parts of the test data, if the file states it.
     pub slices: Vec<Slice>,
+    /// What recognises the files that it learned from, if the file has it.
+    #[serde(skip)]
+    pub learned_from: Option<String>,
 }
 
 impl Model {
@@ -173,6 +176,7 @@ impl Model {
             trained_on: metadata.text("trained_on"),
             metrics: metadata.text("metrics"),
             slices: metadata.slices()?,
+            learned_from: metadata.entries.get(LEARNED_FROM).map(ToString::to_string),
         })
     }
 
@@ -202,6 +206,7 @@ impl Model {
             trained_on: String::new(),
             metrics: String::new(),
             slices: Vec::new(),
+            learned_from: None,
         })
     }
 

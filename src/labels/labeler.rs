@@ -41,6 +41,8 @@ pub struct LabelerOutput<'a> {
     pub smoothed: &'a [f64],
     /// Whether the smoothing window is not filled yet.
     pub warming_up: bool,
+    /// The frame's own prediction; the last one if the frame is held.
+    pub prediction: &'a [f32],
     /// The interval that ended with this frame.
     pub closed: Option<Interval>,
     /// The interval that the frame belongs to, up to this frame.
@@ -83,8 +85,14 @@ impl Labeler {
         let decision = decider.decide(smoothing.mean());
         let change = |from, to| edges::change(smoothing.window(), from, to, decider.threshold());
         let closed = self.intervals.push(decision, pts, end, |from, to| change(from, to).map(|at| at.max(self.begin)));
-        let (smoothed, warming_up) = (smoothing.mean(), !smoothing.is_filled());
-        Some(LabelerOutput { decision, smoothed, warming_up, closed, open: self.intervals.open() })
+        Some(LabelerOutput {
+            decision,
+            smoothed: smoothing.mean(),
+            warming_up: !smoothing.is_filled(),
+            prediction: smoothing.prediction(),
+            closed,
+            open: self.intervals.open(),
+        })
     }
 
     /// Returns the prediction of the last frame that was pushed.

@@ -107,6 +107,12 @@ impl Smoothing {
         &self.mean
     }
 
+    /// Returns the prediction for the frame of the last mean; empty before the first mean.
+    pub fn prediction(&self) -> &[f32] {
+        let of_frame = self.next.checked_sub(1).and_then(|index| self.recent.get(index));
+        of_frame.map_or(&[], |prediction| &prediction.probabilities)
+    }
+
     /// Returns whether the last window was filled: with as many predictions, or as much time, as it covers. A centred
     /// one is not longer than its stream.
     pub fn is_filled(&self) -> bool {

@@ -23,8 +23,10 @@ pub const PROBABILITIES: &str = "probabilities";
 pub const LOGITS: &str = "logits";
 /// Name of the output of [`frozen`], `[batch, …]`, float32.
 pub const FROZEN: &str = "frozen";
-/// Metadata key of the accuracy on parts of the test data; the only optional key.
+/// Metadata key of the accuracy on parts of the test data; optional.
 pub const SLICES: &str = "slices";
+/// Metadata key of what recognises the files that the model learned from; optional.
+pub const LEARNED_FROM: &str = "learned_from";
 /// ImageNet's mean in BGR order, as in Keras' `caffe` preprocessing.
 pub const MEAN: [f32; 3] = [103.939, 116.779, 123.68];
 
@@ -151,6 +153,7 @@ fn metadata(head: &Head, precision: WeightPrecision) -> Vec<(String, String)> {
         ("trained_on", or(&head.notes.trained_on, "not recorded")),
         ("metrics", or(&head.notes.metrics, "not recorded")),
     ];
-    let slices = head.notes.slices.clone().map(|slices| (SLICES, slices));
-    required.into_iter().chain(slices).map(|(key, value): (&str, String)| (key.into(), value)).collect()
+    let optional = [(SLICES, &head.notes.slices), (LEARNED_FROM, &head.notes.learned_from)];
+    let optional = optional.into_iter().filter_map(|(key, note)| Some((key, note.clone()?)));
+    required.into_iter().chain(optional).map(|(key, value): (&str, String)| (key.into(), value)).collect()
 }

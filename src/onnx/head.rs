@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::labels::window::SmoothingWindow;
+use crate::onnx::build::{LEARNED_FROM, SLICES};
 use crate::onnx::graph::{GraphBuilder, Weight};
 use crate::onnx::resnet::FEATURES;
 use crate::onnx::weights::{Weights, safetensors};
@@ -50,6 +51,7 @@ pub struct Notes {
     pub metrics: Option<String>,
     /// As JSON.
     pub slices: Option<String>,
+    pub learned_from: Option<String>,
 }
 
 /// Several output units for a label.
@@ -120,7 +122,8 @@ impl Head {
             hysteresis: note("hysteresis"),
             trained_on: note("trained_on"),
             metrics: note("metrics"),
-            slices: note("slices"),
+            slices: note(SLICES),
+            learned_from: note(LEARNED_FROM),
         };
         let pooling = match metadata.get("pooling").map(String::as_str) {
             None | Some("mean") => Pooling::Mean,

@@ -104,7 +104,7 @@ impl Presenter<'_> {
             self.intervals += u64::from(output.closed.is_some());
             self.sinks.interval(output.closed.as_ref())?;
             let shown = decision.shown.then(|| self.labels[decision.label].as_str());
-            self.sinks.frame(frame, decision, shown, output.smoothed, output.warming_up, output.open)?;
+            self.sinks.frame(frame, shown, output)?;
             self.progress.counters.labelled(analysed);
         }
         self.update_shortest();

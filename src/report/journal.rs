@@ -114,6 +114,7 @@ impl IntervalRecord {
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a journal has one header, and no list holds records")]
 pub enum Record {
     Start(Header),
     Frame {
@@ -123,6 +124,9 @@ pub enum Record {
         confidence: f64,
         /// The smoothed probability of every label.
         smoothed: Vec<f64>,
+        /// The frame's own prediction, before smoothing; only for clips, since a camera's journals are kept for months.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prediction: Option<Vec<f64>>,
     },
     Interval(IntervalRecord),
     /// A gap of more than a second, in milliseconds.
@@ -264,6 +268,7 @@ pub(super) fn sample() -> Vec<Record> {
         label: label.map(Into::into),
         confidence,
         smoothed: smoothed.into(),
+        prediction: None,
     };
     let interval = |label: &str, start, end, mean, peak| {
         Record::Interval(IntervalRecord { label: label.into(), start, end, mean, peak, onset: None, offset: None })

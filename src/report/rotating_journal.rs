@@ -96,7 +96,13 @@ mod tests {
         for i in 0..100 {
             let label = (i >= 30).then(|| "cooking".to_string());
             journal
-                .append(Record::Frame { ms: 40.0 * f64::from(i), label, confidence: 0.5, smoothed: vec![0.5, 0.5] })
+                .append(Record::Frame {
+                    ms: 40.0 * f64::from(i),
+                    label,
+                    confidence: 0.5,
+                    smoothed: vec![0.5, 0.5],
+                    prediction: None,
+                })
                 .unwrap();
         }
         let times = |path: &Path| -> Vec<f64> {

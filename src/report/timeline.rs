@@ -175,7 +175,7 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
     let mut duration = 0.0_f64;
     for record in records {
         match record? {
-            Record::Frame { ms, label, confidence, smoothed } => {
+            Record::Frame { ms, label, confidence, smoothed, .. } => {
                 duration = duration.max(ms);
                 if let Some(&index) = label.as_deref().and_then(|label| indices.get(label)) {
                     lists.push(index, &json!([ms, confidence]).to_string()).map_err(full)?;

@@ -8,7 +8,7 @@ use crate::cli::args::LogFormat;
 use crate::inference::device::DeviceSelection;
 use crate::train::augment::AugmentationPreset;
 use crate::train::export::ExportPrecision;
-use crate::train::options::FitOptions;
+use crate::train::options::{DEFAULT_EVERY, FitOptions};
 
 /// Trains models for livelabel.
 ///
@@ -98,9 +98,13 @@ pub struct EvaluateArgs {
     /// Model file; several with --held-out-by, one for each run
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "run")]
     pub model: Vec<PathBuf>,
-    /// Class folders of pictures, or a .tsv table
+    /// Class folders of pictures or clips, or a .tsv table: evaluated picture by picture, and on a frame of each clip
+    /// every so often, as fit learns from them
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// With --data: interval between the frames used from clips, in milliseconds
+    #[arg(long, default_value_t = DEFAULT_EVERY, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: u64,
     /// Class folders of clips, or a .tsv table: evaluated frame by frame, with and without smoothing
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     pub clips: Option<PathBuf>,

@@ -8,11 +8,15 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::labels::REST;
 use crate::media::files::{is_hidden, is_video, list_folder};
+use crate::train::visits;
 
 /// File extensions of pictures.
 const PICTURE_EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 /// The original's classes: the default if folders of these names exist. [`REST`] joins them if its folder exists.
 const DEFAULT_CLASSES: [&str; 2] = ["drinking", "cooking"];
+
+/// What groups come from without a table.
+const FILE_NAMES: &str = "file names";
 
 /// One file of the dataset.
 #[derive(Clone, Debug, Default)]
@@ -59,19 +63,31 @@ impl Dataset {
         }
         let (mut items, grouped_by) = match table_for(data)? {
             Some(table) => (read_table(&table, data)?, format!("the column split_group of {}", table.display())),
-            None => (read_folders(data)?, "file names".to_string()),
+            None => (read_folders(data)?, FILE_NAMES.to_string()),
         };
         let found: BTreeSet<String> = items.iter().map(|(class, _)| class.clone()).collect();
         let labels = select_classes(classes, &found, data)?;
         items.retain(|(class, _)| labels.contains(class));
         items.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
-        let items: Vec<Item> = items
+        let mut items: Vec<Item> = items
             .into_iter()
             .map(|(class, item)| Item { class: labels.iter().position(|label| *label == class).unwrap_or(0), ..item })
             .collect();
-        let alone =
-            if grouped_by == "file names" { items.iter().filter(|item| item.group == item.name).count() } else { 0 };
+        if grouped_by != FILE_NAMES {
+            return Ok(Self { labels, items, alone: 0, grouped_by });
+        }
+        let alone = items.iter().filter(|item| item.group == item.name).count();
+        let grouped_by = match visits::join(&mut items.iter_mut().collect::<Vec<_>>()) {
+            0 => grouped_by,
+            1 => format!("{FILE_NAMES}; successive recordings of one camera visit are one group"),
+            several => format!("{FILE_NAMES}; successive recordings of {several} camera visits are one group each"),
+        };
         Ok(Self { labels, items, alone, grouped_by })
+    }
+
+    /// Returns whether the groups come from file names.
+    pub fn is_grouped_by_names(&self) -> bool {
+        self.grouped_by.starts_with(FILE_NAMES)
     }
 
     /// Returns the number of groups of each class.
@@ -257,6 +273,17 @@ mod tests {
         let groups: Vec<_> = data.items.iter().map(|item| (item.group.as_str(), item.class, item.clip)).collect();
         assert_eq!(groups, [("v.mp4", 0, false), ("v.mp4", 0, false), ("a/x.jpg", 0, false), ("w.mp4", 1, true)]);
         assert_eq!(data.alone, 1);
+    }
+
+    #[test]
+    fn successive_recordings_of_a_camera_share_a_group() {
+        let files = ["a/door-20260102T080000Z.mkv", "b/door-20260102T081000Z.mkv", "b/w.mp4"];
+        let folder = folder(&files);
+        let data = Dataset::read(folder.path(), &[]).unwrap();
+        let groups: Vec<_> = data.items.iter().map(|item| item.group.as_str()).collect();
+        assert_eq!(groups, ["door-20260102T080000Z.mkv", "door-20260102T080000Z.mkv", "w.mp4"]);
+        assert_eq!(data.grouped_by, "file names; successive recordings of one camera visit are one group");
+        assert!(data.is_grouped_by_names());
     }
 
     #[test]

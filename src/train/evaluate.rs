@@ -3,94 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, ArrayView3};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::inference::device::DeviceSelection;
-use crate::inference::model::Model;
-use crate::inference::preprocess::Preprocessor;
-use crate::inference::session::{Session, SessionOptions};
 use crate::inference::slices::{Slice, table};
 use crate::labels::smoothing::Smoothing;
 use crate::labels::window::{SmoothingWindow, WindowAlign};
-use crate::picture::file::read_picture;
+use crate::train::calibration::{MIN_GROUPS, temperature};
 use crate::train::clip_predictions::ClipPredictions;
-use crate::train::dataset::{Dataset, Item};
 use crate::train::lines;
 use crate::train::merge::source;
-use crate::train::metrics::{Metrics, Prediction, by_group, slice};
-use crate::train::run::Run;
+use crate::train::metrics::{Metrics, Prediction, by_group, count_groups, slice};
+use crate::train::run::{Report, Run};
 use crate::train::selection::Selection;
 
-/// Pictures in one batch.
-const BATCH: usize = 8;
 /// Minimum number of pictures of a source that forms a slice.
 const MIN_SLICE: usize = 20;
 /// Maximum number of groups in the list of mistakes.
 const LISTED: usize = 20;
-
-/// Runs a model on the pictures of a data folder. The folder's classes must be labels of the model.
-///
-/// # Errors
-/// `Input` if the data has other classes than the model, or no picture can be read.
-pub fn pictures(model: &Model, data: &Path, selection: &Selection, device: DeviceSelection) -> Result<Vec<Prediction>> {
-    let found = Dataset::read(data, &[])?;
-    let classes: Vec<String> = model.labels.iter().filter(|label| found.labels.contains(label)).cloned().collect();
-    if classes.len() < 2 {
-        return Err(Error::input(format!(
-            "{}: has the classes {}, the model has the labels {}",
-            data.display(),
-            found.labels.join(", "),
-            model.labels.join(", ")
-        ))
-        .remedy("give pictures in folders named after the model's labels"));
-    }
-    let data = Dataset::read(data, &classes)?;
-    let mut session = Session::load(model, SessionOptions::of(device, BATCH))?;
-    let items: Vec<&Item> =
-        data.items.iter().filter(|item| !item.clip && selection.includes(&item.group, &item.name)).collect();
-    let mut predictions = Vec::new();
-    for chunk in items.chunks(BATCH) {
-        let read: Vec<(&Item, Result<Array3<f32>>)> =
-            chunk.par_iter().map(|&item| (item, tensor(model, &item.path))).collect();
-        let mut tensors = Vec::new();
-        let mut readable = Vec::new();
-        for (item, tensor) in read {
-            match tensor {
-                Ok(tensor) => {
-                    tensors.push(tensor);
-                    readable.push(item);
-                }
-                Err(error) => tracing::warn!("{error}; {} is skipped", item.name),
-            }
-        }
-        if readable.is_empty() {
-            continue;
-        }
-        let views: Vec<ArrayView3<f32>> = tensors.iter().map(Array3::view).collect();
-        let rows = session.run_each(&views)?;
-        for (item, row) in readable.into_iter().zip(rows.outer_iter()) {
-            predictions.push(Prediction {
-                name: item.name.clone(),
-                group: item.group.clone(),
-                class: model.labels.iter().position(|label| *label == data.labels[item.class]).unwrap_or(0),
-                probabilities: row.iter().map(|&value| f64::from(value)).collect(),
-            });
-        }
-    }
-    if predictions.is_empty() {
-        return Err(Error::input("no picture could be read").remedy("give JPEG or PNG pictures in class folders"));
-    }
-    Ok(predictions)
-}
-
-fn tensor(model: &Model, path: &Path) -> Result<Array3<f32>> {
-    let mut tensor = model.input.tensor();
-    Preprocessor::new(&model.input).prepare(&read_picture(path)?.view(), tensor.view_mut())?;
-    Ok(tensor)
-}
 
 /// A model's result on one clip: the number of frames, and for windows of 1 and 128 how many frames have the correct
 /// label and how often the label changes.
@@ -187,11 +117,13 @@ pub fn runs(folders: &[PathBuf]) -> Result<(Vec<String>, Vec<Prediction>)> {
     all.ok_or_else(|| Error::usage("no run is given").remedy("give one with --run"))
 }
 
-/// Returns the cross-validated results of runs: the geometric mean of their temperatures, and all their predictions.
+/// Returns the cross-validated results of runs: their temperature, if their groups are enough for one, and all their
+/// predictions. The temperature is the geometric mean of theirs. If one of them has too few groups for its own, it is
+/// fitted to the predictions of all together.
 ///
 /// # Errors
 /// `Input` if a run is not complete or has other labels.
-pub fn cross_validated(folders: &[PathBuf], labels: &[String]) -> Result<(f64, Vec<Prediction>)> {
+pub fn cross_validated(folders: &[PathBuf], labels: &[String]) -> Result<(Option<f64>, Vec<Prediction>)> {
     let (known, predictions) = runs(folders)?;
     if known != labels {
         return Err(Error::input(format!(
@@ -201,11 +133,22 @@ pub fn cross_validated(folders: &[PathBuf], labels: &[String]) -> Result<(f64, V
         ))
         .remedy("give runs on the same data"));
     }
-    let mut logarithms = 0.0;
-    for folder in folders {
-        logarithms += Run::open(folder)?.0.report()?.temperature.ln();
+    let reports = folders.iter().map(|folder| Run::open(folder)?.0.report()).collect::<Result<Vec<_>>>()?;
+    let enough = |report: &Report| report.metrics.groups >= MIN_GROUPS;
+    if reports.iter().all(enough) {
+        let logarithms: f64 = reports.iter().map(|report| report.temperature.ln()).sum();
+        return Ok((Some((logarithms / reports.len() as f64).exp()), predictions));
     }
-    Ok(((logarithms / folders.len() as f64).exp(), predictions))
+    // A run's predictions are the softmax of its logits divided by its temperature.
+    let temperatures = reports.iter().flat_map(|report| vec![report.temperature; report.metrics.pictures]);
+    let logits: Vec<Vec<f32>> = predictions.iter().zip(temperatures).map(|(p, t)| logits(p, t)).collect();
+    let classes: Vec<usize> = predictions.iter().map(|prediction| prediction.class).collect();
+    Ok((temperature(&logits, &classes, count_groups(&predictions)), predictions))
+}
+
+/// Returns the logits, up to a constant, of a prediction with this temperature.
+fn logits(prediction: &Prediction, temperature: f64) -> Vec<f32> {
+    prediction.probabilities.iter().map(|p| (temperature * p.max(1e-30).ln()) as f32).collect()
 }
 
 /// Definitions of slices: name and selection.
@@ -253,4 +196,46 @@ pub fn report(labels: &[String], predictions: &[Prediction], definitions: &Slice
         text.push_str(&format!("{group:>32}  {wrong} of {pictures} wrong\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::train::calibration::softmax;
+    use crate::train::cli::Defaults;
+    use crate::train::run::REPORT;
+
+    /// Writes a run whose logits are 4 and 0, right three times of four, with one picture of each group.
+    fn run(folder: &Path, groups: std::ops::Range<usize>, temperature: f64) -> PathBuf {
+        let run = Run::create(folder, &Defaults::parse_from(["fit"]).options, false).unwrap();
+        let labels = ["a", "b"].map(String::from);
+        let prediction = |group: usize| Prediction {
+            name: group.to_string(),
+            group: group.to_string(),
+            class: usize::from(group.is_multiple_of(4)),
+            probabilities: softmax(&[4.0, 0.0], temperature),
+        };
+        let predictions: Vec<Prediction> = groups.map(prediction).collect();
+        run.write_predictions(&labels, &predictions).unwrap();
+        let metrics = Metrics::of(&labels, &predictions);
+        run.write_json(REPORT, &Report { metrics, temperature, best_epoch: 1 }).unwrap();
+        run.folder
+    }
+
+    #[test]
+    fn runs_with_few_groups_share_one_temperature() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let labels = ["a", "b"].map(String::from);
+        let of = |runs: &[PathBuf]| cross_validated(runs, &labels).unwrap().0;
+        let (few, more) = (run(&at("few"), 0..8, 1.0), run(&at("more"), 8..16, 0.5));
+        assert_eq!(of(std::slice::from_ref(&few)), None);
+        let together = of(&[few, more]).unwrap();
+        assert!((together - 4.0 / 3f64.ln()).abs() < 1e-4, "{together}");
+        // Runs with enough groups have their own.
+        let own = of(&[run(&at("many"), 0..12, 2.0), run(&at("rest"), 12..24, 0.5)]).unwrap();
+        assert!((own - 1.0).abs() < 1e-12, "{own}");
+    }
 }

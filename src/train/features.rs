@@ -56,6 +56,8 @@ pub struct Sample {
 /// The parameters of one pass over the pictures.
 pub struct Pass<'a> {
     pub data: &'a Dataset,
+    /// SHA-256 of each item's file; nothing if it cannot be read.
+    pub contents: &'a [Option<[u8; 32]>],
     /// Minimum number of views of each item.
     pub views_of: &'a [usize],
     /// Maximum number of views of any item: stored rows with that many views are reused, such as those of another
@@ -93,6 +95,25 @@ pub fn needed(pass: &Pass) -> u64 {
     (rows * row_bytes(length, format)) as u64
 }
 
+/// How far the features are computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Extraction {
+    /// Files done, and those to do.
+    pub done: usize,
+    pub all: usize,
+    /// Rows computed so far. Their total is unknown if there are clips.
+    pub rows: usize,
+    /// Estimated share of the work that is done.
+    pub share: f64,
+}
+
+impl Extraction {
+    fn finished(&mut self, share: f64) {
+        self.done += 1;
+        self.share = (self.share + share).min(1.0);
+    }
+}
+
 /// What the reader thread sends to the network.
 enum Extracted {
     View(Array3<f32>),
@@ -103,7 +124,7 @@ enum Extracted {
 /// Computes all rows that the store lacks. Returns the samples of all items, ordered by item and time, and the number
 /// of unreadable items.
 ///
-/// `progress` is called with the number of items done and in total. Unreadable items are logged and skipped.
+/// `progress` is called after each batch. Unreadable items are logged and skipped.
 ///
 /// # Errors
 /// `Failed` if the store cannot be written, or on a requested stop.
@@ -112,21 +133,28 @@ pub fn compute(
     frozen: &mut FrozenLayers,
     store: &mut FeatureCache,
     shutdown: &Shutdown,
-    progress: &dyn Fn(usize, usize),
+    progress: &dyn Fn(&Extraction),
 ) -> Result<(Vec<Sample>, usize)> {
-    let keys: Vec<Option<[u8; 32]>> = pass.data.items.par_iter().map(|item| content(&item.path).ok()).collect();
     let found = |store: &FeatureCache, index: usize| {
-        let content = keys[index]?;
+        let content = pass.contents[index]?;
         let entry = |views| store.entry(&key_of(&content, pass, index, views)).cloned();
         entry(pass.views_of[index]).or_else(|| entry(pass.most))
     };
     let missing: Vec<usize> = (0..pass.data.items.len()).filter(|&index| found(store, index).is_none()).collect();
+    // The time that a file takes is taken to be in proportion to its size and its views.
+    let effort = |index: usize| {
+        let bytes = std::fs::metadata(&pass.data.items[index].path).map_or(0, |file| file.len());
+        bytes as f64 * pass.views_of[index] as f64
+    };
+    let efforts: f64 = missing.iter().map(|&index| effort(index)).sum();
+    let mut extraction = Extraction { done: 0, all: missing.len(), rows: 0, share: 0.0 };
+    let before = store.count();
     let (sender, extracted) = bounded(4 * BATCH);
     let mut unreadable = 0;
     std::thread::scope(|scope| -> Result<()> {
-        let (keys, missing) = (&keys, &missing);
-        let reader = scope.spawn(move || read(pass, keys, missing, &sender, shutdown));
-        let (mut waiting, mut done, mut finished) = (Vec::new(), Vec::new(), 0);
+        let missing = &missing;
+        let reader = scope.spawn(move || read(pass, missing, &sender, shutdown));
+        let (mut waiting, mut done) = (Vec::new(), Vec::new());
         let mut row = store.count();
         for message in &extracted {
             match message {
@@ -139,23 +167,27 @@ pub fn compute(
                 }
                 Extracted::Done { item, key, times } => {
                     let rows = pass.views_of[item] * times.len();
-                    done.push((row, Entry { key, first_row: row - rows, views: pass.views_of[item], times }));
+                    done.push((row, item, Entry { key, first_row: row - rows, views: pass.views_of[item], times }));
                 }
                 Extracted::Failed { item, error } => {
                     tracing::warn!("{error}; {} is skipped", pass.data.items[item].name);
                     unreadable += 1;
+                    extraction.finished(effort(item) / efforts);
                 }
             }
             check_limit(store.bytes(), pass.limit)?;
             let there = store.count();
-            for (_, entry) in done.extract_if(.., |(end, _)| *end <= there) {
+            for (_, item, entry) in done.extract_if(.., |(end, ..)| *end <= there) {
                 store.finish(entry)?;
-                finished += 1;
-                progress(finished, missing.len());
+                extraction.finished(effort(item) / efforts);
+            }
+            if before + extraction.rows < there {
+                extraction.rows = there - before;
+                progress(&extraction);
             }
         }
         flush(&mut waiting, frozen, store)?;
-        for (_, entry) in done {
+        for (.., entry) in done {
             store.finish(entry)?;
         }
         drop(extracted);
@@ -192,7 +224,7 @@ fn flush(waiting: &mut Vec<Array3<f32>>, frozen: &mut FrozenLayers, store: &mut 
 }
 
 /// Reads the items in order: pictures in parallel, clips one at a time.
-fn read(pass: &Pass, keys: &[Option<[u8; 32]>], missing: &[usize], extracted: &Sender<Extracted>, shutdown: &Shutdown) {
+fn read(pass: &Pass, missing: &[usize], extracted: &Sender<Extracted>, shutdown: &Shutdown) {
     for chunk in missing.chunks(READ) {
         let read: Vec<Option<Result<Vec<Array3<f32>>>>> = chunk
             .par_iter()
@@ -202,7 +234,7 @@ fn read(pass: &Pass, keys: &[Option<[u8; 32]>], missing: &[usize], extracted: &S
             if shutdown.requested() {
                 return;
             }
-            let content = keys[index].unwrap_or_default();
+            let content = pass.contents[index].unwrap_or_default();
             let result = match read {
                 Some(views) => views.map(|views| {
                     for view in views {

@@ -1,28 +1,30 @@
 //! `livelabel-train fit`: trains a model on a data folder.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde_json::json;
 use tch::{Cuda, Device};
 
 use crate::error::{Error, Result};
 use crate::inference::slices::Slice;
-use crate::onnx::build::{self, HeadSource};
+use crate::onnx::build::{self, HeadSource, LEARNED_FROM, SLICES};
 use crate::onnx::graph::WeightPrecision;
 use crate::onnx::weights::Weights;
 use crate::shutdown::Shutdown;
 use crate::system::locate;
-use crate::train::calibration::temperature;
 use crate::train::callbacks::remote_monitor::RemoteMonitor;
 use crate::train::callbacks::tensorboard::TensorBoard;
 use crate::train::callbacks::{Callback, History};
+use crate::train::confusion_plot::write_confusion;
 use crate::train::dataset::Dataset;
 use crate::train::evaluate;
 use crate::train::feature_cache::{FeatureCache, make_room};
-use crate::train::features::{self, Pass, Sample};
+use crate::train::features::{self, Extraction, Pass, Sample};
 use crate::train::frozen::{self, FrozenLayers};
-use crate::train::metrics::{Metrics, Prediction};
+use crate::train::learned_files::LearnedFiles;
+use crate::train::metrics::Metrics;
 use crate::train::network::{Backbone, Named};
 use crate::train::options::{FitOptions, TrainingDevice};
 use crate::train::plots;
@@ -30,7 +32,8 @@ use crate::train::run::{HEAD, REPORT, Report, Run, SPLIT};
 use crate::train::split::{Split, SplitBy};
 use crate::train::state::EpochRecord;
 use crate::train::training::{Rows, Training, TrainingData, cut};
-use crate::train::views::Views;
+use crate::train::validation::{Validation, validate};
+use crate::train::views::{Views, content};
 
 /// Where `scripts/setup` puts the backbone's weights.
 const BACKBONE: &str = ".deps/resnet50";
@@ -40,10 +43,11 @@ const GIB: f64 = (1u64 << 30) as f64;
 pub trait Reporter {
     /// Prints a message.
     fn message(&self, text: &str);
-    /// Number of items whose features are computed, done and in total.
-    fn features(&self, done: usize, all: usize);
+    fn features(&self, extraction: &Extraction);
     /// Number of samples of the epoch, done and in total, with the loss and accuracy so far.
     fn samples(&self, done: usize, all: usize, loss: f64, accuracy: f64);
+    /// Number of settings of a sweep, done and in total.
+    fn settings(&self, done: usize, all: usize);
     fn epoch(&self, record: &EpochRecord, epochs: usize);
 }
 
@@ -51,6 +55,8 @@ pub trait Reporter {
 pub struct Prepared {
     pub data: Dataset,
     pub split: Split,
+    /// SHA-256 of each item's file; nothing if it cannot be read.
+    contents: Vec<Option<[u8; 32]>>,
     backbone_path: PathBuf,
     backbone: Backbone,
     views: Views,
@@ -79,6 +85,7 @@ impl Prepared {
         let weights = Weights::read(&backbone_path)?;
         let kind = frozen::kind(options.inference_precision);
         let backbone = Backbone::new(&weights, device, kind)?;
+        let contents: Vec<Option<[u8; 32]>> = data.items.par_iter().map(|item| content(&item.path).ok()).collect();
         let cut = cut(options.unfreeze, options.pooling);
         let views = Views { augmentation: options.augment.augmentation(), seed: options.seed };
         let held_out = split.validates(&data);
@@ -88,15 +95,16 @@ impl Prepared {
         } else {
             let limit = (options.cache_limit * GIB) as u64;
             let (most, every) = (options.views, options.every);
-            let pass = Pass { data: &data, views_of: &views_of, most, views: &views, cut, every, limit };
+            let (data, contents, views_of, views) = (&data, contents.as_slice(), views_of.as_slice(), &views);
+            let pass = Pass { data, contents, views_of, most, views, cut, every, limit };
             let cache = cache(options)?;
-            let folder = features::folder(&cache, &weights, cut, kind, &views);
+            let folder = features::folder(&cache, &weights, cut, kind, views);
             make_room(&cache, &folder, features::needed(&pass), limit)?;
             let (length, format) = features::row(cut);
             let mut store = FeatureCache::open(&folder, length, format)?;
             let mut frozen = FrozenLayers::load(&weights, cut, kind, &backbone, device)?;
             reporter.message(&format!("features by {}", frozen.describe()));
-            let progress = |done, all| reporter.features(done, all);
+            let progress = |extraction: &Extraction| reporter.features(extraction);
             let (samples, unreadable) = features::compute(&pass, &mut frozen, &mut store, shutdown, &progress)?;
             if unreadable > 0 {
                 reporter
@@ -117,7 +125,14 @@ impl Prepared {
                     .remedy("add pictures from other sources"));
             }
         }
-        Ok(Self { data, split, backbone_path, backbone, views, store, train, validation, device })
+        Ok(Self { data, split, contents, backbone_path, backbone, views, store, train, validation, device })
+    }
+
+    /// Returns the files that the training learns from.
+    fn learned_files(&self) -> LearnedFiles {
+        let items: BTreeSet<usize> = self.train.iter().map(|sample| sample.item).collect();
+        let contents: Vec<[u8; 32]> = items.into_iter().filter_map(|item| self.contents[item]).collect();
+        LearnedFiles::of(&contents)
     }
 
     /// Returns a training with an untrained head.
@@ -145,7 +160,7 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     let backbone_path = prepared.backbone_path.clone();
     let mut training = prepared.training(options);
     run_epochs(&mut training, options, run, &mut callbacks, reporter, shutdown)?;
-    plots::loss_accuracy(&training.state.history, &run.path("loss-accuracy.png"))?;
+    plots::loss_accuracy(&training.state.history, training.state.best_epoch, &run.path("loss-accuracy.png"))?;
     training.restore_best();
 
     let slice_definitions = options.slices.as_deref().map(evaluate::read_slices).transpose()?.unwrap_or_default();
@@ -154,24 +169,27 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     let slices = evaluate::slices(&labels, &predictions, &slice_definitions);
     run.write("report.txt", format!("{}\n{note}\n", metrics.report()).as_bytes())?;
     let best_epoch = training.state.best_epoch;
-    let report = Report { metrics, temperature, best_epoch };
+    let applied = temperature.unwrap_or(1.0);
+    let report = Report { metrics, temperature: applied, best_epoch };
     run.write_json(REPORT, &report)?;
     let metrics = report.metrics;
-    plots::confusion(&metrics, &run.path("confusion.png"))?;
+    write_confusion(&metrics, &run.path("confusion.png"))?;
     let (low, high) = metrics.accuracy_interval;
+    let uncalibrated = if temperature.is_none() { "; confidences are not calibrated" } else { "" };
     let figures = format!(
-        "on {} pictures of {} groups {on}: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}",
+        "on {} pictures of {} groups {on}: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}{uncalibrated}",
         metrics.pictures, metrics.groups, metrics.accuracy, metrics.macro_f1
     );
     let weights: Named =
         training.weights().iter().map(|(name, weight)| (name.clone(), weight.shallow_clone())).collect();
     let units = training.labels_of_units();
     let mut metadata = metadata(&prepared.data, options, figures, &slices);
+    metadata.insert(LEARNED_FROM.into(), prepared.learned_files().text());
     let divisor = match units {
-        None => temperature,
+        None => applied,
         Some(units) => {
             metadata.insert("units".into(), json!(units).to_string());
-            metadata.insert("temperature".into(), temperature.to_string());
+            metadata.insert("temperature".into(), applied.to_string());
             1.0
         }
     };
@@ -181,42 +199,6 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     }
     reporter.message(&format!("{}\n{note}", metrics.report()));
     Ok(metrics)
-}
-
-/// The evaluation of a trained network.
-struct Validation {
-    temperature: f64,
-    predictions: Vec<Prediction>,
-    /// A line for the report.
-    note: String,
-    /// Which pictures the metrics are for.
-    on: &'static str,
-}
-
-fn validate(training: &mut Training, options: &FitOptions, run: &Run, labels: &[String]) -> Result<Validation> {
-    if options.split != SplitBy::None {
-        let temperature = temperature(&training.validation_logits()?, &training.validation_classes());
-        let before = Metrics::of(labels, &training.predictions(1.0)?);
-        let predictions = training.predictions(temperature)?;
-        let after = Metrics::of(labels, &predictions);
-        run.write_predictions(labels, &predictions)?;
-        let note = format!(
-            "temperature {temperature:.3}: calibration error {:.3} before, {:.3} after; log loss {:.3} before, {:.3} after",
-            before.calibration_error, after.calibration_error, before.log_loss, after.log_loss
-        );
-        return Ok(Validation { temperature, predictions, note, on: "held out" });
-    }
-    if options.validated_by.is_empty() {
-        let predictions = training.predictions(1.0)?;
-        let note = "measured on the training pictures: these metrics do not apply to new pictures".into();
-        return Ok(Validation { temperature: 1.0, predictions, note, on: "used for training" });
-    }
-    let (temperature, predictions) = evaluate::cross_validated(&options.validated_by, labels)?;
-    let note = format!(
-        "figures and temperature ({temperature:.3}) from {} runs, each measured on its held-out groups",
-        options.validated_by.len()
-    );
-    Ok(Validation { temperature, predictions, note, on: "each held out once" })
 }
 
 fn callbacks<'a>(options: &FitOptions, run: &'a Run) -> Result<Vec<Box<dyn Callback + 'a>>> {
@@ -300,7 +282,7 @@ fn metadata(data: &Dataset, options: &FitOptions, figures: String, slices: &[Sli
         ("pooling".into(), pooling),
         ("trained_on".into(), format!("{files} files of {source} in {classes} classes")),
         ("metrics".into(), figures),
-        ("slices".into(), text(json!(slices))),
+        (SLICES.into(), text(json!(slices))),
     ])
 }
 

@@ -10,6 +10,7 @@ use crate::picture::Plane;
 use crate::picture::file::read_picture;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::subclasses::{Rule, subclass};
+use crate::train::visits;
 
 /// Side of the difference hash's grid: 16 bits for each of 16 rows.
 const SIDE: usize = 16;
@@ -31,9 +32,13 @@ pub fn merge(folders: &[PathBuf], output: &Path, rules: &[Rule]) -> Result<Strin
             let path = item.path.canonicalize().unwrap_or_else(|_| item.path.clone());
             let class = data.labels[item.class].clone();
             let subclass = subclass(rules, &class, item).to_string();
-            rows.push(Row { class, item: Item { path, subclass, ..item.clone() } });
+            let named = data.is_grouped_by_names();
+            rows.push(Row { class, named, item: Item { path, subclass, ..item.clone() } });
         }
     }
+    // A visit of a camera may be in several folders.
+    let named = rows.iter_mut().filter(|row| row.named).map(|row| &mut row.item);
+    let several = visits::join(&mut named.collect::<Vec<_>>());
     let hashes: Vec<Option<Hash>> =
         rows.par_iter().map(|row| (!row.item.clip).then(|| hash(&row.item.path)).flatten()).collect();
     let unreadable: Vec<&Row> =
@@ -45,6 +50,10 @@ pub fn merge(folders: &[PathBuf], output: &Path, rules: &[Rule]) -> Result<Strin
     let (groups, pairs) = join(&rows, &hashes);
     write(output, &rows, &groups, &skipped)?;
     let mut text = counts(&rows, &skipped);
+    if several > 0 {
+        let visits = if several == 1 { "visit" } else { "visits" };
+        text.push_str(&format!("\n{several} camera {visits} of several recordings: one group each"));
+    }
     for (one, other) in pairs {
         text.push_str(&format!(
             "\n{} and {} are near-duplicates: one group",
@@ -57,6 +66,8 @@ pub fn merge(folders: &[PathBuf], output: &Path, rules: &[Rule]) -> Result<Strin
 /// A file with its class' name.
 struct Row {
     class: String,
+    /// Whether its group comes from its file name.
+    named: bool,
     item: Item,
 }
 
@@ -208,6 +219,28 @@ mod tests {
         assert_eq!(group("a.png"), group("c.bmp"));
         assert!(group("b.png") != group("d.png") && group("b.png") != group("a.png"));
         assert!(summary.lines().any(|line| line.split_whitespace().eq(["all", "2", "2"])), "{summary}");
+    }
+
+    #[test]
+    fn a_camera_visit_in_two_folders_is_one_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let names = [
+            "one/tea/door-20260102T080000Z.mkv",
+            "one/rest/x.mkv",
+            "two/rest/door-20260102T081000Z.mkv",
+            "two/tea/y.mkv",
+        ];
+        for name in names {
+            std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            std::fs::write(at(name), "").unwrap();
+        }
+        let summary = merge(&[at("one"), at("two")], &at("all.tsv"), &[]).unwrap();
+        assert!(summary.ends_with("\n1 camera visit of several recordings: one group each"), "{summary}");
+        let data = Dataset::read(&at("all.tsv"), &[]).unwrap();
+        let groups: Vec<_> = data.items.iter().map(|item| item.group.as_str()).collect();
+        let visit = "door-20260102T080000Z.mkv";
+        assert_eq!(groups, ["x.mkv", visit, visit, "y.mkv"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Metrics of a model: those of scikit-learn's classification report, with confidence intervals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use rand::{Rng, SeedableRng};
@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::inference::slices::{Counts, Slice};
+use crate::train::calibration::{MIN_GROUPS, too_few};
 
 /// Bins of the calibration error.
 const BINS: usize = 15;
@@ -117,11 +118,11 @@ impl Metrics {
         for (class, &interval) in self.classes.iter().zip(&self.recall_intervals) {
             interval_line(&format!("recall {}", class.label), class.recall, interval);
         }
-        let _ = writeln!(
-            text,
-            "{:>16} {:.3}\n{:>16} {:.3}",
-            "log loss", self.log_loss, "calibration err.", self.calibration_error
-        );
+        let calibration = match self.groups {
+            few if few < MIN_GROUPS => too_few(few),
+            _ => format!("{:.3}", self.calibration_error),
+        };
+        let _ = writeln!(text, "{:>16} {:.3}\n{:>16} {calibration}", "log loss", self.log_loss, "calibration err.");
         let _ = writeln!(text, "\nconfusion matrix (rows: true class)");
         let _ = writeln!(
             text,
@@ -172,6 +173,11 @@ pub fn by_group(predictions: &[Prediction]) -> Vec<(String, usize, usize)> {
     let mut lines: Vec<_> = groups.into_iter().map(|(group, (all, wrong))| (group.to_string(), all, wrong)).collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line.2));
     lines
+}
+
+/// Returns the number of groups.
+pub fn count_groups(predictions: &[Prediction]) -> usize {
+    predictions.iter().map(|prediction| prediction.group.as_str()).collect::<BTreeSet<_>>().len()
 }
 
 fn add(mut sum: Confusion, group: &Confusion) -> Confusion {
@@ -285,6 +291,15 @@ mod tests {
         // Confidence 0.8, correct half of the time.
         assert!((metrics.calibration_error - 0.3).abs() < 1e-12);
         assert!((metrics.log_loss - (-(0.8f64.ln() + 0.1f64.ln()) / 2.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_calibration_error_needs_ten_groups() {
+        let labels = ["a", "b", "c"].map(String::from);
+        let mut all = predictions(&[(0, 0); 10]);
+        assert!(Metrics::of(&labels, &all).report().contains("calibration err. too few groups to say (3, at least 10"));
+        all.iter_mut().enumerate().for_each(|(i, prediction)| prediction.group = i.to_string());
+        assert!(Metrics::of(&labels, &all).report().contains("calibration err. 0.200\n"));
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub enum TrainingDevice {
 
 /// The default learning rate, the best one for both optimizers: see docs/training.md.
 const DEFAULT_RATE: f64 = 1e-3;
+/// The default interval between the frames used from clips, in milliseconds.
+pub const DEFAULT_EVERY: u64 = 1000;
 
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitOptions {
@@ -135,7 +137,7 @@ pub struct FitOptions {
     #[arg(long, value_enum, default_value = "keras")]
     pub augment: AugmentationPreset,
     /// Interval between the frames used from clips, in milliseconds
-    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    #[arg(long, default_value_t = DEFAULT_EVERY, value_name = "MS")]
     pub every: u64,
     /// Stages of the backbone that are trained with the head
     #[arg(long, value_enum, default_value = "none")]

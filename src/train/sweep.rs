@@ -58,7 +58,7 @@ pub fn sweep(
                 });
             }
         }
-        reporter.features(number + 1, BATCH_SIZES.len() * DROPOUTS.len());
+        reporter.settings(number + 1, BATCH_SIZES.len() * DROPOUTS.len());
     }
     rows.sort_by(|a, b| b.val_macro_f1.total_cmp(&a.val_macro_f1));
     if let Some(output) = output {

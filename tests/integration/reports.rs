@@ -82,7 +82,7 @@ fn subtitles_are_read_by_ffmpeg() {
 fn the_plot_has_the_documented_size() {
     let program = analysed(&["--plot", "plot.svg", "--threshold", "0.5"]);
     let svg = std::fs::read_to_string(program.path("plot.svg")).unwrap();
-    for word in ["clip.mp4", "red", "green", "blue", "threshold 0.5", "time (s)", "confidence"] {
+    for word in ["clip.mp4", "red", "green", "blue", "threshold 0.5", "m:ss", "confidence", "single predictions"] {
         assert!(svg.contains(word), "{word}");
     }
     let program = analysed(&["--plot", "plot.png"]);

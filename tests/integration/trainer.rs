@@ -66,6 +66,14 @@ fn a_model_trained_on_two_folders_labels_other_clips() {
         train(&program, &["fit", "--data", "data", "--model", "out/own.onnx", "--views", "2", "--every", "500"])
             .succeeded();
     assert!(fitted.stdout.contains("street") && fitted.stdout.contains("accuracy"), "{}", fitted.stdout);
+    // A group without a mistake is no reason to raise every confidence.
+    assert!(fitted.stdout.contains("temperature 1: too few groups to say (1, at least 10"), "{}", fitted.stdout);
+    assert_eq!(program.json("out/own.run/report.json")["temperature"], 1.0);
+    let model = Model::read(&program.path("out/own.onnx")).unwrap();
+    assert!(model.metrics.ends_with("; confidences are not calibrated"), "{}", model.metrics);
+    // The time of the other epochs is not estimated from the first.
+    let epochs: Vec<&str> = fitted.stdout.lines().filter(|line| line.starts_with("epoch ")).collect();
+    assert!(epochs[0].ends_with(" pictures/s") && epochs[1].contains(" pictures/s  at most "), "{epochs:?}");
     for file in ["config.json", "split.json", "history.csv", "history.json", "checkpoint.safetensors", "report.txt"] {
         assert!(program.path("out/own.run").join(file).exists(), "{file}");
     }
@@ -105,6 +113,51 @@ fn a_model_trained_on_two_folders_labels_other_clips() {
     }
     let report = train(&program, &["evaluate", "--model", "out/own.onnx", "--clips", "data"]).succeeded().stdout;
     assert_eq!(report.lines().count(), 1 + 6 + 2 + 1, "{report}");
+
+    // The same clips frame by frame: four of them were for training.
+    let evaluate = ["evaluate", "--model", "out/own.onnx", "--data", "data", "--every", "500"];
+    let evaluated = train(&program, &evaluate).succeeded();
+    assert!(evaluated.stdout.contains("24 pictures in 5 groups"), "{}", evaluated.stdout);
+    assert!(evaluated.stdout.contains("calibration err. too few groups to say (5,"), "{}", evaluated.stdout);
+    let warning = "warning: own.onnx: learned from 4 of these 6 files, so the figures flatter";
+    assert!(evaluated.stderr.contains(warning), "{}", evaluated.stderr);
+    let held_out = train(&program, &[&evaluate[..], &["--held-out-by", "out/own.run"]].concat()).succeeded();
+    assert!(held_out.stdout.contains("8 pictures in 1 groups"), "{}", held_out.stdout);
+    assert!(!held_out.stderr.contains("learned from"), "{}", held_out.stderr);
+}
+
+#[test]
+fn successive_recordings_of_a_camera_are_on_one_side() {
+    let program = Program::new();
+    let recordings = [
+        ("street", "door-20260102T080000Z.mkv"),
+        ("square", "door-20260102T081000Z.mkv"),
+        ("square", "door-20260102T082000Z.mkv"),
+        ("street", "door-20260103T080000Z.mkv"),
+        ("square", "hall-20260102T081000Z.mkv"),
+    ];
+    for (class, name) in recordings {
+        let path = program.path("data").join(class).join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let made = ffmpeg(&["-i", text(&bikes()), "-t", "1", "-vf", "scale=160:120", text(&path)]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    let summary = train(&program, &["data", "data", "--output", "all.tsv"]).succeeded().stdout;
+    assert!(summary.contains("1 camera visit of several recordings: one group each"), "{summary}");
+    let table = std::fs::read_to_string(program.path("all.tsv")).unwrap();
+    let group = |name: &str| {
+        let row = table.lines().find(|line| line.contains(&format!("{name}\t"))).unwrap();
+        row.split('\t').nth(2).unwrap().to_string()
+    };
+    let groups = recordings.map(|(_, name)| group(name));
+    let visit = "door-20260102T080000Z.mkv";
+    assert_eq!(groups, [visit, visit, visit, "door-20260103T080000Z.mkv", "hall-20260102T081000Z.mkv"]);
+    let fit = ["fit", "--data", "data", "--run", "own.run", "--views", "1", "--epochs", "1", "--folds", "2"];
+    let fitted = train(&program, &fit).succeeded();
+    assert!(fitted.stdout.contains("successive recordings of one camera visit are one group"), "{}", fitted.stdout);
+    let split = program.json("own.run/split.json");
+    let side = |name: &str| split[name].as_array().unwrap().iter().filter(|group| **group == visit).count();
+    assert_eq!(side("train") + side("validation"), 1, "{split}");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
+use crate::labels::labeler::LabelerOutput;
 use crate::labels::overlay::{Overlay, OverlayFrame};
 use crate::media::frame::{Frame, PooledFrame};
 use crate::media::video_format::VideoFormat;
@@ -67,21 +67,14 @@ impl<'a> Sinks<'a> {
     ///
     /// # Errors
     /// Returns, for a clip, the first failure of a sink; for a camera, only an error if the label cannot be drawn.
-    pub fn frame(
-        &mut self,
-        frame: Box<Frame>,
-        decision: Decision,
-        label: Option<&str>,
-        smoothed: &[f64],
-        warming_up: bool,
-        open: Option<Interval>,
-    ) -> Result<()> {
+    pub fn frame(&mut self, frame: Box<Frame>, label: Option<&str>, output: LabelerOutput) -> Result<()> {
+        let LabelerOutput { decision, smoothed, warming_up, prediction, open, .. } = output;
         let drawn = OverlayFrame { decision, warming_up, pts: frame.pts, end: frame.end() };
         self.overlay.record(&drawn);
         let rendered = self.render(&frame, drawn)?;
         let layout = self.renderer.as_ref().map_or_else(|| frame.format().layout, |(format, _)| format.layout);
-        let labeled =
-            LabeledFrame { frame: &frame, decision, label, smoothed, open, picture: rendered.as_ref(), layout };
+        let picture = rendered.as_ref();
+        let labeled = LabeledFrame { frame: &frame, decision, label, smoothed, prediction, open, picture, layout };
         self.for_each(|sink| sink.frame(&labeled))?;
         self.last = self.keeps.then(|| Last { frame, label: Some(drawn), shown: Instant::now() });
         Ok(())

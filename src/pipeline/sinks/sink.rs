@@ -20,6 +20,8 @@ pub struct LabeledFrame<'a> {
     pub label: Option<&'a str>,
     /// The smoothed probability of every label.
     pub smoothed: &'a [f64],
+    /// The probability of every label in the frame's own prediction; in the last one if the frame is held.
+    pub prediction: &'a [f32],
     /// The interval that the frame belongs to, up to this frame.
     pub open: Option<Interval>,
     /// The frame with its label drawn, if a sink wants it and a buffer was free.
@@ -38,13 +40,23 @@ pub struct Rendered {
 }
 
 impl LabeledFrame<'_> {
-    /// Returns the frame's record for the journal.
+    /// Returns the frame's record for the journal of a camera.
     pub fn record(&self) -> Record {
+        self.record_with(None)
+    }
+
+    /// Returns the frame's record for the journal of a clip, which has the prediction as well.
+    pub fn clip_record(&self) -> Record {
+        self.record_with(Some(self.prediction.iter().map(|&value| rounded(f64::from(value))).collect()))
+    }
+
+    fn record_with(&self, prediction: Option<Vec<f64>>) -> Record {
         Record::Frame {
             ms: milliseconds(self.frame.pts),
             label: self.label.map(Into::into),
             confidence: rounded(self.decision.confidence),
             smoothed: self.smoothed.iter().copied().map(rounded).collect(),
+            prediction,
         }
     }
 }

@@ -62,7 +62,7 @@ impl<'a> TimelineSink<'a> {
 
 impl Sink for TimelineSink<'_> {
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
-        self.journal.append(&labeled.record())?;
+        self.journal.append(&labeled.clip_record())?;
         self.written.set(self.journal.bytes());
         Ok(())
     }

@@ -68,9 +68,12 @@ struct State {
     duration: f64,
     /// The first failure to write.
     failure: Option<Error>,
-    /// Rows of an earlier overview, by their key: start and length in its file.
-    earlier: Option<(File, HashMap<String, (u64, u64)>)>,
+    /// An earlier overview, and its rows.
+    earlier: Option<(File, RowPositions)>,
 }
+
+/// Start and length of each row in a file, by its key.
+type RowPositions = HashMap<String, (u64, u64)>;
 
 #[derive(Clone, Default)]
 struct Total {
@@ -173,7 +176,7 @@ impl Overview {
                 let mut out = BufWriter::new(file);
                 out.write_all(self.head(&state).as_bytes())?;
                 state.copy_rows(&mut out)?;
-                write!(out, "</main><script>{SCRIPT}</script></body></html>\n")?;
+                writeln!(out, "</main><script>{SCRIPT}</script></body></html>")?;
                 out.flush()
             });
             written.map_err(|cause| Error::unwritable(part, cause))
@@ -261,7 +264,7 @@ fn row_key(name: &str, started: &str) -> String {
 }
 
 /// Finds the rows of a page: each is a line.
-fn earlier_rows(path: &Path) -> io::Result<(File, HashMap<String, (u64, u64)>)> {
+fn earlier_rows(path: &Path) -> io::Result<(File, RowPositions)> {
     let file = File::open(path)?;
     let (mut rows, mut start, mut line) = (HashMap::new(), 0, Vec::new());
     let mut lines = BufReader::new(file.try_clone()?);
