@@ -7,6 +7,7 @@ mod findings;
 mod frames;
 mod manual;
 mod models;
+mod picture_writer;
 mod progress;
 #[cfg(test)]
 mod reference_docs;

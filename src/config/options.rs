@@ -202,6 +202,9 @@ pub struct RunOptions {
     /// Page: file with the token, which keeps it out of the list of processes
     #[arg(long, value_name = "FILE")]
     pub web_token_file: Option<PathBuf>,
+    /// End the run when all inputs have ended, as without a page; otherwise the page then stays until Ctrl-C
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub web_exit: Option<bool>,
     /// Overwrite existing files
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub force: Option<bool>,

@@ -12,9 +12,12 @@ use crate::picture::colorimetry::{Colorimetry, Matrix};
 use crate::picture::colour::convert;
 use crate::picture::opencv::{self, Interpolation, Pixels, PixelsMut};
 use crate::picture::planes::{OwnedPicture, Picture, Plane};
+use crate::picture::scale::scale;
 
 /// JPEG quality: the lowest at which TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;
+/// JPEG quality of previews.
+const PREVIEW_QUALITY: i32 = 80;
 /// Largest number of pixels, so that a file cannot exhaust memory. Photographs of most phones have fewer.
 const DEFAULT_MAX_PIXELS: usize = 1 << 26;
 
@@ -124,12 +127,30 @@ fn encode(picture: &Picture) -> anyhow::Result<Vec<u8>> {
     let (width, height) = (picture.width(), picture.height());
     let mut owned = OwnedPicture::new(width, height, Colorimetry::JPEG);
     convert(picture, &mut owned.view_mut());
-    compress(&bgr(&owned)?, PixelFormat::BGR, width, height)
+    compress(&bgr(&owned)?, PixelFormat::BGR, width, height, QUALITY)
 }
 
-fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize) -> anyhow::Result<Vec<u8>> {
+/// Encodes a picture as a small JPEG file, for a list or a preview: scaled down, keeping its shape, until no side is longer
+/// than `longest`.
+///
+/// # Errors
+/// Internal if the libraries fail.
+pub fn preview_jpeg(picture: &Picture, longest: usize) -> Result<Vec<u8>> {
+    let encoded = || {
+        let (width, height) = (picture.width(), picture.height());
+        let shrunk = |side: usize| (side * longest).div_ceil(width.max(height).max(longest));
+        let mut small = OwnedPicture::new(shrunk(width), shrunk(height), picture.colorimetry);
+        scale(picture, &mut small.view_mut())?;
+        let mut full_range = OwnedPicture::new(small.width, small.height, Colorimetry::JPEG);
+        convert(&small.view(), &mut full_range.view_mut());
+        compress(&bgr(&full_range)?, PixelFormat::BGR, small.width, small.height, PREVIEW_QUALITY)
+    };
+    encoded().map_err(|cause: anyhow::Error| Error::internal("a picture cannot be encoded").because(cause))
+}
+
+fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize, quality: i32) -> anyhow::Result<Vec<u8>> {
     let mut compressor = Compressor::new()?;
-    compressor.set_quality(QUALITY);
+    compressor.set_quality(quality);
     compressor.set_subsamp(Subsamp::Sub2x2);
     Ok(compressor.compress_to_vec(Image { pixels, width, pitch: format.size() * width, height, format })?)
 }
@@ -144,7 +165,8 @@ pub fn write(rgb: &RgbImage, png: bool, path: &Path) -> Result<()> {
         return rgb.save_with_format(path, image::ImageFormat::Png).map_err(|cause| unwritten().because(cause));
     }
     let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    let bytes = compress(rgb.as_raw(), PixelFormat::RGB, width, height).map_err(|cause| unwritten().because(cause))?;
+    let bytes =
+        compress(rgb.as_raw(), PixelFormat::RGB, width, height, QUALITY).map_err(|cause| unwritten().because(cause))?;
     std::fs::write(path, bytes).map_err(|cause| unwritten().because(cause))
 }
 
@@ -208,7 +230,7 @@ mod tests {
 
     /// Returns a JPEG with an EXIF segment that holds only an orientation.
     fn oriented(orientation: u8) -> Vec<u8> {
-        let jpeg = compress(flag().as_raw(), PixelFormat::RGB, 64, 32).unwrap();
+        let jpeg = compress(flag().as_raw(), PixelFormat::RGB, 64, 32, QUALITY).unwrap();
         let directory = [0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0];
         let segment = [&b"Exif\0\0MM\0\x2a\0\0\0\x08"[..], &directory].concat();
         [&jpeg[..2], &[0xff, 0xe1, 0, segment.len() as u8 + 2], &segment, &jpeg[2..]].concat()
@@ -239,6 +261,17 @@ mod tests {
         let bytes = compressor.compress_to_vec(image).unwrap();
         let read = saved("print.jpg", |path| std::fs::write(path, bytes).unwrap()).unwrap();
         assert!(luma(&read, 8, 8).abs_diff(RED) < 4, "{}", luma(&read, 8, 8));
+    }
+
+    #[test]
+    fn a_preview_keeps_the_shape_and_is_never_enlarged() {
+        let size = |width, height, longest| {
+            let jpeg = preview_jpeg(&OwnedPicture::new(width, height, Colorimetry::JPEG).view(), longest).unwrap();
+            let header = Decompressor::new().unwrap().read_header(&jpeg).unwrap();
+            (header.width, header.height)
+        };
+        assert_eq!([size(1920, 1080, 640), size(1080, 1920, 640)], [(640, 360), (360, 640)]);
+        assert_eq!([size(99, 51, 640), size(4000, 2, 640)], [(99, 51), (640, 1)]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::inputs::Job;
@@ -15,8 +16,11 @@ use crate::pipeline::observer::Observer;
 use crate::pipeline::overwrite;
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{StreamState, Telemetry};
 use crate::web::{self, Listener, Server};
+
+/// How often a page that stays looks for the request to stop.
+const POLL: Duration = Duration::from_millis(50);
 
 /// Analyses the inputs of a [`Config`] with one model on one device.
 pub struct Analyzer {
@@ -66,8 +70,9 @@ impl Analyzer {
         Engine::start(&self.model, self.config.session, Arc::new(move || shutdown.requested()))
     }
 
-    /// Analyses every input. Blocks until all have ended, or until `shutdown` is requested and the files are closed. A failure
-    /// of one input does not stop the others; the observer receives it.
+    /// Analyses every input. Blocks until all have ended, or until `shutdown` is requested and the files are closed. A page
+    /// that showed anything then stays until `shutdown` is requested, unless it is configured to exit. A failure of one input
+    /// does not stop the others; the observer receives it.
     ///
     /// # Errors
     /// What keeps the whole run from starting: the device, the web server's address, an event receiver.
@@ -81,7 +86,8 @@ impl Analyzer {
         let engine = self.start_engine(shutdown)?;
         let streams = config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
         let telemetry = Arc::new(Telemetry::new(streams));
-        // Dropped, and so stopped, when the streams have ended.
+        let page = web.as_ref().map(|(bound, _)| bound.address);
+        // Dropped, and so stopped, at the end.
         let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
         let event_bus = EventBus::start(&config.events, &telemetry)?;
         let order = start_order(&config.jobs);
@@ -115,15 +121,32 @@ impl Analyzer {
             }
             work();
         });
-        Ok(RunReport {
+        drop(engine);
+        let report = RunReport {
             not_started: config.jobs.len().saturating_sub(next.into_inner()),
             deliveries: event_bus.map(EventBus::finish).unwrap_or_default(),
-        })
+        };
+        let exit = config.web.as_ref().is_none_or(|web_config| web_config.exit) || shutdown.requested();
+        let page = page.filter(|_| !exit && telemetry.streams.iter().any(|stream| showed_anything(stream)));
+        if page.is_some() {
+            shutdown.set_done();
+        }
+        observer.all_ended(&report, page);
+        while page.is_some() && !shutdown.requested() {
+            std::thread::sleep(POLL);
+        }
+        Ok(report)
     }
+}
+
+/// Returns whether a frame of the stream was labelled.
+fn showed_anything(stream: &StreamState) -> bool {
+    stream.progress.counters.counts().labelled() > 0
 }
 
 fn run_one(context: &StreamContext) {
     let StreamContext { state, observer, .. } = *context;
+    state.start();
     observer.started(state);
     let result = stream::run(context);
     let failure = result.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());

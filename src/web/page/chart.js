@@ -9,8 +9,12 @@ const LIVE_STEPS = [5, 10, 15, 30, 60, 120, 300, 600];
 const RECORDED_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 
 export class Chart {
-  /** With `live`, the axis shows the time of day and moves on. `seek` (recordings) is called with the selected time. */
-  constructor({ history, live, seek }) {
+  /**
+   * With `live`, the axis shows the time of day and moves on. `seek` (recordings) is called with the selected time, `open`
+   * with the interval whose part of the ribbon is clicked.
+   */
+  constructor({ history, live, seek, open }) {
+    this.open = open;
     this.history = history;
     this.live = live;
     this.seek = seek;
@@ -73,7 +77,7 @@ export class Chart {
     this.lines = this.history.lines();
     const style = getComputedStyle(this.element);
     this.ink = name => style.getPropertyValue(name).trim();
-    this.hues = this.history.labels.map((_, label) => this.ink(colour(label).slice(4, -1)));
+    this.hues = this.history.labels.map((_, label) => this.ink(colour(this.history.labels, label).slice(4, -1)));
     this.hatch = hatching(this.ink('--hatch'));
     this.plot = new uPlot(this.options(width, height), this.history.columns(this.lines, this.from, this.toX), this.element);
     this.plot.setScale('x', { min: this.toX(this.from), max: this.toX(this.to) });
@@ -187,7 +191,7 @@ export class Chart {
     this.items = this.lines.map(label => {
       const share = element('span', { className: 'share' });
       const swatch = element('i', { className: 'swatch' });
-      swatch.style.background = colour(label);
+      swatch.style.background = colour(this.history.labels, label);
       const line = element('div', { className: 'item' }, swatch, element('bdi', { textContent: this.history.labels[label] }), share);
       return { label, line, share };
     });
@@ -242,16 +246,17 @@ export class Chart {
     const goTo = event => this.seek?.(Math.max(this.from, Math.min(this.to, this.toMs(this.plot.posToVal(place(event), 'x')))));
     over.addEventListener('pointerdown', event => {
       if (event.pointerType === 'touch') this.plot.setCursor({ left: place(event), top: 0 });
-      if (!this.seek || event.button !== 0) return;
+      if (event.button !== 0) return;
       const interval = this.ribbonAt(event, over);
-      if (interval) return this.seek(interval.start);
+      if (interval) return this.seek ? this.seek(interval.start) : this.open(interval);
+      if (!this.seek) return;
       over.setPointerCapture(event.pointerId);
       goTo(event);
     });
     over.addEventListener('pointermove', event => {
       if (event.pointerType === 'touch') this.plot.setCursor({ left: place(event), top: 0 });
       if (over.hasPointerCapture(event.pointerId)) goTo(event);
-      over.classList.toggle('on-ribbon', !!this.seek && !!this.ribbonAt(event, over));
+      over.classList.toggle('on-ribbon', !!this.ribbonAt(event, over));
     });
   }
 

@@ -201,7 +201,7 @@ function updateNavigation(name) {
 function updateTitle() {
   const name = streamInUrl();
   const { streams } = app;
-  const down = streams.filter(stream => !['running', 'ended'].includes(stream.state)).length;
+  const down = streams.filter(stream => !['running', 'ended', 'waiting'].includes(stream.state)).length;
   const stream = name !== null && app.stream(name);
   setText(part('title'), name ?? 'All streams');
   part('title').title = name ?? '';
@@ -243,7 +243,7 @@ addEventListener('hashchange', event => {
   if (app.streams.length > 0) route();
 });
 addEventListener('keydown', event => {
-  if (event.key === 'Escape' && !event.defaultPrevented && !document.fullscreenElement) back();
+  if (event.key === 'Escape' && !event.defaultPrevented && !document.fullscreenElement && !document.querySelector('dialog[open]')) back();
 });
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) pictures.stop();
