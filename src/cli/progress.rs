@@ -16,7 +16,7 @@ use crate::logging;
 use crate::media::frame_counters::Counts;
 use crate::system::printable;
 use crate::telemetry::Progress;
-use crate::telemetry::status::{Status, StreamPhase};
+use crate::telemetry::status::Status;
 
 const REFRESH: Duration = Duration::from_millis(200);
 /// Time between lines about a clip where there is no terminal.
@@ -58,8 +58,9 @@ impl Display {
     /// # Errors
     /// Unavailable, if the thread that refreshes the display cannot be started.
     pub fn new(quiet: bool, results_to_stderr: bool, status_interval: Duration) -> Result<Self> {
-        let bars = (!quiet && std::io::stderr().is_terminal())
-            .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
+        // A dumb terminal cannot rewrite its lines.
+        let rewrites = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let bars = (!quiet && rewrites).then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
         let streams = Arc::new(Mutex::new(Vec::new()));
         let refresher = if quiet { None } else { Some(start_refresher(&streams, status_interval)?) };
         Ok(Self { quiet, results_to_stderr, bars, streams, refresher })
@@ -195,11 +196,11 @@ fn short_name(name: &str) -> String {
     console::truncate_str(&printable::line(name), NAME_WIDTH, "…").into_owned()
 }
 
-/// Formats the current label and its confidence; empty where labels do not apply, as before the first frame of a clip.
+/// Formats the current label and its confidence; empty while nothing is known, as before the first frame.
 fn label_text(status: &Status) -> String {
     match &status.label {
         Some(label) => format!("{} {:.0} %", printable::line(label), 100.0 * status.confidence),
-        None if status.state == StreamPhase::Running && status.size.is_some() => "not sure".into(),
+        None if status.confidence > 0.0 => "not sure".into(),
         None => String::new(),
     }
 }
@@ -280,26 +281,20 @@ impl Position {
 
     fn text(&self) -> String {
         let remaining = match self.remaining {
-            Some(remaining) => format!(", {}:{:02} left", remaining.as_secs() / 60, remaining.as_secs() % 60),
+            Some(remaining) => format!("{}:{:02} left, ", remaining.as_secs() / 60, remaining.as_secs() % 60),
             None => String::new(),
         };
-        format!("{} frames, {:.1} frames/s{remaining}", self.frames, self.rate)
+        format!("{remaining}{} frames, {:.1} frames/s", self.frames, self.rate)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::status::StreamPhase;
 
     fn status(label: Option<&str>) -> Status {
-        let size = Some((640, 360));
-        Status {
-            state: StreamPhase::Running,
-            label: label.map(Into::into),
-            confidence: 0.987,
-            size,
-            ..Status::default()
-        }
+        Status { state: StreamPhase::Running, label: label.map(Into::into), confidence: 0.987, ..Status::default() }
     }
 
     #[test]

@@ -217,6 +217,22 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_keeps_its_number_until_it_is_closed() {
+        let mut history = History::default();
+        history.frame(100 * MS, shown(0), &[0.9], Some(interval(0, 100 * MS, 140 * MS)));
+        history.frame(140 * MS, shown(0), &[0.9], Some(interval(0, 100 * MS, 180 * MS)));
+        assert_eq!(history.open_interval(), Some(0));
+        // Its start is set more precisely.
+        history.interval(&interval(0, 110 * MS, 180 * MS));
+        assert_eq!(history.open_interval(), None);
+        history.frame(180 * MS, shown(1), &[0.9], Some(interval(1, 180 * MS, 220 * MS)));
+        history.interval(&interval(1, 180 * MS, 220 * MS));
+        history.interval(&interval(0, 220 * MS, 260 * MS));
+        let numbers: Vec<u64> = history.since(0).intervals.iter().map(|span| span.id).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+    }
+
+    #[test]
     fn a_reader_gets_only_changes() {
         let mut history = History::default();
         history.frame(0, shown(0), &[0.9], Some(interval(0, 0, 100 * MS)));

@@ -49,6 +49,9 @@ export class Chart {
   toMs = x => x * 1000 - (this.live ? this.start : 0);
   formatTime = ms => (this.live ? clock(this.start + ms) : moment(ms));
 
+  /** Formats a tick; at whole minutes of the day without seconds, which are then 0. */
+  formatTick = (ms, step) => (this.live && step % 60 === 0 ? this.formatTime(ms).slice(0, -3) : this.formatTime(ms));
+
   /** Shows the history between two times. */
   update({ from, to, start, threshold }) {
     Object.assign(this, { from, to, start, threshold });
@@ -97,7 +100,7 @@ export class Chart {
       scales: { x: { time: false, auto: false }, y: { auto: false, range: [RIBBON.bottom, 1.02] } },
       axes: [
         { ...axis, size: 24, gap: 5, space: 78, incrs: this.live ? LIVE_STEPS : RECORDED_STEPS,
-          values: (plot, all) => all.map(x => (fits(plot, x) ? this.formatTime(this.toMs(x)) : '')) },
+          values: (plot, all, axis, space, step) => all.map(x => (fits(plot, x) ? this.formatTick(this.toMs(x), step) : '')) },
         { ...axis, size: 50, gap: 6, splits: [0, 0.5, 1], values: (_, all) => all.map(percent) },
       ],
       series: [{}, ...this.lines.map(label => ({

@@ -85,7 +85,7 @@ export class IntervalDialog {
     this.swatch = element('i', { className: 'swatch' });
     this.label = element('bdi');
     this.share = element('span', { className: 'shown-share' });
-    this.title = element('h2', { id: 'interval-title', className: 'shown' },
+    this.title = element('h2', { id: 'interval-title', className: 'what' },
       element('span', { className: 'shown-label' }, this.swatch, this.label), ' ', this.share);
     this.when = element('p');
     this.means = element('p', { className: 'empty' });
@@ -136,7 +136,7 @@ export class IntervalDialog {
     const time = ms => (stream.live ? clock(start + ms, now) : moment(ms));
     setText(this.when, interval.open ? `Since ${time(interval.start)}, still going`
       : `${time(interval.start)} – ${time(interval.end)} · ${length(interval.end - interval.start)}`);
-    setText(this.means, `Confidence: ${percent(interval.mean)} on average, ${percent(interval.peak)} at most`);
+    setText(this.means, `${percent(interval.mean)} on average, ${percent(interval.peak)} at most`);
   }
 
   missing(is) {

@@ -20,6 +20,9 @@ const CALM = matchMedia('(prefers-reduced-motion: reduce)');
 
 let minutes = USUAL_WINDOW;
 
+/** Breaks a result into a line for each label, and never within a time. */
+const lines = text => text.replaceAll('; ', '\n').replaceAll('–', '\u2060–\u2060');
+
 const seconds = ms => (ms / 1000).toFixed(1);
 
 export class Large {
@@ -78,13 +81,13 @@ export class Large {
         ...children);
     };
     const timeline = section('timeline', 'Timeline', ...(this.camera ? [this.windows()] : []), this.chart.element);
-    const current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
+    this.current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
     const facts = section('facts', 'Facts', this.facts);
     const scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
     const intervals = section('intervals', 'Intervals', this.noIntervals, scroll);
     this.element = element('article', { className: this.live ? 'large' : 'large recorded' },
       element('div', { className: 'watch' }, this.stage, ...(this.player ? [this.player.element] : []), timeline),
-      element('div', { className: 'details' }, current, facts, intervals), this.dialog.element);
+      element('div', { className: 'details' }, this.current, facts, intervals), this.dialog.element);
   }
 
   windows() {
@@ -187,13 +190,15 @@ export class Large {
     const share = row && row[1] === index ? row[index + 2] : stream.confidence;
     const labelled = !this.problem && index >= 0;
     const unknown = unsure(stream, row);
-    const none = this.done ? result(stream, history.intervals) : this.problem || !(this.live || row) ? 'no label' : unknown.text;
+    const none = this.done ? lines(result(stream, history.intervals)) : this.problem || !(this.live || row) ? 'no label' : unknown.text;
     setText(this.shown, labelled ? label : none);
     this.shown.classList.toggle('none', !labelled && !this.done);
     setText(this.share, labelled ? percent(share) : this.problem || !row ? '' : unknown.guess);
     this.swatch.hidden = !labelled;
     this.swatch.style.background = labelled ? colour(stream.labels, index) : '';
-    this.shown.parentElement.parentElement.classList.toggle('long', this.done);
+    this.current.classList.toggle('done', !!this.done);
+    this.meters.hidden = !!this.done;
+    if (this.live) setText(this.current.querySelector('h2'), this.done ? 'Found' : 'Now');
     this.meter(row);
     if (this.live) this.announceLater(this.problem ? `${this.problem.title} ${this.problem.reason}`.trim() : labelled ? `${label}, ${percent(share)}` : none, labelled ? label : none);
   }
@@ -241,8 +246,8 @@ export class Large {
     const dropped = Object.entries(stream.frames?.dropped ?? {}).filter(([, number]) => number > 0);
     const facts = [];
     if (this.live) {
-      facts.push(['Frame rate', `${stream.frames_per_second?.toFixed(1) ?? '–'} / s`]);
-      facts.push(['Latency, 95 %', stream.latency_ms ? `${Math.round(stream.latency_ms.p95)} ms` : '–']);
+      if (!this.done) facts.push(['Frame rate', `${stream.frames_per_second?.toFixed(1) ?? '–'} / s`]);
+      if (this.camera) facts.push(['Latency, 95 %', stream.latency_ms ? `${Math.round(stream.latency_ms.p95)} ms` : '–']);
       if (stream.label_delay_ms != null) facts.push(['Label delay', `${seconds(stream.label_delay_ms)} s`]);
       facts.push(['Stride', stream.stride > 1 ? `1 in ${stream.stride}` : 'every frame']);
       facts.push(['Dropped', dropped.length ? dropped.map(([why, number]) => `${number} ${why}`).join(', ') : 'none']);

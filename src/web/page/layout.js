@@ -8,8 +8,9 @@ const ROOMY = 480;
 const SMALLEST = 232;
 /** Below this width, as on a phone: one column for a few streams, two for many. */
 const PHONE = 600;
-/** A card's smallest width, and the height of the text below its picture. */
+/** A card's smallest width below a picture and beside one, and the height of the text below its picture. */
 const CARD = 132;
+const SIDE_CARD = 112;
 const CARD_TEXT = 46;
 const CARD_GAP = 8;
 /** Space around the cards of a tile. */
@@ -37,7 +38,7 @@ export function arrange(tiles, room, height) {
   const row = (height - GAP * (Math.ceil(tiles / columns) - 1)) / Math.ceil(tiles / columns);
   const beside = column - width - MARGIN;
   const below = row - (width * 9) / 16 - CAPTION - MARGIN;
-  if (beside >= CARD) {
+  if (beside >= SIDE_CARD) {
     const shown = Math.floor((row - MARGIN + CARD_GAP) / (cardHeight(beside) + CARD_GAP));
     return layout({ columns, tile: column, picture: width, cards: 1, shown, side: true, height: row });
   }

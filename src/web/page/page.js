@@ -207,7 +207,9 @@ function updateTitle() {
   part('title').title = name ?? '';
   const several = streams.length > 1;
   setText(part('count'), app.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
-  setText(part('without'), several && down ? `${down} without picture` : '');
+  const failed = streams.filter(stream => stream.state === 'failed').length;
+  const problems = [down > failed && `${down - failed} without picture`, failed && `${failed} failed`];
+  setText(part('without'), several && down ? problems.filter(Boolean).join(' · ') : '');
   part('summary').classList.toggle('down', several && down > 0);
   const text = stream?.label ? `${stream.label} ${percent(stream.confidence)} · ` : '';
   const title = `${app.mode === 'live' ? text : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;

@@ -220,7 +220,7 @@ class Tile {
     this.ribbon.style.backgroundImage = ribbon(stream, history, now - start);
     if (!this.room) return;
     const { intervals } = this.about();
-    const none = stream.state === 'waiting' ? '' : history.intervals.length ? `Only ${REST} so far` : 'No intervals yet';
+    const none = ['waiting', 'ended', 'failed'].includes(stream.state) ? '' : history.intervals.length ? `Only ${REST} so far` : 'No intervals yet';
     this.cards.update(intervals.slice(-this.room).reverse(), stream, start, now, none);
   }
 
