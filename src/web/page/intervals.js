@@ -1,6 +1,6 @@
 // Recent intervals with their kept pictures: cards on the wall, thumbnails in a list, and a dialog that shows one interval.
 
-import { clock, colour, element, icon, length, moment, percent, setText, span } from './words.js';
+import { clock, colour, element, icon, length, moment, percent, setChildren, setText, span } from './words.js';
 
 /** Returns the URL of an interval's picture; null if none is kept. A newer picture has another URL. */
 function address(name, interval) {
@@ -51,10 +51,7 @@ export class Cards {
     const cards = intervals.map(interval => this.cards.get(interval.id) ?? this.card(interval, stream));
     this.cards = new Map(intervals.map((interval, at) => [interval.id, cards[at]]));
     setText(this.none, none);
-    const shown = cards.length ? cards.map(card => card.element) : [this.none];
-    if (shown.length !== this.element.children.length || shown.some((card, at) => card !== this.element.children[at])) {
-      this.element.replaceChildren(...shown);
-    }
+    setChildren(this.element, cards.length ? cards.map(card => card.element) : [this.none]);
     intervals.forEach((interval, at) => {
       const card = cards[at];
       card.thumbnail.update(this.name, interval);
@@ -103,12 +100,14 @@ export class IntervalDialog {
       element('div', { className: 'about' },
         element('div', { 'aria-live': 'polite' }, this.title, this.when, this.means),
         element('div', { className: 'steps' }, this.earlier, this.later, close)));
-    this.element.addEventListener('close', () => { this.id = null; });
+    this.element.addEventListener('close', () => this.closed());
     this.element.addEventListener('click', event => event.target === this.element && this.element.close());
     this.element.addEventListener('keydown', event => this.key(event));
   }
 
-  open(interval) {
+  /** `beside` gets the focus at the end if what had it is gone, as a card of an old interval. */
+  open(interval, beside) {
+    this.beside = beside;
     this.id = interval.id;
     this.update();
     this.element.showModal();
@@ -137,6 +136,11 @@ export class IntervalDialog {
     setText(this.when, interval.open ? `Since ${time(interval.start)}, still going`
       : `${time(interval.start)} – ${time(interval.end)} · ${length(interval.end - interval.start)}`);
     setText(this.means, `${percent(interval.mean)} on average, ${percent(interval.peak)} at most`);
+  }
+
+  closed() {
+    this.id = null;
+    if (document.activeElement === document.body) this.beside.focus();
   }
 
   missing(is) {

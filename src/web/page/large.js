@@ -7,7 +7,7 @@ import { IntervalDialog, Thumbnail, showKept } from './intervals.js';
 import { Screen } from './pictures.js';
 import { Player } from './player.js';
 import { notice, SOON } from './wall.js';
-import { REST, clock, colour, element, elapsed, length, moment, percent, result, setText, unsure } from './words.js';
+import { REST, clock, colour, element, elapsed, length, moment, percent, result, setChildren, setText, unsure } from './words.js';
 
 const WINDOWS = [1, 3, 10];
 const USUAL_WINDOW = 3;
@@ -50,7 +50,7 @@ export class Large {
     this.dialog = new IntervalDialog(() => ({
       name, stream: this.stream, start: this.start, now: this.app.now(), intervals: this.history.intervals,
     }));
-    const open = interval => this.dialog.open(interval);
+    const open = interval => this.dialog.open(interval, this.scroll);
     this.chart = new Chart({ history: this.history, live: this.camera, seek: this.player && (ms => this.player.seek(ms)), open });
 
     this.build();
@@ -83,8 +83,8 @@ export class Large {
     const timeline = section('timeline', 'Timeline', ...(this.camera ? [this.windows()] : []), this.chart.element);
     this.current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
     const facts = section('facts', 'Facts', this.facts);
-    const scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
-    const intervals = section('intervals', 'Intervals', this.noIntervals, scroll);
+    this.scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
+    const intervals = section('intervals', 'Intervals', this.noIntervals, this.scroll);
     this.element = element('article', { className: this.live ? 'large' : 'large recorded' },
       element('div', { className: 'watch' }, this.stage, ...(this.player ? [this.player.element] : []), timeline),
       element('div', { className: 'details' }, this.current, facts, intervals), this.dialog.element);
@@ -311,7 +311,7 @@ export class Large {
       this.listed = key;
       const known = new Map((this.lines ?? []).map(line => [line.interval.id, line]));
       this.lines = intervals.map(interval => known.get(interval.id) ?? this.line(interval));
-      this.body.replaceChildren(...this.lines.map(line => line.row));
+      setChildren(this.body, this.lines.map(line => line.row));
       this.noIntervals.hidden = intervals.length > 0;
       this.table.parentElement.hidden = intervals.length === 0;
     }
@@ -336,7 +336,7 @@ export class Large {
     const open = element('button', { type: 'button', className: 'open', 'aria-label': `${interval.label} at ${at}: ${what}` },
       ...(thumbnail ? [thumbnail.element] : []), swatch, label);
     const line = { interval, thumbnail };
-    const act = () => (this.player ? this.player.seek(line.interval.start) : this.dialog.open(line.interval));
+    const act = () => (this.player ? this.player.seek(line.interval.start) : this.dialog.open(line.interval, this.scroll));
     open.addEventListener('click', act);
     const named = element('td', { className: 'named' }, open);
     const begin = element('td');

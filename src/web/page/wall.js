@@ -80,7 +80,7 @@ export class Wall {
     }
     const open = (tile, interval) => {
       this.opened = tile;
-      this.dialog.open(interval);
+      this.dialog.open(interval, tile.link);
     };
     const tiles = names.map(name => [name, this.tiles.get(name) ?? new Tile(this.app, name, open)]);
     this.tiles = new Map(tiles);
