@@ -321,7 +321,7 @@ export class Large {
       line.thumbnail?.update(this.name, interval);
       setText(line.begin, this.camera ? clock(this.start + interval.start, this.app.now()) : moment(interval.start));
       const end = this.chart.endOf(interval);
-      setText(line.long, interval.open ? `${elapsed(end - interval.start)} …` : length(end - interval.start));
+      setText(line.long, interval.open ? `${moment(end - interval.start)} …` : length(end - interval.start));
       setText(line.mean, interval.mean == null ? '–' : percent(interval.mean));
     });
   }

@@ -15,20 +15,25 @@ const CARD_TEXT = 46;
 const CARD_GAP = 8;
 /** Space around the cards of a tile. */
 const MARGIN = 24;
+/** One row of tiles, with cards below, is preferred to rows with an empty place if its pictures are this much as wide. */
+const SINGLE = 0.7;
 /** On a phone, one row of cards below each of a few tiles. */
 const PHONE_CARDS = 3;
 
 /**
  * Returns the CSS values `columns`, `tile` (its width), `height` (its least one), `picture` (its width) and `cards` (their
- * columns); `tight` and `side` (cards beside the picture instead of below); and how many cards are `shown`.
+ * columns); `tight` and `side` (cards beside the picture instead of below); and how many cards are `shown`. `found`: some
+ * stream has findings.
  */
-export function arrange(tiles, room, height) {
+export function arrange(tiles, room, height, found) {
   if (room < PHONE) {
     const columns = tiles > 4 ? 2 : 1;
     return layout({ columns, tile: room, picture: room, cards: PHONE_CARDS, shown: columns === 1 ? PHONE_CARDS : 0 });
   }
-  const best = largest(tiles, room, height, CAPTION);
-  if (best.width < ROOMY && best.columns > 1) {
+  let best = largest(tiles, room, height, CAPTION);
+  const single = { columns: tiles, width: (room - GAP * (tiles - 1)) / tiles };
+  if (found && single.width < best.width && single.width >= SINGLE * best.width) best = single;
+  else if (best.width < ROOMY && best.columns > 1) {
     const tight = largest(tiles, room, height, 0);
     if (tight.width >= SMALLEST) return layout({ columns: tight.columns, tile: tight.width, picture: tight.width, tight: true });
     return layout({ columns: Math.floor((room + GAP) / (SMALLEST + GAP)), tile: room, picture: room, tight: true });

@@ -67,6 +67,7 @@ export class Wall {
     const names = streams.map(stream => stream.name);
     if (JSON.stringify(names) !== JSON.stringify([...this.tiles.keys()])) this.layOut(names);
     for (const stream of streams) this.tiles.get(stream.name).update(stream);
+    if (!this.found && [...this.tiles.values()].some(tile => tile.found)) this.arrange();
     this.dialog.update();
     this.none.hidden = streams.length > 0;
   }
@@ -118,7 +119,8 @@ export class Wall {
     const room = this.element.clientWidth;
     if (!this.tiles.size || !room) return;
     const height = innerHeight - this.element.getBoundingClientRect().top - scrollY - MARGIN;
-    const layout = arrange(this.tiles.size, room, height);
+    this.found = [...this.tiles.values()].some(tile => tile.found);
+    const layout = arrange(this.tiles.size, room, height, this.found);
     this.list.classList.toggle('tight', layout.tight);
     this.list.classList.toggle('side', layout.side);
     for (const name of ['columns', 'tile', 'height', 'picture', 'cards']) this.list.style.setProperty(`--${name}`, layout[name]);
@@ -174,10 +176,16 @@ class Tile {
     this.list();
   }
 
-  /** What the dialog shows of this stream. */
+  /** Whether an activity was found. */
+  get found() {
+    return this.history.intervals.some(interval => interval.label !== REST);
+  }
+
+  /** What cards and dialog show: the findings, or if there are none, everything. */
   about() {
-    const { name, stream, start, history } = this;
-    return { name, stream, start, now: this.app.now(), intervals: history.intervals.filter(interval => interval.label !== REST) };
+    const { name, stream, start, found, history } = this;
+    const intervals = found ? history.intervals.filter(interval => interval.label !== REST) : history.intervals;
+    return { name, stream, start, now: this.app.now(), intervals };
   }
 
   update(stream) {
@@ -203,7 +211,10 @@ class Tile {
     let [text, share] = [stream.label, percent(row && row[1] === index ? row[index + 2] : stream.confidence)];
     if (done) [text, share] = [result(stream, this.history.intervals), ''];
     else if (problem) [text, share] = [problem.title.toLowerCase(), ''];
-    else if (index < 0) ({ text, guess: share } = unsure(stream, row));
+    else if (index < 0) {
+      const { text: why, guess } = unsure(stream, row);
+      [text, share] = [why, guess && `· ${guess}`];
+    }
     setText(this.label, text);
     this.label.title = done ? text : '';
     setText(this.share, share);
@@ -220,7 +231,7 @@ class Tile {
     this.ribbon.style.backgroundImage = ribbon(stream, history, now - start);
     if (!this.room) return;
     const { intervals } = this.about();
-    const none = ['waiting', 'ended', 'failed'].includes(stream.state) ? '' : history.intervals.length ? `Only ${REST} so far` : 'No intervals yet';
+    const none = ['waiting', 'ended', 'failed'].includes(stream.state) ? '' : 'No intervals yet';
     this.cards.update(intervals.slice(-this.room).reverse(), stream, start, now, none);
   }
 
