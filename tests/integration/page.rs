@@ -35,10 +35,12 @@ fn a_single_camera_is_shown_large_with_its_label() {
 #[test]
 fn several_cameras_form_a_wall() {
     let program = Program::new();
-    let mut watch = Watch::start(&program, &["test://?size=320x180&rate=10"; 4], &["--web", "127.0.0.1:0"]);
+    let given = ["--web", "127.0.0.1:0", "--threshold", "1"];
+    let mut watch = Watch::start(&program, &["test://?size=320x180&rate=10"; 4], &given);
     let site = Site::of(&mut watch);
     watch.until("running", running);
-    check_page(&site, &[]);
+    // No label reaches the threshold.
+    check_page(&site, &["--says", "test-2=not sure"]);
     watch.stop("INT");
 }
 
