@@ -4,10 +4,15 @@
 //! camera PORT [CLIP | --size WxH] [--login USER:PASSWORD] [--resize-after SECONDS] [--end-after SECONDS]
 //!        [--jump-after SECONDS] [--certificate PEM --key PEM]
 //! ```
+//! A clip of any kind is converted first, unless it is a raw H.264 stream (.h264) already.
+//!
 //! Prints `ready rtsp://127.0.0.1:PORT/live` when it can be called, or `rtsps://` with a certificate. PORT 0 takes a free one.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -45,6 +50,12 @@ fn main() {
         }
     }
     gst::init().expect("GStreamer starts");
+    // The file lives as long as the program.
+    let _raw = options.clip.as_mut().and_then(|clip| {
+        let (path, raw) = raw_stream(clip)?;
+        *clip = path;
+        Some(raw)
+    });
     let server = rtsp::RTSPServer::new();
     server.set_address("127.0.0.1");
     server.set_service(&port);
@@ -61,6 +72,31 @@ fn main() {
     let _source = server.attach(None).expect("the port is free");
     println!("ready {scheme}://127.0.0.1:{}/live", server.bound_port());
     context.run();
+}
+
+/// Converts a clip to a raw H.264 stream in a nameless file, which can be read again and again. Returns its path too.
+/// `None` if the clip is such a stream.
+fn raw_stream(clip: &str) -> Option<(String, File)> {
+    if Path::new(clip).extension().is_some_and(|extension| extension == "h264") {
+        return None;
+    }
+    let uri = gst::glib::filename_to_uri(std::fs::canonicalize(clip).expect("the clip exists"), None).unwrap();
+    let file = tempfile::tempfile().expect("a temporary file");
+    let description = format!(
+        "uridecodebin uri=\"{uri}\" caps=video/x-raw ! videoconvert ! videorate ! video/x-raw,format=I420,framerate=25/1 \
+         ! x264enc speed-preset=veryfast bitrate=4000 key-int-max=25 ! video/x-h264,stream-format=byte-stream ! fdsink fd={}",
+        file.as_raw_fd()
+    );
+    let pipeline = gst::parse::launch(&description).expect("the plugins are installed");
+    pipeline.set_state(gst::State::Playing).expect("the conversion starts");
+    let messages = pipeline.bus().unwrap();
+    let wanted = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = messages.timed_pop_filtered(gst::ClockTime::NONE, &wanted).unwrap();
+    if let gst::MessageView::Error(error) = message.view() {
+        panic!("{clip} cannot be converted: {}", error.error());
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    Some((format!("/proc/self/fd/{}", file.as_raw_fd()), file))
 }
 
 /// 25 pictures a second, H.264 with a key picture each second.

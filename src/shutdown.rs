@@ -17,15 +17,27 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 
 /// A shared flag: the user's request to stop.
 #[derive(Clone, Default)]
-pub struct Shutdown(Arc<AtomicBool>);
+pub struct Shutdown {
+    requested: Arc<AtomicBool>,
+    done: Arc<AtomicBool>,
+}
 
 impl Shutdown {
     pub fn request(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.requested.store(true, Ordering::SeqCst);
     }
 
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.requested.load(Ordering::SeqCst)
+    }
+
+    /// Says that the work is done and its files are closed. A later signal interrupts nothing, and leaves the exit code.
+    pub fn set_done(&self) {
+        self.done.store(true, Ordering::SeqCst);
+    }
+
+    fn is_done(&self) -> bool {
+        self.done.load(Ordering::SeqCst)
     }
 }
 
@@ -36,7 +48,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Returns the exit code if a signal was received.
+    /// Returns the exit code if a signal was received before the work was done.
     pub fn exit_code(&self) -> Option<u8> {
         let signal = self.received.load(Ordering::SeqCst);
         (signal != 0).then(|| (BASE + signal) as u8)
@@ -66,6 +78,10 @@ pub fn watch() -> std::io::Result<Watch> {
                 signal_hook::low_level::exit(BASE + signal);
             }
             first = Some(Instant::now());
+            if shutdown.is_done() {
+                shutdown.request();
+                continue;
+            }
             received.store(signal, Ordering::SeqCst);
             shutdown.request();
             tracing::info!("stopping: closing the files; signal again to exit at once");

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::frames::FolderLayout;
+use crate::cli::frames::{Extraction, FolderLayout};
 use crate::config::options::{RunOptions, StreamOptions, parse_span};
 use crate::config::settings::Settings;
 use crate::inference::device::DeviceSelection;
 use crate::inference::inference_precision::InferencePrecision;
 use crate::inference::session::SessionOptions;
 use crate::labels::window::SmoothingWindow;
+use crate::media::camera::Transport;
 use crate::media::limits::parse_pixels;
 use crate::onnx::graph::WeightPrecision;
 use crate::onnx::import::{Softmax, TensorLayout};
@@ -42,7 +43,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show a finished run in the browser: its video and its timeline
     View(ViewArgs),
-    /// Extract pictures from videos, for training
+    /// Extract pictures from videos and cameras, for training
     Frames(FramesArgs),
     /// Show, build, import or verify a model file
     #[command(subcommand)]
@@ -135,21 +136,50 @@ impl ViewArgs {
 
 #[derive(Debug, Args)]
 pub struct FramesArgs {
-    /// Videos, or folders with videos; the output folder comes last
-    #[arg(required = true, value_name = "VIDEOS")]
-    pub videos: Vec<PathBuf>,
+    /// Videos, folders with videos, or cameras: rtsp://, http(s)://, /dev/videoN, test://; the output folder comes last
+    #[arg(required = true, value_name = "INPUTS")]
+    pub inputs: Vec<PathBuf>,
     /// Output folder
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
     /// Time between pictures, like 1s, 500ms, 2m; `frame` extracts every frame
     #[arg(long, default_value = "1s", value_name = "TIME")]
     pub every: crate::cli::frames::Every,
-    /// One folder for all pictures, or one for each video
+    /// End each input after this many pictures [default: videos at their end, cameras at Ctrl-C]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// One folder for all pictures, or one for each input
     #[arg(long, value_enum, default_value = "flat")]
     pub layout: FolderLayout,
+    /// Camera: RTSP transport [default: tcp]
+    #[arg(long, value_name = "KIND", value_enum)]
+    transport: Option<Transport>,
+    /// Camera: environment variable with the user name
+    #[arg(long, value_name = "VARIABLE")]
+    user_env: Option<String>,
+    /// Camera: environment variable with the password
+    #[arg(long, value_name = "VARIABLE")]
+    password_env: Option<String>,
+    /// Camera: file with the password
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
     /// Print no progress and no summary
     #[arg(long)]
     pub quiet: bool,
+}
+
+impl FramesArgs {
+    pub fn extraction(&self) -> Extraction<'_> {
+        let camera = StreamOptions {
+            transport: self.transport,
+            user_env: self.user_env.clone(),
+            password_env: self.password_env.clone(),
+            password_file: self.password_file.clone(),
+            ..StreamOptions::default()
+        };
+        let Self { out, every, count, layout, quiet, .. } = self;
+        Extraction { out, every: *every, count: *count, layout: *layout, quiet: *quiet, camera }
+    }
 }
 
 #[derive(Debug, Subcommand)]

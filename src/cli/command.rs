@@ -62,8 +62,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Frames(args) => {
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;
-            let extracted =
-                frames::extract(&args.videos, &args.out, args.every, args.layout, args.quiet, &signals.shutdown);
+            let extracted = frames::extract(&args.inputs, &args.extraction(), &signals.shutdown);
             match signals.exit_code() {
                 Some(code) => Ok(ExitCode::from(code)),
                 None => extracted.map(|()| ExitCode::SUCCESS).map_err(Into::into),

@@ -1,21 +1,30 @@
-//! `livelabel frames`: extracts pictures from videos, for training.
+//! `livelabel frames`: extracts pictures from videos and cameras, for training.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
+use crate::cli::picture_writer::PictureWriter;
 use crate::cli::progress::Display;
+use crate::config::cameras::CameraConfig;
+use crate::config::options::StreamOptions;
 use crate::error::{Error, Result};
+use crate::media::camera::Camera;
 use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::files::{is_video, list_folder};
+use crate::media::frame_counters::Counts;
 use crate::media::limits::Limits;
-use crate::picture::file;
+use crate::pipeline::source::{CameraSource, FrameSource, SourceEvent};
 use crate::shutdown::Shutdown;
-use crate::system::spans;
+use crate::system::words::count;
+use crate::system::{spans, utc};
 use crate::telemetry::Progress;
+
+/// How long to wait for a frame before looking for the request to stop.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Folder layout of the pictures of several videos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,110 +55,139 @@ impl FromStr for Every {
     }
 }
 
-/// Extracts pictures from every video. A video that cannot be read is reported and skipped.
+/// How pictures are extracted.
+pub struct Extraction<'a> {
+    pub out: &'a Path,
+    pub every: Every,
+    /// Maximum number of pictures of each input.
+    pub count: Option<u64>,
+    pub layout: FolderLayout,
+    pub quiet: bool,
+    /// Options of cameras.
+    pub camera: StreamOptions,
+}
+
+/// An input, with the name of its pictures.
+struct Input {
+    source: Source,
+    name: String,
+    progress: Arc<Progress>,
+}
+
+enum Source {
+    Video(PathBuf),
+    Camera(Box<Camera>),
+}
+
+/// Extracts pictures from every input: from the videos one after the other, from the cameras at the same time. A video that
+/// cannot be read is reported and skipped. A camera that is lost is waited for.
 ///
 /// # Errors
-/// Returns a usage error if no video is found or the output folder cannot be created. Otherwise, after all videos, an
-/// error of the first failed video's kind.
-pub fn extract(
-    videos: &[PathBuf],
-    out: &Path,
-    every: Every,
-    layout: FolderLayout,
-    quiet: bool,
-    shutdown: &Shutdown,
-) -> Result<()> {
+/// Returns a usage error if no input is found or the output folder cannot be created. Otherwise, after all inputs, an
+/// error of the first failed one's kind.
+pub fn extract(inputs: &[PathBuf], extraction: &Extraction, shutdown: &Shutdown) -> Result<()> {
     crate::media::init()?;
-    let videos = expand(videos)?;
+    let inputs = named(expand(inputs)?, &extraction.camera)?;
+    let out = extraction.out;
     std::fs::create_dir_all(out).map_err(|cause| Error::unwritable(out, cause))?;
-    let display = Display::new(quiet, false, Duration::MAX)?;
-    let (mut extracted, mut existing, mut first_failure, mut failures) = (0, 0, None, 0);
-    for (video, name) in videos.iter().zip(distinct_names(&videos)) {
-        if shutdown.requested() {
-            break;
-        }
-        let progress = Arc::new(Progress::default());
-        display.add(&name, false, &progress);
-        let result = extract_one(video, &name, out, every, layout, &progress, shutdown);
-        display.remove(&progress);
-        let counts = progress.counters.counts();
-        extracted += counts.analysed;
-        existing += counts.held;
+    let display = Display::new(extraction.quiet, false, Duration::MAX)?;
+    let failures: Mutex<Vec<Error>> = Mutex::default();
+    let run = |input: &Input| {
+        display.add(&input.name, false, &[], &input.progress);
+        let result = extract_one(input, extraction, shutdown);
+        display.remove(&input.progress);
         if let Err(error) = result {
             display.error(&error);
-            failures += 1;
-            first_failure.get_or_insert(error);
+            failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
         }
-    }
-    let existing = if existing > 0 { format!(", {existing} existed already") } else { String::new() };
-    let stopped = if shutdown.requested() { ", stopped before the end" } else { "" };
+    };
+    let (cameras, videos): (Vec<&Input>, Vec<&Input>) =
+        inputs.iter().partition(|input| matches!(input.source, Source::Camera(_)));
+    std::thread::scope(|scope| {
+        for camera in &cameras {
+            scope.spawn(|| run(camera));
+        }
+        for video in &videos {
+            if !shutdown.requested() {
+                run(video);
+            }
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let total = |number: fn(&Counts) -> u64| -> u64 {
+        inputs.iter().map(|input| number(&input.progress.counters.counts())).sum()
+    };
+    let existing = match total(|counts| counts.held) {
+        0 => String::new(),
+        existing => format!(", {existing} existed already"),
+    };
+    let stopped = if shutdown.requested() && !videos.is_empty() { ", stopped before the end" } else { "" };
+    let what = if cameras.is_empty() { "video" } else { "input" };
+    let all = count(inputs.len() as u64, what);
     display.print(&format!(
-        "{extracted} pictures from {} of {} videos in {}{existing}{stopped}",
-        videos.len() - failures,
-        videos.len(),
+        "{} from {} of {all} in {}{existing}{stopped}",
+        count(total(|counts| counts.analysed), "picture"),
+        inputs.len() - failures.len(),
         out.display()
     ));
-    match first_failure {
+    match failures.first() {
         None => Ok(()),
         Some(error) => {
-            Err(Error::new(error.kind(), format!("{failures} of {} videos could not be read to the end", videos.len()))
+            let number = failures.len();
+            Err(Error::new(error.kind(), format!("{number} of {all} could not be read to the end"))
                 .remedy("see the lines above"))
         }
     }
 }
 
-fn extract_one(
-    video: &Path,
-    name: &str,
-    out: &Path,
-    every: Every,
-    layout: FolderLayout,
+fn extract_one(input: &Input, extraction: &Extraction, shutdown: &Shutdown) -> Result<()> {
+    let Input { source, name, progress } = input;
+    let folder = match extraction.layout {
+        FolderLayout::Flat => extraction.out.to_path_buf(),
+        FolderLayout::PerVideo => extraction.out.join(name),
+    };
+    let writer = || PictureWriter::new(folder, name, extraction.every, extraction.count, progress);
+    match source {
+        Source::Video(path) => read_video(path, progress, writer, shutdown),
+        Source::Camera(camera) => read_camera(camera, name, writer()?, shutdown),
+    }
+}
+
+/// Reads a video to its end, or until `writer` is complete.
+fn read_video<'a>(
+    path: &Path,
     progress: &Progress,
+    writer: impl FnOnce() -> Result<PictureWriter<'a>>,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let mut source = ClipDecoder::open(video, Limits::default(), &|| shutdown.requested())?;
+    let mut source = ClipDecoder::open(path, Limits::default(), &|| shutdown.requested())?;
     progress.duration.set(source.format().duration.unwrap_or(0));
-    let folder = match layout {
-        FolderLayout::Flat => out.to_path_buf(),
-        FolderLayout::PerVideo => out.join(name),
-    };
-    std::fs::create_dir_all(&folder).map_err(|cause| Error::unwritable(&folder, cause))?;
+    let mut writer = writer()?;
     source.play()?;
-    let mut due = 0;
-    while !shutdown.requested() {
-        match source.next(Duration::from_millis(100)) {
+    while !shutdown.requested() && !writer.is_complete() {
+        match source.next(POLL) {
             None => {}
-            Some(ClipEvent::End) => return source.decode_errors().error(video).map_or(Ok(()), Err),
+            Some(ClipEvent::End) => return source.decode_errors().error(path).map_or(Ok(()), Err),
             Some(ClipEvent::Failed(error)) => return Err(error),
             Some(ClipEvent::Frame(frame)) => {
                 progress.position.set(frame.end());
-                // A frame that was decoded with errors is unfit for training.
-                if frame.pts < due || frame.damaged {
-                    continue;
-                }
-                if let Every::Nanoseconds(interval) = every {
-                    due = (frame.pts / interval + 1) * interval;
-                }
-                progress.counters.arrived();
-                let path = folder.join(format!("{name}_{:09}.jpg", frame.pts / 1_000_000));
-                let is_new = !path.exists();
-                if is_new {
-                    save(&path, &file::jpeg(&frame.picture())?)?;
-                }
-                progress.counters.labelled(is_new);
+                writer.put(&frame)?;
             }
         }
     }
     Ok(())
 }
 
-/// Writes a temporary file and renames it, so that every picture is complete.
-fn save(path: &Path, jpeg: &[u8]) -> Result<()> {
-    let part = path.with_extension("jpg.part");
-    std::fs::write(&part, jpeg).and_then(|()| std::fs::rename(&part, path)).map_err(|cause| {
-        let _ = std::fs::remove_file(&part);
-        Error::unwritable(path, cause)
-    })
+/// Reads a camera until `writer` is complete or the user stops. Reconnects as a run does.
+fn read_camera(camera: &Camera, name: &str, mut writer: PictureWriter, shutdown: &Shutdown) -> Result<()> {
+    let mut source = CameraSource::new(name, camera, Limits::default(), &Arc::default(), Instant::now());
+    source.start()?;
+    while !shutdown.requested() && !writer.is_complete() {
+        if let Some(SourceEvent::Frame(frame)) = source.next(POLL)? {
+            writer.put(&frame)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the videos, with each folder replaced by the videos directly in it, sorted by name.
@@ -168,15 +206,24 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(videos)
 }
 
-/// Returns the videos' file names, numbered where they repeat, so that pictures of two videos never share a name.
-fn distinct_names(videos: &[PathBuf]) -> Vec<String> {
+/// Returns the inputs with distinct names, so that pictures of two never share a name: a video's file name, or a camera's
+/// address and the time of the start.
+fn named(paths: Vec<PathBuf>, options: &StreamOptions) -> Result<Vec<Input>> {
     let mut used = std::collections::HashSet::new();
-    let name = |video: &PathBuf| {
-        let name = video.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stamp = utc::stamp(utc::now());
+    let named = |path: PathBuf| {
+        let text = path.to_string_lossy();
+        let (name, source) = if Camera::is_live(&text) {
+            let camera = CameraConfig::resolve(options, &text)?.camera;
+            (format!("{}-{stamp}", camera.stem()), Source::Camera(Box::new(camera)))
+        } else {
+            (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), Source::Video(path))
+        };
         let numbered = (2..).map(|number| format!("{name}-{number}"));
-        std::iter::once(name.clone()).chain(numbered).find(|name| used.insert(name.clone())).unwrap_or(name)
+        let name = std::iter::once(name.clone()).chain(numbered).find(|name| used.insert(name.clone())).unwrap_or(name);
+        Ok(Input { source, name, progress: Arc::default() })
     };
-    videos.iter().map(name).collect()
+    paths.into_iter().map(named).collect()
 }
 
 #[cfg(test)]

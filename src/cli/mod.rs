@@ -8,6 +8,7 @@ mod frames;
 mod help;
 mod manual;
 mod models;
+mod picture_writer;
 mod progress;
 #[cfg(test)]
 mod reference_docs;

@@ -1,6 +1,7 @@
 //! `livelabel run`: runs the analyzer, shows how far it is, and prints what became of each input.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
-use crate::pipeline::analyzer::Analyzer;
+use crate::pipeline::analyzer::{Analyzer, RunReport};
 use crate::pipeline::observer::{LabeledInterval, Observer};
 use crate::pipeline::outcome::Outcome;
 use crate::shutdown::Shutdown;
@@ -35,21 +36,7 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     };
     let (ended, exit_code) = (Mutex::default(), AtomicU8::new(0));
     let console = Console { display, jobs, model: analyzer.model(), findings, detail, ended, exit_code };
-    let report = analyzer.run(shutdown, &console)?;
-    if let Some(text) = console.totals(report.not_started) {
-        console.display.print(&text);
-    }
-    if !report.files.is_empty() {
-        let files: Vec<String> = report.files.iter().map(|path| path.display().to_string()).collect();
-        console.display.print(&format!("wrote {}", files.join(", ")));
-    }
-    if let Some(failure) = &report.failure {
-        tracing::error!("{failure}");
-        console.fail(1);
-    }
-    if !report.deliveries.is_empty() {
-        console.display.print(&report.deliveries);
-    }
+    analyzer.run(shutdown, &console)?;
     Ok(console.exit_code.into_inner())
 }
 
@@ -137,7 +124,7 @@ impl Console<'_> {
 
 impl Observer for Console<'_> {
     fn started(&self, stream: &Arc<StreamState>) {
-        self.display.add(&stream.info.name, stream.info.live, &stream.progress);
+        self.display.add(&stream.info.name, stream.info.live, &stream.info.labels, &stream.progress);
     }
 
     fn interval(&self, stream: &StreamInfo, interval: LabeledInterval) {
@@ -179,6 +166,26 @@ impl Observer for Console<'_> {
                     summary::clip(job, self.model, outcome, &findings, self.detail)
                 });
             }
+        }
+    }
+
+    fn all_ended(&self, report: &RunReport, page: Option<SocketAddr>) {
+        if let Some(text) = self.totals(report.not_started) {
+            self.display.print(&text);
+        }
+        if !report.files.is_empty() {
+            let files: Vec<String> = report.files.iter().map(|path| path.display().to_string()).collect();
+            self.display.print(&format!("wrote {}", files.join(", ")));
+        }
+        if let Some(failure) = &report.failure {
+            tracing::error!("{failure}");
+            self.fail(1);
+        }
+        if !report.deliveries.is_empty() {
+            self.display.print(&report.deliveries);
+        }
+        if let Some(address) = page {
+            tracing::info!("all inputs have ended; the page stays at http://{address}/ until Ctrl-C");
         }
     }
 }

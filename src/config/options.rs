@@ -220,6 +220,9 @@ pub struct RunOptions {
     /// Skip the clips that an earlier run completed with the same model and settings, and do the rest
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub resume: Option<bool>,
+    /// End the run when all inputs have ended, as without a page; otherwise the page then stays until Ctrl-C
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub web_exit: Option<bool>,
     /// Overwrite existing files
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub force: Option<bool>,

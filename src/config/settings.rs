@@ -45,24 +45,19 @@ impl Settings {
     }
 
     fn parse(text: &str, origin: &str) -> Result<Self> {
-        Self::from_toml(text).map_err(|cause| {
-            let line = cause.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            let location = format!("pipeline {origin}, line {line}");
-            let misplaced =
-                RunOptions::KEYS.iter().find(|key| cause.message().contains(&format!("unknown field `{key}`")));
-            match misplaced {
-                Some(key) => {
-                    Error::usage(format!("{location}: {key} is in a [[stream]], but applies to the whole run"))
-                        .remedy("move it above the first [[stream]]")
-                }
-                None => Error::usage(format!("{location}: {}", cause.message()))
-                    .remedy("see `livelabel run --help` for the keys: flags with _ instead of -"),
-            }
-        })
+        let location = |start: usize| format!("pipeline {origin}, line {}", text[..start].matches('\n').count() + 1);
+        let invalid = |cause: toml::de::Error| {
+            Error::usage(format!("{}: {}", location(cause.span().map_or(0, |span| span.start)), cause.message()))
+                .remedy("see `livelabel run --help` for the keys: flags with _ instead of -")
+        };
+        let table = DeTable::parse(text).map_err(invalid)?;
+        if let Some(unknown) = UnknownKey::first(table.get_ref()) {
+            return Err(unknown.error(&location(unknown.start)));
+        }
+        Self::from_table(table).map_err(invalid)
     }
 
-    fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
-        let table = DeTable::parse(text)?;
+    fn from_table(table: Spanned<DeTable>) -> Result<Self, toml::de::Error> {
         let span = table.span();
         let (streams, run): (DeTable, DeTable) =
             table.into_inner().into_iter().partition(|(key, _)| StreamOptions::KEYS.contains(&key.get_ref().as_ref()));
@@ -87,6 +82,51 @@ impl Settings {
             run: self.run.over(file.run),
             streams: self.streams.over(file.streams),
             origin: self.origin.or(file.origin),
+        }
+    }
+}
+
+/// A key that no option has, or not at its place. It is reported before values are read: a misspelt key explains more than
+/// a wrong value.
+struct UnknownKey {
+    key: String,
+    /// Where it is in the text.
+    start: usize,
+    in_stream: bool,
+}
+
+impl UnknownKey {
+    /// The least similarity, from 0 to 1, at which a known key is suggested.
+    const SIMILAR: f64 = 0.8;
+
+    /// Returns the first one in the text.
+    fn first(table: &DeTable) -> Option<Self> {
+        let of = |table: &DeTable, in_stream: bool| {
+            let known =
+                |key: &str| StreamOptions::KEYS.contains(&key) || (!in_stream && RunOptions::KEYS.contains(&key));
+            let unknown = table.keys().filter(|key| !known(key.get_ref()));
+            let made = unknown.map(|key| Self { key: key.get_ref().to_string(), start: key.span().start, in_stream });
+            made.min_by_key(|unknown| unknown.start)
+        };
+        let streams = table.get("stream").and_then(|streams| streams.get_ref().as_array());
+        let streams = streams.into_iter().flatten().filter_map(|stream| stream.get_ref().as_table());
+        let all = streams.filter_map(|stream| of(stream, true)).chain(of(table, false));
+        all.min_by_key(|unknown| unknown.start)
+    }
+
+    fn error(&self, location: &str) -> Error {
+        let Self { key, in_stream, .. } = self;
+        if *in_stream && RunOptions::KEYS.contains(&key.as_str()) {
+            return Error::usage(format!("{location}: {key} is in a [[stream]], but applies to the whole run"))
+                .remedy("move it above the first [[stream]]");
+        }
+        let error = Error::usage(format!("{location}: there is no key {key:?}"));
+        let run: &[&str] = if *in_stream { &[] } else { RunOptions::KEYS };
+        let known = StreamOptions::KEYS.iter().chain(run);
+        let similarity = |known: &&str| strsim::jaro_winkler(&key.replace('-', "_"), known);
+        match known.max_by(|a, b| similarity(a).total_cmp(&similarity(b))) {
+            Some(nearest) if similarity(nearest) >= Self::SIMILAR => error.remedy(format!("write {nearest}")),
+            _ => error.remedy("see `livelabel run --help` for the keys: flags with _ instead of -"),
         }
     }
 }
@@ -130,6 +170,20 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
         assert!(text.contains("p.toml, line 2") && text.contains("widnow"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_reported_before_a_wrong_type() {
+        let error = |text: &str| Settings::parse(text, "p.toml").unwrap_err().to_string();
+        let first = error("threshold = \"a\"\nwidnow = 3\n");
+        assert_eq!(first, "pipeline p.toml, line 2: there is no key \"widnow\"; write window");
+        let own = error("threshold = \"a\"\n[[stream]]\nname = 3\nacton = \"x\"\n");
+        assert_eq!(own, "pipeline p.toml, line 4: there is no key \"acton\"; write action");
+        let two = error("stream = [{ input = 3, zzz = 1 }]\nwidnow = 3");
+        assert!(two.starts_with("pipeline p.toml, line 1: there is no key \"zzz\"; see `livelabel run"), "{two}");
+        assert!(error("output-dir = 3").ends_with("there is no key \"output-dir\"; write output_dir"));
+        let misplaced = error("[[stream]]\nname = 3\nmodel = 3");
+        assert!(misplaced.contains("line 3: model is in a [[stream]]"), "{misplaced}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ const MAX_TOKEN: usize = 4096;
 pub struct WebConfig {
     pub address: SocketAddr,
     pub token: Option<Token>,
+    /// Whether the page ends with the inputs.
+    pub exit: bool,
 }
 
 impl WebConfig {
@@ -39,19 +41,22 @@ impl WebConfig {
             (None, Some(path)) => Some(Token::read(path)?),
             (None, None) => None,
         };
+        let exit = options.web_exit.unwrap_or(false);
         let Some(text) = &options.web else {
-            return match token {
-                None => Ok(None),
-                Some(_) => Err(Error::usage("a web token is set, but no page is served")
-                    .remedy("add its address, like --web 127.0.0.1:8080")),
+            let useless = match (&token, exit) {
+                (None, false) => return Ok(None),
+                (Some(_), _) => "a web token is set",
+                (None, true) => "web-exit is set",
             };
+            return Err(Error::usage(format!("{useless}, but no page is served"))
+                .remedy("add its address, like --web 127.0.0.1:8080"));
         };
         let address = address(text)?;
         if token.is_none() && !address.ip().is_loopback() {
             return Err(Error::usage(format!("web {address}: without a token, anyone on the network could watch"))
                 .remedy("set a token with --web-token-file FILE, or listen on 127.0.0.1 only"));
         }
-        Ok(Some(Self { address, token }))
+        Ok(Some(Self { address, token, exit }))
     }
 }
 
@@ -148,6 +153,8 @@ mod tests {
         assert!(short.contains("openssl") && !short.contains("geheim"), "{short}");
         let alone = RunOptions { web_token: Some("a-long-secret".into()), ..Default::default() };
         assert!(WebConfig::resolve(&alone).is_err());
+        let exit = RunOptions { web_exit: Some(true), ..Default::default() };
+        assert!(WebConfig::resolve(&exit).unwrap_err().to_string().contains("web-exit is set, but no page"));
         assert_eq!(WebConfig::resolve(&RunOptions::default()).unwrap(), None);
     }
 

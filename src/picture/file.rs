@@ -12,11 +12,12 @@ use crate::picture::colorimetry::{Colorimetry, Matrix};
 use crate::picture::colour::convert;
 use crate::picture::opencv::{self, Interpolation, Pixels, PixelsMut};
 use crate::picture::planes::{OwnedPicture, Picture, Plane};
+use crate::picture::scale::scale;
 
 /// JPEG quality: the lowest at which TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;
-/// JPEG quality of a thumbnail.
-const THUMBNAIL_QUALITY: i32 = 72;
+/// JPEG quality of thumbnails.
+const THUMBNAIL_QUALITY: i32 = 75;
 /// Largest number of pixels, so that a file cannot exhaust memory. Photographs of most phones have fewer.
 const DEFAULT_MAX_PIXELS: usize = 1 << 26;
 
@@ -126,7 +127,7 @@ fn encode(picture: &Picture) -> anyhow::Result<Vec<u8>> {
     let (width, height) = (picture.width(), picture.height());
     let mut owned = OwnedPicture::new(width, height, Colorimetry::JPEG);
     convert(picture, &mut owned.view_mut());
-    compress(&bgr(&owned)?, PixelFormat::BGR, width, height)
+    compress(&bgr(&owned)?, PixelFormat::BGR, width, height, QUALITY)
 }
 
 /// Encodes a picture as a small JPEG file that fits into `most`, width and height.
@@ -134,38 +135,19 @@ fn encode(picture: &Picture) -> anyhow::Result<Vec<u8>> {
 /// # Errors
 /// Internal if the libraries fail.
 pub fn thumbnail(picture: &Picture, most: (usize, usize)) -> Result<Vec<u8>> {
-    let (width, height) = (picture.width(), picture.height());
-    let scale = (most.0 as f64 / width as f64).min(most.1 as f64 / height as f64).min(1.0);
-    let scaled = |length: usize| ((length as f64 * scale).round() as usize).max(1);
-    let mut small = OwnedPicture::new(scaled(width), scaled(height), picture.colorimetry);
-    let encoded = shrink(picture, &mut small).map_err(Into::into).and_then(|()| {
-        let mut owned = OwnedPicture::new(small.width, small.height, Colorimetry::JPEG);
-        convert(&small.view(), &mut owned.view_mut());
-        compress_as(THUMBNAIL_QUALITY, &bgr(&owned)?, PixelFormat::BGR, small.width, small.height)
-    });
-    encoded.map_err(|cause: anyhow::Error| Error::internal("a thumbnail cannot be encoded").because(cause))
+    let factor = (most.0 as f64 / picture.width() as f64).min(most.1 as f64 / picture.height() as f64).min(1.0);
+    let scaled = |side: usize| ((side as f64 * factor).round() as usize).max(1);
+    let encoded = || {
+        let mut small = OwnedPicture::new(scaled(picture.width()), scaled(picture.height()), picture.colorimetry);
+        scale(picture, &mut small.view_mut())?;
+        let mut full_range = OwnedPicture::new(small.width, small.height, Colorimetry::JPEG);
+        convert(&small.view(), &mut full_range.view_mut());
+        compress(&bgr(&full_range)?, PixelFormat::BGR, small.width, small.height, THUMBNAIL_QUALITY)
+    };
+    encoded().map_err(|cause: anyhow::Error| Error::internal("a thumbnail cannot be encoded").because(cause))
 }
 
-fn shrink(from: &Picture, to: &mut OwnedPicture) -> opencv::Result<()> {
-    for (source, target) in from.planes.iter().zip(to.view_mut().planes) {
-        let source = Pixels::new(source.data, (source.width, source.height), source.stride, 1);
-        let mut target = PixelsMut::new(target.data, (target.width, target.height), target.stride, 1);
-        opencv::resize(&source, &mut target, Interpolation::Area)?;
-    }
-    Ok(())
-}
-
-fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize) -> anyhow::Result<Vec<u8>> {
-    compress_as(QUALITY, pixels, format, width, height)
-}
-
-fn compress_as(
-    quality: i32,
-    pixels: &[u8],
-    format: PixelFormat,
-    width: usize,
-    height: usize,
-) -> anyhow::Result<Vec<u8>> {
+fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize, quality: i32) -> anyhow::Result<Vec<u8>> {
     let mut compressor = Compressor::new()?;
     compressor.set_quality(quality);
     compressor.set_subsamp(Subsamp::Sub2x2);
@@ -182,7 +164,8 @@ pub fn write(rgb: &RgbImage, png: bool, path: &Path) -> Result<()> {
         return rgb.save_with_format(path, image::ImageFormat::Png).map_err(|cause| unwritten().because(cause));
     }
     let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    let bytes = compress(rgb.as_raw(), PixelFormat::RGB, width, height).map_err(|cause| unwritten().because(cause))?;
+    let bytes =
+        compress(rgb.as_raw(), PixelFormat::RGB, width, height, QUALITY).map_err(|cause| unwritten().because(cause))?;
     std::fs::write(path, bytes).map_err(|cause| unwritten().because(cause))
 }
 
@@ -246,7 +229,7 @@ mod tests {
 
     /// Returns a JPEG with an EXIF segment that holds only an orientation.
     fn oriented(orientation: u8) -> Vec<u8> {
-        let jpeg = compress(flag().as_raw(), PixelFormat::RGB, 64, 32).unwrap();
+        let jpeg = compress(flag().as_raw(), PixelFormat::RGB, 64, 32, QUALITY).unwrap();
         let directory = [0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0];
         let segment = [&b"Exif\0\0MM\0\x2a\0\0\0\x08"[..], &directory].concat();
         [&jpeg[..2], &[0xff, 0xe1, 0, segment.len() as u8 + 2], &segment, &jpeg[2..]].concat()
@@ -277,6 +260,18 @@ mod tests {
         let bytes = compressor.compress_to_vec(image).unwrap();
         let read = saved("print.jpg", |path| std::fs::write(path, bytes).unwrap()).unwrap();
         assert!(luma(&read, 8, 8).abs_diff(RED) < 4, "{}", luma(&read, 8, 8));
+    }
+
+    #[test]
+    fn a_thumbnail_keeps_the_shape_and_is_never_enlarged() {
+        let size = |width, height, longest| {
+            let jpeg =
+                thumbnail(&OwnedPicture::new(width, height, Colorimetry::JPEG).view(), (longest, longest)).unwrap();
+            let header = Decompressor::new().unwrap().read_header(&jpeg).unwrap();
+            (header.width, header.height)
+        };
+        assert_eq!([size(1920, 1080, 640), size(1080, 1920, 640)], [(640, 360), (360, 640)]);
+        assert_eq!([size(99, 51, 640), size(4000, 2, 640)], [(99, 51), (640, 1)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::inputs::Job;
@@ -22,6 +23,9 @@ use crate::report::interval_table::IntervalTable;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::{self, Listener, Server};
+
+/// How often a page that stays looks for the request to stop.
+const POLL: Duration = Duration::from_millis(50);
 
 /// Analyses the inputs of a [`Config`] with one model on one device.
 pub struct Analyzer {
@@ -89,8 +93,9 @@ impl Analyzer {
         Engine::start(&self.model, self.config.session, Arc::new(move || shutdown.requested()))
     }
 
-    /// Analyses every input. Blocks until all have ended, or until `shutdown` is requested and the files are closed. A failure
-    /// of one input does not stop the others; the observer receives it.
+    /// Analyses every input. Blocks until all have ended, or until `shutdown` is requested and the files are closed. A page
+    /// that showed anything then stays until `shutdown` is requested, unless it is configured to exit. A failure of one input
+    /// does not stop the others; the observer receives it.
     ///
     /// # Errors
     /// What keeps the whole run from starting: the device, the web server's address, an event receiver, a file of the run.
@@ -104,7 +109,8 @@ impl Analyzer {
         let engine = self.start_engine(shutdown)?;
         let streams = config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
         let telemetry = Arc::new(Telemetry::new(streams));
-        // Dropped, and so stopped, when the streams have ended.
+        let page = web.as_ref().map(|(bound, _)| bound.address);
+        // Dropped, and so stopped, at the end.
         let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
         let event_bus = EventBus::start(&config.events, &telemetry)?;
         let files = RunFiles::create(config, model)?;
@@ -145,17 +151,34 @@ impl Analyzer {
             work();
         });
         let (files, failure) = files.finish();
-        Ok(RunReport {
+        drop(engine);
+        let report = RunReport {
             not_started: config.jobs.len().saturating_sub(next.into_inner()),
             files,
             failure: failure.map(|error| error.to_string()),
             deliveries: event_bus.map(EventBus::finish).unwrap_or_default(),
-        })
+        };
+        let exit = config.web.as_ref().is_none_or(|web_config| web_config.exit) || shutdown.requested();
+        let page = page.filter(|_| !exit && telemetry.streams.iter().any(|stream| showed_anything(stream)));
+        if page.is_some() {
+            shutdown.set_done();
+        }
+        observer.all_ended(&report, page);
+        while page.is_some() && !shutdown.requested() {
+            std::thread::sleep(POLL);
+        }
+        Ok(report)
     }
+}
+
+/// Returns whether a frame of the stream was labelled.
+fn showed_anything(stream: &StreamState) -> bool {
+    stream.progress.counters.counts().labelled() > 0
 }
 
 fn run_one(context: &StreamContext) {
     let StreamContext { state, observer, overview, .. } = *context;
+    state.start();
     observer.started(state);
     let result = stream::run(context);
     let failure = result.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());

@@ -1,9 +1,11 @@
 //! How a program that embeds livelabel follows a run.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::pipeline::analyzer::RunReport;
 use crate::pipeline::outcome::Outcome;
 use crate::telemetry::{StreamInfo, StreamState};
 
@@ -41,6 +43,10 @@ pub trait Observer: Sync {
     /// A stream has ended and its files are closed. `result` is an error if it could not start; an [`Outcome`] may hold an
     /// error of the run.
     fn ended(&self, _stream: &Arc<StreamState>, _result: Result<&Outcome, &Error>) {}
+
+    /// All streams have ended and all events are delivered. `page` is the address of the page if it stays until the request
+    /// to stop.
+    fn all_ended(&self, _report: &RunReport, _page: Option<SocketAddr>) {}
 }
 
 /// Observes nothing.

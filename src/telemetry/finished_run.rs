@@ -106,10 +106,10 @@ impl FinishedRun {
             return Err("its rows are not sorted by time");
         }
         let index = |label: &str| labels.iter().position(|known| known == label);
-        let spans = timeline.intervals.iter().map(|interval| {
+        let spans = timeline.intervals.iter().zip(0..).map(|(interval, id)| {
             let IntervalRecord { label, start, end, mean, peak, .. } = interval;
             let label = index(label).ok_or("an interval has an unknown label")?;
-            Ok(Span { label, start: *start, end: *end, mean: *mean, peak: *peak, open: false })
+            Ok(Span { id, label, start: *start, end: *end, mean: *mean, peak: *peak, open: false })
         });
         let intervals: Vec<Span> = spans.collect::<Result<_, &'static str>>()?;
         let gaps = timeline.gaps.iter().map(|gap| Gap { start: gap.start, end: Some(gap.end), reason: None }).collect();
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn span(label: usize, start: f64, end: f64) -> Span {
-        Span { label, start, end, mean: 0.9, peak: 0.9, open: false }
+        Span { id: 0, label, start, end, mean: 0.9, peak: 0.9, open: false }
     }
 
     #[test]

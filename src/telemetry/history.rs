@@ -30,6 +30,8 @@ pub struct Row {
 /// An interval.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
+    /// Its number in the stream.
+    pub id: u64,
     /// Index of the label.
     pub label: usize,
     pub start: f64,
@@ -71,6 +73,8 @@ pub(super) struct History {
     tenth: Option<u64>,
     intervals: VecDeque<(u64, Span)>,
     open: Option<(u64, Span)>,
+    /// Number of the next new interval.
+    next_id: u64,
     gaps: VecDeque<(u64, Gap)>,
 }
 
@@ -78,7 +82,7 @@ impl History {
     /// Adds a labelled frame and its open interval.
     pub fn frame(&mut self, pts: u64, decision: Decision, smoothed: &[f64], open: Option<Interval>) {
         self.revision += 1;
-        self.open = open.map(|interval| (self.revision, span(&interval, true)));
+        self.open = open.map(|interval| (self.revision, self.span(&interval, true)));
         let tenth = pts / SPACING;
         if self.tenth == Some(tenth) {
             return;
@@ -98,8 +102,35 @@ impl History {
     /// Adds a closed interval.
     pub fn interval(&mut self, closed: &Interval) {
         self.revision += 1;
+        let closed = self.span(closed, false);
         self.open = None;
-        push(&mut self.intervals, MAX_INTERVALS, (self.revision, span(closed, false)));
+        push(&mut self.intervals, MAX_INTERVALS, (self.revision, closed));
+    }
+
+    /// Returns the number of the open interval.
+    pub fn open_interval(&self) -> Option<u64> {
+        self.open.as_ref().map(|(_, span)| span.id)
+    }
+
+    /// Returns the interval with the number of the open one, if it is the same one, or with a new number.
+    fn span(&mut self, interval: &Interval, open: bool) -> Span {
+        let mut span = Span {
+            id: self.next_id,
+            label: interval.label,
+            start: milliseconds(interval.start),
+            end: milliseconds(interval.end),
+            mean: rounded(interval.mean),
+            peak: rounded(interval.peak),
+            open,
+        };
+        // The start may be set more precisely later, so equal starts are not asked for.
+        let same =
+            |(_, last): &&(u64, Span)| last.label == span.label && last.start <= span.end && span.start <= last.end;
+        match self.open.as_ref().filter(same) {
+            Some((_, last)) => span.id = last.id,
+            None => self.next_id += 1,
+        }
+        span
     }
 
     /// Opens a gap at `start`, when the camera was lost.
@@ -134,17 +165,6 @@ impl History {
             intervals,
             gaps: newer(&self.gaps, revision),
         }
-    }
-}
-
-fn span(interval: &Interval, open: bool) -> Span {
-    Span {
-        label: interval.label,
-        start: milliseconds(interval.start),
-        end: milliseconds(interval.end),
-        mean: rounded(interval.mean),
-        peak: rounded(interval.peak),
-        open,
     }
 }
 
@@ -194,6 +214,22 @@ mod tests {
             history.frame(100 * MS * frame, shown(0), &[0.001; 1000], None);
         }
         assert_eq!(history.since(0).rows.len(), 600);
+    }
+
+    #[test]
+    fn an_interval_keeps_its_number_until_it_is_closed() {
+        let mut history = History::default();
+        history.frame(100 * MS, shown(0), &[0.9], Some(interval(0, 100 * MS, 140 * MS)));
+        history.frame(140 * MS, shown(0), &[0.9], Some(interval(0, 100 * MS, 180 * MS)));
+        assert_eq!(history.open_interval(), Some(0));
+        // Its start is set more precisely.
+        history.interval(&interval(0, 110 * MS, 180 * MS));
+        assert_eq!(history.open_interval(), None);
+        history.frame(180 * MS, shown(1), &[0.9], Some(interval(1, 180 * MS, 220 * MS)));
+        history.interval(&interval(1, 180 * MS, 220 * MS));
+        history.interval(&interval(0, 220 * MS, 260 * MS));
+        let numbers: Vec<u64> = history.since(0).intervals.iter().map(|span| span.id).collect();
+        assert_eq!(numbers, [0, 1, 2]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod finished_run;
 mod history;
+mod kept_pictures;
 mod metric_label;
 mod pictures;
 mod progress;

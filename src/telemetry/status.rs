@@ -21,8 +21,10 @@ const INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamPhase {
-    /// No frame has arrived yet.
+    /// It has not started: other clips run before it.
     #[default]
+    Waiting,
+    /// No frame has arrived yet.
     Connecting,
     Running,
     /// Connected, but without frames; the source will reconnect soon.
@@ -36,6 +38,7 @@ pub enum StreamPhase {
 impl StreamPhase {
     pub fn name(self) -> &'static str {
         match self {
+            StreamPhase::Waiting => "waiting",
             StreamPhase::Connecting => "connecting",
             StreamPhase::Running => "running",
             StreamPhase::Stalled => "stalled",

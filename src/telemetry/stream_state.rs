@@ -11,6 +11,7 @@ use crate::media::encoder::{Encoded, Taps};
 use crate::report::milliseconds;
 use crate::system::utc;
 use crate::telemetry::history::{History, Update};
+use crate::telemetry::kept_pictures::KeptPictures;
 use crate::telemetry::metric_label::label_value;
 use crate::telemetry::pictures::{Picture, Pictures};
 use crate::telemetry::progress::Progress;
@@ -37,6 +38,8 @@ pub struct StreamState {
     pub info: StreamInfo,
     pub progress: Arc<Progress>,
     pub pictures: Pictures,
+    /// Of recent intervals.
+    pub kept: KeptPictures,
     /// Whether the page is served, so that viewers can request pictures.
     shown: bool,
     /// The stream's time 0 on the monotonic clock.
@@ -53,13 +56,19 @@ impl StreamState {
             info,
             progress: Arc::default(),
             pictures: Pictures::default(),
+            kept: KeptPictures::default(),
             shown,
             began: OnceLock::new(),
             history: Mutex::default(),
             latency,
         };
-        stream.progress.status_mut().enter(StreamPhase::Connecting);
+        stream.progress.status_mut().enter(StreamPhase::Waiting);
         stream
+    }
+
+    /// Leaves the waiting state: the input is about to be opened.
+    pub fn start(&self) {
+        self.progress.status_mut().enter(StreamPhase::Connecting);
     }
 
     /// Sets the stream's time 0.
@@ -111,7 +120,7 @@ impl StreamState {
         match state {
             StreamPhase::Failed | StreamPhase::Stalled | StreamPhase::Reconnecting => true,
             StreamPhase::Connecting => self.info.live,
-            StreamPhase::Running | StreamPhase::Ended => false,
+            StreamPhase::Waiting | StreamPhase::Running | StreamPhase::Ended => false,
         }
     }
 
@@ -123,6 +132,11 @@ impl StreamState {
     /// Returns the confidence of every label, as of the last tenth of a second.
     pub fn smoothed(&self) -> Option<Arc<[f32]>> {
         self.history().smoothed()
+    }
+
+    /// Returns the number of the open interval.
+    pub fn open_interval(&self) -> Option<u64> {
+        self.history().open_interval()
     }
 
     /// Adds a labelled frame and its open interval.

@@ -1,10 +1,11 @@
-//! JSON endpoints: the state of all streams, and the last minutes of one.
+//! JSON endpoints: the state of all streams, their last intervals, and the last minutes of one.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 
 use crate::system::utc;
 use crate::web::json;
@@ -14,12 +15,31 @@ pub(super) async fn streams(State(state): State<Arc<AppState>>) -> Response {
     Json(json::all(&state.telemetry)).into_response()
 }
 
+/// `/api/intervals`: the last intervals and gaps of every stream, for the wall.
+pub(super) async fn intervals(State(state): State<Arc<AppState>>) -> Response {
+    let streams: Vec<Value> = state
+        .telemetry
+        .streams
+        .iter()
+        .map(|stream| {
+            let all = stream.since(0);
+            json!({
+                "name": stream.info.name,
+                "start_time": utc::milliseconds(stream.start_time().unwrap_or(state.telemetry.started)),
+                "intervals": json::live_intervals(&all.intervals, stream),
+                "gaps": json::gaps(&all.gaps),
+            })
+        })
+        .collect();
+    Json(json!({ "streams": streams })).into_response()
+}
+
 /// `/api/streams/NAME/timeline`: the last minutes of one stream.
 pub(super) async fn timeline(State(state): State<Arc<AppState>>, Path(name): Name) -> Result<Response, ApiError> {
     let stream = state.find(&name)?;
     let all = stream.since(0);
     let labels = &stream.info.labels;
-    let body = serde_json::json!({
+    let body = json!({
         "name": name,
         "labels": labels,
         "threshold": stream.info.threshold,
@@ -27,7 +47,7 @@ pub(super) async fn timeline(State(state): State<Arc<AppState>>, Path(name): Nam
         "now_ms": stream.now_ms(),
         "start_time": utc::milliseconds(stream.start_time().unwrap_or(state.telemetry.started)),
         "rows": json::rows(&all.rows),
-        "intervals": json::intervals(&all.intervals, labels),
+        "intervals": json::live_intervals(&all.intervals, stream),
         "gaps": json::gaps(&all.gaps),
     });
     Ok(Json(body).into_response())

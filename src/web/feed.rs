@@ -131,7 +131,7 @@ fn rows(stream: &StreamState, (revision, sent): &mut (u64, Instant), last: bool)
     let data = json!({
         "name": stream.info.name,
         "rows": json::rows(&update.rows),
-        "intervals": json::intervals(&update.intervals, &stream.info.labels),
+        "intervals": json::live_intervals(&update.intervals, stream),
         "gaps": json::gaps(&update.gaps),
     });
     Some(Message { event: "rows", data: data.to_string() })

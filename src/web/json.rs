@@ -40,6 +40,8 @@ struct Stream<'a> {
     threshold: f64,
     action: Option<&'a str>,
     position_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<f64>,
     start_time: String,
     frames_per_second: f64,
     latency_ms: Latency,
@@ -99,6 +101,7 @@ fn describe(stream: &StreamState, started: OffsetDateTime) -> Stream<'_> {
         threshold: stream.info.threshold,
         action: stream.info.action.as_deref(),
         position_ms: milliseconds(stream.progress.position.get()),
+        duration_ms: Some(milliseconds(stream.progress.duration.get())).filter(|&duration| duration > 0.0),
         start_time: utc::milliseconds(stream.start_time().unwrap_or(started)),
         frames_per_second: (10.0 * status.rate).round() / 10.0,
         latency_ms: status.latency,
@@ -134,12 +137,22 @@ fn number(confidence: f32) -> Value {
     json!(rounded(f64::from(confidence)))
 }
 
-pub(super) fn intervals(intervals: &[Span], labels: &[String]) -> Vec<Value> {
+/// Formats intervals. `kept` returns the time of an interval's kept picture, in milliseconds.
+pub(super) fn intervals(intervals: &[Span], labels: &[String], kept: impl Fn(u64) -> Option<f64>) -> Vec<Value> {
     let interval = |span: &Span| {
-        let Span { label, start, end, mean, peak, open } = span;
-        json!({ "label": labels[*label], "start": start, "end": end, "mean": mean, "peak": peak, "open": open })
+        let Span { id, label, start, end, mean, peak, open } = span;
+        json!({
+            "id": id, "label": labels[*label], "start": start, "end": end, "mean": mean, "peak": peak, "open": open,
+            "picture_ms": kept(*id),
+        })
     };
     intervals.iter().map(interval).collect()
+}
+
+/// Formats intervals of a live stream.
+pub(super) fn live_intervals(intervals: &[Span], stream: &StreamState) -> Vec<Value> {
+    let kept = |id| stream.kept.get(id).map(|picture| picture.ms);
+    self::intervals(intervals, &stream.info.labels, kept)
 }
 
 pub(super) fn gaps(gaps: &[Gap]) -> Vec<Value> {

@@ -14,14 +14,16 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 15] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/page.js", JS, include_str!("page/page.js")),
     ("/wall.js", JS, include_str!("page/wall.js")),
+    ("/layout.js", JS, include_str!("page/layout.js")),
     ("/large.js", JS, include_str!("page/large.js")),
     ("/player.js", JS, include_str!("page/player.js")),
     ("/chart.js", JS, include_str!("page/chart.js")),
+    ("/intervals.js", JS, include_str!("page/intervals.js")),
     ("/history.js", JS, include_str!("page/history.js")),
     ("/pictures.js", JS, include_str!("page/pictures.js")),
     ("/words.js", JS, include_str!("page/words.js")),

@@ -1,4 +1,5 @@
-//! Snapshots and MJPEG streams. The JPEGs are those of the recording, without a copy.
+//! Snapshots, MJPEG streams, and the kept pictures of intervals. Snapshots and streams have the JPEGs of the recording,
+//! without a copy.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -83,15 +84,30 @@ async fn take_snapshot(stream: &StreamState) -> Result<Response, ApiError> {
         Ok(Ok(())) => pictures.borrow_and_update().clone(),
         _ => stream.pictures.latest(),
     };
-    let Some(Picture { jpeg, ms }) = picture else {
+    let Some(picture) = picture else {
         return Err((StatusCode::SERVICE_UNAVAILABLE, "no picture yet\n"));
     };
+    Ok(jpeg_response(stream, picture))
+}
+
+/// `/api/streams/NAME/intervals/ID.jpg`: the kept picture of an interval.
+pub(super) async fn kept(
+    State(state): State<Arc<AppState>>,
+    Path((name, file)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let stream = state.find(&name)?;
+    let id = file.strip_suffix(".jpg").and_then(|id| id.parse().ok()).ok_or(NOT_FOUND)?;
+    let picture = stream.kept.get(id).ok_or((StatusCode::NOT_FOUND, "no picture of this interval is kept\n"))?;
+    Ok(jpeg_response(stream, picture))
+}
+
+fn jpeg_response(stream: &StreamState, Picture { jpeg, ms }: Picture) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "image/jpeg".to_string()),
         (HeaderName::from_static("x-stream"), encoded(&stream.info.name)),
         (HeaderName::from_static("x-time-ms"), ms.to_string()),
     ];
-    Ok((headers, jpeg).into_response())
+    (headers, jpeg).into_response()
 }
 
 /// Watches a stream's pictures, from the latest one on if it is recent.

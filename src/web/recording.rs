@@ -119,7 +119,7 @@ fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, ApiError> {
         "now_ms": replay.duration(),
         "start_time": utc::milliseconds(*started),
         "rows": json::rows(rows),
-        "intervals": json::intervals(intervals, &info.labels),
+        "intervals": json::intervals(intervals, &info.labels, |_| None),
         "gaps": json::gaps(gaps),
     });
     Ok(Json(body).into_response())

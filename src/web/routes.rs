@@ -32,6 +32,8 @@ fn live() -> Router<Arc<AppState>> {
     Router::new()
         .route("/api/streams", get(api::streams))
         .route("/api/streams/{name}/timeline", get(api::timeline))
+        .route("/api/streams/{name}/intervals/{file}", get(pictures::kept))
+        .route("/api/intervals", get(api::intervals))
         .route("/api/events", get(events::events))
         .route("/pictures", get(pictures::several))
         .route("/snapshot.jpg", get(pictures::snapshot))

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::camera::Camera;
 use crate::footage::{colours, small};
 use crate::program::{Program, probe, rgb, text};
 
@@ -95,4 +96,42 @@ fn videos_with_the_same_name_get_different_pictures() {
     }
     program.start(&["frames", "a", "b", "out"]).succeeded();
     assert_eq!(files(&program.path("out")), ["clip.mp4-2_000000000.jpg", "clip.mp4_000000000.jpg"]);
+}
+
+#[test]
+fn cameras_give_as_many_pictures_as_asked_for() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), "clip.mp4", 30);
+    // The example camera plays any clip.
+    let camera = Camera::start(&[text(&clip)]);
+    let inputs = ["test://?size=64x48&rate=20", "test://?size=64x48&rate=20", &camera.url, text(&clip)];
+    let given = [&["frames"], &inputs[..], &["out", "--every", "100ms", "--count", "3"]].concat();
+    let finished = program.start(&given).succeeded();
+    assert!(finished.stdout.contains("12 pictures from 4 of 4 inputs in out"), "{}", finished.stdout);
+    let names = files(&program.path("out"));
+    let count =
+        |prefix: &str, end: &str| names.iter().filter(|name| name.starts_with(prefix) && name.contains(end)).count();
+    assert_eq!(
+        [count("test-", "Z_"), count("test-", "Z-2_"), count("127.0.0.1-", "-live-"), count("clip.mp4_", "")],
+        [3; 4]
+    );
+    let from_camera = names.iter().find(|name| name.starts_with("127.0.0.1-")).unwrap();
+    let made = probe(&program.path("out").join(from_camera));
+    assert_eq!((made.width, made.height), (320, 136));
+}
+
+#[test]
+fn a_camera_is_stopped_by_ctrl_c() {
+    let program = Program::new();
+    let mut command = program.command(&["frames", "test://?size=64x48&rate=20", "out", "--every", "50ms"]);
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    while !program.path("out").is_dir() || files(&program.path("out")).len() < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    crate::camera::signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    let pictures = files(&program.path("out"));
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains(&format!("{} pictures from 1 of 1 input in out\n", pictures.len())), "{said}");
 }

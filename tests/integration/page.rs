@@ -2,13 +2,14 @@
 
 use std::process::Command;
 
-use crate::camera::{Watch, running};
+use crate::camera::{Camera, Watch, running};
 use crate::footage::{colours, project};
 use crate::http::Site;
 use crate::program::{Program, text};
 
 /// Checks the page with `tests/page/page.mjs`: the picture moves, no error, no request to another server, every control
-/// has a name, every text has enough contrast, nothing overflows.
+/// has a name, every text has enough contrast, nothing overflows. `--intervals` also opens intervals, `--says NAME=TEXT`
+/// also expects what a tile says.
 fn check_page(site: &Site, arguments: &[&str]) {
     let script = project().join("tests/page/page.mjs");
     let looked = Command::new("node")
@@ -34,11 +35,42 @@ fn a_single_camera_is_shown_large_with_its_label() {
 #[test]
 fn several_cameras_form_a_wall() {
     let program = Program::new();
-    let mut watch = Watch::start(&program, &["test://?size=320x180&rate=10"; 4], &["--web", "127.0.0.1:0"]);
+    let given = ["--web", "127.0.0.1:0", "--threshold", "1"];
+    let mut watch = Watch::start(&program, &["test://?size=320x180&rate=10"; 4], &given);
     let site = Site::of(&mut watch);
     watch.until("running", running);
-    check_page(&site, &[]);
+    // No label reaches the threshold.
+    check_page(&site, &["--says", "test-2=not sure"]);
     watch.stop("INT");
+}
+
+#[test]
+fn intervals_of_two_cameras_are_opened_while_live() {
+    let program = Program::new();
+    let clip = colours(program.folder.path(), "clip.h264", &["red", "green", "blue"], &["-c:v", "libx264", "-g", "25"]);
+    let camera = Camera::start(&[text(&clip)]);
+    let inputs = [camera.url.as_str(), "test://?size=320x180&rate=10"];
+    let mut watch = Watch::start(&program, &inputs, &["--web", "127.0.0.1:0", "--window", "3"]);
+    let site = Site::of(&mut watch);
+    let of_camera = |site: Site| site.json("/api/intervals")["streams"][0]["intervals"].as_array().unwrap().len();
+    site.until("four intervals", of_camera, |&number| number > 3);
+    check_page(&site, &["--intervals"]);
+    watch.stop("INT");
+}
+
+#[test]
+fn ended_clips_say_what_was_found() {
+    let program = Program::new();
+    let clip = colours(program.folder.path(), "clip.mp4", &["red", "green", "blue", "red"], &[]);
+    std::fs::write(program.path("bad.mp4"), "no video").unwrap();
+    let given = ["--web", "127.0.0.1:0", "--window", "1", "--only", "timeline"];
+    let mut watch = Watch::start(&program, &[text(&clip), "bad.mp4"], &given);
+    let site = Site::of(&mut watch);
+    let stays = |fields: &serde_json::Value| fields["message"].to_string().contains("the page stays at");
+    watch.line("the page stays", stays);
+    let found = "clip.mp4=red 0:00–0:01, 0:03–0:04; green 0:01–0:02; blue 0:02–0:03";
+    check_page(&site, &["--says", found, "--says", "bad.mp4=failed"]);
+    assert_eq!(watch.stop("INT").0.code, 2);
 }
 
 #[test]

@@ -137,7 +137,9 @@ fn the_api_returns_the_content_of_the_timeline() {
         assert_eq!([&row[..1], &row[2..]].concat(), *confidences.as_array().unwrap());
     }
     let mut interval = timeline["intervals"][0].clone();
-    interval["open"] = json!(false);
+    for (key, value) in [("id", json!(0)), ("open", json!(false)), ("picture_ms", json!(null))] {
+        interval[key] = value;
+    }
     assert_eq!(reported["intervals"], json!([interval]));
     let mut events = site.events();
     for _ in 0..2 {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::camera::{Camera, Watch, files, records, summary};
 use crate::footage::{colours, small};
 use crate::http::Site;
-use crate::program::{Program, text};
+use crate::program::{Program, rgb, text};
 use crate::tiny;
 use crate::window::Screen;
 
@@ -114,6 +114,87 @@ fn the_pages_labels_and_timeline_match_the_journal() {
             assert_eq!(reported[key], written[key], "{reported} {written}");
         }
     }
+}
+
+#[test]
+fn each_interval_has_a_picture_of_its_own_time() {
+    let program = Program::new();
+    let clip = colours(program.folder.path(), "clip.h264", &["red", "green", "blue"], &["-c:v", "libx264", "-g", "25"]);
+    let camera = Camera::start(&[text(&clip)]);
+    let mut watch =
+        Watch::start(&program, &[&camera.url], &[&["--name", "a door", "--window", "3"], &WEB[..]].concat());
+    let site = Site::of(&mut watch);
+    let all = |site: Site| site.json("/api/streams/a%20door/timeline")["intervals"].as_array().unwrap().clone();
+    let intervals = site.until("four intervals", all, |intervals| intervals.len() > 4);
+    let of_all = site.json("/api/intervals");
+    assert_eq!(of_all["streams"][0]["name"], "a door");
+    for (number, interval) in intervals[..4].iter().enumerate() {
+        assert_eq!(interval["id"], number, "{interval}");
+        assert_eq!(&of_all["streams"][0]["intervals"][number], interval);
+        let picture = site.get(&format!("/api/streams/a%20door/intervals/{number}.jpg"));
+        assert_eq!((picture.status, picture.header("content-type")), (200, Some("image/jpeg")));
+        assert_eq!((picture.header("x-stream"), picture.header("cache-control")), (Some("a%20door"), Some("no-store")));
+        assert_eq!(picture.header("x-time-ms"), Some(interval["picture_ms"].to_string().as_str()));
+        let [start, at, end] = ["start", "picture_ms", "end"].map(|key| interval[key].as_f64().unwrap());
+        assert!(start <= at && at < end, "{interval}");
+        std::fs::write(program.path("kept.jpg"), &picture.body).unwrap();
+        let pixels = rgb(&program.path("kept.jpg"));
+        assert_eq!(pixels.len(), 160 * 120 * 3);
+        let channels: [u32; 3] =
+            std::array::from_fn(|channel| pixels.iter().skip(channel).step_by(3).map(|&value| u32::from(value)).sum());
+        let strongest = (0..3).max_by_key(|&channel| channels[channel]).unwrap();
+        assert_eq!(interval["label"], ["red", "green", "blue"][strongest], "{channels:?}");
+    }
+    for file in ["99999.jpg", "0.png", "0", "-1.jpg", "x.jpg"] {
+        assert_eq!(site.get(&format!("/api/streams/a%20door/intervals/{file}")).status, 404, "{file}");
+    }
+    assert_eq!(site.get("/api/streams/nobody/intervals/0.jpg").status, 404);
+    watch.stop("INT");
+}
+
+#[test]
+fn the_page_stays_after_the_last_clip_and_the_exit_code_is_that_of_the_run() {
+    let program = Program::new();
+    let clip = colours(program.folder.path(), "clip.mp4", &["red", "blue"], &[]);
+    std::fs::write(program.path("bad.mp4"), "no video").unwrap();
+    for (inputs, code) in [(&[text(&clip)][..], 0), (&[text(&clip), "bad.mp4"], 2)] {
+        let given = [&["--force", "--only", "timeline"], &WEB[..]].concat();
+        let mut watch = Watch::start(&program, inputs, &given);
+        let site = Site::of(&mut watch);
+        let page = format!("all inputs have ended; the page stays at http://127.0.0.1:{}/ until Ctrl-C", site.port);
+        watch.line("the page stays", |fields| fields["message"] == page.as_str());
+        assert_eq!(program.json("clip.timeline.json")["complete"], true);
+        assert_eq!(
+            (&site.stream("clip.mp4")["state"], &site.stream("clip.mp4")["duration_ms"]),
+            (&"ended".into(), &2000.0.into())
+        );
+        let (finished, took) = watch.stop("TERM");
+        assert!(
+            finished.code == code && took < Duration::from_secs(2),
+            "{took:?} {} {}",
+            finished.code,
+            finished.stderr
+        );
+    }
+    // With --web-exit, or if there is nothing to see, the run ends by itself.
+    let exit = [&["--force", "--only", "timeline", "--web-exit"], &WEB[..]].concat();
+    assert_eq!(Watch::start(&program, &[text(&clip)], &exit).finish().0.code, 0);
+    assert_eq!(Watch::start(&program, &["bad.mp4"], &WEB).finish().0.code, 2);
+}
+
+#[test]
+fn clips_wait_for_those_before_them() {
+    let program = Program::new();
+    let clips: Vec<_> = (0..6).map(|number| small(program.folder.path(), &format!("{number}.mp4"), 120)).collect();
+    let clips: Vec<&str> = clips.iter().map(|clip| text(clip)).collect();
+    let mut watch = Watch::start(&program, &clips, &[&["--jobs", "1"], &WEB[..]].concat());
+    let site = Site::of(&mut watch);
+    let mut events = site.events();
+    let (_, first) = events.next();
+    assert_eq!(first["streams"][5]["state"], "waiting");
+    assert_eq!(site.get("/healthz").status, 200);
+    site.until("all ended", |site| site.stream("5.mp4"), |stream| stream["state"] == "ended");
+    assert_eq!(watch.stop("INT").0.code, 0);
 }
 
 #[test]
@@ -322,7 +403,17 @@ fn with_a_token_requests_need_it() {
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=5"], &given);
     let site = Site::of(&mut watch);
     let ask = |path: &str, more: &str| site.send(&format!("GET {path} HTTP/1.0{more}"));
-    for path in ["/", "/api/streams", "/healthz", "/metrics", "/pictures", "/api/events", "/nothing"] {
+    for path in [
+        "/",
+        "/api/streams",
+        "/healthz",
+        "/metrics",
+        "/pictures",
+        "/api/events",
+        "/api/intervals",
+        "/api/streams/door/intervals/0.jpg",
+        "/nothing",
+    ] {
         for more in [
             "",
             "\r\nAuthorization: Bearer s3cret-t0keN",

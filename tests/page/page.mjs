@@ -1,7 +1,7 @@
 // Looks at the page of a running livelabel in a headless Chromium, and says as JSON what it found; exit code 1 where
 // something is not as promised.
 //
-// usage: node page.mjs http://127.0.0.1:8080/ [--expect LABEL] [--shots DIR]
+// usage: node page.mjs http://127.0.0.1:8080/ [--expect LABEL] [--intervals] [--says NAME=TEXT]... [--shots DIR]
 //
 // CHROMIUM names another browser than /usr/bin/chromium.
 import { mkdirSync } from 'node:fs';
@@ -9,10 +9,18 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { expect: { type: 'string' }, shots: { type: 'string' } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    expect: { type: 'string' },
+    intervals: { type: 'boolean' },
+    says: { type: 'string', multiple: true },
+    shots: { type: 'string' },
+  },
+});
 const base = positionals[0];
 if (!base) {
-  console.error('usage: node page.mjs URL [--expect LABEL] [--shots DIR]');
+  console.error('usage: node page.mjs URL [--expect LABEL] [--intervals] [--says NAME=TEXT]... [--shots DIR]');
   process.exit(2);
 }
 if (values.shots) mkdirSync(values.shots, { recursive: true });
@@ -64,6 +72,12 @@ async function look({ name, width, height, scheme }) {
     await page.getByRole('button', { name: 'Play' }).click();
   } else if (streams.length > 1) {
     seen.wall = await inspect(page, complain, 'wall');
+    for (const said of values.says ?? []) await says(page, said, complain);
+    if (values.intervals) {
+      await fills(page, complain);
+      await ribbon(page, complain);
+      await opens(page, page.locator('.card').first(), complain, 'card');
+    }
     if (values.shots) await page.screenshot({ path: join(values.shots, `${name}-wall.png`) });
     const first = page.locator('a.tile').first();
     await first.focus();
@@ -81,6 +95,12 @@ async function look({ name, width, height, scheme }) {
   seen.label = await page.locator('.shown').innerText();
   if (!seen.label.trim()) complain('no label is announced');
   seen.large = await inspect(page, complain, 'large view');
+  if (values.intervals) await opens(page, page.locator('.intervals .open').nth(1), complain, 'row');
+  if (mode !== 'recording') {
+    const { label_delay_ms: delay, shortest_ms: shortest } = streams[0];
+    await fact(page, 'Label delay', delay, seconds => `${seconds} s`, complain);
+    await fact(page, 'Shortest activity', shortest, seconds => `nothing shorter than ${seconds} s is reported`, complain);
+  }
   if (values.shots) await page.screenshot({ path: join(values.shots, `${name}.png`) });
   if (mode !== 'recording' && streams.length > 1) {
     await page.keyboard.press('Escape');
@@ -88,6 +108,67 @@ async function look({ name, width, height, scheme }) {
   }
   await context.close();
   return seen;
+}
+
+/** Whether a tile says this text, given as NAME=TEXT. */
+async function says(page, said, complain) {
+  const [name, text] = said.split(/=(.*)/s);
+  const label = page.locator('a.tile').filter({ has: page.getByText(name, { exact: true }) }).locator('.says .label');
+  const right = async () => (await label.innerText()) === text;
+  for (const until = Date.now() + TIMEOUT; Date.now() < until; await page.waitForTimeout(100)) if (await right()) return;
+  complain(`${name} says "${await label.innerText()}", not "${text}"`);
+}
+
+/** A fact about a time in milliseconds is shown, or is not if it is not known. */
+async function fact(page, name, ms, text, complain) {
+  const facts = page.locator('.facts dl > div').filter({ has: page.getByText(name, { exact: true }) });
+  const shown = await facts.locator('dd').allInnerTexts();
+  const wanted = ms == null ? [] : [text((ms / 1000).toFixed(1))];
+  if (shown.join() !== wanted.join()) complain(`${name} is "${shown}", not "${wanted}"`);
+}
+
+/** On a desktop, the tiles reach from edge to edge of the window, but for the margins. */
+async function fills(page, complain) {
+  const { width, height } = page.viewportSize();
+  const boxes = await page.locator('.cell').evaluateAll(cells => cells.map(cell => cell.getBoundingClientRect().toJSON()));
+  const [right, bottom] = ['right', 'bottom'].map(edge => Math.max(...boxes.map(box => box[edge])));
+  if (width < 600) return;
+  if (width - right > 40 || height - bottom > 40) complain(`wall: ${width - right} × ${height - bottom} px remain unused`);
+}
+
+/** The ribbon of the first tile has the colours of labels. */
+async function ribbon(page, complain) {
+  const image = () => page.locator('.ribbon').first().evaluate(node => node.style.backgroundImage);
+  for (const until = Date.now() + TIMEOUT; Date.now() < until; await page.waitForTimeout(100)) {
+    if (/var\(--label-\d\)/.test(await image())) return;
+  }
+  complain(`ribbon: ${await image()}`);
+}
+
+/** Opens an interval by keyboard, steps to an earlier one, and closes: the focus is where it was, and the view is live. */
+async function opens(page, opener, complain, where) {
+  // A new interval moves the others, so the element is kept.
+  const button = await opener.elementHandle({ timeout: TIMEOUT });
+  await button.$eval('img', image => image.decode()).catch(() => complain(`${where}: no thumbnail`));
+  const label = (await button.$eval('bdi', node => node.textContent)).trim();
+  await button.focus();
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog');
+  await dialog.waitFor({ timeout: TIMEOUT });
+  const shown = async () => (await dialog.locator('.shown-label').innerText()).trim();
+  if ((await shown()) !== label) complain(`${where}: the dialog shows ${await shown()}, not ${label}`);
+  const size = await dialog.locator('img').evaluate(async image => (await image.decode(), [image.naturalWidth, image.naturalHeight])).catch(() => [0, 0]);
+  if (size.join() !== '160,120') complain(`${where}: the kept picture has ${size.join(' × ')} pixels`);
+  await inspect(page, complain, `dialog of a ${where}`);
+  const when = () => dialog.locator('.about p').first().innerText();
+  const before = await when();
+  await page.keyboard.press('ArrowLeft');
+  if ((await when()) === before || (await shown()) === label) complain(`${where}: the left arrow does not lead to an earlier interval`);
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'hidden', timeout: TIMEOUT });
+  // If its interval is not shown any more, something beside it has the focus.
+  const kept = await button.evaluate(node => (node.isConnected ? node : document.activeElement) === document.activeElement && document.activeElement !== document.body);
+  if (!kept) complain(`${where}: the focus is lost`);
 }
 
 /** Whether the first picture's pixels change within the time that a picture may take. */

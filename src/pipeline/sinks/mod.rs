@@ -6,6 +6,7 @@
 mod disk_space;
 mod events;
 mod journal;
+mod kept_pictures;
 mod observer;
 mod open_files;
 mod overview;
@@ -79,6 +80,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
     add(&mut sinks, timeline);
     add(&mut sinks, Some(status::StatusSink::new(context, Instant::now())));
+    add(&mut sinks, kept_pictures::KeptPicturesSink::new(context));
     Ok(Sinks::new(context, sinks, Some(format.clone()), windowed))
 }
 
@@ -108,6 +110,7 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Insta
     add(&mut sinks, Some(journal));
     add(&mut sinks, retention);
     add(&mut sinks, Some(status::StatusSink::new(context, began)));
+    add(&mut sinks, kept_pictures::KeptPicturesSink::new(context));
     add(&mut sinks, Some(summary));
     Ok(Sinks::new(context, sinks, None, windowed))
 }

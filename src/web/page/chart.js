@@ -9,8 +9,12 @@ const LIVE_STEPS = [5, 10, 15, 30, 60, 120, 300, 600];
 const RECORDED_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 
 export class Chart {
-  /** With `live`, the axis shows the time of day and moves on. `seek` (recordings) is called with the selected time. */
-  constructor({ history, live, seek }) {
+  /**
+   * With `live`, the axis shows the time of day and moves on. `seek` (recordings) is called with the selected time, `open`
+   * with the interval whose part of the ribbon is clicked.
+   */
+  constructor({ history, live, seek, open }) {
+    this.open = open;
     this.history = history;
     this.live = live;
     this.seek = seek;
@@ -45,6 +49,9 @@ export class Chart {
   toMs = x => x * 1000 - (this.live ? this.start : 0);
   formatTime = ms => (this.live ? clock(this.start + ms) : moment(ms));
 
+  /** Formats a tick; at whole minutes of the day without seconds, which are then 0. */
+  formatTick = (ms, step) => (this.live && step % 60 === 0 ? this.formatTime(ms).slice(0, -3) : this.formatTime(ms));
+
   /** Shows the history between two times. */
   update({ from, to, start, threshold }) {
     Object.assign(this, { from, to, start, threshold });
@@ -73,7 +80,7 @@ export class Chart {
     this.lines = this.history.lines();
     const style = getComputedStyle(this.element);
     this.ink = name => style.getPropertyValue(name).trim();
-    this.hues = this.history.labels.map((_, label) => this.ink(colour(label).slice(4, -1)));
+    this.hues = this.history.labels.map((_, label) => this.ink(colour(this.history.labels, label).slice(4, -1)));
     this.hatch = hatching(this.ink('--hatch'));
     this.plot = new uPlot(this.options(width, height), this.history.columns(this.lines, this.from, this.toX), this.element);
     this.plot.setScale('x', { min: this.toX(this.from), max: this.toX(this.to) });
@@ -93,7 +100,7 @@ export class Chart {
       scales: { x: { time: false, auto: false }, y: { auto: false, range: [RIBBON.bottom, 1.02] } },
       axes: [
         { ...axis, size: 24, gap: 5, space: 78, incrs: this.live ? LIVE_STEPS : RECORDED_STEPS,
-          values: (plot, all) => all.map(x => (fits(plot, x) ? this.formatTime(this.toMs(x)) : '')) },
+          values: (plot, all, axis, space, step) => all.map(x => (fits(plot, x) ? this.formatTick(this.toMs(x), step) : '')) },
         { ...axis, size: 50, gap: 6, splits: [0, 0.5, 1], values: (_, all) => all.map(percent) },
       ],
       series: [{}, ...this.lines.map(label => ({
@@ -187,7 +194,7 @@ export class Chart {
     this.items = this.lines.map(label => {
       const share = element('span', { className: 'share' });
       const swatch = element('i', { className: 'swatch' });
-      swatch.style.background = colour(label);
+      swatch.style.background = colour(this.history.labels, label);
       const line = element('div', { className: 'item' }, swatch, element('bdi', { textContent: this.history.labels[label] }), share);
       return { label, line, share };
     });
@@ -242,16 +249,17 @@ export class Chart {
     const goTo = event => this.seek?.(Math.max(this.from, Math.min(this.to, this.toMs(this.plot.posToVal(place(event), 'x')))));
     over.addEventListener('pointerdown', event => {
       if (event.pointerType === 'touch') this.plot.setCursor({ left: place(event), top: 0 });
-      if (!this.seek || event.button !== 0) return;
+      if (event.button !== 0) return;
       const interval = this.ribbonAt(event, over);
-      if (interval) return this.seek(interval.start);
+      if (interval) return this.seek ? this.seek(interval.start) : this.open(interval);
+      if (!this.seek) return;
       over.setPointerCapture(event.pointerId);
       goTo(event);
     });
     over.addEventListener('pointermove', event => {
       if (event.pointerType === 'touch') this.plot.setCursor({ left: place(event), top: 0 });
       if (over.hasPointerCapture(event.pointerId)) goTo(event);
-      over.classList.toggle('on-ribbon', !!this.seek && !!this.ribbonAt(event, over));
+      over.classList.toggle('on-ribbon', !!this.ribbonAt(event, over));
     });
   }
 

@@ -105,11 +105,15 @@ function firstFrom(rows, ms) {
   return low;
 }
 
-/** Inserts a span by its start, or replaces the span with the same start. */
+/** Inserts a span by its start, or replaces the same span: an interval by its number, a gap by its start. */
 function insert(list, span, most) {
+  const same = list.findLastIndex(other => (span.id === undefined ? other.start === span.start : other.id === span.id));
+  if (same >= 0) {
+    list[same] = span;
+    return;
+  }
   let at = list.length;
   while (at > 0 && list[at - 1].start > span.start) at--;
-  if (at > 0 && list[at - 1].start === span.start) list[at - 1] = span;
-  else list.splice(at, 0, span);
+  list.splice(at, 0, span);
   if (list.length > most) list.splice(0, list.length - most);
 }

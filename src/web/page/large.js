@@ -1,12 +1,13 @@
-// The large view of one stream: picture, timeline, current label, facts, and the last intervals. For cameras and for
-// finished recordings; player.js has what only a recording needs.
+// The large view of one stream: picture, timeline, current label, facts, and the last intervals. For cameras, for clips
+// while they are analysed, and for finished recordings; player.js has what only a recording needs.
 
 import { Chart } from './chart.js';
 import { History } from './history.js';
+import { IntervalDialog, Thumbnail, showKept } from './intervals.js';
 import { Screen } from './pictures.js';
 import { Player } from './player.js';
 import { notice, SOON } from './wall.js';
-import { clock, colour, element, elapsed, length, moment, percent, setText } from './words.js';
+import { REST, clock, colour, element, elapsed, length, moment, percent, result, setChildren, setText, unsure } from './words.js';
 
 const WINDOWS = [1, 3, 10];
 const USUAL_WINDOW = 3;
@@ -19,6 +20,11 @@ const CALM = matchMedia('(prefers-reduced-motion: reduce)');
 
 let minutes = USUAL_WINDOW;
 
+/** Breaks a result into a line for each label, and never within a time. */
+const lines = text => text.replaceAll('; ', '\n').replaceAll('–', '\u2060–\u2060');
+
+const seconds = ms => (ms / 1000).toFixed(1);
+
 export class Large {
   constructor(app, name) {
     this.app = app;
@@ -27,6 +33,8 @@ export class Large {
     this.live = mode !== 'recording';
     this.history = new History(this.live);
     this.stream = app.stream(name);
+    /** Whether times are times of the day. */
+    this.camera = this.live && this.stream.live;
     this.pending = [];
     this.arrived = 0;
     this.made = performance.now();
@@ -39,7 +47,11 @@ export class Large {
       this.player = new Player({ name, screen: this.screen, length: this.stream.duration_ms ?? 0, moved: ms => this.moved(ms) });
       this.stage.addEventListener('click', () => this.player.toggle());
     }
-    this.chart = new Chart({ history: this.history, live: this.live, seek: this.player && (ms => this.player.seek(ms)) });
+    this.dialog = new IntervalDialog(() => ({
+      name, stream: this.stream, start: this.start, now: this.app.now(), intervals: this.history.intervals,
+    }));
+    const open = interval => this.dialog.open(interval, this.scroll);
+    this.chart = new Chart({ history: this.history, live: this.camera, seek: this.player && (ms => this.player.seek(ms)), open });
 
     this.build();
     this.load();
@@ -57,7 +69,7 @@ export class Large {
     this.noIntervals = element('p', { className: 'empty', textContent: 'No intervals yet.' });
     this.table = element('table', {},
       element('caption', { className: 'hidden', textContent: 'Intervals, latest first' }),
-      element('thead', {}, element('tr', {}, ...['Label', 'Start', 'Length', 'Mean'].map(
+      element('thead', {}, element('tr', {}, ...['Label', 'Start', 'Length', ...(this.live ? [] : ['Mean'])].map(
         (textContent, column) => element('th', { scope: 'col', textContent, className: column > 1 ? 'number' : '' })))),
       this.body);
     if (!this.live) setText(this.table.caption, 'Intervals');
@@ -68,14 +80,14 @@ export class Large {
         element('div', { className: 'over' }, element('h2', { id, textContent: title }), ...children.splice(0, children[0]?.tagName === 'FIELDSET' ? 1 : 0)),
         ...children);
     };
-    const timeline = section('timeline', 'Timeline', ...(this.live ? [this.windows()] : []), this.chart.element);
-    const current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
+    const timeline = section('timeline', 'Timeline', ...(this.camera ? [this.windows()] : []), this.chart.element);
+    this.current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
     const facts = section('facts', 'Facts', this.facts);
-    const scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
-    const intervals = section('intervals', 'Intervals', this.noIntervals, scroll);
+    this.scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
+    const intervals = section('intervals', 'Intervals', this.noIntervals, this.scroll);
     this.element = element('article', { className: this.live ? 'large' : 'large recorded' },
       element('div', { className: 'watch' }, this.stage, ...(this.player ? [this.player.element] : []), timeline),
-      element('div', { className: 'details' }, current, facts, intervals));
+      element('div', { className: 'details' }, this.current, facts, intervals), this.dialog.element);
   }
 
   windows() {
@@ -156,10 +168,17 @@ export class Large {
     this.element.style.setProperty('--aspect', wide / high);
     this.problem = this.live ? this.app.problem(stream) : null;
     this.notice.update(this.problem, this.live && !this.screen.shown && performance.now() - this.made > SOON);
-    this.element.classList.toggle('down', !!this.problem);
+    this.done = this.live && !this.camera && stream.state === 'ended' && !this.app.offline;
+    this.element.classList.toggle('down', !!this.problem && !this.problem.calm);
     for (const state of ['ended', 'failed']) this.element.classList.toggle(state, this.live && stream.state === state);
     if (this.live) this.showCurrent(this.problem ? null : this.history.rows.at(-1));
+    if (this.done && this.loaded && !this.screen.shown && !this.posted) {
+      this.posted = true;
+      const { intervals } = this.history;
+      showKept(this.screen, this.name, intervals.findLast(interval => interval.label !== REST) ?? intervals.at(-1));
+    }
     this.updateFacts();
+    this.dialog.update();
   }
 
   /** Shows the current label, and each label's confidence. */
@@ -169,13 +188,17 @@ export class Large {
     const label = this.live ? stream.label : history.labels[row?.[1]] ?? null;
     const index = stream.labels.indexOf(label);
     const share = row && row[1] === index ? row[index + 2] : stream.confidence;
-    const none = this.live ? (this.problem ? 'no label' : 'computing…') : 'no label';
     const labelled = !this.problem && index >= 0;
+    const unknown = unsure(stream, row);
+    const none = this.done ? lines(result(stream, history.intervals)) : this.problem || !(this.live || row) ? 'no label' : unknown.text;
     setText(this.shown, labelled ? label : none);
-    this.shown.classList.toggle('none', !labelled);
-    setText(this.share, labelled ? percent(share) : '');
+    this.shown.classList.toggle('none', !labelled && !this.done);
+    setText(this.share, labelled ? percent(share) : this.problem || !row ? '' : unknown.guess);
     this.swatch.hidden = !labelled;
-    this.swatch.style.background = labelled ? colour(index) : '';
+    this.swatch.style.background = labelled ? colour(stream.labels, index) : '';
+    this.current.classList.toggle('done', !!this.done);
+    this.meters.hidden = !!this.done;
+    if (this.live) setText(this.current.querySelector('h2'), this.done ? 'Found' : 'Now');
     this.meter(row);
     if (this.live) this.announceLater(this.problem ? `${this.problem.title} ${this.problem.reason}`.trim() : labelled ? `${label}, ${percent(share)}` : none, labelled ? label : none);
   }
@@ -191,7 +214,7 @@ export class Large {
         const share = element('span', { className: 'share' });
         const line = element('li', {}, element('bdi', { className: 'name', textContent: history.labels[label], title: history.labels[label] }),
           share, element('span', { className: 'bar' }, fill));
-        line.style.setProperty('--hue', colour(label));
+        line.style.setProperty('--hue', colour(history.labels, label));
         return { label, line, fill, share };
       });
       this.meters.replaceChildren(...this.bars.map(bar => bar.line));
@@ -217,16 +240,19 @@ export class Large {
     const { stream, app, problem } = this;
     const since = Date.parse(stream.since);
     this.state.hidden = !this.live;
-    setText(this.state, problem ? `${problem.title} ${problem.since}` : `Live since ${clock(since, app.now())} · ${elapsed(app.now() - since)}`);
+    const clip = `${moment(stream.position_ms)}${stream.duration_ms ? ` of ${moment(stream.duration_ms)}` : ''} analysed`;
+    const running = this.camera ? `Live since ${clock(since, app.now())} · ${elapsed(app.now() - since)}` : clip;
+    setText(this.state, problem ? `${problem.title} ${problem.since}`.trim() : running);
     const dropped = Object.entries(stream.frames?.dropped ?? {}).filter(([, number]) => number > 0);
     const facts = [];
     if (this.live) {
-      facts.push(['Frame rate', `${stream.frames_per_second?.toFixed(1) ?? '–'} / s`]);
-      facts.push(['Latency, 95 %', stream.latency_ms ? `${Math.round(stream.latency_ms.p95)} ms` : '–']);
+      if (!this.done) facts.push(['Frame rate', `${stream.frames_per_second?.toFixed(1) ?? '–'} / s`]);
+      if (this.camera) facts.push(['Latency, 95 %', stream.latency_ms ? `${Math.round(stream.latency_ms.p95)} ms` : '–']);
+      if (stream.label_delay_ms != null) facts.push(['Label delay', `${seconds(stream.label_delay_ms)} s`]);
       facts.push(['Stride', stream.stride > 1 ? `1 in ${stream.stride}` : 'every frame']);
       facts.push(['Dropped', dropped.length ? dropped.map(([why, number]) => `${number} ${why}`).join(', ') : 'none']);
-      facts.push(['Reconnects', String(stream.reconnects)]);
-      facts.push(['Gaps', String(stream.gaps)]);
+      if (this.camera) facts.push(['Reconnects', String(stream.reconnects)]);
+      if (this.camera || stream.gaps) facts.push(['Gaps', String(stream.gaps)]);
     } else {
       facts.push(['Length', moment(stream.duration_ms)]);
       facts.push(['Intervals', String(this.history.intervals.length)]);
@@ -235,6 +261,7 @@ export class Large {
     if (stream.size) facts.push(['Picture', `${stream.size[0]} × ${stream.size[1]}`]);
     if (stream.threshold > 0) facts.push(['Threshold', percent(stream.threshold)]);
     if (stream.action) facts.push(['Action', stream.action]);
+    if (stream.shortest_ms != null) facts.push(['Shortest activity', `nothing shorter than ${seconds(stream.shortest_ms)} s is reported`, 'whole']);
     if (stream.input) facts.push([this.live ? 'Input' : 'Clip', stream.input, 'whole']);
     const names = facts.map(([name]) => name).join();
     if (names !== this.factNames) {
@@ -249,7 +276,10 @@ export class Large {
     if (!this.loaded || !stream) return;
     let from = 0;
     let to = stream.duration_ms ?? history.last;
-    if (live) {
+    if (live && !this.camera) {
+      // A long clip's first rows are forgotten.
+      if (to > history.span) from = history.rows[0]?.[0] ?? 0;
+    } else if (live) {
       // The timeline ends now: at the last frame while frames arrive, otherwise by the clock.
       to = history.last + (this.arrived ? performance.now() - this.arrived : 0);
       if (stream.state !== 'running') to = Math.max(to, this.app.now() - this.start);
@@ -276,38 +306,44 @@ export class Large {
   list() {
     const { history, live } = this;
     const intervals = live ? history.intervals.slice(-LISTED).reverse() : history.intervals;
-    const key = intervals.map(interval => `${interval.start} ${interval.label}`).join();
+    const key = intervals.map(interval => interval.id).join();
     if (key !== this.listed) {
       this.listed = key;
-      this.lines = intervals.map(interval => this.line(interval));
-      this.body.replaceChildren(...this.lines.map(line => line.row));
+      const known = new Map((this.lines ?? []).map(line => [line.interval.id, line]));
+      this.lines = intervals.map(interval => known.get(interval.id) ?? this.line(interval));
+      setChildren(this.body, this.lines.map(line => line.row));
       this.noIntervals.hidden = intervals.length > 0;
       this.table.parentElement.hidden = intervals.length === 0;
     }
     intervals.forEach((interval, at) => {
       const line = this.lines[at];
       line.interval = interval;
+      line.thumbnail?.update(this.name, interval);
+      setText(line.begin, this.camera ? clock(this.start + interval.start, this.app.now()) : moment(interval.start));
       const end = this.chart.endOf(interval);
-      setText(line.long, interval.open ? `${elapsed(end - interval.start)} …` : length(end - interval.start));
+      setText(line.long, interval.open ? `${moment(end - interval.start)} …` : length(end - interval.start));
       setText(line.mean, interval.mean == null ? '–' : percent(interval.mean));
     });
   }
 
   line(interval) {
     const swatch = element('i', { className: 'swatch' });
-    swatch.style.background = colour(Math.max(0, this.history.labels.indexOf(interval.label)));
+    swatch.style.background = colour(this.history.labels, Math.max(0, this.history.labels.indexOf(interval.label)));
     const label = element('bdi', { textContent: interval.label, title: interval.label });
-    const begin = this.live ? clock(this.start + interval.start, this.app.now()) : moment(interval.start);
-    const named = element('td', { className: 'named' });
-    if (this.player) {
-      const open = element('button', { type: 'button', className: 'open', 'aria-label': `${interval.label} at ${begin}: show its start` }, swatch, label);
-      open.addEventListener('click', () => this.player.seek(interval.start));
-      named.append(open);
-    } else named.append(element('span', {}, swatch, label));
+    const at = this.camera ? clock(this.start + interval.start, this.app.now()) : moment(interval.start);
+    const thumbnail = this.live ? new Thumbnail() : null;
+    const what = this.player ? 'show its start' : 'show its picture';
+    const open = element('button', { type: 'button', className: 'open', 'aria-label': `${interval.label} at ${at}: ${what}` },
+      ...(thumbnail ? [thumbnail.element] : []), swatch, label);
+    const line = { interval, thumbnail };
+    const act = () => (this.player ? this.player.seek(line.interval.start) : this.dialog.open(line.interval, this.scroll));
+    open.addEventListener('click', act);
+    const named = element('td', { className: 'named' }, open);
+    const begin = element('td');
     const long = element('td', { className: 'number' });
     const mean = element('td', { className: 'number' });
-    const row = element('tr', {}, named, element('td', { textContent: begin }), long, mean);
-    if (this.player) row.addEventListener('click', event => event.target.closest('button') || this.player.seek(interval.start));
-    return { interval, row, long, mean };
+    const row = element('tr', {}, named, begin, long, ...(this.live ? [] : [mean]));
+    row.addEventListener('click', event => event.target.closest('button') || act());
+    return Object.assign(line, { row, begin, long, mean });
   }
 }

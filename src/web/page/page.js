@@ -201,13 +201,15 @@ function updateNavigation(name) {
 function updateTitle() {
   const name = streamInUrl();
   const { streams } = app;
-  const down = streams.filter(stream => !['running', 'ended'].includes(stream.state)).length;
+  const down = streams.filter(stream => !['running', 'ended', 'waiting'].includes(stream.state)).length;
   const stream = name !== null && app.stream(name);
   setText(part('title'), name ?? 'All streams');
   part('title').title = name ?? '';
   const several = streams.length > 1;
   setText(part('count'), app.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
-  setText(part('without'), several && down ? `${down} without picture` : '');
+  const failed = streams.filter(stream => stream.state === 'failed').length;
+  const problems = [down > failed && `${down - failed} without picture`, failed && `${failed} failed`];
+  setText(part('without'), several && down ? problems.filter(Boolean).join(' · ') : '');
   part('summary').classList.toggle('down', several && down > 0);
   const text = stream?.label ? `${stream.label} ${percent(stream.confidence)} · ` : '';
   const title = `${app.mode === 'live' ? text : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
@@ -243,7 +245,7 @@ addEventListener('hashchange', event => {
   if (app.streams.length > 0) route();
 });
 addEventListener('keydown', event => {
-  if (event.key === 'Escape' && !event.defaultPrevented && !document.fullscreenElement) back();
+  if (event.key === 'Escape' && !event.defaultPrevented && !document.fullscreenElement && !document.querySelector('dialog[open]')) back();
 });
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) pictures.stop();

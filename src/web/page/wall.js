@@ -1,42 +1,65 @@
-// The wall: all streams as tiles. Each tile links to its stream's large view.
+// The wall: all streams as tiles. Each tile links to its stream's large view, and shows its last intervals.
 
+import { History } from './history.js';
+import { Cards, IntervalDialog, showKept } from './intervals.js';
+import { arrange } from './layout.js';
 import { Screen } from './pictures.js';
-import { colour, element, percent, setText } from './words.js';
+import { REST, colour, element, percent, result, setText, unsure } from './words.js';
 
 const RATE = 8;
-const GAP = 15;
-const CAPTION = 48;
-/** Tiles narrower than this, because height is scarce, have their caption on the picture. */
-const ROOMY = 480;
-const SMALLEST = 232;
 /** Scrolling counts as settled after this many milliseconds. */
 const SETTLED = 200;
 /** "Waiting for a picture" appears only after this many milliseconds. */
 export const SOON = 1000;
-/** Below this width, as on a phone: one column for a few streams, two for many. */
-const PHONE = 600;
+/** Space below the last row. */
+const MARGIN = 16;
+/** A camera's ribbon shows this many minutes; a clip's shows the whole clip. */
+const RIBBON = 3;
 
 export class Wall {
   constructor(app) {
     this.app = app;
     this.tiles = new Map();
+    this.pending = [];
     this.list = element('ul', { className: 'wall', role: 'list' });
     this.none = element('p', { className: 'blank', textContent: 'No streams.' });
-    this.element = element('section', { 'aria-label': 'All streams' }, this.list, this.none);
+    this.dialog = new IntervalDialog(() => this.opened.about());
+    this.element = element('section', { 'aria-label': 'All streams' }, this.list, this.none, this.dialog.element);
     this.resized = new ResizeObserver(() => this.arrange());
     this.resized.observe(this.element);
     // Tiles out of sight get no pictures. The margin loads pictures before a tile scrolls into view.
     this.seen = new IntersectionObserver(entries => this.updateVisible(entries), { rootMargin: '200px' });
     this.refit = () => this.arrange();
     addEventListener('resize', this.refit);
+    this.load();
   }
 
   close() {
     removeEventListener('resize', this.refit);
     this.resized.disconnect();
     this.seen.disconnect();
+    this.loading?.abort();
     clearTimeout(this.settling);
     for (const tile of this.tiles.values()) tile.close();
+  }
+
+  /** Loads the last intervals of all streams. Updates that arrive meanwhile are added after them. */
+  async load() {
+    this.loading?.abort();
+    const { signal } = (this.loading = new AbortController());
+    this.loaded = false;
+    this.pending = [];
+    try {
+      const response = await fetch('/api/intervals', { signal, cache: 'no-store' });
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      for (const stream of (await response.json()).streams) this.tiles.get(stream.name)?.load(stream);
+      for (const update of this.pending) this.tiles.get(update.name)?.add(update);
+      this.loaded = true;
+      this.update();
+    } catch {
+      // The view was closed, or the server is unreachable; the banner shows that.
+      if (!signal.aborted) setTimeout(() => signal.aborted || this.load(), 2000);
+    }
   }
 
   update() {
@@ -44,6 +67,8 @@ export class Wall {
     const names = streams.map(stream => stream.name);
     if (JSON.stringify(names) !== JSON.stringify([...this.tiles.keys()])) this.layOut(names);
     for (const stream of streams) this.tiles.get(stream.name).update(stream);
+    if (!this.found && [...this.tiles.values()].some(tile => tile.found)) this.arrange();
+    this.dialog.update();
     this.none.hidden = streams.length > 0;
   }
 
@@ -54,7 +79,11 @@ export class Wall {
       tile.close();
       this.tiles.delete(name);
     }
-    const tiles = names.map(name => [name, this.tiles.get(name) ?? new Tile(this.app, name)]);
+    const open = (tile, interval) => {
+      this.opened = tile;
+      this.dialog.open(interval, tile.link);
+    };
+    const tiles = names.map(name => [name, this.tiles.get(name) ?? new Tile(this.app, name, open)]);
     this.tiles = new Map(tiles);
     this.list.replaceChildren(...tiles.map(([, tile]) => tile.element));
     for (const [, tile] of tiles) this.seen.observe(tile.element);
@@ -81,59 +110,46 @@ export class Wall {
     this.tiles.get(name)?.screen.show(jpeg, ms);
   }
 
-  rows({ name, rows }) {
-    const row = rows?.at(-1);
-    if (row) this.tiles.get(name)?.updateConfidence(row);
+  rows(update) {
+    if (this.loaded) this.tiles.get(update.name)?.add(update);
+    else if (this.pending.length < 1000) this.pending.push(update);
   }
 
-  /** Chooses the number of columns that makes the tiles largest while all fit. Below a minimum size, the wall scrolls. */
   arrange() {
-    const tiles = this.tiles.size;
     const room = this.element.clientWidth;
-    if (!tiles || !room) return;
-    const height = innerHeight - this.element.getBoundingClientRect().top - scrollY - GAP;
-    let best = largest(tiles, room, height, CAPTION);
-    const tight = room >= PHONE && best.width < ROOMY && best.columns > 1;
-    if (tight) best = largest(tiles, room, height, 0);
-    if (room < PHONE) best = tiles > 4 ? { columns: 2, width: room } : { columns: 1, width: room };
-    else if (best.width < SMALLEST) best = { columns: Math.floor((room + GAP) / (SMALLEST + GAP)), width: room };
-    this.list.classList.toggle('tight', tight);
-    this.list.style.setProperty('--columns', best.columns);
-    this.list.style.setProperty('--tile', `${Math.floor(best.width)}px`);
+    if (!this.tiles.size || !room) return;
+    const height = innerHeight - this.element.getBoundingClientRect().top - scrollY - MARGIN;
+    this.found = [...this.tiles.values()].some(tile => tile.found);
+    const layout = arrange(this.tiles.size, room, height, this.found);
+    this.list.classList.toggle('tight', layout.tight);
+    this.list.classList.toggle('side', layout.side);
+    for (const name of ['columns', 'tile', 'height', 'picture', 'cards']) this.list.style.setProperty(`--${name}`, layout[name]);
+    for (const tile of this.tiles.values()) tile.fill(layout.shown);
   }
-}
-
-function largest(tiles, room, height, caption) {
-  let best = { columns: 1, width: 0 };
-  for (let columns = 1; columns <= tiles; columns++) {
-    const rows = Math.ceil(tiles / columns);
-    const wide = (room - GAP * (columns - 1)) / columns;
-    const high = (((height - GAP * (rows - 1)) / rows - caption) * 16) / 9;
-    const width = Math.min(wide, high);
-    if (width > best.width) best = { columns, width };
-  }
-  return best;
 }
 
 class Tile {
-  constructor(app, name) {
+  constructor(app, name, open) {
     this.app = app;
     this.name = name;
     this.visible = false;
     this.made = performance.now();
+    this.history = new History(true);
+    this.start = 0;
     this.canvas = element('canvas', { width: 16, height: 9, role: 'img', 'aria-label': `Live picture of ${name}` });
     this.notice = notice();
-    this.fill = element('span', { className: 'fill' });
+    this.ribbon = element('span', { className: 'ribbon', 'aria-hidden': 'true' });
     this.swatch = element('i', { className: 'swatch' });
     this.label = element('bdi', { className: 'label' });
     this.share = element('span', { className: 'share' });
     this.link = element('a', { className: 'tile', href: `#/stream/${encodeURIComponent(name)}` },
       element('span', { className: 'stage' }, this.canvas, this.notice.element),
-      element('span', { className: 'bar' }, this.fill),
+      this.ribbon,
       element('span', { className: 'caption' },
-        element('bdi', { className: 'name', textContent: name, title: name }),
+        element('bdi', { className: 'name', textContent: name, title: name }), ' ',
         element('span', { className: 'says' }, this.swatch, this.label, ' ', this.share)));
-    this.element = element('li', {}, this.link);
+    this.cards = new Cards(name, interval => open(this, interval));
+    this.element = element('li', { className: 'cell' }, this.link, this.cards.element);
     this.screen = new Screen(this.canvas, () => this.notice.update(this.problem, false));
   }
 
@@ -141,32 +157,113 @@ class Tile {
     this.screen.close();
   }
 
+  /** Sets how many cards have room. */
+  fill(shown) {
+    this.room = shown;
+    this.cards.element.hidden = shown === 0;
+    this.list();
+  }
+
+  load({ start_time: start, intervals, gaps }) {
+    this.start = Date.parse(start);
+    this.history.load({ labels: this.stream?.labels ?? [], rows: [], intervals, gaps });
+  }
+
+  add({ rows, intervals, gaps }) {
+    this.history.add({ intervals, gaps });
+    this.row = rows?.at(-1) ?? this.row;
+    if (this.stream) this.say();
+    this.list();
+  }
+
+  /** Whether an activity was found. */
+  get found() {
+    return this.history.intervals.some(interval => interval.label !== REST);
+  }
+
+  /** What cards and dialog show: the findings, or if there are none, everything. */
+  about() {
+    const { name, stream, start, found, history } = this;
+    const intervals = found ? history.intervals.filter(interval => interval.label !== REST) : history.intervals;
+    return { name, stream, start, now: this.app.now(), intervals };
+  }
+
   update(stream) {
     this.stream = stream;
+    this.start = Date.parse(stream.start_time);
     const problem = this.app.problem(stream);
     this.problem = problem;
-    this.notice.update(problem, !this.screen.shown && performance.now() - this.made > SOON);
-    this.link.classList.toggle('down', !!problem);
-    for (const state of ['ended', 'failed']) this.link.classList.toggle(state, stream.state === state);
-    const index = stream.labels.indexOf(stream.label);
-    setText(this.label, problem ? problem.title.toLowerCase() : (stream.label ?? 'computing…'));
-    this.label.classList.toggle('none', !problem && stream.label === null);
-    this.link.style.setProperty('--hue', !problem && index >= 0 ? colour(index) : 'transparent');
-    this.swatch.hidden = !!problem || index < 0;
-    this.confidence(!problem && stream.label !== null ? stream.confidence : null);
+    const waits = !problem && !this.screen.shown && performance.now() - this.made > SOON;
+    this.notice.update(problem, waits);
+    this.link.classList.toggle('down', !!problem && !problem.calm);
+    for (const state of ['ended', 'failed', 'waiting']) this.link.classList.toggle(state, stream.state === state);
+    if (problem && stream.state !== 'ended') this.row = null;
+    this.say();
+    this.list();
+    if (stream.state === 'ended' && !stream.live && !this.screen.shown) this.showResult();
   }
 
-  /** Updates the confidence of the shown label from a row, between two state messages. */
-  updateConfidence(row) {
-    const { stream } = this;
-    if (this.problem || row[1] < 0 || stream?.labels[row[1]] !== stream?.label) return;
-    this.confidence(row[row[1] + 2]);
+  /** Says the label and its confidence, or why there is none, or what was found. */
+  say() {
+    const { stream, problem, row } = this;
+    const index = problem ? -1 : stream.labels.indexOf(stream.label);
+    const done = stream.state === 'ended' && !stream.live && !this.app.offline;
+    let [text, share] = [stream.label, percent(row && row[1] === index ? row[index + 2] : stream.confidence)];
+    if (done) [text, share] = [result(stream, this.history.intervals), ''];
+    else if (problem) [text, share] = [problem.title.toLowerCase(), ''];
+    else if (index < 0) {
+      const { text: why, guess } = unsure(stream, row);
+      [text, share] = [why, guess && `· ${guess}`];
+    }
+    setText(this.label, text);
+    this.label.title = done ? text : '';
+    setText(this.share, share);
+    this.label.classList.toggle('none', !problem && index < 0);
+    this.swatch.hidden = index < 0;
+    this.link.style.setProperty('--hue', index < 0 ? 'transparent' : colour(stream.labels, index));
   }
 
-  confidence(share) {
-    setText(this.share, share === null ? '' : percent(share));
-    this.fill.style.scale = `${share ?? 0} 1`;
+  /** Shows the last intervals: as a ribbon, and as cards where there is room. */
+  list() {
+    const { stream, history, start } = this;
+    if (!stream) return;
+    const now = this.app.now();
+    this.ribbon.style.backgroundImage = ribbon(stream, history, now - start);
+    if (!this.room) return;
+    const { intervals } = this.about();
+    const none = ['waiting', 'ended', 'failed'].includes(stream.state) ? '' : 'No intervals yet';
+    this.cards.update(intervals.slice(-this.room).reverse(), stream, start, now, none);
   }
+
+  /** After the end, shows the most confident finding if no viewer saw a picture before. */
+  showResult() {
+    const { intervals } = this.history;
+    if (this.posted || intervals.length === 0) return;
+    this.posted = true;
+    const found = intervals.filter(interval => interval.label !== REST);
+    const [best] = (found.length ? found : [...intervals]).sort((a, b) => b.peak - a.peak);
+    showKept(this.screen, this.name, best);
+  }
+}
+
+/** Returns a CSS image with each interval in its label's colour: a camera's last minutes, or the whole clip. */
+function ribbon(stream, { intervals, gaps }, now) {
+  const to = stream.live ? now : stream.duration_ms ?? stream.position_ms;
+  const from = stream.live ? now - RIBBON * 60e3 : 0;
+  const end = { interval: item => (item.open ? stream.live ? now : stream.position_ms : item.end), gap: item => item.end ?? now };
+  const parts = [
+    ...intervals.map(item => [item.start, end.interval(item), colour(stream.labels, stream.labels.indexOf(item.label))]),
+    ...gaps.map(item => [item.start, end.gap(item), 'var(--hatch)']),
+  ].filter(([start, end]) => end > from && start < to).sort(([one], [other]) => one - other);
+  const place = ms => `${(100 * Math.max(0, Math.min(1, (ms - from) / (to - from)))).toFixed(2)}%`;
+  let last = '0%';
+  const stops = parts.map(([start, end, hue]) => {
+    const [left, right] = [place(start), place(end)];
+    const stop = `transparent ${last} ${left}, ${hue} ${left} ${right}`;
+    last = right;
+    return stop;
+  });
+  return stops.length ? `linear-gradient(to right, ${stops.join(', ')}, transparent ${last})` : 'none';
 }
 
 /** Creates the notice over a picture: a problem, or waiting for a picture. */

@@ -4,7 +4,11 @@
 /** Number of label colours (--label-0 and so on in the style sheet). Further labels reuse them with dashed lines. */
 export const COLOURS = 6;
 
-export const colour = index => `var(--label-${index % COLOURS})`;
+/** The label of everything that no other label covers. It is grey, and no finding. */
+export const REST = 'other';
+
+/** Returns the colour of the label with an index. */
+export const colour = (labels, index) => (labels[index] === REST ? 'var(--label-rest)' : `var(--label-${index % COLOURS})`);
 
 /** Creates an element with properties, attributes (names with a dash, and `role`) and children. */
 export function element(tag, properties = {}, ...children) {
@@ -31,6 +35,14 @@ export function icon(path) {
 /** Sets an element's text if it differs, to avoid needless layout. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/** Makes `nodes` the children of an element, without detaching those that stay: they keep the focus. */
+export function setChildren(parent, nodes) {
+  for (const child of [...parent.children]) if (!nodes.includes(child)) child.remove();
+  nodes.forEach((node, at) => {
+    if (parent.children[at] !== node) parent.insertBefore(node, parent.children[at] ?? null);
+  });
 }
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
@@ -95,14 +107,16 @@ const REASONS = {
 export const describeReason = reason => REASONS[reason] ?? reason ?? '';
 
 /**
- * Describes why a stream shows no live picture; null if it does. `inBanner`: the banner shows the reason already. `lost`
- * is the time of the last picture (UTC), the same while stalled and then reconnecting.
+ * Describes why a stream shows no live picture; null if it does. `inBanner`: it needs no notice over the picture. `calm`:
+ * nothing is wrong. `lost` is the time of the last picture (UTC), the same while stalled and then reconnecting.
  */
 export function streamProblem(stream, lost, now) {
   const reason = describeReason(stream.reason);
   switch (stream.state) {
     case 'running':
       return null;
+    case 'waiting':
+      return { title: 'Waiting', since: '', reason: 'Starts when a clip before it has ended', inBanner: false, calm: true };
     case 'connecting':
       return { title: 'Connecting', since: since(lost, now), reason, inBanner: false };
     case 'stalled':
@@ -110,10 +124,39 @@ export function streamProblem(stream, lost, now) {
     case 'reconnecting':
       return { title: 'No picture', since: since(lost, now), reason: `Reconnecting${reason && `: ${reason}`}`, inBanner: false };
     case 'ended':
-      return { title: 'Ended', since: `at ${clock(lost, now)}`, reason, inBanner: false };
+      return { title: 'Ended', since: `at ${clock(lost, now)}`, reason, inBanner: !stream.live, calm: !stream.live };
     default:
       return { title: 'Failed', since: since(lost, now), reason, inBanner: false };
   }
 }
 
 export const since = (then, now) => `since ${clock(then, now)} · ${elapsed(now - then)}`;
+
+/** Says why no label is shown: no confidence is known yet, or none is high enough; then with the best guess. */
+export function unsure(stream, row) {
+  if (!row) return { text: 'warming up', guess: '' };
+  const shares = row.slice(2);
+  const best = stream.action ? stream.labels.indexOf(stream.action) : shares.indexOf(Math.max(...shares));
+  return { text: 'not sure', guess: best < 0 ? '' : `${stream.labels[best]} ${percent(shares[best])}` };
+}
+
+/** Formats when an interval was: by the clock for a camera that started at `start`, otherwise in the clip's time. */
+export function span(interval, stream, start, now) {
+  const { open } = interval;
+  if (stream.live) return open ? `since ${clock(start + interval.start, now)}` : `${clock(start + interval.start, now)} · ${length(interval.end - interval.start)}`;
+  const [from, to] = [moment(interval.start), moment(interval.end)];
+  return open ? `${from} –` : from === to ? from : `${from}–${to}`;
+}
+
+/** Number of intervals of a label that a result names. */
+const NAMED = 6;
+
+/** Says what was found in a clip that has ended, like "drinking 0:16–0:18, 2:40–2:47". */
+export function result(stream, intervals) {
+  const found = stream.labels.filter(label => label !== REST).map(label => {
+    const own = intervals.filter(interval => interval.label === label);
+    const more = own.length > NAMED ? ` and ${own.length - NAMED} more` : '';
+    return own.length ? `${label} ${own.slice(0, NAMED).map(interval => span(interval, stream)).join(', ')}${more}` : '';
+  }).filter(Boolean);
+  return found.join('; ') || (intervals.length ? `only ${REST}` : 'nothing found');
+}
