@@ -116,3 +116,41 @@ fn quiet_prints_nothing_and_the_json_log_is_json() {
     assert_eq!(line["level"], "ERROR");
     assert!(line["fields"]["message"].as_str().unwrap().contains("exists already"));
 }
+
+#[test]
+fn a_table_and_a_page_hold_all_clips_and_resume_does_only_the_rest() {
+    let program = Program::new();
+    folder_of_clips(&program);
+    let model = tiny::model();
+    let options = ["--model", text(&model), "--window", "1", "--output-dir", "out"];
+    program.start(&[&["run", "clips/a", "--csv", "first.csv"], &options[..]].concat()).succeeded();
+    let first = std::fs::read_to_string(program.path("first.csv")).unwrap();
+    let head = "input,label,start,end,duration,mean,peak,onset,offset,time\r\n";
+    assert!(first.starts_with(&format!("{head}clips/a/one.mp4,red,0.000,1.000,1.000,")), "{first}");
+    let timeline = std::fs::read(program.path("out/one.timeline.json")).unwrap();
+
+    // A second run needs to be told what to do with the files that are there.
+    let again = [&["run", "clips", "--csv", "all.csv", "--overview", "all.html"], &options[..]].concat();
+    let refused = program.start(&again);
+    let line = refused.refusal(2);
+    assert!(line.contains("--force") && line.contains("--resume"), "{line}");
+
+    let finished = program.start(&[&again[..], &["--resume"]].concat()).succeeded();
+    assert!(finished.stdout.contains("2 clips: 1 done, 1 skipped"), "{}", finished.stdout);
+    assert_eq!(std::fs::read(program.path("out/one.timeline.json")).unwrap(), timeline);
+    let all = std::fs::read_to_string(program.path("all.csv")).unwrap();
+    let rows = |text: &str| -> Vec<String> {
+        let mut rows: Vec<String> = text.lines().skip(1).map(Into::into).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(rows(&all).len(), 3);
+    assert!(rows(&all).contains(&rows(&first)[0]), "{all}");
+    let page = std::fs::read_to_string(program.path("all.html")).unwrap();
+    assert_eq!(page.matches("<article class=clip").count(), 2, "{page}");
+    assert!(page.contains("red") && page.contains("green") && page.contains("blue"));
+
+    // Another setting is another result.
+    let changed = [&["run", "clips", "--resume", "--threshold", "0.5"], &options[..]].concat();
+    assert!(program.start(&changed).refusal(2).contains("threshold"));
+}
