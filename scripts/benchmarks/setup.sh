@@ -22,7 +22,7 @@ before=$(packages_kib)
 say "running scripts/run; its output is in $root/livelabel/run.log"
 TIMEFORMAT='%R %U %S'
 times=$({ time in_root sh -c 'cd /livelabel && scripts/run >run.log 2>&1' || true; } 2>&1)
-[ -s "$root/livelabel/sample.timeline.json" ] || { tail -n 20 "$root/livelabel/run.log" >&2; fail "scripts/run failed"; }
+[ -s "$root/livelabel/labelled/sample.timeline.json" ] || { tail -n 20 "$root/livelabel/run.log" >&2; fail "scripts/run failed"; }
 read -r elapsed user system <<<"$times"
 again=$({ time in_root sh -c 'cd /livelabel && scripts/run >run.log 2>&1'; } 2>&1)
 

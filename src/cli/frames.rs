@@ -15,6 +15,7 @@ use crate::media::limits::Limits;
 use crate::picture::file;
 use crate::shutdown::Shutdown;
 use crate::system::spans;
+use crate::system::words::count;
 use crate::telemetry::Progress;
 
 /// Folder layout of the pictures of several videos.
@@ -84,17 +85,19 @@ pub fn extract(
     let existing = if existing > 0 { format!(", {existing} existed already") } else { String::new() };
     let stopped = if shutdown.requested() { ", stopped before the end" } else { "" };
     display.print(&format!(
-        "{extracted} pictures from {} of {} videos in {}{existing}{stopped}",
+        "{} from {} of {} in {}{existing}{stopped}",
+        count(extracted, "picture"),
         videos.len() - failures,
-        videos.len(),
+        count(videos.len() as u64, "video"),
         out.display()
     ));
     match first_failure {
         None => Ok(()),
-        Some(error) => {
-            Err(Error::new(error.kind(), format!("{failures} of {} videos could not be read to the end", videos.len()))
-                .remedy("see the lines above"))
-        }
+        Some(error) => Err(Error::new(
+            error.kind(),
+            format!("{failures} of {} could not be read to the end", count(videos.len() as u64, "video")),
+        )
+        .remedy("see the lines above")),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::onnx::graph::WeightPrecision;
 use crate::onnx::weights::Weights;
 use crate::shutdown::Shutdown;
 use crate::system::locate;
+use crate::system::words::count;
 use crate::train::calibration::temperature;
 use crate::train::callbacks::remote_monitor::RemoteMonitor;
 use crate::train::callbacks::tensorboard::TensorBoard;
@@ -160,8 +161,11 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     plots::confusion(&metrics, &run.path("confusion.png"))?;
     let (low, high) = metrics.accuracy_interval;
     let figures = format!(
-        "on {} pictures of {} groups {on}: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}",
-        metrics.pictures, metrics.groups, metrics.accuracy, metrics.macro_f1
+        "on {} of {} {on}: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}",
+        count(metrics.pictures as u64, "picture"),
+        count(metrics.groups as u64, "group"),
+        metrics.accuracy,
+        metrics.macro_f1
     );
     let weights: Named =
         training.weights().iter().map(|(name, weight)| (name.clone(), weight.shallow_clone())).collect();
