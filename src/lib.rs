@@ -71,7 +71,7 @@ pub use labels::window::{SmoothingWindow, WindowAlign};
 pub use media::camera::Transport;
 pub use media::recorder::Container;
 pub use pipeline::analyzer::{Analyzer, RunReport};
-pub use pipeline::observer::{LabeledInterval, Observer};
+pub use pipeline::observer::{LabeledInterval, LabeledPicture, Observer};
 pub use pipeline::outcome::{EngineInfo, Outcome};
 pub use shutdown::{Shutdown, Watch, watch as watch_signals};
 pub use telemetry::{StreamInfo, StreamState};

@@ -28,6 +28,7 @@ use crate::pipeline::context::StreamContext;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
+use crate::system::words::count;
 
 /// Number of frames that the stages after the decoder are measured on, repeatedly.
 const SAMPLE: usize = 8;
@@ -127,7 +128,7 @@ impl Report {
     /// Formats the report as a table.
     pub fn text(&self) -> String {
         let mut lines = vec![
-            format!("{}: {} frames of {}x{}", self.clip, self.frames, self.width, self.height),
+            format!("{}: {} of {}x{}", self.clip, count(self.frames, "frame"), self.width, self.height),
             format!("{:<12}{:>16}{:>18}", "stage", "CPU-ms a frame", "frames/s alone"),
         ];
         for (name, cost) in self.stages.named() {

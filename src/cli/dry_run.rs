@@ -14,12 +14,14 @@ use crate::error::{Error, Result};
 use crate::inference::device::{Device, INT8};
 use crate::inference::model::Model;
 use crate::media::video_format::VideoFormat;
+use crate::picture::file::read_picture;
 use crate::pipeline::analyzer::Analyzer;
 use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::source::{CameraSource, ClipSource, FrameSource, SourceEvent};
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
 use crate::system::printable;
+use crate::system::words::count;
 use crate::telemetry::Progress;
 use crate::web::Listener;
 
@@ -66,7 +68,17 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
             }
         }
     }
-    for file in config.files.all() {
+    for picture in &config.pictures {
+        match read_picture(&picture.input) {
+            Ok(read) => print(&format!("input    {}: picture, {}x{}", picture.name, read.width, read.height)),
+            Err(error) => {
+                tracing::error!("{error}");
+                exit_code = worse_exit_code(exit_code, error.exit_code());
+            }
+        }
+    }
+    let pictures = config.pictures.iter().flat_map(|picture| picture.outputs());
+    for file in config.files.all().chain(pictures) {
         print(&format!("writes   {}", printable::path(file)));
     }
     if let Some(web) = &config.web {
@@ -194,7 +206,10 @@ fn stream_hint(config: &Config) -> Option<String> {
     let live = config.jobs.iter().filter(|job| job.live.is_some()).count();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (live > 4 * cores).then(|| {
-        format!("{live} cameras share {cores} cores: their strides will increase until the machine keeps up; watch them with --web")
+        format!(
+            "{live} cameras share {}: their strides will increase until the machine keeps up; watch them with --web",
+            count(cores as u64, "core")
+        )
     })
 }
 

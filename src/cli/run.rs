@@ -13,7 +13,7 @@ use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
 use crate::pipeline::analyzer::{Analyzer, RunReport};
-use crate::pipeline::observer::{LabeledInterval, Observer};
+use crate::pipeline::observer::{LabeledInterval, LabeledPicture, Observer};
 use crate::pipeline::outcome::Outcome;
 use crate::shutdown::Shutdown;
 use crate::system::words::count;
@@ -31,7 +31,7 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     let findings = Findings::new(&analyzer.model().labels);
     let detail = match analyzer.config() {
         config if config.verbose => Detail::All,
-        config if config.jobs.len() == 1 => Detail::Files,
+        config if config.jobs.len() + config.pictures.len() == 1 => Detail::Files,
         _ => Detail::Findings,
     };
     let (ended, exit_code) = (Mutex::default(), AtomicU8::new(0));
@@ -64,6 +64,8 @@ struct Console<'a> {
 #[derive(Default)]
 struct Ended {
     done: u64,
+    /// Pictures that were labelled.
+    pictures: u64,
     skipped: u64,
     stopped: u64,
     failed: u64,
@@ -71,6 +73,15 @@ struct Ended {
     names: Vec<String>,
     /// Of the clip in which the shortest activity that can be found is longest.
     shortest: Option<(u64, String)>,
+}
+
+impl Ended {
+    /// Adds the name of an input that failed.
+    fn add_name(&mut self, name: &str) {
+        if self.names.len() < FAILED_SHOWN {
+            self.names.push(name.into());
+        }
+    }
 }
 
 impl Console<'_> {
@@ -90,9 +101,7 @@ impl Console<'_> {
             Ok(outcome) if outcome.error.is_none() => ended.done += 1,
             _ => {
                 ended.failed += 1;
-                if ended.names.len() < FAILED_SHOWN {
-                    ended.names.push(name.into());
-                }
+                ended.add_name(name);
             }
         }
     }
@@ -100,12 +109,14 @@ impl Console<'_> {
     /// Formats what became of several clips.
     fn totals(&self, not_started: usize) -> Option<String> {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ended { done, skipped, stopped, failed, names, shortest } = &*ended;
-        let all = done + skipped + stopped + failed + not_started as u64;
+        let Ended { done, pictures, skipped, stopped, failed, names, shortest } = &*ended;
+        let all = done + pictures + skipped + stopped + failed + not_started as u64;
         if all < 2 && not_started == 0 {
             return None;
         }
-        let mut line = format!("{}: {done} done", count(all, "clip"));
+        // A failed picture counts as one, like a failed clip.
+        let noun = if *pictures > 0 { "input" } else { "clip" };
+        let mut line = format!("{}: {} done", count(all, noun), done + pictures);
         for (number, what) in
             [(*skipped, "skipped"), (*stopped, "stopped"), (not_started as u64, "not started"), (*failed, "failed")]
         {
@@ -139,6 +150,22 @@ impl Observer for Console<'_> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).skipped += 1;
         if let Some(job) = self.jobs.get(name) {
             self.display.print(&format!("{}: {findings} (done before)", summary::name(job)));
+        }
+    }
+
+    fn picture(&self, name: &str, result: Result<&LabeledPicture, &Error>) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(picture) => {
+                ended.pictures += 1;
+                self.display.print(&summary::picture(name, picture, self.detail));
+            }
+            Err(error) => {
+                ended.failed += 1;
+                ended.add_name(name);
+                self.display.error(error);
+                self.fail(error.exit_code());
+            }
         }
     }
 

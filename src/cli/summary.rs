@@ -1,9 +1,12 @@
 //! The closing summary of a run.
 
+use std::path::PathBuf;
+
 use crate::config::inputs::Job;
 use crate::inference::model::Model;
 use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
+use crate::pipeline::observer::LabeledPicture;
 use crate::pipeline::outcome::Outcome;
 use crate::system::printable;
 use crate::system::words::count;
@@ -26,7 +29,7 @@ pub fn clip(job: &Job, model: &Model, outcome: &Outcome, findings: &str, detail:
     }
     lines.extend(notes(job, outcome));
     if detail == Detail::All || (detail == Detail::Files && !outcome.files.is_empty()) {
-        lines.push(files(outcome));
+        lines.push(paths(&outcome.files));
     }
     if detail != Detail::Findings {
         lines.extend(shortest(outcome).map(|text| format!("  shortest   {text}")));
@@ -38,6 +41,23 @@ pub fn clip(job: &Job, model: &Model, outcome: &Outcome, findings: &str, detail:
 pub fn name(job: &Job) -> String {
     let given = job.input.file_name().unwrap_or_default().to_string_lossy();
     if given == job.name { job.name.clone() } else { format!("{} ({})", job.name, printable::path(&job.input)) }
+}
+
+/// Labels of a picture that its line shows.
+const LABELS: usize = 8;
+
+/// Formats a picture with the confidence of every label, like `photo.jpg: drinking 91 %, other 8 %, cooking 1 %`.
+pub fn picture(name: &str, picture: &LabeledPicture, detail: Detail) -> String {
+    let label = |(label, confidence): &(&str, f64)| format!("{label} {:.0} %", 100.0 * confidence);
+    let mut line: Vec<String> = picture.confidences.iter().take(LABELS).map(label).collect();
+    if picture.confidences.len() > LABELS {
+        line.push(format!("{} more", picture.confidences.len() - LABELS));
+    }
+    let mut text = format!("{name}: {}", line.join(", "));
+    if detail != Detail::Findings && !picture.files.is_empty() {
+        text.push_str(&format!("\n{}", paths(&picture.files)));
+    }
+    text
 }
 
 fn details(job: &Job, model: &Model, outcome: &Outcome) -> Vec<String> {
@@ -91,8 +111,8 @@ fn notes(job: &Job, outcome: &Outcome) -> Vec<String> {
     lines
 }
 
-fn files(outcome: &Outcome) -> String {
-    let files: Vec<String> = outcome.files.iter().map(|path| path.display().to_string()).collect();
+fn paths(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     format!("  files      {}", files.join(", "))
 }
 

@@ -52,7 +52,8 @@ fn expand_folder(input: PathBuf, expanded: &mut Vec<PathBuf>) -> Result<()> {
     expanded[before..].sort();
     let folder = input.display();
     if expanded.len() == before {
-        return Err(Error::input(format!("{folder}: has no video")).remedy("give a folder with clips, or the clips"));
+        return Err(Error::input(format!("{folder}: has no video"))
+            .remedy("give a folder with clips, or name the clips and pictures"));
     }
     match others.as_slice() {
         [] => {}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::cameras::CameraConfig;
 use crate::config::clip_list;
 use crate::config::options::{FileKind, RunOptions, StreamOptions};
+use crate::config::pictures::PictureJob;
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
@@ -14,6 +15,7 @@ use crate::labels::rule::LabelRule;
 use crate::labels::stride::Stride;
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media::camera::Camera;
+use crate::media::files::is_picture;
 use crate::media::limits::{DEFAULT_MAX_PIXELS, Limits, MAX_PIXELS_LIMIT};
 use crate::media::recorder::Container;
 
@@ -89,7 +91,7 @@ impl LabelConfig {
         self.action.as_ref().and_then(|action| labels.iter().position(|label| label == action))
     }
 
-    fn of(options: &StreamOptions, live: bool) -> Self {
+    pub(crate) fn of(options: &StreamOptions, live: bool) -> Self {
         Self {
             action: options.action.clone(),
             // A camera's label must not wait for frames to come.
@@ -113,8 +115,33 @@ impl LabelConfig {
     }
 }
 
+/// The inputs of a run: streams and pictures.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    pub jobs: Vec<Job>,
+    pub pictures: Vec<PictureJob>,
+}
+
+impl Inputs {
+    /// Returns the clips and pictures.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let clips = self.jobs.iter().filter(|job| job.live.is_none()).map(|job| job.input.as_path());
+        clips.chain(self.pictures.iter().map(|picture| picture.input.as_path()))
+    }
+
+    /// Returns the files that are made of them.
+    pub fn outputs(&self) -> impl Iterator<Item = &Path> {
+        self.jobs.iter().flat_map(|job| job.outputs.all()).chain(self.pictures.iter().flat_map(PictureJob::outputs))
+    }
+
+    /// Returns the files that cameras are recorded to.
+    pub fn recordings(&self) -> impl Iterator<Item = &Path> {
+        self.jobs.iter().filter_map(|job| job.live.as_ref()?.recording.file.as_deref())
+    }
+}
+
 /// Returns a job for each input, with the options in effect for it.
-pub(crate) fn jobs(settings: &Settings) -> Result<Vec<Job>> {
+pub(crate) fn inputs(settings: &Settings) -> Result<Inputs> {
     let shared = StreamOptions { input: Vec::new(), ..settings.streams.clone() };
     let listed = clip_list::expand(&settings.streams.input)?;
     let mut inputs: Vec<(StreamOptions, &PathBuf)> = listed.iter().map(|input| (shared.clone(), input)).collect();
@@ -130,17 +157,24 @@ pub(crate) fn jobs(settings: &Settings) -> Result<Vec<Job>> {
     }
     let several = inputs.len() > 1;
     let mut used = UsedNames::default();
-    let mut jobs = Vec::new();
+    let Inputs { mut jobs, mut pictures } = Inputs::default();
     for (options, input) in inputs {
         let text = input.to_string_lossy();
-        jobs.push(if Camera::is_live(&text) {
-            live_job(&options, &text, &mut used)?
+        if Camera::is_live(&text) {
+            jobs.push(live_job(&options, &text, &mut used)?);
+            continue;
+        }
+        check_not_live(&options, input)?;
+        let (name, stem) = used.file(input);
+        if is_picture(input) {
+            pictures.push(PictureJob::resolve(&options, input, several, name, &stem)?);
         } else {
-            file_job(&options, input, several, &mut used)?
-        });
+            jobs.push(file_job(&options, input, several, name, &stem)?);
+        }
     }
-    check_distinct(&jobs)?;
-    Ok(jobs)
+    let inputs = Inputs { jobs, pictures };
+    check_distinct(&inputs)?;
+    Ok(inputs)
 }
 
 /// Names in use: of streams, and stems of their files.
@@ -148,6 +182,17 @@ pub(crate) fn jobs(settings: &Settings) -> Result<Vec<Job>> {
 struct UsedNames {
     names: Names,
     stems: Names,
+}
+
+impl UsedNames {
+    /// Returns the name of a file among the inputs, and the stem of its outputs.
+    fn file(&mut self, input: &Path) -> (String, String) {
+        let stem = input.file_stem().unwrap_or_default().to_string_lossy();
+        // The stem of `..mp4` is a dot, and files with that stem would be hidden.
+        let stem = self.stems.distinct(if stem.trim_matches('.').is_empty() { UNNAMED } else { &stem });
+        let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
+        (self.names.distinct(&name), stem)
+    }
 }
 
 /// A set of unique names.
@@ -194,19 +239,21 @@ fn live_job(options: &StreamOptions, input: &str, used: &mut UsedNames) -> Resul
     })
 }
 
-fn file_job(options: &StreamOptions, input: &Path, several: bool, used: &mut UsedNames) -> Result<Job> {
+/// Rejects options of cameras for a file.
+fn check_not_live(options: &StreamOptions, input: &Path) -> Result<()> {
     if options.segment.is_some() || options.keep.is_some() || options.only_active == Some(true) {
         return Err(Error::usage(format!("{}: --segment, --keep and --only-active are for cameras", input.display()))
             .remedy("leave them out for a recorded clip"));
     }
+    Ok(())
+}
+
+fn file_job(options: &StreamOptions, input: &Path, several: bool, name: String, stem: &str) -> Result<Job> {
     if several {
         let named = [&options.output, &options.timeline, &options.plot, &options.subtitles];
         named.into_iter().flatten().try_for_each(|path| check_is_folder(path))?;
     }
     let wanted = |kind: FileKind| options.only.as_ref().is_none_or(|only| only.contains(&kind));
-    let stem = input.file_stem().unwrap_or_default().to_string_lossy();
-    // The stem of `..mp4` is a dot, and files with that stem would be hidden.
-    let stem = used.stems.distinct(if stem.trim_matches('.').is_empty() { UNNAMED } else { &stem });
     let resolve = |kind: FileKind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
         let file = format!("{stem}{suffix}");
         match named {
@@ -230,8 +277,6 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, used: &mut Use
     check_extension(subtitles.as_deref(), &["vtt"], "subtitles")?;
     check_extension(timeline.as_deref(), &["json"], "timeline")?;
     let outputs = Outputs { video, timeline, plot, subtitles, journal, folder };
-    let name = input.extension().map_or(stem.clone(), |ext| format!("{stem}.{}", ext.to_string_lossy()));
-    let name = used.names.distinct(&name);
     let (label_config, limits) = (LabelConfig::of(options, false), limits(options));
     let overlay = options.overlay.unwrap_or_default();
     Ok(Job { input: input.into(), name, outputs, label_config, overlay, limits, live: None })
@@ -243,8 +288,8 @@ fn limits(options: &StreamOptions) -> Limits {
 }
 
 /// Rejects the name of a file: with several inputs, an output is a folder.
-fn check_is_folder(path: &Path) -> Result<()> {
-    let extensions = ["avi", "mkv", "json", "png", "svg", "vtt"];
+pub(crate) fn check_is_folder(path: &Path) -> Result<()> {
+    let extensions = ["avi", "mkv", "json", "jpg", "jpeg", "png", "svg", "vtt"];
     let is_file = path.extension().is_some_and(|found| extensions.iter().any(|file| found.eq_ignore_ascii_case(file)));
     if is_file && !path.is_dir() {
         return Err(Error::usage(format!("{}: one file cannot hold several inputs' results", path.display()))
@@ -263,7 +308,7 @@ fn container(path: PathBuf) -> Result<(PathBuf, Container)> {
     }
 }
 
-fn check_extension(path: Option<&Path>, allowed: &[&str], what: &str) -> Result<()> {
+pub(crate) fn check_extension(path: Option<&Path>, allowed: &[&str], what: &str) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if allowed.iter().any(|allowed| extension.eq_ignore_ascii_case(allowed)) {
@@ -274,27 +319,23 @@ fn check_extension(path: Option<&Path>, allowed: &[&str], what: &str) -> Result<
 }
 
 /// Rejects outputs that are written twice, or that would overwrite an input.
-fn check_distinct(jobs: &[Job]) -> Result<()> {
-    let files = || jobs.iter().filter(|job| job.live.is_none());
-    let inputs: HashSet<PathBuf> = files().map(|job| canonical(&job.input)).collect();
+fn check_distinct(inputs: &Inputs) -> Result<()> {
+    let read: HashSet<PathBuf> = inputs.files().map(canonical).collect();
     let mut outputs = HashSet::new();
-    for path in jobs.iter().filter_map(|job| job.live.as_ref()?.recording.file.as_ref()) {
+    for path in inputs.recordings() {
         if !outputs.insert(canonical(path)) {
             return Err(Error::usage(format!("{} would be written twice", path.display()))
                 .remedy("give each camera its own output, or use --segment"));
         }
     }
-    for job in files() {
-        for path in job.outputs.all() {
-            let path = canonical(path);
-            if inputs.contains(&path) {
-                return Err(Error::usage(format!("{} is both an input and an output", path.display()))
-                    .remedy("write to another name"));
-            }
-            if !outputs.insert(path.clone()) {
-                return Err(Error::usage(format!("{} would be written twice", path.display()))
-                    .remedy("give each output its own name"));
-            }
+    for path in inputs.outputs().map(canonical) {
+        if read.contains(&path) {
+            return Err(Error::usage(format!("{} is both an input and an output", path.display()))
+                .remedy("write to another name"));
+        }
+        if !outputs.insert(path.clone()) {
+            return Err(Error::usage(format!("{} would be written twice", path.display()))
+                .remedy("give each output its own name"));
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ mod credentials;
 pub mod events;
 pub mod inputs;
 pub mod options;
+pub mod pictures;
 mod run_files;
 pub mod settings;
 pub mod web;
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::events::EventsConfig;
-use crate::config::inputs::{Job, check_ranges, check_run_ranges, jobs};
+use crate::config::inputs::{Inputs, Job, check_ranges, check_run_ranges, inputs};
+use crate::config::pictures::PictureJob;
 use crate::config::run_files::{RunFiles, check_events};
 use crate::config::settings::Settings;
 use crate::config::web::WebConfig;
@@ -29,6 +31,7 @@ const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub(crate) jobs: Vec<Job>,
+    pub(crate) pictures: Vec<PictureJob>,
     /// The model file; `None` for the shipped one.
     pub(crate) model: Option<PathBuf>,
     /// Files that the settings were read from: pipeline, token, passwords.
@@ -63,23 +66,26 @@ impl Config {
     pub fn resolve(settings: Settings) -> Result<Self> {
         check_ranges(&settings.streams)?;
         check_run_ranges(&settings.run)?;
-        let jobs = jobs(&settings)?;
-        if jobs.is_empty() {
+        let inputs = inputs(&settings)?;
+        if inputs.jobs.is_empty() && inputs.pictures.is_empty() {
             return Err(Error::usage("no input").remedy("name a clip or a camera: livelabel run CLIP"));
         }
         let events = EventsConfig::resolve(&settings.run)?;
-        check_events(&events, &jobs)?;
-        let files = RunFiles::resolve(&settings, &jobs, &events)?;
+        check_events(&events, &inputs)?;
+        let files = RunFiles::resolve(&settings, &inputs, &events)?;
+        let Inputs { jobs, pictures } = inputs;
         let web = WebConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A camera never ends, so each needs a thread of its own.
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
-        // With held frames between them, frames arrive one by one, not in batches.
-        let singles = jobs.iter().any(|job| job.live.is_some() || job.label_config.stride != Stride::Every(1));
+        // Pictures, and frames with held frames between them, arrive one by one, not in batches.
+        let singles = !pictures.is_empty()
+            || jobs.iter().any(|job| job.live.is_some() || job.label_config.stride != Stride::Every(1));
         let read = settings.files();
         let run = settings.run;
         Ok(Self {
             jobs,
+            pictures,
             files,
             read,
             model: run.model,

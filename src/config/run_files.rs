@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::events::{EventsConfig, JsonLines};
-use crate::config::inputs::{Job, canonical};
+use crate::config::inputs::{Inputs, canonical};
 use crate::config::options::FileKind;
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
@@ -22,10 +22,10 @@ impl RunFiles {
     /// # Errors
     /// Usage, if a name has another extension, or is that of an input or of another output; if an overview is wanted of
     /// cameras, or `--resume` without timelines.
-    pub fn resolve(settings: &Settings, jobs: &[Job], events: &EventsConfig) -> Result<Self> {
+    pub fn resolve(settings: &Settings, inputs: &Inputs, events: &EventsConfig) -> Result<Self> {
         let options = &settings.run;
         if options.resume == Some(true)
-            && let Some(job) = jobs.iter().find(|job| job.live.is_none() && job.outputs.timeline.is_none())
+            && let Some(job) = inputs.jobs.iter().find(|job| job.live.is_none() && job.outputs.timeline.is_none())
         {
             return Err(Error::usage(format!(
                 "{}: --resume needs its timeline, which says what is complete",
@@ -33,7 +33,7 @@ impl RunFiles {
             ))
             .remedy("add timeline to --only"));
         }
-        let clips = jobs.iter().filter(|job| job.live.is_none()).count();
+        let clips = inputs.jobs.iter().filter(|job| job.live.is_none()).count();
         if options.overview.is_some() && clips == 0 {
             return Err(Error::usage("an overview is of clips, and this run has none").remedy("leave out --overview"));
         }
@@ -46,7 +46,7 @@ impl RunFiles {
         for (option, extension, path) in [("csv", "csv", &files.csv), ("overview", "html", &files.overview)] {
             let Some(path) = path else { continue };
             check_extension(option, path, extension)?;
-            check_distinct(option, path, jobs)?;
+            check_distinct(option, path, inputs)?;
             let path_of_run = canonical(path);
             if others.contains(&path_of_run) {
                 return Err(another(option, path));
@@ -67,7 +67,7 @@ impl RunFiles {
 fn overview_by_default(settings: &Settings, clips: usize) -> Option<PathBuf> {
     let (options, run) = (&settings.streams, &settings.run);
     let wanted = match &options.only {
-        Some(only) => clips > 0 && only.contains(&FileKind::Overview),
+        Some(only) => clips > 1 && only.contains(&FileKind::Overview),
         None => clips > 1 && options.output_dir.is_some(),
     };
     let folder = options.output_dir.clone().unwrap_or_default();
@@ -78,22 +78,18 @@ fn overview_by_default(settings: &Settings, clips: usize) -> Option<PathBuf> {
 }
 
 /// Rejects an event file that is also another file of the run: appending events would corrupt it.
-pub fn check_events(events: &EventsConfig, jobs: &[Job]) -> Result<()> {
+pub fn check_events(events: &EventsConfig, inputs: &Inputs) -> Result<()> {
     match &events.lines {
-        Some(JsonLines::File(path)) => check_distinct("events", path, jobs),
+        Some(JsonLines::File(path)) => check_distinct("events", path, inputs),
         _ => Ok(()),
     }
 }
 
 /// Rejects a file that an input reads or writes.
-fn check_distinct(option: &str, path: &Path, jobs: &[Job]) -> Result<()> {
+fn check_distinct(option: &str, path: &Path, inputs: &Inputs) -> Result<()> {
     let path_of_run = canonical(path);
-    let own = |job: &Job| {
-        let files = job.outputs.all().chain([job.input.as_path()]);
-        let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());
-        files.chain(recorded).any(|file| canonical(file) == path_of_run)
-    };
-    if jobs.iter().any(own) { Err(another(option, path)) } else { Ok(()) }
+    let mut others = inputs.files().chain(inputs.outputs()).chain(inputs.recordings());
+    if others.any(|file| canonical(file) == path_of_run) { Err(another(option, path)) } else { Ok(()) }
 }
 
 fn another(option: &str, path: &Path) -> Error {

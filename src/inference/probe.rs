@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::inference::device::{Device, INT8, threads};
 use crate::inference::{openvino, runtime};
+use crate::system::words::count;
 
 /// The status of a device, detected without loading a session.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -34,7 +35,7 @@ pub fn candidates(precision: &str) -> Vec<Device> {
 
 fn on_cpu() -> Result<String, String> {
     let library = runtime::library().ok_or("ONNX Runtime is not installed: run scripts/setup")?;
-    Ok(format!("{} threads, {}", threads(), library.display()))
+    Ok(format!("{}, {}", count(threads() as u64, "thread"), library.display()))
 }
 
 fn on_openvino() -> Result<String, String> {

@@ -1,4 +1,4 @@
-//! Video files: their extensions, and the files of a folder.
+//! Files of videos and pictures: their extensions, and the files of a folder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,21 @@ use crate::error::{Error, Result};
 
 const VIDEO: [&str; 13] = ["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "webm", "wmv"];
 
+const PICTURE: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
 /// Returns whether `path` is a file with a video's extension.
 pub fn is_video(path: &Path) -> bool {
+    is_file_of(path, &VIDEO)
+}
+
+/// Returns whether `path` is a file with a picture's extension.
+pub fn is_picture(path: &Path) -> bool {
+    is_file_of(path, &PICTURE)
+}
+
+fn is_file_of(path: &Path, extensions: &[&str]) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    path.is_file() && extension.is_some_and(|extension| VIDEO.contains(&extension.as_str()))
+    path.is_file() && extension.is_some_and(|extension| extensions.contains(&extension.as_str()))
 }
 
 /// Returns the paths in a folder, sorted.

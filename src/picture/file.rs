@@ -169,6 +169,20 @@ pub fn write(rgb: &RgbImage, png: bool, path: &Path) -> Result<()> {
     std::fs::write(path, bytes).map_err(|cause| unwritten().because(cause))
 }
 
+/// Writes a picture to a file: as PNG if its name ends so, otherwise as JPEG.
+///
+/// # Errors
+/// Those of [`write`].
+pub fn save(picture: &Picture, path: &Path) -> Result<()> {
+    let mut owned = OwnedPicture::new(picture.width(), picture.height(), Colorimetry::JPEG);
+    convert(picture, &mut owned.view_mut());
+    let failed = || Error::internal("a picture cannot be encoded");
+    let mut pixels = bgr(&owned).map_err(|cause| failed().because(cause))?;
+    pixels.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| pixel.reverse());
+    let rgb = RgbImage::from_raw(owned.width as u32, owned.height as u32, pixels).ok_or_else(failed)?;
+    write(&rgb, path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")), path)
+}
+
 /// Converts to BGR. Chroma is scaled to full size first, which works for odd sizes too.
 fn bgr(picture: &OwnedPicture) -> opencv::Result<Vec<u8>> {
     let view = picture.view();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::inputs::Job;
+use crate::config::inputs::{Job, LabelConfig};
 use crate::error::{Error, Result};
 use crate::events::event_bus::EventBus;
 use crate::inference::engine::Engine;
@@ -16,6 +16,7 @@ use crate::pipeline::context::StreamContext;
 use crate::pipeline::observer::Observer;
 use crate::pipeline::overview::OverviewClip;
 use crate::pipeline::overwrite;
+use crate::pipeline::pictures;
 use crate::pipeline::resume;
 use crate::pipeline::run_files::RunFiles;
 use crate::pipeline::stream;
@@ -57,7 +58,9 @@ impl Analyzer {
     pub fn new(config: Config) -> Result<Self> {
         media::init()?;
         let model = Model::open(config.model.as_deref())?;
-        config.jobs.iter().try_for_each(|job| check_action(job, &model))?;
+        let streams = config.jobs.iter().map(|job| &job.label_config);
+        let pictures = config.pictures.iter().map(|picture| &picture.label_config);
+        streams.chain(pictures).try_for_each(|options| check_action(options, &model))?;
         overwrite::check(&config, &model.path)?;
         let is_complete = |job: &Job| match (config.resume && job.live.is_none(), config.force) {
             (true, force) => resume::is_complete(job, &model, force),
@@ -67,6 +70,9 @@ impl Analyzer {
         let complete = config.jobs.iter().map(is_complete).collect::<Result<_>>()?;
         if !config.force {
             RunFiles::check(&config)?;
+            // With `--resume`, pictures are labelled again, and the files that are there stay.
+            let pictures = config.pictures.iter().filter(|_| !config.resume);
+            pictures.flat_map(|picture| picture.outputs()).try_for_each(overwrite::check_file_absent)?;
         }
         Ok(Self { config, model, complete })
     }
@@ -115,12 +121,18 @@ impl Analyzer {
         let event_bus = EventBus::start(&config.events, &telemetry)?;
         let files = RunFiles::create(config, model)?;
         let order = start_order(&config.jobs);
+        let inputs = order.len() + config.pictures.len();
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let work = || {
-                while !shutdown.requested()
-                    && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
-                {
+                while !shutdown.requested() {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(&number) = order.get(place) else {
+                        let Some(picture) = config.pictures.get(place - order.len()) else { break };
+                        let labeled = pictures::label(picture, model, &engine, files.table(), config.force);
+                        observer.picture(&picture.name, labeled.as_ref());
+                        continue;
+                    };
                     let (job, state) = (&config.jobs[number], &telemetry.streams[number]);
                     let overview = files.overview_clip(config, number, model);
                     if complete[number] {
@@ -141,7 +153,7 @@ impl Analyzer {
                     });
                 }
             };
-            let others = config.max_streams.min(config.jobs.len()).saturating_sub(1);
+            let others = config.max_streams.min(inputs).saturating_sub(1);
             for number in 0..others {
                 let started = std::thread::Builder::new().name(format!("stream-{number}")).spawn_scoped(scope, work);
                 if let Err(cause) = started {
@@ -153,7 +165,7 @@ impl Analyzer {
         let (files, failure) = files.finish();
         drop(engine);
         let report = RunReport {
-            not_started: config.jobs.len().saturating_sub(next.into_inner()),
+            not_started: inputs.saturating_sub(next.into_inner()),
             files,
             failure: failure.map(|error| error.to_string()),
             deliveries: event_bus.map(EventBus::finish).unwrap_or_default(),
@@ -216,8 +228,8 @@ fn start_order(jobs: &[Job]) -> Vec<usize> {
     order
 }
 
-fn check_action(job: &Job, model: &Model) -> Result<()> {
-    match &job.label_config.action {
+fn check_action(options: &LabelConfig, model: &Model) -> Result<()> {
+    match &options.action {
         Some(action) if !model.labels.contains(action) => {
             Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
                 .remedy(format!("use one of {}", model.labels.join(", "))))

@@ -10,7 +10,7 @@ use crate::labels::stride::Stride;
 use crate::pipeline::observer::Observer;
 use crate::pipeline::overview::OverviewClip;
 use crate::report::interval_table::IntervalTable;
-use crate::report::journal::{Header, ModelName};
+use crate::report::journal::{ClipFile, Header, ModelName};
 use crate::shutdown::Shutdown;
 use crate::system::printable;
 use crate::system::utc;
@@ -43,11 +43,13 @@ pub(super) fn header(context: &StreamContext) -> Header {
 pub(super) fn header_of(job: &Job, model: &Model, device: String) -> Header {
     let (label_config, rule) = (&job.label_config, job.label_config.rule(model));
     let file = job.live.is_none().then(|| std::fs::metadata(&job.input).ok()).flatten();
-    let modified = file.as_ref().and_then(|file| file.modified().ok());
+    let file = file.map(|file| {
+        let modified = file.modified().ok().map(|time| utc::exact(utc::of(time)));
+        Box::new(ClipFile { bytes: file.len(), modified })
+    });
     Header {
         input: printable::path(&job.input),
-        input_bytes: file.as_ref().map(std::fs::Metadata::len),
-        input_modified: modified.map(|time| utc::exact(utc::of(time))),
+        file,
         started: utc::exact(utc::now()),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
         action: label_config.action.clone(),

@@ -8,6 +8,7 @@ pub(crate) mod outcome;
 pub(crate) mod overlay_renderer;
 mod overview;
 mod overwrite;
+mod pictures;
 mod prepare;
 mod preroll_buffer;
 mod present;

@@ -1,6 +1,7 @@
 //! How a program that embeds livelabel follows a run.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,16 @@ pub struct LabeledInterval<'a> {
     pub offset: Duration,
 }
 
+/// A picture and what the model says about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabeledPicture<'a> {
+    pub input: &'a Path,
+    /// Every label of the model with its probability, the most probable first.
+    pub confidences: Vec<(&'a str, f64)>,
+    /// The files that were written.
+    pub files: Vec<PathBuf>,
+}
+
 /// Receives what happens in a run. Every method has a default that does nothing.
 ///
 /// The streams' threads call the methods: several streams may call at the same time, and a slow observer delays the stream
@@ -39,6 +50,9 @@ pub trait Observer: Sync {
 
     /// With `--resume`: an earlier run has completed the clip. The intervals that were passed for it are those of its timeline.
     fn skipped(&self, _stream: &Arc<StreamState>) {}
+
+    /// A picture was labelled, or could not be.
+    fn picture(&self, _name: &str, _result: Result<&LabeledPicture, &Error>) {}
 
     /// A stream has ended and its files are closed. `result` is an error if it could not start; an [`Outcome`] may hold an
     /// error of the run.

@@ -21,13 +21,17 @@ type Identity = (u64, u64);
 pub fn check(config: &Config, model: &Path) -> Result<()> {
     let mut known: HashMap<Identity, String> = HashMap::new();
     let inputs = config.jobs.iter().filter(|job| job.live.is_none()).map(|job| (job.input.as_path(), "the input"));
+    let pictures = config.pictures.iter().map(|picture| (picture.input.as_path(), "the input"));
+    let inputs = inputs.chain(pictures);
     let read = config.read.iter().map(|path| (path.as_path(), "a file that this run reads,"));
     for (path, what) in inputs.chain([(model, "the model")]).chain(read) {
         if let Ok(metadata) = fs::metadata(path) {
             known.entry(identity(&metadata)).or_insert_with(|| format!("{what} {}", path.display()));
         }
     }
-    for path in config.jobs.iter().flat_map(written).chain(config.files.all().map(Path::to_path_buf)) {
+    let pictures = config.pictures.iter().flat_map(|picture| picture.outputs());
+    let others = config.files.all().chain(pictures).map(Path::to_path_buf);
+    for path in config.jobs.iter().flat_map(written).chain(others) {
         check_regular(&path)?;
         check_distinct(&path, &mut known)?;
     }

@@ -62,12 +62,8 @@ fn difference(head: &serde_json::Map<String, Value>, job: &Job, model: &Model) -
     Ok(found.map(|(key, value)| {
         let then = head.get(key);
         match key.as_str() {
-            "input" | "input_bytes" | "input_modified" if then.is_some() => {
-                "is of another clip, or of this one before it changed".into()
-            }
-            "input_bytes" | "input_modified" => {
-                "is of an older version, which did not note the clip's size and time".into()
-            }
+            "input" | "file" if then.is_some() => "is of another clip, or of this one before it changed".into(),
+            "file" => "is of an older version, which did not note the clip's size and time".into(),
             "model" => "is of another model".into(),
             _ => match then {
                 Some(then) => format!("is of a run with {key} {then}, not {value}"),

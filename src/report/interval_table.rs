@@ -65,6 +65,15 @@ impl IntervalTable {
         ])
     }
 
+    /// Adds a picture, which has no times.
+    ///
+    /// # Errors
+    /// Those of [`IntervalTable::add`].
+    pub fn add_picture(&self, input: &str, label: &str, confidence: f64) -> Result<()> {
+        let confidence = confidence.to_string();
+        self.write(&[&harmless(input), &harmless(label), "", "", "", &confidence, &confidence, ""])
+    }
+
     fn write(&self, cells: &[&str]) -> Result<()> {
         let internal = |cause: String| Error::internal("a row of the table").because(cause);
         let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());

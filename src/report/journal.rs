@@ -18,11 +18,9 @@ use crate::report::{lock_output, milliseconds, rounded};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     pub input: String,
-    /// Of a clip: its size in bytes, and when it was last changed, RFC 3339 in UTC.
+    /// Of a clip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_bytes: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_modified: Option<String>,
+    pub file: Option<Box<ClipFile>>,
     /// RFC 3339, UTC.
     pub started: String,
     pub model: ModelName,
@@ -40,6 +38,14 @@ pub struct Header {
     pub opened: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_ms: Option<f64>,
+}
+
+/// Tells a clip from a later file of its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClipFile {
+    pub bytes: u64,
+    /// When it was last changed, RFC 3339 in UTC.
+    pub modified: Option<String>,
 }
 
 /// Identifies the model.
@@ -114,7 +120,6 @@ impl IntervalRecord {
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a journal has one header, and no list holds records")]
 pub enum Record {
     Start(Header),
     Frame {
@@ -245,8 +250,7 @@ pub fn is_whole(path: &Path) -> Result<bool> {
 pub(super) fn sample() -> Vec<Record> {
     let header = Header {
         input: "clip.mp4".into(),
-        input_bytes: Some(1000),
-        input_modified: Some("2026-01-01T00:00:00Z".into()),
+        file: Some(Box::new(ClipFile { bytes: 1000, modified: Some("2026-01-01T00:00:00Z".into()) })),
         started: "2026-01-02T03:04:05Z".into(),
         model: ModelName {
             name: "m.onnx".into(),

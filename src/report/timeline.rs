@@ -19,12 +19,11 @@ pub const SCHEMA: &str = "livelabel.timeline";
 pub const VERSION: u32 = 1;
 
 /// Keys of the timeline itself. A label with one of these names is written as `label:NAME`.
-const RESERVED: [&str; 24] = [
+const RESERVED: [&str; 23] = [
     "schema",
     "version",
     "input",
-    "input_bytes",
-    "input_modified",
+    "file",
     "started",
     "model",
     "action",

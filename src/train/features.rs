@@ -17,6 +17,7 @@ use crate::onnx::weights::Weights;
 use crate::picture::Picture;
 use crate::picture::file::read_picture;
 use crate::shutdown::Shutdown;
+use crate::system::words::count;
 use crate::train::dataset::Dataset;
 use crate::train::feature_cache::{Entry, FeatureCache, RowFormat, check_limit, row_bytes};
 use crate::train::frozen::{BATCH, FrozenLayers};
@@ -320,7 +321,7 @@ pub fn frames(
             }
             Some(ClipEvent::Failed(error)) if taken == 0 => return Err(error),
             Some(ClipEvent::Failed(error)) => {
-                tracing::warn!("{error}; using the {taken} frames before");
+                tracing::warn!("{error}; using the {} before", count(taken, "frame"));
                 return Ok(());
             }
             Some(ClipEvent::Frame(frame)) => frame,

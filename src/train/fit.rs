@@ -14,6 +14,7 @@ use crate::onnx::graph::WeightPrecision;
 use crate::onnx::weights::Weights;
 use crate::shutdown::Shutdown;
 use crate::system::locate;
+use crate::system::words::count;
 use crate::train::callbacks::remote_monitor::RemoteMonitor;
 use crate::train::callbacks::tensorboard::TensorBoard;
 use crate::train::callbacks::{Callback, History};
@@ -177,8 +178,11 @@ pub fn fit(options: &FitOptions, run: &Run, reporter: &dyn Reporter, shutdown: &
     let (low, high) = metrics.accuracy_interval;
     let uncalibrated = if temperature.is_none() { "; confidences are not calibrated" } else { "" };
     let figures = format!(
-        "on {} pictures of {} groups {on}: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}{uncalibrated}",
-        metrics.pictures, metrics.groups, metrics.accuracy, metrics.macro_f1
+        "on {} of {} {on}: accuracy {:.3} ({low:.3}-{high:.3}), macro F1 {:.3}{uncalibrated}",
+        count(metrics.pictures as u64, "picture"),
+        count(metrics.groups as u64, "group"),
+        metrics.accuracy,
+        metrics.macro_f1
     );
     let weights: Named =
         training.weights().iter().map(|(name, weight)| (name.clone(), weight.shallow_clone())).collect();

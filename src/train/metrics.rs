@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::inference::slices::{Counts, Slice};
+use crate::system::words::count;
 use crate::train::calibration::{MIN_GROUPS, too_few};
 
 /// Bins of the calibration error.
@@ -109,7 +110,12 @@ impl Metrics {
         };
         line("macro avg", mean(&|_| 1.0), self.pictures);
         line("weighted avg", mean(&|class| class.support as f64), self.pictures);
-        let _ = writeln!(text, "\n{} pictures in {} groups; 95 % intervals over groups", self.pictures, self.groups);
+        let _ = writeln!(
+            text,
+            "\n{} in {}; 95 % intervals over groups",
+            count(self.pictures as u64, "picture"),
+            count(self.groups as u64, "group")
+        );
         let mut interval_line = |name: &str, value: f64, (low, high): (f64, f64)| {
             let _ = writeln!(text, "{name:>16} {value:.3} ({low:.3}–{high:.3})");
         };

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::system::words::count;
 use crate::train::dataset::{Dataset, count_classes};
 
 /// What a split never divides.
@@ -119,7 +120,7 @@ impl Split {
         let mut lines = vec![format!("{:<16}{:>22}{:>22}", "class", "training", "validation")];
         for (class, label) in data.labels.iter().enumerate() {
             let cell = |counts: &BTreeMap<usize, usize>, groups: &[BTreeSet<&String>]| {
-                format!("{} in {} groups", counts.get(&class).unwrap_or(&0), groups[class].len())
+                format!("{} in {}", counts.get(&class).unwrap_or(&0), count(groups[class].len() as u64, "group"))
             };
             lines.push(format!(
                 "{label:<16}{:>22}{:>22}",

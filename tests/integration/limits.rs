@@ -176,7 +176,7 @@ fn a_key_of_a_megabyte_is_not_repeated_to_the_user() {
     fs::write(program.path("long.toml"), format!("{long} = 1\n")).unwrap();
     let refused = program.start(&["run", "--pipeline", "long.toml"]);
     let line = refused.refusal(2);
-    assert!(line.len() < 5000 && line.contains("unknown field `kkk") && line.contains('…'), "{}", line.len());
+    assert!(line.len() < 5000 && line.contains("kkk") && line.contains('…'), "{}", line.len());
     assert!(line.contains("see `livelabel run --help`"), "{line}");
     let refused = program.start(&["run", "in.mp4", "--jobs", &long[..100_000]]);
     assert!(refused.code == 2 && refused.stderr.len() < 5000 && refused.stderr.contains("--jobs"));

@@ -364,7 +364,7 @@ fn a_full_disk_stops_the_recording_but_not_the_analysis() {
     let decoded = |line: &Value| line["fields"]["decoded"].as_u64();
     let (before, after) = (lines[..at].iter().filter_map(decoded).max(), lines[at..].iter().filter_map(decoded).max());
     assert!(after > before.map(|count| count + 100), "{}", finished.stderr);
-    assert!(finished.stdout.contains("1 failures"), "{}{}", finished.stdout, finished.stderr);
+    assert!(finished.stdout.contains("1 failure,"), "{}{}", finished.stdout, finished.stderr);
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn show_prints_the_files_metadata() {
     let shown: Value = serde_json::from_str(&program.start(&["model", "show", "--json"]).succeeded().stdout).unwrap();
     assert_eq!(shown["labels"], serde_json::json!(["cooking", "drinking", "other"]));
     assert_eq!(shown["input"]["channels"], "BGR");
-    assert_eq!((&shown["window"], &shown["precision"]), (&128.into(), &"int8".into()));
+    assert_eq!((&shown["window"], &shown["precision"]), (&"1.2s".into(), &"int8".into()));
     let text = program.start(&["model", "show"]).succeeded().stdout;
     assert!(text.contains("cooking, drinking, other") && text.contains("keras-resnet50-imagenet"), "{text}");
 }

@@ -50,7 +50,7 @@ fn intervals_of_two_cameras_are_opened_while_live() {
     let clip = colours(program.folder.path(), "clip.h264", &["red", "green", "blue"], &["-c:v", "libx264", "-g", "25"]);
     let camera = Camera::start(&[text(&clip)]);
     let inputs = [camera.url.as_str(), "test://?size=320x180&rate=10"];
-    let mut watch = Watch::start(&program, &inputs, &["--web", "127.0.0.1:0", "--window", "3"]);
+    let mut watch = Watch::start(&program, &inputs, &["--web", "127.0.0.1:0", "--window", "0.4s"]);
     let site = Site::of(&mut watch);
     let of_camera = |site: Site| site.json("/api/intervals")["streams"][0]["intervals"].as_array().unwrap().len();
     site.until("four intervals", of_camera, |&number| number > 3);

@@ -40,7 +40,7 @@ fn a_jump_in_time_is_a_gap_and_does_not_fill_the_disk() {
     let program = Program::new();
     let clip = with_jump(&program, 3600);
     let finished = program.run(&clip, &["--output", "out.avi", "--window", "1"]).succeeded();
-    assert!(finished.stdout.contains("1 gaps of over 10 s closed"), "{}", finished.stdout);
+    assert!(finished.stdout.contains("1 gap of over 10 s closed"), "{}", finished.stdout);
     let video = probe(&program.path("out.avi"));
     assert!((39..42).contains(&video.frames), "{}", video.frames);
     let timeline = program.json("jump.timeline.json");

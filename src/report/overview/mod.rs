@@ -68,12 +68,14 @@ struct State {
     duration: f64,
     /// The first failure to write.
     failure: Option<Error>,
-    /// An earlier overview, and its rows.
-    earlier: Option<(File, RowPositions)>,
+    earlier: Option<EarlierRows>,
 }
 
-/// Start and length of each row in a file, by its key.
-type RowPositions = HashMap<String, (u64, u64)>;
+/// The rows of an earlier overview, by their key: start and length in its file.
+struct EarlierRows {
+    file: File,
+    rows: HashMap<String, (u64, u64)>,
+}
 
 #[derive(Clone, Default)]
 struct Total {
@@ -102,7 +104,7 @@ impl Overview {
             failed: 0,
             duration: 0.0,
             failure: None,
-            earlier: if resume { earlier_rows(path).ok() } else { None },
+            earlier: if resume { EarlierRows::find(path).ok() } else { None },
         };
         Ok(Self {
             path: path.to_path_buf(),
@@ -249,7 +251,7 @@ impl State {
     }
 
     fn earlier_row(&mut self, key: &str) -> Option<Vec<u8>> {
-        let (file, rows) = self.earlier.as_mut()?;
+        let EarlierRows { file, rows } = self.earlier.as_mut()?;
         let &(start, length) = rows.get(key)?;
         let mut row = Vec::new();
         file.seek(SeekFrom::Start(start)).ok()?;
@@ -258,26 +260,29 @@ impl State {
     }
 }
 
+impl EarlierRows {
+    /// Finds the rows of a page: each is a line.
+    fn find(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let (mut rows, mut start, mut line) = (HashMap::new(), 0, Vec::new());
+        let mut lines = BufReader::new(file.try_clone()?);
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            let key = line
+                .strip_prefix(b"<article class=clip data-key=\"")
+                .and_then(|rest| rest.split(|&c| c == b'"').next());
+            if let Some(key) = key.filter(|_| line.ends_with(b"</article>\n")) {
+                rows.insert(String::from_utf8_lossy(key).into_owned(), (start, line.len() as u64));
+            }
+            start += line.len() as u64;
+            line.clear();
+        }
+        Ok(Self { file, rows })
+    }
+}
+
 /// Returns the key of a row: it is the same only in pages about the same run of the same clip.
 fn row_key(name: &str, started: &str) -> String {
     format!("{:x}", Sha256::digest(format!("{started} {name}")))
-}
-
-/// Finds the rows of a page: each is a line.
-fn earlier_rows(path: &Path) -> io::Result<(File, RowPositions)> {
-    let file = File::open(path)?;
-    let (mut rows, mut start, mut line) = (HashMap::new(), 0, Vec::new());
-    let mut lines = BufReader::new(file.try_clone()?);
-    while lines.read_until(b'\n', &mut line)? > 0 {
-        let key =
-            line.strip_prefix(b"<article class=clip data-key=\"").and_then(|rest| rest.split(|&c| c == b'"').next());
-        if let Some(key) = key.filter(|_| line.ends_with(b"</article>\n")) {
-            rows.insert(String::from_utf8_lossy(key).into_owned(), (start, line.len() as u64));
-        }
-        start += line.len() as u64;
-        line.clear();
-    }
-    Ok((file, rows))
 }
 
 /// The time at which the page is written, like `2 January 2026, 03:04 UTC`.
@@ -309,11 +314,12 @@ mod tests {
     use super::*;
     use crate::report::journal::IntervalRecord;
 
-    fn clip(start: f64) -> Clip {
+    /// A clip with a picture of one byte.
+    fn clip(start: f64, byte: u8) -> Clip {
         let mut clip = Clip::new(&["drinking".into()]);
         let (label, end) = ("drinking".into(), start + 2000.0);
         clip.add(&IntervalRecord { label, start, end, mean: 0.8, peak: 0.9, onset: None, offset: None });
-        clip.add_thumbnail(Thumbnail { label: 0, ms: start, confidence: 0.9, jpeg: vec![1] }, 1);
+        clip.add_thumbnail(Thumbnail { label: 0, ms: start, confidence: 0.9, jpeg: vec![byte] }, 1);
         clip
     }
 
@@ -326,8 +332,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("overview.html");
         let overview = Overview::create(&path, "m <1>", &["drinking".into()], 3, false).unwrap();
-        overview.add(2, &clip(0.0), &files("b.mp4"), &End::Done, "then");
-        overview.add(0, &clip(60_000.0), &files("a.mp4"), &End::Failed("broken"), "then");
+        overview.add(2, &clip(0.0, 1), &files("b.mp4"), &End::Done, "then");
+        overview.add(0, &clip(60_000.0, 1), &files("a.mp4"), &End::Failed("broken"), "then");
         assert_eq!(overview.finish().unwrap(), path);
         let page = std::fs::read_to_string(&path).unwrap();
         assert!(page.starts_with(MARK));
@@ -349,13 +355,11 @@ mod tests {
         let path = folder.path().join("overview.html");
         let labels = ["drinking".to_string()];
         let overview = Overview::create(&path, "m", &labels, 1, false).unwrap();
-        overview.add(0, &clip(0.0), &files("a.mp4"), &End::Done, "then");
+        overview.add(0, &clip(0.0, 1), &files("a.mp4"), &End::Done, "then");
         overview.finish().unwrap();
         let page = |started: &str| {
             let overview = Overview::create(&path, "m", &labels, 1, true).unwrap();
-            let mut clip = clip(0.0);
-            clip.add_thumbnail(Thumbnail { label: 0, ms: 0.0, confidence: 0.0, jpeg: Vec::new() }, 0);
-            overview.add_earlier(0, &clip, &files("a.mp4"), started);
+            overview.add_earlier(0, &clip(0.0, 2), &files("a.mp4"), started);
             overview.finish().unwrap();
             std::fs::read_to_string(&path).unwrap()
         };
