@@ -25,6 +25,7 @@ mod program;
 mod receiver;
 mod regression;
 mod reports;
+mod results;
 mod several;
 mod shared;
 mod stops;
