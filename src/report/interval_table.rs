@@ -71,7 +71,7 @@ impl IntervalTable {
     /// Those of [`IntervalTable::add`].
     pub fn add_picture(&self, input: &str, label: &str, confidence: f64) -> Result<()> {
         let confidence = confidence.to_string();
-        self.write(&[&harmless(input), &harmless(label), "", "", "", &confidence, &confidence, ""])
+        self.write(&[&harmless(input), &harmless(label), "", "", "", &confidence, &confidence, "", "", ""])
     }
 
     fn write(&self, cells: &[&str]) -> Result<()> {

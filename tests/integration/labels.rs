@@ -274,19 +274,24 @@ fn a_short_activity_is_found_where_it_is() {
     let (timeline, text) = run(&[]);
     let edges = |timeline: &Value, names: [&str; 2]| -> Vec<(f64, f64)> {
         let found = timeline["intervals"].as_array().unwrap();
-        found.iter().map(|found| (found[names[0]].as_f64().unwrap(), found[names[1]].as_f64().unwrap())).collect()
+        found
+            .iter()
+            .map(|found| (found[names[0]].as_f64().unwrap_or(-1.0), found[names[1]].as_f64().unwrap_or(-1.0)))
+            .collect()
     };
-    assert_eq!(edges(&timeline, ["start", "end"]), [(0.0, 2000.0), (2000.0, 3000.0), (3000.0, 5000.0)]);
+    // The model is less sure of green than of blue.
+    assert_eq!(edges(&timeline, ["start", "end"]), [(0.0, 2000.0), (2000.0, 2960.0), (2960.0, 5000.0)]);
+    let found = &timeline["intervals"];
+    assert_eq!((&found[1]["offset"], &found[2]["onset"]), (&3000.0.into(), &3000.0.into()));
+    assert!(found[1].get("onset").is_none() && found[2].get("offset").is_none(), "{found}");
     assert_eq!((&timeline["window_align"], &timeline["shortest_ms"]), (&"centred".into(), &600.0.into()));
-    assert!(timeline["intervals"].as_array().unwrap().iter().all(|found| found.get("onset").is_none()));
     assert!(text.contains("green 0:02–0:03") && text.contains("nothing shorter than 0.6 s is reported"), "{text}");
 
     // A trailing window shows the label late. The predictions tell when the activity began and ended.
     let (timeline, text) = run(&["--window-align", "trailing"]);
-    let shown = edges(&timeline, ["start", "end"]);
-    assert_eq!(shown, [(0.0, 2600.0), (2600.0, 3600.0), (3600.0, 5000.0)]);
-    let green = &timeline["intervals"][1];
-    assert_eq!((&green["onset"], &green["offset"]), (&2000.0.into(), &3000.0.into()));
+    let (start, end) = edges(&timeline, ["start", "end"])[1];
+    assert!((2560.0..=2760.0).contains(&start) && (3480.0..=3640.0).contains(&end), "{start} {end}");
+    assert_eq!(edges(&timeline, ["onset", "offset"])[1], (2000.0, 3000.0));
     assert!(text.contains("green 0:02–0:03"), "{text}");
 
     // The original's window is longer than the clip.

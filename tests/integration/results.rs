@@ -29,8 +29,11 @@ fn run(program: &Program, arguments: &[&str]) -> Finished {
 /// Returns the rows of a table without confidences, sorted.
 fn rows(program: &Program, name: &str) -> Vec<String> {
     let mut table = csv::Reader::from_path(program.path(name)).unwrap();
-    assert_eq!(table.headers().unwrap(), &["input", "label", "start", "end", "duration", "mean", "peak", "time"][..]);
-    let row = |row: csv::StringRecord| [0, 1, 2, 3, 4, 7].map(|column| row[column].to_string()).join(" ");
+    assert_eq!(
+        table.headers().unwrap(),
+        &["input", "label", "start", "end", "duration", "mean", "peak", "onset", "offset", "time"][..]
+    );
+    let row = |row: csv::StringRecord| [0, 1, 2, 3, 4, 9].map(|column| row[column].to_string()).join(" ");
     let mut rows: Vec<String> = table.records().map(|record| row(record.unwrap())).collect();
     rows.sort();
     rows
