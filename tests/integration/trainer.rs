@@ -122,7 +122,7 @@ fn a_model_trained_on_two_folders_labels_other_clips() {
     let warning = "warning: own.onnx: learned from 4 of these 6 files, so the figures flatter";
     assert!(evaluated.stderr.contains(warning), "{}", evaluated.stderr);
     let held_out = train(&program, &[&evaluate[..], &["--held-out-by", "out/own.run"]].concat()).succeeded();
-    assert!(held_out.stdout.contains("8 pictures in 1 groups"), "{}", held_out.stdout);
+    assert!(held_out.stdout.contains("8 pictures in 1 group;"), "{}", held_out.stdout);
     assert!(!held_out.stderr.contains("learned from"), "{}", held_out.stderr);
 }
 
