@@ -92,20 +92,26 @@ pub fn extract(inputs: &[PathBuf], extraction: &Extraction, shutdown: &Shutdown)
     std::fs::create_dir_all(out).map_err(|cause| Error::unwritable(out, cause))?;
     let display = Display::new(extraction.quiet, false, Duration::MAX)?;
     let failures: Mutex<Vec<Error>> = Mutex::default();
+    let fail = |error: Error| {
+        display.error(&error);
+        failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+    };
     let run = |input: &Input| {
         display.add(&input.name, false, &[], &input.progress);
         let result = extract_one(input, extraction, shutdown);
         display.remove(&input.progress);
         if let Err(error) = result {
-            display.error(&error);
-            failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+            fail(error);
         }
     };
     let (cameras, videos): (Vec<&Input>, Vec<&Input>) =
         inputs.iter().partition(|input| matches!(input.source, Source::Camera(_)));
     std::thread::scope(|scope| {
         for camera in &cameras {
-            scope.spawn(|| run(camera));
+            let thread = std::thread::Builder::new().name("frames".into());
+            if let Err(cause) = thread.spawn_scoped(scope, || run(camera)) {
+                fail(Error::unavailable(format!("{}: a thread cannot be started", camera.name)).because(cause));
+            }
         }
         for video in &videos {
             if !shutdown.requested() {
