@@ -129,7 +129,9 @@ fn evaluate(args: &EvaluateArgs, shutdown: &Shutdown) -> Result<String> {
         return Err(Error::input(format!("{}: has other labels than {}", other.name, models[0].name))
             .remedy("give models with the same labels"));
     }
-    if let Some(data) = args.data.as_deref().or(args.clips.as_deref()) {
+    if let Some(data) = args.data.as_deref().or(args.clips.as_deref())
+        && models.iter().any(|model| model.learned_from.is_some())
+    {
         let data = Dataset::read(data, &[])?;
         models.iter().zip(&selections).for_each(|(model, selection)| warn_of_known(model, &data, selection));
     }

@@ -21,6 +21,7 @@ use crate::pipeline::resume;
 use crate::pipeline::run_files::RunFiles;
 use crate::pipeline::stream;
 use crate::report::interval_table::IntervalTable;
+use crate::report::overview::Clip;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::{self, Listener, Server};
@@ -210,8 +211,14 @@ fn skip(
     observer: &dyn Observer,
 ) {
     let passed = job.outputs.timeline.as_deref().map_or(Ok(()), |timeline| {
-        resume::replay(timeline, &state.info, table, observer)?;
-        overview.map_or(Ok(()), |overview| overview.labelled_earlier(timeline))
+        let mut clip = overview.map(|overview| Clip::new(overview.labels()));
+        let duration = resume::replay(timeline, &state.info, table, observer, &mut |interval| {
+            clip.iter_mut().for_each(|clip| clip.add(interval));
+        })?;
+        if let (Some(overview), Some(clip)) = (overview, clip) {
+            overview.labelled_earlier(clip, duration);
+        }
+        Ok(())
     });
     state.end(passed.as_ref().err().map(Error::to_string));
     match passed {

@@ -53,15 +53,10 @@ impl<'a> OverviewClip<'a> {
         self.overview.add(self.number, &clip, &self.files(), &end, &self.started());
     }
 
-    /// Adds the row of a clip that an earlier run labelled.
-    ///
-    /// # Errors
-    /// Returns a failure if its timeline cannot be read.
-    pub fn labelled_earlier(&self, timeline: &Path) -> Result<()> {
-        let mut clip = Clip::new(self.labels);
-        clip.duration = timeline_reader::intervals(timeline, &mut |interval| clip.add(&interval))?.max(clip.duration);
+    /// Adds the row of a clip that an earlier run labelled. `duration` is that of its timeline, in milliseconds.
+    pub fn labelled_earlier(&self, mut clip: Clip, duration: f64) {
+        clip.duration = duration.max(clip.duration);
         self.overview.add_earlier(self.number, &clip, &self.files(), &self.started());
-        Ok(())
     }
 
     /// Returns when the run began that wrote the clip's timeline; empty without one.

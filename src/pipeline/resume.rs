@@ -12,6 +12,7 @@ use crate::pipeline::context::header_of;
 use crate::pipeline::observer::{LabeledInterval, Observer};
 use crate::pipeline::overwrite;
 use crate::report::interval_table::IntervalTable;
+use crate::report::journal::IntervalRecord;
 use crate::report::timeline_reader;
 use crate::system::printable;
 use crate::telemetry::StreamInfo;
@@ -73,7 +74,8 @@ fn difference(head: &serde_json::Map<String, Value>, job: &Job, model: &Model) -
     }))
 }
 
-/// Passes the intervals of an earlier run to the run's table and to the observer.
+/// Passes the intervals of an earlier run to the run's table, to the observer and to `each`. Returns the duration of what
+/// was labelled, in milliseconds.
 ///
 /// # Errors
 /// Returns a failure if the timeline cannot be read or the table cannot be written.
@@ -82,9 +84,11 @@ pub fn replay(
     info: &StreamInfo,
     table: Option<&IntervalTable>,
     observer: &dyn Observer,
-) -> Result<()> {
+    each: &mut dyn FnMut(&IntervalRecord),
+) -> Result<f64> {
     let mut written = Ok(());
-    timeline_reader::intervals(timeline, &mut |interval| {
+    let duration = timeline_reader::intervals(timeline, &mut |interval| {
+        each(&interval);
         if let (Some(table), Ok(())) = (table, &written) {
             written = table.add(&info.input, &interval, None);
         }
@@ -103,5 +107,5 @@ pub fn replay(
             },
         );
     })?;
-    written
+    written.map(|()| duration)
 }

@@ -36,9 +36,16 @@ pub fn head(path: &Path) -> Result<Map<String, Value>> {
 /// Returns a failure if the timeline cannot be read.
 pub fn intervals(path: &Path, each: &mut dyn FnMut(IntervalRecord)) -> Result<f64> {
     let mut head = Map::new();
-    parse(path, Keys { head: &mut head, intervals: Some(each) })
-        .map_err(|cause| Error::failed(format!("{}: cannot be read", path.display())).because(cause))?;
-    Ok(head.get("duration").and_then(Value::as_f64).unwrap_or(0.0))
+    let mut complete = false;
+    let parsed = parse(path, Keys { head: &mut head, intervals: Some((each, &mut complete)) });
+    if complete {
+        return Ok(head.get("duration").and_then(Value::as_f64).unwrap_or(0.0));
+    }
+    let error = Error::failed(format!("{}: its intervals cannot be read", path.display()));
+    Err(match parsed {
+        Err(cause) => error.because(cause),
+        Ok(()) => error,
+    })
 }
 
 /// The last key of the settings and counts. The lists follow.
@@ -53,8 +60,9 @@ fn parse(path: &Path, keys: Keys) -> serde_json::Result<()> {
 struct Keys<'a> {
     /// Receives the settings and counts.
     head: &'a mut Map<String, Value>,
-    /// Receives the intervals. Without it, reading stops with an error after [`LAST`].
-    intervals: Option<&'a mut dyn FnMut(IntervalRecord)>,
+    /// Receives the intervals, and whether they were complete. Without it, reading stops after [`LAST`]. Reading can stop only with
+    /// an error.
+    intervals: Option<(&'a mut dyn FnMut(IntervalRecord), &'a mut bool)>,
 }
 
 impl<'de> Visitor<'de> for Keys<'_> {
@@ -64,10 +72,10 @@ impl<'de> Visitor<'de> for Keys<'_> {
         f.write_str("a timeline")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut keys: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<(), A::Error> {
         let mut in_head = true;
         while let Some(key) = keys.next_key::<String>()? {
-            if in_head || key == "duration" {
+            if in_head {
                 in_head &= key != LAST;
                 let is_other = key == "schema" && self.head.is_empty();
                 let value: Value = keys.next_value()?;
@@ -79,9 +87,11 @@ impl<'de> Visitor<'de> for Keys<'_> {
                     return Err(A::Error::custom("the rest is not needed"));
                 }
             } else if key == "intervals"
-                && let Some(each) = self.intervals.as_deref_mut()
+                && let Some((each, complete)) = self.intervals
             {
                 keys.next_value_seed(Intervals(each))?;
+                *complete = true;
+                return Err(A::Error::custom("the rest is not needed"));
             } else {
                 keys.next_value::<IgnoredAny>()?;
             }

@@ -1,5 +1,6 @@
 //! Feature extraction: runs the frozen layers once over all pictures and stores each view's output as a row.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -147,7 +148,8 @@ pub fn compute(
         let bytes = std::fs::metadata(&pass.data.items[index].path).map_or(0, |file| file.len());
         bytes as f64 * pass.views_of[index] as f64
     };
-    let efforts: f64 = missing.iter().map(|&index| effort(index)).sum();
+    let effort: BTreeMap<usize, f64> = missing.iter().map(|&index| (index, effort(index))).collect();
+    let efforts: f64 = effort.values().sum();
     let mut extraction = Extraction { done: 0, all: missing.len(), rows: 0, share: 0.0 };
     let before = store.count();
     let (sender, extracted) = bounded(4 * BATCH);
@@ -173,14 +175,14 @@ pub fn compute(
                 Extracted::Failed { item, error } => {
                     tracing::warn!("{error}; {} is skipped", pass.data.items[item].name);
                     unreadable += 1;
-                    extraction.finished(effort(item) / efforts);
+                    extraction.finished(effort[&item] / efforts);
                 }
             }
             check_limit(store.bytes(), pass.limit)?;
             let there = store.count();
             for (_, item, entry) in done.extract_if(.., |(end, ..)| *end <= there) {
                 store.finish(entry)?;
-                extraction.finished(effort(item) / efforts);
+                extraction.finished(effort[&item] / efforts);
             }
             if before + extraction.rows < there {
                 extraction.rows = there - before;

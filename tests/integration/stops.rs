@@ -16,7 +16,7 @@ fn running_into(program: &Program, stdout: Stdio) -> Child {
     let clip = bikes();
     // Without progress lines, only the end writes to the log.
     let child = program
-        .command(&["run", text(&clip), "--batch", "2", "--window", "8"])
+        .command(&["run", text(&clip), "--batch", "2", "--window", "8", "--csv", "all.csv", "--overview", "all.html"])
         .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()
@@ -52,6 +52,11 @@ fn an_interrupt_finalises_the_files_and_is_logged() {
         assert_eq!((&timeline["complete"], &timeline["frames"]["decoded"]), (&false.into(), &made.frames.into()));
         assert!(program.path("bikes.vtt").exists() && program.path("bikes.plot.png").exists());
         assert!(!program.path("bikes.timeline.jsonl").exists());
+        let intervals = timeline["intervals"].as_array().unwrap().len();
+        let table = std::fs::read_to_string(program.path("all.csv")).unwrap();
+        assert_eq!(table.lines().count(), 1 + intervals, "{table}");
+        let page = std::fs::read_to_string(program.path("all.html")).unwrap();
+        assert!(page.contains("<p class=stopped>Stopped before its end</p>"), "{page}");
     }
 }
 
