@@ -254,14 +254,8 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, name: String, 
         named.into_iter().flatten().try_for_each(|path| check_is_folder(path))?;
     }
     let wanted = |kind: FileKind| options.only.as_ref().is_none_or(|only| only.contains(&kind));
-    let resolve = |kind: FileKind, named: &Option<PathBuf>, suffix: &str| -> Option<PathBuf> {
-        let file = format!("{stem}{suffix}");
-        match named {
-            Some(folder) if several => Some(folder.join(file)),
-            Some(path) => Some(path.clone()),
-            None if wanted(kind) => Some(options.output_dir.clone().unwrap_or_default().join(file)),
-            None => None,
-        }
+    let resolve = |kind: FileKind, named: &Option<PathBuf>, suffix: &str| {
+        output_path(options, several, named.as_deref(), wanted(kind), &format!("{stem}{suffix}"))
     };
     let suffix = format!(".labelled.{}", options.format.unwrap_or(Container::Avi).extension());
     let video = resolve(FileKind::Video, &options.output, &suffix).map(container).transpose()?;
@@ -280,6 +274,22 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, name: String, 
     let (label_config, limits) = (LabelConfig::of(options, false), limits(options));
     let overlay = options.overlay.unwrap_or_default();
     Ok(Job { input: input.into(), name, outputs, label_config, overlay, limits, live: None })
+}
+
+/// Returns the path of a result: the one that its flag names, which with several inputs is a folder. Without a flag it is
+/// `file` in `--output-dir`, if it is `wanted`.
+pub(crate) fn output_path(
+    options: &StreamOptions,
+    several: bool,
+    named: Option<&Path>,
+    wanted: bool,
+    file: &str,
+) -> Option<PathBuf> {
+    match named {
+        Some(folder) if several => Some(folder.join(file)),
+        Some(path) => Some(path.into()),
+        None => wanted.then(|| options.output_dir.clone().unwrap_or_default().join(file)),
+    }
 }
 
 fn limits(options: &StreamOptions) -> Limits {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::inputs::{LabelConfig, check_extension, check_is_folder};
+use crate::config::inputs::{LabelConfig, check_extension, check_is_folder, output_path};
 use crate::config::options::{FileKind, StreamOptions};
 use crate::error::{Error, Result};
 use crate::labels::overlay::OverlayStyle;
@@ -34,15 +34,8 @@ impl PictureJob {
                 .remedy(format!("leave out --{option}")));
         }
         let resolve = |kind: FileKind, named: &Option<PathBuf>, suffix: &str| {
-            let file = format!("{stem}{suffix}");
-            match named {
-                Some(folder) if several => Some(folder.join(file)),
-                Some(path) => Some(path.clone()),
-                None if options.only.as_ref().is_some_and(|only| only.contains(&kind)) => {
-                    Some(options.output_dir.clone().unwrap_or_default().join(file))
-                }
-                None => None,
-            }
+            let wanted = options.only.as_ref().is_some_and(|only| only.contains(&kind));
+            output_path(options, several, named.as_deref(), wanted, &format!("{stem}{suffix}"))
         };
         let labelled = resolve(FileKind::Video, &options.output, ".labelled.jpg");
         let confidences = resolve(FileKind::Timeline, &options.timeline, ".picture.json");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::events::{EventsConfig, JsonLines};
-use crate::config::inputs::{Inputs, canonical};
+use crate::config::inputs::{Inputs, canonical, check_extension};
 use crate::config::options::FileKind;
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ impl RunFiles {
         };
         for (option, extension, path) in [("csv", "csv", &files.csv), ("overview", "html", &files.overview)] {
             let Some(path) = path else { continue };
-            check_extension(option, path, extension)?;
+            check_extension(Some(path), &[extension], option)?;
             check_distinct(option, path, inputs)?;
             let path_of_run = canonical(path);
             if others.contains(&path_of_run) {
@@ -94,12 +94,4 @@ fn check_distinct(option: &str, path: &Path, inputs: &Inputs) -> Result<()> {
 
 fn another(option: &str, path: &Path) -> Error {
     Error::usage(format!("{option} {}: is another file of this run", path.display())).remedy("write to another name")
-}
-
-fn check_extension(option: &str, path: &Path, extension: &str) -> Result<()> {
-    if path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension)) {
-        return Ok(());
-    }
-    Err(Error::usage(format!("{option} {}: unknown format", path.display()))
-        .remedy(format!("end its name in .{extension}")))
 }

@@ -1,6 +1,6 @@
 //! The colours of labels, the same on the picture, in plots and on the page. The n-th label has the n-th colour.
 //!
-//! The page's style sheet (`web/page/page.css`) repeats these numbers; a test compares them.
+//! The style sheets of the page and of the overview repeat these numbers; a test compares them.
 
 /// Number of colours. Further labels begin again at the first.
 pub const COUNT: usize = 6;
@@ -18,12 +18,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_has_the_same_colours() {
-        let css = include_str!("../web/page/page.css");
-        for (name, palette) in [("light", ON_LIGHT), ("dark", ON_DARK)] {
-            for (label, [r, g, b]) in palette.into_iter().enumerate() {
-                let line = format!("--label-{label}: #{r:02x}{g:02x}{b:02x};");
-                assert!(css.contains(&line), "{name}: {line}");
+    fn the_page_and_the_overview_have_the_same_colours() {
+        for css in [include_str!("../web/page/page.css"), include_str!("../report/overview/overview.css")] {
+            for (name, palette) in [("light", ON_LIGHT), ("dark", ON_DARK)] {
+                for (label, [r, g, b]) in palette.into_iter().enumerate() {
+                    let line = format!("--label-{label}: #{r:02x}{g:02x}{b:02x};");
+                    assert!(css.contains(&line), "{name}: {line}");
+                }
             }
         }
     }

@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 
 const VIDEO: [&str; 13] = ["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "webm", "wmv"];
 
-const PICTURE: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+/// File extensions of pictures.
+pub const PICTURE: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// Returns whether `path` is a file with a video's extension.
 pub fn is_video(path: &Path) -> bool {

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use plotters::prelude::*;
 use plotters::style::FontTransform;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
 use crate::error::Result;
-use crate::report::plot::{BitmapArea, COLOURS};
+use crate::report::plot::{BitmapArea, COLOURS, style};
+use crate::system::words::count;
 use crate::train::metrics::Metrics;
 use crate::train::plots::{Drawn, write};
 
@@ -61,8 +62,8 @@ impl Layout {
     }
 }
 
-fn pictures(count: usize) -> String {
-    if count == 1 { "1 picture".into() } else { format!("{count} pictures") }
+fn pictures(number: usize) -> String {
+    count(number as u64, "picture")
 }
 
 fn shortened(name: &str) -> String {
@@ -75,12 +76,6 @@ fn shortened(name: &str) -> String {
 fn width(text: &str, size: u32) -> i32 {
     let box_of = ("sans-serif", size).into_font().layout_box(text);
     box_of.map_or(0, |((left, _), (right, _))| right - left)
-}
-
-/// Returns a style of text that is centred vertically.
-fn style(size: u32, colour: RGBColor, horizontal: HPos) -> TextStyle<'static> {
-    let (font, pos) = (("sans-serif", size).into_font(), Pos::new(horizontal, VPos::Center));
-    TextStyle { font, color: colour.to_backend_color(), pos }
 }
 
 fn draw(area: &BitmapArea, metrics: &Metrics, layout: &Layout) -> Drawn<()> {

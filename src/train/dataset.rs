@@ -7,11 +7,9 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::labels::REST;
-use crate::media::files::{is_hidden, is_video, list_folder};
+use crate::media::files::{PICTURE, is_hidden, is_video, list_folder};
 use crate::train::visits;
 
-/// File extensions of pictures.
-const PICTURE_EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 /// The original's classes: the default if folders of these names exist. [`REST`] joins them if its folder exists.
 const DEFAULT_CLASSES: [&str; 2] = ["drinking", "cooking"];
 
@@ -232,7 +230,7 @@ fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    ending.is_some_and(|ending| PICTURE_EXTENSIONS.contains(&ending.as_str()))
+    ending.is_some_and(|ending| PICTURE.contains(&ending.as_str()))
 }
 
 /// Lists a folder without hidden files, which are not the user's pictures.

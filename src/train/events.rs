@@ -130,17 +130,41 @@ impl Score {
     }
 }
 
+/// What one clip adds to a score.
+pub struct Tally {
+    pub found: usize,
+    pub events: usize,
+    pub alarms: usize,
+    /// Time without an event.
+    pub hours: f64,
+}
+
+/// Returns whether two stretches of time overlap.
+pub fn overlap(a: &(u64, u64), b: &(u64, u64)) -> bool {
+    a.0 < b.1 && b.0 < a.1
+}
+
+/// Compares the events of a label in a clip with the intervals that were found.
+pub fn tally(clip: &ClipPredictions, events: &[(u64, u64)], intervals: &[(u64, u64)]) -> Tally {
+    let end = clip.frames.last().map_or(0, |frame| frame.to);
+    let busy: u64 = events.iter().map(|(from, to)| to.min(&end).saturating_sub(*from)).sum();
+    Tally {
+        found: events.iter().filter(|event| intervals.iter().any(|found| overlap(event, found))).count(),
+        events: events.len(),
+        alarms: intervals.iter().filter(|found| !events.iter().any(|event| overlap(event, found))).count(),
+        hours: (clip.seconds() - busy as f64 / 1e9).max(0.0) / 3600.0,
+    }
+}
+
 fn score(clips: &[ClipPredictions], smoothed: &[Vec<f64>], label: &str, truth: &Truth, mut score: Score) -> Score {
     for (clip, smoothed) in clips.iter().zip(smoothed) {
         let events = truth.of(clip, label);
         let intervals = intervals(clip, smoothed, score.threshold, score.hysteresis);
-        let overlap = |a: &(u64, u64), b: &(u64, u64)| a.0 < b.1 && b.0 < a.1;
-        score.events += events.len();
-        score.found += events.iter().filter(|event| intervals.iter().any(|found| overlap(event, found))).count();
-        score.alarms += intervals.iter().filter(|found| !events.iter().any(|event| overlap(event, found))).count();
-        let end = clip.frames.last().map_or(0, |frame| frame.to);
-        let busy: u64 = events.iter().map(|(from, to)| to.min(&end).saturating_sub(*from)).sum();
-        score.hours += (clip.seconds() - busy as f64 / 1e9).max(0.0) / 3600.0;
+        let Tally { found, events, alarms, hours } = tally(clip, &events, &intervals);
+        score.found += found;
+        score.events += events;
+        score.alarms += alarms;
+        score.hours += hours;
     }
     score
 }

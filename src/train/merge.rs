@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::picture::Plane;
 use crate::picture::file::read_picture;
+use crate::system::words::count;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::subclasses::{Rule, subclass};
 use crate::train::visits;
@@ -51,8 +52,8 @@ pub fn merge(folders: &[PathBuf], output: &Path, rules: &[Rule]) -> Result<Strin
     write(output, &rows, &groups, &skipped)?;
     let mut text = counts(&rows, &skipped);
     if several > 0 {
-        let visits = if several == 1 { "visit" } else { "visits" };
-        text.push_str(&format!("\n{several} camera {visits} of several recordings: one group each"));
+        let visits = count(several as u64, "camera visit");
+        text.push_str(&format!("\n{visits} of several recordings: one group each"));
     }
     for (one, other) in pairs {
         text.push_str(&format!(

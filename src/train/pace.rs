@@ -1,6 +1,9 @@
 //! Speed and remaining time of a long job, and how they are written.
 
 use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::system::words;
 
 /// Length in seconds that the speed is averaged over.
 const WINDOW: f64 = 30.0;
@@ -68,11 +71,9 @@ pub fn thousands(count: usize) -> String {
     text
 }
 
-/// Formats a time as `m:ss`, or as `h:mm:ss` from an hour on.
+/// Formats a time, rounded to seconds, as `m:ss` or `h:mm:ss`.
 pub fn clock(seconds: f64) -> String {
-    let all = seconds.round() as u64;
-    let (hours, minutes, seconds) = (all / 3600, all / 60 % 60, all % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+    words::clock(Duration::from_secs(seconds.round() as u64))
 }
 
 #[cfg(test)]

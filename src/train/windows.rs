@@ -11,7 +11,7 @@ use crate::labels::intervals::Interval;
 use crate::labels::rule::LabelRule;
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::train::clip_predictions::ClipPredictions;
-use crate::train::events::Truth;
+use crate::train::events::{Truth, overlap, tally};
 
 const WINDOWS: [f64; 10] = [0.3, 0.5, 0.8, 1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 6.0];
 const HYSTERESES: [f64; 5] = [0.0, 0.05, 0.1, 0.15, 0.2];
@@ -139,12 +139,16 @@ fn intervals(clip: &ClipPredictions, labels: usize, rule: &LabelRule) -> Vec<Int
 
 /// Adds one clip's events of a label, and the intervals that were found.
 fn add(clip: &ClipPredictions, events: &[(u64, u64)], found: &[&Interval], score: &mut EventScore, edges: &mut Edges) {
-    let overlap = |event: &(u64, u64), found: &Interval| event.0 < found.end && found.start < event.1;
+    let span = |found: &Interval| (found.start, found.end);
+    let intervals: Vec<(u64, u64)> = found.iter().map(|found| span(found)).collect();
+    let tally = tally(clip, events, &intervals);
+    score.found += tally.found;
+    score.events += tally.events;
+    score.alarms += tally.alarms;
+    score.hours += tally.hours;
     let end = clip.frames.last().map_or(0, |frame| frame.to);
     for event in events {
-        let hits: Vec<&&Interval> = found.iter().filter(|found| overlap(event, found)).collect();
-        score.events += 1;
-        score.found += usize::from(!hits.is_empty());
+        let hits: Vec<&&Interval> = found.iter().filter(|found| overlap(event, &span(found))).collect();
         let nearest = |edge: u64, of: &dyn Fn(&Interval) -> u64| {
             hits.iter().map(|hit| of(hit).abs_diff(edge) as f64 / 1e9).min_by(f64::total_cmp)
         };
@@ -155,9 +159,6 @@ fn add(clip: &ClipPredictions, events: &[(u64, u64)], found: &[&Interval], score
             edges.add(nearest(event.1, &|hit| hit.end), nearest(event.1, &|hit| hit.offset));
         }
     }
-    score.alarms += found.iter().filter(|found| !events.iter().any(|event| overlap(event, found))).count();
-    let busy: u64 = events.iter().map(|(from, to)| to.min(&end).saturating_sub(*from)).sum();
-    score.hours += (clip.seconds() - busy as f64 / 1e9).max(0.0) / 3600.0;
 }
 
 /// Sums of the distances between edges.

@@ -1,5 +1,7 @@
 //! Coverage: how much of each pixel a shape covers, from 0 to 255.
 
+use crate::picture::chroma;
+
 /// Coverage of a rectangle of pixels, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coverage {
@@ -41,6 +43,16 @@ impl Coverage {
                 *pixel = pixel.saturating_add(value);
             }
         }
+    }
+
+    /// Averages squares of four pixels, for planes of half the size. At an odd edge the last pixels count twice.
+    pub fn halved(&self) -> Self {
+        let (width, height) = (chroma(self.width), chroma(self.height));
+        let (right, bottom) = (self.width.saturating_sub(1), self.height.saturating_sub(1));
+        let at = |x: usize, y: usize| u32::from(self.values[y.min(bottom) * self.width + x.min(right)]);
+        let mean = |x: usize, y: usize| (at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1) + 2) / 4;
+        let values = (0..height).flat_map(|y| (0..width).map(move |x| mean(2 * x, 2 * y) as u8)).collect();
+        Self { width, height, values }
     }
 
     /// Returns the coverage of a pixel; 0 outside.

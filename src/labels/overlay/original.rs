@@ -3,9 +3,10 @@
 //! The text is rendered once as a coverage mask, and cached until the text or the frame size changes. Drawing then
 //! blends one colour into the few rows of the three planes that the mask covers.
 
+use super::coverage::Coverage;
 use crate::error::{Error, Result};
 use crate::picture::opencv::{self, Interpolation, Pixels, PixelsMut, TextStyle};
-use crate::picture::{PictureMut, PlaneMut, chroma};
+use crate::picture::{PictureMut, PlaneMut};
 
 /// The text drawn while no label is shown.
 const COMPUTING: &str = "computing...";
@@ -46,9 +47,9 @@ impl Original {
         }
         if let Some(mask) = &self.mask {
             let [y, u, v] = &mut picture.planes;
-            mask.luma.blend(y, colour[0]);
-            mask.chroma.blend(u, colour[1]);
-            mask.chroma.blend(v, colour[2]);
+            blend(&mask.luma, y, colour[0]);
+            blend(&mask.chroma, u, colour[1]);
+            blend(&mask.chroma, v, colour[2]);
         }
         Ok(())
     }
@@ -81,38 +82,21 @@ impl Mask {
         let style = TextStyle { scale: FONT_SCALE * fine, thickness, grey: 255, smooth: false };
         let size = (fine_width, fine_rows);
         opencv::text(&mut PixelsMut::new(&mut drawn, size, fine_width, 1), &ascii, origin, style)?;
-        let mut values = vec![0; width * rows];
-        let mut mask = PixelsMut::new(&mut values, (width, rows), width, 1);
+        let mut luma = Coverage::new(width, rows);
+        let mut mask = PixelsMut::new(&mut luma.values, (width, rows), width, 1);
         opencv::resize(&Pixels::new(&drawn, size, fine_width, 1), &mut mask, Interpolation::Area)?;
-        let luma = Coverage { width, values };
-        let chroma = luma.halved(rows);
+        let chroma = luma.halved();
         Ok(Self { text, size: (width, height), luma, chroma })
     }
 }
 
-/// Coverage from 0 to 255, row by row from the top left corner of a plane.
-struct Coverage {
-    width: usize,
-    values: Vec<u8>,
-}
-
-impl Coverage {
-    /// Averages squares of four pixels, for planes of half the size.
-    fn halved(&self, rows: usize) -> Self {
-        let (width, height) = (chroma(self.width), chroma(rows));
-        let at = |x: usize, y: usize| u32::from(self.values[y.min(rows - 1) * self.width + x.min(self.width - 1)]);
-        let mean = |x: usize, y: usize| (at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1) + 2) / 4;
-        let values = (0..height).flat_map(|y| (0..width).map(move |x| mean(2 * x, 2 * y) as u8)).collect();
-        Self { width, values }
-    }
-
-    fn blend(&self, plane: &mut PlaneMut, colour: u8) {
-        for (y, row) in self.values.chunks_exact(self.width).enumerate() {
-            for (pixel, &coverage) in plane.row_mut(y).iter_mut().zip(row) {
-                if coverage > 0 {
-                    let (pixel_part, colour_part) = (255 - u32::from(coverage), u32::from(coverage));
-                    *pixel = ((u32::from(*pixel) * pixel_part + u32::from(colour) * colour_part + 127) / 255) as u8;
-                }
+/// Blends one colour into the pixels of a plane that the mask covers.
+fn blend(mask: &Coverage, plane: &mut PlaneMut, colour: u8) {
+    for (y, row) in mask.values.chunks_exact(mask.width).enumerate() {
+        for (pixel, &coverage) in plane.row_mut(y).iter_mut().zip(row) {
+            if coverage > 0 {
+                let (pixel_part, colour_part) = (255 - u32::from(coverage), u32::from(coverage));
+                *pixel = ((u32::from(*pixel) * pixel_part + u32::from(colour) * colour_part + 127) / 255) as u8;
             }
         }
     }

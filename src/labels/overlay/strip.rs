@@ -26,15 +26,13 @@ impl Strip {
         let (width, rows) = (plate.width, layout.ribbon);
         let top = plate.height - rows;
         let luma = |x: usize, y: usize| u32::from(plate.values[(top + y) * width + x]) * OPACITY / 255;
-        let mean = |x: usize, y: usize| (luma(x, y) + luma(x + 1, y) + luma(x, y + 1) + luma(x + 1, y + 1) + 2) / 4;
-        let mut opacity = [Coverage::new(width, rows), Coverage::new(width / 2, rows / 2)];
-        let [full, halved] = &mut opacity;
+        let mut full = Coverage::new(width, rows);
         full.values.iter_mut().enumerate().for_each(|(i, value)| *value = luma(i % width, i / width) as u8);
-        let half = width / 2;
-        halved.values.iter_mut().enumerate().for_each(|(i, value)| *value = mean(2 * (i % half), 2 * (i / half)) as u8);
+        let halved = full.halved();
+        let half = halved.width;
         Self {
             at: (layout.origin.0, layout.origin.1 + top),
-            opacity,
+            opacity: [full, halved],
             row: [vec![0; width], vec![0; half], vec![0; half]],
             full: [vec![0; width], vec![0; width]],
         }

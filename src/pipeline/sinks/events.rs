@@ -6,6 +6,7 @@ use crate::events::event_bus::EventBus;
 use crate::labels::intervals::Interval;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Sink};
+use crate::report::journal::IntervalRecord;
 use crate::report::{milliseconds, rounded};
 use crate::system::utc;
 use crate::telemetry::StreamState;
@@ -45,16 +46,19 @@ impl Sink for EventEmitter<'_> {
         if !std::mem::take(&mut self.open) {
             return Ok(());
         }
+        let time = utc::milliseconds(self.state.utc(interval.end));
+        let IntervalRecord { label, start, end, mean, peak, onset, offset } =
+            IntervalRecord::of(interval, &self.state.info.labels);
         self.event_bus.publish(&Event::End {
             stream: &self.state.info.name,
-            label: &self.state.info.labels[interval.label],
-            ms: milliseconds(interval.end),
-            time: utc::milliseconds(self.state.utc(interval.end)),
-            start_ms: milliseconds(interval.start),
-            mean: rounded(interval.mean),
-            peak: rounded(interval.peak),
-            onset_ms: (interval.onset != interval.start).then(|| milliseconds(interval.onset)),
-            offset_ms: (interval.offset != interval.end).then(|| milliseconds(interval.offset)),
+            label: &label,
+            ms: end,
+            time,
+            start_ms: start,
+            mean,
+            peak,
+            onset_ms: onset,
+            offset_ms: offset,
         });
         Ok(())
     }

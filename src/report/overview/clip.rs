@@ -7,11 +7,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::labels::REST;
+use crate::labels::{REST, palette};
 use crate::report::journal::IntervalRecord;
+use crate::report::overview::escaped;
 use crate::report::overview::link::link;
 use crate::report::overview::ribbon::{Bar, Ribbon};
-use crate::report::overview::{COLOURS, escaped};
 use crate::system::words::{clock, count, stretch};
 
 /// Labels of a clip, and times of a label, that a row lists.
@@ -247,7 +247,7 @@ impl Clip {
 
 /// Returns the class of a label's colour. `other` is grey; further labels repeat the colours.
 pub fn class(labels: &[String], label: usize) -> String {
-    if labels[label] == REST { "rest".into() } else { format!("l{}", label % COLOURS) }
+    if labels[label] == REST { "rest".into() } else { format!("l{}", label % palette::COUNT) }
 }
 
 fn time(bar: &Bar) -> String {

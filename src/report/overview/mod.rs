@@ -28,8 +28,6 @@ pub use clip::{Clip, End, Files, Thumbnail};
 
 /// The beginning of every overview.
 pub const MARK: &str = "<!doctype html><!-- livelabel overview -->";
-/// Colours of labels in the style sheet; further labels repeat them.
-const COLOURS: usize = 6;
 const STYLE: &str = include_str!("overview.css");
 const SCRIPT: &str = include_str!("overview.js");
 

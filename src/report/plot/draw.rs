@@ -71,7 +71,7 @@ pub(super) struct Picture<'a, B: DrawingBackend> {
 }
 
 /// Returns a style of text that is centred vertically.
-pub(super) fn style(size: u32, colour: RGBColor, horizontal: HPos) -> TextStyle<'static> {
+pub(crate) fn style(size: u32, colour: RGBColor, horizontal: HPos) -> TextStyle<'static> {
     let (font, pos) = (("sans-serif", size).into_font(), Pos::new(horizontal, VPos::Center));
     TextStyle { font, color: colour.to_backend_color(), pos }
 }

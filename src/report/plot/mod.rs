@@ -23,6 +23,8 @@ use crate::report::plot::curves::Curves;
 use crate::report::plot::smooth::{Enlarged, FACTOR};
 use crate::report::replace;
 
+pub(crate) use draw::style;
+
 const SIZE: (u32, u32) = (1200, 500);
 /// The colours of labels.
 pub(crate) const COLOURS: [RGBColor; palette::COUNT] = {
