@@ -6,6 +6,7 @@ use crate::labels::decision::{Decider, Decision};
 use crate::labels::edges;
 use crate::labels::intervals::{Interval, Intervals};
 use crate::labels::smoothing::Smoothing;
+use crate::labels::window_length::WindowLength;
 
 /// Labels the frames of one stream, in order. With a centred window a label is known only some frames later.
 pub struct Labeler {
@@ -16,6 +17,7 @@ pub struct Labeler {
     pending: VecDeque<(u64, u64)>,
     /// The last prediction, used for held frames. Empty until there is one.
     held: Vec<f32>,
+    length: WindowLength,
     /// Pts of the first frame after the last gap. An interval does not reach back across it.
     begin: u64,
 }
@@ -58,6 +60,7 @@ impl Labeler {
             intervals: Intervals::default(),
             pending: VecDeque::new(),
             held: Vec::new(),
+            length: WindowLength::default(),
             begin: 0,
         }
     }
@@ -72,6 +75,7 @@ impl Labeler {
             return false;
         }
         self.state.smoothing.push(&self.held, pts);
+        self.length.update(&self.state.smoothing);
         self.pending.push_back((pts, end));
         true
     }
@@ -108,7 +112,7 @@ impl Labeler {
     /// Returns the duration in nanoseconds of the shortest activity that gets a label if every prediction is certain;
     /// `None` until it is known.
     pub fn shortest(&self) -> Option<u64> {
-        Some((self.state.smoothing.length()? as f64 * self.state.decider.share()).round() as u64)
+        Some((self.length.known? as f64 * self.state.decider.share()).round() as u64)
     }
 
     /// Returns how many frames ahead a centred window was limited to, if it would cover more.

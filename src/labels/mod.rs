@@ -10,6 +10,7 @@ pub mod rule;
 pub mod smoothing;
 pub mod stride;
 pub mod window;
+mod window_length;
 
 /// The label of everything that no other label names.
 pub const REST: &str = "other";

@@ -142,6 +142,14 @@ impl Smoothing {
         }
     }
 
+    /// Returns whether [`Smoothing::length`] is measured over as much as the window covers.
+    pub fn is_whole_length(&self) -> bool {
+        match self.window {
+            SmoothingWindow::Time(_) => true,
+            SmoothingWindow::Predictions(count) => self.overflowed || self.recent.len() >= count,
+        }
+    }
+
     /// Returns whether the window of the frame at `frame` covers a prediction at `pts` that is not summed yet.
     fn covers_later(&self, frame: u64, pts: u64) -> bool {
         let ahead = self.summed.saturating_sub(self.next);
