@@ -7,7 +7,7 @@ use plotters::style::FontTransform;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::Result;
-use crate::report::plot::{BitmapArea, COLOURS, style};
+use crate::report::plot::{BitmapArea, colour, ink_on, pale, style};
 use crate::system::words::count;
 use crate::train::metrics::Metrics;
 use crate::train::plots::{Drawn, write};
@@ -21,6 +21,9 @@ const LETTERS: usize = 20;
 const MARGIN: i32 = 16;
 const NAME_SIZE: u32 = 15;
 const GREY: RGBColor = RGBColor(110, 110, 110);
+/// A cell without pictures, and the share whose tint the faintest cell with pictures has.
+const EMPTY: RGBColor = RGBColor(246, 246, 246);
+const LEAST_SHARE: f64 = 0.1;
 
 /// Plots the matrix to a PNG.
 ///
@@ -51,7 +54,7 @@ impl Layout {
         let turned = widest + 8 > cell;
         let counts = metrics.classes.iter().map(|class| width(&pictures(class.support), 12)).max().unwrap_or(0);
         let left = MARGIN + 30 + widest.max(counts) + 12;
-        let top = MARGIN + 28 + if turned { widest } else { 20 } + 10;
+        let top = MARGIN + 28 + if turned { widest } else { 20 } + 14;
         Self { names, cell, turned, left, top }
     }
 
@@ -82,6 +85,7 @@ fn draw(area: &BitmapArea, metrics: &Metrics, layout: &Layout) -> Drawn<()> {
     let text =
         |text: &str, at: (i32, i32), style: TextStyle<'static>| area.draw(&Text::new(text.to_string(), at, style));
     let Layout { names, cell, turned, left, top } = layout;
+    let labels: Vec<String> = metrics.classes.iter().map(|class| class.label.clone()).collect();
     let all = names.len() as i32 * cell;
     text("predicted label", (left + all.max(130) / 2, MARGIN + 8), style(15, GREY, HPos::Center))?;
     let sideways = style(15, GREY, HPos::Center).transform(FontTransform::Rotate270);
@@ -92,23 +96,24 @@ fn draw(area: &BitmapArea, metrics: &Metrics, layout: &Layout) -> Drawn<()> {
         text(&pictures(class.support), (left - 12, top + middle + 10), style(12, GREY, HPos::Right))?;
         if *turned {
             let upwards = style(NAME_SIZE, BLACK, HPos::Left).transform(FontTransform::Rotate270);
-            text(name, (left + middle, top - 10), upwards)?;
+            text(name, (left + middle, top - 14), upwards)?;
         } else {
-            text(name, (left + middle, top - 18), style(NAME_SIZE, BLACK, HPos::Center))?;
+            text(name, (left + middle, top - 20), style(NAME_SIZE, BLACK, HPos::Center))?;
         }
+        // A column has the colour of its label at its head.
+        let head = [(left + row as i32 * cell, top - 7), (left + (row as i32 + 1) * cell - 3, top - 4)];
+        area.draw(&Rectangle::new(head, colour(&labels, row).filled()))?;
         for (column, &count) in metrics.confusion[row].iter().enumerate() {
             let share = count as f64 / class.support.max(1) as f64;
             let (x, y) = (left + column as i32 * cell, top + row as i32 * cell);
             let inside = [(x, y), (x + cell - 3, y + cell - 3)];
-            // Blue is right, orange is wrong; the fuller, the larger the share.
-            let colour = if row == column { COLOURS[0] } else { COLOURS[1] };
-            area.draw(&Rectangle::new(inside, BLACK.mix(0.04).filled()))?;
-            area.draw(&Rectangle::new(inside, colour.mix(share).filled()))?;
-            let ink = match (share > 0.55, count) {
-                (true, _) => WHITE,
-                (false, 0) => RGBColor(170, 170, 170),
-                (false, _) => BLACK,
-            };
+            // A row has the colour of its label; the fuller, the larger the share. What is right has a frame.
+            let fill = if count == 0 { EMPTY } else { pale(colour(&labels, row), share.max(LEAST_SHARE)) };
+            area.draw(&Rectangle::new(inside, fill.filled()))?;
+            if row == column {
+                area.draw(&Rectangle::new(inside, colour(&labels, row).stroke_width(2)))?;
+            }
+            let ink = if count == 0 { RGBColor(170, 170, 170) } else { ink_on(fill) };
             let (x, y) = (x + cell / 2 - 1, y + cell / 2);
             let large = if *cell >= 80 { 20 } else { 14 };
             let count_text = count.to_string();

@@ -6,11 +6,13 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::error::{Error, Result};
-use crate::report::plot::{BitmapArea, COLOURS, bitmap, register_font};
+use crate::report::plot::{BitmapArea, bitmap, register_font};
 use crate::report::replace;
 use crate::train::state::EpochRecord;
 
 const SIZE: (u32, u32) = (1200, 480);
+/// Colours of training and validation.
+const COLOURS: [RGBColor; 2] = [RGBColor(0, 114, 178), RGBColor(200, 82, 0)];
 /// Maximum number of epochs with dots; more would touch each other.
 const MAX_DOTS: usize = 60;
 /// Steps between the labels of a value axis, and their maximum number.

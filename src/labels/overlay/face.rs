@@ -20,8 +20,6 @@ const GROUND: Colour = ycbcr([14, 16, 20]);
 const GROUND_OPACITY: u8 = 212;
 const WHITE: Colour = ycbcr([242, 244, 247]);
 const GREY: Colour = ycbcr([184, 188, 194]);
-/// The rest on bar and ribbon, which are larger areas than letters.
-const DARKER_GREY: Colour = ycbcr([138, 142, 148]);
 const RED: Colour = ycbcr([255, 138, 128]);
 /// Where the ribbon has no label.
 const EMPTY: Colour = ycbcr([72, 75, 80]);
@@ -49,9 +47,9 @@ pub struct Words {
 }
 
 impl Words {
-    /// Returns the colour of a label; grey for the rest.
+    /// Returns the colour of a label.
     pub fn colour(&self, label: usize) -> Colour {
-        if self.labels[label] == REST { DARKER_GREY } else { ycbcr(palette::ON_DARK[label % palette::COUNT]) }
+        ycbcr(palette::on_dark(&self.labels, label))
     }
 }
 
@@ -151,8 +149,9 @@ impl Face {
         self.percent = Some(percent);
         self.complete.copy_from(&self.captioned);
         let (number_colour, bar_colour) = match caption {
-            Caption::Label(index) if words.labels[index] == REST => (GREY, Some(DARKER_GREY)),
-            Caption::Label(index) => (WHITE, Some(words.colour(index))),
+            Caption::Label(index) => {
+                (if words.labels[index] == REST { GREY } else { WHITE }, Some(words.colour(index)))
+            }
             Caption::NotSure(_) => (GREY, None),
             Caption::WarmingUp | Caption::NotTheAction | Caption::NoPicture => return,
         };

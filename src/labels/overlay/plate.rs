@@ -126,7 +126,7 @@ mod tests {
         let bar = face.layout.bar.unwrap();
         let row = face.layout.origin.1 + bar.at.1 + bar.size.1 as usize / 2;
         let start = face.layout.origin.0 + bar.at.0;
-        let of_the_label = ycbcr(palette::ON_DARK[1]);
+        let of_the_label = ycbcr(palette::on_dark(&LABELS.map(String::from), 1));
         let view = picture.view();
         let filled = view.planes[0].row(row)[start..start + bar.size.0 as usize].iter();
         let half = bar.size.0 / 2.0;

@@ -80,13 +80,15 @@ impl Clip {
         let Some(label) = self.labels.iter().position(|label| *label == interval.label) else { return };
         let (start, end) = interval.activity();
         self.duration = self.duration.max(end);
-        self.ribbon.add(label, interval);
+        // The ribbon has the same edges as the times below it: those of the activity.
+        let bar = Bar { label, start, end, peak: interval.peak };
         let found = &mut self.found[label];
         found.intervals += 1;
         found.time += end - start;
         if found.first.len() < MAX_TIMES {
-            found.first.push(Bar { label, start, end, peak: interval.peak });
+            found.first.push(bar.clone());
         }
+        self.ribbon.add(bar);
     }
 
     /// Returns the confidence that a thumbnail of `label` must exceed to be among the best `most`; `None` for a label whose
@@ -245,9 +247,9 @@ impl Clip {
     }
 }
 
-/// Returns the class of a label's colour. `other` is grey; further labels repeat the colours.
+/// Returns the class of a label's colour.
 pub fn class(labels: &[String], label: usize) -> String {
-    if labels[label] == REST { "rest".into() } else { format!("l{}", label % palette::COUNT) }
+    palette::index(labels, label).map_or("rest".into(), |index| format!("l{index}"))
 }
 
 fn time(bar: &Bar) -> String {
@@ -273,6 +275,29 @@ mod tests {
 
     fn interval(label: &str, start: f64, end: f64) -> IntervalRecord {
         IntervalRecord { label: label.into(), start, end, mean: 0.5, peak: 0.994, onset: None, offset: None }
+    }
+
+    #[test]
+    fn ribbon_and_times_have_the_edges_of_the_activity() {
+        let mut clip = Clip::new(&labels());
+        // As a trailing window shows them, 1.2 s late.
+        for (label, start, end, onset, offset) in [
+            ("other", 0.0, 5200.0, None, Some(4000.0)),
+            ("cooking", 5200.0, 7200.0, Some(4000.0), Some(6000.0)),
+            ("other", 7200.0, 8000.0, Some(6000.0), None),
+        ] {
+            clip.add(&IntervalRecord { onset, offset, ..interval(label, start, end) });
+        }
+        let files = Files { name: "a.mp4", clip: "/c/a.mp4".into(), made: Vec::new() };
+        let row = clip.row(&files, &End::Done, Path::new("/r"), "k");
+        for part in [
+            "<i class=rest style=\"left:0.00%;width:50.00%\" title=\"other 0:00–0:04\"></i>",
+            "<i class=l0 style=\"left:50.00%;width:25.00%\" title=\"cooking 0:04–0:06\"></i>",
+            "<i class=rest style=\"left:75.00%;width:25.00%\" title=\"other 0:06–0:08\"></i>",
+            "#t=4.00\">0:04–0:06 <small>",
+        ] {
+            assert!(row.contains(part), "{part}\n{row}");
+        }
     }
 
     fn thumbnail(label: usize, confidence: f64) -> Thumbnail {

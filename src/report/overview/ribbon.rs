@@ -1,7 +1,6 @@
 //! The intervals of a clip as the overview shows them: a bounded number, however many there are.
 
 use crate::labels::REST;
-use crate::report::journal::IntervalRecord;
 
 /// Bars of a ribbon. If there are more intervals, neighbours are joined.
 const MAX_BARS: usize = 240;
@@ -29,10 +28,10 @@ impl Ribbon {
         Self { rest: labels.iter().position(|label| label == REST), ..Self::default() }
     }
 
-    /// Adds the interval after those that were added before.
-    pub fn add(&mut self, label: usize, interval: &IntervalRecord) {
-        let IntervalRecord { start, end, peak, .. } = *interval;
-        self.bars.push(Bar { label, start, end, peak });
+    /// Adds the bar of an interval after those that were added before.
+    pub fn add(&mut self, bar: Bar) {
+        let end = bar.end;
+        self.bars.push(bar);
         if self.bars.len() > MAX_BARS {
             self.grain = (2.0 * self.grain).max(4.0 * end / MAX_BARS as f64);
             self.join();
@@ -69,16 +68,15 @@ impl Ribbon {
 mod tests {
     use super::*;
 
-    fn interval(start: f64, end: f64) -> IntervalRecord {
-        IntervalRecord { label: String::new(), start, end, mean: 0.5, peak: 0.9, onset: None, offset: None }
+    fn bar(label: usize, start: f64, end: f64) -> Bar {
+        Bar { label, start, end, peak: 0.9 }
     }
 
     #[test]
     fn few_intervals_have_bars_of_their_own() {
         let mut ribbon = Ribbon::new(&["drinking".into(), "other".into()]);
-        ribbon.add(1, &interval(0.0, 40.0));
-        ribbon.add(0, &interval(40.0, 80.0));
-        let bar = |label, start, end| Bar { label, start, end, peak: 0.9 };
+        ribbon.add(bar(1, 0.0, 40.0));
+        ribbon.add(bar(0, 40.0, 80.0));
         assert_eq!(ribbon.bars(), [bar(1, 0.0, 40.0), bar(0, 40.0, 80.0)]);
     }
 
@@ -89,7 +87,7 @@ mod tests {
             let start = f64::from(i) * 1000.0;
             // One short activity in the middle.
             let label = usize::from(i != 50_000);
-            ribbon.add(label, &interval(start, start + if label == 0 { 10.0 } else { 1000.0 }));
+            ribbon.add(bar(label, start, start + if label == 0 { 10.0 } else { 1000.0 }));
             assert!(ribbon.bars().len() <= MAX_BARS);
         }
         let bars = ribbon.bars();

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::labels::palette;
 use crate::report::journal::{self, Header, Record};
-use crate::report::plot::COLOURS;
 use crate::report::plot::intervals::Intervals;
 use crate::report::plot::trace::{Point, Trace};
 
 /// Maximum number of curves; more would hide each other. The labels with the highest peaks are drawn.
-const MAX_CURVES: usize = COLOURS.len();
+const MAX_CURVES: usize = palette::COUNT;
 
 /// Times in seconds.
 pub struct Curves {

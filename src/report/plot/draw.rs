@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::FontTransform;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::labels::REST;
+use crate::labels::{REST, palette};
 use crate::report::plot::curves::{Curve, Curves};
 use crate::report::plot::intervals::Bar;
 use crate::report::plot::time_axis::ticks;
 use crate::report::plot::title::{shortened, title};
 use crate::report::plot::trace::Point;
-use crate::report::plot::{COLOURS, SIZE};
+use crate::report::plot::{SIZE, colour};
 
 /// The chart's edges.
 pub(super) const LEFT: i32 = 64;
@@ -41,6 +42,8 @@ const TIMES: i32 = STRIP.1 + 18;
 const LEGEND_LINE: i32 = 24;
 const LEGEND_GAP: i32 = 7;
 const LEGEND_SPACE: i32 = 24;
+/// Length of the dashes of a curve, and of the space between them.
+const DASH: [i32; 2] = [9, 6];
 
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 const GREY: RGBColor = RGBColor(110, 110, 110);
@@ -104,10 +107,8 @@ impl<B: DrawingBackend> Picture<'_, B> {
         &self.curves.header.model.labels[index]
     }
 
-    /// Returns the colour of a label; grey if it has no curve.
     pub(super) fn colour(&self, label: usize) -> RGBColor {
-        let position = self.curves.curves.iter().position(|curve| curve.label == label);
-        position.map_or(RGBColor(190, 190, 190), |index| COLOURS[index])
+        colour(&self.curves.header.model.labels, label)
     }
 
     fn title(&self) -> Drawn<B> {
@@ -139,7 +140,10 @@ impl<B: DrawingBackend> Picture<'_, B> {
         for curve in curves {
             let name = shortened(self.label(curve.label), letters);
             let colour = self.colour(curve.label);
-            self.rectangle((x, LEGEND - 2), (x + LEGEND_LINE, LEGEND + 1), &colour)?;
+            let [on, off] = if palette::is_dashed(curve.label) { DASH } else { [LEGEND_LINE, 0] };
+            for from in (x..x + LEGEND_LINE).step_by((on + off) as usize) {
+                self.rectangle((from, LEGEND - 2), (from + on, LEGEND + 1), &colour)?;
+            }
             x += LEGEND_LINE + LEGEND_GAP;
             self.text(name.clone(), (x, LEGEND), style.clone())?;
             x += self.width(&name, &style) + LEGEND_SPACE;
@@ -192,25 +196,27 @@ impl<B: DrawingBackend> Picture<'_, B> {
         for &(lane, Curve { label, predictions, .. }) in &order {
             // Many predictions in a column are an area, which is fainter than a line.
             let many = predictions.iter().map(Vec::len).sum::<usize>() > 2 * COLUMNS as usize;
-            self.lines(lane, predictions, pale(self.colour(*label), if many { 0.17 } else { 0.32 }), 1)?;
+            let stroke = pale(self.colour(*label), if many { 0.17 } else { 0.32 }).stroke_width(1);
+            self.lines(lane, predictions, stroke, false)?;
         }
         if header.threshold > 0.0 {
             self.dashes(LEFT, RIGHT, height(header.threshold) as i32)?;
         }
         for &(lane, Curve { label, smoothed, .. }) in &order {
-            self.lines(lane, smoothed, self.colour(*label), 2)?;
+            self.lines(lane, smoothed, self.colour(*label).stroke_width(2), palette::is_dashed(*label))?;
         }
         Ok(())
     }
 
-    fn lines(&self, lane: usize, parts: &[Vec<Point>], colour: RGBColor, width: u32) -> Drawn<B> {
+    fn lines(&self, lane: usize, parts: &[Vec<Point>], stroke: ShapeStyle, dashed: bool) -> Drawn<B> {
         for part in parts {
             let mut points: Vec<(i32, i32)> =
                 part.iter().map(|&(time, value)| (self.x(time), in_lane(lane, value))).collect();
             points.dedup();
             match points.as_slice() {
-                [point] => self.area.draw(&Circle::new(*point, 2 + width, colour.filled()))?,
-                _ => self.area.draw(&PathElement::new(points, colour.stroke_width(width)))?,
+                [point] => self.area.draw(&Circle::new(*point, 2 + stroke.stroke_width, stroke.filled()))?,
+                _ if dashed => self.area.draw(&DashedPathElement::new(points, DASH[0], DASH[1], stroke))?,
+                _ => self.area.draw(&PathElement::new(points, stroke))?,
             }
         }
         Ok(())
@@ -228,7 +234,7 @@ impl<B: DrawingBackend> Picture<'_, B> {
 }
 
 /// Returns a share of a colour mixed with white. It is not translucent: crossings would look like curves of their own.
-pub(super) fn pale(RGBColor(red, green, blue): RGBColor, share: f64) -> RGBColor {
+pub(crate) fn pale(RGBColor(red, green, blue): RGBColor, share: f64) -> RGBColor {
     let mixed = |value: u8| (255.0 - share * (255.0 - f64::from(value))) as u8;
     RGBColor(mixed(red), mixed(green), mixed(blue))
 }

@@ -23,20 +23,16 @@ use crate::report::plot::curves::Curves;
 use crate::report::plot::smooth::{Enlarged, FACTOR};
 use crate::report::replace;
 
-pub(crate) use draw::style;
+pub(crate) use draw::{pale, style};
+pub(crate) use strip::ink_on;
 
 const SIZE: (u32, u32) = (1200, 500);
-/// The colours of labels.
-pub(crate) const COLOURS: [RGBColor; palette::COUNT] = {
-    let mut colours = [BLACK; palette::COUNT];
-    let mut label = 0;
-    while label < palette::COUNT {
-        let [r, g, b] = palette::ON_LIGHT[label];
-        colours[label] = RGBColor(r, g, b);
-        label += 1;
-    }
-    colours
-};
+
+/// Returns the colour of a label.
+pub(crate) fn colour(labels: &[String], label: usize) -> RGBColor {
+    let [red, green, blue] = palette::on_light(labels, label);
+    RGBColor(red, green, blue)
+}
 
 /// Registers the embedded font with plotters.
 pub(crate) fn register_font() {

@@ -18,8 +18,7 @@ impl<B: DrawingBackend> Picture<'_, B> {
             self.rectangle((from, STRIP.0), (to - 1, STRIP.1), &self.fill(bar))?;
         }
         for (index, bar) in order.iter().enumerate() {
-            let ink = if lightness(self.fill(bar)) > 150.0 { INK } else { WHITE };
-            let (name, style) = (self.label(bar.label), style(14, ink, HPos::Center));
+            let (name, style) = (self.label(bar.label), style(14, ink_on(self.fill(bar)), HPos::Center));
             let needed = self.width(name, &style) + 8;
             let (from, to) = self.span(bar);
             if needed <= to - from {
@@ -53,9 +52,10 @@ fn widest_gap((from, to): (i32, i32), others: impl Iterator<Item = (i32, i32)>) 
     widest
 }
 
-/// Returns the lightness of a colour, 0 to 255.
-fn lightness(RGBColor(red, green, blue): RGBColor) -> f64 {
-    0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue)
+/// Returns the colour of letters that can be read on a colour.
+pub(crate) fn ink_on(RGBColor(red, green, blue): RGBColor) -> RGBColor {
+    let lightness = 0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue);
+    if lightness > 150.0 { INK } else { WHITE }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // The timeline: a line for each label, the threshold, intervals as shading and as a ribbon below, and gaps as hatching.
 // uPlot draws it. This module supplies the data and handles pointer and keys.
 
-import { COLOURS, clock, colour, element, moment, percent, setText } from './words.js';
+import { clock, colour, dashed, element, moment, percent, setText } from './words.js';
 
 /** The ribbon lies below 0, so that no line hides it. */
 const RIBBON = { top: -0.04, bottom: -0.12 };
@@ -105,7 +105,7 @@ export class Chart {
       ],
       series: [{}, ...this.lines.map(label => ({
         stroke: this.hues[label], width: 2, points: { show: false },
-        dash: Math.floor(label / COLOURS) % 2 ? [6, 4] : undefined,
+        dash: dashed(label) ? [6, 4] : undefined,
       }))],
       hooks: {
         drawClear: [plot => this.drawBands(plot)],

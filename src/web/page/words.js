@@ -10,6 +10,9 @@ export const REST = 'other';
 /** Returns the colour of the label with an index. */
 export const colour = (labels, index) => (labels[index] === REST ? 'var(--label-rest)' : `var(--label-${index % COLOURS})`);
 
+/** Whether lines of the label with an index are dashed, because a label before it has the same colour. */
+export const dashed = label => Math.floor(label / COLOURS) % 2 === 1;
+
 /** Creates an element with properties, attributes (names with a dash, and `role`) and children. */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
