@@ -10,6 +10,7 @@ mod manual;
 mod models;
 mod picture_writer;
 mod progress;
+mod progress_text;
 #[cfg(test)]
 mod reference_docs;
 mod run;

@@ -6,26 +6,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use console::{Color, Style};
+use console::{Alignment, Term, measure_text_width, pad_str};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::progress_text::{self, Position, fitting, label_width};
 use crate::error::{Error, Result};
-use crate::labels::REST;
 use crate::logging;
 use crate::media::frame_counters::Counts;
 use crate::system::printable;
-use crate::system::words::{count, ordinal};
 use crate::telemetry::Progress;
 use crate::telemetry::status::Status;
 
 const REFRESH: Duration = Duration::from_millis(200);
 /// Time between lines about a clip where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Columns of a name on a terminal. A longer one is cut.
-const NAME_WIDTH: usize = 30;
-/// Colours of the labels, in their order: those of the terminal's theme, which can be read on its ground.
-const COLOURS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
+/// Columns of a terminal on which a line has its full width.
+const WIDE: usize = 100;
+/// Columns of a name, of which a longer one is cut, and of the bar: on a wide terminal, and on a narrow one.
+const NAME_WIDTH: [usize; 2] = [30, 22];
+const BAR_WIDTH: [usize; 2] = [20, 10];
 
 /// Shows progress and prints results without mixing them up.
 pub struct Display {
@@ -72,7 +72,7 @@ impl Display {
         if self.quiet {
             return;
         }
-        let bar = self.bars.as_ref().map(|bars| bars.add(if live { status_line(name) } else { bar(name) }));
+        let bar = self.bars.as_ref().map(|bars| bars.add(line(name, live)));
         let (name, labels, progress, now) = (name.to_string(), labels.to_vec(), Arc::clone(progress), Instant::now());
         lock(&self.streams).push(Shown { name, live, labels, progress, bar, started: now, logged: now });
     }
@@ -133,9 +133,14 @@ fn start_refresher(
 ) -> Result<(Sender<()>, JoinHandle<()>)> {
     let streams = Arc::clone(streams);
     let (stop, stopped) = bounded(0);
+    let mut widest = 0;
     let refresh = move || {
         while stopped.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
-            lock(&streams).iter_mut().for_each(|shown| shown.refresh(status_interval));
+            let mut streams = lock(&streams);
+            let columns = Columns::of(streams.iter().map(|shown| shown.name.as_str()), widest);
+            // So lines do not move when the input with the longest name ends.
+            widest = columns.name;
+            streams.iter_mut().for_each(|shown| shown.refresh(status_interval, &columns));
         }
     };
     let thread = std::thread::Builder::new().name("display".into()).spawn(refresh);
@@ -147,28 +152,64 @@ fn lock(streams: &Mutex<Vec<Shown>>) -> MutexGuard<'_, Vec<Shown>> {
 }
 
 impl Shown {
-    fn refresh(&mut self, status_interval: Duration) {
+    fn refresh(&mut self, status_interval: Duration, columns: &Columns) {
         let Self { name, live, labels, progress, bar, started, logged } = self;
         let status = progress.status();
-        if *live {
-            let counts = progress.counters.counts();
-            if let Some(bar) = bar {
-                let label = coloured(&label_text(&status), status.label.as_deref(), labels);
-                bar.set_message(live_text(&status, &label, &counts));
-            } else if is_due(logged, status_interval) {
-                log_status(name, &status, &counts);
-            }
-            return;
-        }
-        let position = Position::of(progress, started.elapsed());
+        let label = progress_text::label(&status);
         if let Some(bar) = bar {
-            bar.set_position((position.share.unwrap_or(0.0) * 1000.0) as u64);
-            let label = coloured(&label_text(&status), status.label.as_deref(), labels);
-            bar.set_message(joined(&label, &position.text()));
-        } else if is_due(logged, LINE_INTERVAL) {
-            let percent = position.share.map_or(String::new(), |share| format!("{:.0} %, ", 100.0 * share));
-            tracing::info!("{name}: {percent}{}", joined(&label_text(&status), &position.text()));
+            let (parts, room) = if *live {
+                let parts = progress_text::live(&status, "", &progress.counters.counts());
+                (parts, columns.room(0))
+            } else {
+                let position = Position::of(progress, started.elapsed());
+                bar.set_position((position.share.unwrap_or(0.0) * 1000.0) as u64);
+                (position.parts().into(), columns.room(columns.bar()))
+            };
+            let label = progress_text::coloured(&label, status.label.as_deref(), labels);
+            let label_width = label_width(labels);
+            let label = pad_str(&label, label_width, Alignment::Left, Some("…"));
+            let rest = fitting(&parts, room.saturating_sub(label_width + 2));
+            bar.set_prefix(columns.padded(name));
+            bar.set_message(format!("{label}  {rest}"));
+        } else if *live && is_due(logged, status_interval) {
+            log_status(name, &status, &progress.counters.counts());
+        } else if !*live && is_due(logged, LINE_INTERVAL) {
+            let position = Position::of(progress, started.elapsed());
+            let percent = position.share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
+            let parts: Vec<String> = [percent, label].into_iter().chain(position.parts()).collect();
+            tracing::info!("{name}: {}", fitting(&parts, usize::MAX));
         }
+    }
+}
+
+/// Where things stand on the terminal's lines, one below the other.
+struct Columns {
+    all: usize,
+    name: usize,
+}
+
+impl Columns {
+    /// Returns the columns for such names. `least` is the width that names had before.
+    fn of<'a>(names: impl Iterator<Item = &'a str>, least: usize) -> Self {
+        let all = usize::from(Term::stderr().size().1);
+        let most = NAME_WIDTH[usize::from(all < WIDE)];
+        let widest = names.map(|name| measure_text_width(&printable::line(name))).max().unwrap_or(0);
+        Self { all, name: widest.max(least).min(most) }
+    }
+
+    /// Returns a name that is safe on a terminal, in the columns of the longest.
+    fn padded(&self, name: &str) -> String {
+        pad_str(&printable::line(name), self.name, Alignment::Left, Some("…")).into_owned()
+    }
+
+    /// Returns the columns of the bar, with percent.
+    fn bar(&self) -> usize {
+        BAR_WIDTH[usize::from(self.all < WIDE)] + " 100 %  ".len()
+    }
+
+    /// Returns what a name and so many columns more leave of a line.
+    fn room(&self, taken: usize) -> usize {
+        self.all.saturating_sub(self.name + 2 + taken)
     }
 }
 
@@ -181,64 +222,23 @@ fn is_due(last: &mut Instant, interval: Duration) -> bool {
     due
 }
 
-fn bar(name: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {bar:20} {percent:>3} %  {wide_msg}")
+/// Returns the line of an input, with a bar for a clip.
+fn line(name: &str, live: bool) -> ProgressBar {
+    let columns = Columns::of([name].into_iter(), 0);
+    let bar = BAR_WIDTH[usize::from(columns.all < WIDE)];
+    let bar = if live { String::new() } else { format!("{{bar:{bar}}} {{percent:>3}} %  ") };
+    let style = ProgressStyle::with_template(&format!("{{prefix}}  {bar}{{wide_msg}}"))
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(1000).with_style(style).with_prefix(short_name(name))
-}
-
-fn status_line(name: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix}: {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new_spinner().with_style(style).with_prefix(short_name(name))
-}
-
-/// Returns a name that is safe on a terminal and leaves room for the rest of its line.
-fn short_name(name: &str) -> String {
-    console::truncate_str(&printable::line(name), NAME_WIDTH, "…").into_owned()
-}
-
-/// Formats the current label and its confidence; empty while nothing is known, as before the first frame.
-fn label_text(status: &Status) -> String {
-    match &status.label {
-        Some(label) => format!("{} {:.0} %", printable::line(label), 100.0 * status.confidence),
-        None if status.confidence > 0.0 => "not sure".into(),
-        None => String::new(),
-    }
-}
-
-/// Adds the label's colour to its text, if stderr is a terminal with colours and NO_COLOR is unset.
-fn coloured(text: &str, label: Option<&str>, labels: &[String]) -> String {
-    let plain = Style::new().for_stderr();
-    let index = labels.iter().position(|known| Some(known.as_str()) == label);
-    let style = match index {
-        Some(index) if labels[index] != REST => plain.fg(COLOURS[index % COLOURS.len()]).bold(),
-        _ => plain.dim(),
-    };
-    if text.is_empty() { String::new() } else { style.apply_to(text).to_string() }
-}
-
-/// Joins two parts of a line, of which the first may be empty.
-fn joined(first: &str, second: &str) -> String {
-    if first.is_empty() { second.into() } else { format!("{first}, {second}") }
-}
-
-/// Formats the status of a live stream, with its `label`.
-fn live_text(status: &Status, label: &str, counts: &Counts) -> String {
-    let state = joined(label, status.state.name());
-    let stride = if status.stride > 1 { format!(", every {} analysed", ordinal(status.stride)) } else { String::new() };
-    format!(
-        "{state}, {:.1} frames/s{stride}, {:.0} ms, {} dropped, {}",
-        status.rate,
-        status.latency.p95,
-        counts.dropped_total(),
-        count(status.reconnects, "reconnect")
-    )
+    ProgressBar::new(1000).with_style(style).with_prefix(columns.padded(name))
 }
 
 /// Logs the status of a live stream; as JSON, each number is a field.
 fn log_status(name: &str, status: &Status, counts: &Counts) {
     if !logging::is_json() {
-        return tracing::info!("{name}: {}", live_text(status, &label_text(status), counts));
+        return tracing::info!(
+            "{name}: {}",
+            fitting(&progress_text::live(status, &progress_text::label(status), counts), usize::MAX)
+        );
     }
     tracing::info!(
         stream = name,
@@ -262,71 +262,20 @@ fn log_status(name: &str, status: &Status, counts: &Counts) {
     );
 }
 
-/// Progress of a clip.
-struct Position {
-    frames: u64,
-    rate: f64,
-    /// Part of the clip that is done, 0 to 1, if its duration is known.
-    share: Option<f64>,
-    remaining: Option<Duration>,
-}
-
-impl Position {
-    fn of(progress: &Progress, elapsed: Duration) -> Self {
-        let frames = progress.counters.counts().labelled();
-        let (position, duration) = (progress.position.get() as f64, progress.duration.get() as f64);
-        let share = (duration > 0.0).then(|| (position / duration).min(1.0));
-        let remaining = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));
-        Self { frames, rate: frames as f64 / elapsed.as_secs_f64().max(1e-9), share, remaining }
-    }
-
-    fn text(&self) -> String {
-        let remaining = match self.remaining {
-            Some(remaining) => format!("{}:{:02} left, ", remaining.as_secs() / 60, remaining.as_secs() % 60),
-            None => String::new(),
-        };
-        format!("{remaining}{}, {:.1} frames/s", count(self.frames, "frame"), self.rate)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::status::StreamPhase;
-
-    fn status(label: Option<&str>) -> Status {
-        Status { state: StreamPhase::Running, label: label.map(Into::into), confidence: 0.987, ..Status::default() }
-    }
 
     #[test]
-    fn a_label_has_its_confidence_and_no_control_characters() {
-        assert_eq!(label_text(&status(Some("drinking"))), "drinking 99 %");
-        assert_eq!(label_text(&status(Some("a\u{1b}[31m\u{7}b"))), "a\\u{1b}[31m\\u{7}b 99 %");
-        assert_eq!([label_text(&status(None)), label_text(&Status::default())], ["not sure", ""]);
-    }
-
-    #[test]
-    fn the_label_comes_first() {
-        let counts = Counts::default();
-        let text = live_text(&status(Some("drinking")), "drinking 99 %", &counts);
-        assert_eq!(text, "drinking 99 %, running, 0.0 frames/s, 0 ms, 0 dropped, 0 reconnects");
-        assert_eq!(live_text(&Status::default(), "", &counts), "waiting, 0.0 frames/s, 0 ms, 0 dropped, 0 reconnects");
-    }
-
-    #[test]
-    fn a_label_has_a_colour_only_where_the_terminal_has() {
-        let labels = ["cooking".to_string(), "drinking".into(), REST.into()];
-        console::set_colors_enabled_stderr(true);
-        assert_eq!(coloured("drinking 99 %", Some("drinking"), &labels), "\u{1b}[33m\u{1b}[1mdrinking 99 %\u{1b}[0m");
-        assert_eq!(coloured("other 99 %", Some(REST), &labels), "\u{1b}[2mother 99 %\u{1b}[0m");
-        assert_eq!(coloured("", None, &labels), "");
-        console::set_colors_enabled_stderr(false);
-        assert_eq!(coloured("drinking 99 %", Some("drinking"), &labels), "drinking 99 %");
-    }
-
-    #[test]
-    fn a_long_name_leaves_room_for_the_rest() {
-        let name = short_name(&"a-long-name-of-a-clip".repeat(9));
-        assert_eq!((console::measure_text_width(&name), name.ends_with('…')), (NAME_WIDTH, true));
+    fn names_are_one_below_the_other_and_leave_room_for_the_rest() {
+        let columns = Columns { all: 80, name: NAME_WIDTH[1] };
+        let long = columns.padded(&"a-long-name-of-a-clip".repeat(9));
+        assert_eq!((measure_text_width(&long), long.ends_with('…')), (22, true));
+        assert_eq!(columns.padded("a.mp4"), format!("a.mp4{}", " ".repeat(17)));
+        // On a narrow terminal the rate is left out.
+        let line = "drinking 100 %  0:11 left, 120.1 frames/s";
+        assert!(columns.room(columns.bar()) >= "drinking 100 %  0:11 left".len());
+        let wide = Columns { all: 120, name: NAME_WIDTH[0] };
+        assert!(wide.room(wide.bar()) >= line.len());
     }
 }

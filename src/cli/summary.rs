@@ -111,9 +111,22 @@ fn notes(job: &Job, outcome: &Outcome) -> Vec<String> {
     lines
 }
 
+/// Names files, all but the first by what differs: `results/a.labelled.avi, .timeline.json, .vtt`.
 fn paths(files: &[PathBuf]) -> String {
-    let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-    format!("  files      {}", files.join(", "))
+    let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+    let shortened =
+        names.iter().enumerate().map(|(index, name)| if index == 0 { name.as_str() } else { beside(&names[0], name) });
+    format!("  files      {}", shortened.collect::<Vec<_>>().join(", "))
+}
+
+/// Returns a path without the beginning of its name, if `first` has the same up to a dot.
+fn beside<'a>(first: &str, path: &'a str) -> &'a str {
+    let same = first.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    match path.as_bytes()[..same].iter().rposition(|&byte| byte == b'.') {
+        Some(dot) if dot > name => &path[dot..],
+        _ => path,
+    }
 }
 
 /// Names the clip's decoder and its video's encoder.
@@ -189,4 +202,21 @@ fn rate_note(job: &Job, outcome: &Outcome) -> Option<String> {
         ));
     }
     Some(note + "; .mkv keeps each frame's own time")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_one_name_are_told_by_their_endings() {
+        let line = |files: &[&str]| paths(&files.iter().map(PathBuf::from).collect::<Vec<_>>());
+        let same = ["r/a.labelled.avi", "r/a.timeline.json", "r/a.vtt"];
+        assert_eq!(line(&same), "  files      r/a.labelled.avi, .timeline.json, .vtt");
+        assert_eq!(line(&["r/a.1.avi", "r/a.1.vtt", "r/a.2.vtt"]), "  files      r/a.1.avi, .vtt, .2.vtt");
+        // Another name, another folder, a hidden file, a name of letters of two bytes.
+        let other = ["r/a.avi", "r/b.vtt", "s/a.vtt", "r/a", "r/é.avi"];
+        assert_eq!(line(&other), "  files      r/a.avi, r/b.vtt, s/a.vtt, r/a, r/é.avi");
+        assert_eq!(line(&["r/.a.avi", "r/.b.avi"]), "  files      r/.a.avi, r/.b.avi");
+    }
 }
