@@ -93,7 +93,9 @@ impl Reporter for Terminal {
     fn message(&self, text: &str) {
         if !self.quiet {
             // A closed pipe is not an error.
-            self.bar.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
+            let write = || drop(writeln!(std::io::stdout(), "{text}"));
+            // A bar that shows nothing yet would be drawn.
+            if self.stage.borrow().name.is_empty() { write() } else { self.bar.suspend(write) }
         }
     }
 
@@ -120,20 +122,65 @@ impl Reporter for Terminal {
         let count = before + 1;
         self.epochs.set(Some((began, count)));
         let most = began.elapsed().as_secs_f64() / count as f64 * (epochs - record.epoch) as f64;
-        let left = if count >= MIN_EPOCHS && record.epoch < epochs {
-            format!("  at most {} left", clock(most))
-        } else {
-            String::new()
+        let left = (count >= MIN_EPOCHS && record.epoch < epochs).then_some(most);
+        if self.bar.is_hidden() {
+            return self.message(&line(record, epochs, left));
+        }
+        if count == 1 {
+            self.message("in brackets: on the pictures that are held out");
+        }
+        self.message(&short_line(record, epochs, left));
+    }
+}
+
+/// Formats an epoch with all its figures, for a file. `left` is in seconds.
+fn line(record: &EpochRecord, epochs: usize, left: Option<f64>) -> String {
+    format!(
+        "epoch {:>3}/{epochs}  loss {:.4} accuracy {:.3}  val_loss {:.4} val_accuracy {:.3} val_macro_f1 {:.3}  {}{}",
+        record.epoch,
+        record.loss,
+        record.accuracy,
+        record.val_loss,
+        record.val_accuracy,
+        record.val_macro_f1,
+        speed(record.images_per_second, "pictures"),
+        left.map_or(String::new(), |left| format!("  at most {} left", clock(left))),
+    )
+}
+
+/// Formats an epoch in the 80 columns of a terminal, whose bar shows the speed.
+fn short_line(record: &EpochRecord, epochs: usize, left: Option<f64>) -> String {
+    let EpochRecord { epoch, loss, accuracy, val_loss, val_accuracy, val_macro_f1, .. } = record;
+    format!(
+        "epoch {epoch:>3}/{epochs}  loss {loss:.3} ({val_loss:.3})  accuracy {accuracy:.3} ({val_accuracy:.3})  \
+         F1 ({val_macro_f1:.3}){}",
+        left.map_or(String::new(), |left| format!("  {} left", clock(left))),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_fits_a_terminal_and_a_file_has_all_of_it() {
+        let record = EpochRecord {
+            epoch: 2,
+            loss: 1.302,
+            accuracy: 0.423,
+            val_loss: 0.8962,
+            val_accuracy: 0.583,
+            val_macro_f1: 0.589,
+            images_per_second: 165.0,
+            learning_rate: 0.0,
+            seconds: 0.0,
         };
-        self.message(&format!(
-            "epoch {:>3}/{epochs}  loss {:.4} accuracy {:.3}  val_loss {:.4} val_accuracy {:.3} val_macro_f1 {:.3}  {}{left}",
-            record.epoch,
-            record.loss,
-            record.accuracy,
-            record.val_loss,
-            record.val_accuracy,
-            record.val_macro_f1,
-            speed(record.images_per_second, "pictures"),
-        ));
+        let short = "epoch   2/35  loss 1.302 (0.896)  accuracy 0.423 (0.583)  F1 (0.589)";
+        assert_eq!(short_line(&record, 35, None), short);
+        let left = short_line(&record, 35, Some(31.0));
+        assert_eq!((left.clone(), left.len() <= 80), (format!("{short}  0:31 left"), true));
+        let figures = "loss 1.3020 accuracy 0.423  val_loss 0.8962 val_accuracy 0.583 val_macro_f1 0.589";
+        let whole = format!("epoch   2/35  {figures}  165 pictures/s  at most 0:31 left");
+        assert_eq!(line(&record, 35, Some(31.0)), whole);
     }
 }

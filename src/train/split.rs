@@ -57,7 +57,9 @@ impl Split {
             if count < 2 {
                 let picture = data.items.iter().find(|item| item.class == class).map_or("", |item| &item.group);
                 return Err(Error::input(format!("class {label} has only one group, {picture}")).remedy(
-                    "add pictures or clips from another source, so that the model can be validated on new ones",
+                    "add pictures or clips from another source, so that the model can be validated on new ones; pictures \
+                     whose names differ only in the number after the last _ count as frames of one video, so name \
+                     unrelated ones without it, as walk-1.jpg",
                 ));
             }
         }
