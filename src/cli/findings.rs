@@ -80,7 +80,7 @@ impl Findings {
         if rest { format!("only {REST}") } else { "nothing found".into() }
     }
 
-    /// Returns a line for each label that was found in a finished clip.
+    /// Returns a line for each label that was found in a finished clip; `other` comes last.
     pub fn totals(&self) -> Vec<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let width = self.labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
@@ -90,7 +90,9 @@ impl Findings {
                 format!("  {label:width$}  {intervals} in {clips}, {} in all", clock(total.time))
             })
         };
-        self.labels.iter().zip(&state.totals).filter_map(line).collect()
+        let all = self.labels.iter().zip(&state.totals);
+        let (rest, found): (Vec<_>, Vec<_>) = all.partition(|(label, _)| label.as_str() == REST);
+        found.into_iter().chain(rest).filter_map(line).collect()
     }
 }
 
@@ -148,6 +150,16 @@ mod tests {
                 "  other     2 intervals in 2 clips, 0:25 in all",
             ]
         );
+    }
+
+    #[test]
+    fn other_is_the_last_of_the_totals() {
+        let findings = Findings::new(&[REST, "typing"].map(String::from));
+        add(&findings, "a", REST, 0.0, 2.0, 0.9);
+        add(&findings, "a", "typing", 2.0, 3.0, 0.9);
+        findings.finish("a");
+        let lines = ["  typing  1 interval in 1 clip, 0:01 in all", "  other   1 interval in 1 clip, 0:02 in all"];
+        assert_eq!(findings.totals(), lines);
     }
 
     #[test]

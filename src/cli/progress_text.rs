@@ -65,10 +65,10 @@ pub fn live(status: &Status, label: &str, counts: &Counts) -> Vec<String> {
         label.into(),
         status.state.name().into(),
         format!("{:.1} frames/s", status.rate),
-        stride,
         format!("{:.0} ms", status.latency.p95),
         format!("{} dropped", counts.dropped_total()),
         count(status.reconnects, "reconnect"),
+        stride,
     ]
 }
 

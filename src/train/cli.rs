@@ -14,7 +14,13 @@ use crate::train::options::{DEFAULT_EVERY, FitOptions};
 ///
 /// Give it one folder of pictures or clips for each label. It writes a model file for `livelabel run --model`.
 #[derive(Debug, Parser)]
-#[command(name = "livelabel-train", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "livelabel-train",
+    bin_name = "livelabel-train",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -68,11 +74,13 @@ pub enum Command {
     },
     /// Write a run's model file
     Export {
+        /// The run's folder, as fit printed it
         #[arg(long, value_name = "RUN")]
         run: PathBuf,
         /// The file to write
         #[arg(long, value_name = "OUT.onnx")]
         model: PathBuf,
+        /// Precision of the weights
         #[arg(long, value_enum, default_value = "fp32")]
         precision: ExportPrecision,
     },

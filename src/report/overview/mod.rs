@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use time::macros::format_description;
 
 use crate::error::{Error, Result};
+use crate::labels::REST;
 use crate::report::{lock_output, remove_empty, replace};
 use crate::system::printable;
 use crate::system::utc;
@@ -214,7 +215,9 @@ impl Overview {
             escaped(&self.model),
             date(),
         );
-        for (label, total) in state.totals.iter().enumerate().filter(|(_, total)| total.intervals > 0) {
+        let mut found: Vec<_> = state.totals.iter().enumerate().filter(|(_, total)| total.intervals > 0).collect();
+        found.sort_by_key(|&(label, _)| self.labels[label] == REST);
+        for (label, total) in found {
             let name = escaped(&self.labels[label]);
             let _ = write!(
                 head,

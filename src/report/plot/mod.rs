@@ -85,7 +85,8 @@ pub(crate) fn bitmap<E: ToString>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::journal;
+    use crate::labels::REST;
+    use crate::report::journal::{self, Record};
 
     #[test]
     fn writes_png_and_svg() {
@@ -102,5 +103,29 @@ mod tests {
         for expected in [title, "threshold 0.5", "0:30:00", "h:mm:ss"] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
+    }
+
+    #[test]
+    fn a_label_has_its_own_colour_whichever_curves_are_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, svg) = (folder.path().join("a.jsonl"), folder.path().join("a.svg"));
+        let Some(Record::Start(mut header)) = journal::sample().into_iter().next() else { unreachable!() };
+        header.model.labels = ["a", "b", REST, "d", "e", "f", "g", "h"].map(String::from).to_vec();
+        let mut records = journal::Journal::create(&path, header).unwrap();
+        for i in 0..10 {
+            // Six of eight labels are drawn: not the first two.
+            let smoothed = vec![0.0, 0.01, 0.3, 0.1, 0.1, 0.1, 0.2, 0.19];
+            let ms = f64::from(40 * i);
+            records.append(&Record::Frame { ms, label: None, confidence: 0.3, smoothed, prediction: None }).unwrap();
+        }
+        drop(records);
+        write(&path, &svg).unwrap();
+        let text = std::fs::read_to_string(&svg).unwrap();
+        let lines = |colour: &str| text.matches(&format!("stroke=\"{colour}\"")).count();
+        // `other`, d, e and f; a green one would be the third label by its place.
+        let whole = ["#76827B", "#B4498A", "#5A4FCF", "#8F6A00", "#008A63"].map(lines);
+        assert_eq!(whole, [1, 1, 1, 1, 0], "{text}");
+        // g and h repeat the first two colours, dashed.
+        assert!(["#0072B2", "#C85200"].iter().all(|colour| lines(colour) > 20), "{text}");
     }
 }
