@@ -129,15 +129,13 @@ impl Metrics {
             _ => format!("{:.3}", self.calibration_error),
         };
         let _ = writeln!(text, "{:>16} {:.3}\n{:>16} {calibration}", "log loss", self.log_loss, "calibration err.");
-        let _ = writeln!(text, "\nconfusion matrix (rows: true class)");
-        let _ = writeln!(
-            text,
-            "{:>16} {}",
-            "",
-            self.classes.iter().map(|c| format!("{:>9.9}", c.label)).collect::<String>()
-        );
+        // Names do not touch each other.
+        let longest = self.classes.iter().map(|class| class.label.chars().count()).max().unwrap_or(0);
+        let width = longest.clamp(8, 16) + 1;
+        let names: String = self.classes.iter().map(|class| format!("{:>width$.16}", class.label)).collect();
+        let _ = writeln!(text, "\nconfusion matrix (rows: true class)\n{:>16} {names}", "");
         for (class, row) in self.classes.iter().zip(&self.confusion) {
-            let cells: String = row.iter().map(|count| format!("{count:>9}")).collect();
+            let cells: String = row.iter().map(|count| format!("{count:>width$}")).collect();
             let _ = writeln!(text, "{:>16} {cells}", class.label);
         }
         text
@@ -318,5 +316,24 @@ mod tests {
         let (low, high) = interval(&one_wrong, accuracy);
         assert_eq!((low, high), (0.25, 1.0));
         assert_eq!((low, high), interval(&one_wrong, accuracy));
+    }
+
+    #[test]
+    fn names_of_the_confusion_matrix_do_not_touch() {
+        let labels = ["brushing_teeth", "other"].map(String::from);
+        let prediction = |class: usize| Prediction {
+            name: String::new(),
+            group: class.to_string(),
+            class,
+            probabilities: vec![0.25, 0.75],
+        };
+        let report = Metrics::of(&labels, &[prediction(0), prediction(1)]).report();
+        let matrix: Vec<&str> = report.lines().skip_while(|line| !line.starts_with("confusion")).skip(1).collect();
+        let expected = [
+            "                  brushing_teeth          other",
+            "  brushing_teeth               0              1",
+            "           other               0              1",
+        ];
+        assert_eq!(matrix, expected);
     }
 }
