@@ -1,5 +1,6 @@
 //! Command-line arguments and their help.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -193,6 +194,23 @@ pub enum BenchCommand {
         /// Frames in a batch [default: 4; cuda: 64]
         #[arg(long, value_name = "N")]
         batch: Option<usize>,
+    },
+    /// Compare the labels of adaptive sampling (--stride auto) and of fixed strides with those of analysing every frame
+    Sampling {
+        /// The clips
+        #[arg(required = true)]
+        clips: Vec<PathBuf>,
+        #[command(flatten)]
+        options: BenchArgs,
+        /// Multiples of the expected error that a label must stand
+        #[arg(long, value_name = "X,X", value_delimiter = ',', default_value = "0.5,1,2")]
+        strictness: Vec<f64>,
+        /// Longest steps, in frames, between frames that are analysed
+        #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "32")]
+        steps: Vec<NonZeroUsize>,
+        /// Fixed strides
+        #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "2,4,8")]
+        strides: Vec<NonZeroUsize>,
     },
     /// Measure the model alone: latency and frames a second at several batch sizes
     Model {

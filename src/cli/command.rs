@@ -1,5 +1,6 @@
 //! The program `livelabel`: parses the command line and calls one subcommand.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -101,6 +102,14 @@ fn bench(command: BenchCommand) -> Result<String, Error> {
         BenchCommand::Clip { clip, options, batch } => {
             let model = Model::open(options.model.as_deref())?;
             let report = bench::clip::measure(&clip, &model, options.session_options(batch))?;
+            Ok(format(options.json, report.text(), serde_json::json!(report)))
+        }
+        BenchCommand::Sampling { clips, options, strictness, steps, strides } => {
+            let model = Model::open(options.model.as_deref())?;
+            let [steps, strides] =
+                [steps, strides].map(|list| list.into_iter().map(NonZeroUsize::get).collect::<Vec<_>>());
+            let session = options.session_options(None);
+            let report = bench::sampling::compare(&clips, &model, session, &strictness, &steps, &strides)?;
             Ok(format(options.json, report.text(), serde_json::json!(report)))
         }
         BenchCommand::Model { options, batches, time } => {

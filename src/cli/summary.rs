@@ -64,7 +64,7 @@ fn details(job: &Job, model: &Model, outcome: &Outcome) -> Vec<String> {
     let frames = &outcome.frames;
     let dropped: u64 = frames.dropped.values().sum();
     let held = if frames.held > 0 { format!(", {} held", frames.held) } else { String::new() };
-    let mut lines = vec![
+    vec![
         format!(
             "{}: {} decoded, {} analysed{held}, {dropped} dropped",
             job.name,
@@ -81,11 +81,7 @@ fn details(job: &Job, model: &Model, outcome: &Outcome) -> Vec<String> {
         device(outcome),
         model_line(model),
         format!("  codecs     {}", codecs(job, outcome)),
-    ];
-    if let Some((stride, agreement)) = outcome.stride {
-        lines.push(format!("  stride     auto chose {stride}: {:.1} % of the labels agreed", 100.0 * agreement));
-    }
-    lines
+    ]
 }
 
 /// Says which activities are too short to be found; `None` if there were too few frames to know.

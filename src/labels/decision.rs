@@ -45,6 +45,28 @@ impl Decider {
         self.threshold.max((1.0 + self.hysteresis) / 2.0).min(1.0)
     }
 
+    /// Returns by how much a probability, or the difference of two, must change for the next decision to be another.
+    pub fn margin(&self, mean: &[f64]) -> f64 {
+        let of_others = |label: usize| {
+            let others = mean.iter().enumerate().filter(|&(other, _)| other != label);
+            others.map(|(_, &probability)| probability).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let Decision { label, confidence, .. } = self.clone().decide(mean);
+        let stays = self.current == Some(label);
+        let threshold = if stays { self.threshold - self.hysteresis } else { self.threshold };
+        if confidence < threshold {
+            // No label, until one reaches the threshold.
+            return (threshold - confidence).min(self.threshold - of_others(label));
+        }
+        let ahead = confidence - of_others(label);
+        let label_margin = match self.current {
+            _ if stays => ahead + self.hysteresis,
+            Some(current) => ahead.min(confidence - mean[current] - self.hysteresis),
+            None => ahead,
+        };
+        if threshold > 0.0 { label_margin.min(confidence - threshold) } else { label_margin }
+    }
+
     /// Decides for the next frame. Of equal probabilities the first wins, as with `argmax`.
     pub fn decide(&mut self, mean: &[f64]) -> Decision {
         let mut label = 0;
@@ -110,5 +132,29 @@ mod tests {
         assert_eq!(decider.decide(&[0.6, 0.4]).label, 0);
         assert_eq!(decider.decide(&[0.46, 0.54]).label, 0);
         assert_eq!(decider.decide(&[0.4, 0.6]).label, 1);
+    }
+
+    #[test]
+    fn the_margin_is_the_change_that_changes_the_decision() {
+        let means = [[0.5, 0.3, 0.2], [0.34, 0.33, 0.33], [0.2, 0.55, 0.25], [0.45, 0.5, 0.05], [0.1, 0.1, 0.8]];
+        for (threshold, hysteresis) in [(0.0, 0.0), (0.0, 0.1), (0.4, 0.05), (0.6, 0.1)] {
+            for current in [None, Some(0), Some(1), Some(2)] {
+                let decider = Decider { action: None, threshold, hysteresis, current };
+                for mean in means {
+                    let (decision, margin) = (decider.clone().decide(&mean), decider.margin(&mean));
+                    assert!(margin >= 0.0);
+                    for (up, down) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)] {
+                        // The difference of two probabilities changes by less than the margin.
+                        let mut near = mean;
+                        near[up] += 0.49 * margin;
+                        near[down] -= 0.49 * margin;
+                        let other = decider.clone().decide(&near);
+                        assert!(decision.same_label(other), "{threshold} {hysteresis} {current:?} {mean:?} {margin}");
+                    }
+                }
+            }
+        }
+        assert_eq!(Decider::new(None, 0.0, 0.0).margin(&[0.75, 0.25]), 0.5);
+        assert_eq!(Decider { current: Some(1), ..Decider::new(None, 0.0, 0.25) }.margin(&[0.625, 0.375]), 0.0);
     }
 }

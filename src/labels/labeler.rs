@@ -30,9 +30,12 @@ pub struct LabelState {
 }
 
 impl LabelState {
-    /// Decides for the next frame whose window is complete.
-    pub fn next_decision(&mut self) -> Option<Decision> {
-        Some(self.decider.decide(self.smoothing.next(false)?))
+    /// Decides for the next frame, as [`Labeler::next`]. Returns the [margin](Decider::margin) of the decision.
+    pub fn next_margin(&mut self, last: bool) -> Option<f64> {
+        let mean = self.smoothing.next(last)?;
+        let margin = self.decider.margin(mean);
+        self.decider.decide(mean);
+        Some(margin)
     }
 }
 

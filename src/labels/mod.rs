@@ -7,6 +7,7 @@ pub mod labeler;
 pub mod overlay;
 pub mod palette;
 pub mod rule;
+pub mod sampling;
 pub mod smoothing;
 pub mod stride;
 pub mod window;

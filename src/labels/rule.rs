@@ -2,6 +2,7 @@
 
 use crate::labels::decision::Decider;
 use crate::labels::labeler::Labeler;
+use crate::labels::sampling::Plan;
 use crate::labels::smoothing::Smoothing;
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 
@@ -24,5 +25,15 @@ impl LabelRule {
     pub fn labeler(&self, labels: usize, max_ahead: usize) -> Labeler {
         let smoothing = Smoothing::new(self.window, self.align, labels, max_ahead);
         Labeler::new(smoothing, Decider::new(self.action, self.threshold, self.hysteresis))
+    }
+
+    /// Plans adaptive sampling of a clip with `rate` frames a second, of which `held` fit in memory.
+    pub fn sampling_plan(&self, rate: f64, held: usize, strictness: f64) -> Plan {
+        let frames = match self.window {
+            SmoothingWindow::Predictions(count) => count,
+            SmoothingWindow::Time(time) => (time.as_secs_f64() * rate).ceil() as usize + 1,
+        };
+        let ahead = if self.align == WindowAlign::Centred { frames / 2 } else { 0 };
+        Plan::new(frames, ahead, held, strictness)
     }
 }

@@ -125,6 +125,11 @@ impl Smoothing {
         self.recent.iter().take(self.summed).map(|prediction| (prediction.pts, prediction.probabilities.as_slice()))
     }
 
+    /// Returns how many predictions before and after its frame the window of the last mean covers.
+    pub fn around(&self) -> (usize, usize) {
+        (self.next.saturating_sub(1), self.summed - self.next)
+    }
+
     /// Returns how many predictions ahead the window was limited to, if it would have covered more.
     pub fn ahead_limit(&self) -> Option<usize> {
         self.limited.then_some(self.max_ahead)

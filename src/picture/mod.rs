@@ -3,11 +3,13 @@
 mod colorimetry;
 mod colour;
 pub mod file;
+mod luma_grid;
 pub mod opencv;
 mod planes;
 mod scale;
 
 pub use colorimetry::{Colorimetry, Matrix, Range};
 pub use colour::convert;
+pub use luma_grid::LumaGrid;
 pub use planes::{OwnedPicture, Picture, PictureMut, Plane, PlaneMut, chroma};
 pub use scale::{scale, scale_plane};

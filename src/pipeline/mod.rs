@@ -14,6 +14,7 @@ mod preroll_buffer;
 mod present;
 mod resume;
 mod run_files;
+mod sampled_frames;
 mod schedule;
 mod sinks;
 pub(crate) mod source;

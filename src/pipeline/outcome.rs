@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::inference::engine::Engine;
 use crate::media::recorder::Recorded;
-use crate::report::journal::{AutoStride, FrameCounts, Record};
+use crate::report::journal::{FrameCounts, Record};
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
 use crate::telemetry::status::Latency;
@@ -59,8 +59,6 @@ pub struct Outcome {
     pub gaps: Gaps,
     /// Gaps that are too long to fill in an AVI.
     pub long_gaps: u64,
-    /// The last stride that `--stride auto` selected on a clip, and the measured agreement.
-    pub stride: Option<(u64, f64)>,
     /// Duration in nanoseconds of the shortest activity that gets a label if every prediction is certain; `None` if
     /// there were too few frames to know.
     pub shortest: Option<u64>,
@@ -95,7 +93,6 @@ impl Outcome {
             intervals: 0,
             gaps: Gaps::default(),
             long_gaps: 0,
-            stride: None,
             shortest: None,
             ahead_limit: None,
             latency: Latency::default(),
@@ -116,13 +113,12 @@ impl Outcome {
     }
 
     /// Returns the last record of a journal.
-    pub(super) fn record(&self, auto_stride: Option<AutoStride>) -> Record {
+    pub(super) fn record(&self) -> Record {
         Record::End {
             frames: self.frames.clone(),
             wall_s: self.wall.as_secs_f64(),
             frames_per_second: self.frames_per_second(),
             reconnects: self.reconnects,
-            auto_stride,
             shortest_ms: self.shortest.map(milliseconds),
             complete: self.complete,
         }

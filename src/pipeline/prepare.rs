@@ -7,24 +7,55 @@ use crossbeam_channel::Sender;
 use crate::error::{Error, Result};
 use crate::inference::engine::{Client, Reply};
 use crate::inference::preprocess::Preprocessor;
+use crate::labels::sampling::{Sample, Sampler};
 use crate::media::frame::Frame;
 use crate::media::supervisor::LossReason;
+use crate::pipeline::sampled_frames::SampledFrames;
 use crate::pipeline::source::{FrameSource, SourceEvent};
 use crate::pipeline::stride::policy::{Load, StridePolicy};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Progress;
 
 /// Interval at which a wait for a frame polls the shutdown flag.
-const POLL: Duration = Duration::from_millis(50);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 
 /// A message to the second thread.
 pub enum Message {
-    Frame {
-        frame: Box<Frame>,
-        /// The pending prediction; `None` for a held frame.
-        reply: Option<Reply>,
-    },
+    Frame { frame: Box<Frame>, prediction: Prediction },
     Lost(LossReason),
+}
+
+/// The prediction of a frame.
+pub enum Prediction {
+    /// The engine runs the model.
+    Pending(Reply),
+    /// The frame is held: it gets the last prediction.
+    Held,
+    /// Final, from adaptive sampling.
+    Sampled(Sample),
+}
+
+impl Prediction {
+    /// Returns whether the model runs on the frame itself.
+    pub fn is_analysed(&self) -> bool {
+        match self {
+            Self::Pending(_) => true,
+            Self::Held => false,
+            Self::Sampled(sample) => sample.analysed,
+        }
+    }
+
+    /// Waits for the probabilities; `None` for a held frame.
+    ///
+    /// # Errors
+    /// Failed if the model could not be run.
+    pub fn wait(self) -> Result<Option<Vec<f32>>> {
+        match self {
+            Self::Pending(reply) => reply.wait().map(Some),
+            Self::Held => Ok(None),
+            Self::Sampled(sample) => Ok(Some(sample.probabilities)),
+        }
+    }
 }
 
 /// Why the thread ended.
@@ -42,6 +73,8 @@ pub struct Preparer<'a> {
     pub client: Client,
     pub preprocessor: Preprocessor,
     pub stride: &'a dyn StridePolicy,
+    /// Creates the sampler of a clip with adaptive sampling, which needs no stride.
+    pub new_sampler: Option<Box<dyn Fn() -> Sampler + Send + 'a>>,
     /// Whether frames arrive so sparsely that a batch may never fill.
     pub sparse: bool,
     pub began: Instant,
@@ -52,7 +85,11 @@ pub struct Preparer<'a> {
 impl Preparer<'_> {
     /// Sends frames in order until the source ends, the user stops, or the receiver is dropped.
     pub fn run(mut self, messages: Sender<Message>) -> End {
-        match self.forward(&messages) {
+        let end = match self.new_sampler.take() {
+            Some(new_sampler) => SampledFrames::new(&mut self, new_sampler.as_ref(), &messages).forward(),
+            None => self.forward(&messages),
+        };
+        match end {
             Ok(end) => end,
             Err(error) => End::Failed(error),
         }
@@ -79,8 +116,11 @@ impl Preparer<'_> {
                     self.progress.status_mut().stride = stride;
                     let analysed = held.saturating_add(1) >= stride;
                     held = if analysed { 0 } else { held + 1 };
-                    let reply = if analysed { Some(self.submit(&frame, stride)?) } else { None };
-                    Message::Frame { frame, reply }
+                    // Held frames also fill the channel to the second thread, so a batch may not fill.
+                    let urgent = stride > 1;
+                    let prediction =
+                        if analysed { Prediction::Pending(self.submit(&frame, urgent)?) } else { Prediction::Held };
+                    Message::Frame { frame, prediction }
                 }
             };
             if messages.send(message).is_err() {
@@ -96,10 +136,10 @@ impl Preparer<'_> {
         Load { at: self.began.elapsed(), waiting, capacity, dropped }
     }
 
-    fn submit(&mut self, frame: &Frame, stride: u64) -> Result<Reply> {
+    /// Submits a frame. It is `urgent` if too few others are submitted meanwhile to fill a batch.
+    pub(super) fn submit(&mut self, frame: &Frame, urgent: bool) -> Result<Reply> {
         let mut tensor = self.client.tensor();
         self.preprocessor.prepare(&frame.picture(), tensor.view_mut())?;
-        // Held frames also fill the channel to the second thread, so too few frames are submitted to fill a batch.
-        self.client.submit(tensor, self.sparse || stride > 1)
+        self.client.submit(tensor, self.sparse || urgent)
     }
 }

@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::error::Result;
-use crate::inference::engine::Reply;
 use crate::labels::labeler::Labeler;
 use crate::media::frame::Frame;
 use crate::media::recorder::LONGEST_FILL;
 use crate::media::supervisor::LossReason;
 use crate::pipeline::outcome::Outcome;
-use crate::pipeline::prepare::Message;
+use crate::pipeline::prepare::{Message, Prediction};
 use crate::pipeline::sinks::set::Sinks;
 use crate::pipeline::sinks::sink::{Gap, Loss};
-use crate::pipeline::stride::policy::{Labeled, StridePolicy};
+use crate::pipeline::stride::policy::StridePolicy;
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
 use crate::telemetry::Progress;
@@ -57,7 +56,7 @@ impl Presenter<'_> {
     pub fn run(&mut self, messages: Receiver<Message>) -> Result<()> {
         loop {
             match messages.recv_timeout(POLL) {
-                Ok(Message::Frame { frame, reply }) => self.present(frame, reply)?,
+                Ok(Message::Frame { frame, prediction }) => self.present(frame, prediction)?,
                 Ok(Message::Lost(reason)) => self.camera_lost(reason)?,
                 Err(RecvTimeoutError::Timeout) => self.sinks.idle()?,
                 Err(RecvTimeoutError::Disconnected) => return self.label(true),
@@ -65,21 +64,20 @@ impl Presenter<'_> {
         }
     }
 
-    fn present(&mut self, frame: Box<Frame>, reply: Option<Reply>) -> Result<()> {
-        let analysed = reply.is_some();
+    fn present(&mut self, frame: Box<Frame>, prediction: Prediction) -> Result<()> {
+        let analysed = prediction.is_analysed();
         if self.held.back().is_some_and(|(last, _)| last.discontinuity != frame.discontinuity) {
             // No label looks ahead across a gap.
             self.label(true)?;
         }
         self.handle_gap(&frame)?;
-        let prediction = match reply.map(Reply::wait).transpose() {
+        let prediction = match prediction.wait() {
             Ok(prediction) => prediction,
             Err(error) => {
                 self.label(true)?;
                 return Err(error);
             }
         };
-        let before = self.stride.needs_state().then(|| self.labeler.state().clone());
         let (pts, end, arrival) = (frame.pts, frame.end(), frame.arrival);
         if !self.labeler.push(prediction, pts, end) {
             // A held frame of a new connection that overtook the loss of the old one: the reset left no prediction.
@@ -89,8 +87,7 @@ impl Presenter<'_> {
         }
         self.held.push_back((frame, analysed));
         self.label(false)?;
-        let prediction = analysed.then(|| self.labeler.prediction());
-        self.stride.labeled(Labeled { pts, prediction, before, delay: arrival.elapsed() });
+        self.stride.labeled(analysed, arrival.elapsed());
         Ok(())
     }
 
@@ -104,7 +101,7 @@ impl Presenter<'_> {
             self.intervals += u64::from(output.closed.is_some());
             self.sinks.interval(output.closed.as_ref())?;
             let shown = decision.shown.then(|| self.labels[decision.label].as_str());
-            self.sinks.frame(frame, shown, output)?;
+            self.sinks.frame(frame, analysed, shown, output)?;
             self.progress.counters.labelled(analysed);
         }
         self.update_shortest();

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
+use crate::labels::sampling::{STRICTNESS, Sampler};
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
 use crate::pipeline::context::StreamContext;
@@ -34,6 +35,8 @@ const PENDING_LIVE: usize = 4;
 /// Additional frames of a clip that may wait if the stride is not 1.
 const PENDING_HELD: usize = 16;
 
+/// Frames a second that are assumed where the container does not state them, to plan the memory of adaptive sampling.
+const UNKNOWN_RATE: f64 = 30.0;
 /// Memory for frames that wait for a centred window: 32 frames of 3840×2160, or a second of 1920×1080 at any usual rate.
 /// A window that needs more looks less far ahead.
 const MAX_AHEAD_BYTES: usize = 384 << 20;
@@ -46,8 +49,10 @@ struct Stream<'a> {
     /// Errors while decoding a clip.
     decode_errors: Option<Arc<DecodeErrors>>,
     decoder: Option<String>,
-    /// Maximum number of frames that may wait for a centred window.
+    /// Number of frames that may wait for their label.
     max_ahead: usize,
+    /// Frames a second of a clip, as its container states it.
+    frame_rate: f64,
 }
 
 /// Analyses one input. Blocks until its files are finalised.
@@ -58,15 +63,21 @@ struct Stream<'a> {
 pub fn run(context: &StreamContext) -> Result<Outcome> {
     let StreamContext { job, model, engine, shutdown, .. } = context;
     let progress = &context.state.progress;
-    let Stream { source, sinks, began, decode_errors, decoder, max_ahead } = open(context)?;
+    let Stream { source, sinks, began, decode_errors, decoder, max_ahead, frame_rate } = open(context)?;
     let live = job.live.is_some();
     let option = job.label_config.stride;
     let stride = stride::select(option, live.then(|| engine.live()));
+    let rule = job.label_config.rule(model);
+    let plan = (option == Stride::Auto && !live).then(|| rule.sampling_plan(frame_rate, max_ahead * 2 / 3, STRICTNESS));
+    let labeler = rule.labeler(model.labels.len(), plan.map_or(max_ahead, |plan| plan.max_ahead()));
+    let initial = labeler.state().clone();
     let preparer = Preparer {
         source,
         client: engine.client(live),
         preprocessor: Preprocessor::new(&model.input),
         stride: stride.as_ref(),
+        new_sampler: plan
+            .map(|plan| -> Box<dyn Fn() -> Sampler + Send> { Box::new(move || Sampler::new(initial.clone(), plan)) }),
         sparse: live,
         began,
         progress,
@@ -74,7 +85,7 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
     };
     let mut presenter = Presenter {
         sinks,
-        labeler: job.label_config.rule(model).labeler(model.labels.len(), max_ahead),
+        labeler,
         held: VecDeque::new(),
         labels: &model.labels,
         stride: stride.as_ref(),
@@ -118,7 +129,6 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
         interrupted,
         error,
         position: progress.position.get(),
-        stride: stride.measured(),
         reconnects: status.reconnects,
         stalls: status.stalls,
         decoder,
@@ -136,7 +146,7 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
         state.begin(began);
         let sinks = sinks::camera(context, live, began)?;
         let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, began));
-        return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_ahead: 0 });
+        return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_ahead: 0, frame_rate: 0.0 });
     }
     let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
     let began = Instant::now();
@@ -146,8 +156,9 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     state.progress.status_mut().size = Some((format.layout.width, format.layout.height));
     let sinks = sinks::clip(context, &format)?;
     let decode_errors = Some(source.decode_errors());
+    let frame_rate = format.frame_rate.map_or(UNKNOWN_RATE, |(frames, seconds)| f64::from(frames) / f64::from(seconds));
     let max_ahead = (MAX_AHEAD_BYTES / format.layout.bytes().max(1)).max(1);
-    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: format.decoder, max_ahead })
+    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: format.decoder, max_ahead, frame_rate })
 }
 
 /// The state of a job's stream before it starts. With `shown`, viewers may request its pictures.

@@ -62,7 +62,7 @@ pub struct FrameCounts {
     pub decoded: u64,
     /// Went through the model.
     pub analysed: u64,
-    /// Got the last prediction, because of the stride.
+    /// Got the last prediction because of the stride, or an interpolated one.
     pub held: u64,
     /// Got no label, by reason.
     pub dropped: BTreeMap<String, u64>,
@@ -73,13 +73,6 @@ impl From<Counts> for FrameCounts {
         let dropped = counts.dropped.into_iter().map(|(reason, count)| (reason.to_string(), count)).collect();
         Self { decoded: counts.decoded, analysed: counts.analysed, held: counts.held, dropped }
     }
-}
-
-/// A calibrated stride, and the share of frames on which it showed the same label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AutoStride {
-    pub stride: u64,
-    pub agreement: f64,
 }
 
 /// An interval as files show it. Times in milliseconds of the stream.
@@ -132,6 +125,9 @@ pub enum Record {
         /// The frame's own prediction, before smoothing; only for clips, since a camera's journals are kept for months.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         prediction: Option<Vec<f64>>,
+        /// Whether the model did not run on the frame: the prediction is that of an earlier one, or interpolated.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        inferred: bool,
     },
     Interval(IntervalRecord),
     /// A gap of more than a second, in milliseconds.
@@ -152,8 +148,6 @@ pub enum Record {
         wall_s: f64,
         frames_per_second: f64,
         reconnects: u64,
-        /// The last stride that `--stride auto` selected.
-        auto_stride: Option<AutoStride>,
         /// Duration in milliseconds of the shortest activity that can be found, if known.
         #[serde(default)]
         shortest_ms: Option<f64>,
@@ -273,6 +267,7 @@ pub(super) fn sample() -> Vec<Record> {
         confidence,
         smoothed: smoothed.into(),
         prediction: None,
+        inferred: label.is_none(),
     };
     let interval = |label: &str, start, end, mean, peak| {
         Record::Interval(IntervalRecord { label: label.into(), start, end, mean, peak, onset: None, offset: None })
@@ -290,7 +285,6 @@ pub(super) fn sample() -> Vec<Record> {
             wall_s: 1.5,
             frames_per_second: 2.0,
             reconnects: 0,
-            auto_stride: None,
             shortest_ms: None,
             complete: true,
         },

@@ -102,6 +102,7 @@ mod tests {
                     confidence: 0.5,
                     smoothed: vec![0.5, 0.5],
                     prediction: None,
+                    inferred: false,
                 })
                 .unwrap();
         }

@@ -10,16 +10,16 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::report::journal::{self, AutoStride, FrameCounts, Header, Record};
+use crate::report::journal::{self, FrameCounts, Header, Record};
 use crate::report::lists::Lists;
 use crate::report::replace;
 
 pub const SCHEMA: &str = "livelabel.timeline";
 /// Increased when a key is removed or its meaning changes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Keys of the timeline itself. A label with one of these names is written as `label:NAME`.
-const RESERVED: [&str; 23] = [
+const RESERVED: [&str; 22] = [
     "schema",
     "version",
     "input",
@@ -32,7 +32,6 @@ const RESERVED: [&str; 23] = [
     "threshold",
     "hysteresis",
     "stride",
-    "auto_stride",
     "shortest_ms",
     "device",
     "frames",
@@ -69,7 +68,6 @@ struct Ending {
     wall_s: f64,
     frames_per_second: f64,
     reconnects: u64,
-    auto_stride: Option<AutoStride>,
     shortest_ms: Option<f64>,
     complete: bool,
 }
@@ -77,8 +75,8 @@ struct Ending {
 impl Ending {
     fn of(end: &Record) -> Self {
         match end.clone() {
-            Record::End { frames, wall_s, frames_per_second, reconnects, auto_stride, shortest_ms, complete } => {
-                Self { frames, wall_s, frames_per_second, reconnects, auto_stride, shortest_ms, complete }
+            Record::End { frames, wall_s, frames_per_second, reconnects, shortest_ms, complete } => {
+                Self { frames, wall_s, frames_per_second, reconnects, shortest_ms, complete }
             }
             _ => Self::default(),
         }
@@ -89,7 +87,8 @@ impl Ending {
 const INTERVALS: usize = 0;
 const GAPS: usize = 1;
 const ROWS: usize = 2;
-const FIRST_LABEL: usize = 3;
+const INFERRED: usize = 3;
+const FIRST_LABEL: usize = 4;
 
 struct Writer<'a> {
     out: BufWriter<File>,
@@ -109,7 +108,6 @@ impl Writer<'_> {
         for (name, value) in fields(&header)? {
             self.entry(&name, &value)?;
         }
-        self.entry("auto_stride", &ending.auto_stride)?;
         self.entry("shortest_ms", &ending.shortest_ms)?;
         self.entry("frames", &ending.frames)?;
         self.entry("speed", &json!({"wall_s": ending.wall_s, "frames_per_second": ending.frames_per_second}))?;
@@ -128,6 +126,7 @@ impl Writer<'_> {
         self.raw("{")?;
         self.entry("labels", &labels)?;
         self.list("rows", &mut lists, ROWS)?;
+        self.list("inferred", &mut lists, INFERRED)?;
         self.raw("\n}\n}\n")?;
         self.out.flush().map_err(|cause| Error::unwritable(self.path, cause))
     }
@@ -172,15 +171,22 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
     let indices: BTreeMap<&str, usize> = header.model.labels.iter().map(String::as_str).zip(FIRST_LABEL..).collect();
     let mut lists = Lists::new(folder, FIRST_LABEL + header.model.labels.len()).map_err(full)?;
     let mut duration = 0.0_f64;
+    // The first and last frame of the stretch that the model did not run on.
+    let mut stretch: Option<(f64, f64)> = None;
     for record in records {
         match record? {
-            Record::Frame { ms, label, confidence, smoothed, .. } => {
+            Record::Frame { ms, label, confidence, smoothed, inferred, .. } => {
                 duration = duration.max(ms);
                 if let Some(&index) = label.as_deref().and_then(|label| indices.get(label)) {
                     lists.push(index, &json!([ms, confidence]).to_string()).map_err(full)?;
                 }
                 let row: Vec<f64> = std::iter::once(ms).chain(smoothed).collect();
                 lists.push(ROWS, &json!(row).to_string()).map_err(full)?;
+                if inferred {
+                    stretch = Some((stretch.map_or(ms, |(first, _)| first), ms));
+                } else if let Some(stretch) = stretch.take() {
+                    lists.push(INFERRED, &json!(stretch).to_string()).map_err(full)?;
+                }
             }
             Record::Interval(interval) => {
                 duration = duration.max(interval.end);
@@ -191,6 +197,9 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
             }
             Record::Start(_) | Record::Lost { .. } | Record::End { .. } => {}
         }
+    }
+    if let Some(stretch) = stretch {
+        lists.push(INFERRED, &json!(stretch).to_string()).map_err(full)?;
     }
     Ok((header, duration, lists))
 }
@@ -214,6 +223,7 @@ mod tests {
         assert_eq!(timeline["speed"], json!({"wall_s": 1.5, "frames_per_second": 2.0}));
         assert_eq!(timeline["intervals"][1]["label"], "drinking <tea>");
         assert_eq!(timeline["confidences"]["rows"][1], json!([33.366667, 0.5, 0.5]));
+        assert_eq!(timeline["confidences"]["inferred"], json!([[33.366667, 33.366667]]));
         assert_eq!(timeline["complete"], true);
         assert_eq!(timeline["gaps"], json!([{"start": 66.733334, "end": 3_723_004.0}]));
         let expected: Vec<&str> = RESERVED.into_iter().chain(["cooking", "drinking <tea>"]).collect();

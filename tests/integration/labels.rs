@@ -243,20 +243,50 @@ fn with_a_stride_the_label_is_held_between() {
 }
 
 #[test]
-fn an_automatic_stride_measures_before_it_skips() {
+fn sampling_shows_the_labels_of_every_frame() {
     let program = Program::new();
-    // 70 seconds of one colour: one minute for calibration, the rest with the stride.
-    let clip = program.path("still.mp4");
-    let input = "color=0x802020:size=64x48:rate=10:duration=70";
-    let output = ffmpeg(&["-f", "lavfi", "-i", input, "-pix_fmt", "yuv420p", "-c:v", "libx264", text(&clip)]);
-    assert!(output.status.success());
-    let finished = program.run(&clip, &["--stride", "auto", "--only", "timeline", "--verbose"]).succeeded();
-    assert!(finished.stdout.contains("auto chose 15: 100.0 % of the labels agreed"), "{}", finished.stdout);
-    let frames = &program.json("still.timeline.json")["frames"];
-    let (analysed, held) = (frames["analysed"].as_u64().unwrap(), frames["held"].as_u64().unwrap());
-    assert_eq!(analysed + held, 700);
-    // Frames in flight when the stride was set are still analysed.
-    assert!((601..660).contains(&analysed), "{analysed}");
+    let clip =
+        variant(program.folder.path(), "clip.mp4", 250, &["-vf", "scale=320:136", "-c:v", "libx264", "-crf", "12"]);
+    // Another scene in the middle of the traffic.
+    let cut = "drawbox=enable='between(n,100,140)':color=red@0.9:t=fill";
+    let other =
+        variant(program.folder.path(), "cut.mp4", 250, &["-vf", &format!("scale=320:136,{cut}"), "-c:v", "libx264"]);
+    for (clip, name) in [(&clip, "clip.timeline.json"), (&other, "cut.timeline.json")] {
+        for window in ["1", "16", "128", "1.2s"] {
+            let run = |stride: &str| {
+                let given =
+                    ["--stride", stride, "--window", window, "--only", "timeline", "--force", "--device", "cpu"];
+                program.run(clip, &given).succeeded();
+                program.json(name)
+            };
+            let (full, sampled) = (run("1"), run("auto"));
+            let rows = |timeline: &Value| timeline["confidences"]["rows"].as_array().unwrap().clone();
+            let times = |rows: &[Value]| rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>();
+            assert_eq!(times(&rows(&full)), times(&rows(&sampled)));
+            let labels = |timeline: &Value| {
+                ["red", "green", "blue"].map(|label| {
+                    timeline[label].as_array().unwrap().iter().map(|pair| pair[0].clone()).collect::<Vec<_>>()
+                })
+            };
+            assert_eq!(labels(&full), labels(&sampled), "{name}, window {window}");
+            assert_eq!(full["confidences"]["inferred"], serde_json::json!([]));
+            let frames = &sampled["frames"];
+            let (analysed, held) = (frames["analysed"].as_u64().unwrap(), frames["held"].as_u64().unwrap());
+            assert_eq!(analysed + held, 250);
+            assert!(analysed < 125, "{name}, window {window}: {analysed} analysed");
+            // The timeline says which frames were not analysed.
+            let inferred: usize = sampled["confidences"]["inferred"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|stretch| {
+                    let inside = |row: &&Value| (stretch[0].as_f64()..=stretch[1].as_f64()).contains(&row[0].as_f64());
+                    rows(&sampled).iter().filter(inside).count()
+                })
+                .sum();
+            assert_eq!(inferred as u64, held);
+        }
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn by_default_four_files_are_written_and_the_journal_is_removed() {
 fn the_timeline_is_complete() {
     let program = analysed(&["--device", "cpu"]);
     let timeline = program.json("clip.timeline.json");
-    assert_eq!((&timeline["schema"], &timeline["version"]), (&json!("livelabel.timeline"), &json!(1)));
+    assert_eq!((&timeline["schema"], &timeline["version"]), (&json!("livelabel.timeline"), &json!(2)));
     assert!(timeline["input"].as_str().unwrap().ends_with("clip.mp4"));
     let started = timeline["started"].as_str().unwrap();
     let parsed = time::OffsetDateTime::parse(started, &time::format_description::well_known::Rfc3339).unwrap();

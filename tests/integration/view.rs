@@ -180,7 +180,7 @@ fn invalid_timelines_and_videos_are_refused() {
         let finished = program.start(&["view", name, "--web", "127.0.0.1:0"]);
         assert!(finished.refusal(2).contains("is not a timeline"), "{name}: {}", finished.stderr);
     }
-    std::fs::write(program.path("new.timeline.json"), whole.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
+    std::fs::write(program.path("new.timeline.json"), whole.replacen("\"version\": 2", "\"version\": 3", 1)).unwrap();
     std::fs::write(program.path("text.mp4"), "no video").unwrap();
     let mp4 = std::fs::read(&clip).unwrap();
     std::fs::write(program.path("half.mp4"), &mp4[..mp4.len() / 2]).unwrap();

@@ -117,6 +117,6 @@ impl Sink for JournalSink<'_> {
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
         outcome.wall = outcome.began.elapsed();
-        self.journal.append(outcome.record(None))
+        self.journal.append(outcome.record())
     }
 }

@@ -67,14 +67,22 @@ impl<'a> Sinks<'a> {
     ///
     /// # Errors
     /// Returns, for a clip, the first failure of a sink; for a camera, only an error if the label cannot be drawn.
-    pub fn frame(&mut self, frame: Box<Frame>, label: Option<&str>, output: LabelerOutput) -> Result<()> {
+    pub fn frame(
+        &mut self,
+        frame: Box<Frame>,
+        analysed: bool,
+        label: Option<&str>,
+        output: LabelerOutput,
+    ) -> Result<()> {
         let LabelerOutput { decision, smoothed, warming_up, prediction, open, .. } = output;
         let drawn = OverlayFrame { decision, warming_up, pts: frame.pts, end: frame.end() };
         self.overlay.record(&drawn);
         let rendered = self.render(&frame, drawn)?;
         let layout = self.renderer.as_ref().map_or_else(|| frame.format().layout, |(format, _)| format.layout);
         let picture = rendered.as_ref();
-        let labeled = LabeledFrame { frame: &frame, decision, label, smoothed, prediction, open, picture, layout };
+        let frame_ref = frame.as_ref();
+        let labeled =
+            LabeledFrame { frame: frame_ref, decision, label, smoothed, prediction, analysed, open, picture, layout };
         self.for_each(|sink| sink.frame(&labeled))?;
         self.last = self.keeps.then(|| Last { frame, label: Some(drawn), shown: Instant::now() });
         Ok(())

@@ -20,8 +20,11 @@ pub struct LabeledFrame<'a> {
     pub label: Option<&'a str>,
     /// The smoothed probability of every label.
     pub smoothed: &'a [f64],
-    /// The probability of every label in the frame's own prediction; in the last one if the frame is held.
+    /// The probability of every label in the frame's own prediction; in the last one if the frame is held, and
+    /// interpolated with adaptive sampling.
     pub prediction: &'a [f32],
+    /// Whether the model ran on the frame itself.
+    pub analysed: bool,
     /// The interval that the frame belongs to, up to this frame.
     pub open: Option<Interval>,
     /// The frame with its label drawn, if a sink wants it and a buffer was free.
@@ -57,6 +60,7 @@ impl LabeledFrame<'_> {
             confidence: rounded(self.decision.confidence),
             smoothed: self.smoothed.iter().copied().map(rounded).collect(),
             prediction,
+            inferred: !self.analysed,
         }
     }
 }

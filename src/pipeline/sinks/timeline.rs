@@ -11,7 +11,7 @@ use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, header};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Sink};
-use crate::report::journal::{self, AutoStride, IntervalRecord, Journal, Record};
+use crate::report::journal::{self, IntervalRecord, Journal, Record};
 use crate::report::{lock_output, milliseconds, plot, remove_empty, subtitles, timeline};
 
 /// Writes a record for each frame.
@@ -78,7 +78,7 @@ impl Sink for TimelineSink<'_> {
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
         // All other files are finalised by now.
         outcome.wall = outcome.began.elapsed();
-        let end = outcome.record(outcome.stride.map(|(stride, agreement)| AutoStride { stride, agreement }));
+        let end = outcome.record();
         let mut result = self.journal.append(&end);
         let Outputs { timeline, plot, subtitles, .. } = self.outputs;
         let source = self.path;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::pipeline::stride::policy::{Labeled, Load, StridePolicy};
+use crate::pipeline::stride::policy::{Load, StridePolicy};
 
 /// Interval at which the stride is reviewed.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -49,8 +49,8 @@ impl StridePolicy for AdaptiveStride {
         control.update(&self.latency, load.at, load.waiting, load.capacity, load.dropped)
     }
 
-    fn labeled(&self, frame: Labeled<'_>) {
-        self.latency.add(frame.delay, frame.prediction.is_some());
+    fn labeled(&self, analysed: bool, delay: Duration) {
+        self.latency.add(delay, analysed);
     }
 }
 

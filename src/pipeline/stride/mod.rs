@@ -1,12 +1,10 @@
 //! Stride policies: which frames are analysed. The others are held.
 
 mod adaptive;
-mod calibrated;
 pub mod policy;
 
 use crate::labels::stride::Stride;
 use adaptive::AdaptiveStride;
-use calibrated::CalibratedStride;
 use policy::{Load, StridePolicy};
 
 /// The same stride for every frame.
@@ -18,12 +16,12 @@ impl StridePolicy for FixedStride {
     }
 }
 
-/// Selects the policy for `--stride`. `auto` calibrates the stride on a clip; on a camera, one of `live` cameras that
-/// share the engine, it adapts to the load.
+/// Selects the policy for `--stride`. On a camera, one of `live` cameras that share the engine, `auto` adapts the stride
+/// to the load. On a clip, `auto` samples, without a stride.
 pub fn select(stride: Stride, live: Option<usize>) -> Box<dyn StridePolicy> {
     match (stride, live) {
         (Stride::Every(stride), _) => Box::new(FixedStride(stride)),
-        (Stride::Auto, None) => Box::new(CalibratedStride::default()),
+        (Stride::Auto, None) => Box::new(FixedStride(1)),
         (Stride::Auto, Some(streams)) => Box::new(AdaptiveStride::new(streams)),
     }
 }

@@ -104,7 +104,9 @@ mod tests {
         for (value, i) in frames.zip(0_u32..) {
             let prediction = Some(vec![1.0 - value, value]);
             let (ms, smoothed) = (f64::from(40 * i), vec![value, 0.25]);
-            journal.append(&Record::Frame { ms, label: None, confidence: value, smoothed, prediction }).unwrap();
+            journal
+                .append(&Record::Frame { ms, label: None, confidence: value, smoothed, prediction, inferred: false })
+                .unwrap();
         }
     }
 

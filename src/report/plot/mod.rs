@@ -116,7 +116,16 @@ mod tests {
             // Six of eight labels are drawn: not the first two.
             let smoothed = vec![0.0, 0.01, 0.3, 0.1, 0.1, 0.1, 0.2, 0.19];
             let ms = f64::from(40 * i);
-            records.append(&Record::Frame { ms, label: None, confidence: 0.3, smoothed, prediction: None }).unwrap();
+            records
+                .append(&Record::Frame {
+                    ms,
+                    label: None,
+                    confidence: 0.3,
+                    smoothed,
+                    prediction: None,
+                    inferred: false,
+                })
+                .unwrap();
         }
         drop(records);
         write(&path, &svg).unwrap();
