@@ -63,6 +63,11 @@ class Pictures(torch.utils.data.Dataset):
         return torch.stack([tensor(SIZE), *(augmented(large, rng) for _ in range(self.views - 1))]) - MEAN
 
 
+def one_thread(_):
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
 def fused(module):
     """Folds batch norms into convolutions."""
     for name, child in module.named_children():
@@ -86,14 +91,17 @@ def main():
     trained = trained.to(memory_format=torch.channels_last).train()
     precision = lambda: torch.autocast("cpu", torch.bfloat16)
 
-    one_thread = lambda _: (torch.set_num_threads(1), cv2.setNumThreads(1))
-    loader = torch.utils.data.DataLoader(Pictures(paths, given.views), 4, num_workers=os.cpu_count(), worker_init_fn=one_thread)
-    began, maps = time.perf_counter(), []
+    # A forked process would inherit the locks of torch's threads, and hang.
+    how = {"num_workers": os.cpu_count(), "worker_init_fn": one_thread, "multiprocessing_context": "spawn"}
+    loader = torch.utils.data.DataLoader(Pictures(paths, given.views), 4, **how)
+    began, maps = None, []
     with torch.inference_mode(), precision():
         for views in loader:
             maps.append(frozen(views.flatten(0, 1).contiguous(memory_format=torch.channels_last)).half())
+            # The first batch waits for the processes to start.
+            began = began or time.perf_counter()
     maps = torch.cat(maps)
-    extraction = len(maps) / (time.perf_counter() - began)
+    extraction = (len(maps) - 4 * given.views) / (time.perf_counter() - began)
 
     optimizer = torch.optim.AdamW(trained.parameters(), 2e-4, weight_decay=0.01)
     classes, best = torch.randint(3, [len(paths)]), 0.0
