@@ -130,11 +130,9 @@ impl View {
     pub fn apply(&self, picture: &[f32], side: usize, view: &mut [f32], size: usize) {
         assert_eq!((picture.len(), view.len()), (3 * side * side, 3 * size * size));
         let map = self.map(side, size);
-        for (from, to) in picture.chunks_exact(side * side).zip(view.chunks_exact_mut(size * size)) {
-            sample(&map, from, side, to, size);
-            if self.shrink < 1.0 {
-                remove_detail(to, size, self.shrink);
-            }
+        sample(&map, picture, side, view, size);
+        if self.shrink < 1.0 {
+            view.chunks_exact_mut(size * size).for_each(|plane| remove_detail(plane, size, self.shrink));
         }
         self.adjust_colours(view, size * size);
     }
@@ -194,18 +192,34 @@ fn compose(left: [[f64; 3]; 2], right: [[f64; 3]; 2]) -> [[f64; 3]; 2] {
     })
 }
 
-/// Samples bilinearly. Positions outside the picture take the nearest edge pixel.
+/// What one pixel of a view is mixed from: the four pixels around its position, and the position between them.
+#[derive(Clone, Copy, Default)]
+struct Tap {
+    corners: [usize; 4],
+    fx: f32,
+    fy: f32,
+}
+
+/// Samples planes bilinearly. Positions outside the picture take the nearest edge pixel. The positions of a row are
+/// computed once for all planes: they cost more than the mixing.
 fn sample(map: &[[f64; 3]; 2], from: &[f32], side: usize, to: &mut [f32], size: usize) {
     let last = side as f64 - 1.0;
-    for (row, line) in to.chunks_exact_mut(size).enumerate() {
-        for (column, value) in line.iter_mut().enumerate() {
+    let mut taps = vec![Tap::default(); size];
+    for row in 0..size {
+        for (column, tap) in taps.iter_mut().enumerate() {
             let at = |[a, b, c]: [f64; 3]| (a * row as f64 + b * column as f64 + c).clamp(0.0, last);
             let (y, x) = (at(map[0]), at(map[1]));
             let (top, left) = (y as usize, x as usize);
             let (bottom, right) = ((top + 1).min(side - 1), (left + 1).min(side - 1));
-            let (fy, fx) = ((y - top as f64) as f32, (x - left as f64) as f32);
-            let mix = |row: usize| from[row * side + left] * (1.0 - fx) + from[row * side + right] * fx;
-            *value = mix(top) * (1.0 - fy) + mix(bottom) * fy;
+            let corners = [(top, left), (top, right), (bottom, left), (bottom, right)].map(|(y, x)| y * side + x);
+            *tap = Tap { corners, fx: (x - left as f64) as f32, fy: (y - top as f64) as f32 };
+        }
+        for (from, to) in from.chunks_exact(side * side).zip(to.chunks_exact_mut(size * size)) {
+            for (value, Tap { corners, fx, fy }) in to[row * size..][..size].iter_mut().zip(&taps) {
+                let [a, b, c, d] = corners.map(|corner| from[corner]);
+                let mix = |left: f32, right: f32| left * (1.0 - fx) + right * fx;
+                *value = mix(a, b) * (1.0 - fy) + mix(c, d) * fy;
+            }
         }
     }
 }

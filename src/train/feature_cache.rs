@@ -101,7 +101,11 @@ impl FeatureCache {
     pub fn append(&mut self, values: &[f32]) -> Result<()> {
         let bytes: Vec<u8> = match self.format {
             RowFormat::Float => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            RowFormat::Half => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+            RowFormat::Half => {
+                let mut halves = vec![f16::ZERO; values.len()];
+                halves.convert_from_f32_slice(values);
+                halves.iter().flat_map(|half| half.to_le_bytes()).collect()
+            }
         };
         self.rows.write_all(&bytes).map_err(|cause| unwritable(&self.folder, cause))?;
         self.count += values.len() / self.length;

@@ -8,7 +8,7 @@ use crossbeam_channel::{Sender, bounded};
 use ndarray::{Array3, ArrayView3};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
@@ -22,7 +22,7 @@ use crate::system::words::count;
 use crate::train::dataset::Dataset;
 use crate::train::feature_cache::{Entry, FeatureCache, RowFormat, check_limit, row_bytes};
 use crate::train::frozen::{BATCH, FrozenLayers};
-use crate::train::views::{SIDE, Views, content};
+use crate::train::views::{SIDE, Views};
 
 /// Pictures decoded at once, on all cores.
 const READ: usize = 16;
@@ -73,8 +73,9 @@ pub struct Pass<'a> {
     pub limit: u64,
 }
 
-/// Returns the folder of the store for this backbone, cut, computation type and these views.
-pub fn folder(cache: &Path, weights: &Weights, cut: FreezePoint, kind: Kind, views: &Views) -> PathBuf {
+/// Returns the folder of the store for this backbone, cut and these views. `engine` names library and precision: their
+/// features differ in the last digits, and a training on a mixture could not be repeated.
+pub fn folder(cache: &Path, weights: &Weights, cut: FreezePoint, engine: &str, views: &Views) -> PathBuf {
     let mut hash = Sha256::new();
     let mut names: Vec<_> = weights.iter().collect();
     names.sort_by_key(|(name, _)| *name);
@@ -84,7 +85,7 @@ pub fn folder(cache: &Path, weights: &Weights, cut: FreezePoint, kind: Kind, vie
             hash.update(value.to_le_bytes());
         }
     }
-    hash.update(format!("{VERSION} {cut:?} {kind:?} {views:?} {SIDE} {}", weights.epsilon));
+    hash.update(format!("{VERSION} {cut:?} {engine} {views:?} {SIDE} {}", weights.epsilon));
     let name: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     cache.join(name)
 }
@@ -264,10 +265,10 @@ fn read(pass: &Pass, missing: &[usize], extracted: &Sender<Extracted>, shutdown:
 
 fn views_of_picture(pass: &Pass, index: usize) -> Result<Vec<Array3<f32>>> {
     let path = &pass.data.items[index].path;
-    let picture = read_picture(path)?;
-    let content =
-        content(path).map_err(|cause| Error::input(format!("{}: cannot be read", path.display())).because(cause))?;
-    (0..pass.views_of[index]).map(|view| pass.views.tensor(&picture.view(), &content, view)).collect()
+    let content = pass.contents[index].ok_or_else(|| {
+        Error::input(format!("{}: cannot be read", path.display())).remedy("check that you may read it")
+    })?;
+    pass.views.tensors(&read_picture(path)?.view(), &content, pass.views_of[index])
 }
 
 /// Sends the views of a clip's frames, one frame every `pass.every` milliseconds. Returns their times. If the clip
@@ -286,9 +287,7 @@ fn clip(
         let mut identity = Sha256::new_with_prefix(content);
         identity.update(time.to_le_bytes());
         let identity = identity.finalize().into();
-        let views: Result<Vec<_>> =
-            (0..pass.views_of[index]).into_par_iter().map(|view| pass.views.tensor(picture, &identity, view)).collect();
-        for view in views? {
+        for view in pass.views.tensors(picture, &identity, pass.views_of[index])? {
             let _ = extracted.send(Extracted::View(view));
         }
         times.push(time);
@@ -339,4 +338,29 @@ pub fn frames(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::resnet::Stage;
+    use crate::system::locate;
+    use crate::train::augment::AugmentationPreset;
+
+    #[test]
+    fn features_of_another_engine_precision_or_cut_are_not_reused() {
+        let weights = Weights::read(&locate::find(".deps/resnet50").unwrap()).unwrap();
+        let views = Views { augmentation: AugmentationPreset::Strong.augmentation(), seed: 1 };
+        let folder = |cut, engine: &str| folder(Path::new("cache"), &weights, cut, engine, &views);
+        let stage4 = FreezePoint::Before(Stage::Fourth);
+        let names = [
+            folder(stage4, "openvino in bf16"),
+            folder(stage4, "openvino in fp32"),
+            folder(stage4, "cpu in fp32"),
+            folder(FreezePoint::Before(Stage::Third), "openvino in bf16"),
+        ];
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+        assert_eq!(names[0], folder(stage4, "openvino in bf16"));
+    }
 }

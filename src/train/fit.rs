@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rayon::prelude::*;
 use serde_json::json;
@@ -28,6 +29,7 @@ use crate::train::learned_files::LearnedFiles;
 use crate::train::metrics::Metrics;
 use crate::train::network::{Backbone, Named};
 use crate::train::options::{FitOptions, TrainingDevice};
+use crate::train::pace::speed;
 use crate::train::plots;
 use crate::train::run::{HEAD, REPORT, Report, Run, SPLIT};
 use crate::train::split::{Split, SplitBy};
@@ -99,14 +101,20 @@ impl Prepared {
             let (data, contents, views_of, views) = (&data, contents.as_slice(), views_of.as_slice(), &views);
             let pass = Pass { data, contents, views_of, most, views, cut, every, limit };
             let cache = cache(options)?;
-            let folder = features::folder(&cache, &weights, cut, kind, views);
+            let mut frozen = FrozenLayers::load(&weights, cut, kind, &backbone, device)?;
+            let folder = features::folder(&cache, &weights, cut, &frozen.describe(), views);
             make_room(&cache, &folder, features::needed(&pass), limit)?;
             let (length, format) = features::row(cut);
             let mut store = FeatureCache::open(&folder, length, format)?;
-            let mut frozen = FrozenLayers::load(&weights, cut, kind, &backbone, device)?;
             reporter.message(&format!("features by {}", frozen.describe()));
+            let (before, began) = (store.count(), Instant::now());
             let progress = |extraction: &Extraction| reporter.features(extraction);
             let (samples, unreadable) = features::compute(&pass, &mut frozen, &mut store, shutdown, &progress)?;
+            let (rows, seconds) = (store.count() - before, began.elapsed().as_secs_f64());
+            if rows > 0 {
+                let (pace, rows) = (speed(rows as f64 / seconds, "rows"), count(rows as u64, "row"));
+                reporter.message(&format!("{rows} in {seconds:.1} s, {pace}"));
+            }
             if unreadable > 0 {
                 reporter
                     .message(&format!("{unreadable} of {} files could not be read and are skipped", data.items.len()));

@@ -4,6 +4,7 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::error::{Error, Result};
@@ -234,10 +235,10 @@ impl<'a> Training<'a> {
                 Ok(tensor(self.cut, &store.read(&rows)?, self.device))
             }
             Rows::Computed(views) => {
-                let mut pictures = Vec::new();
-                for (sample, view) in picks {
-                    pictures.extend(view_of_file(&self.data.items[sample.item], views, *view)?);
-                }
+                let (items, views) = (&self.data.items, *views);
+                let read = |(sample, view): &(Sample, usize)| view_of_file(&items[sample.item], views, *view);
+                let pictures: Vec<_> = picks.par_iter().map(read).collect::<Result<_>>()?;
+                let pictures: Vec<f32> = pictures.into_iter().flatten().collect();
                 let size = crate::onnx::resnet::INPUT_SIZE as i64;
                 let pictures = Tensor::from_slice(&pictures).view([-1, 3, size, size]).to_device(self.device);
                 Ok(forward(self.cut, self.backbone, &pictures).to_kind(Kind::Float))

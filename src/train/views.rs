@@ -6,6 +6,7 @@ use std::path::Path;
 use ndarray::Array3;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -33,15 +34,30 @@ impl Views {
     /// # Errors
     /// `Internal` if the picture cannot be resized.
     pub fn tensor(&self, picture: &Picture, content: &[u8; 32], view: usize) -> Result<Array3<f32>> {
-        let plain = input(INPUT_SIZE, MEAN);
-        let mut tensor = plain.tensor();
         if view == 0 {
-            Preprocessor::new(&plain).prepare(picture, tensor.view_mut())?;
-            return Ok(tensor);
+            return prepared(picture, INPUT_SIZE, MEAN);
         }
-        let spec = input(SIDE, [0.0; 3]);
-        let mut large = spec.tensor();
-        Preprocessor::new(&spec).prepare(picture, large.view_mut())?;
+        self.augmented(&prepared(picture, SIDE, [0.0; 3])?, content, view)
+    }
+
+    /// Returns the tensors of the first `count` views, made on all cores. The picture is resized once for all of them.
+    ///
+    /// # Errors
+    /// Those of [`Views::tensor`].
+    pub fn tensors(&self, picture: &Picture, content: &[u8; 32], count: usize) -> Result<Vec<Array3<f32>>> {
+        let plain = prepared(picture, INPUT_SIZE, MEAN)?;
+        if count <= 1 {
+            return Ok(vec![plain]);
+        }
+        let large = prepared(picture, SIDE, [0.0; 3])?;
+        let augmented: Result<Vec<_>> =
+            (1..count).into_par_iter().map(|view| self.augmented(&large, content, view)).collect();
+        Ok(std::iter::once(plain).chain(augmented?).collect())
+    }
+
+    /// Returns an augmented view of a picture of [`SIDE`].
+    fn augmented(&self, large: &Array3<f32>, content: &[u8; 32], view: usize) -> Result<Array3<f32>> {
+        let mut tensor = input(INPUT_SIZE, MEAN).tensor();
         let mut seed = Sha256::new_with_prefix(content);
         seed.update(self.seed.to_le_bytes());
         seed.update((view as u64).to_le_bytes());
@@ -55,6 +71,14 @@ impl Views {
         }
         Ok(tensor)
     }
+}
+
+/// Returns a picture's tensor `[3, side, side]`.
+fn prepared(picture: &Picture, side: usize, mean: [f32; 3]) -> Result<Array3<f32>> {
+    let spec = input(side, mean);
+    let mut tensor = spec.tensor();
+    Preprocessor::new(&spec).prepare(picture, tensor.view_mut())?;
+    Ok(tensor)
 }
 
 /// Returns the SHA-256 of a file.
