@@ -105,7 +105,7 @@ fn scenes(seed: u64, frames: usize, noise: f32) -> Vec<Vec<f32>> {
     track
 }
 
-/// The picture of each frame, brighter after each cut.
+/// The picture of each frame, brighter or darker after each cut, with noise.
 fn cuts(track: &[Vec<f32>]) -> impl Fn(usize) -> LumaGrid {
     let label = |row: &Vec<f32>| row.iter().position(|&value| value == row.iter().copied().fold(0.0, f32::max));
     let mut level = 20;
@@ -117,7 +117,9 @@ fn cuts(track: &[Vec<f32>]) -> impl Fn(usize) -> LumaGrid {
             level
         })
         .collect();
-    move |number| LumaGrid::flat(levels[number])
+    let mut random = Random(99);
+    let noise: Vec<u8> = (0..track.len()).map(|_| (4.0 * random.next()) as u8).collect();
+    move |number| LumaGrid::flat(levels[number] + noise[number])
 }
 
 fn still(_: usize) -> LumaGrid {
