@@ -135,11 +135,12 @@ impl Smoothing {
         self.limited.then_some(self.max_ahead)
     }
 
-    /// Returns the length of the window in nanoseconds. A number of predictions is measured in the stream, and `None`
-    /// until there are two.
+    /// Returns the length of the window in nanoseconds. A number of predictions is measured in the stream: `None`
+    /// until there are two, and for a window of one, whose length does not matter.
     pub fn length(&self) -> Option<u64> {
         match self.window {
             SmoothingWindow::Time(time) => u64::try_from(time.as_nanos()).ok(),
+            SmoothingWindow::Predictions(1) => None,
             SmoothingWindow::Predictions(count) => {
                 let (first, last) = (self.recent.front()?.pts, self.recent.back()?.pts);
                 (count as u64).saturating_mul(last.saturating_sub(first)).checked_div(self.recent.len() as u64 - 1)

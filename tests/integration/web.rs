@@ -194,6 +194,9 @@ fn clips_wait_for_those_before_them() {
     assert_eq!(first["streams"][5]["state"], "waiting");
     assert_eq!(site.get("/healthz").status, 200);
     site.until("all ended", |site| site.stream("5.mp4"), |stream| stream["state"] == "ended");
+    watch.line("the page stays", |fields| {
+        fields["message"].as_str().is_some_and(|text| text.contains("the page stays"))
+    });
     assert_eq!(watch.stop("INT").0.code, 0);
 }
 
