@@ -14,7 +14,7 @@ use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::SessionOptions;
 use crate::labels::rule::LabelRule;
-use crate::labels::sampling::{Plan, Sample, Sampler};
+use crate::labels::sampling::{Sample, replay};
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media;
 use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
@@ -150,10 +150,7 @@ fn windows(model: &Model) -> Vec<(String, Vec<LabelRule>)> {
 }
 
 /// Analyses every frame of a clip.
-///
-/// # Errors
-/// The errors of a run.
-pub fn track(clip: &Path, model: &Model, engine: &Engine) -> Result<Track> {
+fn track(clip: &Path, model: &Model, engine: &Engine) -> Result<Track> {
     let client = engine.client(false);
     let mut preprocessor = Preprocessor::new(&model.input);
     let mut source = ClipDecoder::open(clip, Limits::default(), &|| false)?;
@@ -191,7 +188,9 @@ impl Choice {
         match self {
             Self::Sampling { strictness, step } => {
                 let plan = rule.sampling_plan(track.rate(), HELD, strictness).with_max_step(step);
-                sample(rule, track, plan)
+                let sampler = rule.sampler(track.frames[0].prediction.len(), plan);
+                let frames = track.frames.iter().map(|frame| (frame.pts, frame.picture.clone()));
+                replay(sampler, frames, |number| track.frames[number].prediction.clone(), 0).0
             }
             Self::Stride(stride) => {
                 let held = |number: usize| Sample {
@@ -209,33 +208,5 @@ impl Track {
     fn rate(&self) -> f64 {
         let (first, last) = (self.frames[0].pts, self.frames[self.frames.len() - 1].pts);
         (self.frames.len() - 1) as f64 * 1e9 / (last - first).max(1) as f64
-    }
-}
-
-fn sample(rule: &LabelRule, track: &Track, plan: Plan) -> Vec<Sample> {
-    let labels = track.frames[0].prediction.len();
-    let mut sampler = Sampler::new(rule.labeler(labels, plan.max_ahead()).state().clone(), plan);
-    let mut samples = Vec::new();
-    let result = |number: usize| track.frames[number].prediction.clone();
-    for (number, frame) in track.frames.iter().enumerate() {
-        if sampler.push(frame.pts, frame.picture.clone()) {
-            sampler.insert(number, result(number));
-            settle(&mut sampler, &mut samples, &result, false);
-        }
-    }
-    if let Some(number) = sampler.end() {
-        sampler.insert(number, result(number));
-    }
-    settle(&mut sampler, &mut samples, &result, true);
-    samples
-}
-
-/// Analyses what the sampler wants, until it wants more frames.
-fn settle(sampler: &mut Sampler, samples: &mut Vec<Sample>, result: &impl Fn(usize) -> Vec<f32>, last: bool) {
-    while let Some(wanted) = sampler.wanted(last) {
-        if wanted.is_empty() {
-            samples.extend(sampler.release(last));
-        }
-        wanted.into_iter().for_each(|number| sampler.insert(number, result(number)));
     }
 }

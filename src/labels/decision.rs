@@ -51,9 +51,8 @@ impl Decider {
             let others = mean.iter().enumerate().filter(|&(other, _)| other != label);
             others.map(|(_, &probability)| probability).fold(f64::NEG_INFINITY, f64::max)
         };
-        let Decision { label, confidence, .. } = self.clone().decide(mean);
-        let stays = self.current == Some(label);
-        let threshold = if stays { self.threshold - self.hysteresis } else { self.threshold };
+        let (label, threshold) = self.choose(mean);
+        let (confidence, stays) = (mean[label], self.current == Some(label));
         if confidence < threshold {
             // No label, until one reaches the threshold.
             return (threshold - confidence).min(self.threshold - of_others(label));
@@ -69,21 +68,25 @@ impl Decider {
 
     /// Decides for the next frame. Of equal probabilities the first wins, as with `argmax`.
     pub fn decide(&mut self, mean: &[f64]) -> Decision {
+        let (label, threshold) = self.choose(mean);
+        let confidence = mean[label];
+        let shown = confidence >= threshold && self.action.is_none_or(|action| action == label);
+        self.current = (confidence >= threshold).then_some(label);
+        Decision { label, confidence, shown }
+    }
+
+    /// Returns the next label, and the probability that it must reach.
+    fn choose(&self, mean: &[f64]) -> (usize, f64) {
         let mut label = 0;
         for (candidate, &probability) in mean.iter().enumerate() {
             if probability > mean[label] {
                 label = candidate;
             }
         }
-        let mut threshold = self.threshold;
-        if let Some(current) = self.current.filter(|&current| mean[label] - mean[current] <= self.hysteresis) {
-            label = current;
-            threshold -= self.hysteresis;
+        match self.current.filter(|&current| mean[label] - mean[current] <= self.hysteresis) {
+            Some(current) => (current, self.threshold - self.hysteresis),
+            None => (label, self.threshold),
         }
-        let confidence = mean[label];
-        let shown = confidence >= threshold && self.action.is_none_or(|action| action == label);
-        self.current = (confidence >= threshold).then_some(label);
-        Decision { label, confidence, shown }
     }
 }
 

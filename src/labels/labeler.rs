@@ -55,8 +55,8 @@ pub struct LabelerOutput<'a> {
 }
 
 impl Labeler {
-    pub fn new(smoothing: Smoothing, decider: Decider) -> Self {
-        let initial = LabelState { smoothing, decider };
+    /// `initial` is the state before the first frame, and after a reset.
+    pub fn new(initial: LabelState) -> Self {
         Self {
             state: initial.clone(),
             initial,
@@ -105,11 +105,6 @@ impl Labeler {
     /// Returns the prediction of the last frame that was pushed.
     pub fn prediction(&self) -> &[f32] {
         &self.held
-    }
-
-    /// Returns the state that the labels of frames to come depend on.
-    pub fn state(&self) -> &LabelState {
-        &self.state
     }
 
     /// Returns the duration in nanoseconds of the shortest activity that gets a label if every prediction is certain;

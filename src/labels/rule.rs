@@ -1,8 +1,8 @@
 //! The rule that turns predictions into labels: window, threshold, hysteresis and action.
 
 use crate::labels::decision::Decider;
-use crate::labels::labeler::Labeler;
-use crate::labels::sampling::Plan;
+use crate::labels::labeler::{LabelState, Labeler};
+use crate::labels::sampling::{Plan, Sampler};
 use crate::labels::smoothing::Smoothing;
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 
@@ -23,8 +23,19 @@ impl LabelRule {
     /// Creates a labeler for predictions of `labels` probabilities. A centred window waits for at most `max_ahead`
     /// frames after the one to label.
     pub fn labeler(&self, labels: usize, max_ahead: usize) -> Labeler {
-        let smoothing = Smoothing::new(self.window, self.align, labels, max_ahead);
-        Labeler::new(smoothing, Decider::new(self.action, self.threshold, self.hysteresis))
+        Labeler::new(self.state(labels, max_ahead))
+    }
+
+    /// Creates the sampler of a stream whose labeler waits for [`Plan::max_ahead`] frames.
+    pub fn sampler(&self, labels: usize, plan: Plan) -> Sampler {
+        Sampler::new(self.state(labels, plan.max_ahead()), plan)
+    }
+
+    fn state(&self, labels: usize, max_ahead: usize) -> LabelState {
+        LabelState {
+            smoothing: Smoothing::new(self.window, self.align, labels, max_ahead),
+            decider: Decider::new(self.action, self.threshold, self.hysteresis),
+        }
     }
 
     /// Plans adaptive sampling of a clip with `rate` frames a second, of which `held` fit in memory.

@@ -73,8 +73,8 @@ pub struct Preparer<'a> {
     pub client: Client,
     pub preprocessor: Preprocessor,
     pub stride: &'a dyn StridePolicy,
-    /// Creates the sampler of a clip with adaptive sampling, which needs no stride.
-    pub new_sampler: Option<Box<dyn Fn() -> Sampler + Send + 'a>>,
+    /// The sampler of a clip with adaptive sampling, which needs no stride.
+    pub sampler: Option<Sampler>,
     /// Whether frames arrive so sparsely that a batch may never fill.
     pub sparse: bool,
     pub began: Instant,
@@ -85,8 +85,8 @@ pub struct Preparer<'a> {
 impl Preparer<'_> {
     /// Sends frames in order until the source ends, the user stops, or the receiver is dropped.
     pub fn run(mut self, messages: Sender<Message>) -> End {
-        let end = match self.new_sampler.take() {
-            Some(new_sampler) => SampledFrames::new(&mut self, new_sampler.as_ref(), &messages).forward(),
+        let end = match self.sampler.take() {
+            Some(sampler) => SampledFrames::new(&mut self, sampler, &messages).forward(),
             None => self.forward(&messages),
         };
         match end {

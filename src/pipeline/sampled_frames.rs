@@ -15,7 +15,6 @@ use crate::pipeline::source::SourceEvent;
 /// Frames without a final prediction, and their sampler.
 pub struct SampledFrames<'p, 'a> {
     preparer: &'p mut Preparer<'a>,
-    new_sampler: &'p dyn Fn() -> Sampler,
     messages: &'p Sender<Message>,
     sampler: Sampler,
     frames: VecDeque<Box<Frame>>,
@@ -29,14 +28,10 @@ pub struct SampledFrames<'p, 'a> {
 }
 
 impl<'p, 'a> SampledFrames<'p, 'a> {
-    pub fn new(
-        preparer: &'p mut Preparer<'a>,
-        new_sampler: &'p dyn Fn() -> Sampler,
-        messages: &'p Sender<Message>,
-    ) -> Self {
-        let (sampler, frames, pending) = (new_sampler(), VecDeque::new(), VecDeque::new());
+    pub fn new(preparer: &'p mut Preparer<'a>, sampler: Sampler, messages: &'p Sender<Message>) -> Self {
+        let (frames, pending) = (VecDeque::new(), VecDeque::new());
         let (pushed, discontinuity, sent, analysed) = (0, 0, 0, 0);
-        Self { preparer, new_sampler, messages, sampler, frames, pushed, pending, discontinuity, sent, analysed }
+        Self { preparer, messages, sampler, frames, pushed, pending, discontinuity, sent, analysed }
     }
 
     /// Sends frames in order until the source ends, the user stops, or the receiver is dropped.
@@ -45,8 +40,10 @@ impl<'p, 'a> SampledFrames<'p, 'a> {
     /// The errors of the source and of the engine. The frames before an error of the source are sent.
     pub fn forward(mut self) -> Result<End> {
         let end = self.push_all();
-        self.flush()?;
-        end
+        let flushed = self.flush();
+        // What failed first is told.
+        let end = end?;
+        flushed.map(|()| end)
     }
 
     fn push_all(&mut self) -> Result<End> {
@@ -139,7 +136,7 @@ impl<'p, 'a> SampledFrames<'p, 'a> {
             self.insert_oldest()?;
         }
         self.settle(true)?;
-        self.sampler = (self.new_sampler)();
+        self.sampler.reset();
         self.pushed = 0;
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
-use crate::labels::sampling::{STRICTNESS, Sampler};
+use crate::labels::sampling::STRICTNESS;
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
 use crate::pipeline::context::StreamContext;
@@ -37,9 +37,9 @@ const PENDING_HELD: usize = 16;
 
 /// Frames a second that are assumed where the container does not state them, to plan the memory of adaptive sampling.
 const UNKNOWN_RATE: f64 = 30.0;
-/// Memory for frames that wait for a centred window: 32 frames of 3840×2160, or a second of 1920×1080 at any usual rate.
+/// Memory for frames that wait for a centred window or for adaptive sampling: 32 frames of 3840×2160, or a second of 1920×1080 at any usual rate.
 /// A window that needs more looks less far ahead.
-const MAX_AHEAD_BYTES: usize = 384 << 20;
+const MAX_HELD_BYTES: usize = 384 << 20;
 
 /// A stream's source and sinks.
 struct Stream<'a> {
@@ -50,7 +50,7 @@ struct Stream<'a> {
     decode_errors: Option<Arc<DecodeErrors>>,
     decoder: Option<String>,
     /// Number of frames that may wait for their label.
-    max_ahead: usize,
+    max_held: usize,
     /// Frames a second of a clip, as its container states it.
     frame_rate: f64,
 }
@@ -63,21 +63,22 @@ struct Stream<'a> {
 pub fn run(context: &StreamContext) -> Result<Outcome> {
     let StreamContext { job, model, engine, shutdown, .. } = context;
     let progress = &context.state.progress;
-    let Stream { source, sinks, began, decode_errors, decoder, max_ahead, frame_rate } = open(context)?;
+    let Stream { source, sinks, began, decode_errors, decoder, max_held, frame_rate } = open(context)?;
     let live = job.live.is_some();
     let option = job.label_config.stride;
     let stride = stride::select(option, live.then(|| engine.live()));
     let rule = job.label_config.rule(model);
-    let plan = (option == Stride::Auto && !live).then(|| rule.sampling_plan(frame_rate, max_ahead * 2 / 3, STRICTNESS));
-    let labeler = rule.labeler(model.labels.len(), plan.map_or(max_ahead, |plan| plan.max_ahead()));
-    let initial = labeler.state().clone();
+    let sampled = option == Stride::Auto && !live;
+    // The labeler holds up to half as many frames once more.
+    let plan = sampled.then(|| rule.sampling_plan(frame_rate, max_held * 2 / 3, STRICTNESS));
+    let labels = model.labels.len();
+    let labeler = rule.labeler(labels, plan.map_or(max_held, |plan| plan.max_ahead()));
     let preparer = Preparer {
         source,
         client: engine.client(live),
         preprocessor: Preprocessor::new(&model.input),
         stride: stride.as_ref(),
-        new_sampler: plan
-            .map(|plan| -> Box<dyn Fn() -> Sampler + Send> { Box::new(move || Sampler::new(initial.clone(), plan)) }),
+        sampler: plan.map(|plan| rule.sampler(labels, plan)),
         sparse: live,
         began,
         progress,
@@ -146,7 +147,7 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
         state.begin(began);
         let sinks = sinks::camera(context, live, began)?;
         let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, began));
-        return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_ahead: 0, frame_rate: 0.0 });
+        return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_held: 0, frame_rate: 0.0 });
     }
     let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
     let began = Instant::now();
@@ -157,8 +158,8 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     let sinks = sinks::clip(context, &format)?;
     let decode_errors = Some(source.decode_errors());
     let frame_rate = format.frame_rate.map_or(UNKNOWN_RATE, |(frames, seconds)| f64::from(frames) / f64::from(seconds));
-    let max_ahead = (MAX_AHEAD_BYTES / format.layout.bytes().max(1)).max(1);
-    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: format.decoder, max_ahead, frame_rate })
+    let max_held = (MAX_HELD_BYTES / format.layout.bytes().max(1)).max(1);
+    Ok(Stream { source: Box::new(source), sinks, began, decode_errors, decoder: format.decoder, max_held, frame_rate })
 }
 
 /// The state of a job's stream before it starts. With `shown`, viewers may request its pictures.

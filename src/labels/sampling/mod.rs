@@ -8,10 +8,12 @@
 
 mod grid;
 mod plan;
+mod replay;
 mod sampler;
 mod stretch;
 #[cfg(test)]
 mod tests;
 
 pub use plan::{IN_FLIGHT, Plan, STRICTNESS};
+pub use replay::replay;
 pub use sampler::{Sample, Sampler};

@@ -26,6 +26,7 @@ pub struct Sample {
 /// Frames are numbered from 0 in the order in which they are pushed.
 pub struct Sampler {
     plan: Plan,
+    initial: LabelState,
     grid: Grid,
     /// The state of a labeler that has got the released predictions only, and the number of labels it decided.
     labels: LabelState,
@@ -62,12 +63,13 @@ struct Stretch {
 }
 
 impl Sampler {
-    /// `labels` is the state of the stream's labeler before its first frame.
-    pub fn new(labels: LabelState, plan: Plan) -> Self {
+    /// `initial` is the state of the stream's labeler before its first frame.
+    pub fn new(initial: LabelState, plan: Plan) -> Self {
         Self {
             grid: Grid::new(&plan),
             plan,
-            labels,
+            labels: initial.clone(),
+            initial,
             labelled: 0,
             decided: 0,
             frames: VecDeque::new(),
@@ -78,8 +80,13 @@ impl Sampler {
         }
     }
 
-    /// Adds a frame. Returns whether it is on the grid and must be analysed. At most [`IN_FLIGHT`](crate::labels::sampling::IN_FLIGHT) frames of the grid may
-    /// wait for their result.
+    /// Forgets all frames. The next one has the number 0.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.initial.clone(), self.plan);
+    }
+
+    /// Adds a frame. Returns whether it is on the grid and must be analysed. At most [`IN_FLIGHT`](super::IN_FLIGHT)
+    /// frames of the grid may wait for their result.
     pub fn push(&mut self, pts: u64, picture: LumaGrid) -> bool {
         let on_grid = self.grid.next();
         let (probabilities, analysed) = (Vec::new(), false);
@@ -208,12 +215,6 @@ impl Sampler {
             from = to;
         }
         stretches
-    }
-
-    /// Returns the number of frames that are held.
-    #[cfg(test)]
-    pub fn held(&self) -> usize {
-        self.frames.len()
     }
 
     /// Returns the final predictions of the next frames, in order: those that no label which is not decided depends on,

@@ -1,9 +1,7 @@
 //! Properties of adaptive sampling on tracks of predictions: cuts, ramps and noise.
 
-use std::collections::VecDeque;
-
 use crate::labels::rule::LabelRule;
-use crate::labels::sampling::{IN_FLIGHT, Plan, STRICTNESS, Sample, Sampler};
+use crate::labels::sampling::{IN_FLIGHT, Plan, STRICTNESS, Sample, replay};
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::picture::LumaGrid;
 
@@ -30,7 +28,7 @@ fn plan(rule: &LabelRule, held: usize) -> Plan {
     rule.sampling_plan(25.0, held, STRICTNESS)
 }
 
-/// Samples a track. `waiting` results of the grid are inserted as late as possible.
+/// Samples a track. Results of the grid are `waiting` frames of the grid late.
 fn sample(
     rule: &LabelRule,
     plan: Plan,
@@ -38,32 +36,10 @@ fn sample(
     pictures: impl Fn(usize) -> LumaGrid,
     waiting: usize,
 ) -> Run {
-    let mut sampler = Sampler::new(rule.labeler(track[0].len(), plan.max_ahead()).state().clone(), plan);
-    let mut run = Run { samples: Vec::new(), most_held: 0 };
-    let mut pending = VecDeque::new();
-    let settle = |sampler: &mut Sampler, run: &mut Run, last: bool| {
-        while let Some(wanted) = sampler.wanted(last) {
-            if wanted.is_empty() {
-                run.samples.extend(sampler.release(last));
-            }
-            wanted.into_iter().for_each(|number| sampler.insert(number, track[number].clone()));
-        }
-    };
-    for number in 0..track.len() {
-        if sampler.push(number as u64 * FRAME, pictures(number)) {
-            pending.push_back(number);
-        }
-        run.most_held = run.most_held.max(sampler.held());
-        while pending.len() > waiting {
-            let number = pending.pop_front().unwrap();
-            sampler.insert(number, track[number].clone());
-            settle(&mut sampler, &mut run, false);
-        }
-    }
-    pending.extend(sampler.end());
-    pending.into_iter().for_each(|number| sampler.insert(number, track[number].clone()));
-    settle(&mut sampler, &mut run, true);
-    run
+    let frames = (0..track.len()).map(|number| (number as u64 * FRAME, pictures(number)));
+    let sampler = rule.sampler(track[0].len(), plan);
+    let (samples, most_held) = replay(sampler, frames, |number| track[number].clone(), waiting);
+    Run { samples, most_held }
 }
 
 fn labels<'a>(rule: &LabelRule, predictions: impl Iterator<Item = &'a Vec<f32>>) -> Vec<usize> {

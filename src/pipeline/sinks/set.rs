@@ -80,9 +80,8 @@ impl<'a> Sinks<'a> {
         let rendered = self.render(&frame, drawn)?;
         let layout = self.renderer.as_ref().map_or_else(|| frame.format().layout, |(format, _)| format.layout);
         let picture = rendered.as_ref();
-        let frame_ref = frame.as_ref();
         let labeled =
-            LabeledFrame { frame: frame_ref, decision, label, smoothed, prediction, analysed, open, picture, layout };
+            LabeledFrame { frame: &frame, decision, label, smoothed, prediction, analysed, open, picture, layout };
         self.for_each(|sink| sink.frame(&labeled))?;
         self.last = self.keeps.then(|| Last { frame, label: Some(drawn), shown: Instant::now() });
         Ok(())
