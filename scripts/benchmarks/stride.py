@@ -8,22 +8,20 @@ import tempfile
 from pathlib import Path
 
 import page
-from speed import FOOTAGE, measured, median, openvino_peer, peer, ratio, row
+from speed import clip, measured, median, openvino_peer, peer, ratio, row
 
 STRIDES = ["1", "4", "8", "auto"]
 SIZES = [(640, 360), (1280, 720)]
-# Passes over the footage.
-LOOPS = 2
+# Frames of the footage, which the clip shows twice.
+FRAMES = 795
 ROUNDS = 3
 
 
-def looped(folder, width, height):
-    """Returns a clip of one pass over the footage, and one of several."""
-    once, path = folder / f"{width}.once.mp4", folder / f"{width}.mp4"
-    scale = ["-vf", f"scale={width}:{height},setsar=1", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-r", "25", "-i", FOOTAGE, *scale, once], check=True)
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", str(LOOPS - 1), "-i", once, "-c", "copy", path], check=True)
-    return once, path
+def twice(folder, width, height):
+    """Returns a clip of two passes over the footage."""
+    once, path = clip(folder, width, height, FRAMES), folder / f"{width}.twice.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", "1", "-i", once, "-c", "copy", path], check=True)
+    return path
 
 
 def ours(folder, path, stride, kind):
@@ -36,15 +34,16 @@ def ours(folder, path, stride, kind):
     return {**row(frames, results["speed"]["wall_s"], usage), "analysed": results["frames"]["analysed"] / frames}
 
 
-def speeds(folder, python):
+def speeds(folder):
     """Returns the rows of a table, and frames a second of each program."""
     lines, numbers = [], {}
+    python = openvino_peer(folder, clip(folder, *SIZES[0], FRAMES))
     for width, height in SIZES:
-        once, path = looped(folder, width, height)
+        path = twice(folder, width, height)
         runs = {(stride, kind): [] for stride in STRIDES for kind in ("video", "timeline")}
         beside = []
         for _ in range(ROUNDS):
-            beside.append(peer(folder, path, *python(once), "--threaded"))
+            beside.append(peer(folder, path, *python, "--threaded"))
             for (stride, kind), rows in runs.items():
                 rows.append(ours(folder, path, stride, kind))
         name = f"{width}×{height}"
@@ -68,16 +67,8 @@ def main():
     if not clips:
         sys.exit(f"bench: error: no clips in {given.data[0]}/clips; give a folder that contains clips/CLASS/*.mp4")
     labels = measured([page.PROGRAM, "bench", "sampling", *clips])[0]
-    models = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-
-        def python(calibration):
-            if not models:
-                models.append(openvino_peer(folder, calibration))
-            return models[0]
-
-        lines, numbers = speeds(folder, python)
+        lines, numbers = speeds(Path(name))
     head = "| size | program | analysed | frames/s | faster than the peer | CPU-ms a frame | MiB |\n|---|---|---|---|---|---|---|\n"
     footage = f"The footage of the speed table, twice in a loop, with the shipped model's window; medians of {ROUNDS} rounds in turn. The peer analyses every frame."
     text = f"{labels}\n\n{head}" + "\n".join(lines) + f"\n\n{footage}"
