@@ -23,8 +23,12 @@ use crate::report::plot::curves::Curves;
 use crate::report::plot::smooth::{Enlarged, FACTOR};
 use crate::report::replace;
 
-pub(crate) use draw::{pale, style};
-pub(crate) use strip::ink_on;
+// Only the trainer's plots use these.
+#[cfg(feature = "train")]
+pub(crate) use {
+    draw::{pale, style},
+    strip::ink_on,
+};
 
 const SIZE: (u32, u32) = (1200, 500);
 
