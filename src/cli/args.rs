@@ -121,15 +121,23 @@ pub struct ViewArgs {
     /// File with the token, which keeps it out of the list of processes
     #[arg(long, value_name = "FILE")]
     web_token_file: Option<PathBuf>,
+    /// Certificate for https, a PEM file with the certificates of its issuers after it; needs --web-key
+    #[arg(long, value_name = "FILE")]
+    web_cert: Option<PathBuf>,
+    /// Private key of the certificate, a PEM file without a password
+    #[arg(long, value_name = "FILE")]
+    web_key: Option<PathBuf>,
 }
 
 impl ViewArgs {
-    /// Returns the options of the page: address and token.
+    /// Returns the options of the page: address, token and certificate.
     pub fn options(&self) -> RunOptions {
         RunOptions {
             web: Some(self.web.clone()),
             web_token: self.web_token.clone(),
             web_token_file: self.web_token_file.clone(),
+            web_cert: self.web_cert.clone(),
+            web_key: self.web_key.clone(),
             ..RunOptions::default()
         }
     }

@@ -10,6 +10,7 @@ use crate::cli::progress::Display;
 use crate::cli::summary::{self, Detail};
 use crate::config::Config;
 use crate::config::inputs::Job;
+use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
 use crate::inference::model::Model;
 use crate::pipeline::analyzer::{Analyzer, RunReport};
@@ -35,7 +36,8 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
         _ => Detail::Findings,
     };
     let (ended, exit_code) = (Mutex::default(), AtomicU8::new(0));
-    let console = Console { display, jobs, model: analyzer.model(), findings, detail, ended, exit_code };
+    let web_config = analyzer.config().web.as_ref();
+    let console = Console { display, jobs, model: analyzer.model(), web_config, findings, detail, ended, exit_code };
     analyzer.run(shutdown, &console)?;
     Ok(console.exit_code.into_inner())
 }
@@ -54,6 +56,8 @@ struct Console<'a> {
     /// By name.
     jobs: HashMap<&'a str, &'a Job>,
     model: &'a Model,
+    /// The page's address, if one is served.
+    web_config: Option<&'a WebConfig>,
     findings: Findings,
     detail: Detail,
     ended: Mutex<Ended>,
@@ -211,8 +215,8 @@ impl Observer for Console<'_> {
         if !report.deliveries.is_empty() {
             self.display.print(&report.deliveries);
         }
-        if let Some(address) = page {
-            tracing::info!("all inputs have ended; the page stays at http://{address}/ until Ctrl-C");
+        if let Some((address, web_config)) = page.zip(self.web_config) {
+            tracing::info!("all inputs have ended; the page stays at {} until Ctrl-C", web_config.url(address));
         }
     }
 }

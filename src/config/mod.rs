@@ -2,6 +2,7 @@
 
 mod bounded;
 pub mod cameras;
+pub mod certificate;
 mod clip_list;
 mod credentials;
 pub mod events;

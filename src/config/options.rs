@@ -210,6 +210,12 @@ pub struct RunOptions {
     /// Page: file with the token, which keeps it out of the list of processes
     #[arg(long, value_name = "FILE")]
     pub web_token_file: Option<PathBuf>,
+    /// Page: certificate for https, a PEM file with the certificates of its issuers after it; needs --web-key
+    #[arg(long, value_name = "FILE")]
+    pub web_cert: Option<PathBuf>,
+    /// Page: private key of the certificate, a PEM file without a password
+    #[arg(long, value_name = "FILE")]
+    pub web_key: Option<PathBuf>,
     /// File for a table of all intervals of all inputs, .csv: a row an interval
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,

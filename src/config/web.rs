@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::config::bounded;
+use crate::config::certificate::CertificateFiles;
 use crate::config::options::RunOptions;
 use crate::error::{Error, Result};
 
@@ -21,6 +22,8 @@ const MAX_TOKEN: usize = 4096;
 pub struct WebConfig {
     pub address: SocketAddr,
     pub token: Option<Token>,
+    /// The certificate and its key; `None` for HTTP without TLS.
+    pub certificate: Option<CertificateFiles>,
     /// Whether the page ends with the inputs.
     pub exit: bool,
 }
@@ -29,7 +32,8 @@ impl WebConfig {
     /// Resolves the options of the page; `None` if no page is served.
     ///
     /// # Errors
-    /// Returns a usage error if the address is invalid, the token cannot be read, or a required token is missing.
+    /// Returns a usage error if the address is invalid, the token or the certificate cannot be read, or a required token is
+    /// missing.
     pub fn resolve(options: &RunOptions) -> Result<Option<Self>> {
         let token = match (&options.web_token, &options.web_token_file) {
             (Some(_), Some(_)) => {
@@ -43,10 +47,14 @@ impl WebConfig {
         };
         let exit = options.web_exit.unwrap_or(false);
         let Some(text) = &options.web else {
-            let useless = match (&token, exit) {
-                (None, false) => return Ok(None),
-                (Some(_), _) => "a web token is set",
-                (None, true) => "web-exit is set",
+            let useless = if token.is_some() {
+                "a web token is set"
+            } else if options.web_cert.is_some() || options.web_key.is_some() {
+                "a certificate is set"
+            } else if exit {
+                "web-exit is set"
+            } else {
+                return Ok(None);
             };
             return Err(Error::usage(format!("{useless}, but no page is served"))
                 .remedy("add its address, like --web 127.0.0.1:8080"));
@@ -56,7 +64,13 @@ impl WebConfig {
             return Err(Error::usage(format!("web {address}: without a token, anyone on the network could watch"))
                 .remedy("set a token with --web-token-file FILE, or listen on 127.0.0.1 only"));
         }
-        Ok(Some(Self { address, token, exit }))
+        let certificate = CertificateFiles::resolve(options)?;
+        Ok(Some(Self { address, token, certificate, exit }))
+    }
+
+    /// Returns the page's URL, at the `address` where it listens.
+    pub fn url(&self, address: SocketAddr) -> String {
+        format!("{}://{address}/", if self.certificate.is_some() { "https" } else { "http" })
     }
 }
 

@@ -63,7 +63,7 @@ fn refusal(state: &AppState, request: &Request) -> Option<Response> {
     let given = query_token(uri);
     let cookie = format!("livelabel-{}", state.address.port());
     match given {
-        Some(given) if token.is(&given) => (uri.path() == "/").then(|| log_in(token, &cookie)),
+        Some(given) if token.is(&given) => (uri.path() == "/").then(|| log_in(state, token, &cookie)),
         None if bearer(headers).is_some_and(|given| token.is(given)) => None,
         None if cookies(headers, &cookie).any(|value| token.is_cookie(value)) => None,
         _ => Some(unauthorised(uri)),
@@ -71,8 +71,10 @@ fn refusal(state: &AppState, request: &Request) -> Option<Response> {
 }
 
 /// Sets the login cookie, and redirects so that the token leaves the address bar.
-fn log_in(token: &Token, name: &str) -> Response {
-    let cookie = format!("{name}={}; Path=/; Max-Age={COOKIE_AGE}; HttpOnly; SameSite=Strict", token.cookie());
+fn log_in(state: &AppState, token: &Token, name: &str) -> Response {
+    let secure = if state.web_config.certificate.is_some() { "; Secure" } else { "" };
+    let value = token.cookie();
+    let cookie = format!("{name}={value}; Path=/; Max-Age={COOKIE_AGE}; HttpOnly; SameSite=Strict{secure}");
     (StatusCode::SEE_OTHER, [(header::LOCATION, "/".to_string()), (header::SET_COOKIE, cookie)]).into_response()
 }
 

@@ -4,6 +4,7 @@
 
 mod api;
 mod auth;
+mod certificate;
 mod events;
 mod feed;
 mod json;

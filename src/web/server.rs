@@ -1,7 +1,8 @@
-//! The web server's thread, and its limits: number of connections, timeouts, buffer sizes.
+//! The web server's thread, and its limits: number of connections, timeouts, buffer sizes. With a certificate it speaks TLS.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -12,17 +13,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
 use crate::system::utc;
 use crate::telemetry::Telemetry;
+use crate::web::certificate::{self, Certificate};
 use crate::web::feed::Feed;
 use crate::web::recording::Replay;
 use crate::web::routes;
@@ -37,6 +40,13 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/
 /// Sent if the clock's year does not fit into an HTTP date: the HTTP library would panic.
 const UNDATED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 48\r\n\
     Connection: close\r\n\r\nthe clock's year does not fit into an HTTP date\n";
+/// Sent to a client that speaks HTTP where the server speaks TLS.
+const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 41\r\n\
+    Connection: close\r\n\r\nthis page is encrypted; open it as https\n";
+/// First byte of a client that speaks TLS: the type of a handshake's records.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// Timeout for a TLS handshake. A handshake counts as an open connection, so their number is limited too.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout for a request's header, and for the next request of a connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADER: usize = 16 << 10;
@@ -56,11 +66,12 @@ pub struct Listener {
     listener: TcpListener,
     pub address: SocketAddr,
     web_config: WebConfig,
+    certificate: Option<Certificate>,
 }
 
 impl Listener {
     /// # Errors
-    /// `Usage` if the address cannot be used.
+    /// `Usage` if the address or the certificate cannot be used.
     pub fn new(web_config: &WebConfig) -> Result<Self> {
         let refused = |cause: std::io::Error| {
             let (what, remedy) = match cause.kind() {
@@ -73,7 +84,8 @@ impl Listener {
         let listener = TcpListener::bind(web_config.address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, address, web_config: web_config.clone() })
+        let certificate = web_config.certificate.as_ref().map(Certificate::load).transpose()?;
+        Ok(Self { listener, address, web_config: web_config.clone(), certificate })
     }
 }
 
@@ -110,7 +122,8 @@ impl Server {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
         let (closing, closed) = watch::channel(false);
-        let Listener { listener, address, web_config } = bound;
+        let Listener { listener, address, web_config, certificate } = bound;
+        let url = web_config.url(address);
         let feed = Feed::new(telemetry.streams.len());
         let clients = AtomicUsize::new(0);
         let state = Arc::new(AppState { telemetry, web_config, address, metrics, feed, closing: closed, clients });
@@ -118,12 +131,13 @@ impl Server {
             .name("web".into())
             .spawn(move || {
                 runtime.block_on(async {
-                    tokio::join!(serve(listener, &state, replay), state.feed.run(&state.telemetry, state.closed()))
+                    let serving = serve(listener, &state, certificate, replay);
+                    tokio::join!(serving, state.feed.run(&state.telemetry, state.closed()))
                 });
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
-        tracing::info!("page at http://{address}/");
+        tracing::info!("page at {url}");
         Ok(Self { closing, thread: Some(thread) })
     }
 }
@@ -137,7 +151,12 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, state: &Arc<AppState>, replay: Option<Replay>) {
+async fn serve(
+    listener: TcpListener,
+    state: &Arc<AppState>,
+    mut certificate: Option<Certificate>,
+    replay: Option<Replay>,
+) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(cause) => return tracing::error!("the page cannot be served: {cause}"),
@@ -145,6 +164,7 @@ async fn serve(listener: TcpListener, state: &Arc<AppState>, replay: Option<Repl
     let router = TowerToHyperService::new(routes::router(Arc::clone(state), replay));
     let (permits, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
     let mut upkeep = tokio::time::interval(UPKEEP);
+    let mut renewal = tokio::time::interval(certificate::CHECK);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -154,9 +174,11 @@ async fn serve(listener: TcpListener, state: &Arc<AppState>, replay: Option<Repl
                         connections.spawn(refuse(stream, permit, UNDATED));
                     }
                     Ok(permit) => {
-                        connections.spawn(connection(stream, router.clone(), Arc::clone(state), permit));
+                        let acceptor = certificate.as_ref().map(Certificate::acceptor);
+                        connections.spawn(connection(stream, acceptor, router.clone(), Arc::clone(state), permit));
                     }
-                    Err(_) => if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                    // A client that speaks TLS would not understand the response.
+                    Err(_) => if let (None, Ok(permit)) = (&certificate, Arc::clone(&refusals).try_acquire_owned()) {
                         connections.spawn(refuse(stream, permit, REFUSAL));
                     },
                 },
@@ -164,6 +186,9 @@ async fn serve(listener: TcpListener, state: &Arc<AppState>, replay: Option<Repl
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             },
             _ = upkeep.tick() => state.metrics.run_upkeep(),
+            _ = renewal.tick() => if let Some(certificate) = &mut certificate {
+                certificate.renew();
+            },
             Some(_) = connections.join_next() => {}
             () = state.closed() => break,
         }
@@ -174,17 +199,56 @@ async fn serve(listener: TcpListener, state: &Arc<AppState>, replay: Option<Repl
 
 type Service = TowerToHyperService<axum::Router>;
 
-async fn connection(stream: TcpStream, service: Service, state: Arc<AppState>, _permit: OwnedSemaphorePermit) {
-    state.clients.fetch_add(1, Ordering::Relaxed);
+async fn connection(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    service: Service,
+    state: Arc<AppState>,
+    permit: OwnedSemaphorePermit,
+) {
     tune(&stream);
+    let Some(acceptor) = acceptor else {
+        let _permit = permit;
+        return requests(limited(stream), service, &state).await;
+    };
+    let accepted = timeout(HANDSHAKE_TIMEOUT, async {
+        let mut first = [0];
+        let is_tls = stream.peek(&mut first).await.is_ok_and(|read| read == 1 && first[0] == TLS_HANDSHAKE);
+        if !is_tls {
+            return Err(stream);
+        }
+        Ok(acceptor.accept(limited(stream)).await)
+    });
+    tokio::select! {
+        // Errors of the handshake are the client's; they are not logged.
+        accepted = accepted => match accepted {
+            Ok(Ok(Ok(stream))) => {
+                let _permit = permit;
+                requests(stream, service, &state).await;
+            }
+            Ok(Err(plain)) => refuse(plain, permit, PLAIN).await,
+            Ok(Ok(Err(_))) | Err(_) => {}
+        },
+        () = state.closed() => {}
+    }
+}
+
+/// Limits how long a client may accept no data.
+fn limited(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    Box::pin(stream)
+}
+
+/// Answers the requests of one connection.
+async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, state: &AppState) {
+    state.clients.fetch_add(1, Ordering::Relaxed);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(MAX_HEADER)
         .max_buf_size(WRITE_BUFFER)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     // Connection errors are the client's; they are not logged.
     tokio::select! {

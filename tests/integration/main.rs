@@ -13,6 +13,7 @@ mod frames;
 mod hostile;
 mod hostile_cameras;
 mod http;
+mod https;
 mod import;
 mod labels;
 mod library;
