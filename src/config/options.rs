@@ -210,6 +210,9 @@ pub struct RunOptions {
     /// Page: file with the token, which keeps it out of the list of processes
     #[arg(long, value_name = "FILE")]
     pub web_token_file: Option<PathBuf>,
+    /// Page: file with the token of who may change something, another one than the page's; without it nobody may
+    #[arg(long, value_name = "FILE")]
+    pub web_admin_token_file: Option<PathBuf>,
     /// Page: certificate for https, a PEM file with the certificates of its issuers after it; needs --web-key
     #[arg(long, value_name = "FILE")]
     pub web_cert: Option<PathBuf>,

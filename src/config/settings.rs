@@ -71,7 +71,14 @@ impl Settings {
     /// Returns the files that these settings were read from or name, except inputs, outputs and the model.
     pub fn files(&self) -> Vec<PathBuf> {
         let run = &self.run;
-        let run = [&self.origin, &run.web_token_file, &run.web_cert, &run.web_key, &run.mqtt_password_file];
+        let run = [
+            &self.origin,
+            &run.web_token_file,
+            &run.web_admin_token_file,
+            &run.web_cert,
+            &run.web_key,
+            &run.mqtt_password_file,
+        ];
         let streams = std::iter::once(&self.streams).chain(&self.run.stream).map(|stream| &stream.password_file);
         run.into_iter().chain(streams).flatten().cloned().collect()
     }

@@ -16,12 +16,17 @@ use crate::error::{Error, Result};
 const MIN_TOKEN: usize = 8;
 /// Maximum length of a token, in bytes.
 const MAX_TOKEN: usize = 4096;
+/// What messages call the tokens.
+const PAGE: &str = "web token";
+const ADMIN: &str = "admin token";
 
 /// The page's address, and the token that protects it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebConfig {
     pub address: SocketAddr,
     pub token: Option<Token>,
+    /// The token of who may change something; `None` if nobody may.
+    pub admin_token: Option<Token>,
     /// The certificate and its key; `None` for HTTP without TLS.
     pub certificate: Option<CertificateFiles>,
     /// Whether the page ends with the inputs.
@@ -41,14 +46,17 @@ impl WebConfig {
                     Error::usage("--web-token and --web-token-file both set the token").remedy("use only one of them")
                 );
             }
-            (Some(token), None) => Some(Token::new(token)?),
-            (None, Some(path)) => Some(Token::read(path)?),
+            (Some(token), None) => Some(Token::new(token, PAGE)?),
+            (None, Some(path)) => Some(Token::read(path, PAGE)?),
             (None, None) => None,
         };
+        let admin_token = options.web_admin_token_file.as_ref().map(|path| Token::read(path, ADMIN)).transpose()?;
         let exit = options.web_exit.unwrap_or(false);
         let Some(text) = &options.web else {
             let useless = if token.is_some() {
                 "a web token is set"
+            } else if admin_token.is_some() {
+                "an admin token is set"
             } else if options.web_cert.is_some() || options.web_key.is_some() {
                 "a certificate is set"
             } else if exit {
@@ -64,8 +72,14 @@ impl WebConfig {
             return Err(Error::usage(format!("web {address}: without a token, anyone on the network could watch"))
                 .remedy("set a token with --web-token-file FILE, or listen on 127.0.0.1 only"));
         }
+        if admin_token.is_some() && admin_token == token {
+            return Err(Error::usage(
+                "the admin token is the page's token, so whoever may watch could change everything",
+            )
+            .remedy("generate another one with: openssl rand -hex 16"));
+        }
         let certificate = CertificateFiles::resolve(options)?;
-        Ok(Some(Self { address, token, certificate, exit }))
+        Ok(Some(Self { address, token, admin_token, certificate, exit }))
     }
 
     /// Returns the page's URL, at the `address` where it listens.
@@ -90,23 +104,23 @@ fn address(text: &str) -> Result<SocketAddr> {
 pub struct Token([u8; 32]);
 
 impl Token {
-    fn new(secret: &str) -> Result<Self> {
+    fn new(secret: &str, what: &str) -> Result<Self> {
         if secret.chars().count() < MIN_TOKEN || secret.chars().any(|c| c.is_control()) {
             return Err(Error::usage(format!(
-                "the web token is shorter than {MIN_TOKEN} characters, or has control characters"
+                "the {what} is shorter than {MIN_TOKEN} characters, or has control characters"
             ))
             .remedy("generate one with: openssl rand -hex 16"));
         }
         Ok(Self(digest(secret)))
     }
 
-    fn read(path: &Path) -> Result<Self> {
+    fn read(path: &Path, what: &str) -> Result<Self> {
         let text = bounded::text(path, MAX_TOKEN).map_err(|cause| {
-            Error::usage(format!("{}: the web token cannot be read", path.display()))
+            Error::usage(format!("{}: the {what} cannot be read", path.display()))
                 .because(cause)
                 .remedy("check the file and its permissions")
         })?;
-        Self::new(text.trim_end_matches(['\n', '\r']))
+        Self::new(text.trim_end_matches(['\n', '\r']), what)
     }
 
     /// Returns whether `secret` is the token, in constant time.
@@ -173,8 +187,29 @@ mod tests {
     }
 
     #[test]
+    fn the_admin_token_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin");
+        let resolve = |text: &str, token: Option<&str>| {
+            std::fs::write(&path, text).unwrap();
+            WebConfig::resolve(&RunOptions {
+                web_admin_token_file: Some(path.clone()),
+                ..options("127.0.0.1:0", token)
+            })
+        };
+        assert!(resolve("a-long-secret\n", Some("another-secret")).unwrap().unwrap().admin_token.is_some());
+        assert!(resolve("a-long-secret\n", None).is_ok());
+        let same = resolve("a-long-secret\n", Some("a-long-secret")).unwrap_err().to_string();
+        assert!(same.contains("is the page's token") && !same.contains("a-long"), "{same}");
+        assert!(resolve("short", None).unwrap_err().to_string().contains("the admin token is shorter"));
+        let alone = RunOptions { web_admin_token_file: Some(path.clone()), ..Default::default() };
+        std::fs::write(&path, "a-long-secret").unwrap();
+        assert!(WebConfig::resolve(&alone).unwrap_err().to_string().contains("an admin token is set, but no page"));
+    }
+
+    #[test]
     fn only_the_token_and_its_cookie_match() {
-        let token = Token::new("a-long-secret").unwrap();
+        let token = Token::new("a-long-secret", PAGE).unwrap();
         assert!(token.is("a-long-secret") && !token.is("a-long-secreT") && !token.is(""));
         assert!(token.is_cookie(&token.cookie()) && !token.is_cookie("a-long-secret") && !token.is_cookie(""));
         assert!(!format!("{token:?}{}", token.cookie()).contains("secret"));

@@ -12,7 +12,7 @@ use crate::web::json;
 use crate::web::state::{ApiError, AppState, Name};
 
 pub(super) async fn streams(State(state): State<Arc<AppState>>) -> Response {
-    Json(json::all(&state.telemetry)).into_response()
+    Json(json::all(&state.telemetry, state.web_config.admin_token.is_some())).into_response()
 }
 
 /// `/api/intervals`: the last intervals and gaps of every stream, for the wall.

@@ -1,4 +1,4 @@
-//! Access control: read-only methods, local host names without a token, and the token if one is set.
+//! Access control: methods, local host names without a token, and the token if one is set. `admin` has what writing needs.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::web::Token;
+use crate::web::admin;
 use crate::web::state::AppState;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; \
@@ -43,7 +44,9 @@ pub(super) async fn check(State(state): State<Arc<AppState>>, request: Request, 
 }
 
 fn refusal(state: &AppState, request: &Request) -> Option<Response> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    // Without an admin token nobody may write.
+    let writer = state.web_config.admin_token.as_ref().filter(|_| request.method() == Method::POST);
+    if writer.is_none() && !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Some(
             (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "only GET and HEAD are allowed\n")
                 .into_response(),
@@ -54,12 +57,14 @@ fn refusal(state: &AppState, request: &Request) -> Option<Response> {
     if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
         return Some((StatusCode::BAD_REQUEST, "a request needs exactly one Host header\n").into_response());
     }
-    let Some(token) = &state.web_config.token else {
-        let allowed = !state.address.ip().is_loopback() || is_local(uri, headers);
-        // Prevents DNS rebinding: another site's name, resolved to this machine, must not read the page.
-        return (!allowed)
-            .then(|| (StatusCode::FORBIDDEN, "open the page as localhost, or set a token\n").into_response());
-    };
+    // Prevents DNS rebinding: another site's name, resolved to this machine, must not read the page.
+    if state.web_config.token.is_none() && state.address.ip().is_loopback() && !is_local(uri, headers) {
+        return Some((StatusCode::FORBIDDEN, "open the page as localhost, or set a token\n").into_response());
+    }
+    if let Some(admin_token) = writer {
+        return admin::refusal(state, admin_token, request);
+    }
+    let token = state.web_config.token.as_ref()?;
     let given = query_token(uri);
     let cookie = format!("livelabel-{}", state.address.port());
     match given {
@@ -92,7 +97,7 @@ fn query_token(uri: &Uri) -> Option<String> {
     pairs.find(|(key, _)| key == "token").map(|(_, token)| token.into_owned())
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (kind, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     kind.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -32,14 +32,16 @@ pub struct Message {
 
 /// Broadcasts messages to all subscribers. Does nothing while there are none.
 pub struct Feed {
+    /// Whether somebody may change something.
+    admin: bool,
     sender: broadcast::Sender<Option<Message>>,
     joined: Notify,
 }
 
 impl Feed {
-    pub fn new(streams: usize) -> Self {
+    pub fn new(streams: usize, admin: bool) -> Self {
         let capacity = (4 * SECONDS * (streams + 1)).max(LEAST);
-        Self { sender: broadcast::Sender::new(capacity), joined: Notify::new() }
+        Self { admin, sender: broadcast::Sender::new(capacity), joined: Notify::new() }
     }
 
     /// Subscribes to all changes from now on. `None` follows the last message.
@@ -49,18 +51,23 @@ impl Feed {
         receiver
     }
 
+    /// Returns a message with the state of all streams.
+    pub fn streams(&self, telemetry: &Telemetry) -> Option<Message> {
+        Some(Message { event: "streams", data: serde_json::to_string(&json::all(telemetry, self.admin)).ok()? })
+    }
+
     /// Sends changes until `closed` completes, then the final states.
     pub async fn run(&self, telemetry: &Telemetry, closed: impl Future<Output = ()>) {
         let mut closed = std::pin::pin!(closed);
         loop {
             let mut changes = Changes::of(telemetry);
             while self.sender.receiver_count() > 0 {
-                changes.send(&self.sender, false);
+                changes.send(self, false);
                 let tick = tokio::time::sleep(TICK);
                 tokio::select! {
                     () = tick => {}
                     () = closed.as_mut() => {
-                        changes.send(&self.sender, true);
+                        changes.send(self, true);
                         let _ = self.sender.send(None);
                         return;
                     }
@@ -72,11 +79,6 @@ impl Feed {
             }
         }
     }
-}
-
-/// Returns a message with the state of all streams.
-pub fn streams(telemetry: &Telemetry) -> Option<Message> {
-    Some(Message { event: "streams", data: serde_json::to_string(&json::all(telemetry)).ok()? })
 }
 
 /// What was sent last.
@@ -96,15 +98,15 @@ impl<'a> Changes<'a> {
     }
 
     /// Sends what changed. With `last`, always sends the states.
-    fn send(&mut self, sender: &broadcast::Sender<Option<Message>>, last: bool) {
+    fn send(&mut self, feed: &Feed, last: bool) {
         let phases = phases(self.telemetry);
         if last || phases != self.phases || self.sent.elapsed() >= STREAMS {
             (self.phases, self.sent) = (phases, Instant::now());
-            let _ = sender.send(streams(self.telemetry));
+            let _ = feed.sender.send(feed.streams(self.telemetry));
         }
         for (stream, sent) in self.telemetry.streams.iter().zip(&mut self.rows) {
             if let Some(message) = rows(stream, sent, last) {
-                let _ = sender.send(Some(message));
+                let _ = feed.sender.send(Some(message));
             }
         }
     }

@@ -15,6 +15,8 @@ use crate::telemetry::{Gap, Row, Span, StreamState, Telemetry};
 pub(super) struct Streams<'a> {
     server: Server,
     mode: &'static str,
+    /// Whether the holder of the admin token may change something.
+    admin: bool,
     streams: Vec<Stream<'a>>,
 }
 
@@ -65,11 +67,12 @@ struct Frames {
 }
 
 /// Returns the current state of all streams.
-pub(super) fn all(telemetry: &Telemetry) -> Streams<'_> {
+pub(super) fn all(telemetry: &Telemetry, admin: bool) -> Streams<'_> {
     let server = server(telemetry.started);
     Streams {
         server,
         mode: "live",
+        admin,
         streams: telemetry.streams.iter().map(|stream| describe(stream, telemetry.started)).collect(),
     }
 }

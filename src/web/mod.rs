@@ -1,8 +1,11 @@
-//! The page, the API and the metrics: the [`Telemetry`](crate::telemetry::Telemetry) over HTTP, read-only.
+//! The page, the API and the metrics: the [`Telemetry`](crate::telemetry::Telemetry) over HTTP. It is read-only,
+//! except for who has the admin token.
 //!
 //! One thread serves all clients. It reads the telemetry and never blocks a stream.
 
+mod admin;
 mod api;
+mod attempts;
 mod auth;
 mod certificate;
 mod events;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::Extension;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -25,6 +26,8 @@ use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
 use crate::system::utc;
 use crate::telemetry::Telemetry;
+use crate::web::admin::Peer;
+use crate::web::attempts::Attempts;
 use crate::web::certificate::{self, Certificate};
 use crate::web::feed::Feed;
 use crate::web::recording::Replay;
@@ -124,9 +127,17 @@ impl Server {
         let (closing, closed) = watch::channel(false);
         let Listener { listener, address, web_config, certificate } = bound;
         let url = web_config.url(address);
-        let feed = Feed::new(telemetry.streams.len());
-        let clients = AtomicUsize::new(0);
-        let state = Arc::new(AppState { telemetry, web_config, address, metrics, feed, closing: closed, clients });
+        let feed = Feed::new(telemetry.streams.len(), web_config.admin_token.is_some());
+        let state = Arc::new(AppState {
+            telemetry,
+            web_config,
+            address,
+            metrics,
+            feed,
+            attempts: Attempts::default(),
+            closing: closed,
+            clients: AtomicUsize::new(0),
+        });
         let thread = std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {
@@ -161,7 +172,7 @@ async fn serve(
         Ok(listener) => listener,
         Err(cause) => return tracing::error!("the page cannot be served: {cause}"),
     };
-    let router = TowerToHyperService::new(routes::router(Arc::clone(state), replay));
+    let router = routes::router(Arc::clone(state), replay);
     let (permits, refusals) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(REFUSALS)));
     let mut upkeep = tokio::time::interval(UPKEEP);
     let mut renewal = tokio::time::interval(certificate::CHECK);
@@ -169,13 +180,14 @@ async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => match Arc::clone(&permits).try_acquire_owned() {
+                Ok((stream, peer)) => match Arc::clone(&permits).try_acquire_owned() {
                     Ok(permit) if !utc::fits_http() => {
                         connections.spawn(refuse(stream, permit, UNDATED));
                     }
                     Ok(permit) => {
                         let acceptor = certificate.as_ref().map(Certificate::acceptor);
-                        connections.spawn(connection(stream, acceptor, router.clone(), Arc::clone(state), permit));
+                        let service = TowerToHyperService::new(router.clone().layer(Extension(Peer(peer.ip()))));
+                        connections.spawn(connection(stream, acceptor, service, Arc::clone(state), permit));
                     }
                     // A client that speaks TLS would not understand the response.
                     Err(_) => if let (None, Ok(permit)) = (&certificate, Arc::clone(&refusals).try_acquire_owned()) {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::config::web::WebConfig;
 use crate::telemetry::{StreamState, Telemetry};
+use crate::web::attempts::Attempts;
 use crate::web::feed::Feed;
 
 /// The shared state.
@@ -21,6 +22,8 @@ pub(super) struct AppState {
     pub address: SocketAddr,
     pub metrics: PrometheusHandle,
     pub feed: Feed,
+    /// The wrong admin tokens of each address.
+    pub attempts: Attempts,
     /// Becomes true when the run ends.
     pub closing: watch::Receiver<bool>,
     /// Number of open connections.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
 
+mod admin;
 mod bad_input;
 mod broker;
 mod camera;
