@@ -14,7 +14,7 @@ use crate::inference::model::Model;
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::SessionOptions;
 use crate::labels::rule::LabelRule;
-use crate::labels::sampling::{Sample, replay};
+use crate::labels::sampling::{Sample, replay, replay_forwards};
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media;
 use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
@@ -34,6 +34,8 @@ const WINDOWS: [(SmoothingWindow, WindowAlign); 5] = [
     (SmoothingWindow::Predictions(1), WindowAlign::Centred),
 ];
 const HYSTERESIS: [f64; 2] = [0.0, 0.05];
+/// Frames after its own by which a camera's label comes, with an engine that is not overloaded.
+const LATE: usize = 2;
 
 /// The result of a comparison.
 #[derive(Debug, Serialize)]
@@ -55,7 +57,12 @@ pub struct Row {
 /// How the frames to analyse are chosen.
 #[derive(Clone, Copy, Debug)]
 enum Choice {
-    Sampling { strictness: f64, step: usize },
+    Sampling {
+        strictness: f64,
+        step: usize,
+    },
+    /// As on a camera.
+    Forwards,
     Stride(usize),
 }
 
@@ -90,11 +97,15 @@ pub fn compare(
     let sampling = strictness.iter().flat_map(|&strictness| steps.iter().map(move |&step| (strictness, step)));
     let choices: Vec<Choice> = sampling
         .map(|(strictness, step)| Choice::Sampling { strictness, step })
+        .chain([Choice::Forwards])
         .chain(strides.iter().map(|&stride| Choice::Stride(stride)))
         .collect();
     let mut rows = Vec::new();
     for (window, rules) in windows(model) {
         for choice in &choices {
+            if matches!(choice, Choice::Forwards) && rules.iter().any(|rule| rule.looks_ahead()) {
+                continue;
+            }
             let mut change = LabelChange::default();
             for track in tracks.iter().filter(|track| !track.frames.is_empty()) {
                 rules.iter().for_each(|rule| change.add(rule, track, &choice.samples(rule, track)));
@@ -139,9 +150,10 @@ impl Report {
 /// Returns the windows that are compared, each with its rules: the model's own, and the others with every hysteresis.
 fn windows(model: &Model) -> Vec<(String, Vec<LabelRule>)> {
     let Model { window, threshold, hysteresis, .. } = *model;
-    let own = LabelRule { action: None, window, align: WindowAlign::Centred, threshold, hysteresis };
-    let mut windows =
-        vec![(format!("{}, {:?}, hysteresis {}", own.window, own.align, own.hysteresis).to_lowercase(), vec![own])];
+    let own = |align| LabelRule { action: None, window, align, threshold, hysteresis };
+    let mut windows: Vec<(String, Vec<LabelRule>)> = [WindowAlign::Centred, WindowAlign::Trailing]
+        .map(|align| (format!("{window}, {align:?}, hysteresis {hysteresis}").to_lowercase(), vec![own(align)]))
+        .into();
     for (window, align) in WINDOWS {
         let rule = |hysteresis| LabelRule { action: None, window, align, threshold: 0.0, hysteresis };
         windows.push((format!("{window}, {align:?}").to_lowercase(), HYSTERESIS.map(rule).into()));
@@ -179,6 +191,7 @@ impl Choice {
     fn name(self) -> String {
         match self {
             Self::Sampling { strictness, step } => format!("sampling, strictness {strictness}, step up to {step}"),
+            Self::Forwards => "sampling as on a camera".into(),
             Self::Stride(stride) => format!("stride {stride}"),
         }
     }
@@ -191,6 +204,11 @@ impl Choice {
                 let sampler = rule.sampler(track.frames[0].prediction.len(), plan);
                 let frames = track.frames.iter().map(|frame| (frame.pts, frame.picture.clone()));
                 replay(sampler, frames, |number| track.frames[number].prediction.clone(), 0).0
+            }
+            Self::Forwards => {
+                let labeler = rule.labeler(track.frames[0].prediction.len(), 0);
+                let frames = track.frames.iter().map(|frame| (frame.pts, frame.picture.clone()));
+                replay_forwards(labeler, frames, |number| track.frames[number].prediction.clone(), LATE)
             }
             Self::Stride(stride) => {
                 let held = |number: usize| Sample {

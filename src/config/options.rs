@@ -109,8 +109,8 @@ pub struct StreamOptions {
     #[serde(default, deserialize_with = "optional_list")]
     #[schemars(with = "Option<ListSchema<FileKind>>")]
     pub only: Option<Vec<FileKind>>,
-    /// Analyse every N-th frame. On a clip, `auto` analyses the frames that the labels depend on; on a camera, it adapts N
-    /// to the load [default: 1; cameras: auto]
+    /// Analyse every N-th frame; `auto`: those that the labels depend on, and on a camera fewer if the machine is too slow
+    /// [default: 1; cameras: auto]
     #[arg(long, value_name = "N|auto")]
     #[schemars(with = "Option<NumberOrText>")]
     pub stride: Option<Stride>,

@@ -107,6 +107,13 @@ impl Labeler {
         &self.held
     }
 
+    /// Returns the [margin](Decider::margin) of the last decision, and the number of predictions that it is the mean of.
+    pub fn margin(&self) -> (f64, usize) {
+        let LabelState { smoothing, decider } = &self.state;
+        let (before, after) = smoothing.around();
+        (decider.margin(smoothing.mean()), before + 1 + after)
+    }
+
     /// Returns the duration in nanoseconds of the shortest activity that gets a label if every prediction is certain;
     /// `None` until it is known.
     pub fn shortest(&self) -> Option<u64> {

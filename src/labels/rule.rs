@@ -31,6 +31,11 @@ impl LabelRule {
         Sampler::new(self.state(labels, plan.max_ahead()), plan)
     }
 
+    /// Returns whether a label depends on later frames.
+    pub fn looks_ahead(&self) -> bool {
+        self.align == WindowAlign::Centred && self.window != SmoothingWindow::Predictions(1)
+    }
+
     fn state(&self, labels: usize, max_ahead: usize) -> LabelState {
         LabelState {
             smoothing: Smoothing::new(self.window, self.align, labels, max_ahead),

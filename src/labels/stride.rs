@@ -12,7 +12,8 @@ use crate::labels::window::number_or_text;
 pub enum Stride {
     /// Every n-th frame.
     Every(u64),
-    /// On a clip, [adaptive sampling](crate::labels::sampling); on a camera, a stride adapted to the load.
+    /// On a clip, [adaptive sampling](crate::labels::sampling); on a camera, the same
+    /// forwards, with a stride adapted to the load.
     Auto,
 }
 

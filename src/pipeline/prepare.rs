@@ -114,8 +114,8 @@ impl Preparer<'_> {
                 Some(SourceEvent::Frame(frame)) => {
                     let stride = self.stride.stride(&|| self.load());
                     self.progress.status_mut().stride = stride;
-                    let analysed = held.saturating_add(1) >= stride;
-                    held = if analysed { 0 } else { held + 1 };
+                    let analysed = self.stride.is_needed(&frame, held.saturating_add(1) >= stride);
+                    held = if analysed { 0 } else { held.saturating_add(1) };
                     // Held frames also fill the channel to the second thread, so a batch may not fill.
                     let urgent = stride > 1;
                     let prediction =

@@ -14,7 +14,7 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::prepare::{Message, Prediction};
 use crate::pipeline::sinks::set::Sinks;
 use crate::pipeline::sinks::sink::{Gap, Loss};
-use crate::pipeline::stride::policy::StridePolicy;
+use crate::pipeline::stride::policy::{Label, StridePolicy};
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
 use crate::telemetry::Progress;
@@ -87,7 +87,9 @@ impl Presenter<'_> {
         }
         self.held.push_back((frame, analysed));
         self.label(false)?;
-        self.stride.labeled(analysed, arrival.elapsed());
+        let (margin, window) = self.labeler.margin();
+        let prediction = analysed.then(|| self.labeler.prediction());
+        self.stride.labeled(&Label { prediction, delay: arrival.elapsed(), margin, window });
         Ok(())
     }
 

@@ -22,6 +22,7 @@ pub struct Broker {
     child: Child,
     pub port: u16,
     login: Option<(String, String)>,
+    tls: bool,
     folder: tempfile::TempDir,
 }
 
@@ -79,7 +80,7 @@ impl Broker {
             Access::Credentials(user, password) => Some((user.to_string(), password.to_string())),
             _ => None,
         };
-        Self { child, port, login, folder }
+        Self { child, port, login, tls: matches!(gate, Access::Tls), folder }
     }
 
     pub fn signal(&self, name: &str) {
@@ -99,9 +100,7 @@ impl Broker {
     pub fn subscribe(&self) -> Subscriber {
         let mut command = Command::new("mosquitto_sub");
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", "#", "-F", "%r\t%t\t%p"]);
-        if let Some((user, password)) = &self.login {
-            command.args(["-u", user, "-P", password]);
-        }
+        self.identify(&mut command);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("mosquitto_sub starts");
         let messages = Arc::new(Mutex::new(Vec::new()));
         let (lines, kept) = (BufReader::new(child.stdout.take().expect("a pipe")), Arc::clone(&messages));
@@ -125,12 +124,20 @@ impl Broker {
         subscriber
     }
 
-    fn publish(&self, topic: &str) {
-        let mut command = Command::new("mosquitto_pub");
-        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-t", topic, "-m", "x"]);
+    /// Adds what the broker asks of its clients.
+    fn identify(&self, command: &mut Command) {
         if let Some((user, password)) = &self.login {
             command.args(["-u", user, "-P", password]);
         }
+        if self.tls {
+            command.args(["--cafile", text(&self.authority())]);
+        }
+    }
+
+    fn publish(&self, topic: &str) {
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-t", topic, "-m", "x"]);
+        self.identify(&mut command);
         assert!(command.status().expect("mosquitto_pub starts").success());
     }
 }

@@ -297,8 +297,9 @@ fn tls_uses_the_systems_trust_store() {
     let given = ["--model", text(&tiny::model()), "--mqtt", &mqtt].map(String::from);
     let mut command = program.command(&["--log-format", "json", "run", "test://?rate=5"]);
     command.args(given).env("SSL_CERT_FILE", broker.authority());
+    let subscriber = broker.subscribe();
     let watch = Watch::spawn(command);
-    std::thread::sleep(Duration::from_secs(2));
+    subscriber.until("livelabel/test/state", |message| message.json()["state"] == "running");
     let (finished, _) = watch.stop("INT");
     assert!(!finished.stderr.contains("not connected to the broker"), "{}", finished.stderr);
     let reported = finished.stdout.lines().find(|line| line.contains("mqtts://")).unwrap();

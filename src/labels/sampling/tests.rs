@@ -1,7 +1,7 @@
 //! Properties of adaptive sampling on tracks of predictions: cuts, ramps and noise.
 
 use crate::labels::rule::LabelRule;
-use crate::labels::sampling::{IN_FLIGHT, Plan, STRICTNESS, Sample, replay};
+use crate::labels::sampling::{IN_FLIGHT, Plan, STRICTNESS, Sample, replay, replay_forwards};
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::picture::LumaGrid;
 
@@ -201,4 +201,38 @@ fn a_clip_may_have_one_frame() {
     let track = vec![vec![0.2, 0.5, 0.3]];
     let run = sample(&rule, plan(&rule, 1000), &track, still, IN_FLIGHT);
     assert_eq!(run.samples, [Sample { probabilities: track[0].clone(), analysed: true }]);
+}
+
+/// Samples a track as a camera. Labels come two frames late.
+fn sample_forwards(rule: &LabelRule, track: &[Vec<f32>], pictures: impl Fn(usize) -> LumaGrid) -> Run {
+    let frames = (0..track.len()).map(|number| (number as u64 * FRAME, pictures(number)));
+    let samples = replay_forwards(rule.labeler(track[0].len(), 0), frames, |number| track[number].clone(), 2);
+    Run { samples, most_held: 0 }
+}
+
+#[test]
+fn on_a_camera_labels_change_when_the_picture_does() {
+    for seed in 1..=20 {
+        let track = scenes(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed), 2000, 0.1);
+        for window in [1, 16, 36, 128] {
+            let rule = rule(window, WindowAlign::Trailing, 0.05);
+            let run = sample_forwards(&rule, &track, cuts(&track));
+            let full = labels(&rule, track.iter());
+            let sampled = labels(&rule, run.samples.iter().map(|sample| &sample.probabilities));
+            let other = full.iter().zip(&sampled).filter(|(a, b)| a != b).count();
+            assert!(other <= 12, "seed {seed}, {window}: {other} labels differ");
+            assert!(
+                run.samples.iter().zip(&track).all(|(sample, row)| !sample.analysed || sample.probabilities == *row)
+            );
+        }
+    }
+}
+
+#[test]
+fn on_a_camera_a_calm_scene_is_analysed_once_a_second() {
+    let track = vec![vec![0.98, 0.01, 0.01]; 2500];
+    for window in [1, 36, 128] {
+        let run = sample_forwards(&rule(window, WindowAlign::Trailing, 0.0), &track, still);
+        assert!((100..=104).contains(&run.analysed()), "{window}: {}", run.analysed());
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::pipeline::stride::policy::{Load, StridePolicy};
+use crate::pipeline::stride::policy::{Label, Load, StridePolicy};
 
 /// Interval at which the stride is reviewed.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -49,8 +49,8 @@ impl StridePolicy for AdaptiveStride {
         control.update(&self.latency, load.at, load.waiting, load.capacity, load.dropped)
     }
 
-    fn labeled(&self, analysed: bool, delay: Duration) {
-        self.latency.add(delay, analysed);
+    fn labeled(&self, label: &Label) {
+        self.latency.add(label.delay, label.prediction.is_some());
     }
 }
 

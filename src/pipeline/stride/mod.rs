@@ -1,10 +1,11 @@
 //! Stride policies: which frames are analysed. The others are held.
 
 mod adaptive;
+mod camera;
 pub mod policy;
 
 use crate::labels::stride::Stride;
-use adaptive::AdaptiveStride;
+use camera::CameraSampling;
 use policy::{Load, StridePolicy};
 
 /// The same stride for every frame.
@@ -16,12 +17,12 @@ impl StridePolicy for FixedStride {
     }
 }
 
-/// Selects the policy for `--stride`. On a camera, one of `live` cameras that share the engine, `auto` adapts the stride
-/// to the load. On a clip, `auto` samples, without a stride.
+/// Selects the policy for `--stride`. On a camera, one of `live` cameras that share the engine, `auto` analyses
+/// what is new, with a stride adapted to the load. On a clip, `auto` samples, without a stride.
 pub fn select(stride: Stride, live: Option<usize>) -> Box<dyn StridePolicy> {
     match (stride, live) {
         (Stride::Every(stride), _) => Box::new(FixedStride(stride)),
         (Stride::Auto, None) => Box::new(FixedStride(1)),
-        (Stride::Auto, Some(streams)) => Box::new(AdaptiveStride::new(streams)),
+        (Stride::Auto, Some(streams)) => Box::new(CameraSampling::new(streams)),
     }
 }
