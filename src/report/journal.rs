@@ -38,6 +38,13 @@ pub struct Header {
     pub opened: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_ms: Option<f64>,
+    /// For a camera: the stream's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// For a camera: by how many milliseconds the clock was set back during the run. The times of the journal do not follow, so
+    /// that they stay in the order of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_back_ms: Option<f64>,
 }
 
 /// Tells a clip from a later file of its name.
@@ -142,6 +149,13 @@ pub enum Record {
     Lost {
         ms: f64,
         reason: String,
+    },
+    /// A recorded file of a camera that is complete, in the journal's folder. From its first frame to the end of its last, in
+    /// milliseconds.
+    Segment {
+        file: String,
+        start: f64,
+        end: f64,
     },
     End {
         frames: FrameCounts,
@@ -260,6 +274,8 @@ pub(super) fn sample() -> Vec<Record> {
         device: "cpu".into(),
         opened: None,
         opened_ms: None,
+        stream: None,
+        clock_back_ms: None,
     };
     let frame = |ms, label: Option<&str>, confidence, smoothed: [f64; 2]| Record::Frame {
         ms,
