@@ -17,6 +17,8 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod writer;
+#[cfg(test)]
+mod year;
 
 pub use folder::rebuild;
 pub use lookup::{Place, open};

@@ -19,7 +19,7 @@ use crate::report::timeline;
 const ZERO: i64 = 1_767_322_800_000;
 const SECOND: f64 = 1000.0;
 
-fn header(stream: &str, labels: &[&str], opened: &str, opened_ms: f64) -> Header {
+pub(super) fn header(stream: &str, labels: &[&str], opened: &str, opened_ms: f64) -> Header {
     Header {
         input: "test://".into(),
         file: None,
