@@ -100,6 +100,13 @@ pub fn decoded(bytes: &[u8]) -> Quarters {
     quarters
 }
 
+/// Adds up a range of quarters without decoding the others.
+pub fn sum(bytes: &[u8], range: std::ops::Range<usize>) -> (i64, i64) {
+    let bytes = bytes.get(8 * range.start..(8 * range.end).min(bytes.len())).unwrap_or_default();
+    let number = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| i64::from(u32::from_le_bytes(*bytes)));
+    bytes.chunks_exact(8).fold((0, 0), |(ms, starts), quarter| (ms + number(quarter), starts + number(&quarter[4..])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +123,8 @@ mod tests {
             decoded(&row.unwrap())
         };
         assert_eq!((day(0)[94], day(0)[95], day(1)[0]), ((500, 1), (QUARTER, 0), (700, 0)));
+        assert_eq!(sum(&encoded(&day(0)), 94..96), (QUARTER + 500, 1));
+        assert_eq!((sum(&encoded(&day(0)), 0..94), sum(&[], 3..96)), ((0, 0), (0, 0)));
         counts.add(&db, (5, 20), span, true, -1).unwrap();
         counts.flush(&db).unwrap();
         assert_eq!(db.query_row("SELECT count(*) FROM counts", [], |row| row.get::<_, i64>(0)), Ok(0));

@@ -57,7 +57,7 @@ CREATE TABLE segments(
     id INTEGER PRIMARY KEY, file TEXT NOT NULL, stream INTEGER NOT NULL, source INTEGER NOT NULL,
     start INTEGER NOT NULL, end INTEGER NOT NULL, bytes INTEGER NOT NULL
 );
-CREATE INDEX segments_time ON segments(stream, start);
+CREATE INDEX segments_time ON segments(stream, start, end);
 CREATE INDEX segments_source ON segments(source);
 CREATE TABLE counts(
     stream INTEGER NOT NULL, day INTEGER NOT NULL, label INTEGER NOT NULL, quarters BLOB NOT NULL,

@@ -427,6 +427,34 @@ fn a_clock_that_jumps_back_a_day_keeps_the_order_of_the_stream() {
 }
 
 #[test]
+fn a_camera_that_never_came_back_is_an_outage() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, started) in [
+        ("door-20260102T030000Z.timeline.jsonl", "2026-01-02T03:00:00Z"),
+        ("door-20260103T030000Z.timeline.jsonl", "2026-01-03T03:00:00Z"),
+    ] {
+        let header = Header { started: started.into(), ..header("door", &["other"], started, 0.0) };
+        let mut journal = Journal::create(&folder.path().join(name), header).unwrap();
+        for record in [
+            frame(0.0, Some("other")),
+            Record::Lost { ms: 1000.0, reason: "refused".into() },
+            Record::Gap { start: 0.0, end: 5000.0, reason: Some("refused".into()) },
+            frame(5000.0, None),
+            Record::Lost { ms: 7000.0, reason: "stalled".into() },
+        ] {
+            journal.append(&record).unwrap();
+        }
+    }
+    let read = reader(folder.path());
+    let outages = query::outages(&read, &read.streams[0], 0, i64::MAX / 4, 10).unwrap();
+    let day = 86_400_000;
+    let expected = [(0, Some(5000)), (7000, None), (day, Some(day + 5000)), (day + 7000, None)];
+    let found: Vec<(i64, Option<i64>)> =
+        outages.iter().map(|outage| (outage.start - ZERO, outage.end.map(|end| end - ZERO))).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_model_with_other_labels_adds_to_what_there_was() {
     let folder = tempfile::tempdir().unwrap();
     for (name, started, labels) in [

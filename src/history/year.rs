@@ -53,8 +53,10 @@ fn camera(rows: &mut Rows, camera: usize) -> rusqlite::Result<()> {
     }
     for number in 0..DAYS * 2 {
         let start = FIRST + number * DAY / 2;
-        rows.gap(stream, run, (start, start + 30_000), Some("stalled"))?;
-        rows.loss(stream, run, start, "stalled")?;
+        let stamp = local_time::text(start, &jiff::tz::TimeZone::UTC).replace(['-', ':'], "").replace(' ', "T");
+        let source = ids::of(&[&format!("{name}-{stamp}Z.timeline.jsonl")]);
+        rows.gap(stream, source, (start, start + 30_000), Some("stalled"))?;
+        rows.loss(stream, source, start, "stalled")?;
     }
     Ok(())
 }

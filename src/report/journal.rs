@@ -121,7 +121,7 @@ impl IntervalRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
-    Start(Header),
+    Start(Box<Header>),
     Frame {
         ms: f64,
         /// The label that is shown; `None` if none is.
@@ -184,11 +184,11 @@ impl Journal {
     ///
     /// # Errors
     /// Returns an error if the file is locked or cannot be written.
-    pub fn create(path: &Path, header: Header) -> Result<Self> {
+    pub fn create(path: &Path, header: impl Into<Box<Header>>) -> Result<Self> {
         let file = lock_output(path)?;
         file.set_len(0).map_err(|cause| Error::unwritable(path, cause))?;
         let mut journal = Self { file, path: path.to_path_buf(), bytes: 0, torn: false };
-        journal.append(&Record::Start(header))?;
+        journal.append(&Record::Start(header.into()))?;
         Ok(journal)
     }
 
@@ -289,7 +289,7 @@ pub(super) fn sample() -> Vec<Record> {
         Record::Interval(IntervalRecord { label: label.into(), start, end, mean, peak, onset: None, offset: None })
     };
     vec![
-        Record::Start(header),
+        Record::Start(header.into()),
         frame(0.0, Some("cooking"), 0.75, [0.75, 0.25]),
         frame(33.366667, None, 0.5, [0.5, 0.5]),
         interval("cooking", 0.0, 33.366667, 0.75, 0.75),

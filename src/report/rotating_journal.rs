@@ -117,7 +117,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let Some(Record::Start(header)) = records::sample().into_iter().next() else { unreachable!() };
-        let mut journal = RotatingJournal::create(path.clone(), header).unwrap();
+        let mut journal = RotatingJournal::create(path.clone(), *header).unwrap();
         for i in 0..100 {
             let label = (i >= 30).then(|| "cooking".to_string());
             journal
@@ -153,7 +153,7 @@ mod tests {
     fn a_file_that_cannot_be_created_is_tried_again() {
         let folder = tempfile::tempdir().unwrap();
         let Some(Record::Start(header)) = records::sample().into_iter().next() else { unreachable!() };
-        let mut journal = RotatingJournal::create(folder.path().join("a.jsonl"), header).unwrap();
+        let mut journal = RotatingJournal::create(folder.path().join("a.jsonl"), *header).unwrap();
         let gap = |start| Record::Gap { start, end: start + 1.0, reason: None };
         let next = folder.path().join("b.jsonl");
         std::fs::create_dir(&next).unwrap();
@@ -171,7 +171,7 @@ mod tests {
     fn a_clock_that_is_set_back_does_not_turn_times_back() {
         let folder = tempfile::tempdir().unwrap();
         let Some(Record::Start(header)) = records::sample().into_iter().next() else { unreachable!() };
-        let header = Header { opened: Some("2026-01-02T03:00:00Z".into()), opened_ms: Some(0.0), ..header };
+        let header = Header { opened: Some("2026-01-02T03:00:00Z".into()), opened_ms: Some(0.0), ..*header };
         let mut journal = RotatingJournal::create(folder.path().join("a.jsonl"), header).unwrap();
         let backs: Vec<Option<f64>> = [
             ("2026-01-02T04:00:00Z", 3_600_000.0),

@@ -165,7 +165,7 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
     let full = |cause| Error::unwritable(output, cause);
     let mut records = journal::read(path)?;
     let header = match records.next().transpose()? {
-        Some(Record::Start(header)) => header,
+        Some(Record::Start(header)) => *header,
         _ => return Err(Error::internal(format!("{}: has no first line", path.display()))),
     };
     let indices: BTreeMap<&str, usize> = header.model.labels.iter().map(String::as_str).zip(FIRST_LABEL..).collect();

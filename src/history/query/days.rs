@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use rusqlite::params;
 
 use crate::error::Result;
-use crate::history::counts::{DAY, QUARTER, QUARTERS, decoded};
+use crate::history::counts::{DAY, QUARTER, QUARTERS, decoded, sum};
 use crate::history::ids::{RECORDED, WATCHED};
 use crate::history::query::streams::{Reader, Stream};
 
@@ -41,20 +41,22 @@ pub fn days(reader: &Reader, stream: &Stream, days: &[(Date, i64)]) -> Result<Ve
         let mut rows = rows.query(params![stream.id, first.div_euclid(per_day), end.div_euclid(per_day)])?;
         while let Some(row) = rows.next()? {
             let (day, label): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let quarters = decoded(row.get_ref(2)?.as_blob().unwrap_or_default());
-            let mut quarter = day * per_day;
-            // The day of the zone that the first quarter is in.
-            let mut number = starts.partition_point(|&start| start <= quarter);
-            for (ms, count) in quarters {
-                while starts.get(number).is_some_and(|&start| start <= quarter) {
-                    number += 1;
+            let quarters = row.get_ref(2)?.as_blob().unwrap_or_default();
+            let start = day * per_day;
+            // The day of the zone that the first quarter is in, and how many quarters of it are in this day of UTC.
+            let mut number = starts.partition_point(|&first| first <= start);
+            let mut done = 0;
+            while done < QUARTERS {
+                let end = starts.get(number).map_or(per_day, |next| (next - start).clamp(0, per_day)) as usize;
+                if (1..starts.len()).contains(&number) {
+                    let (duration, count) = sum(quarters, done..end);
+                    if (duration, count) != (0, 0) {
+                        let total = totals.entry((number - 1, label)).or_default();
+                        total.count += count;
+                        total.duration += duration;
+                    }
                 }
-                if (1..starts.len()).contains(&number) && (ms, count) != (0, 0) {
-                    let total = totals.entry((number - 1, label)).or_default();
-                    total.count += count;
-                    total.duration += ms;
-                }
-                quarter += 1;
+                (done, number) = (end, number + 1);
             }
         }
         Ok(())

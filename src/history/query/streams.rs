@@ -153,10 +153,11 @@ pub fn outages(reader: &Reader, stream: &Stream, from: i64, to: i64, most: usize
             Ok(Outage { start: row.get(0)?, end: Some(row.get(1)?), reason: row.get(2)? })
         })?;
         let mut found: Vec<Outage> = rows.collect::<rusqlite::Result<_>>()?;
-        // The last loss of each run, if the camera never came back.
+        // The last loss of a run, if the camera never came back: what is watched next is of another run.
         let sql = "SELECT at, reason FROM losses AS loss WHERE stream = ?1 AND at < ?3 AND at >= ?2
-            AND NOT EXISTS (SELECT 1 FROM watched WHERE stream = ?1 AND start >= loss.at AND source IN
-                (SELECT id FROM sources WHERE run = (SELECT run FROM sources WHERE id = loss.source)))
+            AND (SELECT run FROM watched JOIN sources ON sources.id = watched.source
+                WHERE watched.stream = ?1 AND watched.start >= loss.at ORDER BY watched.start LIMIT 1)
+            IS NOT (SELECT run FROM sources WHERE id = loss.source)
             ORDER BY at LIMIT ?4";
         let mut rows = db.prepare_cached(sql)?;
         let rows = rows.query_map(params![stream.id, from, to, most as i64], |row| {

@@ -76,7 +76,7 @@ fn first_pass(path: &Path) -> Result<(Header, f64, Vec<f64>)> {
         match record? {
             Record::Start(start) => {
                 peaks = vec![0.0_f64; start.model.labels.len()];
-                header = Some(start);
+                header = Some(*start);
             }
             Record::Frame { ms, smoothed, .. } => {
                 end = end.max(ms);
