@@ -28,6 +28,7 @@
 mod config;
 mod error;
 mod events;
+mod history;
 mod net;
 mod pipeline;
 mod report;

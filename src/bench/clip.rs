@@ -180,6 +180,7 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
         event_bus: None,
         table: None,
         overview: None,
+        index: None,
         observer: &(),
         display: false,
     };

@@ -42,8 +42,13 @@ pub enum LogFormat {
 pub enum Command {
     /// Analyse clips (labelled video, timeline, plot, subtitles) or cameras
     Run(Box<RunArgs>),
-    /// Show a finished run in the browser: its video and its timeline
+    /// Show a finished run, or the history of a folder, in the browser
     View(ViewArgs),
+    /// List what cameras and clips showed: intervals, totals a day, gaps
+    History(HistoryArgs),
+    /// Keep the index that the history is read from
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Extract pictures from videos and cameras, for training
     Frames(FramesArgs),
     /// Show, build, import or verify a model file
@@ -75,6 +80,48 @@ pub enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum IndexCommand {
+    /// Make the index of a folder anew, from its journals, timelines and videos
+    Rebuild {
+        /// Output folder of a run
+        #[arg(value_name = "FOLDER", default_value = ".")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Output folder of runs with cameras or clips
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    pub folder: PathBuf,
+    /// Only this label; may be given several times
+    #[arg(long, value_name = "LABEL")]
+    pub label: Vec<String>,
+    /// Only this stream; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub stream: Vec<String>,
+    /// From this time on: yesterday, 2026-01-02, 2026-01-02T14:03, 3d (ago) or RFC 3339; without a zone it is local
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Up to this time, or to the end of this day
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Only intervals of at least this duration, like 2s
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub min_duration: Option<Duration>,
+    /// Form of the output; csv has the intervals only
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: HistoryFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HistoryFormat {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print the JSON Schema of a pipeline file, for editors
     Schema,
@@ -103,8 +150,8 @@ impl RunArgs {
 
 #[derive(Debug, Args)]
 pub struct ViewArgs {
-    /// Timeline that `run` wrote: CLIP.timeline.json
-    #[arg(value_name = "TIMELINE")]
+    /// Timeline that `run` wrote, CLIP.timeline.json; or the output folder of runs, for their history
+    #[arg(value_name = "TIMELINE|FOLDER")]
     pub timeline: PathBuf,
     /// Labelled video, or the clip itself [default: the labelled video beside the timeline, else the clip]
     #[arg(long, value_name = "FILE")]

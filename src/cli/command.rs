@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use clap::FromArgMatches;
 
 use crate::bench;
-use crate::cli::args::{BenchCommand, Cli, Command, ConfigCommand, LogFormat, ModelCommand};
+use crate::cli::args::{BenchCommand, Cli, Command, ConfigCommand, IndexCommand, LogFormat, ModelCommand};
 use crate::cli::stdout::print;
-use crate::cli::{dry_run, frames, help, manual, models, run, schema, view};
+use crate::cli::{dry_run, frames, help, history, manual, models, run, schema, view};
 use crate::config::Config;
 use crate::config::settings::Settings;
 use crate::config::web::WebConfig;
@@ -60,6 +60,14 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let limits = Limits { max_pixels: args.max_pixels.unwrap_or(DEFAULT_MAX_PIXELS), ..Limits::default() };
             view::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
+        }
+        Command::History(args) => {
+            history::show(&args, &mut std::io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Index(IndexCommand::Rebuild { folder }) => {
+            print(&history::rebuild(&folder)?);
+            Ok(ExitCode::SUCCESS)
         }
         Command::Frames(args) => {
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;

@@ -6,6 +6,7 @@ mod dry_run;
 mod findings;
 mod frames;
 mod help;
+mod history;
 mod manual;
 mod models;
 mod picture_writer;

@@ -1,21 +1,23 @@
-//! `livelabel view`: shows a finished run on the page.
+//! `livelabel view`: shows a finished run, or the history of a folder, on the page.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
+use crate::history;
 use crate::media::limits::Limits;
 use crate::media::{self, replay::Video};
 use crate::shutdown::Shutdown;
-use crate::telemetry::FinishedRun;
-use crate::web::{self, Listener, Replay, Server};
+use crate::telemetry::{FinishedRun, Telemetry};
+use crate::web::{self, History, Listener, Replay, Server};
 
 /// Interval at which the shutdown flag is polled.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Serves the run of `timeline` until the user stops it. Unless `video` is set, the video is searched beside the
-/// timeline.
+/// Serves the run of `timeline` until the user stops it; the history of the runs in it if it is a folder. Unless `video` is set,
+/// the video is searched beside the timeline.
 ///
 /// # Errors
 /// Returns an input error if the timeline or the video cannot be read, and a usage error if the address cannot be
@@ -27,11 +29,18 @@ pub fn view(
     web_config: &WebConfig,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let recording = FinishedRun::read(timeline)?;
-    media::init()?;
-    let video = Video::open(&find(&recording, timeline, video)?, limits)?;
-    let bound = Listener::new(web_config)?;
-    let _server = Server::replay(bound, Replay::new(recording, video)?, web::install_metrics()?)?;
+    let _server = if timeline.is_dir() {
+        let history = History::new(vec![history::open(timeline)?], None);
+        let bound = Listener::new(web_config)?;
+        let telemetry = Arc::new(Telemetry::new(Vec::new(), true));
+        Server::start(bound, telemetry, Some(history), web::install_metrics()?)?
+    } else {
+        let recording = FinishedRun::read(timeline)?;
+        media::init()?;
+        let video = Video::open(&find(&recording, timeline, video)?, limits)?;
+        let bound = Listener::new(web_config)?;
+        Server::replay(bound, Replay::new(recording, video)?, web::install_metrics()?)?
+    };
     while !shutdown.requested() {
         std::thread::sleep(POLL);
     }

@@ -55,6 +55,8 @@ pub struct Config {
     pub(crate) status_interval: Duration,
     /// Event receivers.
     pub(crate) events: EventsConfig,
+    /// Whether the folders of cameras get an index.
+    pub(crate) index: bool,
     /// The page's address and token; `None` if no page is served.
     pub(crate) web: Option<WebConfig>,
 }
@@ -106,8 +108,20 @@ impl Config {
             display: run.display.unwrap_or(false),
             status_interval: run.status_interval.unwrap_or(DEFAULT_STATUS_INTERVAL),
             events,
+            index: run.index.unwrap_or(true),
             web,
         })
+    }
+
+    /// Returns the folders that get an index: those that cameras write to.
+    pub(crate) fn index_folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for live in self.jobs.iter().filter_map(|job| job.live.as_ref()).filter(|_| self.index) {
+            if !folders.contains(&live.recording.folder) {
+                folders.push(live.recording.folder.clone());
+            }
+        }
+        folders
     }
 }
 

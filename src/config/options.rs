@@ -175,6 +175,9 @@ pub struct RunOptions {
     /// Show the labelled video in a window: q quits, space pauses, s saves a picture
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub display: Option<bool>,
+    /// Keep an index of what cameras saw, for the page and `livelabel history` [default: true]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub index: Option<bool>,
     /// Camera: time between status lines when stderr is not a terminal, like 30s [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     #[serde(default, deserialize_with = "span")]

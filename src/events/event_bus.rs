@@ -146,7 +146,7 @@ mod tests {
             broker: None,
             webhooks: vec![unreachable],
         };
-        let event_bus = EventBus::start(&config, &Arc::new(Telemetry::new(Vec::new()))).unwrap().unwrap();
+        let event_bus = EventBus::start(&config, &Arc::new(Telemetry::new(Vec::new(), false))).unwrap().unwrap();
         let count = CAPACITY + 100;
         for number in 0..count {
             let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };

@@ -21,6 +21,11 @@ impl Encoded {
         self.0.pts().map_or(0, gst::ClockTime::nseconds)
     }
 
+    /// Returns the duration in nanoseconds, 0 if it is not known.
+    pub fn duration(&self) -> u64 {
+        self.0.duration().map_or(0, gst::ClockTime::nseconds)
+    }
+
     /// Returns the size in bytes.
     pub fn bytes(&self) -> usize {
         self.0.size()

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::config::inputs::{Job, LabelConfig};
 use crate::error::{Error, Result};
 use crate::events::event_bus::EventBus;
+use crate::history::{IndexWriter, Place};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::media;
@@ -24,7 +25,7 @@ use crate::report::interval_table::IntervalTable;
 use crate::report::overview::Clip;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{StreamState, Telemetry};
-use crate::web::{self, Listener, Server};
+use crate::web::{self, History, Listener, Server};
 
 /// How often a page that stays looks for the request to stop.
 const POLL: Duration = Duration::from_millis(50);
@@ -115,10 +116,16 @@ impl Analyzer {
             .transpose()?;
         let engine = self.start_engine(shutdown)?;
         let streams = config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
-        let telemetry = Arc::new(Telemetry::new(streams));
         let page = web.as_ref().map(|(bound, _)| bound.address);
+        let index = config.index_folders();
+        let index = (!index.is_empty()).then(|| IndexWriter::start(index)).transpose()?;
+        let telemetry = Arc::new(Telemetry::new(streams, index.is_some()));
         // Dropped, and so stopped, at the end.
-        let _server = web.map(|(bound, metrics)| Server::start(bound, Arc::clone(&telemetry), metrics)).transpose()?;
+        let _server = web
+            .map(|(bound, metrics)| {
+                Server::start(bound, Arc::clone(&telemetry), index.as_ref().map(history_of), metrics)
+            })
+            .transpose()?;
         let event_bus = EventBus::start(&config.events, &telemetry)?;
         let files = RunFiles::create(config, model)?;
         let order = start_order(&config.jobs);
@@ -149,6 +156,7 @@ impl Analyzer {
                         event_bus: event_bus.as_ref(),
                         table: files.table(),
                         overview: overview.as_ref(),
+                        index: index.as_ref(),
                         observer,
                         display: config.display,
                     });
@@ -165,6 +173,7 @@ impl Analyzer {
         });
         let (files, failure) = files.finish();
         drop(engine);
+        drop(index);
         let report = RunReport {
             not_started: inputs.saturating_sub(next.into_inner()),
             files,
@@ -182,6 +191,12 @@ impl Analyzer {
         }
         Ok(report)
     }
+}
+
+/// Returns the indexes of a run for its page.
+fn history_of(index: &IndexWriter) -> History {
+    let places = index.folders().iter().map(|folder| Place::of_run(folder)).collect();
+    History::new(places, Some(Arc::clone(index.state())))
 }
 
 /// Returns whether a frame of the stream was labelled.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::inputs::Job;
 use crate::events::event_bus::EventBus;
+use crate::history::IndexWriter;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::labels::stride::Stride;
@@ -29,6 +30,8 @@ pub struct StreamContext<'a> {
     pub table: Option<&'a IntervalTable>,
     /// The thumbnails of a clip, if the run has an overview.
     pub overview: Option<&'a OverviewClip<'a>>,
+    /// What writes the index, if the run keeps one.
+    pub index: Option<&'a IndexWriter>,
     pub observer: &'a dyn Observer,
     /// Whether to open a window.
     pub display: bool,
@@ -64,5 +67,7 @@ pub(super) fn header_of(job: &Job, model: &Model, device: String) -> Header {
         device,
         opened: None,
         opened_ms: None,
+        stream: job.live.is_some().then(|| job.name.clone()),
+        clock_back_ms: None,
     }
 }

@@ -96,7 +96,7 @@ impl IntervalTable {
 }
 
 /// Returns `text` with an apostrophe before a character that makes a spreadsheet compute the cell.
-fn harmless(text: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}").into() } else { text.into() }
 }
 

@@ -38,6 +38,13 @@ pub struct Header {
     pub opened: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_ms: Option<f64>,
+    /// For a camera: the stream's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// For a camera: by how many milliseconds the clock was set back during the run. The times of the journal do not follow, so
+    /// that they stay in the order of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_back_ms: Option<f64>,
 }
 
 /// Tells a clip from a later file of its name.
@@ -114,7 +121,7 @@ impl IntervalRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
-    Start(Header),
+    Start(Box<Header>),
     Frame {
         ms: f64,
         /// The label that is shown; `None` if none is.
@@ -143,6 +150,13 @@ pub enum Record {
         ms: f64,
         reason: String,
     },
+    /// A recorded file of a camera that is complete, in the journal's folder. From its first frame to the end of its last, in
+    /// milliseconds.
+    Segment {
+        file: String,
+        start: f64,
+        end: f64,
+    },
     End {
         frames: FrameCounts,
         wall_s: f64,
@@ -170,11 +184,11 @@ impl Journal {
     ///
     /// # Errors
     /// Returns an error if the file is locked or cannot be written.
-    pub fn create(path: &Path, header: Header) -> Result<Self> {
+    pub fn create(path: &Path, header: impl Into<Box<Header>>) -> Result<Self> {
         let file = lock_output(path)?;
         file.set_len(0).map_err(|cause| Error::unwritable(path, cause))?;
         let mut journal = Self { file, path: path.to_path_buf(), bytes: 0, torn: false };
-        journal.append(&Record::Start(header))?;
+        journal.append(&Record::Start(header.into()))?;
         Ok(journal)
     }
 
@@ -260,6 +274,8 @@ pub(super) fn sample() -> Vec<Record> {
         device: "cpu".into(),
         opened: None,
         opened_ms: None,
+        stream: None,
+        clock_back_ms: None,
     };
     let frame = |ms, label: Option<&str>, confidence, smoothed: [f64; 2]| Record::Frame {
         ms,
@@ -273,7 +289,7 @@ pub(super) fn sample() -> Vec<Record> {
         Record::Interval(IntervalRecord { label: label.into(), start, end, mean, peak, onset: None, offset: None })
     };
     vec![
-        Record::Start(header),
+        Record::Start(header.into()),
         frame(0.0, Some("cooking"), 0.75, [0.75, 0.25]),
         frame(33.366667, None, 0.5, [0.5, 0.5]),
         interval("cooking", 0.0, 33.366667, 0.75, 0.75),

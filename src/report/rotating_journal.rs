@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::report::journal::{Header, Journal, Record};
+use crate::system::utc;
 
 /// Minimum time between written frames with the same label, in milliseconds.
 const SPACING: f64 = 1000.0;
+
+/// A clock that was set back by less is followed, in milliseconds.
+const CLOCK_TOLERANCE: f64 = 1000.0;
 
 /// Writes one journal after another.
 pub struct RotatingJournal {
@@ -21,6 +25,8 @@ pub struct RotatingJournal {
     written: Option<(f64, Option<String>)>,
     /// Whether the last record could not be written.
     failed: bool,
+    /// UTC of the stream's time 0 by the clock of the last journal, in milliseconds since 1970.
+    zero: Option<f64>,
 }
 
 impl RotatingJournal {
@@ -30,7 +36,8 @@ impl RotatingJournal {
     /// Returns an error if it cannot be written.
     pub fn create(path: PathBuf, header: Header) -> Result<Self> {
         let journal = Journal::create(&path, header.clone())?;
-        Ok(Self { header, journal: Some(journal), path, written: None, failed: false })
+        let zero = zero(&header);
+        Ok(Self { header, journal: Some(journal), path, written: None, failed: false, zero })
     }
 
     /// Continues in a new file that begins at `opened_ms` of the stream's time.
@@ -40,10 +47,22 @@ impl RotatingJournal {
     pub fn rotate(&mut self, path: PathBuf, opened: String, opened_ms: f64) -> Result<()> {
         self.header.opened = Some(opened);
         self.header.opened_ms = Some(opened_ms);
+        self.header.clock_back_ms = self.clock_back();
         (self.path, self.journal, self.written) = (path, None, None);
         let created = self.journal().map(drop);
         self.failed = created.is_err();
         created
+    }
+
+    /// Returns by how much the clock was set back. A clock that was set forward is followed.
+    fn clock_back(&mut self) -> Option<f64> {
+        let now = zero(&self.header)?;
+        let back = self.zero.map_or(0.0, |before| before - now);
+        if back > CLOCK_TOLERANCE {
+            return Some(back);
+        }
+        self.zero = Some(now);
+        None
     }
 
     fn journal(&mut self) -> Result<&mut Journal> {
@@ -82,6 +101,12 @@ impl RotatingJournal {
     }
 }
 
+/// Returns the UTC of the stream's time 0, by the moment at which the journal was opened.
+fn zero(header: &Header) -> Option<f64> {
+    let opened = utc::parse(header.opened.as_deref()?)?;
+    Some(opened.unix_timestamp_nanos() as f64 / 1e6 - header.opened_ms?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,7 +117,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let Some(Record::Start(header)) = records::sample().into_iter().next() else { unreachable!() };
-        let mut journal = RotatingJournal::create(path.clone(), header).unwrap();
+        let mut journal = RotatingJournal::create(path.clone(), *header).unwrap();
         for i in 0..100 {
             let label = (i >= 30).then(|| "cooking".to_string());
             journal
@@ -128,7 +153,7 @@ mod tests {
     fn a_file_that_cannot_be_created_is_tried_again() {
         let folder = tempfile::tempdir().unwrap();
         let Some(Record::Start(header)) = records::sample().into_iter().next() else { unreachable!() };
-        let mut journal = RotatingJournal::create(folder.path().join("a.jsonl"), header).unwrap();
+        let mut journal = RotatingJournal::create(folder.path().join("a.jsonl"), *header).unwrap();
         let gap = |start| Record::Gap { start, end: start + 1.0, reason: None };
         let next = folder.path().join("b.jsonl");
         std::fs::create_dir(&next).unwrap();
@@ -140,5 +165,31 @@ mod tests {
         let records: Vec<Record> = records::read(&next).unwrap().map(Result::unwrap).collect();
         assert!(matches!(&records[0], Record::Start(header) if header.opened_ms == Some(4000.0)));
         assert_eq!(records[1..], [gap(5000.0)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_turn_times_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(Record::Start(header)) = records::sample().into_iter().next() else { unreachable!() };
+        let header = Header { opened: Some("2026-01-02T03:00:00Z".into()), opened_ms: Some(0.0), ..*header };
+        let mut journal = RotatingJournal::create(folder.path().join("a.jsonl"), header).unwrap();
+        let backs: Vec<Option<f64>> = [
+            ("2026-01-02T04:00:00Z", 3_600_000.0),
+            // Half a second slow: followed.
+            ("2026-01-02T05:00:00Z", 7_200_500.0),
+            // A day back.
+            ("2026-01-01T06:00:00Z", 10_800_500.0),
+            ("2026-01-01T07:00:00Z", 14_400_500.0),
+            // Set right again, and ten seconds more.
+            ("2026-01-02T08:00:10Z", 18_000_500.0),
+        ]
+        .into_iter()
+        .zip(0..)
+        .map(|((opened, ms), number)| {
+            journal.rotate(folder.path().join(format!("{number}.jsonl")), opened.into(), ms).unwrap();
+            journal.header.clock_back_ms
+        })
+        .collect();
+        assert_eq!(backs, [None, None, Some(86_400_000.0), Some(86_400_000.0), None]);
     }
 }

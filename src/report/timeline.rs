@@ -165,7 +165,7 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
     let full = |cause| Error::unwritable(output, cause);
     let mut records = journal::read(path)?;
     let header = match records.next().transpose()? {
-        Some(Record::Start(header)) => header,
+        Some(Record::Start(header)) => *header,
         _ => return Err(Error::internal(format!("{}: has no first line", path.display()))),
     };
     let indices: BTreeMap<&str, usize> = header.model.labels.iter().map(String::as_str).zip(FIRST_LABEL..).collect();
@@ -195,7 +195,7 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
             Record::Gap { start, end, .. } => {
                 lists.push(GAPS, &json!({"start": start, "end": end}).to_string()).map_err(full)?;
             }
-            Record::Start(_) | Record::Lost { .. } | Record::End { .. } => {}
+            Record::Start(_) | Record::Lost { .. } | Record::Segment { .. } | Record::End { .. } => {}
         }
     }
     if let Some(stretch) = stretch {

@@ -29,11 +29,13 @@ pub use stream_state::{StreamInfo, StreamState};
 pub struct Telemetry {
     pub started: OffsetDateTime,
     pub streams: Vec<Arc<StreamState>>,
+    /// Whether there is an index to ask about what was before.
+    pub history: bool,
 }
 
 impl Telemetry {
-    pub fn new(streams: Vec<Arc<StreamState>>) -> Self {
-        Self { started: utc::now(), streams }
+    pub fn new(streams: Vec<Arc<StreamState>>, history: bool) -> Self {
+        Self { started: utc::now(), streams, history }
     }
 
     pub fn find(&self, name: &str) -> Option<&Arc<StreamState>> {

@@ -17,6 +17,7 @@ pub(super) struct Streams<'a> {
     mode: &'static str,
     /// Whether the holder of the admin token may change something.
     admin: bool,
+    history: bool,
     streams: Vec<Stream<'a>>,
 }
 
@@ -71,8 +72,9 @@ pub(super) fn all(telemetry: &Telemetry, admin: bool) -> Streams<'_> {
     let server = server(telemetry.started);
     Streams {
         server,
-        mode: "live",
+        mode: if telemetry.history && telemetry.streams.is_empty() { "history" } else { "live" },
         admin,
+        history: telemetry.history,
         streams: telemetry.streams.iter().map(|stream| describe(stream, telemetry.started)).collect(),
     }
 }

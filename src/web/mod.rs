@@ -10,6 +10,8 @@ mod auth;
 mod certificate;
 mod events;
 mod feed;
+mod history;
+mod history_json;
 mod json;
 mod metrics;
 mod page;
@@ -19,6 +21,7 @@ mod routes;
 mod server;
 mod state;
 
+pub use history::History;
 pub use metrics::install as install_metrics;
 pub use recording::Replay;
 pub use server::{Listener, Server};

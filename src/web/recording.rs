@@ -89,7 +89,7 @@ impl Replay {
             "gaps": self.recording.gaps.len(),
             "size": self.video.size,
         });
-        json!({ "server": json::server(state.telemetry.started), "mode": "recording", "streams": [stream] })
+        json!({ "server": json::server(state.telemetry.started), "mode": "recording", "history": false, "streams": [stream] })
     }
 }
 

@@ -12,14 +12,14 @@ use axum::routing::get;
 
 use crate::web::recording::{self, Replay};
 use crate::web::state::{AppState, NOT_FOUND};
-use crate::web::{admin, api, auth, events, metrics, page, pictures};
+use crate::web::{admin, api, auth, events, history, metrics, page, pictures};
 
 /// Builds the router: for a finished run the routes of `replay`, otherwise those of the live streams.
 pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
     let content = match replay {
         Some(replay) => recording::routes(Arc::new(replay)),
-        None if state.web_config.admin_token.is_some() => live().merge(admin::routes()),
-        None => live(),
+        None if state.web_config.admin_token.is_some() => live().merge(history::routes()).merge(admin::routes()),
+        None => live().merge(history::routes()),
     };
     Router::new()
         .merge(page::routes())

@@ -30,6 +30,7 @@ use crate::web::admin::Peer;
 use crate::web::attempts::Attempts;
 use crate::web::certificate::{self, Certificate};
 use crate::web::feed::Feed;
+use crate::web::history::History;
 use crate::web::recording::Replay;
 use crate::web::routes;
 use crate::web::state::AppState;
@@ -99,12 +100,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the server for live streams.
+    /// Starts the server for live streams and their history.
     ///
     /// # Errors
     /// `Unavailable` if the thread cannot be started.
-    pub fn start(bound: Listener, telemetry: Arc<Telemetry>, metrics: PrometheusHandle) -> Result<Self> {
-        Self::begin(bound, telemetry, None, metrics)
+    pub fn start(
+        bound: Listener,
+        telemetry: Arc<Telemetry>,
+        history: Option<History>,
+        metrics: PrometheusHandle,
+    ) -> Result<Self> {
+        Self::begin(bound, telemetry, history, None, metrics)
     }
 
     /// Starts the server for a finished run.
@@ -112,12 +118,13 @@ impl Server {
     /// # Errors
     /// The errors of [`Server::start`].
     pub fn replay(bound: Listener, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
-        Self::begin(bound, Arc::new(Telemetry::new(Vec::new())), Some(replay), metrics)
+        Self::begin(bound, Arc::new(Telemetry::new(Vec::new(), false)), None, Some(replay), metrics)
     }
 
     fn begin(
         bound: Listener,
         telemetry: Arc<Telemetry>,
+        history: Option<History>,
         replay: Option<Replay>,
         metrics: PrometheusHandle,
     ) -> Result<Self> {
@@ -133,6 +140,7 @@ impl Server {
             web_config,
             address,
             metrics,
+            history,
             feed,
             attempts: Attempts::default(),
             closing: closed,

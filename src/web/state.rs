@@ -13,6 +13,7 @@ use crate::config::web::WebConfig;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::attempts::Attempts;
 use crate::web::feed::Feed;
+use crate::web::history::History;
 
 /// The shared state.
 pub(super) struct AppState {
@@ -21,6 +22,8 @@ pub(super) struct AppState {
     /// The bound address, with the actual port.
     pub address: SocketAddr,
     pub metrics: PrometheusHandle,
+    /// The indexes, if there are any.
+    pub history: Option<History>,
     pub feed: Feed,
     /// The wrong admin tokens of each address.
     pub attempts: Attempts,

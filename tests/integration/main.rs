@@ -11,6 +11,7 @@ mod dry_run;
 mod events;
 mod footage;
 mod frames;
+mod history;
 mod hostile;
 mod hostile_cameras;
 mod http;

@@ -1,5 +1,6 @@
 //! The journals of a camera: a new one each day, or with each segment.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::pipeline::context::{StreamContext, header};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{RotationSchedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
+use crate::pipeline::sinks::recorded_segments::RecordedSegments;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
 use crate::report::journal::{Header, IntervalRecord, Record};
 use crate::report::milliseconds;
@@ -31,6 +33,7 @@ pub struct JournalSink<'a> {
     files: OpenFiles,
     /// The current file.
     open: OpenFile,
+    recorded: RecordedSegments,
 }
 
 impl<'a> JournalSink<'a> {
@@ -43,6 +46,7 @@ impl<'a> JournalSink<'a> {
         recording: &RecordingConfig,
         began: Instant,
         files: &OpenFiles,
+        recorded: &RecordedSegments,
     ) -> Result<Self> {
         if !recording.folder.as_os_str().is_empty() {
             std::fs::create_dir_all(&recording.folder).map_err(|cause| {
@@ -66,6 +70,7 @@ impl<'a> JournalSink<'a> {
             schedule,
             files: files.clone(),
             open: files.add(path),
+            recorded: recorded.clone(),
         })
     }
 
@@ -90,10 +95,23 @@ impl<'a> JournalSink<'a> {
         let opened_ms = milliseconds(self.began.elapsed().as_nanos() as u64);
         self.journal.rotate(path, utc::exact(now), opened_ms)
     }
+
+    /// Writes which recordings were completed.
+    fn segments(&mut self) -> Result<()> {
+        for segment in self.recorded.take() {
+            let (folder, file) = (segment.path.parent(), segment.path.file_name().and_then(OsStr::to_str));
+            // A recording in another folder is found there by its name only.
+            let Some(file) = file.filter(|_| folder == Some(self.folder.as_path())) else { continue };
+            let (start, end) = (milliseconds(segment.start), milliseconds(segment.end));
+            self.journal.append(Record::Segment { file: file.into(), start, end })?;
+        }
+        Ok(())
+    }
 }
 
 impl Sink for JournalSink<'_> {
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
+        self.segments()?;
         self.rotate()?;
         self.journal.append(labeled.record())
     }
@@ -111,12 +129,19 @@ impl Sink for JournalSink<'_> {
         self.journal.append(Record::Lost { ms: milliseconds(loss.at), reason: loss.reason.into() })
     }
 
+    fn idle(&mut self, _idle: Duration) -> bool {
+        // A failure is logged with the next record.
+        let _ = self.segments();
+        false
+    }
+
     fn failure_note(&self) -> &'static str {
         ", but records are missing in its journal until it can be written again"
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
         outcome.wall = outcome.began.elapsed();
-        self.journal.append(outcome.record())
+        let segments = self.segments();
+        self.journal.append(outcome.record()).and(segments)
     }
 }

@@ -5,12 +5,14 @@
 
 mod disk_space;
 mod events;
+mod index;
 mod journal;
 mod kept_pictures;
 mod observer;
 mod open_files;
 mod overview;
 mod preview;
+mod recorded_segments;
 mod retention;
 mod segments;
 pub mod set;
@@ -93,11 +95,15 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Insta
     let encodes = Rc::new(Cell::new(false));
     let open = open_files::OpenFiles::default();
     // Retention scans the folder before this run writes anything.
-    let retention = retention::RetentionSink::new(recording, &open);
-    let journal = journal::JournalSink::create(context, recording, began, &open)?;
+    let client = context.index.and_then(|index| index.client(&recording.folder));
+    let retention = retention::RetentionSink::new(recording, &open, client.as_ref());
+    let finished = recorded_segments::RecordedSegments::default();
+    let journal = journal::JournalSink::create(context, recording, began, &open, &finished)?;
+    let index = index::IndexSink::new(context, client.as_ref(), &open);
     let summary = summary::SummarySink::new(context, journal.summary_path(), journal.started().into());
     let recorded = recording.file.is_some() || recording.segment.is_some();
-    let segments = recorded.then(|| segments::SegmentsSink::new(recording, context.state, &open, Rc::clone(&encodes)));
+    let segments =
+        recorded.then(|| segments::SegmentsSink::new(recording, context.state, &open, &finished, Rc::clone(&encodes)));
     let window = window::open(context, recorded, &recording.folder, false)?;
     let windowed = window.is_some();
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
@@ -108,6 +114,7 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Insta
     add(&mut sinks, window);
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
     add(&mut sinks, Some(journal));
+    add(&mut sinks, index);
     add(&mut sinks, retention);
     add(&mut sinks, Some(status::StatusSink::new(context, began)));
     add(&mut sinks, kept_pictures::KeptPicturesSink::new(context));

@@ -23,6 +23,12 @@ impl OpenFiles {
         self.lock().clone()
     }
 
+    /// Returns the file with this suffix that was opened last.
+    pub fn last_with(&self, suffix: &str) -> Option<PathBuf> {
+        let paths = self.lock();
+        paths.iter().rev().find(|path| path.to_string_lossy().ends_with(suffix)).cloned()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -32,7 +38,7 @@ impl Drop for OpenFile {
     fn drop(&mut self) {
         let mut paths = self.files.lock();
         if let Some(index) = paths.iter().position(|path| *path == self.path) {
-            paths.swap_remove(index);
+            paths.remove(index);
         }
     }
 }
@@ -45,6 +51,7 @@ mod tests {
     fn a_file_is_open_until_its_guard_is_dropped() {
         let files = OpenFiles::default();
         let (first, second) = (files.add("a.mkv".into()), files.add("b.mkv".into()));
+        assert_eq!((files.last_with(".mkv"), files.last_with(".avi")), (Some("b.mkv".into()), None));
         let closing = std::thread::spawn(move || first);
         let first = closing.join().unwrap();
         assert_eq!(files.paths(), [PathBuf::from("a.mkv"), "b.mkv".into()]);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::cameras::RecordingConfig;
 use crate::config::options::Keep;
 use crate::error::Result;
+use crate::history::IndexClient;
 use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 
@@ -32,15 +33,16 @@ const SWEEP: Duration = Duration::from_secs(60);
 pub struct RetentionSink {
     retention: Retention,
     open: OpenFiles,
+    index: Option<IndexClient>,
     /// The open files at the last sweep, and its time.
     swept: (Vec<PathBuf>, Instant),
 }
 
 impl RetentionSink {
     /// Returns `None` if all files are kept. Call it before the run writes any file.
-    pub fn new(recording: &RecordingConfig, open: &OpenFiles) -> Option<Self> {
+    pub fn new(recording: &RecordingConfig, open: &OpenFiles, index: Option<&IndexClient>) -> Option<Self> {
         let retention = Retention::new(&recording.folder, &recording.stem, recording.keep?);
-        Some(Self { retention, open: open.clone(), swept: (Vec::new(), Instant::now()) })
+        Some(Self { retention, open: open.clone(), index: index.cloned(), swept: (Vec::new(), Instant::now()) })
     }
 }
 
@@ -51,8 +53,12 @@ impl Sink for RetentionSink {
         if open == *before && at.elapsed() < SWEEP {
             return Ok(());
         }
-        for path in self.retention.apply(SystemTime::now(), Instant::now(), &open) {
+        let deleted = self.retention.apply(SystemTime::now(), Instant::now(), &open);
+        for path in &deleted {
             tracing::debug!("{}: deleted", path.display());
+        }
+        if let Some(index) = self.index.as_ref().filter(|_| !deleted.is_empty()) {
+            index.deleted(&deleted);
         }
         self.swept = (open, Instant::now());
         Ok(())

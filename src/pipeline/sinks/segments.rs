@@ -19,6 +19,7 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::preroll_buffer::PrerollBuffer;
 use crate::pipeline::schedule::{RotationSchedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
+use crate::pipeline::sinks::recorded_segments::{RecordedSegment, RecordedSegments};
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Rendered, Sink};
 use crate::report::{lock_output, remove_empty};
 use crate::system::utc;
@@ -37,6 +38,7 @@ pub struct SegmentsSink {
     /// Whether frames are encoded here, so that the page gets them from here.
     encodes: Rc<Cell<bool>>,
     files: OpenFiles,
+    recorded: RecordedSegments,
     /// Thread that finalises the last segment.
     closing: Option<JoinHandle<Result<()>>>,
     written: u64,
@@ -55,6 +57,8 @@ struct Segment {
     path: PathBuf,
     /// Its start, in nanoseconds of the stream.
     start: u64,
+    /// The end of its last frame, likewise.
+    end: u64,
     frames: u64,
     space: DiskSpace,
 }
@@ -163,6 +167,7 @@ impl SegmentsSink {
         recording: &RecordingConfig,
         state: &Arc<StreamState>,
         files: &OpenFiles,
+        recorded: &RecordedSegments,
         encodes: Rc<Cell<bool>>,
     ) -> Self {
         Self {
@@ -174,6 +179,7 @@ impl SegmentsSink {
             failed: false,
             encodes,
             files: files.clone(),
+            recorded: recorded.clone(),
             closing: None,
             written: 0,
             failures: 0,
@@ -197,6 +203,7 @@ impl SegmentsSink {
         let Some(current) = &mut self.current else { return Ok(()) };
         current.space.check(current.frames, 0)?;
         current.frames += 1;
+        current.end = pts + duration;
         current.recorder.write(picture, pts.saturating_sub(current.start), *duration)
     }
 
@@ -219,6 +226,7 @@ impl SegmentsSink {
             let Some(current) = &mut self.current else { return Ok(()) };
             current.space.check(current.frames, 0)?;
             current.frames += 1;
+            current.end = pts + picture.duration();
             current.recorder.write_encoded(picture, pts.saturating_sub(current.start))?;
         }
         Ok(())
@@ -244,23 +252,27 @@ impl SegmentsSink {
                 remove_empty(&lock, &path);
             })?;
         let open = self.files.add(path.clone());
-        Ok(Segment { recorder, lock, open, path, start: pts, frames: 0, space })
+        Ok(Segment { recorder, lock, open, path, start: pts, end: pts, frames: 0, space })
     }
 
     /// Finalises the current file on a thread of its own, so that no frame waits for the disk.
     fn close(&mut self) {
-        let Some(Segment { recorder, frames, path, lock, open, .. }) = self.current.take() else { return };
+        let Some(Segment { recorder, frames, path, lock, open, start, end, .. }) = self.current.take() else { return };
         self.join();
         self.written += u64::from(frames > 0);
         tracing::debug!("{}: finalising after {frames} frames", path.display());
+        let (recorded, shown) = (self.recorded.clone(), path.display().to_string());
         let closing = std::thread::Builder::new().name("close".into()).spawn(move || {
             let finished = recorder.finish().map(drop);
+            if finished.is_ok() && frames > 0 {
+                recorded.add(RecordedSegment { path, start, end });
+            }
             drop((lock, open));
             finished
         });
         match closing {
             Ok(thread) => self.closing = Some(thread),
-            Err(cause) => tracing::error!("{}: cannot be finalised ({cause})", path.display()),
+            Err(cause) => tracing::error!("{shown}: cannot be finalised ({cause})"),
         }
     }
 

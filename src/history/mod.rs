@@ -1,0 +1,25 @@
+//! The index of what a folder's files hold: an SQLite database, from which one asks what happened when.
+//!
+//! The files are the truth. Every row comes from a journal, a timeline or a video, by the same code while it is written and when
+//! the index is made again. So both give the same rows, and an index that is lost, damaged or behind is no loss.
+
+mod clips;
+mod counts;
+pub mod database;
+mod folder;
+pub mod ids;
+mod journal_reader;
+pub mod local_time;
+mod lookup;
+mod names;
+pub mod query;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod writer;
+#[cfg(test)]
+mod year;
+
+pub use folder::rebuild;
+pub use lookup::{Place, open};
+pub use writer::{IndexClient, IndexState, IndexWriter};

@@ -1,0 +1,11 @@
+//! Questions to the index. Each takes a bounded time and memory, however much the index holds.
+
+mod days;
+mod intervals;
+mod ribbon;
+mod streams;
+
+pub use days::{DayTotals, LabelTotal, days};
+pub use intervals::{Cursor, Filter, Interval, Page, Summary, page, summary};
+pub use ribbon::{Ribbon, ribbon, watched};
+pub use streams::{Outage, Reader, Stream, outages};
