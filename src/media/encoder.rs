@@ -21,6 +21,11 @@ impl Encoded {
         self.0.pts().map_or(0, gst::ClockTime::nseconds)
     }
 
+    /// Returns when the next frame is due, in nanoseconds of the stream.
+    pub fn end(&self) -> u64 {
+        self.pts() + self.0.duration().map_or(0, gst::ClockTime::nseconds)
+    }
+
     /// Returns the size in bytes.
     pub fn bytes(&self) -> usize {
         self.0.size()

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::inference::engine::Engine;
 use crate::media::recorder::Recorded;
+use crate::pipeline::sinks::segment_files::Totals;
 use crate::report::journal::{FrameCounts, Record};
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
@@ -77,6 +78,8 @@ pub struct Outcome {
     pub videos: u64,
     pub video_failures: u64,
     pub pictures_skipped: u64,
+    /// Bytes of a camera's videos.
+    pub recorded_bytes: u64,
 }
 
 impl Outcome {
@@ -104,7 +107,16 @@ impl Outcome {
             videos: 0,
             video_failures: 0,
             pictures_skipped: 0,
+            recorded_bytes: 0,
         }
+    }
+
+    /// Adds what a camera's recording has come to. `skipped` frames were left out.
+    pub(super) fn add_recording(&mut self, totals: Totals, skipped: u64) {
+        self.videos += totals.files;
+        self.video_failures += totals.failures;
+        self.pictures_skipped += skipped;
+        self.recorded_bytes += totals.bytes;
     }
 
     /// Returns labelled frames per second of real time.

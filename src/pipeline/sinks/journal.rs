@@ -11,7 +11,7 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{RotationSchedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
-use crate::report::journal::{Header, IntervalRecord, Record};
+use crate::report::journal::{Header, IntervalRecord, Record, SegmentRecord};
 use crate::report::milliseconds;
 use crate::report::rotating_journal::RotatingJournal;
 use crate::system::utc;
@@ -109,6 +109,10 @@ impl Sink for JournalSink<'_> {
 
     fn lost(&mut self, loss: &Loss) -> Result<()> {
         self.journal.append(Record::Lost { ms: milliseconds(loss.at), reason: loss.reason.into() })
+    }
+
+    fn segment(&mut self, segment: &SegmentRecord) -> Result<()> {
+        self.journal.append(Record::Segment(segment.clone()))
     }
 
     fn failure_note(&self) -> &'static str {
