@@ -114,7 +114,7 @@ fn pipeline(options: &Options) -> String {
         );
     }
     let encode = if options.jpeg {
-        "jpegenc ! rtpjpegpay name=pay0 pt=26"
+        "video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0 pt=26"
     } else {
         "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=1500 ! rtph264pay name=pay0 pt=96"
     };

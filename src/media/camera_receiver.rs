@@ -238,7 +238,7 @@ impl Shared {
         let timestamp = times.mapper.map(camera, arrival, duration);
         times.discontinuity += u64::from(timestamp.gap);
         if let Some(packets) = &self.packets {
-            packets.decoded(camera, timestamp.pts, duration);
+            packets.decoded(packet_tap::packet_number(&buffer), camera, timestamp.pts, duration);
         }
         let mut frame = Frame::map(buffer, &info, timestamp.pts, duration, times.sequence)?;
         frame.discontinuity = times.discontinuity;

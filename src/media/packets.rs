@@ -106,6 +106,8 @@ struct State {
     dropping: bool,
     dropped: u64,
     received: u64,
+    /// Number of the next packet.
+    number: u64,
     connection: u64,
     /// Whether this connection's packets are recorded as they come.
     passes: bool,
@@ -119,6 +121,7 @@ struct State {
 
 struct Waiting {
     packet: Packet,
+    number: u64,
     /// The camera's time.
     camera: Option<u64>,
     /// Whether the packet's pts is known.
@@ -198,18 +201,23 @@ impl PacketQueue {
         self.lock().passes
     }
 
-    /// Adds a packet of the camera, whose time `camera` is that of the frame that will be decoded from it.
-    pub(super) fn put(&self, buffer: gst::Buffer, camera: Option<u64>, format: &Arc<PacketFormat>) {
+    /// Adds a packet of the camera, whose time `camera` is that of the frame that will be decoded from it. Returns the
+    /// packet's number.
+    pub(super) fn put(&self, buffer: gst::Buffer, camera: Option<u64>, format: &Arc<PacketFormat>) -> Option<u64> {
         let mut state = self.lock();
-        if format.connection == state.connection {
-            state.passes = true;
-            state.add(buffer, format, camera, None);
+        if format.connection != state.connection {
+            return None;
         }
+        state.passes = true;
+        Some(state.add(buffer, format, camera, None))
     }
 
     /// Adds a packet that was encoded here, whose frame is at `pts` of the stream, in nanoseconds.
     pub(super) fn put_encoded(&self, buffer: gst::Buffer, pts: u64, format: &Arc<PacketFormat>) {
-        self.lock().add(buffer, format, None, Some(pts));
+        let mut state = self.lock();
+        if format.connection == state.connection {
+            state.add(buffer, format, None, Some(pts));
+        }
     }
 
     /// Counts a frame that could not be encoded in time.
@@ -221,19 +229,22 @@ impl PacketQueue {
         self.lock().failure = Some(error);
     }
 
-    /// A frame of the camera's time `camera` was decoded. Its time in the stream is `pts`.
-    pub(super) fn decoded(&self, camera: Option<u64>, pts: u64, duration: u64) {
+    /// A frame of the camera's time `camera` was decoded from the packet with this number, if that is known. Its time in
+    /// the stream is `pts`.
+    pub(super) fn decoded(&self, number: Option<u64>, camera: Option<u64>, pts: u64, duration: u64) {
         let mut state = self.lock();
         if let Some(camera) = camera {
             state.offset = Some(pts as i64 - camera as i64);
         }
-        let untimed = |waiting: &&mut Waiting| !waiting.timed;
-        let exact = state.waiting.iter_mut().filter(untimed).find(|waiting| waiting.camera == camera);
-        // A decoder estimates the time of a frame whose packet has none.
-        let found = match exact {
-            Some(found) => Some(found),
-            None => state.waiting.iter_mut().filter(untimed).find(|waiting| waiting.camera.is_none()),
+        let untimed = || state.waiting.iter().enumerate().filter(|(_, waiting)| !waiting.timed);
+        let found = match number {
+            Some(number) => untimed().find(|(_, waiting)| waiting.number == number),
+            // A decoder estimates the time of a frame whose packet has none.
+            None => untimed()
+                .find(|(_, waiting)| waiting.camera == camera)
+                .or_else(|| untimed().find(|(_, waiting)| waiting.camera.is_none())),
         };
+        let found = found.map(|(index, _)| index).and_then(|index| state.waiting.get_mut(index));
         if let Some(Waiting { packet, timed, .. }) = found {
             (packet.pts, packet.duration, *timed) = (pts, duration, true);
         }
@@ -247,26 +258,29 @@ impl PacketQueue {
 }
 
 impl State {
-    fn add(&mut self, buffer: gst::Buffer, format: &Arc<PacketFormat>, camera: Option<u64>, pts: Option<u64>) {
+    fn add(&mut self, buffer: gst::Buffer, format: &Arc<PacketFormat>, camera: Option<u64>, pts: Option<u64>) -> u64 {
+        let number = self.number;
+        self.number += 1;
         let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let bytes = buffer.size();
         self.received += bytes as u64;
         self.dropping = (self.dropping && !key) || self.bytes + bytes > MAX_BYTES;
         if self.dropping {
             self.dropped += 1;
-            return;
+            return number;
         }
         self.bytes += bytes;
         let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
         let packet = Packet { buffer, format: Arc::clone(format), key, pts: pts.unwrap_or(0), dts: 0, duration };
-        self.waiting.push_back(Waiting { packet, camera, timed: pts.is_some() });
+        self.waiting.push_back(Waiting { packet, number, camera, timed: pts.is_some() });
+        number
     }
 
     /// Estimates the time of the first `count` packets where it is unknown, from the packets around them.
     fn estimate(&mut self, count: usize) {
         let Some(offset) = self.offset else { return };
         let mut last = self.end;
-        for Waiting { packet, camera, timed } in self.waiting.iter_mut().take(count) {
+        for Waiting { packet, camera, timed, .. } in self.waiting.iter_mut().take(count) {
             if !*timed {
                 packet.pts = match *camera {
                     Some(camera) => camera.saturating_add_signed(offset),
@@ -316,7 +330,7 @@ mod tests {
     }
 
     fn decoded(queue: &PacketQueue, number: u64) {
-        queue.decoded(Some(LATER + number * FRAME), number * FRAME, FRAME);
+        queue.decoded(None, Some(LATER + number * FRAME), number * FRAME, FRAME);
     }
 
     /// The numbers of the frames of all packets that can be taken, and those of their decoding times.
@@ -339,6 +353,19 @@ mod tests {
         assert_eq!(taken(&queue), [(3, 1), (1, 1), (2, 2)]);
         decoded(&queue, 6);
         assert_eq!(taken(&queue), [(6, 4), (4, 4), (5, 5)]);
+    }
+
+    #[test]
+    fn a_frame_is_that_of_its_packet_whatever_times_the_decoder_gives_it() {
+        let (queue, format) = queue();
+        let buffer = || gst::Buffer::with_size(10).unwrap();
+        let put = |camera| queue.put(buffer(), Some(LATER + camera), &format);
+        // The second frame to be shown has a later time than the third, so the decoder swapped them.
+        let numbers = [put(0), put(30), put(20)];
+        queue.decoded(numbers[0], Some(LATER), 0, FRAME);
+        queue.decoded(numbers[1], Some(LATER + 20), FRAME, FRAME);
+        queue.decoded(numbers[2], Some(LATER + 30), 2 * FRAME, FRAME);
+        assert_eq!(taken(&queue), [(0, 0), (1, 1), (2, 2)]);
     }
 
     #[test]
@@ -370,7 +397,7 @@ mod tests {
             queue.put(gst::Buffer::with_size(10).unwrap(), None, &format);
         }
         // Once without a time, and twice with the decoder's estimate.
-        queue.decoded(None, 5 * FRAME, FRAME);
+        queue.decoded(None, None, 5 * FRAME, FRAME);
         decoded(&queue, 6);
         decoded(&queue, 7);
         assert_eq!(taken(&queue), [(5, 5), (6, 6), (7, 7)]);

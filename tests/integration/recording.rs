@@ -350,7 +350,8 @@ fn milliseconds(time: &str) -> f64 {
 fn only_the_groups_of_pictures_around_an_interval_are_recorded() {
     let program = Program::new();
     let seconds: Vec<&str> = [vec!["red"; 11], vec!["blue"; 3], vec!["red"; 10]].concat();
-    let clip = colours(program.folder.path(), "clip.mp4", &seconds, &["-c:v", "libx264", "-g", "50"]);
+    let clip =
+        colours(program.folder.path(), "clip.mp4", &seconds, &["-c:v", "libx264", "-g", "50", "-sc_threshold", "0"]);
     let given = ["--only-active", "--action", "blue", "--window", "3", "--segment", "1h", "--latency", "5000"];
     let camera = Camera::start(&[text(&clip), "--as-is", "h264"]);
     let mut watch = Watch::start(&program, &[&camera.url], &given);
