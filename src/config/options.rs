@@ -346,7 +346,7 @@ pub enum SegmentVideo {
     /// The camera's own video as it comes, with the labels in a .vtt file beside it
     #[default]
     Original,
-    /// Every picture with its label drawn on it, as MJPG; takes about 20 times the space
+    /// Every picture with its label drawn on it, as MJPG; takes 3 to 30 times the space
     Labelled,
     /// Both, each in files of its own
     Both,

@@ -1,6 +1,6 @@
 //! Encodes the frames of a camera that sends raw video or JPEGs as H.264 for its recording.
 //!
-//! JPEGs would take 20 times the space. The encoder has a GStreamer thread of its own; frames that it is too slow for
+//! JPEGs would take 4 to 15 times the space. The encoder has a GStreamer thread of its own; frames that it is too slow for
 //! are skipped and counted.
 
 use std::sync::{Arc, Mutex, PoisonError};

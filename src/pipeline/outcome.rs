@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::inference::engine::Engine;
 use crate::media::recorder::Recorded;
-use crate::pipeline::sinks::segment_files::Totals;
 use crate::report::journal::{FrameCounts, Record};
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
@@ -39,6 +38,15 @@ impl fmt::Display for EngineInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} in {}, batches of up to {}", self.device, self.effective_precision, self.batch)
     }
+}
+
+/// What a recording has come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RecordingTotals {
+    /// Complete files.
+    pub files: u64,
+    pub failures: u64,
+    pub bytes: u64,
 }
 
 /// The outcome of a stream: counts, results and the first error. The files are finalised in any case.
@@ -112,7 +120,7 @@ impl Outcome {
     }
 
     /// Adds what a camera's recording has come to. `skipped` frames were left out.
-    pub(super) fn add_recording(&mut self, totals: Totals, skipped: u64) {
+    pub(super) fn add_recording(&mut self, totals: RecordingTotals, skipped: u64) {
         self.videos += totals.files;
         self.video_failures += totals.failures;
         self.pictures_skipped += skipped;

@@ -13,7 +13,7 @@ mod original;
 mod overview;
 mod preview;
 mod retention;
-pub mod segment_files;
+mod segment_files;
 mod segment_labels;
 mod segments;
 pub mod set;

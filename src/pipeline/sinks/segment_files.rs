@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use crate::config::cameras::RecordingConfig;
 use crate::error::{Error, Result};
 use crate::pipeline::disk_space::DiskSpace;
+use crate::pipeline::outcome::RecordingTotals;
 use crate::pipeline::schedule::stamped;
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::report::journal::{RecordedVideo, SegmentRecord};
@@ -33,15 +34,6 @@ impl SegmentRecords {
     }
 }
 
-/// What a recording has come to.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Totals {
-    /// Complete files.
-    pub files: u64,
-    pub failures: u64,
-    pub bytes: u64,
-}
-
 /// The files of one recording.
 pub struct SegmentFiles {
     recording: RecordingConfig,
@@ -51,7 +43,7 @@ pub struct SegmentFiles {
     began: Instant,
     open: OpenFiles,
     records: SegmentRecords,
-    totals: Totals,
+    totals: RecordingTotals,
     /// Set after a failure, until the next segment is tried.
     failed: bool,
     /// Thread that completes the last file.
@@ -91,7 +83,7 @@ impl SegmentFiles {
             began,
             open: open.clone(),
             records: records.clone(),
-            totals: Totals::default(),
+            totals: RecordingTotals::default(),
             failed: false,
             closing: None,
         }
@@ -216,7 +208,7 @@ impl SegmentFiles {
         self.failed
     }
 
-    pub fn totals(&self) -> Totals {
+    pub fn totals(&self) -> RecordingTotals {
         self.totals
     }
 }
