@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! camera PORT [CLIP | --size WxH] [--login USER:PASSWORD] [--resize-after SECONDS] [--end-after SECONDS]
-//!        [--jump-after SECONDS] [--certificate PEM --key PEM]
+//!        [--jump-after SECONDS] [--certificate PEM --key PEM] [--as-is h264|h265 | --jpeg]
 //! ```
+//! `--as-is` sends the packets of an MP4 once, as they are. `--jpeg` sends JPEGs.
+//!
 //! A clip of any kind is converted first, unless it is a raw H.264 stream (.h264) already.
 //!
 //! Prints `ready rtsp://127.0.0.1:PORT/live` when it can be called, or `rtsps://` with a certificate. PORT 0 takes a free one.
@@ -30,6 +32,8 @@ struct Options {
     jump_after: Option<u64>,
     certificate: Option<String>,
     key: Option<String>,
+    as_is: Option<String>,
+    jpeg: bool,
 }
 
 fn main() {
@@ -46,12 +50,14 @@ fn main() {
             "--jump-after" => options.jump_after = Some(value().parse().expect("seconds")),
             "--certificate" => options.certificate = Some(value()),
             "--key" => options.key = Some(value()),
+            "--as-is" => options.as_is = Some(value()),
+            "--jpeg" => options.jpeg = true,
             _ => options.clip = Some(argument),
         }
     }
     gst::init().expect("GStreamer starts");
     // The file lives as long as the program.
-    let _raw = options.clip.as_mut().and_then(|clip| {
+    let _raw = options.clip.as_mut().filter(|_| options.as_is.is_none()).and_then(|clip| {
         let (path, raw) = raw_stream(clip)?;
         *clip = path;
         Some(raw)
@@ -101,8 +107,17 @@ fn raw_stream(clip: &str) -> Option<(String, File)> {
 
 /// 25 pictures a second, H.264 with a key picture each second.
 fn pipeline(options: &Options) -> String {
-    let encode =
-        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=1500 ! rtph264pay name=pay0 pt=96";
+    if let (Some(codec), Some(clip)) = (&options.as_is, &options.clip) {
+        return format!(
+            "( filesrc location=\"{clip}\" ! qtdemux ! {codec}parse ! identity sync=true \
+             ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )"
+        );
+    }
+    let encode = if options.jpeg {
+        "video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0 pt=26"
+    } else {
+        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=1500 ! rtph264pay name=pay0 pt=96"
+    };
     match &options.clip {
         // A clip that is over begins again: multifilesrc reads the raw stream in a loop.
         Some(clip) => format!(

@@ -14,7 +14,7 @@ RUNS = {
     "a clip to Matroska": ["long.mp4", "--output", "video.mkv"],
     "a camera to Matroska": ["test://?size=320x240&rate=25", "--output", "video.mkv"],
     "a camera in segments": ["test://?size=320x240&rate=25", "--segment", "1s", "--keep", "1GB"],
-    "a camera in AVI segments": ["test://?size=320x240&rate=25", "--segment", "1s", "--format", "avi"],
+    "a camera in AVI segments": ["test://?size=320x240&rate=25", "--segment", "1s", "--segment-video", "labelled", "--format", "avi"],
 }
 
 

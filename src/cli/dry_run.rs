@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{AccessFlags, access};
 
+use crate::cli::disk_use;
 use crate::cli::run::worse_exit_code;
 use crate::cli::stdout::print;
 use crate::config::Config;
 use crate::config::cameras::CameraConfig;
 use crate::config::inputs::Job;
+use crate::config::options::SegmentVideo;
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, INT8};
 use crate::inference::model::Model;
@@ -51,10 +53,13 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
             print(&format!("input    {}: is complete and would be skipped", job.name));
             continue;
         }
-        match first_frame(job, shutdown).and_then(|format| check_folders(job).map(|()| format)) {
-            Ok(format) => {
+        match first_frame(job, shutdown).and_then(|found| check_folders(job).map(|()| found)) {
+            Ok((format, disk_use)) => {
                 print(&format!("input    {}: {}", job.name, described(&format)));
                 print(&format!("  writes {}", written(job)));
+                if let Some(disk_use) = disk_use {
+                    print(&format!("  takes  {disk_use}"));
+                }
                 hints.extend(size_hint(job, &format));
             }
             Err(_) if shutdown.requested() => break,
@@ -94,14 +99,16 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
     Ok(exit_code)
 }
 
-/// Opens an input and waits for its first frame.
-fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<VideoFormat> {
+/// Opens an input and waits for its first frame. Returns its format, and the disk use of a camera's recording in words.
+fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<(VideoFormat, Option<String>)> {
     let progress = Progress::default();
     let counters = &progress.counters;
     let mut known = None;
+    let recording = job.live.as_deref().map(|live| &live.recording);
+    let packets = recording.and_then(disk_use::packets);
     let mut source: Box<dyn FrameSource> = match job.live.as_deref() {
         Some(CameraConfig { camera, .. }) => {
-            Box::new(CameraSource::new(&job.name, camera, job.limits, counters, Instant::now()))
+            Box::new(CameraSource::new(&job.name, camera, job.limits, counters, Instant::now(), packets.clone()))
         }
         None => {
             let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
@@ -114,7 +121,12 @@ fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<VideoFormat> {
     let deadline = Instant::now() + FIRST_FRAME_TIMEOUT;
     while Instant::now() < deadline && !shutdown.requested() {
         match source.next(POLL)? {
-            Some(SourceEvent::Frame(frame)) => return Ok(known.unwrap_or_else(|| frame.format())),
+            Some(SourceEvent::Frame(frame)) => {
+                let estimate = recording.map(|recording| {
+                    disk_use::estimate(source.as_mut(), &frame, recording, packets.as_deref(), shutdown)
+                });
+                return Ok((known.unwrap_or_else(|| frame.format()), estimate.transpose()?.flatten()));
+            }
             Some(SourceEvent::Lost(reason)) => {
                 return Err(Error::failed(format!("{input}: {}", reason.words())).remedy(reason.remedy()));
             }
@@ -152,11 +164,19 @@ fn written(job: &Job) -> String {
     let mut files = vec![format!("{stem}-*.timeline.jsonl")];
     match (&recording.file, recording.segment) {
         (Some(file), _) => files.push(printable::path(file)),
-        (None, Some(length)) => files.push(format!(
-            "{stem}-*.{} in files of {}",
-            recording.container.extension(),
-            humantime::format_duration(length)
-        )),
+        (None, Some(length)) => {
+            let length = humantime::format_duration(length);
+            let labelled = match recording.video {
+                SegmentVideo::Original => None,
+                SegmentVideo::Labelled => Some(format!("{stem}-*.{}", recording.container.extension())),
+                SegmentVideo::Both => Some(format!("{stem}-*.labelled.{}", recording.container.extension())),
+            };
+            let original = recording.original.map(|container| format!("{stem}-*.{}", container.extension()));
+            files.extend(
+                labelled.into_iter().chain(original.clone()).map(|file| format!("{file} in files of {length}")),
+            );
+            files.extend(original.map(|_| format!("{stem}-*.vtt")));
+        }
         (None, None) => {}
     }
     files.join(", ")

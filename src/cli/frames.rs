@@ -186,7 +186,7 @@ fn read_video<'a>(
 
 /// Reads a camera until `writer` is complete or the user stops. Reconnects as a run does.
 fn read_camera(camera: &Camera, name: &str, mut writer: PictureWriter, shutdown: &Shutdown) -> Result<()> {
-    let mut source = CameraSource::new(name, camera, Limits::default(), &Arc::default(), Instant::now());
+    let mut source = CameraSource::new(name, camera, Limits::default(), &Arc::default(), Instant::now(), None);
     source.start()?;
     while !shutdown.requested() && !writer.is_complete() {
         if let Some(SourceEvent::Frame(frame)) = source.next(POLL)? {

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod command;
+mod disk_use;
 mod dry_run;
 mod findings;
 mod frames;

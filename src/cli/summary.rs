@@ -1,6 +1,7 @@
 //! The closing summary of a run.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::inputs::Job;
 use crate::inference::model::Model;
@@ -9,7 +10,7 @@ use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
 use crate::pipeline::observer::LabeledPicture;
 use crate::pipeline::outcome::Outcome;
 use crate::system::printable;
-use crate::system::words::count;
+use crate::system::words::{bytes, bytes_per_day, count};
 
 /// How much the end of a clip says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,6 +135,9 @@ fn codecs(job: &Job, outcome: &Outcome) -> String {
     }
 }
 
+/// Shortest run from which the bytes a day are estimated.
+const SHORTEST_RATE: Duration = Duration::from_secs(10);
+
 /// Formats the end of a camera.
 pub fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
     let Outcome { frames, gaps, latency, .. } = outcome;
@@ -166,7 +170,12 @@ pub fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
     if outcome.videos + outcome.video_failures > 0 {
         let (failures, skipped) = (outcome.video_failures, outcome.pictures_skipped);
         let (videos, failures) = (count(outcome.videos, "file"), count(failures, "failure"));
-        lines.push(format!("  video      {videos}, {failures}, {} skipped", count(skipped, "frame")));
+        let mut line = format!("  video      {videos}, {failures}, {} skipped", count(skipped, "frame"));
+        if outcome.wall >= SHORTEST_RATE {
+            let day = bytes_per_day(outcome.recorded_bytes, outcome.wall);
+            line.push_str(&format!("; {}, at this rate {day} a day", bytes(outcome.recorded_bytes)));
+        }
+        lines.push(line);
     }
     lines.join("\n")
 }

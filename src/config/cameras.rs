@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::credentials::CredentialSource;
-use crate::config::options::{Keep, StreamOptions};
+use crate::config::options::{Keep, SegmentVideo, StreamOptions};
 use crate::error::{Error, Result};
 use crate::media::camera::Camera;
 use crate::media::recorder::Container;
@@ -29,12 +29,19 @@ pub struct RecordingConfig {
     pub folder: PathBuf,
     /// Stem of the files.
     pub stem: String,
+    /// Container of a labelled video.
     pub container: Container,
+    /// What the segments show.
+    pub video: SegmentVideo,
+    /// Container of the camera's own video, which only segments have.
+    pub original: Option<Container>,
     /// File of the one video of the whole run.
     pub file: Option<PathBuf>,
     /// Length of each segment.
     pub segment: Option<Duration>,
     pub keep: Option<Keep>,
+    /// What is kept of segments with a label.
+    pub keep_intervals: Option<Keep>,
     /// Record only while a label is shown, and a few seconds before and after.
     pub only_active: bool,
 }
@@ -58,6 +65,9 @@ impl CameraConfig {
         if options.output.is_some() && options.segment.is_some() {
             return Err(Error::usage("--output writes one file and --segment writes many")
                 .remedy("use one of them; set the folder of segments with --output-dir"));
+        }
+        if options.segment_video.is_some() && options.segment.is_none() {
+            return Err(Error::usage("--segment-video needs segments").remedy("add --segment 10m"));
         }
         if options.only_active == Some(true) {
             if options.output.is_none() && options.segment.is_none() {
@@ -83,27 +93,71 @@ impl CameraConfig {
             options.transport.unwrap_or_default(),
             Duration::from_millis(latency),
         )?;
-        let container = match &options.output {
-            Some(path) => Container::of(path).ok_or_else(|| {
-                Error::usage(format!("output {}: unknown format", path.display()))
-                    .remedy("end its name in .avi or .mkv")
-            })?,
-            // A Matroska file remains playable if the process is killed while writing it.
-            None => options.format.unwrap_or(Container::Matroska),
+        let video = match options.segment {
+            Some(_) => options.segment_video.unwrap_or_default(),
+            None => SegmentVideo::Labelled,
         };
+        check_keep_intervals(options, video)?;
+        let (container, original) = containers(options, video)?;
         let recording = RecordingConfig {
             folder: options.output_dir.clone().unwrap_or_default(),
             stem: options.name.as_deref().map_or_else(|| camera.stem(), stem),
             container,
+            video,
+            original,
             file: options.output.clone(),
             segment: options.segment,
             keep: options.keep,
+            keep_intervals: options.keep_intervals,
             only_active: options.only_active.unwrap_or(false),
         };
         if options.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::usage("a stream's name is empty").remedy("set a name, like --name door"));
         }
         Ok(Self { camera, recording })
+    }
+}
+
+/// Checks the limit for segments with a label.
+fn check_keep_intervals(options: &StreamOptions, video: SegmentVideo) -> Result<()> {
+    let Some(intervals) = options.keep_intervals else { return Ok(()) };
+    let Some(keep) = options.keep else {
+        return Err(
+            Error::usage("--keep-intervals needs --keep: without it, everything is kept").remedy("add --keep 7d")
+        );
+    };
+    if video == SegmentVideo::Labelled {
+        return Err(Error::usage("--keep-intervals needs the labels beside the segments")
+            .remedy("record the camera's own video: --segment 10m, without --segment-video labelled"));
+    }
+    match (keep, intervals) {
+        (Keep::Age(keep), Keep::Age(intervals)) if intervals < keep => {
+            Err(Error::usage("--keep-intervals is shorter than --keep").remedy("set a longer one, like 90d"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the containers of the labelled video and of the camera's own.
+fn containers(options: &StreamOptions, video: SegmentVideo) -> Result<(Container, Option<Container>)> {
+    if let Some(path) = &options.output {
+        let container = Container::of(path).ok_or_else(|| {
+            Error::usage(format!("output {}: unknown format", path.display())).remedy("end its name in .avi or .mkv")
+        })?;
+        return Ok((container, None));
+    }
+    // A Matroska file remains playable if the process is killed while writing it.
+    let format = options.format.unwrap_or(Container::Matroska);
+    match (video, format) {
+        (SegmentVideo::Original, Container::Avi) => Err(Error::usage("--format avi cannot hold a camera's own video")
+            .remedy("use mkv or mp4, or record labelled pictures with --segment-video labelled")),
+        (SegmentVideo::Labelled, Container::Mp4) => {
+            Err(Error::usage("--format mp4 is for a camera's own video").remedy("use mkv or avi"))
+        }
+        (SegmentVideo::Labelled, _) => Ok((format, None)),
+        (SegmentVideo::Original, _) => Ok((Container::Matroska, Some(format))),
+        (SegmentVideo::Both, Container::Avi) => Ok((Container::Avi, Some(Container::Matroska))),
+        (SegmentVideo::Both, _) => Ok((Container::Matroska, Some(format))),
     }
 }
 
@@ -136,6 +190,38 @@ fn credentials(options: &StreamOptions) -> Result<Option<Credentials>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_kept_longer_and_need_segments_with_labels_beside_them() {
+        let check = |keep: Option<&str>, intervals: &str, video| {
+            let keep = keep.map(|text| text.parse().unwrap());
+            let options =
+                StreamOptions { keep, keep_intervals: Some(intervals.parse().unwrap()), ..Default::default() };
+            check_keep_intervals(&options, video).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(Some("7d"), "90d", SegmentVideo::Original), Ok(()));
+        assert_eq!(check(Some("50G"), "7d", SegmentVideo::Both), Ok(()));
+        assert!(check(None, "90d", SegmentVideo::Original).unwrap_err().contains("add --keep 7d"));
+        assert!(check(Some("7d"), "1d", SegmentVideo::Original).unwrap_err().contains("shorter"));
+        assert!(check(Some("7d"), "90d", SegmentVideo::Labelled).unwrap_err().contains("--segment-video labelled"));
+    }
+
+    #[test]
+    fn containers_fit_what_they_hold() {
+        let of = |video, format| {
+            let options = StreamOptions { format, ..Default::default() };
+            containers(&options, video).map_err(|error| error.to_string())
+        };
+        let (avi, mkv, mp4) = (Container::Avi, Container::Matroska, Container::Mp4);
+        use SegmentVideo::{Both, Labelled, Original};
+        assert_eq!(of(Original, None), Ok((mkv, Some(mkv))));
+        assert_eq!(of(Original, Some(mp4)), Ok((mkv, Some(mp4))));
+        assert_eq!(of(Labelled, Some(avi)), Ok((avi, None)));
+        assert_eq!(of(Both, Some(avi)), Ok((avi, Some(mkv))));
+        assert_eq!(of(Both, Some(mp4)), Ok((mkv, Some(mp4))));
+        assert!(of(Original, Some(avi)).unwrap_err().contains("--segment-video labelled"));
+        assert!(of(Labelled, Some(mp4)).unwrap_err().contains("use mkv or avi"));
+    }
 
     #[test]
     fn a_stem_is_safe_in_a_file_name() {

@@ -241,7 +241,15 @@ fn live_job(options: &StreamOptions, input: &str, used: &mut UsedNames) -> Resul
 
 /// Rejects options of cameras for a file.
 fn check_not_live(options: &StreamOptions, input: &Path) -> Result<()> {
-    if options.segment.is_some() || options.keep.is_some() || options.only_active == Some(true) {
+    if options.format == Some(Container::Mp4) {
+        return Err(Error::usage(format!("{}: --format mp4 is for the segments of cameras", input.display()))
+            .remedy("use avi or mkv"));
+    }
+    if options.segment.is_some()
+        || options.keep.is_some()
+        || options.keep_intervals.is_some()
+        || options.only_active == Some(true)
+    {
         return Err(Error::usage(format!("{}: --segment, --keep and --only-active are for cameras", input.display()))
             .remedy("leave them out for a recorded clip"));
     }

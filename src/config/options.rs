@@ -101,7 +101,8 @@ pub struct StreamOptions {
     /// Folder for output files that no other flag names [default: the current folder]
     #[arg(long, value_name = "FOLDER")]
     pub output_dir: Option<PathBuf>,
-    /// Container of videos that --output does not name [default: avi; cameras: mkv]
+    /// Container of videos that --output does not name: avi or mkv; mkv or mp4 for a camera's own video
+    /// [default: avi; cameras: mkv]
     #[arg(long, value_name = "KIND", value_enum)]
     pub format: Option<Container>,
     /// Write only these kinds of file, and files named by a flag [default: all]
@@ -138,15 +139,22 @@ pub struct StreamOptions {
     /// Camera: file with the password
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
-    /// Camera: record the labelled video in segments of this length, like 10m
+    /// Camera: record in segments of about this length, like 10m
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     #[serde(default, deserialize_with = "span")]
     #[schemars(with = "Option<String>")]
     pub segment: Option<Duration>,
+    /// Camera: what the segments show [default: original]
+    #[arg(long, value_name = "VIDEO", value_enum)]
+    pub segment_video: Option<SegmentVideo>,
     /// Camera: delete its oldest files beyond this age or total size, like 7d or 50G [default: keep all]
     #[arg(long, value_name = "AGE|SIZE")]
     #[schemars(with = "Option<String>")]
     pub keep: Option<Keep>,
+    /// Camera: as --keep, for segments in which a label other than `other` was shown, and the minute around it
+    #[arg(long, value_name = "AGE|SIZE")]
+    #[schemars(with = "Option<String>")]
+    pub keep_intervals: Option<Keep>,
     /// Camera: record only while a label is shown, plus five seconds before and after
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub only_active: Option<bool>,
@@ -332,6 +340,19 @@ pub enum FileKind {
     Subtitles,
     /// Of all clips
     Overview,
+}
+
+/// What the segments of a camera's recording show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmentVideo {
+    /// The camera's own video as it comes, with the labels in a .vtt file beside it
+    #[default]
+    Original,
+    /// Every picture with its label drawn on it, as MJPG; takes 3 to 30 times the space
+    Labelled,
+    /// Both, each in files of its own
+    Both,
 }
 
 /// A list in the JSON Schema.

@@ -92,7 +92,10 @@ pub fn compare(folder: &Path, db: &Connection, open: &HashSet<String>) -> Result
         }
     }
     removed.extend(sources.into_keys().map(Work::RemoveSource));
-    removed.extend(segments.into_keys().map(Work::RemoveSegment));
+    // One whose name has no time is known from a journal only.
+    let file = |id: &i64| db.query_row("SELECT file FROM segments WHERE id = ?1", [id], |row| row.get::<_, String>(0));
+    let is_gone = |id: &i64| !file(id).is_ok_and(|name| folder.join(name).is_file());
+    removed.extend(segments.into_keys().filter(is_gone).map(Work::RemoveSegment));
     if !removed.is_empty() {
         removed.push_back(Work::RemoveLabels);
     }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::history::ids;
 use crate::history::names;
 use crate::history::rows::{IntervalRow, Rows, SegmentRow, SourceRow, is_plausible};
-use crate::report::journal::{Header, IntervalRecord};
+use crate::report::journal::{Header, IntervalRecord, SegmentRecord};
 use crate::system::utc;
 
 /// The longest line that is read, in bytes. A longer one is none of livelabel's.
@@ -30,7 +30,7 @@ enum Line {
     Interval(IntervalRecord),
     Gap { start: f64, end: f64, reason: Option<String> },
     Lost { ms: f64, reason: String },
-    Segment { file: String, start: f64, end: f64 },
+    Segment(SegmentRecord),
     End { complete: bool },
 }
 
@@ -221,7 +221,7 @@ impl JournalReader {
                 self.lost = true;
                 Ok(())
             }
-            Line::Segment { file, start, end } => self.segment(rows, &file, start, end),
+            Line::Segment(segment) => self.segment(rows, &segment),
             Line::End { complete } => {
                 self.store_open(rows, false)?;
                 (self.ended, self.complete) = (true, complete);
@@ -326,14 +326,16 @@ impl JournalReader {
         Ok(())
     }
 
-    fn segment(&mut self, rows: &mut Rows, file: &str, start: f64, end: f64) -> Result<()> {
-        let Some(run) = &self.run else { return Ok(()) };
+    fn segment(&mut self, rows: &mut Rows, segment: &SegmentRecord) -> Result<()> {
+        let SegmentRecord { file, start, .. } = segment;
+        // The first record of a segment has no end. Of two files of the same time, the camera's own video counts.
+        let (Some(run), Some(end), false) = (&self.run, segment.end, names::is_second(file)) else { return Ok(()) };
         // A journal that names a file elsewhere was not written by livelabel.
         let path = self.folder.join(file);
         let found = std::fs::symlink_metadata(&path).ok().filter(|found| names::is_plain(file) && found.is_file());
         let Some(found) = found else { return Ok(()) };
         let (id, bytes) = (ids::of(&[file]), found.len() as i64);
-        let (start, end) = (run.time(start), run.time(end));
+        let (start, end) = (run.time(*start), run.time(end));
         rows.segment(&SegmentRow { id, file, stream: run.stream, source: self.id, start, end, bytes })
     }
 

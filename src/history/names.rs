@@ -33,6 +33,11 @@ pub fn kind(name: &str) -> Option<Kind> {
     }
 }
 
+/// Returns whether a file has the labelled frames of a time of which another file has the camera's own video.
+pub fn is_second(name: &str) -> bool {
+    name.contains(".labelled.")
+}
+
 /// Returns whether `name` is a file's name and no path.
 pub fn is_plain(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])

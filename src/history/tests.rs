@@ -12,7 +12,9 @@ use crate::history::query::{self, Filter, Reader};
 use crate::history::writer::Folder;
 use crate::history::{database, folder, local_time};
 use crate::labels::window::{SmoothingWindow, WindowAlign};
-use crate::report::journal::{FrameCounts, Header, IntervalRecord, Journal, ModelName, Record};
+use crate::report::journal::{
+    FrameCounts, Header, IntervalRecord, Journal, ModelName, Record, RecordedVideo, SegmentRecord,
+};
 use crate::report::timeline;
 
 /// 2026-01-02T03:00:00Z, when the first journal begins.
@@ -53,6 +55,17 @@ fn interval(label: &str, start: f64, end: f64) -> Record {
     Record::Interval(IntervalRecord { label, start, end, mean: 0.91, peak: 0.99, onset: None, offset: None })
 }
 
+fn segment(file: &str, end: f64) -> Record {
+    Record::Segment(SegmentRecord {
+        file: file.into(),
+        video: RecordedVideo::Original,
+        start: 0.0,
+        start_utc: "2026-01-02T03:00:00Z".into(),
+        end: Some(end),
+        bytes: None,
+    })
+}
+
 fn end(complete: bool) -> Record {
     Record::End {
         frames: FrameCounts::default(),
@@ -79,9 +92,9 @@ fn records() -> [(&'static str, Header, Vec<Record>); 2] {
         Record::Lost { ms: 70.0 * SECOND, reason: "stalled".into() },
         Record::Gap { start: 63.0 * SECOND, end: 100.0 * SECOND, reason: Some("stalled".into()) },
         frame(100.0 * SECOND, Some("other")),
-        Record::Segment { file: "door-20260102T030000Z.mkv".into(), start: 0.0, end: 63.0 * SECOND },
-        Record::Segment { file: "../door-20260102T030000Z.mkv".into(), start: 0.0, end: 63.0 * SECOND },
-        Record::Segment { file: "missing.mkv".into(), start: 0.0, end: 63.0 * SECOND },
+        segment("door-20260102T030000Z.mkv", 63.0 * SECOND),
+        segment("../door-20260102T030000Z.mkv", 63.0 * SECOND),
+        segment("missing.mkv", 63.0 * SECOND),
         frame(3599.0 * SECOND, Some("other")),
     ]);
     let late = vec![

@@ -19,10 +19,13 @@ use crate::media::connection::{Connection, Target};
 use crate::media::frame::Frame;
 use crate::media::frame_counters::{DropReason, FrameCounters};
 use crate::media::limits::Limits;
+use crate::media::packet_tap;
+use crate::media::packets::PacketQueue;
 use crate::media::pts::frame_duration;
 use crate::media::supervisor::{ConnectionState, LossReason, Step, Supervisor};
 use crate::media::teardown::Teardowns;
 use crate::media::timestamp_mapper::TimestampMapper;
+use crate::media::video_encoder::VideoEncoder;
 use crate::rtsp::connection_guard::ConnectionGuard;
 
 /// Decoded frames that may wait for the next stage.
@@ -63,6 +66,8 @@ struct Shared {
     times: Mutex<Times>,
     /// Arrival of the connection's last frame, in nanoseconds; 0 if there is none yet.
     arrival: AtomicU64,
+    /// Where the encoded video goes, if it is recorded.
+    packets: Option<Arc<PacketQueue>>,
 }
 
 #[derive(Default)]
@@ -74,10 +79,18 @@ struct Times {
 
 impl CameraReceiver {
     /// Creates a source that is not connected yet; [`CameraReceiver::next`] connects. `seed` decides the jitter of the
-    /// backoff.
-    pub fn new(camera: Camera, limits: Limits, counters: Arc<FrameCounters>, began: Instant, seed: u64) -> Self {
+    /// backoff. The camera's encoded video goes to `packets`.
+    pub fn new(
+        camera: Camera,
+        limits: Limits,
+        counters: Arc<FrameCounters>,
+        began: Instant,
+        seed: u64,
+        packets: Option<Arc<PacketQueue>>,
+    ) -> Self {
         let (queue, frames) = bounded(CAPACITY);
-        let shared = Shared { began, queue, frames, counters, times: Mutex::default(), arrival: AtomicU64::new(0) };
+        let (times, arrival) = (Mutex::default(), AtomicU64::new(0));
+        let shared = Shared { began, queue, frames, counters, times, arrival, packets };
         Self {
             camera,
             limits,
@@ -176,6 +189,10 @@ impl CameraReceiver {
         self.detail = None;
         self.shared.arrival.store(0, Ordering::Release);
         self.shared.lock().reconnected();
+        if let Some(packets) = &self.shared.packets {
+            packets.connected();
+            packet_tap::attach(connection.pipeline(), packets);
+        }
         deliver(&sink, Arc::clone(&self.shared), connection.guard(), Arc::clone(&connection.alive));
         if let Some(reason) = connection.play() {
             self.supervisor.fault(reason);
@@ -188,6 +205,9 @@ impl CameraReceiver {
     fn disconnect(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         connection.deactivate();
+        if let Some(packets) = &self.shared.packets {
+            packets.disconnected();
+        }
         self.teardowns.begin(move || connection.close());
     }
 }
@@ -217,11 +237,28 @@ impl Shared {
         let mut times = self.lock();
         let timestamp = times.mapper.map(camera, arrival, duration);
         times.discontinuity += u64::from(timestamp.gap);
+        if let Some(packets) = &self.packets {
+            packets.decoded(packet_tap::packet_number(&buffer), camera, timestamp.pts, duration);
+        }
         let mut frame = Frame::map(buffer, &info, timestamp.pts, duration, times.sequence)?;
         frame.discontinuity = times.discontinuity;
         times.sequence += 1;
         self.arrival.store(arrival.max(1), Ordering::Release);
         Some(frame)
+    }
+
+    /// Encodes a frame for the recording, if the camera's packets are not recorded as they come. A failure is reported
+    /// once, and ends encoding until the next connection.
+    fn encode(&self, sample: &gst::Sample, frame: &Frame, encoder: &mut Option<Option<VideoEncoder>>) {
+        let Some(packets) = self.packets.as_ref().filter(|packets| !packets.passes()) else { return };
+        let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else { return };
+        let encoder = encoder.get_or_insert_with(|| {
+            let info = gst_video::VideoInfo::from_caps(caps).ok()?;
+            VideoEncoder::new(&info, packets).map_err(|error| packets.fail(error)).ok()
+        });
+        if let Some(encoder) = encoder {
+            encoder.put(buffer, caps, frame.pts, frame.duration);
+        }
     }
 
     /// Puts a frame into the queue; drops the oldest while it is full.
@@ -251,6 +288,7 @@ impl Times {
 
 /// Puts every frame that reaches `sink` into the queue while the connection is `alive`.
 fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, guard: Arc<ConnectionGuard>, alive: Arc<AtomicBool>) {
+    let mut encoder = None;
     let callbacks = gst_app::AppSinkCallbacks::builder()
         .new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -259,6 +297,7 @@ fn deliver(sink: &gst_app::AppSink, shared: Arc<Shared>, guard: Arc<ConnectionGu
             }
             guard.frame();
             let frame = shared.frame(&sample).ok_or(gst::FlowError::NotNegotiated)?;
+            shared.encode(&sample, &frame, &mut encoder);
             shared.put(frame);
             Ok(gst::FlowSuccess::Ok)
         })

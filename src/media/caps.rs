@@ -36,3 +36,10 @@ fn without_colorimetry(caps: &gst::CapsRef) -> Option<gst::Caps> {
     corrected.make_mut().structure_mut(0)?.remove_field("colorimetry");
     Some(corrected)
 }
+
+/// Returns whether caps are those of H.264 or H.265 with start codes, as broadcast has it, rather than with lengths, as
+/// files have it.
+pub(super) fn is_byte_stream(caps: &gst::CapsRef) -> bool {
+    let form = caps.structure(0).and_then(|caps| caps.get::<&str>("stream-format").ok());
+    form == Some("byte-stream")
+}

@@ -86,6 +86,11 @@ impl Connection {
         Arc::clone(&self.guard)
     }
 
+    /// Returns the pipeline, which has no decoder before [`Connection::play`].
+    pub fn pipeline(&self) -> &gst::Pipeline {
+        &self.pipeline
+    }
+
     /// Starts the pipeline; returns the reason if it fails at once.
     pub fn play(&self) -> Option<LossReason> {
         let failed = self.pipeline.set_state(gst::State::Playing).is_err() && self.bus.peek().is_none();

@@ -103,6 +103,12 @@ fn pass_through_upright(flip: &gst::Element) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether an element decodes video, or pictures as JPEG cameras send them.
+pub(super) fn is_video_decoder(element: &gst::Element) -> bool {
+    let kind = element.factory().and_then(|factory| factory.metadata("klass").map(String::from));
+    kind.is_some_and(|kind| kind.contains("Decoder") && (kind.contains("Video") || kind.contains("Image")))
+}
+
 /// Returns the name of the video decoder that decodebin selected by rank.
 pub(super) fn decoder(pipeline: &gst::Pipeline) -> Option<String> {
     let decodes = |element: &gst::Element| {

@@ -21,9 +21,9 @@ impl Encoded {
         self.0.pts().map_or(0, gst::ClockTime::nseconds)
     }
 
-    /// Returns the duration in nanoseconds, 0 if it is not known.
-    pub fn duration(&self) -> u64 {
-        self.0.duration().map_or(0, gst::ClockTime::nseconds)
+    /// Returns when the next frame is due, in nanoseconds of the stream.
+    pub fn end(&self) -> u64 {
+        self.pts() + self.0.duration().map_or(0, gst::ClockTime::nseconds)
     }
 
     /// Returns the size in bytes.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use crate::media::decoding::is_video_decoder;
 use crate::media::headers::{Header, Size};
 use crate::media::media_type;
 
@@ -51,10 +52,7 @@ pub(super) const SMALLER: &str = "scale the video down, or run `livelabel run` w
 pub(super) fn limit_frame_size(pipeline: &gst::Pipeline, most: usize) {
     let limit = FrameSizeLimit { pipeline: pipeline.downgrade(), most, passed: Arc::default() };
     pipeline.connect_deep_element_added(move |_, _, element| {
-        let decodes = element
-            .factory()
-            .and_then(|factory| factory.metadata("klass").map(String::from))
-            .is_some_and(|klass| klass.contains("Decoder") && (klass.contains("Video") || klass.contains("Image")));
+        let decodes = is_video_decoder(element);
         if decodes {
             element.sink_pads().iter().for_each(|pad| limit.watch_encoded(pad));
         }

@@ -17,6 +17,9 @@ mod headers;
 pub mod limits;
 mod memory;
 mod network;
+pub mod packet_recorder;
+mod packet_tap;
+pub mod packets;
 mod pts;
 pub mod recorder;
 mod references;
@@ -25,6 +28,7 @@ pub mod supervisor;
 mod teardown;
 mod timestamp_mapper;
 pub mod truncation;
+mod video_encoder;
 pub mod video_format;
 pub mod window;
 

@@ -36,10 +36,13 @@ pub enum Container {
     #[serde(rename = "mkv")]
     #[value(name = "mkv")]
     Matroska,
+    /// In fragments of a second; only for the segments of a camera's own video
+    #[serde(rename = "mp4")]
+    Mp4,
 }
 
 impl Container {
-    /// Derives the container from a file's extension.
+    /// Derives the container of a labelled video from a file's extension.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "avi" => Some(Container::Avi),
@@ -53,6 +56,7 @@ impl Container {
         match self {
             Container::Avi => "avi",
             Container::Matroska => "mkv",
+            Container::Mp4 => "mp4",
         }
     }
 }
@@ -146,6 +150,7 @@ impl Recorder {
                 (Some(rate.clone()), vec![rate, constant, element("avimux")?])
             }
             Container::Matroska => (None, vec![element("matroskamux")?]),
+            Container::Mp4 => return Err(Error::internal("an MP4 holds no MJPG")),
         };
         let chain: Vec<gst::Element> =
             std::iter::once(input.clone().upcast()).chain(encode).chain(middle).chain([file]).collect();
@@ -256,7 +261,7 @@ impl Drop for Recorder {
 }
 
 /// Calls `written` with the number of bytes of each write to the file.
-fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
+pub(super) fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
     if let (Some(written), Some(pad)) = (written, file.static_pad("sink")) {
         pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
             let bytes = match &info.data {
@@ -271,7 +276,7 @@ fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
 }
 
 /// Returns a channel for the first error of the pipeline. The message stays on the bus for [`Recorder::finish`].
-fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
+pub(super) fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
     let (sender, failure) = bounded(1);
     let origin = path.display().to_string();
     let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;

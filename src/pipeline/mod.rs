@@ -3,6 +3,7 @@
 pub(crate) mod analyzer;
 pub(crate) mod context;
 mod disk_space;
+mod group_buffer;
 pub(crate) mod observer;
 pub(crate) mod outcome;
 pub(crate) mod overlay_renderer;

@@ -40,6 +40,15 @@ impl fmt::Display for EngineInfo {
     }
 }
 
+/// What a recording has come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RecordingTotals {
+    /// Complete files.
+    pub files: u64,
+    pub failures: u64,
+    pub bytes: u64,
+}
+
 /// The outcome of a stream: counts, results and the first error. The files are finalised in any case.
 pub struct Outcome {
     pub engine: EngineInfo,
@@ -77,6 +86,8 @@ pub struct Outcome {
     pub videos: u64,
     pub video_failures: u64,
     pub pictures_skipped: u64,
+    /// Bytes of a camera's videos.
+    pub recorded_bytes: u64,
 }
 
 impl Outcome {
@@ -104,7 +115,16 @@ impl Outcome {
             videos: 0,
             video_failures: 0,
             pictures_skipped: 0,
+            recorded_bytes: 0,
         }
+    }
+
+    /// Adds what a camera's recording has come to. `skipped` frames were left out.
+    pub(super) fn add_recording(&mut self, totals: RecordingTotals, skipped: u64) {
+        self.videos += totals.files;
+        self.video_failures += totals.failures;
+        self.pictures_skipped += skipped;
+        self.recorded_bytes += totals.bytes;
     }
 
     /// Returns labelled frames per second of real time.

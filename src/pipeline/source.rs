@@ -14,6 +14,7 @@ use crate::media::decode_errors::DecodeErrors;
 use crate::media::frame::Frame;
 use crate::media::frame_counters::FrameCounters;
 use crate::media::limits::Limits;
+use crate::media::packets::PacketQueue;
 use crate::media::supervisor::LossReason;
 use crate::media::video_format::VideoFormat;
 use crate::telemetry::status::{Status, StreamPhase};
@@ -127,10 +128,17 @@ pub struct CameraSource {
 }
 
 impl CameraSource {
-    /// Creates a source whose time 0 is `began`.
-    pub fn new(name: &str, camera: &Camera, limits: Limits, counters: &Arc<FrameCounters>, began: Instant) -> Self {
+    /// Creates a source whose time 0 is `began`. The camera's encoded video goes to `packets`.
+    pub fn new(
+        name: &str,
+        camera: &Camera,
+        limits: Limits,
+        counters: &Arc<FrameCounters>,
+        began: Instant,
+        packets: Option<Arc<PacketQueue>>,
+    ) -> Self {
         let seed = jitter_seed(std::process::id(), name);
-        let source = CameraReceiver::new(camera.clone(), limits, Arc::clone(counters), began, seed);
+        let source = CameraReceiver::new(camera.clone(), limits, Arc::clone(counters), began, seed, packets);
         Self { name: name.into(), source, lost: None, logged: None }
     }
 }

@@ -19,6 +19,7 @@ use crate::inference::preprocess::Preprocessor;
 use crate::labels::sampling::STRICTNESS;
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
+use crate::media::packets::PacketQueue;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::{EngineInfo, Outcome};
 use crate::pipeline::prepare::{End, Preparer};
@@ -145,8 +146,9 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     if let Some(live) = &job.live {
         let began = Instant::now();
         state.begin(began);
-        let sinks = sinks::camera(context, live, began)?;
-        let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, began));
+        let packets = live.recording.original.map(|container| Arc::new(PacketQueue::new(container)));
+        let sinks = sinks::camera(context, live, began, packets.as_ref())?;
+        let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, began, packets));
         return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_held: 0, frame_rate: 0.0 });
     }
     let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;

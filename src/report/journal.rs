@@ -117,6 +117,33 @@ impl IntervalRecord {
     }
 }
 
+/// A segment of a camera's recording. Times in milliseconds of the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentRecord {
+    /// The file's name, in the journal's folder; its path if it is elsewhere.
+    pub file: String,
+    pub video: RecordedVideo,
+    /// The file's time 0.
+    pub start: f64,
+    /// The same moment, RFC 3339 in UTC, to the nanosecond.
+    pub start_utc: String,
+    /// End of the last frame; `None` while the segment is being written, as is `bytes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// What a recording shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordedVideo {
+    /// The camera's own video.
+    Original,
+    /// Frames with the label drawn on them.
+    Labelled,
+}
+
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,17 +172,12 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Written twice: when the segment begins, and when it is complete.
+    Segment(SegmentRecord),
     /// The camera was lost; a gap follows when it is back.
     Lost {
         ms: f64,
         reason: String,
-    },
-    /// A recorded file of a camera that is complete, in the journal's folder. From its first frame to the end of its last, in
-    /// milliseconds.
-    Segment {
-        file: String,
-        start: f64,
-        end: f64,
     },
     End {
         frames: FrameCounts,

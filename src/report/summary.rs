@@ -29,6 +29,7 @@ pub struct Summary<L: Serialize> {
     pub videos: u64,
     pub video_failures: u64,
     pub pictures_skipped: u64,
+    pub video_bytes: u64,
 }
 
 /// Gaps: count, total and maximum length in milliseconds.

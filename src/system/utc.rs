@@ -61,6 +61,18 @@ pub fn stamp(moment: OffsetDateTime) -> String {
     format!("{:04}{}", moment.year().max(0), rest(moment, STAMP))
 }
 
+/// Parses a time that [`stamp`] formatted, of any text that begins with one.
+pub fn parse_stamp(text: &str) -> Option<OffsetDateTime> {
+    let (date, rest) = text.split_once('T')?;
+    let (year, day) = date.split_at_checked(date.len().checked_sub(4)?)?;
+    let (clock, _) = rest.split_once('Z')?;
+    let year = if year.len() > 4 { format!("+{year:0>6}") } else { year.into() };
+    let part = |text: &str, at: usize| text.get(at..at + 2).map(String::from);
+    let (month, day) = (part(day, 0)?, part(day, 2)?);
+    let (hour, minute, second) = (part(clock, 0)?, part(clock, 2)?, part(clock, 4)?);
+    parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
+}
+
 /// Parses a time that [`exact`] or [`milliseconds`] formatted.
 pub fn parse(text: &str) -> Option<OffsetDateTime> {
     let Some(unsigned) = text.strip_prefix(['+', '-']) else { return OffsetDateTime::parse(text, &Rfc3339).ok() };
@@ -102,9 +114,11 @@ mod tests {
             assert_eq!((milliseconds(moment), stamp(moment)), (text.into(), stamped.into()));
             assert_eq!(parse(text), Some(moment));
             assert_eq!(parse(&exact(moment)), Some(moment));
+            let second = moment.replace_nanosecond(0).ok().filter(|moment| moment.year() >= 0);
+            assert_eq!(second.and_then(|_| parse_stamp(&format!("{stamped}-2.mkv"))), second);
         }
         for invalid in ["", "+", "-", "+012345", "+x-01-01T00:00:00Z", "ä-1", "2026-01-02"] {
-            assert_eq!(parse(invalid), None, "{invalid}");
+            assert_eq!((parse(invalid), parse_stamp(invalid)), (None, None), "{invalid}");
         }
     }
 }

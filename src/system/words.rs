@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
+
 /// Formats a number and a noun, like `1 clip` or `3 clips`.
 pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -32,6 +37,17 @@ pub fn stretch(start: Duration, end: Duration) -> String {
     if start == end { start } else { format!("{start}–{end}") }
 }
 
+/// Formats a size like `1.2 MB`.
+pub fn bytes(bytes: u64) -> String {
+    ByteSize::b(bytes).display().si().to_string()
+}
+
+/// Formats what `bytes` in `time` are a day, like `4.1 GB`.
+pub fn bytes_per_day(bytes: u64, time: Duration) -> String {
+    let day = bytes as f64 * DAY / time.as_secs_f64().max(1e-3);
+    self::bytes(day as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +59,12 @@ mod tests {
             [1, 2, 3, 4, 11, 12, 13, 21, 112, 123].map(ordinal),
             ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th", "123rd"]
         );
+    }
+
+    #[test]
+    fn sizes_have_decimal_units() {
+        assert_eq!([bytes(999), bytes(1_234_567)], ["999 B", "1.2 MB"]);
+        assert_eq!(bytes_per_day(1_000_000, Duration::from_secs(10)), "8.6 GB");
     }
 
     #[test]

@@ -28,7 +28,9 @@ fn inputs_outputs_and_receivers_are_listed_and_nothing_is_written() {
     let finished = check(&program, &arguments).succeeded();
     let has = |line: &str| assert!(finished.stdout.lines().any(|found| found == line), "{line}\n{}", finished.stdout);
     has("input    door: 320x240, 25 frames/s");
-    has("  writes out/door-*.timeline.jsonl, out/door-*.mkv in files of 10m");
+    has("  writes out/door-*.timeline.jsonl, out/door-*.mkv in files of 10m, out/door-*.vtt");
+    let takes = finished.stdout.lines().find_map(|line| line.strip_prefix("  takes  about ")).unwrap();
+    assert!(takes.ends_with(" a day at the rate of the first seconds"), "{takes}");
     has("events   to events.jsonl");
 
     let finished = check(&program, &["clip.mp4", "--only", "timeline,plot"]).succeeded();

@@ -22,7 +22,8 @@ fn balanced(status: &Value) -> bool {
 #[test]
 fn a_test_stream_is_labelled_and_recorded_in_segments() {
     let program = Program::new();
-    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &["--segment", "2s"]);
+    let mut watch =
+        Watch::start(&program, &["test://?size=320x240&rate=25"], &["--segment", "2s", "--segment-video", "labelled"]);
     watch.until("running", running);
     std::thread::sleep(Duration::from_secs(4));
     let (finished, _) = watch.stop("INT");
@@ -237,7 +238,8 @@ fn twenty_lost_cameras_leak_nothing() {
 #[test]
 fn a_kill_leaves_a_playable_video() {
     let program = Program::new();
-    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &["--segment", "1h"]);
+    let mut watch =
+        Watch::start(&program, &["test://?size=320x240&rate=25"], &["--segment", "1h", "--segment-video", "labelled"]);
     watch.until("running", running);
     std::thread::sleep(Duration::from_secs(4));
     let status = watch.until("a status", |_| true);
@@ -254,7 +256,7 @@ fn a_kill_leaves_a_playable_video() {
 fn only_the_newest_files_are_kept() {
     let program = Program::new();
     std::fs::write(program.path("test-holiday.mkv"), [0; 100_000]).unwrap();
-    let given = ["--segment", "1s", "--keep", "300KB"];
+    let given = ["--segment", "1s", "--segment-video", "labelled", "--keep", "300KB"];
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=25"], &given);
     watch.until("running", running);
     std::thread::sleep(Duration::from_secs(8));
@@ -274,7 +276,8 @@ fn only_intervals_and_the_seconds_around_them_are_recorded() {
     let seconds: Vec<&str> = [vec!["red"; 10], vec!["blue"; 3], vec!["red"; 9]].concat();
     let clip = colours(program.folder.path(), "clip.h264", &seconds, &["-c:v", "libx264", "-g", "25"]);
     let camera = Camera::start(&[text(&clip)]);
-    let given = ["--segment", "1h", "--only-active", "--action", "blue", "--window", "3"];
+    let given =
+        ["--segment", "1h", "--segment-video", "labelled", "--only-active", "--action", "blue", "--window", "3"];
     let mut watch = Watch::start(&program, &[&camera.url], &given);
     watch.until("blue", |status| status["label"] == "blue");
     watch.until("not blue", |status| status["label"].is_null());

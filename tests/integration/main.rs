@@ -26,6 +26,7 @@ mod odd_files;
 mod page;
 mod program;
 mod receiver;
+mod recording;
 mod regression;
 mod reports;
 mod results;

@@ -1,6 +1,5 @@
 //! The journals of a camera: a new one each day, or with each segment.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,9 +10,8 @@ use crate::pipeline::context::{StreamContext, header};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{RotationSchedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
-use crate::pipeline::sinks::recorded_segments::RecordedSegments;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
-use crate::report::journal::{Header, IntervalRecord, Record};
+use crate::report::journal::{Header, IntervalRecord, Record, SegmentRecord};
 use crate::report::milliseconds;
 use crate::report::rotating_journal::RotatingJournal;
 use crate::system::utc;
@@ -33,7 +31,6 @@ pub struct JournalSink<'a> {
     files: OpenFiles,
     /// The current file.
     open: OpenFile,
-    recorded: RecordedSegments,
 }
 
 impl<'a> JournalSink<'a> {
@@ -46,7 +43,6 @@ impl<'a> JournalSink<'a> {
         recording: &RecordingConfig,
         began: Instant,
         files: &OpenFiles,
-        recorded: &RecordedSegments,
     ) -> Result<Self> {
         if !recording.folder.as_os_str().is_empty() {
             std::fs::create_dir_all(&recording.folder).map_err(|cause| {
@@ -70,7 +66,6 @@ impl<'a> JournalSink<'a> {
             schedule,
             files: files.clone(),
             open: files.add(path),
-            recorded: recorded.clone(),
         })
     }
 
@@ -95,23 +90,10 @@ impl<'a> JournalSink<'a> {
         let opened_ms = milliseconds(self.began.elapsed().as_nanos() as u64);
         self.journal.rotate(path, utc::exact(now), opened_ms)
     }
-
-    /// Writes which recordings were completed.
-    fn segments(&mut self) -> Result<()> {
-        for segment in self.recorded.take() {
-            let (folder, file) = (segment.path.parent(), segment.path.file_name().and_then(OsStr::to_str));
-            // A recording in another folder is found there by its name only.
-            let Some(file) = file.filter(|_| folder == Some(self.folder.as_path())) else { continue };
-            let (start, end) = (milliseconds(segment.start), milliseconds(segment.end));
-            self.journal.append(Record::Segment { file: file.into(), start, end })?;
-        }
-        Ok(())
-    }
 }
 
 impl Sink for JournalSink<'_> {
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
-        self.segments()?;
         self.rotate()?;
         self.journal.append(labeled.record())
     }
@@ -129,10 +111,8 @@ impl Sink for JournalSink<'_> {
         self.journal.append(Record::Lost { ms: milliseconds(loss.at), reason: loss.reason.into() })
     }
 
-    fn idle(&mut self, _idle: Duration) -> bool {
-        // A failure is logged with the next record.
-        let _ = self.segments();
-        false
+    fn segment(&mut self, segment: &SegmentRecord) -> Result<()> {
+        self.journal.append(Record::Segment(segment.clone()))
     }
 
     fn failure_note(&self) -> &'static str {
@@ -141,7 +121,6 @@ impl Sink for JournalSink<'_> {
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
         outcome.wall = outcome.began.elapsed();
-        let segments = self.segments();
-        self.journal.append(outcome.record()).and(segments)
+        self.journal.append(outcome.record())
     }
 }

@@ -10,10 +10,12 @@ mod journal;
 mod kept_pictures;
 mod observer;
 mod open_files;
+mod original;
 mod overview;
 mod preview;
-mod recorded_segments;
 mod retention;
+mod segment_files;
+mod segment_labels;
 mod segments;
 pub mod set;
 pub mod sink;
@@ -23,17 +25,22 @@ mod table;
 mod timeline;
 mod video;
 mod window;
+mod worth;
 
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::cameras::CameraConfig;
+use crate::config::options::SegmentVideo;
 use crate::error::{Error, Result};
+use crate::media::packets::PacketQueue;
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
+use segment_files::SegmentRecords;
 use set::Sinks;
 use sink::Sink;
 use timeline::TimelineSink;
@@ -83,27 +90,35 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     add(&mut sinks, timeline);
     add(&mut sinks, Some(status::StatusSink::new(context, Instant::now())));
     add(&mut sinks, kept_pictures::KeptPicturesSink::new(context));
-    Ok(Sinks::new(context, sinks, Some(format.clone()), windowed))
+    Ok(Sinks::new(context, sinks, Some(format.clone()), windowed, SegmentRecords::default()))
 }
 
-/// Creates the sinks of a camera whose time 0 is `began`, in call order.
+/// Creates the sinks of a camera whose time 0 is `began`, in call order. `packets` is the camera's own video, if it is
+/// recorded.
 ///
 /// # Errors
 /// Returns an error if the folder cannot be written or no window can be opened.
-pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Instant) -> Result<Sinks<'a>> {
+pub fn camera<'a>(
+    context: &StreamContext<'a>,
+    live: &CameraConfig,
+    began: Instant,
+    packets: Option<&Arc<PacketQueue>>,
+) -> Result<Sinks<'a>> {
     let recording = &live.recording;
     let encodes = Rc::new(Cell::new(false));
     let open = open_files::OpenFiles::default();
     // Retention scans the folder before this run writes anything.
     let client = context.index.and_then(|index| index.client(&recording.folder));
     let retention = retention::RetentionSink::new(recording, &open, client.as_ref());
-    let finished = recorded_segments::RecordedSegments::default();
-    let journal = journal::JournalSink::create(context, recording, began, &open, &finished)?;
+    let journal = journal::JournalSink::create(context, recording, began, &open)?;
     let index = index::IndexSink::new(context, client.as_ref(), &open);
     let summary = summary::SummarySink::new(context, journal.summary_path(), journal.started().into());
     let recorded = recording.file.is_some() || recording.segment.is_some();
-    let segments =
-        recorded.then(|| segments::SegmentsSink::new(recording, context.state, &open, &finished, Rc::clone(&encodes)));
+    let records = SegmentRecords::default();
+    let segments = (recorded && recording.video != SegmentVideo::Original)
+        .then(|| segments::SegmentsSink::new(recording, context.state, began, &open, &records, Rc::clone(&encodes)));
+    let original =
+        packets.map(|packets| original::OriginalSink::new(context, recording, packets, began, &open, &records));
     let window = window::open(context, recorded, &recording.folder, false)?;
     let windowed = window.is_some();
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
@@ -111,6 +126,7 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Insta
     add(&mut sinks, events::EventEmitter::new(context));
     add(&mut sinks, table::TableSink::new(context));
     add(&mut sinks, segments);
+    add(&mut sinks, original);
     add(&mut sinks, window);
     add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
     add(&mut sinks, Some(journal));
@@ -119,7 +135,7 @@ pub fn camera<'a>(context: &StreamContext<'a>, live: &CameraConfig, began: Insta
     add(&mut sinks, Some(status::StatusSink::new(context, began)));
     add(&mut sinks, kept_pictures::KeptPicturesSink::new(context));
     add(&mut sinks, Some(summary));
-    Ok(Sinks::new(context, sinks, None, windowed))
+    Ok(Sinks::new(context, sinks, None, windowed, records))
 }
 
 /// Creates the file's folder, and checks that the file can be written, before the analysis starts.

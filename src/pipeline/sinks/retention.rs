@@ -1,4 +1,5 @@
-//! Retention: deletes a camera's oldest files beyond an age or a total size. Touches no other file.
+//! Retention: deletes a camera's oldest files beyond an age or a total size. Files with a label may have a limit of their
+//! own. Touches no other file.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
@@ -11,9 +12,12 @@ use crate::error::Result;
 use crate::history::IndexClient;
 use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
+use crate::pipeline::sinks::worth::{Dated, Worth};
+use crate::system::utc;
 
 /// Suffixes of a camera's files.
-const SUFFIXES: [&str; 4] = [".mkv", ".avi", ".timeline.jsonl", ".summary.json"];
+const SUFFIXES: [&str; 8] =
+    [".mkv", ".mp4", ".avi", ".labelled.mkv", ".labelled.avi", ".vtt", ".timeline.jsonl", ".summary.json"];
 /// Digits of the date between stem and suffix, as in `-20260102T030405Z`; years beyond 9999 have more.
 const DATE: std::ops::RangeInclusive<usize> = 8..=10;
 /// Length of the time after the date.
@@ -41,7 +45,8 @@ pub struct RetentionSink {
 impl RetentionSink {
     /// Returns `None` if all files are kept. Call it before the run writes any file.
     pub fn new(recording: &RecordingConfig, open: &OpenFiles, index: Option<&IndexClient>) -> Option<Self> {
-        let retention = Retention::new(&recording.folder, &recording.stem, recording.keep?);
+        let limits = Limits { keep: recording.keep?, intervals: recording.keep_intervals };
+        let retention = Retention::new(&recording.folder, &recording.stem, limits);
         Some(Self { retention, open: open.clone(), index: index.cloned(), swept: (Vec::new(), Instant::now()) })
     }
 }
@@ -65,11 +70,31 @@ impl Sink for RetentionSink {
     }
 }
 
+/// What is kept.
+#[derive(Clone, Copy)]
+struct Limits {
+    keep: Keep,
+    /// Of files with a label, and what surrounds them.
+    intervals: Option<Keep>,
+}
+
+impl Limits {
+    fn use_age(self) -> bool {
+        [Some(self.keep), self.intervals].into_iter().flatten().any(|keep| matches!(keep, Keep::Age(_)))
+    }
+
+    /// Returns the limit of a file.
+    fn of(self, worth: bool) -> Keep {
+        self.intervals.filter(|_| worth).unwrap_or(self.keep)
+    }
+}
+
 /// The files of one camera.
 struct Retention {
     folder: PathBuf,
     stem: String,
-    keep: Keep,
+    limits: Limits,
+    worth: Worth,
     jumps: Jumps,
     /// The camera's files, and when each first appeared; `None` for files from before the run. A network disk's clock
     /// may differ from this machine's.
@@ -78,14 +103,14 @@ struct Retention {
 
 impl Retention {
     /// Call it before the run writes any file.
-    fn new(folder: &Path, stem: &str, keep: Keep) -> Self {
+    fn new(folder: &Path, stem: &str, limits: Limits) -> Self {
         let mut jumps = Jumps::default();
         let files = recorded_files(folder, stem);
-        if matches!(keep, Keep::Age(_)) {
+        if limits.use_age() {
             jumps.update(SystemTime::now(), Instant::now(), files.iter().map(|file| file.modified).max());
         }
         let since = files.into_iter().map(|file| (file.path, None)).collect();
-        Self { folder: folder.to_path_buf(), stem: stem.into(), keep, jumps, since }
+        Self { folder: folder.to_path_buf(), stem: stem.into(), limits, worth: Worth::default(), jumps, since }
     }
 
     /// Deletes the oldest files beyond the limit, but none of `open`. Returns the deleted files.
@@ -96,34 +121,54 @@ impl Retention {
         let mut files = recorded_files(&self.folder, &self.stem);
         // The order of names is the order of time.
         files.sort_by(|a, b| stamp(&a.path, &self.stem).cmp(&stamp(&b.path, &self.stem)));
-        if matches!(self.keep, Keep::Age(_)) {
+        if self.limits.use_age() {
             self.jumps.update(now, at, None);
         }
         let existing: HashSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
         self.since.retain(|path, _| existing.contains(path));
-        let mut total: u64 = files.iter().map(|file| file.bytes).sum();
+        let worth = self.worth(&files);
+        // Bytes of files of either limit.
+        let mut totals = [0, 0];
+        for file in &files {
+            totals[usize::from(worth.contains(&file.path))] += file.bytes;
+        }
         let mut deleted = Vec::new();
         for file in files {
-            let expired = match self.keep {
+            let worth = worth.contains(&file.path);
+            let total = &mut totals[usize::from(worth)];
+            let expired = match self.limits.of(worth) {
                 Keep::Age(age) => {
                     let since = self.since.entry(file.path.clone()).or_insert(Some(at));
                     let max_age = since.map_or(i128::MAX, |since| at.duration_since(since).as_nanos() as i128);
                     self.jumps.age(file.modified, now).min(max_age) > age.as_nanos() as i128
                 }
-                Keep::Bytes(max) => total > max,
+                Keep::Bytes(max) => *total > max,
             };
             if !expired || open.contains(&file.path) {
                 continue;
             }
             match fs::remove_file(&file.path) {
                 Ok(()) => {
-                    total -= file.bytes;
+                    *total -= file.bytes;
                     deleted.push(file.path);
                 }
                 Err(cause) => tracing::warn!("{}: cannot be deleted ({cause})", file.path.display()),
             }
         }
         deleted
+    }
+
+    /// Returns the files that the limit for labels holds for.
+    fn worth(&mut self, files: &[RecordedFile]) -> HashSet<PathBuf> {
+        if self.limits.intervals.is_none() {
+            return HashSet::new();
+        }
+        let dated = files.iter().filter_map(|RecordedFile { path, .. }| {
+            let (_, stamp) = stamp(path, &self.stem)?;
+            let start = utc::parse_stamp(stamp).map_or(0.0, |start| start.unix_timestamp() as f64);
+            Some(Dated { path, start })
+        });
+        self.worth.select(&dated.collect::<Vec<_>>())
     }
 }
 
@@ -256,13 +301,50 @@ mod tests {
         }
     }
 
+    fn only(keep: Keep) -> Limits {
+        Limits { keep, intervals: None }
+    }
+
+    /// Writes a file of labels beside a video.
+    fn labelled(video: &Path, label: &str) {
+        let cue = format!("WEBVTT\n\n00:00:05.000 --> 00:00:08.000\nactivity: {label} (90 %)\n");
+        fs::write(video.with_extension("vtt"), cue).unwrap();
+    }
+
+    #[test]
+    fn files_with_a_label_have_a_limit_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = recorded(folder.path(), &[50, 40, 30, 20]);
+        labelled(&files[1], "drinking");
+        labelled(&files[2], "other");
+        let day = Limits { keep: Keep::Age(hour(24)), intervals: Some(Keep::Age(hour(45))) };
+        let mut retention = Retention::new(folder.path(), "door", day);
+        // The first is older than either limit, but its label begins in the minute before the second one.
+        let deleted = retention.apply(SystemTime::now(), Instant::now(), &[]);
+        assert_eq!(deleted, [files[0].clone(), files[2].clone()]);
+        assert!(files[1].exists() && files[1].with_extension("vtt").exists() && files[3].exists());
+    }
+
+    #[test]
+    fn each_limit_counts_its_own_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |hour: u32| folder.path().join(format!("door-20260102T{hour:02}0000Z.mkv"));
+        (0..10).for_each(|hour| fs::write(path(hour), [0; 1000]).unwrap());
+        [2, 4, 6].iter().for_each(|&hour| labelled(&path(hour), "drinking"));
+        let limits = Limits { keep: Keep::Bytes(2500), intervals: Some(Keep::Bytes(4600)) };
+        let mut retention = Retention::new(folder.path(), "door", limits);
+        let deleted = retention.apply(SystemTime::now(), Instant::now(), &[]);
+        // Kept for their labels: 1 to 6, of which 4600 bytes may stay; of the others, two.
+        assert_eq!(deleted, [0, 1, 2, 7].map(path));
+    }
+
     #[test]
     fn the_oldest_files_are_deleted_until_the_rest_fits() {
         let folder = tempfile::tempdir().unwrap();
         let path = |hour: u32| folder.path().join(format!("door-20260102T{hour:02}0000Z.mkv"));
         (0..5).for_each(|hour| fs::write(path(hour), [0; 100]).unwrap());
         fs::write(folder.path().join("door.mkv"), [0; 1000]).unwrap();
-        let mut retention = Retention::new(folder.path(), "door", Keep::Bytes(250));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Bytes(250)));
         let deleted = retention.apply(SystemTime::now(), Instant::now(), &[path(0)]);
         assert_eq!(deleted, [path(1), path(2), path(3)]);
         assert!(path(0).exists() && path(4).exists() && folder.path().join("door.mkv").exists());
@@ -288,7 +370,7 @@ mod tests {
     fn files_beyond_the_age_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[30, 20, 1]);
-        let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))));
         assert_eq!(retention.apply(SystemTime::now(), Instant::now(), &[]), files[..1]);
         let later = hour(10);
         assert_eq!(retention.apply(SystemTime::now() + later, Instant::now() + later, &[]), files[1..2]);
@@ -298,7 +380,7 @@ mod tests {
     fn a_clock_set_forward_deletes_nothing_and_files_still_age() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[20, 10, 1]);
-        let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))));
         let (now, at) = (SystemTime::now(), Instant::now());
         assert!(retention.apply(now, at, &[]).is_empty());
         let year = hour(24 * 365);
@@ -312,7 +394,7 @@ mod tests {
     #[test]
     fn a_wrong_clock_of_the_disk_deletes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))));
         // Written in this run, but years old by the disk's clock.
         let files = recorded(folder.path(), &[30_000, 30_000]);
         let (now, at) = (SystemTime::now(), Instant::now());
@@ -325,7 +407,7 @@ mod tests {
     fn time_without_recordings_does_not_count_as_age() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[500, 490, 480]);
-        let mut retention = Retention::new(folder.path(), "door", Keep::Age(hour(24)));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))));
         let (now, at) = (SystemTime::now(), Instant::now());
         assert!(retention.apply(now, at, &[]).is_empty());
         // The last file was written just before the pause, the first 20 hours earlier.

@@ -1,66 +1,43 @@
-//! The recording of a camera: one file, or segments that are finalised one by one. A failure never stops the analysis.
+//! The labelled recording of a camera: one file, or segments that are finalised one by one. A failure never stops the
+//! analysis.
 
 use std::cell::Cell;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::time::Instant;
 
 use time::OffsetDateTime;
 
 use crate::config::cameras::RecordingConfig;
-use crate::error::{Error, Result};
+use crate::config::options::SegmentVideo;
+use crate::error::Result;
 use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::recorder::{Container, Recorder};
 use crate::media::video_format::VideoFormat;
-use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::preroll_buffer::PrerollBuffer;
-use crate::pipeline::schedule::{RotationSchedule, stamped};
-use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
-use crate::pipeline::sinks::recorded_segments::{RecordedSegment, RecordedSegments};
+use crate::pipeline::schedule::RotationSchedule;
+use crate::pipeline::sinks::open_files::OpenFiles;
+use crate::pipeline::sinks::segment_files::{SegmentFile, SegmentFiles, SegmentRecords};
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Rendered, Sink};
-use crate::report::{lock_output, remove_empty};
+use crate::report::journal::RecordedVideo;
 use crate::system::utc;
 use crate::telemetry::StreamState;
 
-/// Records a camera.
+/// Records a camera's labelled frames.
 pub struct SegmentsSink {
-    recording: RecordingConfig,
+    container: Container,
     state: Arc<StreamState>,
     schedule: Option<RotationSchedule>,
-    current: Option<Segment>,
+    files: SegmentFiles,
+    current: Option<(SegmentFile, Recorder)>,
     /// Set with `--only-active`.
     selective: Option<Selective>,
-    /// Set after a failure, until the next segment.
-    failed: bool,
     /// Whether frames are encoded here, so that the page gets them from here.
     encodes: Rc<Cell<bool>>,
-    files: OpenFiles,
-    recorded: RecordedSegments,
-    /// Thread that finalises the last segment.
-    closing: Option<JoinHandle<Result<()>>>,
-    written: u64,
-    failures: u64,
     /// Frames that were skipped because the disk was too slow.
     skipped: u64,
-}
-
-/// The file being written.
-struct Segment {
-    recorder: Recorder,
-    /// Lock that keeps other runs from writing the file.
-    lock: File,
-    /// Keeps retention from deleting the file.
-    open: OpenFile,
-    path: PathBuf,
-    /// Its start, in nanoseconds of the stream.
-    start: u64,
-    /// The end of its last frame, likewise.
-    end: u64,
-    frames: u64,
-    space: DiskSpace,
 }
 
 /// Constructor of a recorder, for frames that it encodes or for encoded ones.
@@ -105,18 +82,20 @@ impl Selective {
 impl Sink for SegmentsSink {
     fn wants_picture(&mut self) -> bool {
         self.rotate(utc::now());
-        self.encodes.set(!self.failed);
-        !self.failed
+        let records = !self.files.is_failed();
+        self.encodes.set(records);
+        records
     }
 
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
-        if self.failed {
-            return Ok(());
+        let closed = self.files.poll();
+        if self.files.is_failed() {
+            return closed;
         }
         let Some(picture) = labeled.picture else {
             // No buffer was free, because the disk is too slow.
             self.skipped += 1;
-            return Ok(());
+            return closed;
         };
         let added = match &mut self.selective {
             None => self.add(picture),
@@ -125,11 +104,10 @@ impl Sink for SegmentsSink {
                 put.and_then(|()| self.add_selected(picture))
             }
         };
-        added.inspect_err(|_| {
-            self.failed = true;
-            self.failures += 1;
+        closed.and(added.inspect_err(|_| {
+            self.files.fail();
             self.close();
-        })
+        }))
     }
 
     fn failure_note(&self) -> &'static str {
@@ -152,12 +130,13 @@ impl Sink for SegmentsSink {
             && let Err(error) = self.write_selected(&format)
         {
             tracing::error!("{error}");
-            self.failures += 1;
+            self.files.fail();
         }
         self.close();
-        self.join();
-        (outcome.videos, outcome.video_failures, outcome.pictures_skipped) =
-            (self.written, self.failures, self.skipped);
+        if let Err(error) = self.files.join() {
+            tracing::error!("{error}");
+        }
+        outcome.add_recording(self.files.totals(), self.skipped);
         Ok(())
     }
 }
@@ -166,23 +145,24 @@ impl SegmentsSink {
     pub fn new(
         recording: &RecordingConfig,
         state: &Arc<StreamState>,
-        files: &OpenFiles,
-        recorded: &RecordedSegments,
+        began: Instant,
+        open: &OpenFiles,
+        records: &SegmentRecords,
         encodes: Rc<Cell<bool>>,
     ) -> Self {
+        let container = recording.container;
+        let suffix = match recording.video {
+            SegmentVideo::Both => format!(".labelled.{}", container.extension()),
+            SegmentVideo::Original | SegmentVideo::Labelled => format!(".{}", container.extension()),
+        };
         Self {
-            recording: recording.clone(),
+            container,
             state: Arc::clone(state),
             schedule: recording.segment.map(RotationSchedule::new),
+            files: SegmentFiles::new(recording, RecordedVideo::Labelled, suffix, began, open, records),
             current: None,
             selective: recording.only_active.then(|| Selective::new(state)),
-            failed: false,
             encodes,
-            files: files.clone(),
-            recorded: recorded.clone(),
-            closing: None,
-            written: 0,
-            failures: 0,
             skipped: 0,
         }
     }
@@ -190,8 +170,7 @@ impl SegmentsSink {
     /// Ends the segment when it is due.
     fn rotate(&mut self, now: OffsetDateTime) {
         if self.schedule.as_mut().is_some_and(|schedule| schedule.due(now)) {
-            // A disk that was full may have space by now.
-            self.failed = false;
+            self.files.retry();
             self.close();
         }
     }
@@ -200,11 +179,9 @@ impl SegmentsSink {
         if self.current.is_none() {
             self.current = Some(self.begin(format, *pts, Recorder::create)?);
         }
-        let Some(current) = &mut self.current else { return Ok(()) };
-        current.space.check(current.frames, 0)?;
-        current.frames += 1;
-        current.end = pts + duration;
-        current.recorder.write(picture, pts.saturating_sub(current.start), *duration)
+        let Some((file, recorder)) = &mut self.current else { return Ok(()) };
+        file.add(pts + duration)?;
+        recorder.write(picture, pts.saturating_sub(file.start), *duration)
     }
 
     /// Writes the selected frames, and ends the segment when no more follow.
@@ -223,65 +200,24 @@ impl SegmentsSink {
             if self.current.is_none() {
                 self.current = Some(self.begin(format, pts, Recorder::for_encoded)?);
             }
-            let Some(current) = &mut self.current else { return Ok(()) };
-            current.space.check(current.frames, 0)?;
-            current.frames += 1;
-            current.end = pts + picture.duration();
-            current.recorder.write_encoded(picture, pts.saturating_sub(current.start))?;
+            let Some((file, recorder)) = &mut self.current else { return Ok(()) };
+            file.add(picture.end())?;
+            recorder.write_encoded(picture, pts.saturating_sub(file.start))?;
         }
         Ok(())
     }
 
-    fn begin(&self, format: &VideoFormat, pts: u64, create: Create) -> Result<Segment> {
-        let RecordingConfig { folder, stem, container, file, .. } = &self.recording;
-        let suffix = format!(".{}", container.extension());
-        let path = file.clone().unwrap_or_else(|| stamped(folder, stem, utc::now(), &suffix));
-        let parent = path.parent().unwrap_or(Path::new(""));
-        if !parent.as_os_str().is_empty() {
-            fs::create_dir_all(parent).map_err(|cause| {
-                Error::failed(format!("{}: the folder cannot be created", parent.display()))
-                    .because(cause)
-                    .remedy("choose a writable folder")
-            })?;
-        }
-        let mut space = DiskSpace::new(parent, format.layout.width * format.layout.height);
-        space.check(0, 0)?;
-        let lock = lock_output(&path)?;
-        let recorder =
-            create(&path, *container, format, format.frame_rate, self.state.taps(pts)).inspect_err(|_| {
-                remove_empty(&lock, &path);
-            })?;
-        let open = self.files.add(path.clone());
-        Ok(Segment { recorder, lock, open, path, start: pts, end: pts, frames: 0, space })
+    fn begin(&self, format: &VideoFormat, pts: u64, create: Create) -> Result<(SegmentFile, Recorder)> {
+        let pixels = format.layout.width * format.layout.height;
+        self.files.create(pts, utc::now(), pixels, |path, _| {
+            create(path, self.container, format, format.frame_rate, self.state.taps(pts))
+        })
     }
 
-    /// Finalises the current file on a thread of its own, so that no frame waits for the disk.
     fn close(&mut self) {
-        let Some(Segment { recorder, frames, path, lock, open, start, end, .. }) = self.current.take() else { return };
-        self.join();
-        self.written += u64::from(frames > 0);
-        tracing::debug!("{}: finalising after {frames} frames", path.display());
-        let (recorded, shown) = (self.recorded.clone(), path.display().to_string());
-        let closing = std::thread::Builder::new().name("close".into()).spawn(move || {
-            let finished = recorder.finish().map(drop);
-            if finished.is_ok() && frames > 0 {
-                recorded.add(RecordedSegment { path, start, end });
-            }
-            drop((lock, open));
-            finished
-        });
-        match closing {
-            Ok(thread) => self.closing = Some(thread),
-            Err(cause) => tracing::error!("{shown}: cannot be finalised ({cause})"),
-        }
-    }
-
-    fn join(&mut self) {
-        if let Some(Ok(Err(error))) = self.closing.take().map(JoinHandle::join)
-            && !self.failed
-        {
+        let Some((file, recorder)) = self.current.take() else { return };
+        if let Err(error) = self.files.close(file, || recorder.finish().map(|recorded| recorded.is_some())) {
             tracing::error!("{error}");
-            self.failures += 1;
         }
     }
 }

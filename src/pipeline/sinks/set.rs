@@ -1,6 +1,7 @@
 //! Calls the sinks of a stream in order, and decides what follows when one fails: a clip stops, since half a result is
 //! of no use; the analysis of a camera continues.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
@@ -12,6 +13,7 @@ use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
+use crate::pipeline::sinks::segment_files::SegmentRecords;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Rendered, Sink};
 
 /// Interval at which the last frame is shown again while no frames arrive.
@@ -33,6 +35,8 @@ pub struct Sinks<'a> {
     /// Whether the last frame is kept, to show it again while no frames arrive.
     keeps: bool,
     last: Option<Last>,
+    /// Segments of the recording that the sinks do not know yet.
+    segments: SegmentRecords,
 }
 
 struct Last {
@@ -48,6 +52,7 @@ impl<'a> Sinks<'a> {
         sinks: Vec<Box<dyn Sink + 'a>>,
         format: Option<VideoFormat>,
         windowed: bool,
+        segments: SegmentRecords,
     ) -> Self {
         let live = context.job.live.is_some();
         Self {
@@ -60,6 +65,7 @@ impl<'a> Sinks<'a> {
             windowed,
             keeps: live && (windowed || context.state.is_shown()),
             last: None,
+            segments,
         }
     }
 
@@ -133,8 +139,16 @@ impl<'a> Sinks<'a> {
 
     /// Finishes every sink, even after one has failed. The outcome holds the first failure.
     pub fn finish(self, outcome: &mut Outcome) {
-        for sink in self.sinks {
-            match sink.finish(outcome) {
+        let mut rest = VecDeque::from(self.sinks);
+        while let Some(sink) = rest.pop_front() {
+            let finished = sink.finish(outcome);
+            // Sinks that are not finished yet get what this one has completed.
+            let told = self
+                .segments
+                .take()
+                .iter()
+                .try_for_each(|segment| rest.iter_mut().try_for_each(|sink| sink.segment(segment)));
+            match finished.and(told) {
                 Ok(()) => {}
                 Err(error) if self.live => tracing::error!("{error}"),
                 Err(error) => {
@@ -187,8 +201,16 @@ impl<'a> Sinks<'a> {
         (renderer, &mut self.overlay)
     }
 
-    /// Calls every sink in order. For a clip, returns the first failure; for a camera, logs failures and continues.
-    fn for_each(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<()>) -> Result<()> {
+    /// Calls every sink in order, then passes on the segments that have begun or are complete. For a clip, returns the first failure; for a camera, logs failures and continues.
+    fn for_each(&mut self, call: impl FnMut(&mut dyn Sink) -> Result<()>) -> Result<()> {
+        self.call(call)?;
+        for segment in self.segments.take() {
+            self.call(|sink| sink.segment(&segment))?;
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<()>) -> Result<()> {
         for sink in &mut self.sinks {
             match call(sink.as_mut()) {
                 Err(error) if self.live => {

@@ -9,7 +9,7 @@ use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
 use crate::media::video_format::FrameLayout;
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::outcome::Outcome;
-use crate::report::journal::Record;
+use crate::report::journal::{Record, SegmentRecord};
 use crate::report::{milliseconds, rounded};
 
 /// A labelled frame.
@@ -125,6 +125,14 @@ pub trait Sink {
     /// # Errors
     /// Those of [`Sink::frame`].
     fn lost(&mut self, _loss: &Loss) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called when a segment of the recording has begun, and again when it is complete.
+    ///
+    /// # Errors
+    /// Those of [`Sink::frame`].
+    fn segment(&mut self, _segment: &SegmentRecord) -> Result<()> {
         Ok(())
     }
 

@@ -42,6 +42,7 @@ impl Sink for SummarySink {
             videos: outcome.videos,
             video_failures: outcome.video_failures,
             pictures_skipped: outcome.pictures_skipped,
+            video_bytes: outcome.recorded_bytes,
         };
         summary::write(&self.path, &numbers)
     }

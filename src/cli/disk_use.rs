@@ -1,0 +1,48 @@
+//! How many bytes a day a camera's recording takes, estimated from its first seconds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::cameras::RecordingConfig;
+use crate::config::options::SegmentVideo;
+use crate::error::Result;
+use crate::media::frame::Frame;
+use crate::media::packets::PacketQueue;
+use crate::picture::file::jpeg;
+use crate::pipeline::source::{FrameSource, SourceEvent};
+use crate::shutdown::Shutdown;
+use crate::system::words::bytes_per_day;
+
+/// How long a camera is watched.
+const WATCHED: Duration = Duration::from_secs(4);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Returns the queue for a camera's own video, if it is recorded.
+pub fn packets(recording: &RecordingConfig) -> Option<Arc<PacketQueue>> {
+    recording.original.map(|container| Arc::new(PacketQueue::new(container)))
+}
+
+/// Watches a camera from its first frame on. Returns the bytes a day in words; `None` if nothing is recorded.
+///
+/// # Errors
+/// Those of the source.
+pub fn estimate(
+    source: &mut dyn FrameSource,
+    first: &Frame,
+    recording: &RecordingConfig,
+    packets: Option<&PacketQueue>,
+    shutdown: &Shutdown,
+) -> Result<Option<String>> {
+    if recording.file.is_none() && recording.segment.is_none() {
+        return Ok(None);
+    }
+    let (began, mut frames) = (Instant::now(), 1);
+    while began.elapsed() < WATCHED && !shutdown.requested() {
+        frames += u64::from(matches!(source.next(POLL)?, Some(SourceEvent::Frame(_))));
+    }
+    let labelled = if recording.video == SegmentVideo::Original { 0 } else { jpeg(&first.picture())?.len() as u64 };
+    let original = packets.map_or(0, PacketQueue::received);
+    let day = bytes_per_day(labelled * frames + original, began.elapsed());
+    let most = if recording.only_active { "at most" } else { "about" };
+    Ok(Some(format!("{most} {day} a day at the rate of the first seconds")))
+}
