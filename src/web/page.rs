@@ -24,7 +24,7 @@ const FILES: [(&str, &str, &str); 15] = [
     ("/player.js", JS, include_str!("page/player.js")),
     ("/chart.js", JS, include_str!("page/chart.js")),
     ("/intervals.js", JS, include_str!("page/intervals.js")),
-    ("/history.js", JS, include_str!("page/history.js")),
+    ("/timeline.js", JS, include_str!("page/timeline.js")),
     ("/pictures.js", JS, include_str!("page/pictures.js")),
     ("/words.js", JS, include_str!("page/words.js")),
     ("/uplot.js", JS, include_str!("page/uPlot.iife.min.js")),

@@ -13,9 +13,9 @@ export class Chart {
    * With `live`, the axis shows the time of day and moves on. `seek` (recordings) is called with the selected time, `open`
    * with the interval whose part of the ribbon is clicked.
    */
-  constructor({ history, live, seek, open }) {
+  constructor({ timeline, live, seek, open }) {
     this.open = open;
-    this.history = history;
+    this.timeline = timeline;
     this.live = live;
     this.seek = seek;
     this.start = 0;
@@ -52,17 +52,17 @@ export class Chart {
   /** Formats a tick; at whole minutes of the day without seconds, which are then 0. */
   formatTick = (ms, step) => (this.live && step % 60 === 0 ? this.formatTime(ms).slice(0, -3) : this.formatTime(ms));
 
-  /** Shows the history between two times. */
+  /** Shows the timeline between two times. */
   update({ from, to, start, threshold }) {
     Object.assign(this, { from, to, start, threshold });
-    const lines = this.history.lines();
-    this.empty.hidden = this.history.rows.length > 0;
+    const lines = this.timeline.lines();
+    this.empty.hidden = this.timeline.rows.length > 0;
     this.element.setAttribute('aria-valuemin', Math.round(from));
     this.element.setAttribute('aria-valuemax', Math.round(to));
     if (this.readout.hidden && !this.seek) this.element.setAttribute('aria-valuenow', Math.round(to));
     if (!this.plot || lines.join() !== this.lines.join()) return this.build();
     this.plot.batch(() => {
-      this.plot.setData(this.history.columns(this.lines, this.from, this.toX), false);
+      this.plot.setData(this.timeline.columns(this.lines, this.from, this.toX), false);
       this.plot.setScale('x', { min: this.toX(from), max: this.toX(to) });
     });
   }
@@ -77,12 +77,12 @@ export class Chart {
     const { clientWidth: width, clientHeight: height } = this.element;
     if (!width || !height) return;
     this.plot?.destroy();
-    this.lines = this.history.lines();
+    this.lines = this.timeline.lines();
     const style = getComputedStyle(this.element);
     this.ink = name => style.getPropertyValue(name).trim();
-    this.hues = this.history.labels.map((_, label) => this.ink(colour(this.history.labels, label).slice(4, -1)));
+    this.hues = this.timeline.labels.map((_, label) => this.ink(colour(this.timeline.labels, label).slice(4, -1)));
     this.hatch = hatching(this.ink('--hatch'));
-    this.plot = new uPlot(this.options(width, height), this.history.columns(this.lines, this.from, this.toX), this.element);
+    this.plot = new uPlot(this.options(width, height), this.timeline.columns(this.lines, this.from, this.toX), this.element);
     this.plot.setScale('x', { min: this.toX(this.from), max: this.toX(this.to) });
     this.plot.over.append(this.playhead);
     this.listen(this.plot.over);
@@ -123,7 +123,7 @@ export class Chart {
       plot.ctx.globalAlpha = 0.14;
       this.eachInterval(plot, (start, end) => band(start, end, bbox.top, top - bbox.top));
       plot.ctx.globalAlpha = 1;
-      for (const gap of this.history.gaps) {
+      for (const gap of this.timeline.gaps) {
         const end = gap.end ?? this.to;
         if (end < this.from || gap.start > this.to) continue;
         plot.ctx.fillStyle = this.hatch;
@@ -138,10 +138,10 @@ export class Chart {
   }
 
   eachInterval(plot, draw) {
-    for (const interval of this.history.intervals) {
+    for (const interval of this.timeline.intervals) {
       const end = this.endOf(interval);
       if (end < this.from || interval.start > this.to) continue;
-      plot.ctx.fillStyle = this.hues[this.history.labels.indexOf(interval.label)] ?? this.ink('--muted');
+      plot.ctx.fillStyle = this.hues[this.timeline.labels.indexOf(interval.label)] ?? this.ink('--muted');
       draw(interval.start, end);
     }
   }
@@ -160,7 +160,7 @@ export class Chart {
     ctx.restore();
   }
 
-  endOf = interval => (interval.open ? Math.max(interval.end ?? 0, this.history.last) : interval.end);
+  endOf = interval => (interval.open ? Math.max(interval.end ?? 0, this.timeline.last) : interval.end);
 
   drawThreshold(plot) {
     if (!(this.threshold > 0)) return;
@@ -194,8 +194,8 @@ export class Chart {
     this.items = this.lines.map(label => {
       const share = element('span', { className: 'share' });
       const swatch = element('i', { className: 'swatch' });
-      swatch.style.background = colour(this.history.labels, label);
-      const line = element('div', { className: 'item' }, swatch, element('bdi', { textContent: this.history.labels[label] }), share);
+      swatch.style.background = colour(this.timeline.labels, label);
+      const line = element('div', { className: 'item' }, swatch, element('bdi', { textContent: this.timeline.labels[label] }), share);
       return { label, line, share };
     });
     this.nothing = element('div', { className: 'item' });
@@ -210,7 +210,7 @@ export class Chart {
       return;
     }
     const ms = this.toMs(plot.posToVal(left, 'x'));
-    const row = this.history.at(ms);
+    const row = this.timeline.at(ms);
     setText(this.when, this.formatTime(ms));
     for (const { label, line, share } of this.items) {
       line.hidden = !row;
@@ -230,13 +230,13 @@ export class Chart {
 
   /** Sets the slider's value text, for screen readers. */
   announce(ms, row) {
-    const text = row ? this.items.map(({ label }) => `${this.history.labels[label]} ${percent(row[label + 2])}`).join(', ') : this.noDataReason(ms);
+    const text = row ? this.items.map(({ label }) => `${this.timeline.labels[label]} ${percent(row[label + 2])}`).join(', ') : this.noDataReason(ms);
     this.element.setAttribute('aria-valuenow', Math.round(ms));
     this.element.setAttribute('aria-valuetext', `${this.formatTime(ms)}: ${text}`);
   }
 
   noDataReason(ms) {
-    const gap = this.history.gapAt(ms);
+    const gap = this.timeline.gapAt(ms);
     return gap ? `no picture${gap.reason ? `: ${gap.reason}` : ''}` : 'not analysed';
   }
 
@@ -267,7 +267,7 @@ export class Chart {
   ribbonAt(event, over) {
     const box = over.getBoundingClientRect();
     if (this.plot.posToVal(event.clientY - box.top, 'y') > RIBBON.top) return null;
-    return this.history.intervalAt(this.toMs(this.plot.posToVal(event.clientX - box.left, 'x')));
+    return this.timeline.intervalAt(this.toMs(this.plot.posToVal(event.clientX - box.left, 'x')));
   }
 
   /** Moves the readout of a camera's timeline. A recording's keys belong to the player. */
@@ -287,7 +287,7 @@ export class Chart {
   mark(ms) {
     if (!this.plot) return;
     this.playhead.hidden = false;
-    this.announce(ms, this.history.at(ms));
+    this.announce(ms, this.timeline.at(ms));
     this.playhead.style.translate = `${this.plot.valToPos(this.toX(ms), 'x')}px 0`;
   }
 }

@@ -2,7 +2,7 @@
 // while they are analysed, and for finished recordings; player.js has what only a recording needs.
 
 import { Chart } from './chart.js';
-import { History } from './history.js';
+import { Timeline } from './timeline.js';
 import { IntervalDialog, Thumbnail, showKept } from './intervals.js';
 import { Screen } from './pictures.js';
 import { Player } from './player.js';
@@ -31,7 +31,7 @@ export class Large {
     this.name = name;
     const { mode } = app;
     this.live = mode !== 'recording';
-    this.history = new History(this.live);
+    this.timeline = new Timeline(this.live);
     this.stream = app.stream(name);
     /** Whether times are times of the day. */
     this.camera = this.live && this.stream.live;
@@ -48,10 +48,10 @@ export class Large {
       this.stage.addEventListener('click', () => this.player.toggle());
     }
     this.dialog = new IntervalDialog(() => ({
-      name, stream: this.stream, start: this.start, now: this.app.now(), intervals: this.history.intervals,
+      name, stream: this.stream, start: this.start, now: this.app.now(), intervals: this.timeline.intervals,
     }));
     const open = interval => this.dialog.open(interval, this.scroll);
-    this.chart = new Chart({ history: this.history, live: this.camera, seek: this.player && (ms => this.player.seek(ms)), open });
+    this.chart = new Chart({ timeline: this.timeline, live: this.camera, seek: this.player && (ms => this.player.seek(ms)), open });
 
     this.build();
     this.load();
@@ -133,8 +133,8 @@ export class Large {
       if (!response.ok) throw new Error(`status ${response.status}`);
       const timeline = await response.json();
       this.start = Date.parse(timeline.start_time) || 0;
-      this.history.load(timeline);
-      for (const update of this.pending) this.history.add(update);
+      this.timeline.load(timeline);
+      for (const update of this.pending) this.timeline.add(update);
       this.loaded = true;
       this.list();
       this.draw();
@@ -152,10 +152,10 @@ export class Large {
       if (this.pending.length < 100) this.pending.push(update);
       return;
     }
-    this.history.add(update);
+    this.timeline.add(update);
     this.arrived = performance.now();
     this.list();
-    const row = this.history.rows.at(-1);
+    const row = this.timeline.rows.at(-1);
     if (row && !this.problem) this.showCurrent(row);
     if (!CALM.matches) this.draw();
   }
@@ -171,10 +171,10 @@ export class Large {
     this.done = this.live && !this.camera && stream.state === 'ended' && !this.app.offline;
     this.element.classList.toggle('down', !!this.problem && !this.problem.calm);
     for (const state of ['ended', 'failed']) this.element.classList.toggle(state, this.live && stream.state === state);
-    if (this.live) this.showCurrent(this.problem ? null : this.history.rows.at(-1));
+    if (this.live) this.showCurrent(this.problem ? null : this.timeline.rows.at(-1));
     if (this.done && this.loaded && !this.screen.shown && !this.posted) {
       this.posted = true;
-      const { intervals } = this.history;
+      const { intervals } = this.timeline;
       showKept(this.screen, this.name, intervals.findLast(interval => interval.label !== REST) ?? intervals.at(-1));
     }
     this.updateFacts();
@@ -183,14 +183,14 @@ export class Large {
 
   /** Shows the current label, and each label's confidence. */
   showCurrent(row) {
-    const { stream, history } = this;
+    const { stream, timeline } = this;
     if (!stream) return;
-    const label = this.live ? stream.label : history.labels[row?.[1]] ?? null;
+    const label = this.live ? stream.label : timeline.labels[row?.[1]] ?? null;
     const index = stream.labels.indexOf(label);
     const share = row && row[1] === index ? row[index + 2] : stream.confidence;
     const labelled = !this.problem && index >= 0;
     const unknown = unsure(stream, row);
-    const none = this.done ? lines(result(stream, history.intervals)) : this.problem || !(this.live || row) ? 'no label' : unknown.text;
+    const none = this.done ? lines(result(stream, timeline.intervals)) : this.problem || !(this.live || row) ? 'no label' : unknown.text;
     setText(this.shown, labelled ? label : none);
     this.shown.classList.toggle('none', !labelled && !this.done);
     setText(this.share, labelled ? percent(share) : this.problem || !row ? '' : unknown.guess);
@@ -204,17 +204,17 @@ export class Large {
   }
 
   meter(row) {
-    const { history } = this;
-    const lines = history.lines();
-    if (lines.join() !== this.metered || history.labels !== this.meteredLabels) {
+    const { timeline } = this;
+    const lines = timeline.lines();
+    if (lines.join() !== this.metered || timeline.labels !== this.meteredLabels) {
       this.metered = lines.join();
-      this.meteredLabels = history.labels;
+      this.meteredLabels = timeline.labels;
       this.bars = lines.map(label => {
         const fill = element('span', { className: 'fill' });
         const share = element('span', { className: 'share' });
-        const line = element('li', {}, element('bdi', { className: 'name', textContent: history.labels[label], title: history.labels[label] }),
+        const line = element('li', {}, element('bdi', { className: 'name', textContent: timeline.labels[label], title: timeline.labels[label] }),
           share, element('span', { className: 'bar' }, fill));
-        line.style.setProperty('--hue', colour(history.labels, label));
+        line.style.setProperty('--hue', colour(timeline.labels, label));
         return { label, line, fill, share };
       });
       this.meters.replaceChildren(...this.bars.map(bar => bar.line));
@@ -255,8 +255,8 @@ export class Large {
       if (this.camera || stream.gaps) facts.push(['Gaps', String(stream.gaps)]);
     } else {
       facts.push(['Length', moment(stream.duration_ms)]);
-      facts.push(['Intervals', String(this.history.intervals.length)]);
-      if (this.history.gaps.length) facts.push(['Gaps', String(this.history.gaps.length)]);
+      facts.push(['Intervals', String(this.timeline.intervals.length)]);
+      if (this.timeline.gaps.length) facts.push(['Gaps', String(this.timeline.gaps.length)]);
     }
     if (stream.size) facts.push(['Picture', `${stream.size[0]} × ${stream.size[1]}`]);
     if (stream.threshold > 0) facts.push(['Threshold', percent(stream.threshold)]);
@@ -272,19 +272,19 @@ export class Large {
   }
 
   draw() {
-    const { history, stream, live } = this;
+    const { timeline, stream, live } = this;
     if (!this.loaded || !stream) return;
     let from = 0;
-    let to = stream.duration_ms ?? history.last;
+    let to = stream.duration_ms ?? timeline.last;
     if (live && !this.camera) {
       // A long clip's first rows are forgotten.
-      if (to > history.span) from = history.rows[0]?.[0] ?? 0;
+      if (to > timeline.span) from = timeline.rows[0]?.[0] ?? 0;
     } else if (live) {
       // The timeline ends now: at the last frame while frames arrive, otherwise by the clock.
-      to = history.last + (this.arrived ? performance.now() - this.arrived : 0);
+      to = timeline.last + (this.arrived ? performance.now() - this.arrived : 0);
       if (stream.state !== 'running') to = Math.max(to, this.app.now() - this.start);
-      if (this.app.offline) to = history.last;
-      const oldest = history.rows[0]?.[0] ?? to;
+      if (this.app.offline) to = timeline.last;
+      const oldest = timeline.rows[0]?.[0] ?? to;
       from = Math.max(to - minutes * 60e3, Math.min(oldest, to - SHORTEST));
     }
     this.chart.update({ from, to, start: this.start, threshold: stream.threshold });
@@ -293,7 +293,7 @@ export class Large {
 
   moved(ms) {
     this.chart.mark(ms);
-    const row = this.history.at(ms);
+    const row = this.timeline.at(ms);
     this.showCurrent(row);
     for (const { interval, row } of this.lines ?? []) {
       const here = interval.start <= ms && ms < interval.end;
@@ -304,8 +304,8 @@ export class Large {
   }
 
   list() {
-    const { history, live } = this;
-    const intervals = live ? history.intervals.slice(-LISTED).reverse() : history.intervals;
+    const { timeline, live } = this;
+    const intervals = live ? timeline.intervals.slice(-LISTED).reverse() : timeline.intervals;
     const key = intervals.map(interval => interval.id).join();
     if (key !== this.listed) {
       this.listed = key;
@@ -328,7 +328,7 @@ export class Large {
 
   line(interval) {
     const swatch = element('i', { className: 'swatch' });
-    swatch.style.background = colour(this.history.labels, Math.max(0, this.history.labels.indexOf(interval.label)));
+    swatch.style.background = colour(this.timeline.labels, Math.max(0, this.timeline.labels.indexOf(interval.label)));
     const label = element('bdi', { textContent: interval.label, title: interval.label });
     const at = this.camera ? clock(this.start + interval.start, this.app.now()) : moment(interval.start);
     const thumbnail = this.live ? new Thumbnail() : null;

@@ -1,6 +1,6 @@
 // The wall: all streams as tiles. Each tile links to its stream's large view, and shows its last intervals.
 
-import { History } from './history.js';
+import { Timeline } from './timeline.js';
 import { Cards, IntervalDialog, showKept } from './intervals.js';
 import { arrange } from './layout.js';
 import { Screen } from './pictures.js';
@@ -134,7 +134,7 @@ class Tile {
     this.name = name;
     this.visible = false;
     this.made = performance.now();
-    this.history = new History(true);
+    this.timeline = new Timeline(true);
     this.start = 0;
     this.canvas = element('canvas', { width: 16, height: 9, role: 'img', 'aria-label': `Live picture of ${name}` });
     this.notice = notice();
@@ -166,11 +166,11 @@ class Tile {
 
   load({ start_time: start, intervals, gaps }) {
     this.start = Date.parse(start);
-    this.history.load({ labels: this.stream?.labels ?? [], rows: [], intervals, gaps });
+    this.timeline.load({ labels: this.stream?.labels ?? [], rows: [], intervals, gaps });
   }
 
   add({ rows, intervals, gaps }) {
-    this.history.add({ intervals, gaps });
+    this.timeline.add({ intervals, gaps });
     this.row = rows?.at(-1) ?? this.row;
     if (this.stream) this.say();
     this.list();
@@ -178,13 +178,13 @@ class Tile {
 
   /** Whether an activity was found. */
   get found() {
-    return this.history.intervals.some(interval => interval.label !== REST);
+    return this.timeline.intervals.some(interval => interval.label !== REST);
   }
 
   /** What cards and dialog show: the findings, or if there are none, everything. */
   about() {
-    const { name, stream, start, found, history } = this;
-    const intervals = found ? history.intervals.filter(interval => interval.label !== REST) : history.intervals;
+    const { name, stream, start, found, timeline } = this;
+    const intervals = found ? timeline.intervals.filter(interval => interval.label !== REST) : timeline.intervals;
     return { name, stream, start, now: this.app.now(), intervals };
   }
 
@@ -209,7 +209,7 @@ class Tile {
     const index = problem ? -1 : stream.labels.indexOf(stream.label);
     const done = stream.state === 'ended' && !stream.live && !this.app.offline;
     let [text, share] = [stream.label, percent(row && row[1] === index ? row[index + 2] : stream.confidence)];
-    if (done) [text, share] = [result(stream, this.history.intervals), ''];
+    if (done) [text, share] = [result(stream, this.timeline.intervals), ''];
     else if (problem) [text, share] = [problem.title.toLowerCase(), ''];
     else if (index < 0) {
       const { text: why, guess } = unsure(stream, row);
@@ -225,10 +225,10 @@ class Tile {
 
   /** Shows the last intervals: as a ribbon, and as cards where there is room. */
   list() {
-    const { stream, history, start } = this;
+    const { stream, timeline, start } = this;
     if (!stream) return;
     const now = this.app.now();
-    this.ribbon.style.backgroundImage = ribbon(stream, history, now - start);
+    this.ribbon.style.backgroundImage = ribbon(stream, timeline, now - start);
     if (!this.room) return;
     const { intervals } = this.about();
     const none = ['waiting', 'ended', 'failed'].includes(stream.state) ? '' : 'No intervals yet';
@@ -237,7 +237,7 @@ class Tile {
 
   /** After the end, shows the most confident finding if no viewer saw a picture before. */
   showResult() {
-    const { intervals } = this.history;
+    const { intervals } = this.timeline;
     if (this.posted || intervals.length === 0) return;
     this.posted = true;
     const found = intervals.filter(interval => interval.label !== REST);

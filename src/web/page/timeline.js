@@ -1,5 +1,5 @@
-// One stream's recent confidences, intervals and gaps: loaded once, then updated. All lists are bounded, because a page
-// may stay open for months.
+// One stream's timeline: recent confidences, intervals and gaps, loaded once, then updated. All lists are bounded, because a
+// page may stay open for months.
 
 import { COLOURS } from './words.js';
 
@@ -9,7 +9,7 @@ const MOST_GAPS = 200;
 /** A time further than this from any row (or than three mean distances, if rows are sparse) has no confidences. */
 const NEAR = 2000;
 
-export class History {
+export class Timeline {
   constructor(live) {
     this.span = live ? LIVE_SPAN : Infinity;
     this.most = live ? MOST_INTERVALS : Infinity;
