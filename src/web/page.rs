@@ -14,9 +14,10 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 35] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
+    ("/history.css", CSS, include_str!("page/history.css")),
     ("/page.js", JS, include_str!("page/page.js")),
     ("/wall.js", JS, include_str!("page/wall.js")),
     ("/layout.js", JS, include_str!("page/layout.js")),
@@ -25,6 +26,25 @@ const FILES: [(&str, &str, &str); 15] = [
     ("/chart.js", JS, include_str!("page/chart.js")),
     ("/intervals.js", JS, include_str!("page/intervals.js")),
     ("/timeline.js", JS, include_str!("page/timeline.js")),
+    ("/history/address.js", JS, include_str!("page/history/address.js")),
+    ("/history/calendar.js", JS, include_str!("page/history/calendar.js")),
+    ("/history/client.js", JS, include_str!("page/history/client.js")),
+    ("/history/days.js", JS, include_str!("page/history/days.js")),
+    ("/history/export.js", JS, include_str!("page/history/export.js")),
+    ("/history/filters.js", JS, include_str!("page/history/filters.js")),
+    ("/history/found.js", JS, include_str!("page/history/found.js")),
+    ("/history/gestures.js", JS, include_str!("page/history/gestures.js")),
+    ("/history/keys.js", JS, include_str!("page/history/keys.js")),
+    ("/history/kept.js", JS, include_str!("page/history/kept.js")),
+    ("/history/list.js", JS, include_str!("page/history/list.js")),
+    ("/history/nearby.js", JS, include_str!("page/history/nearby.js")),
+    ("/history/pages.js", JS, include_str!("page/history/pages.js")),
+    ("/history/paint.js", JS, include_str!("page/history/paint.js")),
+    ("/history/ribbons.js", JS, include_str!("page/history/ribbons.js")),
+    ("/history/scale.js", JS, include_str!("page/history/scale.js")),
+    ("/history/track.js", JS, include_str!("page/history/track.js")),
+    ("/history/view.js", JS, include_str!("page/history/view.js")),
+    ("/history/viewer.js", JS, include_str!("page/history/viewer.js")),
     ("/pictures.js", JS, include_str!("page/pictures.js")),
     ("/words.js", JS, include_str!("page/words.js")),
     ("/uplot.js", JS, include_str!("page/uPlot.iife.min.js")),

@@ -295,7 +295,7 @@ export class Chart {
 /** Returns whether a tick's time fits under the plot. */
 const fits = (plot, x) => plot.valToPos(x, 'x') < plot.width - 50 - 30;
 
-function hatching(ink) {
+export function hatching(ink) {
   const size = 8 * Math.max(1, Math.round(devicePixelRatio));
   const tile = element('canvas', { width: size, height: size });
   const context = tile.getContext('2d');

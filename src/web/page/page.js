@@ -1,6 +1,8 @@
 // The page: receives all streams' states over server-sent events, shows a banner when the server is unreachable, and
-// shows either the wall of all streams or one stream, as the URL says (#/stream/NAME).
+// shows the wall of all streams, one stream, or the history, as the URL says (#/stream/NAME, #/history).
 
+import { isHistory } from './history/address.js';
+import { HistoryView } from './history/view.js';
 import { Large } from './large.js';
 import { Pictures } from './pictures.js';
 import { clock, element, icon, elapsed, percent, setText, since, streamProblem } from './words.js';
@@ -21,6 +23,8 @@ const app = {
   offline: false,
   ahead: 0,
   losses: new Map(),
+  /** What the index has; null if there is none. */
+  past: null,
   /** The time by the server's clock. */
   now: () => Date.now() + app.ahead,
   stream: name => app.streams.find(stream => stream.name === name),
@@ -30,11 +34,14 @@ const app = {
     return streamProblem(stream, app.losses.get(stream.name) ?? Date.parse(stream.since), app.now());
   },
   watch: address => pictures.watch(address),
+  loadPast,
+  navigate: () => { updateNavigation(); updateTitle(); },
   announce: text => setText(part('announcement'), text),
 };
 
 let view = null;
 let shown;
+let loading = null;
 let problem = null;
 const pictures = new Pictures(picture => view?.show?.(picture), cause => {
   if (cause === problem) return;
@@ -127,10 +134,23 @@ function updateBanner() {
   if (changed) view?.update();
 }
 
-function updateStreams({ server, mode, streams }) {
+/** Asks once for the history. Where no index is kept, nothing leads to it. */
+async function loadPast() {
+  try {
+    const response = await fetch('/api/history', { cache: 'no-store' });
+    app.past = response.ok ? await response.json() : response.status === 404 ? null : app.past;
+  } catch {
+    // The server is unreachable; the banner shows that.
+  }
+}
+
+async function updateStreams({ server, mode, streams }) {
   app.ahead = Date.parse(server.now) - Date.now();
+  // The first state waits for the answer: it decides which view the URL means.
+  await (loading ??= loadPast());
   app.mode = mode;
   app.streams = streams;
+  app.known = true;
   // A stream counts as lost from its last picture until it runs again.
   for (const { name, state, since } of streams) {
     if (state === 'running') app.losses.delete(name);
@@ -143,6 +163,9 @@ function updateStreams({ server, mode, streams }) {
 }
 
 // --- the views ------------------------------------------------------------------------------------------------------
+
+/** Whether the history is shown: the URL says so, or there is nothing else. */
+const inPast = () => !!app.past && (isHistory(location.hash) || app.streams.length === 0);
 
 /** Returns the stream that the URL names; null for the wall. */
 function streamInUrl() {
@@ -159,22 +182,22 @@ function streamInUrl() {
 const hashOf = name => `#/stream/${encodeURIComponent(name)}`;
 
 function route() {
-  const name = streamInUrl();
-  const key = JSON.stringify([app.mode, name, name !== null && !app.stream(name)]);
+  const past = inPast();
+  const name = past ? null : streamInUrl();
+  const key = JSON.stringify([app.mode, name, name !== null && !app.stream(name), past]);
   if (key === shown) return;
   const before = shown && JSON.parse(shown)[1];
   shown = key;
   view?.close();
   pictures.watch(null);
   app.announce('');
-  view = name === null ? new Wall(app) : app.stream(name) ? new Large(app, name) : new Missing(name);
+  view = past ? new HistoryView(app) : name === null ? new Wall(app) : app.stream(name) ? new Large(app, name) : new Missing(name);
   main.replaceChildren(view.element);
-  document.body.classList.toggle('one', name !== null);
+  document.body.classList.toggle('one', past || name !== null);
   document.body.classList.toggle('several', app.streams.length > 1);
   view.update();
   pictures.watch(view.address());
-  updateNavigation(name);
-  updateTitle();
+  app.navigate();
   scrollTo(0, 0);
   if (before === undefined) return;
   // Keeps the keyboard focus where the user was.
@@ -182,37 +205,55 @@ function route() {
   (tile || part('title')).focus();
 }
 
-/** Updates the links back and to the previous and next stream. */
-function updateNavigation(name) {
+/** Returns what the head shows: a title, a link back or none, and the streams beside. */
+function navigation() {
+  if (view?.navigation) return view.navigation();
+  const name = streamInUrl();
   const names = app.streams.map(stream => stream.name);
+  const several = names.length > 1 || (name !== null && !names.includes(name));
+  return {
+    title: name ?? 'All streams', name, names: several ? names : [], href: hashOf,
+    back: name !== null && several ? { href: '#/', text: 'All streams' } : null,
+  };
+}
+
+/** Updates the title, the links back and to the previous and next stream, and the one to the history. */
+function updateNavigation() {
+  const { title, back, name, names, href } = navigation();
+  setText(part('title'), title);
+  part('title').title = name ?? '';
+  part('back').hidden = !back || (inPast() && app.streams.length === 0 && back.href === '#/');
+  if (back) {
+    part('back').href = back.href;
+    setText(part('back').lastElementChild, back.text);
+  }
+  part('past').hidden = !app.past || inPast();
+  part('past').href = name !== null && app.past?.streams.some(stream => stream.name === name) ? `#/history/${encodeURIComponent(name)}` : '#/history';
   const at = names.indexOf(name);
-  const several = names.length > 1 || (name !== null && at < 0);
-  part('back').hidden = name === null || !several;
   part('beside').hidden = at < 0 || names.length < 2;
   if (part('beside').hidden) return;
   for (const [id, step, text] of [['previous', -1, 'Previous'], ['next', 1, 'Next']]) {
     const other = names[(at + step + names.length) % names.length];
-    part(id).href = hashOf(other);
+    part(id).href = href(other);
     part(id).ariaLabel = `${text} stream: ${other}`;
     part(id).title = other;
   }
 }
 
 function updateTitle() {
-  const name = streamInUrl();
+  const past = view?.navigation?.();
+  const name = past ? null : streamInUrl();
   const { streams } = app;
   const down = streams.filter(stream => !['running', 'ended', 'waiting'].includes(stream.state)).length;
   const stream = name !== null && app.stream(name);
-  setText(part('title'), name ?? 'All streams');
-  part('title').title = name ?? '';
   const several = streams.length > 1;
-  setText(part('count'), app.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
+  setText(part('count'), past ? '' : app.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
   const failed = streams.filter(stream => stream.state === 'failed').length;
   const problems = [down > failed && `${down - failed} without picture`, failed && `${failed} failed`];
-  setText(part('without'), several && down ? problems.filter(Boolean).join(' · ') : '');
+  setText(part('without'), !past && several && down ? problems.filter(Boolean).join(' · ') : '');
   part('summary').classList.toggle('down', several && down > 0);
   const text = stream?.label ? `${stream.label} ${percent(stream.confidence)} · ` : '';
-  const title = `${app.mode === 'live' ? text : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
+  const title = past ? `${past.document} · livelabel` : `${app.mode === 'live' ? text : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
   if (document.title !== title) document.title = title;
 }
 
@@ -236,13 +277,17 @@ let cameFromWall = false;
 
 function back() {
   if (part('back').hidden) return;
-  if (cameFromWall) history.back();
-  else location.hash = '#/';
+  if (cameFromWall && !inPast()) history.back();
+  else location.hash = part('back').hash;
 }
 
 addEventListener('hashchange', event => {
-  cameFromWall = !new URL(event.oldURL).hash.startsWith('#/stream/');
-  if (app.streams.length > 0) route();
+  const { hash } = new URL(event.oldURL);
+  cameFromWall = !hash.startsWith('#/stream/') && !isHistory(hash);
+  if (!app.known) return;
+  route();
+  view?.read?.();
+  app.navigate();
 });
 addEventListener('keydown', event => {
   if (event.key === 'Escape' && !event.defaultPrevented && !document.fullscreenElement && !document.querySelector('dialog[open]')) back();
@@ -257,6 +302,7 @@ part('skip').addEventListener('click', event => {
   main.focus();
 });
 
+part('past').prepend(icon('M3.5 12a8.5 8.5 0 1 0 2.6-6.1L3.5 8.5M3.5 4v4.5H8M12 7.5V12l3 2'));
 part('back').prepend(icon('M14.5 5.5 8 12l6.5 6.5'));
 part('previous').append(icon('M14.5 5.5 8 12l6.5 6.5'));
 part('next').append(icon('M9.5 5.5 16 12l-6.5 6.5'));

@@ -65,7 +65,9 @@ function readHead(bytes) {
   }
   const size = Number(fields['content-length']);
   if (!(size > 0 && size < LARGEST_PICTURE)) throw new Error('a part has no length');
-  return { size, name: decodeURIComponent(fields['x-stream'] ?? ''), ms: Number(fields['x-time-ms']) };
+  // Pictures of the history have a time of the day instead of the stream's time.
+  const ms = fields['x-time'] ? Date.parse(fields['x-time']) : Number(fields['x-time-ms']);
+  return { size, name: decodeURIComponent(fields['x-stream'] ?? ''), ms };
 }
 
 const ready = new Set();

@@ -3,8 +3,8 @@
 import { Pictures } from './pictures.js';
 import { element, icon, moment, setText } from './words.js';
 
-const PLAY = 'M7 4.5v15l12-7.5z';
-const PAUSE = 'M6.5 5h4v14h-4zM13.5 5h4v14h-4z';
+export const PLAY = 'M7 4.5v15l12-7.5z';
+export const PAUSE = 'M6.5 5h4v14h-4zM13.5 5h4v14h-4z';
 const AGAIN = 'M12 5V1.5L6.5 6.5 12 11.5V8a5.5 5.5 0 1 1-5.5 5.5h-3A8.5 8.5 0 1 0 12 5z';
 const STEP = 1000;
 const LEAP = 10e3;

@@ -58,6 +58,23 @@ export function clock(utc, now = utc) {
   return Math.abs(now - utc) > NEARLY_A_DAY ? `${DAY.format(utc)}, ${time}` : time;
 }
 
+const DATE = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' });
+const WHOLE_DATE = new Intl.DateTimeFormat('en-GB', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const MONTH = new Intl.DateTimeFormat('en-GB', { month: 'long', year: 'numeric' });
+const WEEKDAY = new Intl.DateTimeFormat('en-GB', { weekday: 'short' });
+
+/** Formats a day: Fri, 2 Jan 2026. */
+export const date = utc => DATE.format(utc);
+
+/** Formats a day in full: Friday, 2 January 2026. */
+export const wholeDate = utc => WHOLE_DATE.format(utc).replace(/^(\w+) /, '$1, ');
+
+export const monthName = utc => MONTH.format(utc);
+export const weekday = utc => WEEKDAY.format(utc);
+
+/** Formats a number of things: 1 interval, 1,204 intervals. */
+export const count = (number, thing) => `${number.toLocaleString('en-GB')} ${thing}${number === 1 ? '' : 's'}`;
+
 /** Formats a position in a recording: 1:05, or 1:02:05 from an hour on. */
 export function moment(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
@@ -74,6 +91,9 @@ export function length(ms) {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   return whole(seconds);
 }
+
+/** Formats a duration as `length`, without a second unit that is 0: 24 h instead of 24 h 0 min. */
+export const brief = ms => length(ms).replace(/(\.0| 0 min| 0 s)(?= s$|$)/, '');
 
 /** Formats the time elapsed so far, in whole seconds. */
 export const elapsed = ms => whole(Math.max(0, ms / 1000));

@@ -1,0 +1,115 @@
+// What was found: the labels with their totals, and the list of intervals, both of a day, a month or all time.
+
+import { REST, brief, count, element, setText } from '../words.js';
+import { PERIODS } from './address.js';
+import { fields, utc } from './client.js';
+import { Totals } from './filters.js';
+import { List } from './list.js';
+
+const NAMES = { day: 'Day', month: 'Month', all: 'All' };
+/** The totals and the list of a stretch that is not over are loaded again after this many milliseconds. */
+const FRESH = 15e3;
+/** More labels than these are not asked for one by one. */
+const MOST_LABELS = 100;
+
+export class Found {
+  /** `set` is called with what is to change, `open` with an interval of the list and whether to play it. */
+  constructor({ client, hue, set, open }) {
+    Object.assign(this, { client, hue, set });
+    this.sums = null;
+    this.totals = new Totals(label => {
+      const chosen = this.chosen.includes(label) ? this.chosen.filter(other => other !== label) : [...this.chosen, label];
+      set({ labels: chosen });
+    });
+    // All streams and one stream have a list each, so that the way back leads to the same place in the list.
+    this.lists = [0, 1].map(() => new List({ client, open, hue }));
+    this.periods = this.buildPeriods();
+    this.csv = element('a', { className: 'save-list', textContent: 'CSV', title: 'Save this list as CSV', 'aria-label': 'Save this list as CSV', download: 'intervals.csv' });
+    this.watched = element('p', { className: 'known' });
+    this.element = element('section', { className: 'found', 'aria-labelledby': 'title-found' },
+      element('div', { className: 'over' }, element('h2', { id: 'title-found', textContent: 'Intervals' }), this.periods),
+      this.totals.list,
+      element('div', { className: 'sums' }, element('div', {}, this.totals.sum, this.watched), this.csv),
+      ...this.lists.map(list => list.element));
+  }
+
+  buildPeriods() {
+    const fieldset = element('fieldset', { className: 'windows' }, element('legend', { className: 'hidden', textContent: 'Time of the list' }));
+    this.inputs = PERIODS.map(period => {
+      const input = element('input', { type: 'radio', name: 'period', value: period });
+      input.addEventListener('change', () => this.set({ period }));
+      fieldset.append(element('label', {}, input, element('span', { textContent: NAMES[period] })));
+      return input;
+    });
+    return fieldset;
+  }
+
+  close() {
+    for (const list of this.lists) list.close();
+    this.summing?.abort();
+  }
+
+  show({ stream, labels, chosen, min, confidence, period, range, several }) {
+    Object.assign(this, { labels, chosen, range, period, several });
+    for (const input of this.inputs) input.checked = input.value === period;
+    const findings = labels.filter(label => label !== REST);
+    const usual = findings.length > 0 && findings.length < labels.length && findings.length <= MOST_LABELS ? findings : null;
+    const limits = { min_duration_ms: min ? min * 1000 : null, min_confidence: confidence ? confidence / 100 : null };
+    this.filter = { ...limits, label: chosen.length ? chosen : usual };
+    const about = { stream, from: utc(range[0]), to: utc(range[1]) };
+    this.lists.forEach((list, at) => { list.element.hidden = (at === 0) !== several; });
+    this.list = this.lists[several ? 0 : 1];
+    this.list.show({ ...about, ...this.filter }, { several, days: period !== 'day' });
+    this.csv.href = `/api/history/intervals.csv?${fields({ ...about, ...this.filter })}`;
+    const query = { ...about, ...limits };
+    if (JSON.stringify(query) !== JSON.stringify(this.query)) {
+      this.query = query;
+      this.sums = null;
+      this.sum();
+    }
+    this.render();
+  }
+
+  /** Loads the totals of all labels. */
+  async sum() {
+    this.summed = performance.now();
+    this.summing?.abort();
+    const { signal } = (this.summing = new AbortController());
+    try {
+      const { labels } = await this.client.get('/intervals/summary', this.query, signal);
+      this.sums = labels;
+      this.render();
+    } catch {
+      // The view was closed, something else is shown, or the server is unreachable; the banner shows that.
+    }
+  }
+
+  render() {
+    const { labels, chosen, hue, sums } = this;
+    this.totals.show({ labels, chosen, hue, sums });
+  }
+
+  /** Says how long the selected day was watched and recorded, or how many streams were. */
+  day(known) {
+    const parts = this.period !== 'day' || !known ? []
+      : !known.streams ? ['not watched']
+        : this.several ? [`${count(known.streams, 'stream')} watched`, known.kept > 0 && `${known.kept} recorded`]
+          : [`watched ${brief(known.watched)}`, known.recorded > 0 && `recorded ${brief(known.recorded)}`];
+    setText(this.watched, parts.filter(Boolean).join(' · '));
+  }
+
+  select(id) {
+    for (const list of this.lists) list.select(id);
+  }
+
+  reload() {
+    this.query = null;
+    for (const list of this.lists) list.reload();
+  }
+
+  update() {
+    if (performance.now() - this.summed < FRESH) return;
+    this.sum();
+    this.list.refresh();
+  }
+}

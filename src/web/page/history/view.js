@@ -1,0 +1,274 @@
+// The history: days as ribbons, a calendar, a list of intervals, and the recorded pictures. What it shows stands in the address.
+
+import { REST, colour, date, element, icon, setText } from '../words.js';
+import { readAddress, writeAddress } from './address.js';
+import { Calendar } from './calendar.js';
+import { Client } from './client.js';
+import { addDays, dayOf, endOf, startOf } from './days.js';
+import { ExportDialog } from './export.js';
+import { Found } from './found.js';
+import { Filters } from './filters.js';
+import { handleKeys } from './keys.js';
+import { Ribbons } from './ribbons.js';
+import { Viewer } from './viewer.js';
+
+/** The list of streams is loaded again after this many milliseconds, sooner while the index is rebuilt. */
+const FRESH = { usual: 60e3, rebuilding: 3e3 };
+/** While it plays, the address follows the moment in this many milliseconds. */
+const FOLLOW = 5000;
+
+export class HistoryView {
+  /** `app.past` is what the index has: its streams, and whether it is being rebuilt. */
+  constructor(app) {
+    this.app = app;
+    this.client = new Client();
+    const { client } = this;
+    const now = () => app.now();
+    const hue = label => colour(this.labels, this.labels.indexOf(label));
+    const link = stream => writeAddress({ ...this.state, stream, at: null });
+    this.ribbons = new Ribbons({ client, now, link, pick: (stream, at) => this.go({ stream, at, play: true }), zoomed: stretch => this.zoomed(stretch) });
+    this.ribbons.moment = () => this.viewer.known();
+    this.viewer = new Viewer({
+      client, hue, moved: at => this.moved(at), settled: () => this.write(), step: by => this.step(by),
+      changed: interval => this.found.select(interval?.id), save: () => this.save(),
+    });
+    this.calendar = new Calendar({ client, now, pick: day => this.showDay(day), loaded: () => this.found.day(this.calendar.selected) });
+    this.found = new Found({ client, hue, set: change => this.set(change), open: (row, play) => this.openRow(row, play) });
+    this.filters = new Filters(change => this.set('stream' in change ? { ...change, at: null } : change));
+    this.dialog = new ExportDialog();
+    this.build();
+    this.keys = handleKeys(this);
+    this.fetched = performance.now();
+    this.read();
+  }
+
+  build() {
+    const step = (name, keys, by, path) => {
+      const made = element('button', { type: 'button', className: 'round', 'aria-label': name, title: `${name} (${keys})` }, icon(path));
+      made.addEventListener('click', () => this.stepDay(by));
+      return made;
+    };
+    this.date = element('button', { type: 'button', className: 'date', 'aria-expanded': 'false', title: 'Calendar' });
+    this.date.addEventListener('click', () => {
+      const open = this.element.classList.toggle('choosing');
+      this.date.setAttribute('aria-expanded', open);
+      this.calendar.element.querySelector('[tabindex="0"]')?.focus();
+    });
+    this.later = step('Next day', 'page down', 1, 'M9.5 5.5 16 12l-6.5 6.5');
+    this.today = element('button', { type: 'button', className: 'quiet', textContent: 'Today' });
+    this.today.addEventListener('click', () => this.showDay(dayOf(this.app.now())));
+    const days = element('div', { className: 'days', role: 'group', 'aria-label': 'Day' },
+      step('Previous day', 'page up', -1, 'M14.5 5.5 8 12l6.5 6.5'), this.date, this.later, this.today);
+    this.note = element('p', { className: 'note', role: 'status', hidden: true });
+    this.blank = element('p', { className: 'blank', hidden: true });
+    this.controls = element('div', { className: 'controls' }, days, this.note, this.filters.element);
+    this.panes = element('div', { className: 'panes' },
+      element('div', { className: 'watch' }, this.viewer.element, this.ribbons.element),
+      element('div', { className: 'details' }, this.calendar.element, this.found.element));
+    this.element = element('section', { className: 'history', 'aria-label': 'History' }, this.controls, this.panes, this.blank, this.dialog.element);
+  }
+
+  close() {
+    removeEventListener('keydown', this.keys);
+    for (const part of [this.ribbons, this.viewer, this.calendar, this.found]) part.close();
+  }
+
+  address = () => null;
+  rows() {}
+
+  get player() {
+    return this.viewer;
+  }
+
+  // --- the address ----------------------------------------------------------------------------------------------------
+
+  /** Shows what the address says. */
+  read() {
+    const state = readAddress(location.hash);
+    const { streams } = this.app.past;
+    if (streams.length === 1 && !state.stream) state.stream = streams[0].name;
+    const scope = streams.filter(({ name }) => !state.stream || name === state.stream);
+    const last = Math.max(...scope.map(stream => Date.parse(stream.last)).filter(Number.isFinite));
+    state.day ??= dayOf(Number.isFinite(last) ? last - 1 : this.app.now());
+    this.state = state;
+    this.show();
+  }
+
+  write(push = false) {
+    const address = writeAddress({ ...this.state, at: this.viewer.at ?? this.state.at });
+    if (address === location.hash) return;
+    history[push ? 'pushState' : 'replaceState'](null, '', address);
+    this.followed = performance.now();
+  }
+
+  /** Changes what is shown, as a new entry of the browser's history. */
+  set(change, push = true) {
+    const { stream, day } = this.state;
+    Object.assign(this.state, change);
+    if (this.state.stream !== stream || this.state.day !== day) this.viewer.hide();
+    this.show();
+    this.write(push);
+    this.app.navigate();
+  }
+
+  stepDay(by) {
+    this.showDay(addDays(this.state.day, by));
+  }
+
+  showDay(day) {
+    if (day > dayOf(this.app.now())) return;
+    this.set({ day, at: null, stretch: null });
+  }
+
+  /** Shows a moment of a stream. */
+  go({ stream, at, play = false, push = true }) {
+    const day = dayOf(at);
+    const other = day !== this.state.day;
+    this.play = play;
+    const first = this.state.at == null || stream !== this.state.stream || other;
+    this.set({ stream, day, at, ...(other ? { stretch: null } : {}) }, push && first);
+    this.ribbons.reveal(at);
+  }
+
+  openRow(row, play) {
+    this.go({ stream: row.stream, at: row.start, play, push: play });
+  }
+
+  // --- what is shown --------------------------------------------------------------------------------------------------
+
+  show() {
+    const { state, app } = this;
+    const { streams } = app.past;
+    const stream = streams.find(({ name }) => name === state.stream);
+    const unknown = state.stream && !stream;
+    this.panes.hidden = this.controls.hidden = unknown || streams.length === 0;
+    this.blank.hidden = !this.panes.hidden;
+    this.blank.replaceChildren(...(unknown
+      ? [element('span', {}, 'The history has no stream named ', element('bdi', { textContent: state.stream }), '.'), element('a', { href: '#/history', textContent: 'Show all streams' })]
+      : ['No history yet. It begins with the first labels.']));
+    if (this.panes.hidden) return this.viewer.hide();
+    const scope = stream ? [stream] : streams;
+    const labels = [...new Set(streams.flatMap(({ labels }) => labels))];
+    this.labels = labels;
+    const chosen = state.labels;
+    const own = [...new Set(scope.flatMap(({ labels }) => labels))];
+    const today = dayOf(app.now());
+    this.element.classList.toggle('single', !!stream);
+    setText(this.date, date(startOf(state.day)));
+    this.later.disabled = state.day >= today;
+    this.today.hidden = state.day === today;
+    this.filters.show({ names: streams.map(({ name }) => name), ...state });
+    this.ribbons.blank = 'Nothing was watched on this day.';
+    this.ribbons.show({
+      streams: scope, one: !!stream, day: state.day, stretch: state.stretch, labels,
+      chosen: label => (chosen.length ? chosen.includes(label) : label !== REST),
+    });
+    const hue = label => colour(labels, labels.indexOf(label));
+    this.calendar.show({ stream: state.stream, day: state.day, labels, chosen, hue });
+    this.found.show({ ...state, labels: own, chosen, range: this.range(scope), several: !stream });
+    this.found.day(this.calendar.selected);
+    if (stream && state.at != null) this.showMoment();
+    else this.viewer.hide();
+    this.viewer.element.hidden = !stream;
+    this.ribbons.mark(this.viewer.at);
+  }
+
+  showMoment() {
+    const { stream: name, at } = this.state;
+    if (name === this.viewer.name && at === this.viewer.at && !this.play) return;
+    this.viewer.show({ name, track: this.ribbons.track(name), at, play: this.play });
+    this.play = false;
+  }
+
+  /** Returns the stretch that the list is about. */
+  range(scope) {
+    const { period, day } = this.state;
+    if (period === 'day') return [startOf(day), endOf(day)];
+    const [year, month] = day.split('-').map(Number);
+    if (period === 'month') return [new Date(year, month - 1, 1).getTime(), new Date(year, month, 1).getTime()];
+    const firsts = scope.map(stream => Date.parse(stream.first)).filter(Number.isFinite);
+    return [firsts.length ? Math.min(...firsts) : 0, endOf(dayOf(this.app.now()))];
+  }
+
+  /** Called each second. */
+  update() {
+    this.ribbons.update();
+    this.calendar.update();
+    const now = this.app.now();
+    const [, to] = this.found.range ?? [0, 0];
+    if (to > now) this.found.update();
+    const { rebuilding } = this.app.past;
+    this.note.hidden = !rebuilding;
+    setText(this.note, rebuilding ? 'The index is being rebuilt; earlier days are still missing.' : '');
+    if (performance.now() - this.fetched < FRESH[rebuilding ? 'rebuilding' : 'usual']) return;
+    this.fetched = performance.now();
+    this.app.loadPast().then(() => this.show());
+  }
+
+  /** Loads everything again after the server was unreachable. */
+  load() {
+    this.found.reload();
+    this.ribbons.load();
+    this.calendar.months.clear();
+    this.show();
+  }
+
+  // --- the moment -----------------------------------------------------------------------------------------------------
+
+  moved(at) {
+    if (!this.state) return;
+    this.ribbons.mark(at);
+    if (!this.viewer.playing) {
+      this.state.at = at;
+      return;
+    }
+    this.ribbons.reveal(at);
+    this.state.at = at;
+    if (dayOf(at) !== this.state.day) {
+      Object.assign(this.state, { day: dayOf(at), stretch: null });
+      this.show();
+    }
+    if (performance.now() - (this.followed ?? 0) > FOLLOW) this.write();
+  }
+
+  zoomed(stretch) {
+    if (!this.state || this.panes.hidden) return;
+    this.state.stretch = stretch;
+    this.write();
+  }
+
+  /** Goes to the interval before or after the moment that passes the filters. */
+  async step(by) {
+    const { stream, day } = this.state;
+    if (!stream) return;
+    const at = this.viewer.at ?? (by < 0 ? endOf(day) : startOf(day));
+    try {
+      const found = await this.viewer.nearby.beside({ ...this.found.filter, stream }, at, by);
+      if (found && this.state.stream === stream) this.go({ stream, at: found.start, play: this.viewer.playing, push: false });
+      else if (!found) this.app.announce(by < 0 ? 'There is no interval before.' : 'There is no interval after.');
+    } catch {
+      // The server is unreachable; the banner shows that.
+    }
+  }
+
+  save() {
+    const { scale } = this.ribbons;
+    this.dialog.open({ name: this.state.stream, interval: this.viewer.interval, at: this.viewer.at, stretch: [scale.from, scale.to] });
+  }
+
+  /** What the page's head shows: the title, the link back, and the streams beside. */
+  navigation() {
+    const { stream, day } = this.state;
+    const { streams } = this.app.past;
+    const several = streams.length > 1;
+    return {
+      title: stream ?? 'History',
+      back: stream && several ? { href: writeAddress({ ...this.state, stream: null, at: null, stretch: null }), text: 'History' } : { href: '#/', text: 'Live' },
+      names: stream && several ? streams.map(({ name }) => name) : [],
+      name: stream,
+      href: name => writeAddress({ ...this.state, stream: name, at: null }),
+      live: stream && this.app.stream(stream) ? stream : null,
+      document: `${stream ? `${stream}, ` : ''}${date(startOf(day))} · History`,
+    };
+  }
+}
