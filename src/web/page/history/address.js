@@ -2,7 +2,7 @@
 // #/history, #/history/STREAM/2026-01-02, #/history/STREAM/2026-01-02T14:03:05?label=drinking&min=2
 // All streams of a day are #/history?day=2026-01-02. Times are those of the viewer's zone.
 
-import { dayOf, endOf, readDay, readTime, startOf, timeOf } from './days.js';
+import { dayOf, endOf, endTimeOf, readDay, readTime, startOf, timeOf } from './days.js';
 
 const ROOT = '#/history';
 export const PERIODS = ['day', 'month', 'all'];
@@ -65,6 +65,5 @@ export function writeAddress({ stream, day, at, stretch, labels, min, confidence
 }
 
 function writeStretch(day, [from, to]) {
-  const end = Math.ceil(to / 1000) * 1000;
-  return `${timeOf(Math.max(from, startOf(day)))}-${end >= endOf(day) ? '24:00:00' : timeOf(end)}`;
+  return `${timeOf(Math.max(from, startOf(day)))}-${endTimeOf(Math.min(endOf(day), Math.ceil(to / 1000) * 1000))}`;
 }

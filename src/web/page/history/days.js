@@ -16,6 +16,9 @@ export function timeOf(utc) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+/** Returns the time of day at which a stretch ends: midnight is 24:00:00. */
+export const endTimeOf = utc => (timeOf(utc) === '00:00:00' ? '24:00:00' : timeOf(utc));
+
 export function startOf(day) {
   const [year, month, number] = numbers(day);
   return new Date(year, month - 1, number).getTime();

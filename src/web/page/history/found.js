@@ -70,6 +70,12 @@ export class Found {
     this.render();
   }
 
+  /** Places the lists below something else; null for below the totals. */
+  place(parent) {
+    const to = parent ?? this.element;
+    if (this.lists[0].element.parentElement !== to) to.append(...this.lists.map(list => list.element));
+  }
+
   /** Loads the totals of all labels. */
   async sum() {
     this.summed = performance.now();

@@ -1,7 +1,7 @@
 // The day as ribbons: one for each stream, or a large one of one stream. They share one axis, and zoom together.
 
 import { REST, colour, describeReason, element, icon, setText } from '../words.js';
-import { endOf, startOf, timeOf } from './days.js';
+import { endOf, endTimeOf, startOf, timeOf } from './days.js';
 import { followPointer } from './gestures.js';
 import { inks, paintAxis, paintRibbon } from './paint.js';
 import { Scale } from './scale.js';
@@ -15,7 +15,7 @@ const SIZES = {
   narrow: { full: 46, top: 22, height: 16 },
 };
 /** Rows take what room there is, up to this height. Around them, the card has title, axis and legend. */
-const HIGHEST = 56;
+const HIGHEST = 48;
 const AROUND = 138;
 /** A stretch is loaded more finely when it was the same for this many milliseconds. */
 const SETTLED = 150;
@@ -105,7 +105,10 @@ export class Ribbons {
     for (const { track } of this.rows) track.close();
   }
 
-  /** Shows a day of streams. `hues` gives a label's colour, `chosen` whether it is among those that are filtered for. */
+  /**
+   * Shows a day of streams, and of it the stretch: null for all of it, undefined for what is visible already. `labels` are all
+   * labels, `chosen` says of one whether it is filtered for.
+   */
   show({ streams, one, day, stretch, labels, chosen }) {
     this.hues = name => this.colours().hue(colour(labels, labels.indexOf(name)));
     this.chosen = chosen;
@@ -120,8 +123,10 @@ export class Ribbons {
       this.scale.setDay(day, startOf(day), endOf(day));
       this.load();
     }
-    cancelAnimationFrame(this.gliding);
-    if (stretch) this.scale.show(...stretch);
+    if (stretch !== undefined) {
+      cancelAnimationFrame(this.gliding);
+      this.scale.show(...(stretch ?? [this.scale.start, this.scale.end]));
+    }
     this.area.setAttribute('aria-valuemax', Math.round((this.scale.end - this.scale.start) / 1000));
     this.moved();
   }
@@ -141,6 +146,16 @@ export class Ribbons {
 
   colours() {
     return (this.ink ??= inks(this.element));
+  }
+
+  /** The height that there is for rows. */
+  get free() {
+    return this.element.parentElement.clientHeight - AROUND;
+  }
+
+  /** The height that remains below the rows when they are as high as they can be. */
+  get below() {
+    return this.free - this.rows.length * HIGHEST;
   }
 
   get size() {
@@ -243,7 +258,7 @@ export class Ribbons {
       Object.assign(this.frame.style, { left: part(scale.from), width: part(scale.start + scale.span) });
       this.whole.classList.toggle('all', scale.whole);
       this.all.disabled = this.out.disabled = scale.whole;
-      setText(this.title, scale.whole ? 'Day' : `${timeOf(scale.from)} – ${timeOf(scale.to)}`);
+      setText(this.title, scale.whole ? 'Day' : `${timeOf(scale.from)} – ${endTimeOf(scale.to)}`);
       this.mark(this.at);
     });
   }
@@ -252,8 +267,7 @@ export class Ribbons {
   measure() {
     const { canvas } = this.rows[0] ?? {};
     if (!canvas) return;
-    const free = this.element.parentElement.clientHeight - AROUND;
-    this.high = Math.max(SIZES.wide.full, Math.min(HIGHEST, Math.floor(free / this.rows.length)));
+    this.high = Math.max(SIZES.wide.full, Math.min(HIGHEST, Math.floor(this.free / this.rows.length)));
     this.area.style.setProperty('--row', `${this.size.full}px`);
     this.scale.width = Math.max(1, canvas.clientWidth);
   }

@@ -16,6 +16,9 @@ import { Viewer } from './viewer.js';
 const FRESH = { usual: 60e3, rebuilding: 3e3 };
 /** While it plays, the address follows the moment in this many milliseconds. */
 const FOLLOW = 5000;
+const WIDE = matchMedia('(min-width: 1000px) and (min-height: 560px)');
+/** The list is placed below the ribbons if it gets at least this height. */
+const LIST = 260;
 
 export class HistoryView {
   /** `app.past` is what the index has: its streams, and whether it is being rebuilt. */
@@ -62,13 +65,17 @@ export class HistoryView {
     this.note = element('p', { className: 'note', role: 'status', hidden: true });
     this.blank = element('p', { className: 'blank', hidden: true });
     this.controls = element('div', { className: 'controls' }, days, this.note, this.filters.element);
+    this.results = element('section', { className: 'results', 'aria-label': 'Intervals', hidden: true });
     this.panes = element('div', { className: 'panes' },
-      element('div', { className: 'watch' }, this.viewer.element, this.ribbons.element),
+      element('div', { className: 'watch' }, this.viewer.element, this.ribbons.element, this.results),
       element('div', { className: 'details' }, this.calendar.element, this.found.element));
     this.element = element('section', { className: 'history', 'aria-label': 'History' }, this.controls, this.panes, this.blank, this.dialog.element);
+    this.resized = new ResizeObserver(() => this.arrange());
+    this.resized.observe(this.panes);
   }
 
   close() {
+    this.resized.disconnect();
     removeEventListener('keydown', this.keys);
     for (const part of [this.ribbons, this.viewer, this.calendar, this.found]) part.close();
   }
@@ -85,6 +92,7 @@ export class HistoryView {
   /** Shows what the address says. */
   read() {
     const state = readAddress(location.hash);
+    this.restored = false;
     const { streams } = this.app.past;
     if (streams.length === 1 && !state.stream) state.stream = streams[0].name;
     const scope = streams.filter(({ name }) => !state.stream || name === state.stream);
@@ -116,6 +124,8 @@ export class HistoryView {
   }
 
   showDay(day) {
+    this.element.classList.remove('choosing');
+    this.date.setAttribute('aria-expanded', 'false');
     if (day > dayOf(this.app.now())) return;
     this.set({ day, at: null, stretch: null });
   }
@@ -160,9 +170,10 @@ export class HistoryView {
     this.filters.show({ names: streams.map(({ name }) => name), ...state });
     this.ribbons.blank = 'Nothing was watched on this day.';
     this.ribbons.show({
-      streams: scope, one: !!stream, day: state.day, stretch: state.stretch, labels,
+      streams: scope, one: !!stream, day: state.day, stretch: this.restored ? undefined : state.stretch, labels,
       chosen: label => (chosen.length ? chosen.includes(label) : label !== REST),
     });
+    this.restored = true;
     const hue = label => colour(labels, labels.indexOf(label));
     this.calendar.show({ stream: state.stream, day: state.day, labels, chosen, hue });
     this.found.show({ ...state, labels: own, chosen, range: this.range(scope), several: !stream });
@@ -170,7 +181,16 @@ export class HistoryView {
     if (stream && state.at != null) this.showMoment();
     else this.viewer.hide();
     this.viewer.element.hidden = !stream;
+    this.arrange();
     this.ribbons.mark(this.viewer.at);
+  }
+
+  /** A few streams leave room below their ribbons: the list takes it. */
+  arrange() {
+    if (!this.state) return;
+    const below = WIDE.matches && !this.state.stream && this.ribbons.below > LIST;
+    this.results.hidden = !below;
+    this.found.place(below ? this.results : null);
   }
 
   showMoment() {
@@ -232,7 +252,7 @@ export class HistoryView {
   }
 
   zoomed(stretch) {
-    if (!this.state || this.panes.hidden) return;
+    if (!this.state || this.panes.hidden || String(stretch) === String(this.state.stretch)) return;
     this.state.stretch = stretch;
     this.write();
   }
