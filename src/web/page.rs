@@ -14,7 +14,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 35] = [
+const FILES: [(&str, &str, &str); 37] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/history.css", CSS, include_str!("page/history.css")),
@@ -40,12 +40,14 @@ const FILES: [(&str, &str, &str); 35] = [
     ("/history/nearby.js", JS, include_str!("page/history/nearby.js")),
     ("/history/pages.js", JS, include_str!("page/history/pages.js")),
     ("/history/paint.js", JS, include_str!("page/history/paint.js")),
+    ("/history/readout.js", JS, include_str!("page/history/readout.js")),
     ("/history/ribbons.js", JS, include_str!("page/history/ribbons.js")),
     ("/history/scale.js", JS, include_str!("page/history/scale.js")),
     ("/history/track.js", JS, include_str!("page/history/track.js")),
     ("/history/view.js", JS, include_str!("page/history/view.js")),
     ("/history/viewer.js", JS, include_str!("page/history/viewer.js")),
     ("/pictures.js", JS, include_str!("page/pictures.js")),
+    ("/head.js", JS, include_str!("page/head.js")),
     ("/words.js", JS, include_str!("page/words.js")),
     ("/uplot.js", JS, include_str!("page/uPlot.iife.min.js")),
     ("/uplot.css", CSS, include_str!("page/uPlot.min.css")),

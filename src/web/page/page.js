@@ -1,11 +1,12 @@
 // The page: receives all streams' states over server-sent events, shows a banner when the server is unreachable, and
 // shows the wall of all streams, one stream, or the history, as the URL says (#/stream/NAME, #/history).
 
+import { updateHead } from './head.js';
 import { isHistory } from './history/address.js';
 import { HistoryView } from './history/view.js';
 import { Large } from './large.js';
 import { Pictures } from './pictures.js';
-import { clock, element, icon, elapsed, percent, setText, since, streamProblem } from './words.js';
+import { clock, element, icon, elapsed, setText, since, streamProblem } from './words.js';
 import { Wall } from './wall.js';
 
 /** The server sends states each second. After this time without a message it counts as unreachable. */
@@ -35,7 +36,7 @@ const app = {
   },
   watch: address => pictures.watch(address),
   loadPast,
-  navigate: () => { updateNavigation(); updateTitle(); },
+  navigate: () => updateHead(app, navigation(), inPast()),
   announce: text => setText(part('announcement'), text),
 };
 
@@ -134,7 +135,7 @@ function updateBanner() {
   if (changed) view?.update();
 }
 
-/** Asks once for the history. Where no index is kept, nothing leads to it. */
+/** Asks for the history. Where no index is kept, nothing leads to it. */
 async function loadPast() {
   try {
     const response = await fetch('/api/history', { cache: 'no-store' });
@@ -144,10 +145,10 @@ async function loadPast() {
   }
 }
 
-async function updateStreams({ server, mode, streams }) {
+async function updateStreams({ server, mode, history: kept, streams }) {
   app.ahead = Date.parse(server.now) - Date.now();
   // The first state waits for the answer: it decides which view the URL means.
-  await (loading ??= loadPast());
+  if (kept) await (loading ??= loadPast());
   app.mode = mode;
   app.streams = streams;
   app.known = true;
@@ -159,7 +160,7 @@ async function updateStreams({ server, mode, streams }) {
   part('home').title = `${server.program} ${server.version}, since ${clock(Date.parse(server.started), app.now())}`;
   route();
   view?.update();
-  updateTitle();
+  app.navigate();
 }
 
 // --- the views ------------------------------------------------------------------------------------------------------
@@ -215,46 +216,6 @@ function navigation() {
     title: name ?? 'All streams', name, names: several ? names : [], href: hashOf,
     back: name !== null && several ? { href: '#/', text: 'All streams' } : null,
   };
-}
-
-/** Updates the title, the links back and to the previous and next stream, and the one to the history. */
-function updateNavigation() {
-  const { title, back, name, names, href } = navigation();
-  setText(part('title'), title);
-  part('title').title = name ?? '';
-  part('back').hidden = !back || (inPast() && app.streams.length === 0 && back.href === '#/');
-  if (back) {
-    part('back').href = back.href;
-    setText(part('back').lastElementChild, back.text);
-  }
-  part('past').hidden = !app.past || inPast();
-  part('past').href = name !== null && app.past?.streams.some(stream => stream.name === name) ? `#/history/${encodeURIComponent(name)}` : '#/history';
-  const at = names.indexOf(name);
-  part('beside').hidden = at < 0 || names.length < 2;
-  if (part('beside').hidden) return;
-  for (const [id, step, text] of [['previous', -1, 'Previous'], ['next', 1, 'Next']]) {
-    const other = names[(at + step + names.length) % names.length];
-    part(id).href = href(other);
-    part(id).ariaLabel = `${text} stream: ${other}`;
-    part(id).title = other;
-  }
-}
-
-function updateTitle() {
-  const past = view?.navigation?.();
-  const name = past ? null : streamInUrl();
-  const { streams } = app;
-  const down = streams.filter(stream => !['running', 'ended', 'waiting'].includes(stream.state)).length;
-  const stream = name !== null && app.stream(name);
-  const several = streams.length > 1;
-  setText(part('count'), past ? '' : app.mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
-  const failed = streams.filter(stream => stream.state === 'failed').length;
-  const problems = [down > failed && `${down - failed} without picture`, failed && `${failed} failed`];
-  setText(part('without'), !past && several && down ? problems.filter(Boolean).join(' · ') : '');
-  part('summary').classList.toggle('down', several && down > 0);
-  const text = stream?.label ? `${stream.label} ${percent(stream.confidence)} · ` : '';
-  const title = past ? `${past.document} · livelabel` : `${app.mode === 'live' ? text : ''}${name === null ? (down ? `${down} of ${streams.length} down · ` : '') : `${name} · `}livelabel`;
-  if (document.title !== title) document.title = title;
 }
 
 /** The view for a URL that names no stream. */

@@ -1,9 +1,10 @@
 // The day as ribbons: one for each stream, or a large one of one stream. They share one axis, and zoom together.
 
-import { REST, colour, describeReason, element, icon, setText } from '../words.js';
+import { REST, colour, element, icon, setText } from '../words.js';
 import { endOf, endTimeOf, startOf, timeOf } from './days.js';
 import { followPointer } from './gestures.js';
 import { inks, paintAxis, paintRibbon } from './paint.js';
+import { Readout, describe } from './readout.js';
 import { Scale } from './scale.js';
 import { Track } from './track.js';
 
@@ -58,12 +59,11 @@ export class Ribbons {
     this.axis = element('canvas', { className: 'axis', 'aria-hidden': 'true' });
     this.list = element('ul', { className: 'ribbons', role: 'list' });
     this.playhead = element('div', { className: 'playhead', hidden: true });
-    this.line = element('div', { className: 'crosshair', hidden: true });
-    this.readout = element('div', { className: 'readout', hidden: true });
+    this.readout = new Readout();
     this.frame = element('i');
     this.whole = element('div', { className: 'whole-day', 'aria-hidden': 'true' }, this.frame);
     this.area = element('div', { className: 'tracks', tabIndex: 0, role: 'slider', 'aria-label': 'Moment of the day', 'aria-valuemin': 0, 'aria-valuemax': 0, 'aria-valuenow': 0 },
-      this.axis, this.list, this.line, this.playhead, this.readout);
+      this.axis, this.list, this.readout.line, this.playhead, this.readout.element);
     this.none = element('p', { className: 'empty none', hidden: true });
     const sample = (className, text) => element('span', {}, element('i', { className }), text);
     this.legend = element('p', { className: 'legend' }, sample('', 'watched'), sample('rest', REST), sample('kept-video', 'recorded'), sample('gap', 'no picture'));
@@ -293,7 +293,7 @@ export class Ribbons {
     this.playhead.hidden = !visible;
     if (visible) this.playhead.style.translate = `${this.left + scale.toX(ms)}px 0`;
     this.area.setAttribute('aria-valuenow', ms == null ? 0 : Math.round((ms - scale.start) / 1000));
-    this.area.setAttribute('aria-valuetext', ms == null ? 'no moment selected' : `${timeOf(ms)}: ${this.says(this.rows[0]?.track.at(ms))}`);
+    this.area.setAttribute('aria-valuetext', ms == null ? 'no moment selected' : `${timeOf(ms)}: ${describe(this.rows[0]?.track.at(ms))}`);
   }
 
   // --- pointer --------------------------------------------------------------------------------------------------------
@@ -311,31 +311,9 @@ export class Ribbons {
   hover(event, x) {
     const row = event && this.rowAt(event);
     const inside = row && x >= 0 && x <= this.scale.width;
-    this.line.hidden = this.readout.hidden = !inside;
-    if (!inside) return;
+    if (!inside) return this.readout.hide();
     const ms = this.scale.toMs(x);
     const known = row.track.at(ms, this.scale.span / this.scale.width);
-    const swatch = element('i', { className: 'swatch' });
-    swatch.style.background = known?.label ? this.hues(known.label) : 'transparent';
-    this.readout.replaceChildren(
-      element('div', { className: 'when', textContent: timeOf(ms) }),
-      ...(known?.label ? [element('div', { className: 'item on' }, swatch, element('bdi', { textContent: known.label }))] : []),
-      element('div', { className: 'item', textContent: this.state(known) }));
-    this.line.style.translate = `${this.left + x}px 0`;
-    const room = this.area.clientWidth - this.readout.offsetWidth - 4;
-    const beside = this.left + x + 14;
-    const top = row.element.offsetTop + (this.one ? 0 : this.size.full);
-    const high = top + this.readout.offsetHeight > this.area.clientHeight + this.area.scrollTop ? row.element.offsetTop - this.readout.offsetHeight - 4 : top;
-    this.readout.style.translate = `${Math.max(4, beside <= room ? beside : this.left + x - 14 - this.readout.offsetWidth)}px ${Math.max(0, high)}px`;
-  }
-
-  says(known) {
-    return [known?.label, this.state(known)].filter(Boolean).join(', ');
-  }
-
-  state(known) {
-    if (!known) return '';
-    if (known.gap) return `no picture${known.gap.reason ? `: ${describeReason(known.gap.reason)}` : ''}`;
-    return known.recorded ? 'recorded' : known.watched ? 'not recorded' : 'not watched';
+    this.readout.show(this.area, row.element, { x: this.left + x, ms, known, hue: this.hues, below: !this.one });
   }
 }

@@ -1,6 +1,6 @@
 // The history: days as ribbons, a calendar, a list of intervals, and the recorded pictures. What it shows stands in the address.
 
-import { REST, colour, date, element, icon, setText } from '../words.js';
+import { REST, brief, colour, date, element, icon, setText } from '../words.js';
 import { readAddress, writeAddress } from './address.js';
 import { Calendar } from './calendar.js';
 import { Client } from './client.js';
@@ -218,11 +218,20 @@ export class HistoryView {
     const [, to] = this.found.range ?? [0, 0];
     if (to > now) this.found.update();
     const { rebuilding } = this.app.past;
-    this.note.hidden = !rebuilding;
-    setText(this.note, rebuilding ? 'The index is being rebuilt; earlier days are still missing.' : '');
+    this.notice();
     if (performance.now() - this.fetched < FRESH[rebuilding ? 'rebuilding' : 'usual']) return;
     this.fetched = performance.now();
     this.app.loadPast().then(() => this.show());
+  }
+
+  /** Says what is odd about the index. */
+  notice() {
+    const { rebuilding, streams } = this.app.past;
+    const back = streams.find(({ name, clock_back_ms: back }) => back > 0 && (!this.state.stream || name === this.state.stream));
+    const text = rebuilding ? 'The index is being rebuilt; earlier days are still missing.'
+      : back ? `The clock of ${back.name} went back by ${brief(back.clock_back_ms)}; the history counts on from before.` : '';
+    this.note.hidden = !text;
+    setText(this.note, text);
   }
 
   /** Loads everything again after the server was unreachable. */
