@@ -220,6 +220,12 @@ export class Ribbons {
     this.glide(ms - 0.1 * scale.span, ms + 0.9 * scale.span);
   }
 
+  /** Goes on with what plays, unless something else is looked at. */
+  follow(from, to) {
+    const { scale } = this;
+    if (from >= scale.from && from <= scale.to && !this.area.classList.contains('held')) this.reveal(to);
+  }
+
   glide(from, to) {
     cancelAnimationFrame(this.gliding);
     const { scale } = this;

@@ -9,6 +9,9 @@ const KEPT = 200;
 
 const kept = new Map();
 
+/** Forgets the ribbons of past days. */
+export const forgetRibbons = () => kept.clear();
+
 export class Track {
   /** `changed` is called when more is known. */
   constructor(client, name, changed) {
@@ -18,6 +21,7 @@ export class Track {
 
   clear() {
     this.day = this.fine = null;
+    this.stale = false;
     this.loading?.abort();
     this.refining?.abort();
   }
@@ -32,14 +36,20 @@ export class Track {
     this.loading?.abort();
     const { signal } = (this.loading = new AbortController());
     this.day = (await this.get(start, end, width, now, signal)) ?? this.day;
-    this.fine = null;
+    this.stale = !signal.aborted;
     this.changed();
   }
 
   /** Loads what is visible as finely as it is shown, unless it is already known. */
   async refine(scale, width, now) {
     const known = this.best(scale.from, scale.to);
-    if (!known || (scale.span / width) > FINER * ((known.to - known.from) / known.width)) return;
+    if (!known) return;
+    if ((scale.span / width) > FINER * ((this.day.to - this.day.from) / this.day.width)) {
+      this.fine = null;
+      return;
+    }
+    if (!this.stale && (scale.span / width) > FINER * ((known.to - known.from) / known.width)) return;
+    this.stale = false;
     const beside = scale.span / 2;
     const from = Math.floor(Math.max(scale.start, scale.from - beside));
     const to = Math.ceil(Math.min(scale.end, scale.to + beside));

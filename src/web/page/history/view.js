@@ -10,6 +10,7 @@ import { Found } from './found.js';
 import { Filters } from './filters.js';
 import { handleKeys } from './keys.js';
 import { Ribbons } from './ribbons.js';
+import { forgetRibbons } from './track.js';
 import { Viewer } from './viewer.js';
 
 /** The list of streams is loaded again after this many milliseconds, sooner while the index is rebuilt. */
@@ -75,6 +76,7 @@ export class HistoryView {
   }
 
   close() {
+    this.closed = true;
     this.resized.disconnect();
     removeEventListener('keydown', this.keys);
     for (const part of [this.ribbons, this.viewer, this.calendar, this.found]) part.close();
@@ -114,6 +116,8 @@ export class HistoryView {
     const { stream, day } = this.state;
     Object.assign(this.state, change);
     if (this.state.stream !== stream || this.state.day !== day) this.viewer.hide();
+    // Another stream is shown over the same stretch.
+    if (this.state.stream !== stream) this.restored = false;
     this.show();
     this.write(push);
     this.app.navigate();
@@ -140,7 +144,9 @@ export class HistoryView {
     this.ribbons.reveal(at);
   }
 
+  /** Shows an interval of the list. Of all streams, moving in the list leads to none of them. */
   openRow(row, play) {
+    if (!play && !this.state.stream) return;
     this.go({ stream: row.stream, at: row.start, play, push: play });
   }
 
@@ -217,11 +223,19 @@ export class HistoryView {
     const now = this.app.now();
     const [, to] = this.found.range ?? [0, 0];
     if (to > now) this.found.update();
-    const { rebuilding } = this.app.past;
     this.notice();
+    this.refresh();
+  }
+
+  /** Loads from time to time which streams there are; and everything, when the index is complete again. */
+  async refresh() {
+    const { rebuilding } = this.app.past;
     if (performance.now() - this.fetched < FRESH[rebuilding ? 'rebuilding' : 'usual']) return;
     this.fetched = performance.now();
-    this.app.loadPast().then(() => this.show());
+    await this.app.loadPast();
+    if (this.closed || !this.app.past) return;
+    if (rebuilding && !this.app.past.rebuilding) this.load();
+    else this.show();
   }
 
   /** Says what is odd about the index. */
@@ -234,8 +248,9 @@ export class HistoryView {
     setText(this.note, text);
   }
 
-  /** Loads everything again after the server was unreachable. */
+  /** Loads everything again, as after the server was unreachable. */
   load() {
+    forgetRibbons();
     this.found.reload();
     this.ribbons.load();
     this.calendar.months.clear();
@@ -251,7 +266,7 @@ export class HistoryView {
       this.state.at = at;
       return;
     }
-    this.ribbons.reveal(at);
+    this.ribbons.follow(this.state.at, at);
     this.state.at = at;
     if (dayOf(at) !== this.state.day) {
       Object.assign(this.state, { day: dayOf(at), stretch: null });
