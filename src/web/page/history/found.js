@@ -108,14 +108,15 @@ export class Found {
     for (const list of this.lists) list.select(id);
   }
 
-  reload() {
-    this.query = null;
-    for (const list of this.lists) list.reload();
-  }
-
-  update() {
-    if (performance.now() - this.summed < FRESH) return;
+  /** Loads what is new. */
+  load() {
+    if (!this.query) return;
     this.sum();
     this.list.refresh();
+  }
+
+  /** Called each second while the stretch goes on. */
+  update() {
+    if (performance.now() - this.summed > FRESH) this.load();
   }
 }

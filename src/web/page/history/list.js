@@ -21,11 +21,10 @@ export class List {
     Object.assign(this, { open, hue });
     this.id = `list-${lists++}`;
     this.pages = new Pages(client, () => this.changed());
-    this.items = [];
-    this.tops = [0];
     this.nodes = new Map();
     this.spare = { row: [], head: [] };
-    this.active = -1;
+    this.items = [];
+    this.begin();
     this.inner = element('div', { className: 'inner', role: 'presentation' });
     this.state = element('p', { className: 'empty' });
     this.again = element('button', { type: 'button', className: 'quiet', textContent: 'Try again', hidden: true });
@@ -58,37 +57,43 @@ export class List {
     Object.assign(this, { shown: key, several, days, active: -1 });
     this.element.scrollTop = 0;
     this.pages.start(query);
+    this.begin();
     this.changed();
   }
 
-  reload() {
-    this.shown = null;
-  }
-
-  /** Loads what is new, if the list's beginning is in sight. */
+  /** Loads what is new, if the list's beginning is in sight, or what could not be loaded. */
   refresh() {
-    if (this.element.scrollTop === 0 && !this.box.contains(document.activeElement)) this.pages.refresh();
+    if (this.pages.failed) return this.pages.more();
+    const top = Math.max(0, this.element.getBoundingClientRect().top);
+    if (this.inner.getBoundingClientRect().top >= top && !this.box.contains(document.activeElement)) this.pages.refresh();
   }
 
+  /** Takes over the rows that were loaded since. */
   changed() {
     const { rows } = this.pages;
-    const active = this.items[this.active]?.row;
-    this.items = [];
-    this.tops = [0];
-    let day = null;
+    if (rows[0] !== this.items.find(item => item.row)?.row) this.begin();
     const push = (item, height) => {
       this.items.push(item);
       this.tops.push(this.tops.at(-1) + height);
     };
-    for (const row of rows) {
-      if (this.days && dayOf(row.start) !== day) push({ head: (day = dayOf(row.start)), start: row.start }, HEAD);
+    for (; this.taken < rows.length; this.taken++) {
+      const row = rows[this.taken];
+      if (this.days && dayOf(row.start) !== this.last) push({ head: (this.last = dayOf(row.start)), start: row.start }, HEAD);
       push({ row }, ROW);
     }
-    this.active = active ? this.items.findIndex(item => item.row?.id === active.id) : -1;
+    if (this.wanted != null) this.active = this.items.findIndex(item => item.row?.id === this.wanted);
+    this.wanted = null;
+    for (const [at, node] of this.nodes) if (node.row) this.fill(node, node.row, at);
     this.inner.style.height = `${this.tops.at(-1)}px`;
     this.say();
-    for (const [at, node] of this.nodes) this.recycle(at, node);
     this.render();
+  }
+
+  /** Begins anew: the rows are others, or there are some before the first. */
+  begin() {
+    this.wanted = this.items[this.active]?.row?.id;
+    Object.assign(this, { items: [], tops: [0], taken: 0, last: null, active: -1 });
+    for (const [at, node] of this.nodes) this.recycle(at, node);
   }
 
   say() {
@@ -118,6 +123,7 @@ export class List {
     while (last < this.items.length && this.tops[last] < to) last++;
     for (const [at, node] of this.nodes) if (at < first || at >= last) this.recycle(at, node);
     for (let at = first; at < last; at++) if (!this.nodes.has(at)) this.place(at);
+    for (const { element } of [...this.spare.row, ...this.spare.head]) element.hidden = true;
     this.mark();
     if (to > this.tops.at(-1) - AHEAD && !this.pages.failed) this.pages.more();
     clearTimeout(this.settling);
@@ -137,7 +143,6 @@ export class List {
 
   recycle(at, node) {
     this.nodes.delete(at);
-    node.element.hidden = true;
     this.spare[node.kind].push(node);
   }
 

@@ -47,9 +47,9 @@ export class Pages {
     this.changed();
   }
 
-  /** Loads what is new since. Returns how many rows came before the first. */
+  /** Loads what is new since. */
   async refresh() {
-    if (this.running || this.next === undefined || !this.query) return 0;
+    if (this.running || this.next === undefined || !this.query) return;
     const { signal } = (this.running = new AbortController());
     try {
       const page = await this.client.get('/intervals', { ...this.query, limit: FIRST }, signal);
@@ -57,12 +57,14 @@ export class Pages {
       const rows = page.intervals.map(compact);
       const known = this.rows.length ? rows.findIndex(row => row.id === this.rows[0].id) : -1;
       if (known < 0) Object.assign(this, { rows, next: page.next });
-      else this.rows.splice(0, rows.length - known, ...rows);
+      else {
+        // One that goes on has grown.
+        rows.slice(known).forEach((row, at) => Object.assign(this.rows[at], row));
+        this.rows.unshift(...rows.slice(0, known));
+      }
       this.changed();
-      return Math.max(0, known);
     } catch {
       if (!signal.aborted) this.running = null;
-      return 0;
     }
   }
 }

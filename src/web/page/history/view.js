@@ -251,7 +251,7 @@ export class HistoryView {
   /** Loads everything again, as after the server was unreachable. */
   load() {
     forgetRibbons();
-    this.found.reload();
+    this.found.load();
     this.ribbons.load();
     this.calendar.months.clear();
     this.show();
