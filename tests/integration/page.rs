@@ -1,6 +1,9 @@
 //! The page in a headless Chromium, light and dark, on a desktop and on a phone.
 
+use std::fmt::Write;
 use std::process::Command;
+
+use serde_json::{Value, json};
 
 use crate::camera::{Camera, Watch, running};
 use crate::footage::{colours, project};
@@ -11,7 +14,12 @@ use crate::program::{Program, text};
 /// has a name, every text has enough contrast, nothing overflows. `--intervals` also opens intervals, `--says NAME=TEXT`
 /// also expects what a tile says.
 fn check_page(site: &Site, arguments: &[&str]) {
-    let script = project().join("tests/page/page.mjs");
+    check(site, "page.mjs", arguments);
+}
+
+/// Checks the page with a script of `tests/page`.
+fn check(site: &Site, script: &str, arguments: &[&str]) {
+    let script = project().join("tests/page").join(script);
     let looked = Command::new("node")
         .args([text(&script), &format!("http://127.0.0.1:{}/", site.port)])
         .args(arguments)
@@ -82,5 +90,112 @@ fn a_finished_run_is_played() {
     let mut watch = Watch::spawn(program.command(&given));
     let site = Site::of(&mut watch);
     check_page(&site, &[]);
+    watch.stop("INT");
+}
+
+/// What a camera's journal holds: labels with their first and last millisecond and their mean confidence, and a gap.
+struct Journal<'a> {
+    file: &'a str,
+    stream: &'a str,
+    opened: &'a str,
+    intervals: &'a [(&'a str, f64, f64, f64)],
+    gap: Option<(f64, f64)>,
+}
+
+/// Writes a journal as a run does: a frame each second, and each interval when it is over.
+fn write(program: &Program, journal: &Journal) {
+    let Journal { file, stream, opened, intervals, gap } = journal;
+    let header = json!({"start": {
+        "input": "rtsp://camera/live", "started": opened, "opened": opened, "opened_ms": 0.0, "stream": stream,
+        "model": {"name": "m.onnx", "sha256": "00", "labels": ["cooking", "drinking", "other"]},
+        "action": null, "window": 1, "threshold": 0.0, "hysteresis": 0.0, "stride": 1, "device": "cpu",
+    }});
+    let mut lines = format!("{header}\n");
+    let mut record = |record: Value| writeln!(lines, "{record}").unwrap();
+    let mut gap = *gap;
+    for &(label, start, end, mean) in *intervals {
+        if let Some((from, to)) = gap.filter(|&(from, _)| from <= start) {
+            record(json!({"gap": {"start": from, "end": to, "reason": "stalled"}}));
+            gap = None;
+        }
+        let seconds = (start / 1000.0).ceil() as u32..=(end / 1000.0).floor() as u32;
+        for ms in seconds.map(|second| 1000.0 * f64::from(second)).filter(|&ms| ms < end) {
+            record(json!({"frame": {"ms": ms, "label": label, "confidence": mean, "smoothed": [0.0, 0.0, mean]}}));
+        }
+        record(json!({"interval": {"label": label, "start": start, "end": end, "mean": mean, "peak": mean}}));
+    }
+    let end = json!({"end": {
+        "frames": {"decoded": 0, "analysed": 0, "held": 0, "dropped": {}}, "wall_s": 1.0, "frames_per_second": 1.0,
+        "reconnects": 0, "complete": true,
+    }});
+    record(end);
+    std::fs::write(program.path(file), lines).unwrap();
+}
+
+#[test]
+fn the_history_of_a_folder_is_shown() {
+    let program = Program::new();
+    let door =
+        |file, opened, intervals, gap| write(&program, &Journal { file, stream: "door", opened, intervals, gap });
+    let new_year = [("cooking", 0.0, 20e3, 0.8)];
+    door("door-20241231T110000Z.timeline.jsonl", "2024-12-31T11:00:00Z", &new_year, None);
+    let first = [("other", 0.0, 30e3, 0.9), ("drinking", 30e3, 40e3, 0.8)];
+    door("door-20250101T120000Z.timeline.jsonl", "2025-01-01T12:00:00Z", &first, None);
+    // From 14:00 on in Berlin.
+    let second = [
+        ("other", 0.0, 60_120.0, 0.9),
+        ("drinking", 60_120.0, 65_320.0, 0.93),
+        ("other", 65_320.0, 120e3, 0.9),
+        ("cooking", 120e3, 240e3, 0.88),
+        ("other", 240e3, 300e3, 0.9),
+        ("other", 420e3, 500e3, 0.9),
+        ("drinking", 500e3, 501_300.0, 0.71),
+        ("other", 501_300.0, 600e3, 0.9),
+    ];
+    door("door-20250102T130000Z.timeline.jsonl", "2025-01-02T13:00:00Z", &second, Some((300e3, 420e3)));
+    let (file, opened) = ("kitchen-20250102T130000Z.timeline.jsonl", "2025-01-02T13:00:00Z");
+    write(
+        &program,
+        &Journal { file, stream: "küche <b> 🍳", opened, intervals: &[("other", 0.0, 60e3, 0.9)], gap: None },
+    );
+    let (late, cooked, early) = (
+        ["drinking", "14:08:20", "1.3 s", "71 %"],
+        ["cooking", "14:02:00", "2 min 0 s", "88 %"],
+        ["drinking", "14:01:00", "5.2 s", "93 %"],
+    );
+    let expected = json!({
+        "stream": "door",
+        "day": "2025-01-02",
+        "date": "Thu, 2 Jan 2025",
+        "before": "2025-01-01",
+        "lastDate": "Thu, 2 Jan 2025",
+        "streams": ["door", "küche <b> 🍳"],
+        "calendar": {
+            "2024-12-31": "Tuesday, 31 December 2024; cooking 1 interval, 20 s",
+            "2025-01-01": "Wednesday, 1 January 2025; drinking 1 interval, 10 s",
+            "2025-01-02": "Thursday, 2 January 2025; cooking 1 interval, 2 min 0 s; drinking 2 intervals, 6.5 s",
+            "2025-01-03": "Friday, 3 January 2025; not watched",
+        },
+        "rows": [late, cooked, early],
+        "sum": "3 intervals · 2 min 6 s",
+        "watched": "watched 7 min 59 s",
+        "totals": [["cooking", "1", "2 min 0 s"], ["drinking", "2", "6.5 s"], ["other", "5", "5 min 53 s"]],
+        "moments": [
+            {"at": "14:01:02", "says": ["drinking", "not recorded"], "label": "drinking"},
+            {"at": "14:03:00", "says": ["cooking", "not recorded"], "label": "cooking"},
+            {"at": "14:06:00", "says": ["no picture: the camera stopped sending frames"]},
+            {"at": "14:09:00", "says": ["other", "not recorded"]},
+            {"at": "15:00:00", "says": ["not watched"]},
+        ],
+        "filtered": {"label": "drinking", "rows": [late, early], "sum": "2 intervals · 6.5 s"},
+        "longer": {"seconds": 2, "rows": [cooked, early]},
+        "month": "4 intervals",
+        "all": "5 intervals",
+    });
+    std::fs::write(program.path("expected.json"), expected.to_string()).unwrap();
+    let given = ["--log-format", "json", "view", ".", "--web", "127.0.0.1:0"];
+    let mut watch = Watch::spawn(program.command(&given));
+    let site = Site::of(&mut watch);
+    check(&site, "history.mjs", &[text(&program.path("expected.json"))]);
     watch.stop("INT");
 }

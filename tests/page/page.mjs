@@ -66,7 +66,7 @@ async function look({ name, width, height, scheme }) {
   });
   await page.goto(base);
   await page.locator('canvas').first().waitFor({ timeout: TIMEOUT });
-  const { mode, streams } = await page.evaluate(async () => (await fetch('/api/streams')).json());
+  const { mode, history, streams } = await page.evaluate(async () => (await fetch('/api/streams')).json());
 
   const seen = { streams: streams.length, mode };
   if (mode === 'recording') {
@@ -102,7 +102,11 @@ async function look({ name, width, height, scheme }) {
     await fact(page, 'Shortest activity', 'shortest_ms', seconds => `nothing shorter than ${seconds} s is reported`, complain);
   }
   if (values.shots) await page.screenshot({ path: join(values.shots, `${name}.png`) });
+  await entry(page, history, streams[0].name, complain);
+  if (values.shots && history) await page.screenshot({ path: join(values.shots, `${name}-history.png`) });
+  if (history) await page.goBack();
   if (mode !== 'recording' && streams.length > 1) {
+    await page.locator('article.large').waitFor({ timeout: TIMEOUT });
     await page.keyboard.press('Escape');
     await page.locator('.wall').waitFor({ timeout: TIMEOUT }).catch(() => complain('Escape does not lead back'));
   }
@@ -117,6 +121,19 @@ async function says(page, said, complain) {
   const right = async () => (await label.innerText()) === text;
   for (const until = Date.now() + TIMEOUT; Date.now() < until; await page.waitForTimeout(100)) if (await right()) return;
   complain(`${name} says "${await label.innerText()}", not "${text}"`);
+}
+
+/** The way from a stream to its history; there is none if none is kept. */
+async function entry(page, kept, name, complain) {
+  const link = page.getByRole('link', { name: 'History' });
+  if (await link.isVisible() !== !!kept) return complain(`the history is ${kept ? 'not ' : ''}linked`);
+  if (!kept) return;
+  await link.click();
+  await page.locator('section.history').waitFor({ timeout: TIMEOUT });
+  const shown = await page.locator('#title').innerText();
+  if (shown !== name) complain(`the history is that of ${shown}, not of ${name}`);
+  await page.locator('.ribbons canvas').waitFor({ timeout: TIMEOUT });
+  await inspect(page, complain, 'history');
 }
 
 /** A fact about a time in milliseconds of the first stream is shown, or is not if it is not known. A measured time changes. */

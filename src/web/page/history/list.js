@@ -80,7 +80,9 @@ export class List {
       const row = rows[this.taken];
       if (this.days && dayOf(row.start) !== this.last) push({ head: (this.last = dayOf(row.start)), start: row.start }, HEAD);
       push({ row }, ROW);
+      this.pictured ||= !!row.picture;
     }
+    this.element.classList.toggle('bare', !this.pictured);
     if (this.wanted != null) this.active = this.items.findIndex(item => item.row?.id === this.wanted);
     this.wanted = null;
     for (const [at, node] of this.nodes) if (node.row) this.fill(node, node.row, at);
@@ -92,7 +94,7 @@ export class List {
   /** Begins anew: the rows are others, or there are some before the first. */
   begin() {
     this.wanted = this.items[this.active]?.row?.id;
-    Object.assign(this, { items: [], tops: [0], taken: 0, last: null, active: -1 });
+    Object.assign(this, { items: [], tops: [0], taken: 0, last: null, pictured: false, active: -1 });
     for (const [at, node] of this.nodes) this.recycle(at, node);
   }
 
