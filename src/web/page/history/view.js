@@ -243,7 +243,7 @@ export class HistoryView {
     const { rebuilding, streams } = this.app.past;
     const back = streams.find(({ name, clock_back_ms: back }) => back > 0 && (!this.state.stream || name === this.state.stream));
     const text = rebuilding ? 'The index is being rebuilt; earlier days are still missing.'
-      : back ? `The clock of ${back.name} went back by ${brief(back.clock_back_ms)}; the history counts on from before.` : '';
+      : back ? `The clock of ${back.name} went back by ${brief(back.clock_back_ms)}; until the next run, its times count on.` : '';
     this.note.hidden = !text;
     setText(this.note, text);
   }
