@@ -19,7 +19,8 @@ const GROUPS: [(&str, &str); 6] = [
     ),
     (
         "Sharing",
-        "web events mqtt webhook | web_exit web_token web_token_file mqtt_user_env mqtt_password_env mqtt_password_file",
+        "web events mqtt webhook | web_exit web_token web_token_file web_admin_token_file web_cert web_key mqtt_user_env \
+         mqtt_password_env mqtt_password_file",
     ),
     ("Engine", "model device | batch inference_precision jobs"),
 ];
