@@ -14,8 +14,8 @@ const GROUPS: [(&str, &str); 6] = [
     ),
     (
         "Cameras",
-        "name segment keep | transport latency user_env password_env password_file segment_video keep_intervals only_active \
-         index status_interval",
+        "name segment keep | paused transport latency user_env password_env password_file segment_video keep_intervals \
+         only_active index status_interval",
     ),
     (
         "Sharing",
