@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! camera PORT [CLIP | --size WxH] [--login USER:PASSWORD] [--resize-after SECONDS] [--end-after SECONDS]
-//!        [--jump-after SECONDS] [--certificate PEM --key PEM] [--as-is h264|h265 | --jpeg]
+//!        [--jump-after SECONDS] [--certificate PEM --key PEM] [--clients FILE] [--as-is h264|h265 | --jpeg]
 //! ```
-//! `--as-is` sends the packets of an MP4 once, as they are. `--jpeg` sends JPEGs.
+//! FILE gets a byte for each client that connects. `--as-is` sends the packets of an MP4 once, as they are. `--jpeg` sends JPEGs.
 //!
 //! A clip of any kind is converted first, unless it is a raw H.264 stream (.h264) already.
 //!
@@ -13,6 +13,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
@@ -34,6 +35,7 @@ struct Options {
     key: Option<String>,
     as_is: Option<String>,
     jpeg: bool,
+    clients: Option<String>,
 }
 
 fn main() {
@@ -52,6 +54,7 @@ fn main() {
             "--key" => options.key = Some(value()),
             "--as-is" => options.as_is = Some(value()),
             "--jpeg" => options.jpeg = true,
+            "--clients" => options.clients = Some(value()),
             _ => options.clip = Some(argument),
         }
     }
@@ -71,6 +74,12 @@ fn main() {
     let scheme = if options.certificate.is_some() { "rtsps" } else { "rtsp" };
     if options.login.is_some() || options.certificate.is_some() {
         protect(&server, &factory, &options);
+    }
+    if let Some(path) = options.clients.take() {
+        server.connect_client_connected(move |_, _| {
+            let mut file = File::options().append(true).create(true).open(&path).expect("a file");
+            file.write_all(b".").expect("it is written");
+        });
     }
     factory.connect_media_configure(move |_, media| configure(media, &options));
     server.mount_points().expect("mount points").add_factory("/live", factory);

@@ -26,6 +26,7 @@
 //! The library needs what the program needs: GStreamer 1.22, and ONNX Runtime or OpenVINO where `scripts/setup` puts them.
 
 mod config;
+mod control;
 mod error;
 mod events;
 mod history;

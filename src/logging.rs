@@ -14,7 +14,7 @@ use crate::system::printable;
 /// Environment variable that overrides the filter, in tracing's syntax.
 const VARIABLE: &str = "LIVELABEL_LOG";
 /// Libraries whose own logs are not for users; their failures are reported as errors.
-const DEFAULT: &str = "info,ort=off,rumqttc=off";
+const DEFAULT: &str = "info,ort=off,rumqttc=off,rustls_platform_verifier=off";
 
 /// Libraries whose detailed logs hold addresses and headers with credentials. The filter cannot enable them.
 const CAPPED: [&str; 4] = ["ureq", "ureq_proto", "hyper", "rustls"];

@@ -1,12 +1,18 @@
 //! The request to stop: a flag that Ctrl-C, SIGTERM or a closed terminal sets and that every thread polls. The first
-//! signal stops gracefully, the second exits at once.
+//! signal stops gracefully, the second exits at once. Where no terminal was closed, SIGHUP asks a run with a pipeline file to
+//! reload it.
 
-use std::sync::Arc;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
+
+use crate::control::{Action, Control};
+use crate::system::utc;
 
 /// Base of the exit code after a signal: shells expect 128 plus the signal's number.
 const BASE: i32 = 128;
@@ -20,6 +26,10 @@ const DEBOUNCE: Duration = Duration::from_millis(500);
 pub struct Shutdown {
     requested: Arc<AtomicBool>,
     done: Arc<AtomicBool>,
+    /// The request to stop the whole run, where this is the request to stop a part of it.
+    whole: Option<Arc<AtomicBool>>,
+    /// Whom SIGHUP asks to reload.
+    reload: Arc<OnceLock<Control>>,
 }
 
 impl Shutdown {
@@ -28,7 +38,18 @@ impl Shutdown {
     }
 
     pub fn requested(&self) -> bool {
-        self.requested.load(Ordering::SeqCst)
+        let set = |flag: &Arc<AtomicBool>| flag.load(Ordering::SeqCst);
+        set(&self.requested) || self.whole.as_ref().is_some_and(set)
+    }
+
+    /// Returns a request to stop a part of the run, which stops with the whole too.
+    pub(crate) fn child(&self) -> Self {
+        Self { requested: Arc::default(), whole: Some(Arc::clone(&self.requested)), ..self.clone() }
+    }
+
+    /// From now on SIGHUP reloads the run, unless a terminal was closed.
+    pub(crate) fn reload_on_hangup(&self, control: Control) {
+        let _ = self.reload.set(control);
     }
 
     /// Says that the work is done and its files are closed. A later signal interrupts nothing, and leaves the exit code.
@@ -68,7 +89,15 @@ pub fn watch() -> std::io::Result<Watch> {
     let watch = Watch { shutdown: shutdown.clone(), received: Arc::clone(&received) };
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         let mut first: Option<Instant> = None;
+        let terminal = has_terminal();
         for signal in signals.forever() {
+            // A terminal that closes is gone when its signal arrives.
+            let closed = terminal && !has_terminal();
+            if let (SIGHUP, false, false, Some(control)) = (signal, closed, shutdown.requested(), shutdown.reload.get())
+            {
+                reload(control);
+                continue;
+            }
             if first.is_some_and(|first| first.elapsed() < DEBOUNCE) {
                 continue;
             }
@@ -88,4 +117,32 @@ pub fn watch() -> std::io::Result<Watch> {
         }
     })?;
     Ok(watch)
+}
+
+/// Returns whether the process belongs to a terminal.
+fn has_terminal() -> bool {
+    OpenOptions::new().read(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).open("/dev/tty").is_ok()
+}
+
+/// Asks for a reload, and logs what came of it without waiting for it here.
+fn reload(control: &Control) {
+    let log = |result: Result<String, String>| {
+        let time = utc::milliseconds(utc::now());
+        match result {
+            Ok(done) => tracing::info!("{time} SIGHUP: reload: {done}"),
+            Err(why) => tracing::error!("{time} SIGHUP: reload: refused: {why}"),
+        }
+    };
+    let answer = match control.request(Action::Reload) {
+        Ok(answer) => answer,
+        Err(error) => return log(Err(error.to_string())),
+    };
+    let wait = move || {
+        if let Ok(answer) = answer.blocking_recv() {
+            log(answer.map_err(|error| error.to_string()));
+        }
+    };
+    if let Err(cause) = std::thread::Builder::new().name("reload".into()).spawn(wait) {
+        tracing::warn!("what comes of the reload is not logged, because a thread cannot be started: {cause}");
+    }
 }

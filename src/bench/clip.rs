@@ -25,6 +25,7 @@ use crate::media::encoder::Encoder;
 use crate::media::frame::{Frame, RenderedFrame};
 use crate::media::limits::Limits;
 use crate::pipeline::context::StreamContext;
+use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
@@ -169,12 +170,13 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
     let settings = Settings { streams, ..Settings::default() };
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
-    let engine = Engine::start(model, options, Arc::new(|| false))?;
+    let engine = Arc::new(Engine::start(model, options, Arc::new(|| false))?);
+    let info = EngineInfo::of(&engine);
     let state = stream::state(job, model, false);
     let context = StreamContext {
         job,
         model,
-        engine: &engine,
+        engine: &info,
         state: &state,
         shutdown,
         event_bus: None,
@@ -185,7 +187,7 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
         display: false,
     };
     let meter = ResourceMeter::start();
-    let outcome = stream::run(&context)?;
+    let outcome = stream::run(&context, engine, None)?;
     if let Some(error) = outcome.error {
         return Err(error);
     }

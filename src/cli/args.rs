@@ -49,6 +49,8 @@ pub enum Command {
     /// Keep the index that the history is read from
     #[command(subcommand)]
     Index(IndexCommand),
+    /// Have a run read its pipeline file again, without a restart
+    Reload(ReloadArgs),
     /// Extract pictures from videos and cameras, for training
     Frames(FramesArgs),
     /// Show, build, import or verify a model file
@@ -188,6 +190,19 @@ impl ViewArgs {
             ..RunOptions::default()
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    /// Address of the run's page, like https://127.0.0.1:8080
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub web: String,
+    /// File with the admin token, as the run has it
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: PathBuf,
+    /// Certificate to trust, a PEM file, if the system does not trust the page's
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

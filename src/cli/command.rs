@@ -9,9 +9,8 @@ use clap::FromArgMatches;
 use crate::bench;
 use crate::cli::args::{BenchCommand, Cli, Command, ConfigCommand, IndexCommand, LogFormat, ModelCommand};
 use crate::cli::stdout::print;
-use crate::cli::{dry_run, frames, help, history, manual, models, run, schema, view};
+use crate::cli::{dry_run, frames, help, history, manual, models, reload, run, schema, view};
 use crate::config::Config;
-use crate::config::settings::Settings;
 use crate::config::web::WebConfig;
 use crate::error::Error;
 use crate::inference::model::Model;
@@ -42,9 +41,8 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => {
             let only_check = args.dry_run;
-            let pipeline = args.pipeline.as_deref().map(Settings::read).transpose()?;
-            let settings = args.settings().over(pipeline.unwrap_or_default());
-            let config = Config::resolve(settings)?;
+            let pipeline = args.pipeline.clone();
+            let config = Config::read(args.settings(), pipeline.as_deref())?;
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;
             let work = if only_check { dry_run::check } else { run::run };
             let code = work(config, &signals.shutdown).or_else(|error| {
@@ -67,6 +65,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Index(IndexCommand::Rebuild { folder }) => {
             print(&history::rebuild(&folder)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Reload(args) => {
+            print(&reload::reload(&args)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Frames(args) => {

@@ -88,7 +88,7 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
     }
     if let Some(web) = &config.web {
         let _free = Listener::new(web)?;
-        print(&format!("page     http://{}/", web.address));
+        print(&format!("page     {}", web.url(web.address)));
     }
     for receiver in receivers(config) {
         print(&format!("events   to {receiver}"));

@@ -14,12 +14,13 @@ const GROUPS: [(&str, &str); 6] = [
     ),
     (
         "Cameras",
-        "name segment keep | transport latency user_env password_env password_file segment_video keep_intervals only_active \
-         index status_interval",
+        "name segment keep | paused transport latency user_env password_env password_file segment_video keep_intervals \
+         only_active index status_interval",
     ),
     (
         "Sharing",
-        "web events mqtt webhook | web_exit web_token web_token_file mqtt_user_env mqtt_password_env mqtt_password_file",
+        "web events mqtt webhook | web_exit web_token web_token_file web_admin_token_file web_cert web_key mqtt_user_env \
+         mqtt_password_env mqtt_password_file",
     ),
     ("Engine", "model device | batch inference_precision jobs"),
 ];

@@ -15,6 +15,7 @@ mod progress;
 mod progress_text;
 #[cfg(test)]
 mod reference_docs;
+mod reload;
 mod run;
 mod schema;
 mod stdout;

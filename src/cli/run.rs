@@ -12,7 +12,6 @@ use crate::config::Config;
 use crate::config::inputs::Job;
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
-use crate::inference::model::Model;
 use crate::pipeline::analyzer::{Analyzer, RunReport};
 use crate::pipeline::observer::{LabeledInterval, LabeledPicture, Observer};
 use crate::pipeline::outcome::Outcome;
@@ -37,7 +36,7 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     };
     let (ended, exit_code) = (Mutex::default(), AtomicU8::new(0));
     let web_config = analyzer.config().web.as_ref();
-    let console = Console { display, jobs, model: analyzer.model(), web_config, findings, detail, ended, exit_code };
+    let console = Console { display, jobs, web_config, findings, detail, ended, exit_code };
     analyzer.run(shutdown, &console)?;
     Ok(console.exit_code.into_inner())
 }
@@ -55,7 +54,6 @@ struct Console<'a> {
     display: Display,
     /// By name.
     jobs: HashMap<&'a str, &'a Job>,
-    model: &'a Model,
     /// The page's address, if one is served.
     web_config: Option<&'a WebConfig>,
     findings: Findings,
@@ -190,12 +188,11 @@ impl Observer for Console<'_> {
                     self.display.error(error);
                     self.fail(1);
                 }
-                let Some(job) = self.jobs.get(name) else { return };
-                self.display.print(&if stream.info.live {
-                    summary::camera(job, self.model, outcome)
-                } else {
-                    summary::clip(job, self.model, outcome, &findings, self.detail)
-                });
+                if stream.info.live {
+                    self.display.print(&summary::camera(name, outcome));
+                } else if let Some(job) = self.jobs.get(name) {
+                    self.display.print(&summary::clip(job, outcome, &findings, self.detail));
+                }
             }
         }
     }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::inputs::Job;
-use crate::inference::model::Model;
 use crate::media;
 use crate::media::recorder::{Container, LONGEST_FILL, Recorded};
 use crate::pipeline::observer::LabeledPicture;
@@ -23,10 +22,10 @@ pub enum Detail {
 }
 
 /// Formats the end of a clip, beginning with a line of its `findings`.
-pub fn clip(job: &Job, model: &Model, outcome: &Outcome, findings: &str, detail: Detail) -> String {
+pub fn clip(job: &Job, outcome: &Outcome, findings: &str, detail: Detail) -> String {
     let mut lines = vec![format!("{}: {findings}", name(job))];
     if detail == Detail::All {
-        lines.extend(details(job, model, outcome));
+        lines.extend(details(job, outcome));
     }
     lines.extend(notes(job, outcome));
     if detail == Detail::All || (detail == Detail::Files && !outcome.files.is_empty()) {
@@ -61,7 +60,7 @@ pub fn picture(name: &str, picture: &LabeledPicture, detail: Detail) -> String {
     text
 }
 
-fn details(job: &Job, model: &Model, outcome: &Outcome) -> Vec<String> {
+fn details(job: &Job, outcome: &Outcome) -> Vec<String> {
     let frames = &outcome.frames;
     let dropped: u64 = frames.dropped.values().sum();
     let held = if frames.held > 0 { format!(", {} held", frames.held) } else { String::new() };
@@ -80,7 +79,7 @@ fn details(job: &Job, model: &Model, outcome: &Outcome) -> Vec<String> {
             outcome.position as f64 / 1e9
         ),
         device(outcome),
-        model_line(model),
+        model(outcome),
         format!("  codecs     {}", codecs(job, outcome)),
     ]
 }
@@ -139,13 +138,12 @@ fn codecs(job: &Job, outcome: &Outcome) -> String {
 const SHORTEST_RATE: Duration = Duration::from_secs(10);
 
 /// Formats the end of a camera.
-pub fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
+pub fn camera(name: &str, outcome: &Outcome) -> String {
     let Outcome { frames, gaps, latency, .. } = outcome;
     let dropped: u64 = frames.dropped.values().sum();
     let mut lines = vec![
         format!(
-            "{}: {} decoded, {} analysed, {} held, {dropped} dropped",
-            job.name,
+            "{name}: {} decoded, {} analysed, {} held, {dropped} dropped",
             count(frames.decoded, "frame"),
             frames.analysed,
             frames.held
@@ -164,7 +162,7 @@ pub fn camera(job: &Job, model: &Model, outcome: &Outcome) -> String {
             latency.p50, latency.p95, latency.p99
         ),
         device(outcome),
-        model_line(model),
+        model(outcome),
     ];
     lines.extend(shortest(outcome).map(|text| format!("  shortest   {text}")));
     if outcome.videos + outcome.video_failures > 0 {
@@ -184,8 +182,8 @@ fn device(outcome: &Outcome) -> String {
     format!("  device     {}", outcome.engine)
 }
 
-fn model_line(model: &Model) -> String {
-    format!("  model      {} ({})", model.name, model.precision)
+fn model(outcome: &Outcome) -> String {
+    format!("  model      {}", outcome.model)
 }
 
 /// Says how AVI's constant rate was kept; `None` if the input's rate was constant.

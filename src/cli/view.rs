@@ -33,7 +33,7 @@ pub fn view(
         let history = History::new(vec![history::open(timeline)?], None);
         let bound = Listener::new(web_config)?;
         let telemetry = Arc::new(Telemetry::new(Vec::new(), true));
-        Server::start(bound, telemetry, Some(history), web::install_metrics()?)?
+        Server::start(bound, telemetry, Some(history), web::install_metrics()?, None)?
     } else {
         let recording = FinishedRun::read(timeline)?;
         media::init()?;

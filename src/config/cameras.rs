@@ -21,6 +21,8 @@ const MAX_STEM: usize = 120;
 pub struct CameraConfig {
     pub camera: Camera,
     pub recording: RecordingConfig,
+    /// Whether it stays disconnected until it is resumed.
+    pub paused: bool,
 }
 
 /// What is recorded of a camera. The journal is always written.
@@ -114,7 +116,7 @@ impl CameraConfig {
         if options.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::usage("a stream's name is empty").remedy("set a name, like --name door"));
         }
-        Ok(Self { camera, recording })
+        Ok(Self { camera, recording, paused: options.paused.unwrap_or(false) })
     }
 }
 

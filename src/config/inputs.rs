@@ -91,6 +91,11 @@ impl LabelConfig {
         self.action.as_ref().and_then(|action| labels.iter().position(|label| label == action))
     }
 
+    /// Returns the action if it is not among a model's labels.
+    pub fn unknown_action(&self, labels: &[String]) -> Option<&str> {
+        self.action.as_deref().filter(|action| !labels.iter().any(|label| label == action))
+    }
+
     pub(crate) fn of(options: &StreamOptions, live: bool) -> Self {
         Self {
             action: options.action.clone(),
@@ -245,12 +250,10 @@ fn check_not_live(options: &StreamOptions, input: &Path) -> Result<()> {
         return Err(Error::usage(format!("{}: --format mp4 is for the segments of cameras", input.display()))
             .remedy("use avi or mkv"));
     }
-    if options.segment.is_some()
-        || options.keep.is_some()
-        || options.keep_intervals.is_some()
-        || options.only_active == Some(true)
-    {
-        return Err(Error::usage(format!("{}: --segment, --keep and --only-active are for cameras", input.display()))
+    let recorded = options.segment.is_some() || options.keep.is_some() || options.keep_intervals.is_some();
+    if recorded || options.only_active == Some(true) || options.paused == Some(true) {
+        let all = "--segment, --keep, --only-active and --paused";
+        return Err(Error::usage(format!("{}: {all} are for cameras", input.display()))
             .remedy("leave them out for a recorded clip"));
     }
     Ok(())

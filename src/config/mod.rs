@@ -8,6 +8,7 @@ mod credentials;
 pub mod events;
 pub mod inputs;
 pub mod options;
+mod origin;
 pub mod pictures;
 mod run_files;
 pub mod settings;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use crate::config::events::EventsConfig;
 use crate::config::inputs::{Inputs, Job, check_ranges, check_run_ranges, inputs};
+use crate::config::origin::Origin;
 use crate::config::pictures::PictureJob;
 use crate::config::run_files::{RunFiles, check_events};
 use crate::config::settings::Settings;
@@ -41,8 +43,8 @@ pub struct Config {
     pub(crate) files: RunFiles,
     /// How to run the model.
     pub(crate) session: SessionOptions,
-    /// Maximum number of inputs that run at once.
-    pub(crate) max_streams: usize,
+    /// Maximum number of clips that run at once; cameras do not count.
+    pub(crate) max_clips: usize,
     pub(crate) force: bool,
     /// Whether clips that an earlier run completed are skipped.
     pub(crate) resume: bool,
@@ -59,6 +61,8 @@ pub struct Config {
     pub(crate) index: bool,
     /// The page's address and token; `None` if no page is served.
     pub(crate) web: Option<WebConfig>,
+    /// Where the settings came from, if they can be read again while the run goes on.
+    pub(crate) origin: Option<Box<Origin>>,
 }
 
 impl Config {
@@ -79,7 +83,6 @@ impl Config {
         let Inputs { jobs, pictures } = inputs;
         let web = WebConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // A camera never ends, so each needs a thread of its own.
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
         // Pictures, and frames with held frames between them, arrive one by one, not in batches.
         let singles = !pictures.is_empty()
@@ -100,7 +103,7 @@ impl Config {
                 precision: run.inference_precision.unwrap_or_default(),
                 ..SessionOptions::default()
             },
-            max_streams: live + run.jobs.unwrap_or(cores),
+            max_clips: run.jobs.unwrap_or(cores),
             force: run.force.unwrap_or(false),
             resume: run.resume.unwrap_or(false),
             quiet: run.quiet.unwrap_or(false),
@@ -110,6 +113,7 @@ impl Config {
             events,
             index: run.index.unwrap_or(true),
             web,
+            origin: None,
         })
     }
 
@@ -122,6 +126,18 @@ impl Config {
             }
         }
         folders
+    }
+
+    /// Resolves `flags`, and for what they leave open a pipeline: a TOML file or the name of a shipped one. A run with a file
+    /// can reload it.
+    ///
+    /// # Errors
+    /// Returns a usage error if the pipeline cannot be read, or those of [`Config::resolve`].
+    pub fn read(flags: Settings, pipeline: Option<&str>) -> Result<Self> {
+        let Some(pipeline) = pipeline else { return Self::resolve(flags) };
+        let settings = flags.clone().over(Settings::read(pipeline)?);
+        let origin = Origin::of(&flags, pipeline, &settings).map(Box::new);
+        Ok(Self { origin, ..Self::resolve(settings)? })
     }
 }
 
@@ -202,7 +218,6 @@ mod tests {
         let streams = StreamOptions { segment: Some(Duration::from_secs(60)), ..stream(&["test://"; 20]) };
         let run = RunOptions { jobs: Some(1), ..Default::default() };
         let config = Config::resolve(Settings { run, ..with(streams) }).unwrap();
-        assert!(config.max_streams >= 20);
         assert_eq!((config.jobs[0].name.as_str(), config.jobs[19].name.as_str()), ("test", "test-20"));
         assert_eq!(config.jobs[3].label_config.stride, Stride::Auto);
     }

@@ -36,6 +36,13 @@ macro_rules! options {
             pub fn over(self, fallback: Self) -> Self {
             Self { $($field: Overlay::over(self.$field, fallback.$field),)* }
             }
+
+            /// Returns the keys of the options in which these differ from `other`.
+            pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if self.$field != other.$field { names.push(stringify!($field)); })*
+                names
+            }
         }
     };
 }
@@ -118,6 +125,9 @@ pub struct StreamOptions {
     /// Camera: name of its stream and its files [default: from its address]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Camera: do not connect until it is resumed on the page, or by a reload
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub paused: Option<bool>,
     /// Camera: RTSP transport [default: tcp]
     #[arg(long, value_name = "KIND", value_enum)]
     pub transport: Option<Transport>,

@@ -99,6 +99,23 @@ fn address(text: &str) -> Result<SocketAddr> {
     }
 }
 
+/// Reads the admin token, to send it.
+///
+/// # Errors
+/// Returns a usage error if the file cannot be read.
+pub fn read_admin_token(path: &Path) -> Result<String> {
+    secret(path, ADMIN)
+}
+
+fn secret(path: &Path, what: &str) -> Result<String> {
+    let text = bounded::text(path, MAX_TOKEN).map_err(|cause| {
+        Error::usage(format!("{}: the {what} cannot be read", path.display()))
+            .because(cause)
+            .remedy("check the file and its permissions")
+    })?;
+    Ok(text.trim_end_matches(['\n', '\r']).into())
+}
+
 /// The secret that gives access to the page. Only its digest is kept; it is compared and never shown.
 #[derive(Clone, PartialEq)]
 pub struct Token([u8; 32]);
@@ -115,12 +132,7 @@ impl Token {
     }
 
     fn read(path: &Path, what: &str) -> Result<Self> {
-        let text = bounded::text(path, MAX_TOKEN).map_err(|cause| {
-            Error::usage(format!("{}: the {what} cannot be read", path.display()))
-                .because(cause)
-                .remedy("check the file and its permissions")
-        })?;
-        Self::new(text.trim_end_matches(['\n', '\r']), what)
+        Self::new(&secret(path, what)?, what)
     }
 
     /// Returns whether `secret` is the token, in constant time.

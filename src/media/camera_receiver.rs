@@ -54,6 +54,8 @@ pub struct CameraReceiver {
     lost: Option<LossReason>,
     /// GStreamer's message about the last loss.
     detail: Option<String>,
+    /// Whether it stays disconnected.
+    paused: bool,
     shared: Arc<Shared>,
 }
 
@@ -101,6 +103,7 @@ impl CameraReceiver {
             warned_plain_password: false,
             lost: None,
             detail: None,
+            paused: false,
             shared: Arc::new(shared),
         }
     }
@@ -119,6 +122,26 @@ impl CameraReceiver {
             Ok(frame) => Ok(Some(CameraEvent::Frame(frame))),
             Err(_) => Ok(self.lost.take().map(CameraEvent::Lost)),
         }
+    }
+
+    /// Closes the connection until [`CameraReceiver::resume`]. Returned are the frames that wait, and then the loss.
+    pub fn pause(&mut self) {
+        if !std::mem::replace(&mut self.paused, true) {
+            self.disconnect();
+            self.redirect = None;
+            self.lost = Some(LossReason::Paused);
+        }
+    }
+
+    /// Connects again.
+    pub fn resume(&mut self) {
+        if std::mem::take(&mut self.paused) {
+            self.supervisor.restart();
+        }
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Returns how many frames wait in the queue.
@@ -145,6 +168,9 @@ impl CameraReceiver {
 
     /// Connects, reconnects and disconnects as the supervisor decides. Returns the reason of a loss.
     fn supervise(&mut self) -> Result<Option<LossReason>> {
+        if self.paused {
+            return Ok(None);
+        }
         if let Some(connection) = &self.connection {
             let arrival = self.shared.arrival.load(Ordering::Acquire);
             if arrival > 0 {

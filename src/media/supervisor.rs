@@ -47,6 +47,8 @@ pub enum LossReason {
     ForeignPlaylist,
     /// Another program uses the device.
     Busy,
+    /// The user paused the camera.
+    Paused,
 }
 
 impl From<CloseReason> for LossReason {
@@ -80,6 +82,7 @@ impl LossReason {
             LossReason::FramesTooLarge => "frames_too_large",
             LossReason::ForeignPlaylist => "foreign_playlist",
             LossReason::Busy => "busy",
+            LossReason::Paused => "paused",
         }
     }
 
@@ -103,6 +106,7 @@ impl LossReason {
             LossReason::FramesTooLarge => "lower the camera's resolution, or raise --max-pixels",
             LossReason::ForeignPlaylist => "allow its playlist to name other hosts with --allow-playlists",
             LossReason::Busy => "close the other program that uses it",
+            LossReason::Paused => "resume it",
         }
     }
 
@@ -217,6 +221,13 @@ impl Supervisor {
         self.stalls += u64::from(reason == LossReason::Stalled);
         self.phase = Phase::Idle { until: now + self.wait(reason) };
         Step::Disconnect(reason)
+    }
+
+    /// Forgets the connection and the backoff: the next step is to connect.
+    pub fn restart(&mut self) {
+        self.phase = Phase::Idle { until: Duration::ZERO };
+        self.fault = None;
+        self.backoff.reset();
     }
 
     pub fn state(&self) -> ConnectionState {

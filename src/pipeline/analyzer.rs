@@ -2,40 +2,44 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use crossbeam_channel::select;
 
 use crate::config::Config;
 use crate::config::inputs::{Job, LabelConfig};
+use crate::control::{self, Action, Control, Requests};
 use crate::error::{Error, Result};
 use crate::events::event_bus::EventBus;
 use crate::history::{IndexWriter, Place};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::media;
-use crate::pipeline::context::StreamContext;
+use crate::pipeline::clips::Clips;
+use crate::pipeline::live_streams::{LiveStreams, Shared};
 use crate::pipeline::observer::Observer;
-use crate::pipeline::overview::OverviewClip;
 use crate::pipeline::overwrite;
-use crate::pipeline::pictures;
+use crate::pipeline::reload;
 use crate::pipeline::resume;
 use crate::pipeline::run_files::RunFiles;
+use crate::pipeline::running::Running;
 use crate::pipeline::stream;
-use crate::report::interval_table::IntervalTable;
-use crate::report::overview::Clip;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::{self, History, Listener, Server};
 
-/// How often a page that stays looks for the request to stop.
+/// How often the run looks for what no message says: the request to stop, and engines that are free.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Analyses the inputs of a [`Config`] with one model on one device.
 pub struct Analyzer {
     config: Config,
-    model: Model,
+    model: Arc<Model>,
     /// For each job, whether an earlier run completed it and `--resume` skips it.
     complete: Vec<bool>,
+    /// Requests to change the run.
+    control: Control,
+    requests: Requests,
 }
 
 /// How a run ended, beside what its [`Observer`] received.
@@ -76,7 +80,8 @@ impl Analyzer {
             let pictures = config.pictures.iter().filter(|_| !config.resume);
             pictures.flat_map(|picture| picture.outputs()).try_for_each(overwrite::check_file_absent)?;
         }
-        Ok(Self { config, model, complete })
+        let (control, requests) = control::channel();
+        Ok(Self { config, model: Arc::new(model), complete, control, requests })
     }
 
     pub fn config(&self) -> &Config {
@@ -108,88 +113,103 @@ impl Analyzer {
     /// # Errors
     /// What keeps the whole run from starting: the device, the web server's address, an event receiver, a file of the run.
     pub fn run(&self, shutdown: &Shutdown, observer: &dyn Observer) -> Result<RunReport> {
-        let Self { config, model, complete } = self;
+        let Self { config, model, complete, .. } = self;
         let web = config
             .web
             .as_ref()
             .map(|web_config| Ok((Listener::new(web_config)?, web::install_metrics()?)))
             .transpose()?;
-        let engine = self.start_engine(shutdown)?;
-        let streams = config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
+        let engine = Arc::new(self.start_engine(shutdown)?);
+        if config.origin.is_some() {
+            shutdown.reload_on_hangup(self.control.clone());
+        }
+        let streams: Vec<Arc<StreamState>> =
+            config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
         let page = web.as_ref().map(|(bound, _)| bound.address);
         let index = config.index_folders();
         let index = (!index.is_empty()).then(|| IndexWriter::start(index)).transpose()?;
-        let telemetry = Arc::new(Telemetry::new(streams, index.is_some()));
+        let telemetry = Arc::new(Telemetry::new(streams.clone(), index.is_some()));
         // Dropped, and so stopped, at the end.
         let _server = web
             .map(|(bound, metrics)| {
-                Server::start(bound, Arc::clone(&telemetry), index.as_ref().map(history_of), metrics)
+                let history = index.as_ref().map(history_of);
+                Server::start(bound, Arc::clone(&telemetry), history, metrics, Some(self.control.clone()))
             })
             .transpose()?;
         let event_bus = EventBus::start(&config.events, &telemetry)?;
         let files = RunFiles::create(config, model)?;
-        let order = start_order(&config.jobs);
-        let inputs = order.len() + config.pictures.len();
-        let next = AtomicUsize::new(0);
+        let running = Running::default();
+        let shared = Shared {
+            shutdown,
+            event_bus: event_bus.as_ref(),
+            table: files.table(),
+            index: index.as_ref(),
+            observer,
+            display: config.display,
+            telemetry: &telemetry,
+            shown: page.is_some(),
+            running: &running,
+        };
+        let clips = Clips::new(config, model, complete, shared, &streams, &files);
         std::thread::scope(|scope| {
-            let work = || {
-                while !shutdown.requested() {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(&number) = order.get(place) else {
-                        let Some(picture) = config.pictures.get(place - order.len()) else { break };
-                        let labeled = pictures::label(picture, model, &engine, files.table(), config.force);
-                        observer.picture(&picture.name, labeled.as_ref());
-                        continue;
-                    };
-                    let (job, state) = (&config.jobs[number], &telemetry.streams[number]);
-                    let overview = files.overview_clip(config, number, model);
-                    if complete[number] {
-                        skip(job, state, files.table(), overview.as_ref(), observer);
-                        continue;
-                    }
-                    run_one(&StreamContext {
-                        job,
-                        model,
-                        engine: &engine,
-                        state,
-                        shutdown,
-                        event_bus: event_bus.as_ref(),
-                        table: files.table(),
-                        overview: overview.as_ref(),
-                        index: index.as_ref(),
-                        observer,
-                        display: config.display,
-                    });
-                }
-            };
-            let others = config.max_streams.min(inputs).saturating_sub(1);
-            for number in 0..others {
-                let started = std::thread::Builder::new().name(format!("stream-{number}")).spawn_scoped(scope, work);
-                if let Err(cause) = started {
-                    tracing::warn!("fewer inputs run at the same time, because a thread cannot be started: {cause}");
-                }
+            let mut live = LiveStreams::new(scope, shared, Arc::clone(model), Arc::clone(&engine));
+            // A camera that waited for a clip to end would miss what happens meanwhile.
+            for (job, state) in config.jobs.iter().zip(&streams).filter(|(job, _)| job.live.is_some()) {
+                let paused = job.live.as_ref().is_some_and(|live| live.paused);
+                live.start(Arc::new(job.clone()), Arc::clone(state), paused);
             }
-            work();
+            clips.start(scope, &engine);
+            // The cameras hold it, and may give it back.
+            drop(engine);
+            while running.any() {
+                select! {
+                    recv(self.requests.receiver()) -> request => if let Ok(request) = request {
+                        let answer = self.act(&request.action, shutdown, &mut live, &clips.states());
+                        request.answer(answer);
+                    },
+                    recv(running.ended()) -> _ => {}
+                    default(POLL) => {}
+                }
+                live.tidy();
+            }
         });
+        let not_started = clips.not_started();
         let (files, failure) = files.finish();
-        drop(engine);
         drop(index);
         let report = RunReport {
-            not_started: inputs.saturating_sub(next.into_inner()),
+            not_started,
             files,
             failure: failure.map(|error| error.to_string()),
             deliveries: event_bus.map(EventBus::finish).unwrap_or_default(),
         };
         let exit = config.web.as_ref().is_none_or(|web_config| web_config.exit) || shutdown.requested();
-        let page = page.filter(|_| !exit && telemetry.streams.iter().any(|stream| showed_anything(stream)));
+        let page = page.filter(|_| !exit && telemetry.streams().iter().any(|stream| showed_anything(stream)));
         if page.is_some() {
             shutdown.set_done();
         }
         observer.all_ended(&report, page);
         while page.is_some() && !shutdown.requested() {
-            std::thread::sleep(POLL);
+            if let Some(request) = self.requests.next(POLL) {
+                request.answer(Err(control::ended()));
+            }
         }
         Ok(report)
+    }
+
+    /// Does what was requested. Returns what was changed.
+    fn act(
+        &self,
+        action: &Action,
+        shutdown: &Shutdown,
+        live: &mut LiveStreams,
+        clips: &[Arc<StreamState>],
+    ) -> Result<String> {
+        match action {
+            _ if shutdown.requested() => Err(control::ended()),
+            Action::Reload => reload::reload(&self.config, shutdown, live, clips),
+            Action::Pause(name) => live.pause(name, true),
+            Action::Resume(name) => live.pause(name, false),
+        }
     }
 }
 
@@ -204,73 +224,10 @@ fn showed_anything(stream: &StreamState) -> bool {
     stream.progress.counters.counts().labelled() > 0
 }
 
-fn run_one(context: &StreamContext) {
-    let StreamContext { state, observer, overview, .. } = *context;
-    state.start();
-    observer.started(state);
-    let result = stream::run(context);
-    let failure = result.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());
-    state.end(failure.map(Error::to_string));
-    if let Some(overview) = overview {
-        overview.ended(result.as_ref());
-    }
-    observer.ended(state, result.as_ref());
-}
-
-/// Passes on what an earlier run found in a clip.
-fn skip(
-    job: &Job,
-    state: &Arc<StreamState>,
-    table: Option<&IntervalTable>,
-    overview: Option<&OverviewClip>,
-    observer: &dyn Observer,
-) {
-    let passed = job.outputs.timeline.as_deref().map_or(Ok(()), |timeline| {
-        let mut clip = overview.map(|overview| Clip::new(overview.labels()));
-        let duration = resume::replay(timeline, &state.info, table, observer, &mut |interval| {
-            clip.iter_mut().for_each(|clip| clip.add(interval));
-        })?;
-        if let (Some(overview), Some(clip)) = (overview, clip) {
-            overview.labelled_earlier(clip, duration);
-        }
-        Ok(())
-    });
-    state.end(passed.as_ref().err().map(Error::to_string));
-    match passed {
-        Ok(()) => observer.skipped(state),
-        Err(error) => observer.ended(state, Err(&error)),
-    }
-}
-
-/// The numbers of the jobs in the order in which they start: cameras first. A camera that waited for a clip to end would miss
-/// what happens meanwhile.
-fn start_order(jobs: &[Job]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..jobs.len()).collect();
-    order.sort_by_key(|&number| jobs[number].live.is_none());
-    order
-}
-
 fn check_action(options: &LabelConfig, model: &Model) -> Result<()> {
-    match &options.action {
-        Some(action) if !model.labels.contains(action) => {
-            Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
-                .remedy(format!("use one of {}", model.labels.join(", "))))
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::options::StreamOptions;
-    use crate::config::settings::Settings;
-
-    #[test]
-    fn cameras_start_before_clips() {
-        let input = ["a.mp4", "b.mp4", "test://", "c.mp4", "rtsp://cam/1"].map(Into::into).to_vec();
-        let streams = StreamOptions { input, ..StreamOptions::default() };
-        let config = Config::resolve(Settings { streams, ..Settings::default() }).unwrap();
-        assert_eq!(start_order(&config.jobs), [2, 4, 0, 1, 3]);
+    match options.unknown_action(&model.labels) {
+        Some(action) => Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
+            .remedy(format!("use one of {}", model.labels.join(", ")))),
+        None => Ok(()),
     }
 }

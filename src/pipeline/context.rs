@@ -5,23 +5,24 @@ use std::sync::Arc;
 use crate::config::inputs::Job;
 use crate::events::event_bus::EventBus;
 use crate::history::IndexWriter;
-use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::labels::stride::Stride;
 use crate::pipeline::observer::Observer;
+use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::overview::OverviewClip;
 use crate::report::interval_table::IntervalTable;
 use crate::report::journal::{ClipFile, Header, ModelName};
 use crate::shutdown::Shutdown;
 use crate::system::printable;
 use crate::system::utc;
-use crate::telemetry::StreamState;
+use crate::telemetry::{LabelSettings, StreamState};
 
 /// Everything that a stream gets from its caller.
 pub struct StreamContext<'a> {
     pub job: &'a Job,
     pub model: &'a Model,
-    pub engine: &'a Engine,
+    /// What runs the model at the start.
+    pub engine: &'a EngineInfo,
     pub state: &'a Arc<StreamState>,
     pub shutdown: &'a Shutdown,
     /// The event bus, if there are event receivers.
@@ -39,7 +40,7 @@ pub struct StreamContext<'a> {
 
 /// Returns the header of the stream's journal.
 pub(super) fn header(context: &StreamContext) -> Header {
-    header_of(context.job, context.model, context.engine.device().to_string())
+    header_of(context.job, context.model, context.engine.device.clone())
 }
 
 /// Returns the header of a journal of `job`.
@@ -70,4 +71,9 @@ pub(super) fn header_of(job: &Job, model: &Model, device: String) -> Header {
         stream: job.live.is_some().then(|| job.name.clone()),
         clock_back_ms: None,
     }
+}
+
+/// Returns the settings of a job's labels, as a page shows them.
+pub fn label_settings(job: &Job, model: &Model) -> LabelSettings {
+    LabelSettings { threshold: job.label_config.rule(model).threshold, action: job.label_config.action.clone() }
 }

@@ -1,9 +1,11 @@
 //! The analyzer of many streams, and the pipeline of one: source, preparation, engine, labeler, sinks.
 
 pub(crate) mod analyzer;
+mod clips;
 pub(crate) mod context;
 mod disk_space;
 mod group_buffer;
+mod live_streams;
 pub(crate) mod observer;
 pub(crate) mod outcome;
 pub(crate) mod overlay_renderer;
@@ -13,10 +15,13 @@ mod pictures;
 mod prepare;
 mod preroll_buffer;
 mod present;
+mod reload;
 mod resume;
 mod run_files;
+mod running;
 mod sampled_frames;
 mod schedule;
+pub(crate) mod settings_change;
 mod sinks;
 pub(crate) mod source;
 pub(crate) mod stream;

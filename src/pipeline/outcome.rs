@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::inference::engine::Engine;
+use crate::inference::model::Model;
 use crate::media::recorder::Recorded;
 use crate::report::journal::{FrameCounts, Record};
 use crate::report::milliseconds;
@@ -40,6 +41,11 @@ impl fmt::Display for EngineInfo {
     }
 }
 
+/// Formats the model like `drinking-cooking.int8.onnx (int8)`.
+pub(super) fn model_line(model: &Model) -> String {
+    format!("{} ({})", model.name, model.precision)
+}
+
 /// What a recording has come to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RecordingTotals {
@@ -52,6 +58,8 @@ pub(super) struct RecordingTotals {
 /// The outcome of a stream: counts, results and the first error. The files are finalised in any case.
 pub struct Outcome {
     pub engine: EngineInfo,
+    /// The model's name and precision.
+    pub model: String,
     pub began: Instant,
     pub frames: FrameCounts,
     /// Time from the start to the finalised video.
@@ -91,9 +99,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(began: Instant, engine: EngineInfo) -> Self {
+    pub(super) fn new(began: Instant) -> Self {
         Self {
-            engine,
+            engine: EngineInfo::default(),
+            model: String::new(),
             began,
             frames: FrameCounts::default(),
             wall: Duration::ZERO,

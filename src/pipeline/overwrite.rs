@@ -80,6 +80,21 @@ fn check_distinct(path: &Path, known: &mut HashMap<Identity, String>) -> Result<
     Ok(())
 }
 
+/// Rejects the folder of a camera's files if nothing can be written there. Creates it.
+///
+/// # Errors
+/// Returns a usage error that names the folder.
+pub fn check_folder(job: &Job) -> Result<()> {
+    let Some(live) = &job.live else { return Ok(()) };
+    let folder = &live.recording.folder;
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)).map(drop).map_err(|cause| {
+        Error::usage(format!("{}: nothing can be written to {}", job.name, folder.display()))
+            .because(cause)
+            .remedy("choose a writable folder")
+    })
+}
+
 /// Rejects outputs that exist. Not called with `--force`.
 pub fn check_absent(job: &Job) -> Result<()> {
     let recorded = job.live.as_ref().and_then(|live| live.recording.file.as_deref());

@@ -1,18 +1,25 @@
 //! The first of a stream's two threads: takes frames from the source and submits tensors to the engine.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{Error, Result};
-use crate::inference::engine::{Client, Reply};
+use crate::inference::engine::{Client, Engine, Reply};
 use crate::inference::preprocess::Preprocessor;
 use crate::labels::sampling::{Sample, Sampler};
+use crate::labels::stride::Stride;
 use crate::media::frame::Frame;
 use crate::media::supervisor::LossReason;
+use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::sampled_frames::SampledFrames;
+use crate::pipeline::settings_change::{Command, SettingsChange};
 use crate::pipeline::source::{FrameSource, SourceEvent};
-use crate::pipeline::stride::policy::{Load, StridePolicy};
+use crate::pipeline::stride::{
+    self,
+    policy::{Load, StridePolicy},
+};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Progress;
 
@@ -21,8 +28,13 @@ pub(super) const POLL: Duration = Duration::from_millis(50);
 
 /// A message to the second thread.
 pub enum Message {
-    Frame { frame: Box<Frame>, prediction: Prediction },
+    Frame {
+        frame: Box<Frame>,
+        prediction: Prediction,
+    },
     Lost(LossReason),
+    /// The frames from here on have these settings.
+    Settings(Box<SettingsChange>),
 }
 
 /// The prediction of a frame.
@@ -70,9 +82,15 @@ pub enum End {
 /// The state of the thread.
 pub struct Preparer<'a> {
     pub source: Box<dyn FrameSource>,
+    /// Kept as long as its results are waited for.
+    pub engine: Arc<Engine>,
     pub client: Client,
     pub preprocessor: Preprocessor,
-    pub stride: &'a dyn StridePolicy,
+    pub stride: Arc<dyn StridePolicy>,
+    /// The option that it was made of.
+    pub stride_option: Stride,
+    /// What to change while the stream runs; only of a camera.
+    pub commands: Option<Receiver<Command>>,
     /// The sampler of a clip with adaptive sampling, which needs no stride.
     pub sampler: Option<Sampler>,
     /// Whether frames arrive so sparsely that a batch may never fill.
@@ -101,6 +119,13 @@ impl Preparer<'_> {
         // Frames since the last analysed one. The first frame must be analysed.
         let mut held = u64::MAX;
         while !self.shutdown.requested() {
+            if let Some(change) = self.obey() {
+                // The first frame with the new settings must be analysed.
+                held = u64::MAX;
+                if messages.send(Message::Settings(change)).is_err() {
+                    break;
+                }
+            }
             let event = self.source.next(POLL)?;
             self.source.report(&mut self.progress.status_mut());
             let message = match event {
@@ -128,6 +153,28 @@ impl Preparer<'_> {
             }
         }
         Ok(End::Stopped)
+    }
+
+    /// Carries out the next command. Returns what the second thread must know of it.
+    fn obey(&mut self) -> Option<Box<SettingsChange>> {
+        match self.commands.as_ref()?.try_recv().ok()? {
+            Command::Pause => self.source.pause(),
+            Command::Resume => self.source.resume(),
+            Command::Settings { job, model, engine } => {
+                let option = job.label_config.stride;
+                if option != self.stride_option {
+                    self.stride = stride::select(option, Some(engine.live()));
+                    self.stride_option = option;
+                }
+                self.client = engine.client(true);
+                self.preprocessor = Preprocessor::new(&model.input);
+                let info = EngineInfo::of(&engine);
+                self.engine = engine;
+                let stride = Arc::clone(&self.stride);
+                return Some(Box::new(SettingsChange { job, model, engine: info, stride }));
+            }
+        }
+        None
     }
 
     fn load(&self) -> Load {

@@ -1,6 +1,7 @@
 //! The second of a stream's two threads: waits for predictions in order, labels frames and passes them to the sinks.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -10,10 +11,11 @@ use crate::labels::labeler::Labeler;
 use crate::media::frame::Frame;
 use crate::media::recorder::LONGEST_FILL;
 use crate::media::supervisor::LossReason;
-use crate::pipeline::outcome::Outcome;
+use crate::pipeline::outcome::{self, EngineInfo, Outcome};
 use crate::pipeline::prepare::{Message, Prediction};
+use crate::pipeline::settings_change::SettingsChange;
 use crate::pipeline::sinks::set::Sinks;
-use crate::pipeline::sinks::sink::{Gap, Loss};
+use crate::pipeline::sinks::sink::{Gap, Loss, NewSettings};
 use crate::pipeline::stride::policy::{Label, StridePolicy};
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
@@ -31,7 +33,10 @@ pub struct Presenter<'a> {
     /// The frames that wait for their label, and whether each was analysed.
     pub held: VecDeque<(Box<Frame>, bool)>,
     pub labels: &'a [String],
-    pub stride: &'a dyn StridePolicy,
+    pub stride: Arc<dyn StridePolicy>,
+    /// What runs the model, and the model's name and precision.
+    pub engine: EngineInfo,
+    pub model: String,
     /// Whether the stream is a camera, whose smoothing restarts after a gap. A clip is one scene.
     pub live: bool,
     pub began: Instant,
@@ -58,6 +63,7 @@ impl Presenter<'_> {
             match messages.recv_timeout(POLL) {
                 Ok(Message::Frame { frame, prediction }) => self.present(frame, prediction)?,
                 Ok(Message::Lost(reason)) => self.camera_lost(reason)?,
+                Ok(Message::Settings(change)) => self.change(*change)?,
                 Err(RecvTimeoutError::Timeout) => self.sinks.idle()?,
                 Err(RecvTimeoutError::Disconnected) => return self.label(true),
             }
@@ -151,6 +157,17 @@ impl Presenter<'_> {
         self.sinks.lost(&Loss { since, at, reason: reason.name() })
     }
 
+    /// Takes over new settings between two frames: the window restarts, and no interval spans the change.
+    fn change(&mut self, change: SettingsChange) -> Result<()> {
+        self.label(true)?;
+        let at = self.position.map_or(0, |(_, end)| end);
+        self.close_interval(at)?;
+        let SettingsChange { job, model, engine, stride } = change;
+        self.labeler = job.label_config.rule(&model).labeler(self.labels.len(), 0);
+        (self.stride, self.engine, self.model) = (stride, engine, outcome::model_line(&model));
+        self.sinks.settings(&NewSettings { at, job: &job, model: &model, engine: &self.engine })
+    }
+
     /// Closes the open interval before the frame at `next`. For a camera, also restarts smoothing.
     fn close_interval(&mut self, next: u64) -> Result<()> {
         let closed = if self.live { self.labeler.reset() } else { self.labeler.close(next) };
@@ -166,6 +183,7 @@ impl Presenter<'_> {
             outcome.error.get_or_insert(error);
         }
         (outcome.intervals, outcome.gaps, outcome.long_gaps) = (self.intervals, self.gaps, self.long_gaps);
+        (outcome.engine, outcome.model) = (self.engine, self.model);
         (outcome.shortest, outcome.ahead_limit) = (self.shortest, self.labeler.ahead_limit());
         self.sinks.finish(outcome);
     }

@@ -45,6 +45,12 @@ pub trait FrameSource: Send {
     /// Returns an error if the source is broken. All frames before the error have been returned.
     fn next(&mut self, timeout: Duration) -> Result<Option<SourceEvent>>;
 
+    /// Disconnects until `resume`. Frames that have arrived are still returned, and then the loss. A clip cannot be paused.
+    fn pause(&mut self) {}
+
+    /// Connects again after `pause`.
+    fn resume(&mut self) {}
+
     /// Updates the connection's fields of `status`.
     fn report(&self, status: &mut Status);
 
@@ -164,6 +170,12 @@ impl FrameSource for CameraSource {
                 }
                 SourceEvent::Frame(frame)
             }
+            CameraEvent::Lost(LossReason::Paused) => {
+                self.lost = Some(LossReason::Paused);
+                self.logged = Some(LossReason::Paused);
+                tracing::info!("{}: paused", self.name);
+                SourceEvent::Lost(LossReason::Paused)
+            }
             CameraEvent::Lost(reason) => {
                 self.lost = Some(reason);
                 if self.logged.replace(reason) != Some(reason) {
@@ -176,8 +188,17 @@ impl FrameSource for CameraSource {
         }))
     }
 
+    fn pause(&mut self) {
+        self.source.pause();
+    }
+
+    fn resume(&mut self) {
+        self.source.resume();
+    }
+
     fn report(&self, status: &mut Status) {
-        status.enter(self.source.state().into());
+        let paused = self.source.is_paused();
+        status.enter(if paused { StreamPhase::Paused } else { self.source.state().into() });
         let reconnects = self.source.reconnects();
         if let Some(reason) = self.lost.filter(|_| reconnects > status.reconnects) {
             *status.reconnects_by.entry(reason.name()).or_default() += reconnects - status.reconnects;

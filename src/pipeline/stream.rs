@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
@@ -20,10 +20,11 @@ use crate::labels::sampling::STRICTNESS;
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
 use crate::media::packets::PacketQueue;
-use crate::pipeline::context::StreamContext;
-use crate::pipeline::outcome::{EngineInfo, Outcome};
+use crate::pipeline::context::{StreamContext, label_settings};
+use crate::pipeline::outcome::{self, Outcome};
 use crate::pipeline::prepare::{End, Preparer};
 use crate::pipeline::present::Presenter;
+use crate::pipeline::settings_change::Command;
 use crate::pipeline::sinks::{self, set::Sinks};
 use crate::pipeline::source::{CameraSource, ClipSource, FrameSource};
 use crate::pipeline::stride;
@@ -56,13 +57,28 @@ struct Stream<'a> {
     frame_rate: f64,
 }
 
+/// Analyses one input on `engine`, and tells its state and the observer. Blocks until its files are finalised. What a camera
+/// is to change while it runs comes as `commands`.
+pub fn run_observed(context: &StreamContext, engine: Arc<Engine>, commands: Option<Receiver<Command>>) {
+    let StreamContext { state, observer, overview, .. } = *context;
+    state.start();
+    observer.started(state);
+    let result = run(context, engine, commands);
+    let failure = result.as_ref().map_or_else(Some, |outcome| outcome.error.as_ref());
+    state.end(failure.map(Error::to_string));
+    if let Some(overview) = overview {
+        overview.ended(result.as_ref());
+    }
+    observer.ended(state, result.as_ref());
+}
+
 /// Analyses one input. Blocks until its files are finalised.
 ///
 /// # Errors
 /// Returns an error if the stream cannot start: the input cannot be opened or an output cannot be created. Later errors
 /// are in the [`Outcome`].
-pub fn run(context: &StreamContext) -> Result<Outcome> {
-    let StreamContext { job, model, engine, shutdown, .. } = context;
+pub fn run(context: &StreamContext, engine: Arc<Engine>, commands: Option<Receiver<Command>>) -> Result<Outcome> {
+    let StreamContext { job, model, shutdown, .. } = context;
     let progress = &context.state.progress;
     let Stream { source, sinks, began, decode_errors, decoder, max_held, frame_rate } = open(context)?;
     let live = job.live.is_some();
@@ -73,12 +89,16 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
     // The labeler holds up to half as many frames once more.
     let plan = sampled.then(|| rule.sampling_plan(frame_rate, max_held * 2 / 3, STRICTNESS));
     let labels = model.labels.len();
+    let capacity = if live { PENDING_LIVE } else { pending(&engine, option) };
     let labeler = rule.labeler(labels, plan.map_or(max_held, |plan| plan.max_ahead()));
     let preparer = Preparer {
         source,
         client: engine.client(live),
+        engine,
         preprocessor: Preprocessor::new(&model.input),
-        stride: stride.as_ref(),
+        stride: Arc::clone(&stride),
+        stride_option: option,
+        commands,
         sampler: plan.map(|plan| rule.sampler(labels, plan)),
         sparse: live,
         began,
@@ -90,7 +110,9 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
         labeler,
         held: VecDeque::new(),
         labels: &model.labels,
-        stride: stride.as_ref(),
+        stride,
+        engine: context.engine.clone(),
+        model: outcome::model_line(model),
         live,
         began,
         progress,
@@ -101,7 +123,7 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
         shortest: None,
         long_gaps: 0,
     };
-    let (sender, messages) = bounded(if live { PENDING_LIVE } else { pending(engine, option) });
+    let (sender, messages) = bounded(capacity);
     let (presented, end) = std::thread::scope(|scope| {
         let prepare = std::thread::Builder::new()
             .name("prepare".into())
@@ -134,7 +156,7 @@ pub fn run(context: &StreamContext) -> Result<Outcome> {
         reconnects: status.reconnects,
         stalls: status.stalls,
         decoder,
-        ..Outcome::new(began, EngineInfo::of(engine))
+        ..Outcome::new(began)
     };
     presenter.finish(&mut outcome);
     Ok(outcome)
@@ -171,10 +193,8 @@ pub fn state(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
         input: printable::path(&job.input),
         live: job.live.is_some(),
         labels: model.labels.clone(),
-        threshold: job.label_config.rule(model).threshold,
-        action: job.label_config.action.clone(),
     };
-    Arc::new(StreamState::new(info, shown))
+    Arc::new(StreamState::new(info, label_settings(job, model), shown))
 }
 
 /// Returns the error for a clip without frames.

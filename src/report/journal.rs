@@ -47,6 +47,31 @@ pub struct Header {
     pub clock_back_ms: Option<f64>,
 }
 
+impl Header {
+    /// Returns the record of a change to these settings.
+    pub fn settings(&self, ms: f64, time: String) -> Settings {
+        let Self { model, action, window, window_align, threshold, hysteresis, stride, device, .. } = self.clone();
+        Settings { ms, time, model, action, window, window_align, threshold, hysteresis, stride, device }
+    }
+}
+
+/// The settings of a camera, or its model, from a time of its stream on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub ms: f64,
+    /// RFC 3339, UTC.
+    pub time: String,
+    pub model: ModelName,
+    pub action: Option<String>,
+    pub window: SmoothingWindow,
+    pub window_align: WindowAlign,
+    pub threshold: f64,
+    pub hysteresis: f64,
+    /// A number, or "auto".
+    pub stride: serde_json::Value,
+    pub device: String,
+}
+
 /// Tells a clip from a later file of its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClipFile {
@@ -179,6 +204,8 @@ pub enum Record {
         ms: f64,
         reason: String,
     },
+    /// The settings of a camera changed while it ran.
+    Settings(Box<Settings>),
     End {
         frames: FrameCounts,
         wall_s: f64,

@@ -54,6 +54,19 @@ impl RotatingJournal {
         created
     }
 
+    /// Takes over the settings of `header` from `ms` of the stream on, for this file and those that follow.
+    ///
+    /// # Errors
+    /// Those of [`RotatingJournal::append`].
+    pub fn change(&mut self, header: Header, ms: f64, time: String) -> Result<()> {
+        // The run is the same, and so is the file.
+        let Header { started, opened, opened_ms, clock_back_ms, .. } = self.header.clone();
+        self.header = Header { started, opened, opened_ms, clock_back_ms, ..header };
+        // The next frame is written, whatever its label.
+        self.written = None;
+        self.append(Record::Settings(Box::new(self.header.settings(ms, time))))
+    }
+
     /// Returns by how much the clock was set back. A clock that was set forward is followed.
     fn clock_back(&mut self) -> Option<f64> {
         let now = zero(&self.header)?;

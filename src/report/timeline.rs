@@ -195,7 +195,7 @@ fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
             Record::Gap { start, end, .. } => {
                 lists.push(GAPS, &json!({"start": start, "end": end}).to_string()).map_err(full)?;
             }
-            Record::Start(_) | Record::Segment(_) | Record::Lost { .. } | Record::End { .. } => {}
+            Record::Start(_) | Record::Settings(_) | Record::Segment(_) | Record::Lost { .. } | Record::End { .. } => {}
         }
     }
     if let Some(stretch) = stretch {

@@ -13,7 +13,7 @@ use crate::report::timeline::{SCHEMA, VERSION};
 use crate::system::printable;
 use crate::system::utc;
 use crate::telemetry::history::{Gap, Row, Span};
-use crate::telemetry::stream_state::StreamInfo;
+use crate::telemetry::stream_state::{LabelSettings, StreamInfo};
 
 /// Maximum number of rows that are shown.
 const MAX_ROWS: usize = 6000;
@@ -23,6 +23,7 @@ const MAX_SPANS: usize = 20_000;
 /// A finished run.
 pub struct FinishedRun {
     pub info: StreamInfo,
+    pub settings: LabelSettings,
     pub started: OffsetDateTime,
     /// Sorted by time. Those of a long run are thinned, but every change of the label is kept.
     pub rows: Vec<Row>,
@@ -126,14 +127,8 @@ impl FinishedRun {
             rate,
             end: intervals.last().map_or(end, |last| last.end.max(end)),
             intervals: intervals.into_iter().take(MAX_SPANS).collect(),
-            info: StreamInfo {
-                name,
-                input: timeline.input,
-                live: false,
-                labels,
-                threshold: timeline.threshold,
-                action: timeline.action,
-            },
+            info: StreamInfo { name, input: timeline.input, live: false, labels },
+            settings: LabelSettings { threshold: timeline.threshold, action: timeline.action },
         })
     }
 

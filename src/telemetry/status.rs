@@ -30,6 +30,8 @@ pub enum StreamPhase {
     /// Connected, but without frames; the source will reconnect soon.
     Stalled,
     Reconnecting,
+    /// The user paused it: it is not connected.
+    Paused,
     /// A clip was read to its end, or the user stopped the run.
     Ended,
     Failed,
@@ -43,6 +45,7 @@ impl StreamPhase {
             StreamPhase::Running => "running",
             StreamPhase::Stalled => "stalled",
             StreamPhase::Reconnecting => "reconnecting",
+            StreamPhase::Paused => "paused",
             StreamPhase::Ended => "ended",
             StreamPhase::Failed => "failed",
         }

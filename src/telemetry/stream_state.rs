@@ -29,6 +29,11 @@ pub struct StreamInfo {
     pub input: String,
     pub live: bool,
     pub labels: Vec<String>,
+}
+
+/// The settings of a stream's labels that a page shows. They may change while it runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LabelSettings {
     pub threshold: f64,
     pub action: Option<String>,
 }
@@ -36,6 +41,7 @@ pub struct StreamInfo {
 /// The state of one stream.
 pub struct StreamState {
     pub info: StreamInfo,
+    settings: Mutex<LabelSettings>,
     pub progress: Arc<Progress>,
     pub pictures: Pictures,
     /// Of recent intervals.
@@ -50,10 +56,11 @@ pub struct StreamState {
 }
 
 impl StreamState {
-    pub fn new(info: StreamInfo, shown: bool) -> Self {
+    pub fn new(info: StreamInfo, settings: LabelSettings, shown: bool) -> Self {
         let latency = metrics::histogram!("livelabel_latency_seconds", "stream" => label_value(&info.name));
         let stream = Self {
             info,
+            settings: Mutex::new(settings),
             progress: Arc::default(),
             pictures: Pictures::default(),
             kept: KeptPictures::default(),
@@ -69,6 +76,15 @@ impl StreamState {
     /// Leaves the waiting state: the input is about to be opened.
     pub fn start(&self) {
         self.progress.status_mut().enter(StreamPhase::Connecting);
+    }
+
+    /// Returns the settings in effect.
+    pub fn settings(&self) -> LabelSettings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_settings(&self, settings: LabelSettings) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
     /// Sets the stream's time 0.
@@ -120,7 +136,7 @@ impl StreamState {
         match state {
             StreamPhase::Failed | StreamPhase::Stalled | StreamPhase::Reconnecting => true,
             StreamPhase::Connecting => self.info.live,
-            StreamPhase::Waiting | StreamPhase::Running | StreamPhase::Ended => false,
+            StreamPhase::Waiting | StreamPhase::Running | StreamPhase::Paused | StreamPhase::Ended => false,
         }
     }
 

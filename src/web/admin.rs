@@ -33,8 +33,9 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub IpAddr);
 
-pub(super) fn routes() -> Router<Arc<AppState>> {
-    Router::new()
+/// Returns the routes of who may write: the `actions`, and whether the token is right.
+pub(super) fn routes(actions: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
+    actions
         .route("/api/admin", post(|| async { Json(json!({ "message": "the admin token is right" })) }))
         .route_layer(middleware::from_fn(limit_body))
 }

@@ -12,14 +12,16 @@ use crate::web::json;
 use crate::web::state::{ApiError, AppState, Name};
 
 pub(super) async fn streams(State(state): State<Arc<AppState>>) -> Response {
-    Json(json::all(&state.telemetry, state.web_config.admin_token.is_some())).into_response()
+    let AppState { telemetry, web_config, .. } = &*state;
+    let admin = web_config.admin_token.is_some();
+    Json(json::all(&telemetry.streams(), telemetry.started, admin, telemetry.history)).into_response()
 }
 
 /// `/api/intervals`: the last intervals and gaps of every stream, for the wall.
 pub(super) async fn intervals(State(state): State<Arc<AppState>>) -> Response {
     let streams: Vec<Value> = state
         .telemetry
-        .streams
+        .streams()
         .iter()
         .map(|stream| {
             let all = stream.since(0);
@@ -39,15 +41,16 @@ pub(super) async fn timeline(State(state): State<Arc<AppState>>, Path(name): Nam
     let stream = state.find(&name)?;
     let all = stream.since(0);
     let labels = &stream.info.labels;
+    let settings = stream.settings();
     let body = json!({
         "name": name,
         "labels": labels,
-        "threshold": stream.info.threshold,
-        "action": stream.info.action,
+        "threshold": settings.threshold,
+        "action": settings.action,
         "now_ms": stream.now_ms(),
         "start_time": utc::milliseconds(stream.start_time().unwrap_or(state.telemetry.started)),
         "rows": json::rows(&all.rows),
-        "intervals": json::live_intervals(&all.intervals, stream),
+        "intervals": json::live_intervals(&all.intervals, &stream),
         "gaps": json::gaps(&all.gaps),
     });
     Ok(Json(body).into_response())

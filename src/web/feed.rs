@@ -1,13 +1,14 @@
 //! The [`Feed`]: detects changes of all streams once for all subscribers. Sends their states each second and on every
 //! change, and their new rows.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::{Notify, broadcast};
 
 use crate::telemetry::status::StreamPhase;
-use crate::telemetry::{StreamState, Telemetry};
+use crate::telemetry::{StreamState, Streams, Telemetry};
 use crate::web::json;
 
 /// How often states and labels are checked for changes.
@@ -19,8 +20,8 @@ const ROWS: Duration = Duration::from_millis(250);
 /// A subscriber's queue holds the messages of this many seconds, at four a second for each stream. A subscriber that
 /// falls further behind is disconnected. It reconnects and loads everything again.
 const SECONDS: usize = 4;
-/// Smallest length of that queue.
-const LEAST: usize = 64;
+/// Smallest number of streams that the queue has room for, since streams may be added.
+const LEAST: usize = 32;
 
 /// A message for subscribers.
 #[derive(Clone)]
@@ -40,7 +41,7 @@ pub struct Feed {
 
 impl Feed {
     pub fn new(streams: usize, admin: bool) -> Self {
-        let capacity = (4 * SECONDS * (streams + 1)).max(LEAST);
+        let capacity = 4 * SECONDS * (streams.max(LEAST) + 1);
         Self { admin, sender: broadcast::Sender::new(capacity), joined: Notify::new() }
     }
 
@@ -53,7 +54,9 @@ impl Feed {
 
     /// Returns a message with the state of all streams.
     pub fn streams(&self, telemetry: &Telemetry) -> Option<Message> {
-        Some(Message { event: "streams", data: serde_json::to_string(&json::all(telemetry, self.admin)).ok()? })
+        let streams = telemetry.streams();
+        let states = json::all(&streams, telemetry.started, self.admin, telemetry.history);
+        Some(Message { event: "streams", data: serde_json::to_string(&states).ok()? })
     }
 
     /// Sends changes until `closed` completes, then the final states.
@@ -84,6 +87,7 @@ impl Feed {
 /// What was sent last.
 struct Changes<'a> {
     telemetry: &'a Telemetry,
+    streams: Streams,
     phases: Vec<(StreamPhase, Option<String>)>,
     sent: Instant,
     /// For each stream: the revision of its last rows, and when they were sent.
@@ -92,19 +96,32 @@ struct Changes<'a> {
 
 impl<'a> Changes<'a> {
     fn of(telemetry: &'a Telemetry) -> Self {
+        let (now, streams) = (Instant::now(), telemetry.streams());
+        let rows = streams.iter().map(|stream| (stream.since(u64::MAX).revision, now)).collect();
+        Self { telemetry, phases: phases(&streams), streams, sent: now, rows }
+    }
+
+    /// Takes over the streams that there are now. Of a new one, everything is sent.
+    fn update_streams(&mut self) {
+        let streams = self.telemetry.streams();
+        if Arc::ptr_eq(&streams, &self.streams) {
+            return;
+        }
         let now = Instant::now();
-        let rows = telemetry.streams.iter().map(|stream| (stream.since(u64::MAX).revision, now)).collect();
-        Self { telemetry, phases: phases(telemetry), sent: now, rows }
+        let known = |stream: &Arc<StreamState>| self.streams.iter().position(|old| Arc::ptr_eq(old, stream));
+        self.rows = streams.iter().map(|stream| known(stream).map_or((0, now), |old| self.rows[old])).collect();
+        self.streams = streams;
     }
 
     /// Sends what changed. With `last`, always sends the states.
     fn send(&mut self, feed: &Feed, last: bool) {
-        let phases = phases(self.telemetry);
+        self.update_streams();
+        let phases = phases(&self.streams);
         if last || phases != self.phases || self.sent.elapsed() >= STREAMS {
             (self.phases, self.sent) = (phases, Instant::now());
             let _ = feed.sender.send(feed.streams(self.telemetry));
         }
-        for (stream, sent) in self.telemetry.streams.iter().zip(&mut self.rows) {
+        for (stream, sent) in self.streams.iter().zip(&mut self.rows) {
             if let Some(message) = rows(stream, sent, last) {
                 let _ = feed.sender.send(Some(message));
             }
@@ -112,12 +129,12 @@ impl<'a> Changes<'a> {
     }
 }
 
-fn phases(telemetry: &Telemetry) -> Vec<(StreamPhase, Option<String>)> {
-    let phase = |stream: &std::sync::Arc<StreamState>| {
+fn phases(streams: &[Arc<StreamState>]) -> Vec<(StreamPhase, Option<String>)> {
+    let phase = |stream: &Arc<StreamState>| {
         let status = stream.status();
         (status.state, status.label)
     };
-    telemetry.streams.iter().map(phase).collect()
+    streams.iter().map(phase).collect()
 }
 
 /// Returns a stream's new rows, intervals and gaps, unless the last message is too recent.

@@ -1,6 +1,7 @@
 //! The state of all streams as JSON.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use time::OffsetDateTime;
 use crate::report::{milliseconds, rounded};
 use crate::system::utc;
 use crate::telemetry::status::{Latency, StreamPhase};
-use crate::telemetry::{Gap, Row, Span, StreamState, Telemetry};
+use crate::telemetry::{Gap, Row, Span, StreamState};
 
 #[derive(Serialize)]
 pub(super) struct Streams<'a> {
@@ -41,7 +42,7 @@ struct Stream<'a> {
     confidence: f64,
     labels: &'a [String],
     threshold: f64,
-    action: Option<&'a str>,
+    action: Option<String>,
     position_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<f64>,
@@ -67,15 +68,14 @@ struct Frames {
     in_flight: u64,
 }
 
-/// Returns the current state of all streams.
-pub(super) fn all(telemetry: &Telemetry, admin: bool) -> Streams<'_> {
-    let server = server(telemetry.started);
+/// Returns the current state of all streams of a run that `started` then. `admin` may change it; it has a `history`.
+pub(super) fn all(streams: &[Arc<StreamState>], started: OffsetDateTime, admin: bool, history: bool) -> Streams<'_> {
     Streams {
-        server,
-        mode: if telemetry.history && telemetry.streams.is_empty() { "history" } else { "live" },
+        server: server(started),
+        mode: if history && streams.is_empty() { "history" } else { "live" },
         admin,
-        history: telemetry.history,
-        streams: telemetry.streams.iter().map(|stream| describe(stream, telemetry.started)).collect(),
+        history,
+        streams: streams.iter().map(|stream| describe(stream, started)).collect(),
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) fn server(started: OffsetDateTime) -> Server {
 }
 
 fn describe(stream: &StreamState, started: OffsetDateTime) -> Stream<'_> {
-    let status = stream.status();
+    let (status, settings) = (stream.status(), stream.settings());
     let counts = stream.progress.counters.counts();
     let mut dropped = counts.dropped;
     dropped.entry("overrun").or_default();
@@ -103,8 +103,8 @@ fn describe(stream: &StreamState, started: OffsetDateTime) -> Stream<'_> {
         label: status.label,
         confidence: rounded(status.confidence),
         labels: &stream.info.labels,
-        threshold: stream.info.threshold,
-        action: stream.info.action.as_deref(),
+        threshold: settings.threshold,
+        action: settings.action,
         position_ms: milliseconds(stream.progress.position.get()),
         duration_ms: Some(milliseconds(stream.progress.duration.get())).filter(|&duration| duration > 0.0),
         start_time: utc::milliseconds(stream.start_time().unwrap_or(started)),

@@ -1,12 +1,14 @@
 //! Prometheus metrics. Histograms are recorded as the values occur; the rest is read from the telemetry on each scrape.
 
+use std::collections::HashSet;
+
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::error::{Error, Result};
 use crate::report::rounded;
 use crate::telemetry::status::StreamPhase;
-use crate::telemetry::{StreamState, Telemetry, label_value};
+use crate::telemetry::{StreamState, Telemetry, Totals, label_value};
 
 /// Upper bounds of the histograms' buckets.
 const LATENCY_SECONDS: [f64; 12] = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0];
@@ -30,39 +32,61 @@ pub fn install() -> Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Updates the gauges and counters of all streams and of the process.
-pub(super) fn gather(telemetry: &Telemetry, clients: usize) {
-    telemetry.streams.iter().for_each(|stream| gather_stream(stream));
+/// Returns all metrics in Prometheus' text format.
+pub(super) fn scrape(handle: &PrometheusHandle, telemetry: &Telemetry, clients: usize) -> String {
+    let streams = telemetry.totals();
+    streams.iter().for_each(|(stream, totals)| gather_stream(stream, totals));
+    gather_others(telemetry, clients);
+    let names: HashSet<&str> = streams.iter().map(|(stream, _)| stream.info.name.as_str()).collect();
+    // The recorder never forgets a label, so the samples of streams that were removed are left out here.
+    let is_present = |line: &&str| stream_of(line).is_none_or(|name| names.contains(name.as_str()));
+    handle.render().split_inclusive('\n').filter(is_present).collect()
+}
+
+/// Returns the value of a sample's label `stream`.
+fn stream_of(line: &str) -> Option<String> {
+    let start = ["{stream=\"", ",stream=\""].iter().find_map(|label| line.find(label).map(|at| at + label.len()))?;
+    let (mut name, mut rest) = (String::new(), line[start..].chars());
+    loop {
+        match rest.next()? {
+            '"' => return Some(name),
+            '\\' => name.push(match rest.next()? {
+                'n' => '\n',
+                other => other,
+            }),
+            other => name.push(other),
+        }
+    }
+}
+
+/// Updates the gauges of the run and of the process.
+fn gather_others(telemetry: &Telemetry, clients: usize) {
     gauge!("process_start_time_seconds").set(telemetry.started.unix_timestamp() as f64);
     gauge!("livelabel_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("livelabel_web_connections").set(clients as f64);
     gather_process();
 }
 
-fn gather_stream(state: &StreamState) {
+fn gather_stream(state: &StreamState, totals: &Totals) {
     let name = label_value(&state.info.name);
     let named = |key: &'static str, value: &str| [("stream", name.clone()), (key, label_value(value))];
     let stream = [("stream", name.clone())];
-    let counts = state.progress.counters.counts();
-    let frames = |outcome: &str, count: u64| {
+    for (outcome, &count) in &totals.frames {
         counter!("livelabel_frames_total", &named("outcome", outcome)).absolute(count);
-    };
-    frames("analysed", counts.analysed);
-    frames("held", counts.held);
-    frames("dropped_overrun", counts.dropped.get("overrun").copied().unwrap_or(0));
-    frames("dropped_failure", counts.dropped.get("failure").copied().unwrap_or(0));
-    gauge!("livelabel_frames_in_flight", &stream).set(counts.in_flight as f64);
+    }
+    gauge!("livelabel_frames_in_flight", &stream).set(state.progress.counters.counts().in_flight as f64);
 
     let status = state.status();
     gauge!("livelabel_queue_depth", &stream).set(status.waiting as f64);
+    gauge!("livelabel_paused", &stream).set(f64::from(u8::from(status.state == StreamPhase::Paused)));
     gauge!("livelabel_up", &stream).set(f64::from(u8::from(status.state == StreamPhase::Running)));
     gauge!("livelabel_stride", &stream).set(status.stride as f64);
-    for (reason, &count) in &status.reconnects_by {
+    for (reason, &count) in &totals.reconnects {
         counter!("livelabel_reconnects_total", &named("reason", reason)).absolute(count);
     }
-    counter!("livelabel_stalls_total", &stream).absolute(status.stalls);
-    counter!("livelabel_gaps_total", &stream).absolute(status.gaps);
-    counter!("livelabel_written_bytes_total", &stream).absolute(state.progress.written.get());
+    counter!("livelabel_stalls_total", &stream).absolute(totals.stalls);
+    counter!("livelabel_gaps_total", &stream).absolute(totals.gaps);
+    counter!("livelabel_written_bytes_total", &stream).absolute(totals.written);
     gauge!("livelabel_viewers", &stream).set(state.pictures.viewers() as f64);
 
     let smoothed = state.smoothed().filter(|_| status.state == StreamPhase::Running);
@@ -104,6 +128,7 @@ fn describe() {
     describe_histogram!("livelabel_batch_size", "Frames in one inference.");
     describe_gauge!("livelabel_engine_queue_depth", "Frames of all streams that wait for inference.");
     describe_gauge!("livelabel_up", "1 while the stream delivers frames.");
+    describe_gauge!("livelabel_paused", "1 while the stream is paused.");
     describe_gauge!("livelabel_stride", "Every n-th frame is analysed.");
     describe_counter!(
         "livelabel_reconnects_total",
@@ -121,4 +146,31 @@ fn describe() {
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "Resident memory of the process.");
     describe_gauge!("process_threads", "Threads of the process.");
     describe_gauge!("process_open_fds", "Open files and sockets of the process.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_of_a_sample_is_found_whatever_its_name() {
+        for (written, name) in [
+            ("door", "door"),
+            (r#"a\"b"#, "a\"b"),
+            (r"back\\", "back\\"),
+            (r#"x\",stream=\"y"#, "x\",stream=\"y"),
+            (r"two\nlines", "two\nlines"),
+            ("", ""),
+        ] {
+            for line in [
+                format!("livelabel_up{{stream=\"{written}\"}} 1"),
+                format!("livelabel_label{{label=\"a\",stream=\"{written}\"}} 0"),
+                format!("livelabel_label{{stream=\"{written}\",label=\"a\"}} 0"),
+            ] {
+                assert_eq!(stream_of(&line).as_deref(), Some(name), "{line}");
+            }
+        }
+        assert_eq!(stream_of("# HELP livelabel_up 1 while the stream delivers frames."), None);
+        assert_eq!(stream_of("livelabel_web_connections 3"), None);
+    }
 }

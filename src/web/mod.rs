@@ -3,6 +3,7 @@
 //!
 //! One thread serves all clients. It reads the telemetry and never blocks a stream.
 
+mod actions;
 mod admin;
 mod api;
 mod attempts;

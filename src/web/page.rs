@@ -14,11 +14,12 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 37] = [
+const FILES: [(&str, &str, &str); 38] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/history.css", CSS, include_str!("page/history.css")),
     ("/page.js", JS, include_str!("page/page.js")),
+    ("/admin.js", JS, include_str!("page/admin.js")),
     ("/wall.js", JS, include_str!("page/wall.js")),
     ("/layout.js", JS, include_str!("page/layout.js")),
     ("/large.js", JS, include_str!("page/large.js")),

@@ -35,17 +35,17 @@ type Pairs = Query<Vec<(String, String)>>;
 pub(super) async fn several(State(state): State<Arc<AppState>>, Query(pairs): Pairs) -> Result<Response, ApiError> {
     let spacing = spacing(&pairs)?;
     let named = pairs.iter().filter(|(key, _)| key == "stream").map(|(_, name)| name);
-    let mut streams: Vec<&Arc<StreamState>> = Vec::new();
+    let mut streams: Vec<Arc<StreamState>> = Vec::new();
     for name in named {
         let stream = state.find(name)?;
-        if !streams.iter().any(|other| Arc::ptr_eq(other, stream)) {
+        if !streams.iter().any(|other| Arc::ptr_eq(other, &stream)) {
             streams.push(stream);
         }
     }
     if streams.is_empty() {
-        streams = state.telemetry.streams.iter().collect();
+        streams = state.telemetry.streams().to_vec();
     }
-    let feeds: Vec<_> = streams.into_iter().map(|stream| feed(stream, spacing)).collect();
+    let feeds: Vec<_> = streams.iter().map(|stream| feed(stream, spacing)).collect();
     Ok(multipart(feeds, Arc::clone(&state)))
 }
 
@@ -57,24 +57,24 @@ pub(super) async fn one(
 ) -> Result<Response, ApiError> {
     let name = file.strip_suffix(".mjpg").ok_or(NOT_FOUND)?;
     let stream = state.find(name)?;
-    let feed = feed(stream, spacing(&pairs)?);
+    let feed = feed(&stream, spacing(&pairs)?);
     Ok(multipart(vec![feed], Arc::clone(&state)))
 }
 
 /// `/streams/NAME/snapshot.jpg`: one picture.
 pub(super) async fn snapshot_of(State(state): State<Arc<AppState>>, Path(name): Name) -> Result<Response, ApiError> {
-    take_snapshot(state.find(&name)?).await
+    take_snapshot(&*state.find(&name)?).await
 }
 
 /// `/snapshot.jpg`: one picture, of the first stream unless the query names one.
 pub(super) async fn snapshot(State(state): State<Arc<AppState>>, Query(pairs): Pairs) -> Result<Response, ApiError> {
     let named = pairs.iter().find(|(key, _)| key == "stream");
-    let stream = match (named, state.telemetry.streams.first()) {
+    let stream = match (named, state.telemetry.streams().first()) {
         (Some((_, name)), _) => state.find(name)?,
-        (None, Some(first)) => first,
+        (None, Some(first)) => Arc::clone(first),
         (None, None) => return Err(NOT_FOUND),
     };
-    take_snapshot(stream).await
+    take_snapshot(&stream).await
 }
 
 async fn take_snapshot(stream: &StreamState) -> Result<Response, ApiError> {
@@ -98,7 +98,7 @@ pub(super) async fn kept(
     let stream = state.find(&name)?;
     let id = file.strip_suffix(".jpg").and_then(|id| id.parse().ok()).ok_or(NOT_FOUND)?;
     let picture = stream.kept.get(id).ok_or((StatusCode::NOT_FOUND, "no picture of this interval is kept\n"))?;
-    Ok(jpeg_response(stream, picture))
+    Ok(jpeg_response(&stream, picture))
 }
 
 fn jpeg_response(stream: &StreamState, Picture { jpeg, ms }: Picture) -> Response {

@@ -56,7 +56,7 @@ impl Replay {
     }
 
     fn streams(&self, state: &AppState) -> Value {
-        let FinishedRun { info, started, frames, .. } = &self.recording;
+        let FinishedRun { info, settings, started, frames, .. } = &self.recording;
         let mut dropped = frames.dropped.clone();
         dropped.entry("overrun".into()).or_default();
         let delay = json!({ "p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0 });
@@ -70,8 +70,8 @@ impl Replay {
             "label": null,
             "confidence": 0.0,
             "labels": info.labels,
-            "threshold": info.threshold,
-            "action": info.action,
+            "threshold": settings.threshold,
+            "action": settings.action,
             "position_ms": self.duration(),
             "duration_ms": self.duration(),
             "start_time": utc::milliseconds(*started),
@@ -107,15 +107,15 @@ pub(super) fn routes(replay: Arc<Replay>) -> Router<Arc<AppState>> {
 }
 
 fn timeline(replay: &Replay, Path(name): Name) -> Result<Response, ApiError> {
-    let FinishedRun { info, started, rows, intervals, gaps, .. } = &replay.recording;
+    let FinishedRun { info, settings, started, rows, intervals, gaps, .. } = &replay.recording;
     if name != info.name {
         return Err((StatusCode::NOT_FOUND, "no stream has this name\n"));
     }
     let body = json!({
         "name": name,
         "labels": info.labels,
-        "threshold": info.threshold,
-        "action": info.action,
+        "threshold": settings.threshold,
+        "action": settings.action,
         "now_ms": replay.duration(),
         "start_time": utc::milliseconds(*started),
         "rows": json::rows(rows),

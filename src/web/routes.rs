@@ -12,13 +12,15 @@ use axum::routing::get;
 
 use crate::web::recording::{self, Replay};
 use crate::web::state::{AppState, NOT_FOUND};
-use crate::web::{admin, api, auth, events, history, metrics, page, pictures};
+use crate::web::{actions, admin, api, auth, events, history, metrics, page, pictures};
 
 /// Builds the router: for a finished run the routes of `replay`, otherwise those of the live streams.
 pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
     let content = match replay {
         Some(replay) => recording::routes(Arc::new(replay)),
-        None if state.web_config.admin_token.is_some() => live().merge(history::routes()).merge(admin::routes()),
+        None if state.web_config.admin_token.is_some() => {
+            live().merge(history::routes()).merge(admin::routes(actions::routes()))
+        }
         None => live().merge(history::routes()),
     };
     Router::new()
@@ -48,7 +50,7 @@ fn live() -> Router<Arc<AppState>> {
 async fn healthz(State(state): State<Arc<AppState>>) -> Response {
     let down: String = state
         .telemetry
-        .streams
+        .streams()
         .iter()
         .filter_map(|stream| {
             let status = stream.status();
@@ -63,6 +65,6 @@ async fn healthz(State(state): State<Arc<AppState>>) -> Response {
 }
 
 async fn scrape(State(state): State<Arc<AppState>>) -> impl IntoResponse {
-    metrics::gather(&state.telemetry, state.clients.load(Ordering::Relaxed));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
+    let text = metrics::scrape(&state.metrics, &state.telemetry, state.clients.load(Ordering::Relaxed));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

@@ -23,6 +23,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::web::WebConfig;
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::system::utc;
 use crate::telemetry::Telemetry;
@@ -109,8 +110,9 @@ impl Server {
         telemetry: Arc<Telemetry>,
         history: Option<History>,
         metrics: PrometheusHandle,
+        control: Option<Control>,
     ) -> Result<Self> {
-        Self::begin(bound, telemetry, history, None, metrics)
+        Self::begin(bound, telemetry, history, control, None, metrics)
     }
 
     /// Starts the server for a finished run.
@@ -118,13 +120,14 @@ impl Server {
     /// # Errors
     /// The errors of [`Server::start`].
     pub fn replay(bound: Listener, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
-        Self::begin(bound, Arc::new(Telemetry::new(Vec::new(), false)), None, Some(replay), metrics)
+        Self::begin(bound, Arc::new(Telemetry::new(Vec::new(), false)), None, None, Some(replay), metrics)
     }
 
     fn begin(
         bound: Listener,
         telemetry: Arc<Telemetry>,
         history: Option<History>,
+        control: Option<Control>,
         replay: Option<Replay>,
         metrics: PrometheusHandle,
     ) -> Result<Self> {
@@ -134,7 +137,7 @@ impl Server {
         let (closing, closed) = watch::channel(false);
         let Listener { listener, address, web_config, certificate } = bound;
         let url = web_config.url(address);
-        let feed = Feed::new(telemetry.streams.len(), web_config.admin_token.is_some());
+        let feed = Feed::new(telemetry.streams().len(), web_config.admin_token.is_some());
         let state = Arc::new(AppState {
             telemetry,
             web_config,
@@ -142,6 +145,7 @@ impl Server {
             metrics,
             history,
             feed,
+            control,
             attempts: Attempts::default(),
             closing: closed,
             clients: AtomicUsize::new(0),

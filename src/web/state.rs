@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
 use crate::config::web::WebConfig;
+use crate::control::Control;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::attempts::Attempts;
 use crate::web::feed::Feed;
@@ -25,6 +26,8 @@ pub(super) struct AppState {
     /// The indexes, if there are any.
     pub history: Option<History>,
     pub feed: Feed,
+    /// Whom to ask for a change; `None` for a finished run.
+    pub control: Option<Control>,
     /// The wrong admin tokens of each address.
     pub attempts: Attempts,
     /// Becomes true when the run ends.
@@ -34,7 +37,7 @@ pub(super) struct AppState {
 }
 
 impl AppState {
-    pub fn find(&self, name: &str) -> Result<&Arc<StreamState>, ApiError> {
+    pub fn find(&self, name: &str) -> Result<Arc<StreamState>, ApiError> {
         self.telemetry.find(name).ok_or((
             StatusCode::NOT_FOUND,
             "no stream has this name

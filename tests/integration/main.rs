@@ -28,6 +28,7 @@ mod program;
 mod receiver;
 mod recording;
 mod regression;
+mod reload;
 mod reports;
 mod results;
 mod several;

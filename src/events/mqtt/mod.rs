@@ -25,7 +25,7 @@ use crate::error::Result;
 use crate::events::sink_context::{Deadline, EventEnvelope, EventReceiver, SinkContext};
 use crate::net::backoff::Backoff;
 use crate::net::tls;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{StreamState, Streams, Telemetry};
 use topics::{OFFLINE, ONLINE, PublishedState, Topics};
 
 /// Capacity of the request queue between the two tasks.
@@ -35,6 +35,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often states and labels are checked for changes. Confidences are checked every `TICKS`-th time.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS: u64 = 10;
+/// Cameras that were removed and whose messages are removed again on each connection.
+const REMOVED: usize = 256;
 /// Maximum packet size. A message holds a few names, and names may be long.
 const MAX_PACKET: usize = 1 << 20;
 
@@ -69,9 +71,19 @@ impl MqttPublisher {
         let SinkContext { events, delivered, deadline } = context;
         let (client, mut eventloop) = AsyncClient::new(self.options, REQUESTS);
         let link = Link { delivered, ..Link::default() };
-        let latest = telemetry.streams.iter().map(|stream| PublishedState::new(stream.status(), None)).collect();
-        let published = vec![None; telemetry.streams.len()];
-        let mut task = PublishTask { client, link: &link, topics: self.topics, telemetry, latest, published, events };
+        let (current, removed) = (telemetry.streams(), Vec::new());
+        let streams = Followed::all(&current, Vec::new());
+        let mut task = PublishTask {
+            client,
+            link: &link,
+            topics: self.topics,
+            telemetry,
+            current,
+            streams,
+            removed,
+            cleared: 0,
+            events,
+        };
         tokio::select! {
             () = poll_connection(&mut eventloop, &link, &self.what, deadline.clone()) => {}
                        () = task.run() => {}
@@ -180,10 +192,39 @@ struct PublishTask<'a> {
     link: &'a Link,
     topics: Topics,
     telemetry: Arc<Telemetry>,
-    /// Each stream's state at the last check, and as published on this connection.
-    latest: Vec<PublishedState>,
-    published: Vec<Option<PublishedState>>,
+    /// The list that `streams` was made of.
+    current: Streams,
+    streams: Vec<Followed>,
+    /// Names of cameras that were removed, whose retained messages are to be removed as well.
+    removed: Vec<String>,
+    /// How many of them were removed on this connection.
+    cleared: usize,
     events: EventReceiver,
+}
+
+/// A stream: its state at the last check, and as published on this connection.
+struct Followed {
+    stream: Arc<StreamState>,
+    latest: PublishedState,
+    published: Option<PublishedState>,
+    /// Whether its discovery messages were published on this connection.
+    discovered: bool,
+}
+
+impl Followed {
+    /// Returns an entry for each stream: that of `before` if there is one.
+    fn all(streams: &[Arc<StreamState>], mut before: Vec<Self>) -> Vec<Self> {
+        let entry = |stream: &Arc<StreamState>| {
+            let known = before.iter().position(|followed| Arc::ptr_eq(&followed.stream, stream));
+            known.map(|index| before.swap_remove(index)).unwrap_or_else(|| Self {
+                stream: Arc::clone(stream),
+                latest: PublishedState::new(stream.status(), None),
+                published: None,
+                discovered: false,
+            })
+        };
+        streams.iter().map(entry).collect()
+    }
 }
 
 impl PublishTask<'_> {
@@ -206,12 +247,10 @@ impl PublishTask<'_> {
 
     /// Publishes discovery, all states, and the events that the last connection did not acknowledge.
     async fn publish_initial(&mut self) {
-        for stream in self.telemetry.streams.iter().filter(|stream| stream.info.live) {
-            for (topic, config) in discovery::messages(&self.topics, &stream.info.name) {
-                self.publish(topic, true, config).await;
-            }
+        for followed in &mut self.streams {
+            (followed.published, followed.discovered) = (None, false);
         }
-        self.published.fill(None);
+        self.cleared = 0;
         self.publish_states(true).await;
         self.publish(self.topics.status(), true, ONLINE.into()).await;
         loop {
@@ -247,26 +286,62 @@ impl PublishTask<'_> {
         self.publish(self.topics.event(&event.stream), false, event.json.clone().into()).await;
     }
 
+    /// Takes over the streams that there are now. Publishes discovery of cameras that are new, and removes the retained
+    /// messages of those that are gone.
+    async fn publish_discovery(&mut self) {
+        let streams = self.telemetry.streams();
+        if !Arc::ptr_eq(&streams, &self.current) {
+            let stays = |name: &str| streams.iter().any(|stream| stream.info.live && stream.info.name == name);
+            let gone = self.current.iter().filter(|old| old.info.live && !stays(&old.info.name));
+            self.removed.extend(gone.map(|old| old.info.name.clone()));
+            self.removed.retain(|name| !stays(name));
+            self.removed.drain(..self.removed.len().saturating_sub(REMOVED));
+            self.cleared = 0;
+            self.streams = Followed::all(&streams, std::mem::take(&mut self.streams));
+            self.current = streams;
+        }
+        while self.cleared < self.removed.len() {
+            let name = self.removed[self.cleared].clone();
+            self.cleared += 1;
+            let discovery = discovery::messages(&self.topics, &name).into_iter().map(|(topic, _)| topic);
+            // An empty retained message removes the one before.
+            for topic in discovery.chain([self.topics.availability(&name), self.topics.state(&name)]) {
+                self.publish(topic, true, Vec::new()).await;
+            }
+        }
+        for number in 0..self.streams.len() {
+            let Followed { stream, discovered, .. } = &mut self.streams[number];
+            if std::mem::replace(discovered, true) || !stream.info.live {
+                continue;
+            }
+            for (topic, config) in discovery::messages(&self.topics, &stream.info.name) {
+                self.publish(topic, true, config).await;
+            }
+        }
+    }
+
     /// Publishes changed states; with `confidences` also those of which only the confidence changed.
     async fn publish_states(&mut self, confidences: bool) {
-        for number in 0..self.telemetry.streams.len() {
-            let stream = Arc::clone(&self.telemetry.streams[number]);
-            let now = PublishedState::new(stream.status(), Some(&self.latest[number]));
-            self.latest[number] = now.clone();
-            let before = self.published[number].take();
+        self.publish_discovery().await;
+        for number in 0..self.streams.len() {
+            let Followed { stream, latest, published, .. } = &mut self.streams[number];
+            let now = PublishedState::new(stream.status(), Some(latest));
+            *latest = now.clone();
+            let before = published.take();
             let unchanged =
                 before.as_ref().is_some_and(|before| *before == now || !confidences && !now.differs_from(before));
             if unchanged {
-                self.published[number] = before;
+                *published = before;
                 continue;
             }
+            let stream = Arc::clone(stream);
             let (stream, live) = (&stream.info.name, stream.info.live);
             let available = topics::availability(now.state);
             if live && before.is_none_or(|before| topics::availability(before.state) != available) {
                 self.publish(self.topics.availability(stream), true, available.into()).await;
             }
             self.publish(self.topics.state(stream), live, now.payload()).await;
-            self.published[number] = Some(now);
+            self.streams[number].published = Some(now);
         }
     }
 

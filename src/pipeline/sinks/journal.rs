@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use crate::config::cameras::RecordingConfig;
 use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
-use crate::pipeline::context::{StreamContext, header};
+use crate::pipeline::context::{StreamContext, header, header_of};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{RotationSchedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
-use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
+use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Sink};
 use crate::report::journal::{Header, IntervalRecord, Record, SegmentRecord};
 use crate::report::milliseconds;
 use crate::report::rotating_journal::RotatingJournal;
@@ -113,6 +113,11 @@ impl Sink for JournalSink<'_> {
 
     fn segment(&mut self, segment: &SegmentRecord) -> Result<()> {
         self.journal.append(Record::Segment(segment.clone()))
+    }
+
+    fn settings(&mut self, settings: &NewSettings) -> Result<()> {
+        let now = header_of(settings.job, settings.model, settings.engine.device.clone());
+        self.journal.change(now, milliseconds(settings.at), utc::exact(utc::now()))
     }
 
     fn failure_note(&self) -> &'static str {

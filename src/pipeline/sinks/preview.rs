@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::media::frame::FramePool;
     use crate::media::video_format::{FrameLayout, VideoFormat};
-    use crate::telemetry::StreamInfo;
+    use crate::telemetry::{LabelSettings, StreamInfo};
 
     fn rendered() -> Rendered {
         let layout = FrameLayout { width: 32, height: 16 };
@@ -101,15 +101,9 @@ mod tests {
     #[test]
     fn after_a_failure_the_encoder_is_started_again() {
         crate::media::init().unwrap();
-        let info = StreamInfo {
-            name: "door".into(),
-            input: "test://".into(),
-            live: true,
-            labels: vec!["other".into()],
-            threshold: 0.0,
-            action: None,
-        };
-        let state = Arc::new(StreamState::new(info, true));
+        let info =
+            StreamInfo { name: "door".into(), input: "test://".into(), live: true, labels: vec!["other".into()] };
+        let state = Arc::new(StreamState::new(info, LabelSettings::default(), true));
         let viewer = state.pictures.subscribe();
         let mut sink = PreviewSink::new(&state, Rc::default());
         assert!(sink.wants_picture());

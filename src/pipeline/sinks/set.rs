@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::config::inputs::Job;
 use crate::error::Result;
+use crate::inference::model::Model;
 use crate::labels::intervals::Interval;
 use crate::labels::labeler::LabelerOutput;
 use crate::labels::overlay::{Overlay, OverlayFrame};
@@ -14,7 +16,7 @@ use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::sinks::segment_files::SegmentRecords;
-use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Rendered, Sink};
+use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Rendered, Sink};
 
 /// Interval at which the last frame is shown again while no frames arrive.
 const REPEAT: Duration = Duration::from_secs(1);
@@ -60,7 +62,7 @@ impl<'a> Sinks<'a> {
             stream: context.job.name.clone(),
             live,
             renderer: None,
-            overlay: overlay(context),
+            overlay: overlay(context.job, context.model),
             format,
             windowed,
             keeps: live && (windowed || context.state.is_shown()),
@@ -122,6 +124,15 @@ impl<'a> Sinks<'a> {
             last.label = None;
         }
         self.repeat_frame(true)
+    }
+
+    /// Passes new settings to every sink.
+    ///
+    /// # Errors
+    /// Those of [`Sinks::frame`].
+    pub fn settings(&mut self, settings: &NewSettings) -> Result<()> {
+        self.overlay = overlay(settings.job, settings.model);
+        self.for_each(|sink| sink.settings(settings))
     }
 
     /// Called repeatedly while no frames arrive.
@@ -223,7 +234,6 @@ impl<'a> Sinks<'a> {
     }
 }
 
-fn overlay(context: &StreamContext) -> Overlay {
-    let StreamContext { job, model, .. } = context;
+fn overlay(job: &Job, model: &Model) -> Overlay {
     Overlay::new(job.overlay, &model.labels, job.label_config.action(&model.labels))
 }

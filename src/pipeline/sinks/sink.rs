@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use crate::config::inputs::Job;
 use crate::error::Result;
+use crate::inference::model::Model;
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
 use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
 use crate::media::video_format::FrameLayout;
 use crate::media::video_format::VideoFormat;
-use crate::pipeline::outcome::Outcome;
+use crate::pipeline::outcome::{EngineInfo, Outcome};
 use crate::report::journal::{Record, SegmentRecord};
 use crate::report::{milliseconds, rounded};
 
@@ -81,6 +83,16 @@ pub struct Loss {
     pub reason: &'static str,
 }
 
+/// New settings of a camera, from a time of its stream on.
+pub struct NewSettings<'a> {
+    /// In nanoseconds of the stream.
+    pub at: u64,
+    pub job: &'a Job,
+    /// It has the same labels as the one before.
+    pub model: &'a Model,
+    pub engine: &'a EngineInfo,
+}
+
 /// An output of a stream's labels.
 pub trait Sink {
     /// Returns whether the sink needs the next frame's labelled picture.
@@ -133,6 +145,14 @@ pub trait Sink {
     /// # Errors
     /// Those of [`Sink::frame`].
     fn segment(&mut self, _segment: &SegmentRecord) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called when the settings of a camera's labels, or its model, have changed; the frames that follow have the new ones.
+    ///
+    /// # Errors
+    /// Those of [`Sink::frame`].
+    fn settings(&mut self, _settings: &NewSettings) -> Result<()> {
         Ok(())
     }
 

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::labels::intervals::Interval;
-use crate::pipeline::context::StreamContext;
+use crate::pipeline::context::{StreamContext, label_settings};
 use crate::pipeline::outcome::Outcome;
-use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, Sink};
+use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Sink};
 use crate::telemetry::StreamState;
 use crate::telemetry::status::{Delays, RateMeter};
 
@@ -53,6 +53,11 @@ impl Sink for StatusSink<'_> {
     fn gap(&mut self, gap: &Gap) -> Result<()> {
         self.state.progress.status_mut().gaps += 1;
         self.state.gap(gap.start, gap.end, gap.reason);
+        Ok(())
+    }
+
+    fn settings(&mut self, settings: &NewSettings) -> Result<()> {
+        self.state.set_settings(label_settings(settings.job, settings.model));
         Ok(())
     }
 

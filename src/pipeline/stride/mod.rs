@@ -4,6 +4,8 @@ mod adaptive;
 mod camera;
 pub mod policy;
 
+use std::sync::Arc;
+
 use crate::labels::stride::Stride;
 use camera::CameraSampling;
 use policy::{Load, StridePolicy};
@@ -19,10 +21,10 @@ impl StridePolicy for FixedStride {
 
 /// Selects the policy for `--stride`. On a camera, one of `live` cameras that share the engine, `auto` analyses
 /// what is new, with a stride adapted to the load. On a clip, `auto` samples, without a stride.
-pub fn select(stride: Stride, live: Option<usize>) -> Box<dyn StridePolicy> {
+pub fn select(stride: Stride, live: Option<usize>) -> Arc<dyn StridePolicy> {
     match (stride, live) {
-        (Stride::Every(stride), _) => Box::new(FixedStride(stride)),
-        (Stride::Auto, None) => Box::new(FixedStride(1)),
-        (Stride::Auto, Some(streams)) => Box::new(CameraSampling::new(streams)),
+        (Stride::Every(stride), _) => Arc::new(FixedStride(stride)),
+        (Stride::Auto, None) => Arc::new(FixedStride(1)),
+        (Stride::Auto, Some(streams)) => Arc::new(CameraSampling::new(streams)),
     }
 }

@@ -6,7 +6,7 @@ use crate::media::frame::Frame;
 
 /// Decides which frames are analysed. The first thread calls [`stride`](Self::stride) and [`is_needed`](Self::is_needed)
 /// for each frame; the second calls [`labeled`](Self::labeled) after its last output.
-pub trait StridePolicy: Sync {
+pub trait StridePolicy: Send + Sync {
     /// Returns the stride for the next frame: at most every n-th is analysed.
     fn stride(&self, load: &dyn Fn() -> Load) -> u64;
 

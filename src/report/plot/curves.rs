@@ -57,7 +57,11 @@ impl Curves {
                 }
                 Record::Gap { .. } => traces.iter_mut().flat_map(|(_, both)| both).for_each(Trace::gap),
                 Record::Interval(interval) => intervals.push(&interval, &header.model.labels),
-                Record::Start(_) | Record::Segment(_) | Record::Lost { .. } | Record::End { .. } => {}
+                Record::Start(_)
+                | Record::Settings(_)
+                | Record::Segment(_)
+                | Record::Lost { .. }
+                | Record::End { .. } => {}
             }
         }
         let curve = |(label, [smoothed, predictions]): (usize, [Trace; 2])| Curve {
@@ -85,7 +89,11 @@ fn first_pass(path: &Path) -> Result<(Header, f64, Vec<f64>)> {
                 }
             }
             Record::Interval(interval) => end = end.max(interval.end),
-            Record::Gap { .. } | Record::Segment(_) | Record::Lost { .. } | Record::End { .. } => {}
+            Record::Gap { .. }
+            | Record::Settings(_)
+            | Record::Segment(_)
+            | Record::Lost { .. }
+            | Record::End { .. } => {}
         }
     }
     let header = header.ok_or_else(|| Error::internal(format!("{}: has no first line", path.display())))?;

@@ -37,7 +37,7 @@ function showBeside({ names, name, href }) {
   }
 }
 
-const isDown = stream => !['running', 'ended', 'waiting'].includes(stream.state);
+const isDown = stream => !['running', 'ended', 'waiting', 'paused'].includes(stream.state);
 
 /** Shows how many streams there are, and how many without picture. */
 function showSummary({ mode, streams }, past) {

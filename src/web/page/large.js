@@ -1,6 +1,7 @@
 // The large view of one stream: picture, timeline, current label, facts, and the last intervals. For cameras, for clips
 // while they are analysed, and for finished recordings; player.js has what only a recording needs.
 
+import { PauseButton } from './admin.js';
 import { Chart } from './chart.js';
 import { Timeline } from './timeline.js';
 import { IntervalDialog, Thumbnail, showKept } from './intervals.js';
@@ -53,6 +54,7 @@ export class Large {
     const open = interval => this.dialog.open(interval, this.scroll);
     this.chart = new Chart({ timeline: this.timeline, live: this.camera, seek: this.player && (ms => this.player.seek(ms)), open });
 
+    this.pausing = new PauseButton(app.admin, name);
     this.build();
     this.load();
     this.timer = setInterval(() => this.draw(), 1000);
@@ -81,7 +83,7 @@ export class Large {
         ...children);
     };
     const timeline = section('timeline', 'Timeline', ...(this.camera ? [this.windows()] : []), this.chart.element);
-    this.current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.meters);
+    this.current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.pausing.element, this.meters);
     const facts = section('facts', 'Facts', this.facts);
     this.scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
     const intervals = section('intervals', 'Intervals', this.noIntervals, this.scroll);
@@ -177,6 +179,7 @@ export class Large {
       const { intervals } = this.timeline;
       showKept(this.screen, this.name, intervals.findLast(interval => interval.label !== REST) ?? intervals.at(-1));
     }
+    this.pausing.update(stream);
     this.updateFacts();
     this.dialog.update();
   }

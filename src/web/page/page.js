@@ -1,6 +1,7 @@
 // The page: receives all streams' states over server-sent events, shows a banner when the server is unreachable, and
 // shows the wall of all streams, one stream, or the history, as the URL says (#/stream/NAME, #/history).
 
+import { Admin } from './admin.js';
 import { updateHead } from './head.js';
 import { isHistory } from './history/address.js';
 import { HistoryView } from './history/view.js';
@@ -13,6 +14,8 @@ import { Wall } from './wall.js';
 const SILENCE = 3000;
 const FIRST_WAIT = 250;
 const LONGEST_WAIT = 5000;
+/** A camera whose start moved by more was restarted, or the clock was set. */
+const SHIFT = 1500;
 
 const part = id => document.getElementById(id);
 const main = part('main');
@@ -43,6 +46,7 @@ const app = {
 let view = null;
 let shown;
 let loading = null;
+const admin = (app.admin = new Admin(part('admin'), () => view?.update()));
 let problem = null;
 const pictures = new Pictures(picture => view?.show?.(picture), cause => {
   if (cause === problem) return;
@@ -145,11 +149,12 @@ async function loadPast() {
   }
 }
 
-async function updateStreams({ server, mode, history: kept, streams }) {
+async function updateStreams({ server, mode, admin: offered, history: kept, streams }) {
   app.ahead = Date.parse(server.now) - Date.now();
   // The first state waits for the answer: it decides which view the URL means.
   if (kept) await (loading ??= loadPast());
   app.mode = mode;
+  restarted(streams);
   app.streams = streams;
   app.known = true;
   // A stream counts as lost from its last picture until it runs again.
@@ -159,8 +164,19 @@ async function updateStreams({ server, mode, history: kept, streams }) {
   }
   part('home').title = `${server.program} ${server.version}, since ${clock(Date.parse(server.started), app.now())}`;
   route();
+  admin.offer(offered ?? false);
   view?.update();
   app.navigate();
+}
+
+/** Begins anew with what a view shows of a stream that was restarted: its times count from another start. */
+function restarted(streams) {
+  const starts = new Map(app.streams.map(stream => [stream.name, Date.parse(stream.start_time)]));
+  const again = streams.filter(({ name, start_time: start }) => Math.abs(Date.parse(start) - (starts.get(name) ?? Date.parse(start))) > SHIFT);
+  if (again.length === 0) return;
+  for (const { name } of again) view?.restart?.(name);
+  view?.load?.();
+  if (!document.hidden && !app.offline) pictures.restart();
 }
 
 // --- the views ------------------------------------------------------------------------------------------------------

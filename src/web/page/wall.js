@@ -110,6 +110,11 @@ export class Wall {
     this.tiles.get(name)?.screen.show(jpeg, ms);
   }
 
+  /** Forgets what is known of a stream that was restarted. */
+  restart(name) {
+    this.tiles.get(name)?.restart();
+  }
+
   rows(update) {
     if (this.loaded) this.tiles.get(update.name)?.add(update);
     else if (this.pending.length < 1000) this.pending.push(update);
@@ -157,6 +162,11 @@ class Tile {
     this.screen.close();
   }
 
+  restart() {
+    this.history = new History(true);
+    this.row = null;
+  }
+
   /** Sets how many cards have room. */
   fill(shown) {
     this.room = shown;
@@ -196,7 +206,7 @@ class Tile {
     const waits = !problem && !this.screen.shown && performance.now() - this.made > SOON;
     this.notice.update(problem, waits);
     this.link.classList.toggle('down', !!problem && !problem.calm);
-    for (const state of ['ended', 'failed', 'waiting']) this.link.classList.toggle(state, stream.state === state);
+    for (const state of ['ended', 'failed', 'waiting', 'paused']) this.link.classList.toggle(state, stream.state === state);
     if (problem && stream.state !== 'ended') this.row = null;
     this.say();
     this.list();
@@ -231,7 +241,7 @@ class Tile {
     this.ribbon.style.backgroundImage = ribbon(stream, timeline, now - start);
     if (!this.room) return;
     const { intervals } = this.about();
-    const none = ['waiting', 'ended', 'failed'].includes(stream.state) ? '' : 'No intervals yet';
+    const none = ['waiting', 'ended', 'failed', 'paused'].includes(stream.state) ? '' : 'No intervals yet';
     this.cards.update(intervals.slice(-this.room).reverse(), stream, start, now, none);
   }
 

@@ -125,6 +125,7 @@ const REASONS = {
   frames_too_large: 'the frames are too large',
   foreign_playlist: 'the playlist refers to another server',
   busy: 'another program uses the device',
+  paused: 'it was paused',
 };
 
 export const describeReason = reason => REASONS[reason] ?? reason ?? '';
@@ -142,6 +143,8 @@ export function streamProblem(stream, lost, now) {
       return { title: 'Waiting', since: '', reason: 'Starts when a clip before it has ended', inBanner: false, calm: true };
     case 'connecting':
       return { title: 'Connecting', since: since(lost, now), reason, inBanner: false };
+    case 'paused':
+      return { title: 'Paused', since: since(lost, now), reason: '', inBanner: false, calm: true };
     case 'stalled':
       return { title: 'No picture', since: since(lost, now), reason, inBanner: false };
     case 'reconnecting':
