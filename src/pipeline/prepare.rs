@@ -122,6 +122,7 @@ impl Preparer<'_> {
             if let Some(change) = self.obey() {
                 // The first frame with the new settings must be analysed.
                 held = u64::MAX;
+                self.stride.restart();
                 if messages.send(Message::Settings(change)).is_err() {
                     break;
                 }

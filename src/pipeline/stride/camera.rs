@@ -40,6 +40,10 @@ impl StridePolicy for CameraSampling {
         sampler.wants(frame.pts, picture, due, &self.evidence.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn restart(&self) {
+        self.sampler.lock().unwrap_or_else(PoisonError::into_inner).0.reset();
+    }
+
     fn labeled(&self, label: &Label) {
         self.stride.labeled(label);
         let mut evidence = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);

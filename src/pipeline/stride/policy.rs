@@ -15,6 +15,9 @@ pub trait StridePolicy: Send + Sync {
         due
     }
 
+    /// Called when the labels begin anew: the next frame must be analysed.
+    fn restart(&self) {}
+
     /// Called for each labelled frame, in order.
     fn labeled(&self, _label: &Label) {}
 }
