@@ -4,7 +4,7 @@
 //! between are interpolated. Each interpolated prediction has an expected error: it is larger where the predictions at
 //! both ends differ, where they are not sure, and where the picture differs from those at both ends. A label is final
 //! if the errors in its smoothing window cannot change it. If they can, the stretches with the largest share of the
-//! error are halved, down to single frames. On a camera ([`forward`]) predictions can only be held.
+//! error are halved, down to single frames. On a camera (`forward`) predictions can only be held.
 
 mod forward;
 mod grid;

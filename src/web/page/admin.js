@@ -19,11 +19,11 @@ export class Admin {
       element('label', { htmlFor: 'admin-token', textContent: 'Admin token' }), this.input,
       element('button', { className: 'do', textContent: 'Unlock' }));
     this.reloading = element('button', { type: 'button', className: 'do', textContent: 'Reload settings' });
-    const lock = element('button', { type: 'button', className: 'quiet', textContent: 'Lock' });
+    const lock = element('button', { type: 'button', className: 'secondary', textContent: 'Lock' });
     this.unlocked = element('div', { className: 'actions' },
       element('p', { textContent: 'Reads the pipeline file again. What did not change goes on; what is wrong changes nothing.' }),
       this.reloading, lock);
-    const close = element('button', { type: 'button', className: 'quiet', textContent: 'Close' });
+    const close = element('button', { type: 'button', className: 'secondary', textContent: 'Close' });
     this.title = element('h2', { id: 'admin-title' });
     this.dialog = element('dialog', { className: 'admin', 'aria-labelledby': 'admin-title' },
       this.title, this.unlocking, this.unlocked, this.said, close);
@@ -123,7 +123,7 @@ const encodeToken = token => String.fromCharCode(...new TextEncoder().encode(tok
 export class PauseButton {
   constructor(admin, name) {
     Object.assign(this, { admin, name });
-    this.button = element('button', { type: 'button', className: 'quiet', hidden: true });
+    this.button = element('button', { type: 'button', className: 'secondary', hidden: true });
     this.said = element('p', { className: 'said wrong', role: 'status' });
     this.button.addEventListener('click', () => this.act());
     this.element = element('div', { className: 'pause' }, this.button, this.said);
