@@ -30,7 +30,8 @@ pub fn view(
     shutdown: &Shutdown,
 ) -> Result<()> {
     let _server = if timeline.is_dir() {
-        let history = History::new(vec![history::open(timeline)?], None);
+        media::init()?;
+        let history = History::new(vec![history::open(timeline)?], None, limits);
         let bound = Listener::new(web_config)?;
         let telemetry = Arc::new(Telemetry::new(Vec::new(), true));
         Server::start(bound, telemetry, Some(history), web::install_metrics()?, None)?

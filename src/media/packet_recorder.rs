@@ -172,7 +172,7 @@ fn converter(format: &PacketFormat) -> Result<Option<gst::Element>> {
 }
 
 /// Converts a time for the file's header. `None` lets the muxer take the current time.
-fn creation_time(time: OffsetDateTime) -> Option<gst::glib::DateTime> {
+pub(super) fn creation_time(time: OffsetDateTime) -> Option<gst::glib::DateTime> {
     let seconds = f64::from(time.second()) + f64::from(time.nanosecond()) / 1e9;
     let (month, day) = (i32::from(u8::from(time.month())), i32::from(time.day()));
     gst::glib::DateTime::from_utc(time.year(), month, day, time.hour().into(), time.minute().into(), seconds).ok()

@@ -31,12 +31,7 @@ pub struct PacketFormat {
 impl PacketFormat {
     /// Returns whether packets of both formats may follow each other in one file.
     pub fn continues(&self, other: &Self) -> bool {
-        let fields = |format: &Self| {
-            let mut structure = format.caps.structure(0)?.to_owned();
-            structure.remove_fields(IGNORED);
-            Some(structure)
-        };
-        self.connection == other.connection && (self.caps == other.caps || fields(self) == fields(other))
+        self.connection == other.connection && is_same_format(&self.caps, &other.caps)
     }
 
     /// Returns width and height, if the caps state them.
@@ -44,6 +39,16 @@ impl PacketFormat {
         let side = |name: &str| self.caps.structure(0)?.get::<i32>(name).ok()?.try_into().ok();
         side("width").zip(side("height"))
     }
+}
+
+/// Returns whether packets with these caps may follow each other in one file.
+pub(super) fn is_same_format(one: &gst::Caps, other: &gst::Caps) -> bool {
+    let fields = |caps: &gst::Caps| {
+        let mut structure = caps.structure(0)?.to_owned();
+        structure.remove_fields(IGNORED);
+        Some(structure)
+    };
+    one == other || fields(one) == fields(other)
 }
 
 /// An encoded frame with its time in the stream.

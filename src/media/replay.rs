@@ -48,18 +48,23 @@ impl Video {
     /// # Errors
     /// Input if the file holds no video that can be decoded.
     pub fn open(path: &Path, limits: Limits) -> Result<Self> {
+        Ok(Self::opened(path, limits)?.0)
+    }
+
+    fn opened(path: &Path, limits: Limits) -> Result<(Self, Player)> {
         let player = Player::open(path, limits, false, false)?;
         let sample = player.sink.try_pull_preroll(TIMEOUT).ok_or_else(|| player.unusable())?;
         let structure = sample.caps().and_then(|caps| caps.structure(0)).ok_or_else(|| player.unusable())?;
         let side = |name: &str| structure.get::<i32>(name).map_err(|_| player.unusable());
-        Ok(Self {
+        let video = Self {
             path: path.to_path_buf(),
             limits,
             size: (side("width")? as usize, side("height")? as usize),
             duration: player.pipeline.query_duration::<gst::ClockTime>().map(gst::ClockTime::nseconds),
             origin: stream_time(&sample).unwrap_or(0),
             encoded: structure.name() == JPEG,
-        })
+        };
+        Ok((video, player))
     }
 
     /// Returns a reader of single frames.
@@ -78,6 +83,21 @@ impl Video {
     /// # Errors
     /// Those of [`Video::open`].
     pub fn play(&self, from: u64, speed: f64, take: impl Fn(Option<Still>) + Send + Sync + 'static) -> Result<Playing> {
+        let playing = self.prepare(from, speed, take)?;
+        playing.start()?;
+        Ok(playing)
+    }
+
+    /// Does what [`Video::play`] does, but waits for [`Playing::start`] at the first frame.
+    ///
+    /// # Errors
+    /// Those of [`Video::open`].
+    pub fn prepare(
+        &self,
+        from: u64,
+        speed: f64,
+        take: impl Fn(Option<Still>) + Send + Sync + 'static,
+    ) -> Result<Playing> {
         let player = Player::open(&self.path, self.limits, true, true)?;
         let take = std::sync::Arc::new(take);
         let (at_end, on_error, origin) = (take.clone(), take.clone(), self.origin);
@@ -112,14 +132,21 @@ impl Video {
             }
             gst::BusSyncReply::Drop
         });
-        player.play()?;
-        Ok(Playing { _player: player })
+        Ok(Playing { player })
     }
 }
 
 /// A playing video. Dropping it stops its threads.
 pub struct Playing {
-    _player: Player,
+    player: Player,
+}
+
+impl Playing {
+    /// # Errors
+    /// Input if the video cannot be played.
+    pub fn start(&self) -> Result<()> {
+        self.player.play()
+    }
 }
 
 /// Reads single frames.
@@ -129,6 +156,16 @@ pub struct Seeker {
 }
 
 impl Seeker {
+    /// Opens a file to read single frames of it.
+    ///
+    /// # Errors
+    /// Those of [`Video::open`].
+    pub fn open(path: &Path, limits: Limits) -> Result<Self> {
+        let (video, player) = Video::opened(path, limits)?;
+        player.play()?;
+        Ok(Self { player, video })
+    }
+
     /// Returns the frame that is shown at `time`: the last one whose pts is not later.
     ///
     /// # Errors
@@ -293,7 +330,7 @@ fn link(
 }
 
 /// Returns a sample's time in the container, which may start at any value.
-fn stream_time(sample: &gst::Sample) -> Option<u64> {
+pub(super) fn stream_time(sample: &gst::Sample) -> Option<u64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     // A frame that starts before the position of a seek has a negative time.
     match segment.to_stream_time_full(sample.buffer()?.pts()?) {

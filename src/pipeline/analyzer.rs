@@ -15,6 +15,7 @@ use crate::history::{IndexWriter, Place};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::media;
+use crate::media::limits::Limits;
 use crate::pipeline::clips::Clips;
 use crate::pipeline::live_streams::{LiveStreams, Shared};
 use crate::pipeline::observer::Observer;
@@ -132,7 +133,7 @@ impl Analyzer {
         // Dropped, and so stopped, at the end.
         let _server = web
             .map(|(bound, metrics)| {
-                let history = index.as_ref().map(history_of);
+                let history = index.as_ref().map(|index| history_of(index, config));
                 Server::start(bound, Arc::clone(&telemetry), history, metrics, Some(self.control.clone()))
             })
             .transpose()?;
@@ -214,9 +215,12 @@ impl Analyzer {
 }
 
 /// Returns the indexes of a run for its page.
-fn history_of(index: &IndexWriter) -> History {
+fn history_of(index: &IndexWriter, config: &Config) -> History {
     let places = index.folders().iter().map(|folder| Place::of_run(folder)).collect();
-    History::new(places, Some(Arc::clone(index.state())))
+    // A recording has the size of its camera.
+    let max_pixels = config.jobs.iter().map(|job| job.limits.max_pixels).max();
+    let limits = max_pixels.map_or_else(Limits::default, |max_pixels| Limits { max_pixels, ..Limits::default() });
+    History::new(places, Some(Arc::clone(index.state())), limits)
 }
 
 /// Returns whether a frame of the stream was labelled.

@@ -16,8 +16,11 @@ use tokio::time::timeout;
 use crate::error::Result;
 use crate::history::query::{self, Cursor, Filter, Reader, Stream};
 use crate::history::{IndexState, Place, local_time};
+use crate::media::limits::Limits;
 use crate::system::utc;
+use crate::web::history_export::{self, Exports};
 use crate::web::history_json as views;
+use crate::web::history_video::{self, Recordings};
 use crate::web::state::{ApiError, AppState, NOT_FOUND};
 
 /// Questions that run at once. Further ones wait.
@@ -36,6 +39,7 @@ const MAX_LIMIT: usize = 1000;
 
 const BUSY: ApiError = (StatusCode::SERVICE_UNAVAILABLE, "too many questions to the history at once\n");
 const UNREADABLE: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the index cannot be read\n");
+pub(super) const UNKNOWN: ApiError = (StatusCode::NOT_FOUND, "no stream has this name\n");
 
 /// The indexes that are served.
 pub struct History {
@@ -43,11 +47,15 @@ pub struct History {
     /// What writes them, if this program does.
     state: Option<Arc<IndexState>>,
     permits: Arc<Semaphore>,
+    pub(super) recordings: Recordings,
+    pub(super) exports: Exports,
 }
 
 impl History {
-    pub fn new(places: Vec<Place>, state: Option<Arc<IndexState>>) -> Self {
-        Self { places, state, permits: Arc::new(Semaphore::new(QUESTIONS)) }
+    /// `limits` are those of the recordings that are played.
+    pub fn new(places: Vec<Place>, state: Option<Arc<IndexState>>, limits: Limits) -> Self {
+        let permits = Arc::new(Semaphore::new(QUESTIONS));
+        Self { places, state, permits, recordings: Recordings::new(limits), exports: Exports::default() }
     }
 
     fn is_behind(&self) -> bool {
@@ -63,10 +71,12 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/api/history/intervals", get(intervals))
         .route("/api/history/intervals/summary", get(summary))
         .route("/api/history/intervals.csv", get(table))
+        .merge(history_video::routes())
+        .merge(history_export::routes())
 }
 
 /// Asks the indexes on another thread.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     state: &Arc<AppState>,
     question: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -125,7 +135,7 @@ async fn ribbon(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Resp
         return Err((StatusCode::BAD_REQUEST, "a ribbon has at most 400 days\n"));
     }
     let width = number(&query, "width", WIDTH as f64, 1.0..=MAX_WIDTH as f64)? as usize;
-    let name = text(&query, "stream").map(String::from).ok_or((StatusCode::BAD_REQUEST, "stream is missing\n"))?;
+    let name = stream_name(&query)?;
     let now = (utc::now().unix_timestamp_nanos() / 1_000_000) as i64;
     let answer = ask(&state, move |reader| {
         let Some(stream) = reader.streams.iter().find(|stream| stream.name == name) else { return Ok(None) };
@@ -136,7 +146,7 @@ async fn ribbon(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Resp
         }
         Ok(Some(views::ribbon(stream, range, &answer)))
     });
-    let answer = answer.await?.ok_or((StatusCode::NOT_FOUND, "no stream has this name\n"))?;
+    let answer = answer.await?.ok_or(UNKNOWN)?;
     Ok(Json(answer).into_response())
 }
 
@@ -198,9 +208,9 @@ async fn table(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Respo
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 
-type Pairs = Query<Vec<(String, String)>>;
+pub(super) type Pairs = Query<Vec<(String, String)>>;
 
-fn text<'a>(query: &'a Pairs, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(query: &'a Pairs, key: &str) -> Option<&'a str> {
     query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
@@ -208,7 +218,12 @@ fn all(query: &Pairs, key: &str) -> Vec<String> {
     query.iter().filter(|(name, value)| name == key && !value.is_empty()).map(|(_, value)| value.clone()).collect()
 }
 
-fn number(query: &Pairs, key: &str, usual: f64, range: std::ops::RangeInclusive<f64>) -> Result<f64, ApiError> {
+pub(super) fn number(
+    query: &Pairs,
+    key: &str,
+    usual: f64,
+    range: std::ops::RangeInclusive<f64>,
+) -> Result<f64, ApiError> {
     match text(query, key) {
         None | Some("") => Ok(usual),
         Some(written) => written
@@ -219,13 +234,20 @@ fn number(query: &Pairs, key: &str, usual: f64, range: std::ops::RangeInclusive<
     }
 }
 
+/// Returns a time in milliseconds since 1970.
+pub(super) fn moment(query: &Pairs, key: &str) -> Option<i64> {
+    let moment = text(query, key).and_then(utc::parse);
+    moment.map(|moment| moment.unix_timestamp_nanos().div_euclid(1_000_000) as i64)
+}
+
+/// Returns the name of the stream that is asked about.
+pub(super) fn stream_name(query: &Pairs) -> Result<String, ApiError> {
+    text(query, "stream").map(String::from).ok_or((StatusCode::BAD_REQUEST, "stream is missing\n"))
+}
+
 /// Returns `from` and `to` in milliseconds since 1970.
-fn range(query: &Pairs) -> Result<(i64, i64), ApiError> {
-    let moment = |key| {
-        let moment = text(query, key).and_then(utc::parse);
-        moment.map(|moment| moment.unix_timestamp_nanos().div_euclid(1_000_000) as i64)
-    };
-    match (moment("from"), moment("to")) {
+pub(super) fn range(query: &Pairs) -> Result<(i64, i64), ApiError> {
+    match (moment(query, "from"), moment(query, "to")) {
         (Some(from), Some(to)) if from < to => Ok((from, to)),
         _ => Err((StatusCode::BAD_REQUEST, "from and to must be times of RFC 3339, to after from\n")),
     }

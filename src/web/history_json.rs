@@ -13,7 +13,7 @@ use crate::web::history::interval_id;
 const FRESH: i64 = 60_000;
 
 /// Formats a time.
-fn moment(ms: i64) -> String {
+pub(super) fn moment(ms: i64) -> String {
     let time = OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::milliseconds(ms));
     utc::milliseconds(time)
 }

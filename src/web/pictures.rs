@@ -147,10 +147,13 @@ fn feed(stream: &Arc<StreamState>, spacing: Duration) -> BoxStream<'static, [Byt
 
 /// One part of the multipart body: header, JPEG, and the boundary after it. `name` is percent-encoded.
 pub(super) fn part(name: &str, Picture { jpeg, ms }: Picture) -> [Bytes; 3] {
-    let head = format!(
-        "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Stream: {name}\r\nX-Time-Ms: {ms}\r\n\r\n",
-        jpeg.len()
-    );
+    part_at(name, jpeg, &format!("X-Time-Ms: {ms}"))
+}
+
+/// A part whose header has the line `time`.
+pub(super) fn part_at(name: &str, jpeg: Bytes, time: &str) -> [Bytes; 3] {
+    let length = jpeg.len();
+    let head = format!("Content-Type: image/jpeg\r\nContent-Length: {length}\r\nX-Stream: {name}\r\n{time}\r\n\r\n");
     [head.into(), jpeg, Bytes::from_static(NEXT)]
 }
 

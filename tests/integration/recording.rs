@@ -12,7 +12,7 @@ use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, probe, skipped,
 use crate::tiny;
 
 /// The coded pictures of a file, in decoding order, without the parameter sets around them.
-fn pictures(path: &Path, codec: &str) -> Vec<Vec<u8>> {
+pub fn pictures(path: &Path, codec: &str) -> Vec<Vec<u8>> {
     let stream = path.with_extension("annexb");
     let filter = format!("{codec}_mp4toannexb");
     let format = if codec == "h264" { "h264" } else { "hevc" };
@@ -61,7 +61,7 @@ fn ended(fields: &Value) -> bool {
 }
 
 /// Records a clip that a camera sends once, in segments of two seconds. Returns the files.
-fn recorded(program: &Program, clip: &Path, codec: &str, arguments: &[&str]) -> Vec<PathBuf> {
+pub fn recorded(program: &Program, clip: &Path, codec: &str, arguments: &[&str]) -> Vec<PathBuf> {
     let camera = Camera::start(&[text(clip), "--as-is", codec]);
     // Frames that refer to later ones are sent before these: with less, the receiver would find some of them too late.
     let given = [&["--segment", "2s", "--name", "door", "--latency", "5000"], arguments].concat();

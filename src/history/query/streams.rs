@@ -1,6 +1,7 @@
 //! The streams of one or more indexes.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -37,7 +38,8 @@ impl Stream {
 /// Connections to the indexes, and their streams in order of their names.
 pub struct Reader {
     connections: Vec<Connection>,
-    paths: Vec<std::path::PathBuf>,
+    /// The folders that they are about.
+    folders: Vec<PathBuf>,
     pub streams: Vec<Stream>,
 }
 
@@ -47,10 +49,10 @@ impl Reader {
     /// # Errors
     /// Returns a failure if one cannot be read.
     pub fn open(places: &[Place]) -> Result<Self> {
-        let mut reader = Self { connections: Vec::new(), paths: Vec::new(), streams: Vec::new() };
+        let mut reader = Self { connections: Vec::new(), folders: Vec::new(), streams: Vec::new() };
         for place in places.iter().filter(|place| place.exists()) {
             let connection = place.connect()?;
-            reader.paths.push(database::path(place.folder()));
+            reader.folders.push(place.folder().into());
             let found = streams(&connection, reader.connections.len());
             reader.connections.push(connection);
             let found = found.map_err(|cause| reader.failed(reader.connections.len() - 1, &cause))?;
@@ -64,13 +66,18 @@ impl Reader {
         &self.connections[stream.place]
     }
 
+    /// Returns the folder that holds a stream's files.
+    pub fn folder(&self, stream: &Stream) -> &Path {
+        &self.folders[stream.place]
+    }
+
     /// Returns the streams with one of these names; all streams for no name.
     pub fn named(&self, names: &[String]) -> Vec<&Stream> {
         self.streams.iter().filter(|stream| names.is_empty() || names.contains(&stream.name)).collect()
     }
 
     fn failed(&self, place: usize, cause: &rusqlite::Error) -> Error {
-        database::failed(&self.paths[place], cause)
+        database::failed(&database::path(&self.folders[place]), cause)
     }
 
     /// Asks about a stream.
