@@ -73,6 +73,8 @@ pub fn cut(
         waiting: VecDeque::new(),
         zero: 0,
         dts: 0,
+        step: 0,
+        end: 0,
     };
     let mut end: Option<i64> = None;
     for part in parts {
@@ -105,8 +107,11 @@ struct Cut<'a> {
     waiting: VecDeque<Coded>,
     /// The time of the file's time 0, plus the gaps that are left out.
     zero: i64,
-    /// Decoding time of the last packet that was written.
+    /// Decoding time of the last packet that was written, and how long after the one before it.
     dts: i64,
+    step: i64,
+    /// When the last frame that was written ends.
+    end: i64,
 }
 
 /// A packet with its time in nanoseconds since 1970, and in the new file.
@@ -210,12 +215,20 @@ impl Cut<'_> {
         // A frame is decoded before those that follow it are shown.
         let dts = self.waiting.iter().map(|coded| coded.pts).min().unwrap_or(0).max(self.dts);
         let (Some(coded), Some((writer, _))) = (self.waiting.pop_front(), &self.writer) else { return Ok(true) };
+        self.step = if dts > self.dts { dts - self.dts } else { self.step };
         self.dts = dts;
+        let duration = coded.packet.buffer.duration().map(gst::ClockTime::nseconds);
+        let duration = duration.map_or(self.step, |duration| i64::try_from(duration).unwrap_or(0));
+        self.end = self.end.max(coded.pts + duration);
+        // An MP4 is as long as its packets take to decode. Players leave out what is shown after that.
+        let is_last = self.waiting.iter().all(|coded| coded.at >= self.to);
+        let duration = if is_last { self.end - dts } else { duration };
         let time = |time: i64| gst::ClockTime::from_nseconds(time.max(0).unsigned_abs());
         let mut buffer = coded.packet.buffer.copy();
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(time(coded.pts.max(dts)));
             buffer.set_dts(time(dts));
+            buffer.set_duration(time(duration));
         }
         writer.write(buffer)?;
         Ok(false)

@@ -39,7 +39,7 @@ const MAX_LIMIT: usize = 1000;
 
 const BUSY: ApiError = (StatusCode::SERVICE_UNAVAILABLE, "too many questions to the history at once\n");
 const UNREADABLE: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the index cannot be read\n");
-pub(super) const UNKNOWN: ApiError = (StatusCode::NOT_FOUND, "no stream has this name\n");
+const UNKNOWN: ApiError = (StatusCode::NOT_FOUND, "no stream has this name\n");
 
 /// The indexes that are served.
 pub struct History {
@@ -76,7 +76,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
 }
 
 /// Asks the indexes on another thread.
-pub(super) async fn ask<T: Send + 'static>(
+async fn ask<T: Send + 'static>(
     state: &Arc<AppState>,
     question: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -97,6 +97,20 @@ pub(super) async fn ask<T: Send + 'static>(
         }
         Err(_) => Err(UNREADABLE),
     }
+}
+
+/// Asks about the streams of this name, of which there must be one.
+pub(super) async fn ask_about<T: Send + 'static>(
+    state: &Arc<AppState>,
+    name: &str,
+    question: impl FnOnce(&Reader, &str) -> Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let name = name.to_string();
+    let answer = ask(state, move |reader| match reader.streams.iter().any(|stream| stream.name == name) {
+        true => question(reader, &name).map(Some),
+        false => Ok(None),
+    });
+    answer.await?.ok_or(UNKNOWN)
 }
 
 async fn streams(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {

@@ -28,7 +28,7 @@ use crate::history::query::{self, Segment};
 use crate::media::cut::{CutError, Part, cut};
 use crate::media::recorder::Container;
 use crate::system::utc;
-use crate::web::history::{Pairs, UNKNOWN, ask, range, stream_name};
+use crate::web::history::{Pairs, ask_about, range, stream_name};
 use crate::web::history_json::moment;
 use crate::web::state::{ApiError, AppState, NOT_FOUND};
 
@@ -114,12 +114,8 @@ async fn export(State(state): State<Arc<AppState>>, query: Pairs, container: Con
 
 /// Returns the recorded files of the stretch. Of files that overlap, where the clock was set back, the first one counts.
 async fn find(state: &Arc<AppState>, name: &str, range: (i64, i64)) -> Result<Vec<Segment>, ApiError> {
-    let name = name.to_string();
-    let answer = ask(state, move |reader| match reader.streams.iter().any(|stream| stream.name == name) {
-        true => query::segments(reader, &name, range, MAX_FILES).map(Some),
-        false => Ok(None),
-    });
-    let mut segments = answer.await?.ok_or(UNKNOWN)?;
+    let found = ask_about(state, name, move |reader, name| query::segments(reader, name, range, MAX_FILES));
+    let mut segments = found.await?;
     let mut end = i64::MIN;
     segments.retain(|segment| {
         let follows = segment.start >= end;

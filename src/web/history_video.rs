@@ -20,7 +20,7 @@ use crate::history::query::{self, Segment};
 use crate::media::limits::Limits;
 use crate::media::replay::{Playing, Seeker, Still, Video};
 use crate::web::auth::encoded;
-use crate::web::history::{Pairs, UNKNOWN, ask, moment as time_of, number, stream_name};
+use crate::web::history::{Pairs, ask_about, moment as time_of, number, stream_name};
 use crate::web::history_json::moment;
 use crate::web::pictures::{multipart, part_at};
 use crate::web::state::{ApiError, AppState, NOT_FOUND};
@@ -75,16 +75,6 @@ fn recordings(state: &AppState) -> Result<&Recordings, ApiError> {
     state.history.as_ref().map(|history| &history.recordings).ok_or(NOT_FOUND)
 }
 
-/// Returns the file that shows `at`, or the first one after it.
-async fn find(state: &Arc<AppState>, name: &str, at: i64) -> Result<Option<Segment>, ApiError> {
-    let name = name.to_string();
-    let answer = ask(state, move |reader| match reader.streams.iter().any(|stream| stream.name == name) {
-        true => query::segment_from(reader, &name, at).map(Some),
-        false => Ok(None),
-    });
-    answer.await?.ok_or(UNKNOWN)
-}
-
 /// Returns how far `at` lies in a file, in nanoseconds.
 fn offset(segment: &Segment, at: i64) -> u64 {
     u64::try_from(at - segment.start).map_or(0, |ms| ms.saturating_mul(1_000_000).saturating_add(NEAREST))
@@ -100,7 +90,8 @@ async fn picture(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Res
     let recordings = recordings(&state)?;
     let name = stream_name(&query)?;
     let at = time_of(&query, "at").ok_or(BAD_TIME)?;
-    let segment = find(&state, &name, at).await?.filter(|segment| segment.start <= at).ok_or(NOT_RECORDED)?;
+    let found = ask_about(&state, &name, move |reader, name| query::segment_at(reader, name, at));
+    let segment = found.await?.ok_or(NOT_RECORDED)?;
     let (mut open, limits) = (Arc::clone(&recordings.open).lock_owned().await, recordings.limits);
     let found = spawn_blocking(move || {
         let still = still(&mut open, &segment, at, limits);
@@ -153,7 +144,8 @@ async fn frames(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Resp
     let from = time_of(&query, "from").ok_or(BAD_TIME)?;
     let speed = number(&query, "speed", 1.0, SPEEDS)?;
     let permit = Arc::clone(&recordings.players).try_acquire_owned().map_err(|_| TOO_MANY)?;
-    find(&state, &name, from).await?.ok_or(NOTHING_LATER)?;
+    let found = ask_about(&state, &name, move |reader, name| query::segment_from(reader, name, from));
+    found.await?.ok_or(NOTHING_LATER)?;
     let source = Source { state: Arc::clone(&state), name, speed, _permit: Arc::new(permit) };
     let current = source.clone().open(from).await.ok_or(UNREADABLE)?;
     let shown_name = encoded(&source.name);
@@ -180,7 +172,8 @@ impl Source {
     /// Opens the file that shows `from`, or the first one after it that can be read.
     async fn open(self, mut from: i64) -> Option<OpenSegment> {
         for _ in 0..MAX_UNREADABLE {
-            let segment = find(&self.state, &self.name, from).await.ok()??;
+            let found = ask_about(&self.state, &self.name, move |reader, name| query::segment_from(reader, name, from));
+            let segment = found.await.ok()??;
             let end = segment.end;
             let source = self.clone();
             let opened = spawn_blocking(move || source.open_segment(segment, from)).await;

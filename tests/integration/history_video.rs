@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::camera::{Watch, files, running};
 use crate::http::{Response, Site};
 use crate::program::{Program, decodes_cleanly, ffmpeg, probe, text, times};
-use crate::recording::{pictures, recorded};
+use crate::recording::{packets, pictures, recorded};
 
 /// Frames between two key frames of the clip.
 const GROUP: usize = 25;
@@ -66,8 +66,9 @@ fn segments(folder: &Path) -> Vec<(PathBuf, i64, i64)> {
 /// The moment of each frame, in milliseconds.
 fn moments(segments: &[(PathBuf, i64, i64)]) -> Vec<i64> {
     let frames = |(file, start, _): &(PathBuf, i64, i64)| {
-        let start = *start;
-        times(file).into_iter().map(move |time| start + time.round() as i64)
+        let mut times: Vec<i64> = packets(file).into_iter().map(|(time, _)| start + time.round() as i64).collect();
+        times.sort_unstable();
+        times
     };
     segments.iter().flat_map(frames).collect()
 }
@@ -194,11 +195,11 @@ fn what_is_not_recorded_is_skipped() {
     let before = moments(&all[..1]);
     let after = 250 - moments(&all[2..]).len();
     // A link is no recording, wherever it leads.
-    let (gone, start) = (&all[1].0, all[1].1);
+    let (gone, end) = (&all[1].0, all[1].2);
     std::fs::rename(gone, program.path("elsewhere.bin")).unwrap();
     std::os::unix::fs::symlink("elsewhere.bin", gone).unwrap();
     let (watch, site) = view(&program);
-    let at = moment(start + 500);
+    let at = moment(end - 200);
     assert_eq!(site.get(&format!("/api/history/picture.jpg?stream=door&at={at}")).status, 404);
     let frames = played(site, &format!("stream=door&from={}&speed=1", moment(before[before.len() - 10])));
     let numbers_played: Vec<usize> = frames.into_iter().map(|(_, number)| number).collect();

@@ -37,7 +37,7 @@ pub fn pictures(path: &Path, codec: &str) -> Vec<Vec<u8>> {
 }
 
 /// The packets of a file: their time in milliseconds, and whether they are key frames.
-fn packets(path: &Path) -> Vec<(f64, bool)> {
+pub fn packets(path: &Path) -> Vec<(f64, bool)> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0"])
         .arg(path)

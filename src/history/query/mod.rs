@@ -9,5 +9,5 @@ mod streams;
 pub use days::{DayTotals, LabelTotal, days};
 pub use intervals::{Cursor, Filter, Interval, Page, Summary, page, summary};
 pub use ribbon::{Ribbon, ribbon, watched};
-pub use segments::{Segment, segment_from, segments};
+pub use segments::{Segment, segment_at, segment_from, segments};
 pub use streams::{Outage, Reader, Stream, outages};

@@ -12,6 +12,9 @@ use crate::history::query::Reader;
 const MAX_OVERLAPPING: usize = 64;
 /// How much earlier than another file one may begin that ends after it, in milliseconds: a day.
 const MAX_OVERLAP: i64 = 86_400_000;
+/// How long the last frame of a file counts as shown, in milliseconds: the next file begins when the next frame is due, which may be
+/// later than this one should end.
+const LAST_SHOWN: i64 = 1000;
 /// After every recording, in milliseconds.
 const NEVER: i64 = i64::MAX / 4;
 
@@ -35,6 +38,16 @@ pub fn segment_from(reader: &Reader, name: &str, at: i64) -> Result<Option<Segme
     let showing = found.iter().rposition(|segment| segment.start <= at);
     let first = showing.or_else(|| (!found.is_empty()).then_some(0));
     Ok(first.map(|number| found.swap_remove(number)))
+}
+
+/// Returns the file that has the frame that was shown at `at`, in milliseconds since 1970.
+///
+/// # Errors
+/// Returns a failure if the index cannot be read.
+pub fn segment_at(reader: &Reader, name: &str, at: i64) -> Result<Option<Segment>> {
+    let found = segments(reader, name, (at.saturating_sub(LAST_SHOWN), at.saturating_add(1)), MAX_OVERLAPPING)?;
+    // The one that began last of those that show the moment; else the one that ended last.
+    Ok(found.into_iter().max_by_key(|segment| (segment.end.min(at + 1), segment.start)))
 }
 
 /// Returns the files of all streams of this name that show something from `range.0` to before `range.1`, in milliseconds since
