@@ -196,8 +196,8 @@ impl PacketQueue {
         state.passes = false;
     }
 
-    /// The connection has ended: no further frame will be decoded.
-    pub(super) fn disconnected(&self) {
+    /// The connection has ended, or what follows is not recorded any more: no further frame will be decoded.
+    pub fn disconnected(&self) {
         self.lock().complete();
     }
 

@@ -88,6 +88,8 @@ impl Sink for OriginalSink<'_> {
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
+        // The receiver may still be closing the connection.
+        self.packets.disconnected();
         let recorded = self.record(u64::MAX).and_then(|()| self.end());
         let joined = self.files.join();
         let dropped = self.packets.dropped() + self.groups.as_ref().map_or(0, GroupBuffer::dropped);
