@@ -26,6 +26,9 @@ const MAX_BITS: f64 = 0.2;
 /// Frames a second that are assumed where the camera states none.
 const USUAL_RATE: f64 = 25.0;
 
+/// Seconds until the frames that wait at the end must be encoded.
+const DRAIN: u64 = 2;
+
 /// An encoder for one connection. Dropping it stops its thread.
 pub(super) struct VideoEncoder {
     pipeline: gst::Pipeline,
@@ -77,8 +80,15 @@ impl VideoEncoder {
     }
 }
 
+/// Dropping it encodes the frames that wait.
 impl Drop for VideoEncoder {
     fn drop(&mut self) {
+        if self.input.end_of_stream().is_ok()
+            && let Some(bus) = self.pipeline.bus()
+        {
+            let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+            let _ = bus.timed_pop_filtered(Some(gst::ClockTime::from_seconds(DRAIN)), &ends);
+        }
         let _ = self.pipeline.set_state(gst::State::Null);
     }
 }

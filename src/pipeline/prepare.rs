@@ -107,6 +107,8 @@ impl Preparer<'_> {
             Some(sampler) => SampledFrames::new(&mut self, sampler, &messages).forward(),
             None => self.forward(&messages),
         };
+        // What was received is complete before the second thread finishes.
+        drop(self.source);
         match end {
             Ok(end) => end,
             Err(error) => End::Failed(error),

@@ -211,7 +211,7 @@ fn what_is_not_recorded_is_skipped() {
         let count = after + moments(&all[2..3]).len();
         assert_eq!(numbers(&export), (0..before.len()).chain(after..count).collect::<Vec<_>>());
         let times = times(&export);
-        assert!(times.windows(2).all(|pair| (1.0..200.0).contains(&(pair[1] - pair[0]))), "{times:?}");
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1] && pair[1] < pair[0] + 1000.0), "{times:?}");
     }
     watch.stop("INT");
 }

@@ -62,16 +62,30 @@ fn ended(fields: &Value) -> bool {
 
 /// Records a clip that a camera sends once, in segments of two seconds. Returns the files.
 pub fn recorded(program: &Program, clip: &Path, codec: &str, arguments: &[&str]) -> Vec<PathBuf> {
-    let camera = Camera::start(&[text(clip), "--as-is", codec]);
-    // Frames that refer to later ones are sent before these: with less, the receiver would find some of them too late.
-    let given = [&["--segment", "2s", "--name", "door", "--latency", "5000"], arguments].concat();
-    let mut watch = Watch::start(program, &[&camera.url], &given);
-    watch.line("the end", ended);
-    drop(camera);
-    let (finished, _) = watch.stop("INT");
-    assert_eq!(finished.code, 130, "{}", finished.stderr);
-    let ending = if arguments.contains(&"mp4") { ".mp4" } else { ".mkv" };
-    files(program, ending)
+    let sent = pictures(clip, codec).len() as u64;
+    // On a busy machine a picture may be lost before it reaches the decoder. Then the camera sends the clip again.
+    for _ in 0..5 {
+        let camera = Camera::start(&[text(clip), "--as-is", codec]);
+        // Frames that refer to later ones are sent before these: with less, the receiver would find some of them too late.
+        let given = [&["--segment", "2s", "--name", "door", "--latency", "5000"], arguments].concat();
+        let mut watch = Watch::start(program, &[&camera.url], &given);
+        watch.line("the end", ended);
+        drop(camera);
+        let (finished, _) = watch.stop("INT");
+        assert_eq!(finished.code, 130, "{}", finished.stderr);
+        if summary(program)["frames"]["decoded"] == sent {
+            let ending = if arguments.contains(&"mp4") { ".mp4" } else { ".mkv" };
+            return files(program, ending);
+        }
+        files(program, "").iter().filter(|file| *file != clip).for_each(|file| {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with("door-") {
+                std::fs::remove_file(file).unwrap();
+            }
+        });
+        let _ = std::fs::remove_dir_all(program.path(".livelabel"));
+    }
+    panic!("pictures are lost each time");
 }
 
 /// Checks that the files hold the packets of the clip: each one, once, cut at key frames, at the times of the journal.
@@ -370,7 +384,10 @@ fn only_the_groups_of_pictures_around_an_interval_are_recorded() {
     // Five seconds, and the rest of a group of two.
     assert!((4900.0..7100.0).contains(&before) && (4900.0..7100.0).contains(&after), "{before} {after}");
     let packets = packets(video);
-    assert!(packets[0].1 && packets.len().is_multiple_of(50), "{} packets", packets.len());
+    // Whole groups, except for what was lost on the way.
+    let lost = 24 * 25 - summary(&program)["frames"]["decoded"].as_u64().unwrap() as usize;
+    let missing = packets.len().next_multiple_of(50) - packets.len();
+    assert!(packets[0].1 && missing <= lost, "{} packets", packets.len());
 }
 
 #[test]
@@ -388,7 +405,9 @@ fn rare_key_frames_are_reported_once_and_the_recording_goes_on() {
     assert_eq!(watch.log.iter().filter(warned).count(), 1, "{:#?}", watch.log);
     watch.stop("INT");
     let videos = files(&program, ".mkv");
-    assert_eq!(videos.iter().map(|video| probe(video).frames).sum::<u64>(), 15 * 25);
+    let decoded = summary(&program)["frames"]["decoded"].as_u64().unwrap();
+    assert!(decoded > 14 * 25, "{decoded}");
+    assert_eq!(videos.iter().map(|video| packets(video).len() as u64).sum::<u64>(), decoded);
 }
 
 #[test]
