@@ -203,7 +203,8 @@ fn what_is_not_recorded_is_skipped() {
     assert_eq!(site.get(&format!("/api/history/picture.jpg?stream=door&at={at}")).status, 404);
     let frames = played(site, &format!("stream=door&from={}&speed=1", moment(before[before.len() - 10])));
     let numbers_played: Vec<usize> = frames.into_iter().map(|(_, number)| number).collect();
-    assert_eq!(numbers_played, (before.len() - 10..before.len()).chain(after..250).collect::<Vec<_>>());
+    // The first one may be that of the same millisecond.
+    assert_eq!(numbers_played[1..], (before.len() - 9..before.len()).chain(after..250).collect::<Vec<_>>());
     let query = format!("stream=door&from={}&to={}", moment(before[0]), moment(all[2].2));
     for suffix in ["mkv", "mp4"] {
         let answer = site.get(&format!("/api/history/export.{suffix}?{query}"));

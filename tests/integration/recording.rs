@@ -62,7 +62,7 @@ fn ended(fields: &Value) -> bool {
 
 /// Records a clip that a camera sends once, in segments of two seconds. Returns the files.
 pub fn recorded(program: &Program, clip: &Path, codec: &str, arguments: &[&str]) -> Vec<PathBuf> {
-    let sent = pictures(clip, codec).len() as u64;
+    let sent = pictures(clip, if codec == "h265" { "hevc" } else { codec }).len() as u64;
     // On a busy machine a picture may be lost before it reaches the decoder. Then the camera sends the clip again.
     for _ in 0..5 {
         let camera = Camera::start(&[text(clip), "--as-is", codec]);
