@@ -119,6 +119,10 @@ fn the_files_of_a_recording_are_one_video() {
     // Any frame, at its time and until the next one; also backwards and over the end of a file.
     for wanted in [0, 1, 99, 49, 50, 51, 124, 249, 3] {
         let next = moments.get(wanted + 1).map_or(moments[wanted], |next| next - 1);
+        if next < moments[wanted] {
+            // Two frames share a millisecond.
+            continue;
+        }
         for at in [moments[wanted], next] {
             let answer = site.get(&format!("/api/history/picture.jpg?stream=door&at={}", moment(at)));
             assert_eq!((answer.status, answer.header("content-type")), (200, Some("image/jpeg")), "{}", answer.text());
