@@ -64,8 +64,6 @@ impl RotatingJournal {
         self.header = Header { started, opened, opened_ms, clock_back_ms, ..header };
         // The next frame is written, whatever its label.
         self.written = None;
-        // The next frame is the first with these settings.
-        self.written = None;
         self.append(Record::Settings(Box::new(self.header.settings(ms, time))))
     }
 
