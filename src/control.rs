@@ -42,7 +42,7 @@ pub struct Request {
 
 impl Request {
     pub fn answer(self, answer: Answer) {
-        // Whoever asked may have gone.
+        // The sender of the request may have gone.
         let _ = self.reply.send(answer);
     }
 }

@@ -145,7 +145,7 @@ pub fn in_memory() -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Creates an index in a new file, without the safety that a database in use needs: whoever creates it throws it away when that
+/// Creates an index in a new file, without the safety that a database in use needs: it is thrown away when that
 /// fails.
 ///
 /// # Errors

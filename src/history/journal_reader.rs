@@ -52,6 +52,29 @@ impl Run {
     fn label(&self, name: &str) -> Option<i64> {
         self.labels.iter().any(|known| known == name).then(|| ids::of(&[name]))
     }
+
+    /// Returns the row of an interval from a start to an end, with its mean and highest confidence; `None` if the run has no such
+    /// label.
+    fn row(
+        &self,
+        source: i64,
+        label: &str,
+        span: (f64, f64),
+        (mean, peak): (f64, f64),
+        open: bool,
+    ) -> Option<IntervalRow> {
+        let (start, end) = (self.time(span.0), self.time(span.1));
+        Some(IntervalRow {
+            stream: self.stream,
+            label: self.label(label)?,
+            start,
+            source,
+            duration: end - start,
+            mean: hundred_thousandths(mean),
+            peak: hundred_thousandths(peak),
+            open,
+        })
+    }
 }
 
 /// An interval as far as frames show it.
@@ -272,24 +295,14 @@ impl JournalReader {
 
     fn interval(&mut self, rows: &mut Rows, interval: &IntervalRecord) -> Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
-        let Some(label) = run.label(&interval.label) else { return Ok(()) };
-        if self.open.as_ref().is_some_and(|open| open.label == interval.label && open.start >= interval.start) {
+        let IntervalRecord { label, start, end, mean, peak, .. } = interval;
+        let Some(row) = run.row(self.id, label, (*start, *end), (*mean, *peak), false) else { return Ok(()) };
+        if self.open.as_ref().is_some_and(|open| open.label == *label && open.start >= *start) {
             self.open = None;
         }
-        let (start, end) = (run.time(interval.start), run.time(interval.end));
-        let row = IntervalRow {
-            stream: run.stream,
-            label,
-            start,
-            source: self.id,
-            duration: end - start,
-            mean: hundred_thousandths(interval.mean),
-            peak: hundred_thousandths(interval.peak),
-            open: false,
-        };
         rows.remove_open(run.id, &row)?;
         rows.interval(&row)?;
-        self.reach(start, end);
+        self.reach(row.start, row.start + row.duration);
         Ok(())
     }
 
@@ -297,23 +310,14 @@ impl JournalReader {
     fn store_open(&mut self, rows: &mut Rows, goes_on: bool) -> Result<()> {
         let open = if goes_on { self.open.clone() } else { self.open.take() };
         let (Some(run), Some(open)) = (&self.run, open) else { return Ok(()) };
-        let Some(label) = run.label(&open.label) else { return Ok(()) };
-        let (start, end) = (run.time(open.start), run.time(open.end));
-        let row = IntervalRow {
-            stream: run.stream,
-            label,
-            start,
-            source: self.id,
-            duration: end - start,
-            mean: hundred_thousandths(open.sum / f64::from(open.count.max(1))),
-            peak: hundred_thousandths(open.peak),
-            open: true,
-        };
+        let mean = open.sum / f64::from(open.count.max(1));
+        let row = run.row(self.id, &open.label, (open.start, open.end), (mean, open.peak), goes_on);
+        let Some(row) = row else { return Ok(()) };
         if rows.is_known(run.id, &row)? {
             return Ok(());
         }
-        rows.interval(&IntervalRow { open: goes_on, ..row })?;
-        self.reach(start, end);
+        rows.interval(&row)?;
+        self.reach(row.start, row.start + row.duration);
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! The names of the files that the index knows.
 
+use crate::report::journal::SUFFIX as JOURNAL;
+use crate::system::utc;
+
 /// Suffixes.
-pub const JOURNAL: &str = ".timeline.jsonl";
 pub const TIMELINE: &str = ".timeline.json";
 const VIDEOS: [&str; 3] = [".mkv", ".avi", ".mp4"];
 
@@ -65,17 +67,8 @@ pub fn stamped(name: &str) -> Option<Stamped<'_>> {
 }
 
 /// Returns the time in a stamp, in milliseconds since 1970.
-pub fn time(stamp: (usize, &str)) -> Option<i64> {
-    let (digits, text) = stamp;
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0..digits - 4)?, number(digits - 4..digits - 2)?, number(digits - 2..digits)?);
-    let clock = digits + 1;
-    let (hour, minute, second) =
-        (number(clock..clock + 2)?, number(clock + 2..clock + 4)?, number(clock + 4..clock + 6)?);
-    let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
-    let date = time::Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
-    let at = date.with_hms(u8::try_from(hour).ok()?, u8::try_from(minute).ok()?, u8::try_from(second).ok()?).ok()?;
-    Some(at.assume_utc().unix_timestamp() * 1000)
+pub fn time((_, text): (usize, &str)) -> Option<i64> {
+    utc::parse_stamp(text).map(|time| time.unix_timestamp() * 1000)
 }
 
 #[cfg(test)]

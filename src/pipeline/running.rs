@@ -41,7 +41,7 @@ pub struct RunningThread<'a>(&'a Running);
 impl Drop for RunningThread<'_> {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::SeqCst);
-        // If it is full, whoever waits is woken already.
+        // If it is full, the waiting thread is woken already.
         let _ = self.0.ended.try_send(());
     }
 }

@@ -39,8 +39,8 @@ const PENDING_HELD: usize = 16;
 
 /// Frames a second that are assumed where the container does not state them, to plan the memory of adaptive sampling.
 const UNKNOWN_RATE: f64 = 30.0;
-/// Memory for frames that wait for a centred window or for adaptive sampling: 32 frames of 3840×2160, or a second of 1920×1080 at any usual rate.
-/// A window that needs more looks less far ahead.
+/// Memory for frames that wait for a centred window or for adaptive sampling: 32 frames of 3840×2160, or a second of 1920×1080
+/// at any usual rate. A window that needs more looks less far ahead.
 const MAX_HELD_BYTES: usize = 384 << 20;
 
 /// A stream's source and sinks.

@@ -14,6 +14,9 @@ use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media::frame_counters::Counts;
 use crate::report::{lock_output, milliseconds, rounded};
 
+/// Suffix of a camera's journals.
+pub const SUFFIX: &str = ".timeline.jsonl";
+
 /// The setup of a run; the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {

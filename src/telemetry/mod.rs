@@ -31,7 +31,7 @@ pub use totals::Totals;
 /// Names whose earlier counts are remembered.
 const NAMES: usize = 4096;
 
-/// Streams in their order. A list never changes: after a change there is another one, so whoever holds a list sees by
+/// Streams in their order. A list never changes: after a change there is another one, so the holder of a list sees by
 /// [`Arc::ptr_eq`] whether it is still the current one.
 pub type Streams = Arc<[Arc<StreamState>]>;
 

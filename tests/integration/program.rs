@@ -84,6 +84,30 @@ pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
+/// Runs a shell script that mounts a small disk and watches a camera with a JSON log. It gets the binary as `$0`, a model as
+/// `$1` and `arguments` from `$2` on. Checks that the full disk is reported once, and that more than `further` frames are decoded
+/// after it. Returns the report; `None` if no file system can be mounted.
+pub fn run_on_small_disk(program: &Program, script: &str, arguments: &[&str], further: u64) -> Option<Value> {
+    let model = tiny::model();
+    let given = ["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_livelabel"), text(&model)];
+    let command = [&given[..], arguments].concat();
+    let made = Command::new("unshare").args(command).current_dir(program.folder.path()).output();
+    let finished = made.map(Finished::from).unwrap();
+    if finished.code == 77 || finished.stderr.contains("unshare failed") {
+        skipped("no file system can be mounted");
+        return None;
+    }
+    let lines: Vec<Value> = finished.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let full = |line: &Value| line["fields"]["message"].as_str().is_some_and(|text| text.contains("the disk is full"));
+    let at = lines.iter().position(full).unwrap_or_else(|| panic!("never full: {}", finished.stderr));
+    assert_eq!(lines.iter().filter(|line| full(line)).count(), 1, "{}", finished.stderr);
+    let decoded = |line: &Value| line["fields"]["decoded"].as_u64();
+    let (before, after) = (lines[..at].iter().filter_map(decoded).max(), lines[at..].iter().filter_map(decoded).max());
+    assert!(after > before.map(|count| count + further), "{}", finished.stderr);
+    assert!(finished.stdout.contains("1 failure,"), "{}{}", finished.stdout, finished.stderr);
+    Some(lines[at].clone())
+}
+
 pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }

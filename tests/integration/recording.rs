@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::camera::{Camera, Watch, files, records, running, signal, summary};
 use crate::footage::{colours, variant};
-use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, probe, skipped, text, times};
-use crate::tiny;
+use crate::program::{Program, decodes_cleanly, ffmpeg, probe, run_on_small_disk, text, times};
 
 /// The coded pictures of a file, in decoding order, without the parameter sets around them.
 pub fn pictures(path: &Path, codec: &str) -> Vec<Vec<u8>> {
@@ -424,33 +423,7 @@ fn a_full_disk_ends_the_recording_of_a_cameras_own_video_but_not_the_analysis() 
     let made = ffmpeg(&[&["-f", "lavfi", "-i", source], &encode[..], &[text(&noise)]].concat());
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let camera = Camera::start(&[text(&noise), "--as-is", "h264"]);
-    let finished = Command::new("unshare")
-        .args([
-            "--map-root-user",
-            "--mount",
-            "sh",
-            "-c",
-            script,
-            env!("CARGO_BIN_EXE_livelabel"),
-            text(&tiny::model()),
-            &camera.url,
-        ])
-        .current_dir(program.folder.path())
-        .output()
-        .map(Finished::from)
-        .unwrap();
-    if finished.code == 77 || finished.stderr.contains("unshare failed") {
-        skipped("no file system can be mounted");
-        return;
-    }
-    let lines: Vec<Value> = finished.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let full = |line: &Value| line["fields"]["message"].as_str().is_some_and(|text| text.contains("the disk is full"));
-    let at = lines.iter().position(full).unwrap_or_else(|| panic!("never full: {}", finished.stderr));
-    assert_eq!(lines.iter().filter(|line| full(line)).count(), 1, "{}", finished.stderr);
-    let decoded = |line: &Value| line["fields"]["decoded"].as_u64();
-    let (before, after) = (lines[..at].iter().filter_map(decoded).max(), lines[at..].iter().filter_map(decoded).max());
-    assert!(after > before.map(|count| count + 25), "{}", finished.stderr);
-    assert!(finished.stdout.contains("1 failure,"), "{}{}", finished.stdout, finished.stderr);
+    run_on_small_disk(&program, script, &[&camera.url], 25);
 }
 
 #[test]

@@ -7,9 +7,8 @@ use crate::history::counts::QUARTER;
 use crate::history::ids;
 use crate::history::query::days::quarters;
 use crate::history::query::streams::{Outage, Reader, Stream, outages};
+use crate::labels::REST;
 
-/// The label that never hides another one.
-const OTHER: &str = "other";
 /// Stretches that are no further apart than this are one, in milliseconds: a journal has one frame a second.
 const JOIN: i64 = 1500;
 /// A longer range is shown by quarters of an hour, in milliseconds: 62 days.
@@ -61,7 +60,7 @@ pub fn ribbon(reader: &Reader, stream: &Stream, range: Stretch, width: usize, no
             stretches(db, RECORDED_STRETCHES, stream, range, near)?,
         ))
     })?;
-    let other = stream.labels.iter().position(|label| label == OTHER);
+    let other = stream.labels.iter().position(|label| label == REST);
     let spans = if labels.len() <= width { labels } else { columns(&labels, range, column, width, other) };
     let gaps = outages(reader, stream, from, to, MAX_GAPS)?;
     Ok(Ribbon { spans, watched, recorded, gaps: joined_gaps(gaps, range, now, column as i64, width) })

@@ -8,9 +8,7 @@ use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
-
-/// Suffix of journals.
-const JOURNAL: &str = ".timeline.jsonl";
+use crate::report::journal;
 
 /// Follows the journals of one stream.
 pub struct IndexSink<'a> {
@@ -30,7 +28,7 @@ impl<'a> IndexSink<'a> {
     }
 
     fn tell(&mut self) {
-        let journal = self.files.last_with(JOURNAL);
+        let journal = self.files.last_with(journal::SUFFIX);
         if journal.is_some() && journal != self.told {
             journal.iter().for_each(|path| self.client.journal(self.stream, path));
             self.told = journal;

@@ -11,14 +11,12 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{RotationSchedule, stamped};
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Sink};
-use crate::report::journal::{Header, IntervalRecord, Record, SegmentRecord};
+use crate::report::journal::{Header, IntervalRecord, Record, SUFFIX as JOURNAL, SegmentRecord};
 use crate::report::milliseconds;
 use crate::report::rotating_journal::RotatingJournal;
 use crate::system::utc;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Suffix of journals.
-const JOURNAL: &str = ".timeline.jsonl";
 
 /// Writes a record for each change, and for one frame a second.
 pub struct JournalSink<'a> {

@@ -13,11 +13,12 @@ use crate::history::IndexClient;
 use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 use crate::pipeline::sinks::worth::{Dated, Worth};
+use crate::report::journal;
 use crate::system::utc;
 
 /// Suffixes of a camera's files.
 const SUFFIXES: [&str; 8] =
-    [".mkv", ".mp4", ".avi", ".labelled.mkv", ".labelled.avi", ".vtt", ".timeline.jsonl", ".summary.json"];
+    [".mkv", ".mp4", ".avi", ".labelled.mkv", ".labelled.avi", ".vtt", journal::SUFFIX, ".summary.json"];
 /// Digits of the date between stem and suffix, as in `-20260102T030405Z`; years beyond 9999 have more.
 const DATE: std::ops::RangeInclusive<usize> = 8..=10;
 /// Length of the time after the date.

@@ -212,7 +212,8 @@ impl<'a> Sinks<'a> {
         (renderer, &mut self.overlay)
     }
 
-    /// Calls every sink in order, then passes on the segments that have begun or are complete. For a clip, returns the first failure; for a camera, logs failures and continues.
+    /// Calls every sink in order, then passes on the segments that have begun or are complete. For a clip, returns the first
+    /// failure; for a camera, logs failures and continues.
     fn for_each(&mut self, call: impl FnMut(&mut dyn Sink) -> Result<()>) -> Result<()> {
         self.call(call)?;
         for segment in self.segments.take() {
