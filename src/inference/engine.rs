@@ -46,7 +46,8 @@ impl Reply {
     }
 }
 
-/// Owns the threads that run the model. Dropping it stops them; a [`Client`] that outlives it gets an error.
+/// Owns the threads that run the model. Dropping it ends them once they have served what waits; what a [`Client`] asks
+/// for afterwards is an error.
 pub struct Engine {
     live_requests: Sender<Request>,
     clip_requests: Sender<Request>,

@@ -77,7 +77,10 @@ impl Queues {
         select! {
             recv(self.live) -> request => request.ok().map(|request| (request, true)),
             recv(self.clips) -> request => request.ok().map(|request| (request, false)),
-            recv(self.closed) -> _ => None,
+            // What waits is served before the engine ends.
+            recv(self.closed) -> _ => {
+                live().map(|request| (request, true)).or_else(|| clips().map(|request| (request, false)))
+            }
         }
     }
 }
@@ -142,6 +145,21 @@ mod tests {
         // Without the camera's request this would wait an hour. Either request may be taken first.
         let first = filling.join().unwrap();
         assert!(first == [1.0] || first == [10.0], "{first:?}");
+    }
+
+    #[test]
+    fn requests_that_wait_are_served_before_the_engine_ends() {
+        // More than once, since of several that are ready a channel is taken at random.
+        for _ in 0..100 {
+            let Engine { mut queues, live, clips, open } = engine();
+            clips.send(request(1.0)).unwrap();
+            clips.send(request(2.0)).unwrap();
+            live.send(request(10.0)).unwrap();
+            drop(open);
+            let order: Vec<f32> = (0..3).flat_map(|_| names(&mut queues, 1)).collect();
+            assert_eq!(order, [10.0, 1.0, 2.0]);
+            assert!(names(&mut queues, 1).is_empty());
+        }
     }
 
     #[test]
