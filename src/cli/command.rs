@@ -43,6 +43,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let only_check = args.dry_run;
             let pipeline = args.pipeline.clone();
             let config = Config::read(args.settings(), pipeline.as_deref())?;
+            if let Some(shard) = config.empty_shard() {
+                tracing::info!("shard {shard} has none of the inputs");
+                return Ok(ExitCode::SUCCESS);
+            }
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;
             let work = if only_check { dry_run::check } else { run::run };
             let code = work(config, &signals.shutdown).or_else(|error| {

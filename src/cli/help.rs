@@ -10,7 +10,7 @@ const GROUPS: [(&str, &str); 6] = [
     ("Labelling", "action window threshold stride overlay | window_align hysteresis"),
     (
         "Output",
-        "output_dir only csv overview display force resume | output timeline plot subtitles format quiet verbose",
+        "output_dir only csv overview display force resume | shard output timeline plot subtitles format quiet verbose",
     ),
     (
         "Cameras",

@@ -177,8 +177,13 @@ pub(crate) fn inputs(settings: &Settings) -> Result<Inputs> {
             jobs.push(file_job(&options, input, several, name, &stem)?);
         }
     }
-    let inputs = Inputs { jobs, pictures };
+    let mut inputs = Inputs { jobs, pictures };
+    // Names and files are those of all inputs, so that the shards have none in common.
     check_distinct(&inputs)?;
+    if let Some(shard) = settings.run.shard {
+        inputs.jobs.retain(|job| shard.contains(&job.name));
+        inputs.pictures.retain(|picture| shard.contains(&picture.name));
+    }
     Ok(inputs)
 }
 

@@ -12,6 +12,7 @@ mod origin;
 pub mod pictures;
 mod run_files;
 pub mod settings;
+pub mod shard;
 pub mod web;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::config::origin::Origin;
 use crate::config::pictures::PictureJob;
 use crate::config::run_files::{RunFiles, check_events};
 use crate::config::settings::Settings;
+use crate::config::shard::Shard;
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
 use crate::inference::session::SessionOptions;
@@ -35,6 +37,8 @@ const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Config {
     pub(crate) jobs: Vec<Job>,
     pub(crate) pictures: Vec<PictureJob>,
+    /// The part of the inputs that these are, if they are not all.
+    pub(crate) shard: Option<Shard>,
     /// The model file; `None` for the shipped one.
     pub(crate) model: Option<PathBuf>,
     /// Files that the settings were read from: pipeline, token, passwords.
@@ -74,7 +78,8 @@ impl Config {
         check_ranges(&settings.streams)?;
         check_run_ranges(&settings.run)?;
         let inputs = inputs(&settings)?;
-        if inputs.jobs.is_empty() && inputs.pictures.is_empty() {
+        // A shard may have none.
+        if settings.streams.input.is_empty() && settings.run.stream.is_empty() {
             return Err(Error::usage("no input").remedy("name a clip or a camera: livelabel run CLIP"));
         }
         let events = EventsConfig::resolve(&settings.run)?;
@@ -92,6 +97,7 @@ impl Config {
         Ok(Self {
             jobs,
             pictures,
+            shard: run.shard,
             files,
             read,
             model: run.model,
@@ -115,6 +121,11 @@ impl Config {
             web,
             origin: None,
         })
+    }
+
+    /// Returns the shard of this run if it has none of the inputs.
+    pub(crate) fn empty_shard(&self) -> Option<Shard> {
+        self.shard.filter(|_| self.jobs.is_empty() && self.pictures.is_empty())
     }
 
     /// Returns the folders that get an index: those that cameras write to.

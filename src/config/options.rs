@@ -10,6 +10,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::config::shard::Shard;
 use crate::inference::device::DeviceSelection;
 use crate::inference::inference_precision::InferencePrecision;
 use crate::labels::overlay::OverlayStyle;
@@ -247,6 +248,9 @@ pub struct RunOptions {
     /// are several clips]
     #[arg(long, value_name = "FILE")]
     pub overview: Option<PathBuf>,
+    /// Only this part of the inputs, like 3/16: the others belong to runs with 0/16 to 15/16, on any machine
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
     /// Skip the clips that an earlier run completed with the same model and settings, and do the rest
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub resume: Option<bool>,

@@ -34,11 +34,15 @@ impl RunFiles {
             .remedy("add timeline to --only"));
         }
         let clips = inputs.jobs.iter().filter(|job| job.live.is_none()).count();
-        if options.overview.is_some() && clips == 0 {
+        if options.overview.is_some() && clips == 0 && options.shard.is_none() {
             return Err(Error::usage("an overview is of clips, and this run has none").remedy("leave out --overview"));
         }
-        let overview = options.overview.clone().or_else(|| overview_by_default(settings, clips));
-        let files = Self { csv: options.csv.clone(), overview };
+        // Each shard has files of its own.
+        let own = |path: &Option<PathBuf>| {
+            path.as_ref().map(|path| options.shard.map_or(path.clone(), |shard| shard.path(path)))
+        };
+        let overview = own(&options.overview).or_else(|| overview_by_default(settings, clips));
+        let files = Self { csv: own(&options.csv), overview };
         let mut others: Vec<PathBuf> = match &events.lines {
             Some(JsonLines::File(path)) => vec![canonical(path)],
             _ => Vec::new(),
@@ -73,7 +77,8 @@ fn overview_by_default(settings: &Settings, clips: usize) -> Option<PathBuf> {
     let folder = options.output_dir.clone().unwrap_or_default();
     let replaced = run.force == Some(true) || run.resume == Some(true);
     let numbered = (2..).map(|number| folder.join(format!("{OVERVIEW}-{number}.html")));
-    let mut names = std::iter::once(folder.join(format!("{OVERVIEW}.html"))).chain(numbered);
+    let names = std::iter::once(folder.join(format!("{OVERVIEW}.html"))).chain(numbered);
+    let mut names = names.map(|path| run.shard.map_or(path.clone(), |shard| shard.path(&path)));
     names.find(|path| replaced || !path.exists()).filter(|_| wanted)
 }
 

@@ -47,6 +47,33 @@ const ROWS: [&str; 4] = [
 ];
 
 #[test]
+fn shards_share_the_inputs_and_no_file() {
+    let program = with_clips();
+    // Of the same name as another clip, so it is numbered, in every shard alike.
+    std::fs::create_dir(program.path("clips/again")).unwrap();
+    std::fs::copy(program.path("clips/c.mp4"), program.path("clips/again/c.mp4")).unwrap();
+    let mut all = Vec::new();
+    for index in 0..5 {
+        let shard = format!("{index}/5");
+        let ran = run(&program, &["--only", "timeline,overview", "--csv", "all.csv", "--shard", &shard]).succeeded();
+        let table = format!("all.{index}-of-5.csv");
+        let named = ran.stderr.contains(&format!("shard {shard} has none of the inputs"));
+        assert_eq!(program.path(&table).exists(), !named, "{}", ran.stderr);
+        all.extend(if named { Vec::new() } else { rows(&program, &table) });
+    }
+    all.sort();
+    let mut expected = Vec::from(ROWS.map(String::from));
+    expected.push("clips/again/c.mp4 blue 0.000 1.000 1.000 ".into());
+    expected.sort();
+    assert_eq!(all, expected);
+    let timelines = ["=a,\"1\"", "b", "c", "c-2"].map(|name| format!("out/{name}.timeline.json"));
+    assert!(timelines.iter().all(|name| program.path(name).exists()));
+    let refused = run(&program, &["--shard", "5/5"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("shards are counted from 0: the last one is 4/5"), "{}", refused.stderr);
+}
+
+#[test]
 fn the_table_has_a_row_for_each_interval_of_all_inputs() {
     let program = with_clips();
     run(&program, &["--only", "timeline", "--csv", "all.csv"]).succeeded();
