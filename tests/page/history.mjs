@@ -13,19 +13,16 @@
 //   moments         times of the day, each with what the ribbon says of it; and a label, whose colour the ribbon has there
 //   filtered        label, rows and sum when the list is filtered for it; longer: seconds, and the rows that last as long
 //   month, all      the number of rows of the month and of all time
-//
-// CHROMIUM names another browser than /usr/bin/chromium.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
+import { expect, launch, listen, texts, TIMEOUT } from './browser.mjs';
 import { inspect } from './inspect.mjs';
 
 const { values, positionals: [base, file] } = parseArgs({ allowPositionals: true, options: { shots: { type: 'string' } } });
 const expected = JSON.parse(readFileSync(file, 'utf8'));
 if (values.shots) mkdirSync(values.shots, { recursive: true });
 
-const TIMEOUT = 20e3;
 const ZONE = 'Europe/Berlin';
 const VIEWS = [
   { name: 'desktop-light', width: 1440, height: 900, scheme: 'light' },
@@ -36,11 +33,7 @@ const VIEWS = [
 const { stream, day } = expected;
 const home = `#/history/${encodeURIComponent(stream)}/${day}`;
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch();
 const failures = [];
 try {
   for (const view of VIEWS) await look(view);
@@ -58,12 +51,7 @@ async function look({ name, width, height, scheme, phone = false }) {
   const page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT);
   const complain = text => failures.push(`${name}: ${text}`);
-  page.on('console', message => message.type() === 'error' && complain(`console: ${message.text()}`));
-  page.on('pageerror', error => complain(`script: ${error.message}`));
-  page.on('request', request => {
-    const { protocol, origin } = new URL(request.url());
-    if (protocol.startsWith('http') && origin !== new URL(base).origin) complain(`outside request: ${request.url()}`);
-  });
+  listen(page, base, complain);
   const view = { page, complain, phone, shot: async what => values.shots && page.screenshot({ path: join(values.shots, `${name}-${what}.png`) }) };
   await everything(view);
   await oneStream(view);
@@ -73,26 +61,12 @@ async function look({ name, width, height, scheme, phone = false }) {
   await context.close();
 }
 
-/** Waits until `read` returns what is wanted, and complains if it does not. */
-async function expect({ page, complain }, what, read, wanted) {
-  let seen;
-  for (const until = Date.now() + TIMEOUT; Date.now() < until; await page.waitForTimeout(50)) {
-    seen = await read().catch(error => error.message.split('\n')[0]);
-    if (JSON.stringify(seen) === JSON.stringify(wanted)) return;
-  }
-  complain(`${what}: ${JSON.stringify(seen)}, not ${JSON.stringify(wanted)}`);
-}
-
 function hash(page) {
   return page.evaluate(() => decodeURIComponent(location.hash));
 }
 
 function plain(address) {
   return decodeURIComponent(address);
-}
-
-function texts(locator) {
-  return locator.evaluateAll(nodes => nodes.filter(node => node.checkVisibility()).map(node => node.textContent.trim()));
 }
 
 /** The rows of the list that is shown: label, time, length and mean. */

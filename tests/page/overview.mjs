@@ -1,12 +1,10 @@
 // Looks at an overview in a headless Chromium, and says as JSON what is not as promised; exit code 1 if there is anything.
 //
 // usage: node overview.mjs FILE.html --filter TEXT --expect CLIPS [--shots DIR]
-//
-// CHROMIUM names another browser than /usr/bin/chromium.
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
 const option = { type: 'string' };
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { filter: option, expect: option, shots: option } });
@@ -17,10 +15,7 @@ const VIEWS = [
   { name: 'phone-light', width: 360, height: 640, scheme: 'light' },
 ];
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run'],
-});
+const browser = await launch();
 const failures = [];
 try {
   for (const view of VIEWS) await look(view, text => failures.push(`${view.name}: ${text}`));

@@ -2,12 +2,10 @@
 // something is not as promised.
 //
 // usage: node page.mjs http://127.0.0.1:8080/ [--expect LABEL] [--intervals] [--says NAME=TEXT]... [--shots DIR]
-//
-// CHROMIUM names another browser than /usr/bin/chromium.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
+import { launch, listen, TIMEOUT } from './browser.mjs';
 import { inspect } from './inspect.mjs';
 
 const { values, positionals } = parseArgs({
@@ -26,7 +24,6 @@ if (!base) {
 }
 if (values.shots) mkdirSync(values.shots, { recursive: true });
 
-const TIMEOUT = 20e3;
 /** As wide is a canvas that nothing was drawn on. */
 const EMPTY = 16;
 const VIEWS = [
@@ -36,11 +33,7 @@ const VIEWS = [
   { name: 'phone-dark', width: 390, height: 844, scheme: 'dark' },
 ];
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch();
 const found = { base, failures: [] };
 const fail = text => found.failures.push(text);
 
@@ -58,12 +51,7 @@ async function look({ name, width, height, scheme }) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
   const page = await context.newPage();
   const complain = text => fail(`${name}: ${text}`);
-  page.on('console', message => message.type() === 'error' && complain(`console: ${message.text()}`));
-  page.on('pageerror', error => complain(`script: ${error.message}`));
-  page.on('request', request => {
-    const { protocol, origin } = new URL(request.url());
-    if (protocol.startsWith('http') && origin !== new URL(base).origin) complain(`outside request: ${request.url()}`);
-  });
+  listen(page, base, complain);
   await page.goto(base);
   await page.locator('canvas').first().waitFor({ timeout: TIMEOUT });
   const { mode, history, streams } = await page.evaluate(async () => (await fetch('/api/streams')).json());

@@ -15,7 +15,7 @@ export class Admin {
     this.input = element('input', { id: 'admin-token', type: 'password', autocomplete: 'off', required: true });
     this.said = element('p', { className: 'said', role: 'status' });
     this.unlocking = element('form', {},
-      element('p', { textContent: 'Whoever has the admin token may pause cameras and reload the settings. It is kept until this tab is closed.' }),
+      element('p', { textContent: 'Whoever has the admin token may pause cameras, reload the settings and correct labels. It is kept until this tab is closed.' }),
       element('label', { htmlFor: 'admin-token', textContent: 'Admin token' }), this.input,
       element('button', { className: 'do', textContent: 'Unlock' }));
     this.reloading = element('button', { type: 'button', className: 'do', textContent: 'Reload settings' });
@@ -32,7 +32,11 @@ export class Admin {
     button.addEventListener('click', () => this.open());
     close.addEventListener('click', () => this.dialog.close());
     this.dialog.addEventListener('click', event => event.target === this.dialog && this.dialog.close());
-    this.dialog.addEventListener('close', () => { this.input.value = ''; });
+    this.dialog.addEventListener('close', () => {
+      this.input.value = '';
+      this.asked?.(this.may);
+      this.asked = null;
+    });
     this.unlocking.addEventListener('submit', event => {
       event.preventDefault();
       this.unlock();
@@ -61,6 +65,13 @@ export class Admin {
     if (!this.token) this.input.focus();
   }
 
+  /** Returns whether changes can be made, after asking for the token if it is not known. */
+  async ask() {
+    if (this.button.hidden || this.may) return this.may;
+    this.open();
+    return new Promise(resolve => { this.asked = resolve; });
+  }
+
   setToken(token) {
     this.token = token;
     if (token === null) sessionStorage.removeItem(KEY);
@@ -86,6 +97,8 @@ export class Admin {
     this.input.value = '';
     this.say(ok, ok ? 'Unlocked.' : text);
     if (!ok) this.input.focus();
+    // Who was asked goes on with what is to be done.
+    else if (this.asked) this.dialog.close();
   }
 
   async reload() {
@@ -101,17 +114,20 @@ export class Admin {
     setText(this.said, text);
   }
 
-  /** Posts a change. Returns whether it was made, and what the server said. */
-  async send(path) {
+  /**
+   * Posts a change. Returns whether it was made (`ok`), the `status` (0 if the server does not answer), its `text`, and its
+   * `answer` if that is JSON.
+   */
+  async send(path, change = {}) {
     try {
-      const headers = { 'Content-Type': 'application/json', 'X-Admin-Token': encodeToken(this.token) };
-      const response = await fetch(path, { method: 'POST', headers, body: '{}', cache: 'no-store' });
+      const headers = { 'Content-Type': 'application/json', 'X-Admin-Token': encodeToken(this.token ?? '') };
+      const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(change), cache: 'no-store' });
       const text = await response.text();
       if (response.status === 401 && path !== '/api/admin') this.setToken(null);
       const answer = response.headers.get('Content-Type')?.startsWith('application/json') ? JSON.parse(text) : {};
-      return { ok: response.ok, text: (answer.message ?? answer.error ?? text).trim() };
+      return { ok: response.ok, status: response.status, text: (answer.message ?? answer.error ?? text).trim(), answer };
     } catch {
-      return { ok: false, text: 'the server does not answer' };
+      return { ok: false, status: 0, text: 'the server does not answer', answer: {} };
     }
   }
 }

@@ -1,11 +1,11 @@
-// The page's head: the title, the links back, to the streams beside and to the history, and how many streams there are.
+// The page's head: the title, the links back, to the streams beside, to the history and to Teach, and how many streams there are.
 
 import { percent, setText } from './words.js';
 
 const part = id => document.getElementById(id);
 
-/** Updates the head, and the title of the window. `past`: the history is shown. */
-export function updateHead(app, navigation, past) {
+/** Updates the head, and the title of the window. `place` is what is shown instead of live streams, or null. */
+export function updateHead(app, navigation, place) {
   const { title, back, name } = navigation;
   setText(part('title'), title);
   part('title').title = name ?? '';
@@ -16,11 +16,12 @@ export function updateHead(app, navigation, past) {
     setText(part('back').lastElementChild, back.text);
   }
   const known = name !== null && app.past?.streams.some(stream => stream.name === name);
-  part('past').hidden = !app.past || past;
+  part('past').hidden = !app.past || place === 'history';
+  part('teach').hidden = !app.teach || place === 'frames' || place === 'models';
   part('past').href = known ? `#/history/${encodeURIComponent(name)}` : '#/history';
   showBeside(navigation);
-  showSummary(app, past);
-  const text = past ? `${navigation.document} · livelabel` : windowTitle(app, name);
+  showSummary(app, place);
+  const text = place ? `${navigation.document} · livelabel` : windowTitle(app, name);
   if (document.title !== text) document.title = text;
 }
 
@@ -40,13 +41,13 @@ function showBeside({ names, name, href }) {
 const isDown = stream => !['running', 'ended', 'waiting', 'paused'].includes(stream.state);
 
 /** Shows how many streams there are, and how many without picture. */
-function showSummary({ mode, streams }, past) {
+function showSummary({ mode, streams }, place) {
   const down = streams.filter(isDown).length;
   const several = streams.length > 1;
-  setText(part('count'), past ? '' : mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
+  setText(part('count'), place ? '' : mode === 'recording' ? 'Recording' : several ? `${streams.length} streams${down ? ' · ' : ''}` : '');
   const failed = streams.filter(stream => stream.state === 'failed').length;
   const problems = [down > failed && `${down - failed} without picture`, failed && `${failed} failed`];
-  setText(part('without'), !past && several && down ? problems.filter(Boolean).join(' · ') : '');
+  setText(part('without'), !place && several && down ? problems.filter(Boolean).join(' · ') : '');
   part('summary').classList.toggle('down', several && down > 0);
 }
 

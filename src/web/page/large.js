@@ -3,6 +3,7 @@
 
 import { PauseButton } from './admin.js';
 import { Chart } from './chart.js';
+import { radios } from './controls.js';
 import { Timeline } from './timeline.js';
 import { IntervalDialog, Thumbnail, showKept } from './intervals.js';
 import { Screen } from './pictures.js';
@@ -93,13 +94,9 @@ export class Large {
   }
 
   windows() {
-    const fieldset = element('fieldset', { className: 'windows' }, element('legend', { className: 'hidden', textContent: 'Length of the timeline' }));
-    for (const value of WINDOWS) {
-      const input = element('input', { type: 'radio', name: 'window', value, checked: value === minutes });
-      input.addEventListener('change', () => { minutes = value; this.draw(); });
-      fieldset.append(element('label', {}, input, element('span', { textContent: `${value} min` })));
-    }
-    return fieldset;
+    const windows = radios('Length of the timeline', 'window', WINDOWS.map(value => [value, `${value} min`]), value => { minutes = value; this.draw(); });
+    windows.choose(minutes);
+    return windows.element;
   }
 
   close() {

@@ -1,5 +1,5 @@
 // The page: receives all streams' states over server-sent events, shows a banner when the server is unreachable, and
-// shows the wall of all streams, one stream, or the history, as the URL says (#/stream/NAME, #/history).
+// shows the wall of all streams, one stream, the history, or what is taught, as the URL says (#/stream/NAME, #/history, #/teach).
 
 import { Admin } from './admin.js';
 import { updateHead } from './head.js';
@@ -7,6 +7,10 @@ import { isHistory } from './history/address.js';
 import { HistoryView } from './history/view.js';
 import { Large } from './large.js';
 import { Pictures } from './pictures.js';
+import { teachPlace } from './teach/address.js';
+import { Answers } from './teach/answers.js';
+import { ModelsView } from './teach/models.js';
+import { FramesView } from './teach/view.js';
 import { clock, element, icon, elapsed, setText, since, streamProblem } from './words.js';
 import { Wall } from './wall.js';
 
@@ -29,6 +33,8 @@ const app = {
   losses: new Map(),
   /** What the index has; null if there is none. */
   past: null,
+  /** What is kept for learning; null if nothing is. */
+  teach: null,
   /** The time by the server's clock. */
   now: () => Date.now() + app.ahead,
   stream: name => app.streams.find(stream => stream.name === name),
@@ -38,15 +44,20 @@ const app = {
     return streamProblem(stream, app.losses.get(stream.name) ?? Date.parse(stream.since), app.now());
   },
   watch: address => pictures.watch(address),
-  loadPast,
-  navigate: () => updateHead(app, navigation(), inPast()),
+  loadPast: () => load('past', '/api/history'),
+  loadTeach: () => load('teach', '/api/teach'),
+  navigate: () => updateHead(app, navigation(), place()),
   announce: text => setText(part('announcement'), text),
 };
 
 let view = null;
 let shown;
-let loading = null;
-const admin = (app.admin = new Admin(part('admin'), () => view?.update()));
+const loading = {};
+const admin = (app.admin = new Admin(part('admin'), () => {
+  view?.update();
+  app.answers?.resume();
+}));
+app.answers = new Answers(admin);
 let problem = null;
 const pictures = new Pictures(picture => view?.show?.(picture), cause => {
   if (cause === problem) return;
@@ -87,6 +98,7 @@ function received() {
   app.offline = false;
   // Updates were missed meanwhile, and the picture connection may hang.
   view?.load?.();
+  app.answers.resume();
   if (!document.hidden) pictures.restart();
   updateBanner();
 }
@@ -139,20 +151,21 @@ function updateBanner() {
   if (changed) view?.update();
 }
 
-/** Asks for the history. Where no index is kept, nothing leads to it. */
-async function loadPast() {
+/** Loads what the index or the folder for learning has. Where there is none, nothing leads to it. */
+async function load(what, address) {
   try {
-    const response = await fetch('/api/history', { cache: 'no-store' });
-    app.past = response.ok ? await response.json() : response.status === 404 ? null : app.past;
+    const response = await fetch(address, { cache: 'no-store' });
+    app[what] = response.ok ? await response.json() : response.status === 404 ? null : app[what];
   } catch {
     // The server is unreachable; the banner shows that.
   }
 }
 
-async function updateStreams({ server, mode, admin: offered, history: kept, streams }) {
+async function updateStreams({ server, mode, admin: offered, history: kept, teach, streams }) {
   app.ahead = Date.parse(server.now) - Date.now();
-  // The first state waits for the answer: it decides which view the URL means.
-  if (kept) await (loading ??= loadPast());
+  // The first state waits for the answers: they decide which view the URL means.
+  if (kept) await (loading.past ??= app.loadPast());
+  if (teach) await (loading.teach ??= app.loadTeach());
   app.mode = mode;
   restarted(streams);
   app.streams = streams;
@@ -181,8 +194,13 @@ function restarted(streams) {
 
 // --- the views ------------------------------------------------------------------------------------------------------
 
-/** Whether the history is shown: the URL says so, or there is nothing else. */
-const inPast = () => !!app.past && (isHistory(location.hash) || app.streams.length === 0);
+const VIEWS = { history: HistoryView, frames: FramesView, models: ModelsView };
+
+/** Returns which of VIEWS is shown, as the URL says; null for the live streams. Without these, there is the history. */
+function place() {
+  const taught = app.teach && teachPlace(location.hash);
+  return taught || (app.past && (isHistory(location.hash) || app.streams.length === 0) ? 'history' : null);
+}
 
 /** Returns the stream that the URL names; null for the wall. */
 function streamInUrl() {
@@ -199,18 +217,18 @@ function streamInUrl() {
 const hashOf = name => `#/stream/${encodeURIComponent(name)}`;
 
 function route() {
-  const past = inPast();
-  const name = past ? null : streamInUrl();
-  const key = JSON.stringify([app.mode, name, name !== null && !app.stream(name), past]);
+  const shows = place();
+  const name = shows ? null : streamInUrl();
+  const key = JSON.stringify([app.mode, name, name !== null && !app.stream(name), shows]);
   if (key === shown) return;
   const before = shown && JSON.parse(shown)[1];
   shown = key;
   view?.close();
   pictures.watch(null);
   app.announce('');
-  view = past ? new HistoryView(app) : name === null ? new Wall(app) : app.stream(name) ? new Large(app, name) : new Missing(name);
+  view = shows ? new VIEWS[shows](app) : name === null ? new Wall(app) : app.stream(name) ? new Large(app, name) : new Missing(name);
   main.replaceChildren(view.element);
-  document.body.classList.toggle('one', past || name !== null);
+  document.body.classList.toggle('one', shows !== null || name !== null);
   document.body.classList.toggle('several', app.streams.length > 1);
   view.update();
   pictures.watch(view.address());
@@ -254,13 +272,13 @@ let cameFromWall = false;
 
 function back() {
   if (part('back').hidden) return;
-  if (cameFromWall && !inPast()) history.back();
+  if (cameFromWall && !place()) history.back();
   else location.hash = part('back').hash;
 }
 
 addEventListener('hashchange', event => {
   const { hash } = new URL(event.oldURL);
-  cameFromWall = !hash.startsWith('#/stream/') && !isHistory(hash);
+  cameFromWall = !hash.startsWith('#/stream/') && !isHistory(hash) && !teachPlace(hash);
   if (!app.known) return;
   route();
   view?.read?.();
@@ -280,6 +298,7 @@ part('skip').addEventListener('click', event => {
 });
 
 part('past').prepend(icon('M3.5 12a8.5 8.5 0 1 0 2.6-6.1L3.5 8.5M3.5 4v4.5H8M12 7.5V12l3 2'));
+part('teach').prepend(icon('M12 5 2.5 9.5 12 14l9.5-4.5zM6.5 11.7V16c0 1.5 2.5 2.7 5.5 2.7s5.5-1.2 5.5-2.7v-4.3'));
 part('back').prepend(icon('M14.5 5.5 8 12l6.5 6.5'));
 part('previous').append(icon('M14.5 5.5 8 12l6.5 6.5'));
 part('next').append(icon('M9.5 5.5 16 12l-6.5 6.5'));

@@ -1,7 +1,7 @@
 // Exports a recorded stretch as a video.
 
+import { fields, utc } from '../client.js';
 import { REST, brief, element, setText } from '../words.js';
-import { fields, utc } from './client.js';
 import { dayOf, timeOf } from './days.js';
 
 const LONGEST = 4 * 3600e3;

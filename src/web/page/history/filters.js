@@ -1,6 +1,7 @@
 // What the history is filtered by: the stream, and an interval's length and confidence; and the labels, with how many intervals
 // of each there are.
 
+import { setOptions } from '../controls.js';
 import { REST, brief, count, element, length, percent, setChildren, setText } from '../words.js';
 
 const LENGTHS = [1, 2, 5, 10, 30, 60, 300];
@@ -21,9 +22,9 @@ export class Filters {
   }
 
   show({ names, stream, min, confidence }) {
-    fill(this.streams, [['', 'All streams'], ...names.map(name => [name, name])], stream ?? '');
-    fill(this.lengths, [[0, 'Any length'], ...values(LENGTHS, min).map(value => [value, `${brief(value * 1000)} or longer`])], min);
-    fill(this.confidences, [[0, 'Any confidence'], ...values(CONFIDENCES, confidence).map(value => [value, `${percent(value / 100)} or more`])], confidence);
+    setOptions(this.streams, [['', 'All streams'], ...names.map(name => [name, name])], stream ?? '');
+    setOptions(this.lengths, [[0, 'Any length'], ...values(LENGTHS, min).map(value => [value, `${brief(value * 1000)} or longer`])], min);
+    setOptions(this.confidences, [[0, 'Any confidence'], ...values(CONFIDENCES, confidence).map(value => [value, `${percent(value / 100)} or more`])], confidence);
     this.lengths.classList.toggle('on', min > 0);
     this.confidences.classList.toggle('on', confidence > 0);
     this.streams.classList.toggle('on', !!stream);
@@ -32,15 +33,6 @@ export class Filters {
 
 /** The usual values, with the one from an address. */
 const values = (usual, value) => (value && !usual.includes(value) ? [...usual, value].sort((a, b) => a - b) : usual);
-
-function fill(select, options, value) {
-  const key = JSON.stringify(options);
-  if (select.dataset.options !== key) {
-    select.dataset.options = key;
-    select.replaceChildren(...options.map(([value, textContent]) => element('option', { value, textContent })));
-  }
-  select.value = value;
-}
 
 /** The labels with their totals. Each is a button that filters for it. */
 export class Totals {

@@ -1,8 +1,9 @@
 // What was found: the labels with their totals, and the list of intervals, both of a day, a month or all time.
 
+import { fields, utc } from '../client.js';
+import { radios } from '../controls.js';
 import { REST, brief, count, element, setText } from '../words.js';
 import { PERIODS } from './address.js';
-import { fields, utc } from './client.js';
 import { Totals } from './filters.js';
 import { List } from './list.js';
 
@@ -15,7 +16,7 @@ const MOST_LABELS = 100;
 export class Found {
   /** `set` is called with what is to change, `open` with an interval of the list and whether to play it. */
   constructor({ client, hue, set, open }) {
-    Object.assign(this, { client, hue, set });
+    Object.assign(this, { client, hue });
     this.sums = null;
     this.totals = new Totals(label => {
       const chosen = this.chosen.includes(label) ? this.chosen.filter(other => other !== label) : [...this.chosen, label];
@@ -23,25 +24,14 @@ export class Found {
     });
     // All streams and one stream have a list each, so that the way back leads to the same place in the list.
     this.lists = [0, 1].map(() => new List({ client, open, hue }));
-    this.periods = this.buildPeriods();
+    this.periods = radios('Time of the list', 'period', PERIODS.map(period => [period, NAMES[period]]), period => set({ period }));
     this.csv = element('a', { className: 'save-list', textContent: 'CSV', title: 'Save this list as CSV', 'aria-label': 'Save this list as CSV', download: 'intervals.csv' });
     this.watched = element('p', { className: 'known' });
     this.element = element('section', { className: 'found', 'aria-labelledby': 'title-found' },
-      element('div', { className: 'over' }, element('h2', { id: 'title-found', textContent: 'Intervals' }), this.periods),
+      element('div', { className: 'over' }, element('h2', { id: 'title-found', textContent: 'Intervals' }), this.periods.element),
       this.totals.list,
       element('div', { className: 'sums' }, element('div', {}, this.totals.sum, this.watched), this.csv),
       ...this.lists.map(list => list.element));
-  }
-
-  buildPeriods() {
-    const fieldset = element('fieldset', { className: 'windows' }, element('legend', { className: 'hidden', textContent: 'Time of the list' }));
-    this.inputs = PERIODS.map(period => {
-      const input = element('input', { type: 'radio', name: 'period', value: period });
-      input.addEventListener('change', () => this.set({ period }));
-      fieldset.append(element('label', {}, input, element('span', { textContent: NAMES[period] })));
-      return input;
-    });
-    return fieldset;
   }
 
   close() {
@@ -51,7 +41,7 @@ export class Found {
 
   show({ stream, labels, chosen, min, confidence, period, range, several }) {
     Object.assign(this, { labels, chosen, range, period, several });
-    for (const input of this.inputs) input.checked = input.value === period;
+    this.periods.choose(period);
     const findings = labels.filter(label => label !== REST);
     const usual = findings.length > 0 && findings.length < labels.length && findings.length <= MOST_LABELS ? findings : null;
     const limits = { min_duration_ms: min ? min * 1000 : null, min_confidence: confidence ? confidence / 100 : null };

@@ -1,17 +1,14 @@
 // The list of intervals. Only the rows in sight have elements, so that its length does not matter.
 
+import { Sight } from '../sight.js';
 import { element, length, percent, setText, wholeDate } from '../words.js';
 import { dayOf, timeOf } from './days.js';
 import { MOST, Pages } from './pages.js';
 
 const ROW = 56;
 const HEAD = 36;
-/** Rows beyond the visible ones, in pixels. */
-const MARGIN = 300;
 /** The next page is loaded when the end is this near. */
 const AHEAD = 2500;
-/** Pictures are loaded when the list has been still for this long. */
-const SETTLED = 120;
 
 let lists = 0;
 
@@ -36,18 +33,12 @@ export class List {
       const node = event.target.closest('[data-at]');
       if (node) this.activate(Number(node.dataset.at), true);
     });
-    this.scrolled = () => this.render();
-    document.addEventListener('scroll', this.scrolled, { capture: true, passive: true });
-    this.resized = new ResizeObserver(() => this.render());
-    this.resized.observe(this.element);
+    this.sight = new Sight({ element: this.element, inner: this.inner, draw: (from, to) => this.draw(from, to), settled: () => this.showPictures() });
   }
 
   close() {
-    document.removeEventListener('scroll', this.scrolled, { capture: true });
-    this.resized.disconnect();
+    this.sight.close();
     this.pages.close();
-    clearTimeout(this.settling);
-    cancelAnimationFrame(this.drawing);
   }
 
   /** Shows what a query finds: with the stream's name if it is about `several`, with headings if about several `days`. */
@@ -88,7 +79,7 @@ export class List {
     for (const [at, node] of this.nodes) if (node.row) this.fill(node, node.row, at);
     this.inner.style.height = `${this.tops.at(-1)}px`;
     this.say();
-    this.render();
+    this.sight.render();
   }
 
   /** Begins anew: the rows are others, or there are some before the first. */
@@ -108,18 +99,7 @@ export class List {
 
   // --- rows in sight --------------------------------------------------------------------------------------------------
 
-  render() {
-    this.drawing ||= requestAnimationFrame(() => {
-      this.drawing = 0;
-      this.draw();
-    });
-  }
-
-  draw() {
-    const box = this.inner.getBoundingClientRect();
-    const clip = this.element.getBoundingClientRect();
-    const from = Math.max(clip.top, 0) - box.top - MARGIN;
-    const to = Math.min(clip.bottom, innerHeight) - box.top + MARGIN;
+  draw(from, to) {
     const first = this.indexAt(from);
     let last = first;
     while (last < this.items.length && this.tops[last] < to) last++;
@@ -128,8 +108,6 @@ export class List {
     for (const { element } of [...this.spare.row, ...this.spare.head]) element.hidden = true;
     this.mark();
     if (to > this.tops.at(-1) - AHEAD && !this.pages.failed) this.pages.more();
-    clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.showPictures(), SETTLED);
   }
 
   indexAt(top) {
@@ -231,21 +209,9 @@ export class List {
     if (!row) return;
     this.active = at;
     this.selected = row.id;
-    this.bringIntoView(at);
-    this.draw();
+    this.sight.reveal(this.tops[at], this.tops[at + 1], this.days ? HEAD : 0);
+    this.sight.now();
     this.open(row, play);
-  }
-
-  bringIntoView(at) {
-    const [top, bottom] = [this.tops[at], this.tops[at + 1]];
-    const box = this.inner.getBoundingClientRect();
-    const clip = this.element.getBoundingClientRect();
-    const above = Math.max(clip.top, 0) - (box.top + top);
-    const below = box.top + bottom - Math.min(clip.bottom, innerHeight);
-    const by = above > 0 ? -above - (this.days ? HEAD : 0) : below > 0 ? below : 0;
-    if (!by) return;
-    if (this.element.scrollHeight > this.element.clientHeight + 1) this.element.scrollTop += by;
-    else scrollBy(0, by);
   }
 
   key(event) {

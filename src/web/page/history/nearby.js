@@ -1,7 +1,7 @@
 // The intervals around a moment of one stream, and those before and after.
 
+import { utc } from '../client.js';
 import { REST } from '../words.js';
-import { utc } from './client.js';
 
 const BEFORE = 60e3;
 const AFTER = 5 * 60e3;

@@ -1,6 +1,6 @@
 // What one stream's ribbon shows: the whole day, and more finely the visible stretch and what is beside it.
 
-import { utc } from './client.js';
+import { utc } from '../client.js';
 
 /** A stretch is loaded more finely if it is shorter than this part of what is loaded. */
 const FINER = 0.67;

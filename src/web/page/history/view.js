@@ -1,9 +1,10 @@
 // The history: days as ribbons, a calendar, a list of intervals, and the recorded pictures. What it shows stands in the address.
 
+import { Client } from '../client.js';
 import { REST, brief, colour, date, element, icon, setText } from '../words.js';
 import { readAddress, writeAddress } from './address.js';
 import { Calendar } from './calendar.js';
-import { Client } from './client.js';
+import { CorrectionDialog } from './correction.js';
 import { addDays, dayOf, endOf, startOf } from './days.js';
 import { ExportDialog } from './export.js';
 import { Found } from './found.js';
@@ -25,7 +26,7 @@ export class HistoryView {
   /** `app.past` is what the index has: its streams, and whether it is being rebuilt. */
   constructor(app) {
     this.app = app;
-    this.client = new Client();
+    this.client = new Client('/api/history');
     const { client } = this;
     const now = () => app.now();
     const hue = label => colour(this.labels, this.labels.indexOf(label));
@@ -35,11 +36,13 @@ export class HistoryView {
     this.viewer = new Viewer({
       client, hue, moved: at => this.moved(at), settled: () => this.write(), step: by => this.step(by),
       changed: interval => this.found.select(interval?.id), save: () => this.save(),
+      correct: () => this.correction.open(this.state.stream, this.viewer.interval),
     });
     this.calendar = new Calendar({ client, now, pick: day => this.showDay(day), loaded: () => this.found.day(this.calendar.selected) });
     this.found = new Found({ client, hue, set: change => this.set(change), open: (row, play) => this.openRow(row, play) });
     this.filters = new Filters(change => this.set('stream' in change ? { ...change, at: null } : change));
     this.dialog = new ExportDialog();
+    this.correction = new CorrectionDialog(app);
     this.build();
     this.keys = handleKeys(this);
     this.fetched = performance.now();
@@ -70,7 +73,7 @@ export class HistoryView {
     this.panes = element('div', { className: 'panes' },
       element('div', { className: 'watch' }, this.viewer.element, this.ribbons.element, this.results),
       element('div', { className: 'details' }, this.calendar.element, this.found.element));
-    this.element = element('section', { className: 'history', 'aria-label': 'History' }, this.controls, this.panes, this.blank, this.dialog.element);
+    this.element = element('section', { className: 'history', 'aria-label': 'History' }, this.controls, this.panes, this.blank, this.dialog.element, this.correction.element);
     this.resized = new ResizeObserver(() => this.arrange());
     this.resized.observe(this.panes);
   }
@@ -223,6 +226,7 @@ export class HistoryView {
     const now = this.app.now();
     const [, to] = this.found.range ?? [0, 0];
     if (to > now) this.found.update();
+    this.viewer.correct.hidden = !this.app.teach || !this.app.admin.may;
     this.notice();
     this.refresh();
   }

@@ -1,10 +1,10 @@
 // The picture of a moment: a still at first, then what was recorded from there on. Where nothing was recorded, the kept
 // pictures of the interval.
 
+import { fields, utc } from '../client.js';
 import { Pictures, Screen } from '../pictures.js';
 import { PAUSE, PLAY } from '../player.js';
 import { describeReason, element, icon, percent, setText } from '../words.js';
-import { fields, utc } from './client.js';
 import { KeptPictures } from './kept.js';
 import { Nearby } from './nearby.js';
 import { timeOf } from './days.js';
@@ -14,9 +14,9 @@ const SPEEDS = [0.5, 1, 2, 4, 8];
 export class Viewer {
   /**
    * `moved` is called with each new moment, `settled` when it stays there, `step` to go to the interval before (-1) or after (1),
-   * `changed` with the interval that is shown.
+   * `changed` with the interval that is shown, `save` to export it, and `correct` to say what it was.
    */
-  constructor({ client, moved, settled, step, changed, save, hue }) {
+  constructor({ client, moved, settled, step, changed, save, correct, hue }) {
     Object.assign(this, { moved, settled, changed, hue });
     this.at = null;
     this.playing = false;
@@ -44,13 +44,16 @@ export class Viewer {
     this.speed = element('select', { 'aria-label': 'Speed', title: 'Speed' },
       ...SPEEDS.map(value => element('option', { value, textContent: `${value} ×`, selected: value === 1 })));
     this.speed.addEventListener('change', () => this.playing && this.run());
+    this.correct = element('button', { type: 'button', className: 'correct', title: 'Say what this interval was', hidden: true },
+      icon('M14.5 6 18 9.5 8.5 19 4.5 19.5 5 15.5zM12.5 8l3.5 3.5'), element('span', { textContent: 'This was…' }));
+    this.correct.addEventListener('click', correct);
     this.bar = element('div', { className: 'player', role: 'group', 'aria-label': 'Playback' },
       this.button,
       element('div', { className: 'steps' },
         button('round', 'Interval before (,)', 'M17.5 5.5 11 12l6.5 6.5M6.5 5.5v13', () => step(-1)),
         button('round', 'Interval after (.)', 'M6.5 5.5 13 12l-6.5 6.5M17.5 5.5v13', () => step(1))),
       element('p', { className: 'moment' }, this.time, ' ', element('span', { className: 'label' }, this.swatch, this.label, ' ', this.share)),
-      this.speed, button('round', 'Export video', 'M12 4v11m0 0-4.5-4.5M12 15l4.5-4.5M5 19.5h14', save));
+      this.correct, this.speed, button('round', 'Export video', 'M12 4v11m0 0-4.5-4.5M12 15l4.5-4.5M5 19.5h14', save));
     this.element = element('div', { className: 'viewer' }, this.stage, this.bar);
     this.render();
   }
@@ -228,6 +231,7 @@ export class Viewer {
     setText(this.share, interval?.mean == null ? '' : percent(interval.mean));
     this.swatch.hidden = !interval;
     this.swatch.style.background = interval ? this.hue(interval.label) : '';
+    this.correct.disabled = !interval;
     if (interval?.id !== this.interval?.id) {
       this.interval = interval;
       this.changed(interval);

@@ -1,18 +1,20 @@
-// Asks the index. Few requests run at once, so that connections remain for pictures.
+// Asks the server's API. Few requests run at once, so that connections remain for pictures.
 
 const AT_ONCE = 3;
 
 export class Client {
-  constructor() {
+  /** `root` is what all paths begin with, as `/api/history`. */
+  constructor(root) {
+    this.root = root;
     this.running = 0;
     this.waiting = [];
   }
 
-  /** Gets `/api/history` + `path`. A value that is a list is repeated. Throws what the server says if it refuses. */
-  async get(path, query, signal) {
+  /** Gets a path below the root. A value that is a list is repeated. Throws what the server says if it refuses. */
+  async get(path, query = {}, signal) {
     await this.turn(signal);
     try {
-      const response = await fetch(`/api/history${path}?${fields(query)}`, { signal, cache: 'no-store' });
+      const response = await fetch(`${this.root}${path}?${fields(query)}`, { signal, cache: 'no-store' });
       if (!response.ok) throw new Error((await response.text()).trim().slice(0, 200) || `status ${response.status}`);
       return await response.json();
     } finally {
