@@ -53,7 +53,7 @@ function forward(base, request, response) {
     from.setEncoding('utf8').on('data', chunk => {
       const lines = `${text}${chunk}`.split('\n');
       text = lines.pop();
-      for (const line of lines) response.write(`${line.startsWith('data: {"server"') ? `data: ${JSON.stringify({ ...JSON.parse(line.slice(6)), teach: true })}` : line}\n`);
+      for (const line of lines) response.write(`${line.replace(/^data: ?\{(?="server")/, '$&"teach":true,')}\n`);
     }).on('end', () => response.end());
   });
   response.on('close', () => passed.destroy());
@@ -117,10 +117,10 @@ class Taught {
         const [state, stream, after] = ['state', 'stream', 'after'].map(name => query.get(name));
         this.gets.push(after);
         const all = this.inState(state).filter(frame => !stream || frame.stream === stream);
-        const from = after === null ? 0 : all.findIndex(({ id }) => state === 'open' && id > Number(after) || id === Number(after));
-        const begin = from < 0 ? all.length : from + (all[from].id === Number(after) ? 1 : 0);
-        const frames = all.slice(begin, begin + Number(query.get('limit') ?? PAGE));
-        return [200, { frames: frames.map(frame => this.view(frame)), next: begin + frames.length < all.length ? String(frames.at(-1).id) : null }];
+        // In the order of their numbers, a frame that was answered since is no longer among the open ones.
+        const rest = after === null ? all : state === 'open' ? all.filter(({ id }) => id > Number(after)) : all.slice(all.findIndex(({ id }) => id === Number(after)) + 1);
+        const frames = rest.slice(0, Number(query.get('limit') ?? PAGE));
+        return [200, { frames: frames.map(frame => this.view(frame)), next: frames.length < rest.length ? String(frames.at(-1).id) : null }];
       }
       case '/models':
         return [200, { in_use: this.inUse, models: this.models }];
@@ -145,7 +145,7 @@ class Taught {
     return { ...seen, state: training.state, lines: [...training.lines], model: training.model };
   }
 
-  /** A picture of a colour, with the frame's number; the frame 13 is damaged. */
+  /** A picture of a colour, with the frame's number. */
   picture(id) {
     const frame = this.frames.find(frame => frame.id === id);
     if (!frame) return [404, 'not found\n'];

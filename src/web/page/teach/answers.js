@@ -19,7 +19,7 @@ export class Answers {
     this.entries = new Map();
     /** Each step is what was answered at once: frames with their answers before. */
     this.steps = [];
-    this.wait = FIRST_WAIT;
+    this.pausing = FIRST_WAIT;
     this.trouble = '';
     this.watch(null);
     this.restore();
@@ -88,7 +88,13 @@ export class Answers {
     const entry = this.entries.get(frame.id);
     // What is on its way cannot be changed: this follows it.
     if (entry?.state === 'sending') entry.next = wanted;
-    else this.entries.set(frame.id, { frame, wanted, state: 'waiting', said: '' });
+    else this.enqueue(frame, wanted);
+  }
+
+  /** Makes an answer the last that waits. */
+  enqueue(frame, wanted) {
+    this.entries.delete(frame.id);
+    this.entries.set(frame.id, { frame, wanted, state: 'waiting', said: '' });
   }
 
   changed() {
@@ -131,10 +137,10 @@ export class Answers {
       wanted === SKIPPED ? { skip: true, version: frame.version } : { label: wanted, version: frame.version });
     if (!ok && (status === 0 || status === 401 || status === 429 || status >= 500)) {
       entry.state = 'waiting';
-      if ('next' in entry) this.entries.set(frame.id, { frame, wanted: entry.next, state: 'waiting', said: '' });
-      return status === 401 ? this.pause('unlock the page to send them') : this.pause(text, this.wait);
+      if ('next' in entry) this.enqueue(frame, entry.next);
+      return status === 401 ? this.pause('unlock the page to send them') : this.pause(text, this.pausing);
     }
-    this.wait = FIRST_WAIT;
+    this.pausing = FIRST_WAIT;
     this.trouble = '';
     this.finish(entry, { ok, status, text, answer });
     this.store();
@@ -149,7 +155,7 @@ export class Answers {
     const agreed = status === 409 && current.answer === wanted;
     const known = ok || status === 409;
     if (known) this.settle(frame, current);
-    if ('next' in entry && (ok || agreed)) this.entries.set(frame.id, { frame, wanted: entry.next, state: 'waiting', said: '' });
+    if ('next' in entry && (ok || agreed)) this.enqueue(frame, entry.next);
     else if (ok || agreed) this.entries.delete(frame.id);
     else {
       Object.assign(entry, { wanted: entry.next ?? wanted, state: status === 409 ? 'conflict' : 'refused', said: text });
@@ -171,7 +177,7 @@ export class Answers {
   pause(trouble, wait) {
     this.trouble = trouble;
     if (wait) {
-      this.wait = Math.min(2 * wait, LONGEST_WAIT);
+      this.pausing = Math.min(2 * wait, LONGEST_WAIT);
       this.timer = setTimeout(() => this.retry(), wait);
     }
     this.store();

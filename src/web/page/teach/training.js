@@ -21,7 +21,7 @@ export class Training {
       button({ className: 'quiet', textContent: 'Copy', hidden: !navigator.clipboard }, () => navigator.clipboard.writeText(this.command.textContent)));
     this.element = element('section', { className: 'training', 'aria-labelledby': 'training-title' },
       element('h2', { id: 'training-title', textContent: 'Corrections' }), this.counts, this.note, this.typed,
-      element('div', { className: 'acts' }, this.train, this.said), this.lines);
+      (this.acts = element('div', { className: 'acts' }, this.train, this.said)), this.lines);
   }
 
   get running() {
@@ -43,7 +43,7 @@ export class Training {
     if (!state) return;
     this.typed.hidden = state.available;
     setText(this.command, state.command);
-    this.train.hidden = !state.available;
+    this.acts.hidden = !state.available;
     this.train.disabled = !offered || this.running || answered === 0;
     const says = state.state === 'done' ? DONE[state.model !== null] : STATES[state.state] ?? '';
     this.say(this.refused ?? says, this.refused ? true : state.state === 'failed');

@@ -24,6 +24,8 @@ const EMPTY = {
 /** The counts are loaded again after this many milliseconds, and this long after the last answer was sent. */
 const FRESH = 10e3;
 const SENT = 300;
+/** The next page is loaded when so many frames or fewer follow. */
+const NEAR = 20;
 /** The next frames whose pictures are loaded ahead. */
 const AHEAD = 2;
 
@@ -100,7 +102,7 @@ export class FramesView {
   /** Takes over the frames that were loaded. */
   changed() {
     if (this.advancing) this.advance(this.focused);
-    else if (!this.focused && this.frames.rows.length) this.focus(this.frames.rows[0], false);
+    else if (!this.focused && this.frames.rows.length) this.focus(this.frames.rows.find(frame => this.needs(frame)) ?? this.frames.rows[0], false);
     this.show();
   }
 
@@ -169,6 +171,7 @@ export class FramesView {
     this.focused = frame;
     this.advancing = false;
     if (moved) this.grid.reveal(frame);
+    if (this.frames.rows.indexOf(frame) > this.frames.rows.length - NEAR) this.frames.more();
     this.show();
   }
 
