@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::admin::ADMIN;
 use crate::camera::{Camera, Watch, running};
 use crate::footage::{colours, project};
 use crate::http::Site;
@@ -197,5 +198,19 @@ fn the_history_of_a_folder_is_shown() {
     let mut watch = Watch::spawn(program.command(&given));
     let site = Site::of(&mut watch);
     check(&site, "history.mjs", &[text(&program.path("expected.json"))]);
+    watch.stop("INT");
+}
+
+#[test]
+fn teach_takes_answers_and_shows_models() {
+    let program = Program::new();
+    let intervals = [("other", 0.0, 60_120.0, 0.9), ("drinking", 60_120.0, 65_320.0, 0.93)];
+    let (file, opened) = ("door-20250102T130000Z.timeline.jsonl", "2025-01-02T13:00:00Z");
+    write(&program, &Journal { file, stream: "door", opened, intervals: &intervals, gap: None });
+    std::fs::write(program.path("admin"), ADMIN).unwrap();
+    let web = ["--web", "127.0.0.1:0", "--web-admin-token-file", "admin", "--name", "door", "--output-dir", "."];
+    let mut watch = Watch::start(&program, &["test://?size=320x180&rate=2"], &web);
+    let site = Site::of(&mut watch);
+    check(&site, "teach.mjs", &[ADMIN]);
     watch.stop("INT");
 }

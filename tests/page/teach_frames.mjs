@@ -15,10 +15,10 @@ export async function entry({ open, taught, complain, shot }) {
   await ready(page);
   const first = 'door, 20 Nov, 15:03:05';
   await expect(view, 'tiles', () => tiles(page), [
-    `${first}, drinking 52 %, not sure`, 'door, 20 Nov, 15:02:05, drinking 52 %, the label changed',
-    'door, 20 Nov, 15:01:05, drinking 52 %, random sample', 'clip <b>.mp4, 1:05, drinking 52 %, of an interval',
+    `${first}, drinking 52 %, not sure`, 'door, 20 Nov, 15:02:05, drinking 52 %, label change',
+    'door, 20 Nov, 15:01:05, drinking 52 %, at random', 'clip <b>.mp4, 1:05, drinking 52 %, interval',
   ]);
-  await expect(view, 'large frame', () => page.locator('.about-frame .moment').innerText().then(text => text.replace(/\s+/g, ' ')), 'door, Thu, 20 Nov 2025, 15:03:05 not sure');
+  await expect(view, 'large frame', () => page.locator('.about-frame .moment').innerText().then(text => text.replace(/\s+/g, ' ')), 'door, Thu, 20 Nov 2025, 15:03:05 the model was not sure');
   await expect(view, 'meters', () => texts(page.locator('.meters li')), ['drinking52 %', 'cooking41 %', 'other7 %']);
   await expect(view, 'labels', () => texts(page.locator('.labels bdi')), ['cooking', 'drinking', 'other']);
   await expect(view, 'colours', () => page.evaluate(() => {

@@ -123,15 +123,16 @@ export class Grid {
     const picture = element('img', { alt: '', hidden: true });
     picture.addEventListener('load', () => { picture.hidden = false; });
     const [said, answer] = [new Named(), new Named()];
-    const [share, fill, when, why] = [element('span', { className: 'share' }), element('span', { className: 'fill' }), element('span', { className: 'when' }), element('span', { className: 'why' })];
+    const [share, fill, when, why] = ['share', 'fill', 'when', 'why'].map(className => element('span', { className }));
+    const stream = element('bdi');
     const mark = element('span', { className: 'mark' });
     const given = element('span', { className: 'given' }, mark, answer.element);
     const made = element('div', { className: 'shot', role: 'option' },
       element('span', { className: 'thumbnail' }, picture, given),
       element('span', { className: 'said-of' }, said.element, share),
-      element('span', { className: 'bar' }, fill), when, why);
+      element('span', { className: 'bar' }, fill), when, element('span', { className: 'from' }, stream, why));
     this.inner.append(made);
-    return { element: made, picture, said, answer, share, fill, when, why, mark, given };
+    return { element: made, picture, said, answer, share, fill, when, stream, why, mark, given };
   }
 
   fill(node, frame, at) {
@@ -147,7 +148,8 @@ export class Grid {
     setText(node.share, said ? percent(share) : '');
     node.fill.style.scale = `${share} 1`;
     node.fill.style.setProperty('--hue', said ? hue(labels, said) : '');
-    setText(node.when, name);
+    setText(node.when, timeOfFrame(frame, this.now()));
+    setText(node.stream, frame.stream);
     setText(node.why, frame.contradicts.length ? 'contradictory' : reasonOf(frame));
     node.given.hidden = state === null || (state === 'sent' && answer === null);
     node.answer.show(answer ?? 'taken back', labels);
@@ -164,7 +166,7 @@ export class Grid {
     node.element.setAttribute('aria-setsize', this.frames.done ? this.frames.rows.length : -1);
     const given = node.given.hidden ? '' : `, your answer: ${answer === SKIPPED ? 'cannot tell' : answer ?? 'taken back'}, ${STATES[state]}`;
     node.element.setAttribute('aria-label', `${name}, ${said ? `${said} ${percent(share)}, ` : ''}${reasonOf(frame)}${given}`);
-    node.element.title = frame.clip ? name : `${frame.stream}, ${timeOfFrame(frame, 0)}`;
+    node.element.title = name;
     if (node.shown !== null && node.shown !== frame.id) this.drop(node);
   }
 

@@ -5,7 +5,7 @@ import { element, percent, setText } from '../words.js';
 import { SKIPPED } from './answers.js';
 import { Named, hue } from './choices.js';
 import { pictureOf } from './frames.js';
-import { nameOf, reasonOf, wholeTime } from './says.js';
+import { nameOf, wholeReason, wholeTime } from './says.js';
 
 /** A finger that moves this many pixels sideways leads to the next frame or to the one before. */
 const SWIPE = 40;
@@ -45,7 +45,7 @@ export class Pane {
     setText(this.question, `These were answered differently, so neither is learnt from. Which answer is right?${other ? also : ''}`);
     this.shots.forEach((shot, at) => shot.ask(other ? [frame, other][at] : null, { labels, may, pick: label => this.settle([frame, other], label), now: this.now() }));
     setText(this.name, `${frame.stream}, ${wholeTime(frame)}`);
-    setText(this.why, reasonOf(frame));
+    setText(this.why, wholeReason(frame));
     this.given.hidden = answer === null;
     this.answer.show(answer, labels);
     this.meter(frame, labels);
