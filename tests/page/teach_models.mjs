@@ -70,10 +70,12 @@ export async function use({ open, taught, complain, shot }) {
   await page.getByRole('button', { name: 'Use drinking-cooking, second anyway' }).click();
   await page.getByRole('button', { name: 'Use anyway', exact: true }).click();
   await expect(view, 'used anyway', () => models(page), [
-    ['drinking-cooking, third', 'Better', 'Use'], ['drinking-cooking, second', 'In use', 'Not shown to be better'], ['drinking-cooking (started with)', 'Go back to this'],
+    ['drinking-cooking, third', 'Better', 'Go back to this'], ['drinking-cooking, second', 'In use', 'Not shown to be better'], ['drinking-cooking (started with)', 'Go back to this'],
   ]);
   await page.getByRole('button', { name: 'Use drinking-cooking (started with)' }).click();
   await expect(view, 'back', async () => taught.inUse, null);
+  await page.getByRole('button', { name: 'Use drinking-cooking, second', exact: true }).click();
+  await expect(view, 'back to what was in use before', async () => taught.inUse, 'two.onnx');
   taught.fault = [422, { error: 'the model cannot be read' }];
   await page.getByRole('button', { name: 'Use drinking-cooking, third' }).click();
   await expect(view, 'refused', () => said(page), 'Nothing was changed: the model cannot be read');
@@ -132,4 +134,11 @@ export async function interval({ open, taught, complain, shot }) {
   await expect(view, 'sent', async () => taught.posts, [['/intervals', { stream: 'door', from: '2025-01-02T13:01:00.120Z', to: '2025-01-02T13:01:05.320Z', label: 'cooking' }]]);
   await page.getByRole('link', { name: 'Show them' }).click();
   await expect(view, 'the contradictory ones', () => page.getByRole('radio', { name: 'Contradictory' }).isChecked(), true);
+  await expect(view, 'question', () => page.locator('.question').innerText(), 'You gave this frame and the interval around it different answers. Which is right?');
+  await shot(page, 'disputed');
+  await expect(view, 'answers', () => texts(page.locator('.shot-of .do')), ['drinking is right', 'cooking is right']);
+  await page.getByRole('button', { name: 'drinking is right' }).click();
+  await page.getByRole('button', { name: 'cooking is right' }).click();
+  await expect(view, 'settled', async () => taught.frames.slice(0, 2).map(({ answer }) => answer), ['drinking', 'cooking']);
+  await expect(view, 'none is left', () => texts(page.locator('.teach .windows span')), ['Open 7', 'Answered 5', 'Contradictory 0']);
 }

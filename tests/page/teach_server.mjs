@@ -81,8 +81,13 @@ class Taught {
     return frame.answer ? others.map(({ id }) => id) : [];
   }
 
+  /** What an interval's answer says otherwise. */
+  disputed(frame) {
+    return frame.answer ? frame.interval ?? null : null;
+  }
+
   inState(state) {
-    const all = this.frames.filter(frame => state === 'open' ? frame.answer === null : state === 'answered' ? frame.answer !== null : this.contradicts(frame).length > 0);
+    const all = this.frames.filter(frame => state === 'open' ? frame.answer === null : state === 'answered' ? frame.answer !== null : this.contradicts(frame).length > 0 || this.disputed(frame) !== null);
     return state === 'open' ? all : all.sort((one, other) => other.given - one.given || one.id - other.id);
   }
 
@@ -92,7 +97,7 @@ class Taught {
 
   view(frame) {
     const { id, stream, time, clip, reason, said, model, answer, version } = frame;
-    return { id, stream, time, clip, reason, said, model, answer, version, contradicts: this.contradicts(frame) };
+    return { id, stream, time, clip, reason, said, model, answer, version, contradicts: this.contradicts(frame), interval_answer: this.disputed(frame) };
   }
 
   async respond(request, { pathname, searchParams }, admin) {
@@ -184,10 +189,10 @@ class Taught {
   correct(frame, { label, skip, version }) {
     if (!frame) return [404, { error: 'the frame is no longer kept' }];
     const { id } = frame;
-    const state = () => ({ id, answer: frame.answer, version: frame.version, contradicts: this.contradicts(frame) });
+    const state = () => ({ id, answer: frame.answer, version: frame.version, contradicts: this.contradicts(frame), interval_answer: this.disputed(frame) });
     if (version !== frame.version) return [409, state()];
     if (!skip && label !== null && !this.labels.includes(label)) return [422, { error: `no label is named ${label}` }];
-    Object.assign(frame, { answer: skip ? '' : label, version: version + 1, given: ++this.given });
+    Object.assign(frame, { answer: skip ? '' : label, version: version + 1, given: ++this.given, interval: null });
     return [200, state()];
   }
 
@@ -195,6 +200,8 @@ class Taught {
     const within = this.frames.filter(frame => frame.stream === stream && frame.time >= from && frame.time <= to);
     const open = within.filter(({ answer }) => answer === null);
     for (const frame of open) Object.assign(frame, { answer: label, version: frame.version + 1, given: ++this.given });
-    return [200, { frames: open.length, contradictory: within.filter(({ answer }) => answer !== label).length }];
+    const contrary = within.filter(({ answer }) => answer !== label);
+    for (const frame of contrary) Object.assign(frame, { interval: label, version: frame.version + 1 });
+    return [200, { frames: open.length, contradictory: contrary.length }];
   }
 }

@@ -163,8 +163,8 @@ export class Answers {
     }
   }
 
-  settle(frame, { answer, version, contradicts }) {
-    const state = { answer, version, contradicts: contradicts ?? [] };
+  settle(frame, { answer, version, contradicts, interval_answer: interval }) {
+    const state = { answer, version, contradicts: contradicts ?? [], interval: interval ?? null };
     for (const { frame: other } of [{ frame }, ...this.steps.flat()]) if (other.id === frame.id) Object.assign(other, state);
     this.watcher.settled(frame.id, state);
   }

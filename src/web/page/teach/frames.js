@@ -99,9 +99,12 @@ export class Frames {
 }
 
 /** Keeps of a frame what is shown. */
-function compact({ id, stream, time, clip, reason, said, model, answer, version, contradicts }) {
+function compact({ id, stream, time, clip, reason, said, answer, version, contradicts, interval_answer: interval }) {
   const labels = Object.entries(said ?? {}).sort(([, one], [, other]) => other - one).slice(0, SAID);
-  return { id, stream, at: Date.parse(time), clip, reason, said: labels, model, answer, version, contradicts: contradicts ?? [] };
+  return { id, stream, at: Date.parse(time), clip, reason, said: labels, answer, version, contradicts: contradicts ?? [], interval: interval ?? null };
 }
+
+/** Whether another frame, or the answer of an interval, contradicts a frame's answer. */
+export const isContradicted = frame => frame.contradicts.length > 0 || frame.interval !== null;
 
 export const pictureOf = id => `/api/teach/frames/${id}.jpg`;

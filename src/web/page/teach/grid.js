@@ -6,7 +6,7 @@ import { Sight } from '../sight.js';
 import { element, icon, percent, setText } from '../words.js';
 import { SKIPPED } from './answers.js';
 import { Named, hue } from './choices.js';
-import { pictureOf } from './frames.js';
+import { isContradicted, pictureOf } from './frames.js';
 import { nameOf, reasonOf, timeOfFrame } from './says.js';
 
 const GAP = 10;
@@ -145,12 +145,13 @@ export class Grid {
     node.element.dataset.at = at;
     node.element.id = `shot-${at}`;
     node.said.show(said || null, labels);
+    if (!said) setText(node.said.label, 'not analysed');
     setText(node.share, said ? percent(share) : '');
     node.fill.style.scale = `${share} 1`;
     node.fill.style.setProperty('--hue', said ? hue(labels, said) : '');
     setText(node.when, timeOfFrame(frame, this.now()));
     setText(node.stream, frame.stream);
-    setText(node.why, frame.contradicts.length ? 'contradictory' : reasonOf(frame));
+    setText(node.why, isContradicted(frame) ? 'contradictory' : reasonOf(frame));
     node.given.hidden = state === null || (state === 'sent' && answer === null);
     node.answer.show(answer ?? 'taken back', labels);
     if (answer === null) node.answer.swatch.hidden = true;
@@ -159,7 +160,7 @@ export class Grid {
     const { classList } = node.element;
     classList.toggle('done', !node.given.hidden && answer !== null);
     classList.toggle('wrong', state === 'refused' || state === 'conflict');
-    classList.toggle('contrary', frame.contradicts.length > 0);
+    classList.toggle('contrary', isContradicted(frame));
     classList.toggle('here', frame === this.focused);
     node.element.setAttribute('aria-selected', frame === this.focused);
     node.element.setAttribute('aria-posinset', at + 1);

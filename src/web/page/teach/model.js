@@ -6,8 +6,8 @@ import { reportTable } from './report.js';
 
 const VERDICTS = { better: 'Better', unproven: 'Not shown to be better', worse: 'Worse', unknown: 'Not known yet' };
 
-/** Returns the element of a model. `use` is called with the model and whether it is to be used although not shown to be better. */
-export function modelItem(model, { inUse, may, now, use, confirm }) {
+/** Returns the element of a model. `back`: it was in use before. `use` is called with the model and whether it is to be used although not shown to be better. */
+export function modelItem(model, { inUse, back, may, now, use, confirm }) {
   const { name, title, made, verdict, text, report } = model;
   const head = element('div', { className: 'model-head' },
     element('h3', {}, element('bdi', { textContent: title })),
@@ -20,10 +20,10 @@ export function modelItem(model, { inUse, may, now, use, confirm }) {
   const item = element('li', { className: inUse ? 'model on' : 'model' }, head, ...lines);
   if (report) item.append(element('details', {}, element('summary', { textContent: 'Before and after' }), element('div', { className: 'scroll' }, reportTable(model))));
   if (!inUse) {
-    // The model that the run started with needs no proof.
-    const offered = name === null || verdict === 'better';
-    const act = offered
-      ? button({ className: 'do', disabled: !may, 'aria-label': `Use ${title}` }, () => use(model, false), name === null ? 'Go back to this' : 'Use')
+    // The model that the run started with, and the one before, need no proof.
+    const proven = name === null || verdict === 'better';
+    const act = proven || back
+      ? button({ className: 'do', disabled: !may, 'aria-label': `Use ${title}` }, () => use(model, !proven), name === null || back ? 'Go back to this' : 'Use')
       : button({ className: 'secondary', disabled: !may, 'aria-label': `Use ${title} anyway` }, () => confirm(model), 'Use anyway…');
     item.append(element('p', { className: 'acts' }, act));
   }

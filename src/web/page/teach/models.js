@@ -9,6 +9,9 @@ import { Training } from './training.js';
 /** The training is asked about after this many milliseconds, sooner while it runs; the models with it. */
 const FRESH = { running: 1000, idle: 10e3 };
 
+/** The model that was in use before the last change: the way back needs no question. */
+let before;
+
 export class ModelsView {
   constructor(app) {
     this.app = app;
@@ -71,14 +74,14 @@ export class ModelsView {
     this.training.show(counts, may);
     setText(this.kept, `${count(counts.frames, 'frame')} kept · ${megabytes(kept)} of ${megabytes(limit)} MB`);
     if (!models) return;
-    const key = JSON.stringify([models, may]);
+    const key = JSON.stringify([models, may, before]);
     if (key === this.shown) return;
     this.shown = key;
     const { in_use: used } = models;
     const open = new Set([...this.list.querySelectorAll('details[open]')].map(node => node.closest('[data-name]').dataset.name));
     this.list.replaceChildren(...models.models.map((model, at) => {
       const item = modelItem(model, {
-        inUse: model.name === used, may, now: app.now(), use: (model, anyway) => this.use(model, anyway), confirm: model => this.confirmed(model),
+        inUse: model.name === used, back: model.name === before, may, now: app.now(), use: (model, anyway) => this.use(model, anyway), confirm: model => this.confirmed(model),
       });
       item.dataset.name = model.name ?? '';
       const details = item.querySelector('details');
@@ -97,6 +100,7 @@ export class ModelsView {
     if (!await this.app.admin.ask()) return;
     this.say('Changing the model…');
     const { ok, text } = await this.app.admin.send('/api/teach/models/use', { name, anyway });
+    if (ok) before = this.models.in_use;
     this.say(ok ? text : `Nothing was changed: ${text}`, !ok);
     this.load();
   }

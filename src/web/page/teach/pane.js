@@ -2,9 +2,8 @@
 
 import { button } from '../controls.js';
 import { element, percent, setText } from '../words.js';
-import { SKIPPED } from './answers.js';
 import { Named, hue } from './choices.js';
-import { pictureOf } from './frames.js';
+import { isContradicted, pictureOf } from './frames.js';
 import { nameOf, wholeReason, wholeTime } from './says.js';
 
 /** A finger that moves this many pixels sideways leads to the next frame or to the one before. */
@@ -13,7 +12,7 @@ const SWIPE = 40;
 const AHEAD = 4;
 
 export class Pane {
-  /** `step` goes by a number of frames; `settle` is called with two frames and the label that is right for both. */
+  /** `step` goes by a number of frames; `settle` is called with the frames of a contradiction and the label that is right. */
   constructor({ step, settle, now }) {
     Object.assign(this, { settle, now });
     this.ahead = new Map();
@@ -40,15 +39,24 @@ export class Pane {
     second.show(other, other && this.picture(other));
     this.prepare([frame, other, ...next].filter(Boolean));
     this.pair.classList.toggle('two', !!other);
-    this.question.hidden = frame.contradicts.length === 0;
-    const also = frame.contradicts.length > 1 ? ` ${frame.contradicts.length - 1} more contradict the first.` : '';
-    setText(this.question, `These were answered differently, so neither is learnt from. Which answer is right?${other ? also : ''}`);
-    this.shots.forEach((shot, at) => shot.ask(other ? [frame, other][at] : null, { labels, may, pick: label => this.settle([frame, other], label), now: this.now() }));
+    this.ask(frame, other, { labels, may, now: this.now() });
     setText(this.name, `${frame.stream}, ${wholeTime(frame)}`);
     setText(this.why, wholeReason(frame));
     this.given.hidden = answer === null;
     this.answer.show(answer, labels);
     this.meter(frame, labels);
+  }
+
+  /** Asks which answer of a contradiction is right: that of the frame, or that of the other one or of an interval. */
+  ask(frame, other, shown) {
+    this.question.hidden = !isContradicted(frame);
+    const more = frame.contradicts.length - 1;
+    setText(this.question, frame.contradicts.length === 0 ? 'You gave this frame and the interval around it different answers. Which is right?'
+      : `These were answered differently, so neither is learnt from. Which answer is right?${more > 0 ? ` ${more} more contradict the first.` : ''}`);
+    const [first, second] = this.shots;
+    const own = [frame.answer, ...(other ? [] : [frame.interval])];
+    first.ask(frame, { ...shown, says: this.question.hidden ? [] : own, pick: label => this.settle(other ? [frame, other] : [frame], label) });
+    if (other) second.ask(other, { ...shown, says: [other.answer], pick: label => this.settle([frame, other], label) });
   }
 
   meter({ id, said }, labels) {
@@ -88,8 +96,8 @@ class Shot {
     this.stage = element('div', { className: 'stage' }, this.missing);
     this.when = element('span', { className: 'when' });
     this.label = new Named();
-    this.right = button({ className: 'do' }, () => this.pick(this.says), element('bdi'), ' is right');
-    this.caption = element('figcaption', { hidden: true }, element('span', { className: 'what-of' }, this.label.element, ' ', this.when), this.right);
+    this.right = [0, 1].map(at => button({ className: 'do' }, () => this.pick(this.says[at]), element('bdi'), ' is right'));
+    this.caption = element('figcaption', { hidden: true }, element('span', { className: 'what-of' }, this.label.element, ' ', this.when), ...this.right);
     this.element = element('figure', { className: 'shot-of' }, this.stage, this.caption);
   }
 
@@ -107,15 +115,18 @@ class Shot {
     settle();
   }
 
-  /** Asks whether a frame's answer is right; null asks nothing. */
-  ask(frame, { labels, may, pick, now }) {
-    this.caption.hidden = !frame;
-    if (!frame) return;
-    Object.assign(this, { pick, says: frame.answer });
+  /** Asks which of the answers `says` is right; of none, nothing. */
+  ask(frame, { labels, may, now, says, pick }) {
+    const asked = says.filter(label => label !== null);
+    Object.assign(this, { pick, says: asked });
+    this.caption.hidden = asked.length === 0;
     this.label.show(frame.answer, labels);
     setText(this.when, nameOf(frame, now));
-    setText(this.right.firstChild, frame.answer || 'this');
-    this.right.disabled = !may || frame.answer === null || frame.answer === SKIPPED;
+    this.right.forEach((made, at) => {
+      made.hidden = !asked[at];
+      made.disabled = !may;
+      setText(made.firstChild, asked[at] ?? '');
+    });
   }
 }
 

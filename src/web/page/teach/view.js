@@ -38,7 +38,7 @@ export class FramesView {
     const now = () => app.now();
     this.frames = new Frames(new Client('/api/teach'), () => this.changed());
     this.grid = new Grid({ frames: this.frames, answers, now, pick: frame => this.pick(frame) });
-    this.pane = new Pane({ now, step: by => this.step(by), settle: (pair, label) => this.settle(pair, label) });
+    this.pane = new Pane({ now, step: by => this.step(by), settle: (frames, label) => this.settle(frames, label) });
     this.choices = new Choices({ give: label => this.answer(label), undo: () => this.undo(), add: () => this.addLabel(), help: () => this.help.open() });
     this.notices = new Notices({ answers, admin: app.admin, now });
     this.newLabel = new NewLabel(app.admin, (name, labels) => this.added(name, labels));
@@ -208,7 +208,7 @@ export class FramesView {
     const { answers, state } = this;
     if (state.state === 'open') return answers.of(frame) === null;
     if (state.state === 'answered') return frame !== this.focused;
-    return frame.contradicts.some(id => {
+    return (frame.interval !== null && answers.stateOf(frame) === 'sent') || frame.contradicts.some(id => {
       const other = this.frames.known.get(id);
       return !other || answers.of(other) !== answers.of(frame);
     });
@@ -223,9 +223,9 @@ export class FramesView {
     return true;
   }
 
-  /** Says that a label is right for both frames of a contradiction. */
-  settle(pair, label) {
-    this.give(pair.map(frame => [frame, label]));
+  /** Says that a label is right for all frames of a contradiction. */
+  settle(frames, label) {
+    this.give(frames.map(frame => [frame, label]));
   }
 
   async give(pairs) {
