@@ -166,6 +166,7 @@ async function updateStreams({ server, mode, admin: offered, history: kept, teac
   // The first state waits for the answers: they decide which view the URL means.
   if (kept) await (loading.past ??= app.loadPast());
   if (teach) await (loading.teach ??= app.loadTeach());
+  else app.teach = loading.teach = null;
   app.mode = mode;
   restarted(streams);
   app.streams = streams;

@@ -108,6 +108,7 @@ export class FramesView {
 
   show() {
     const { app, frames, answers, focused, state } = this;
+    if (!app.teach) return;
     const { labels, counts } = app.teach;
     const may = !app.admin.button.hidden;
     this.states.choose(state.state);
@@ -144,6 +145,7 @@ export class FramesView {
   /** Called each second. */
   update() {
     const { frames, answers, app } = this;
+    if (!app.teach) return;
     const open = frames.rows.filter(frame => answers.of(frame) === null).length;
     const newer = this.state.state === 'open' && !this.state.stream && frames.done && !answers.unsent ? app.teach.counts.open - open : 0;
     this.newer.hidden = newer <= 0;
