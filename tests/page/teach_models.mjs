@@ -132,7 +132,7 @@ export async function interval({ open, taught, complain, shot }) {
   await inspect(page, complain, 'a correction');
   await shot(page, 'correction');
   await expect(view, 'sent', async () => taught.posts, [['/intervals', { stream: 'door', from: '2025-01-02T13:01:00.120Z', to: '2025-01-02T13:01:05.320Z', label: 'cooking' }]]);
-  await page.getByRole('link', { name: 'Show them' }).click();
+  await page.getByRole('link', { name: 'Show in Teach' }).click();
   await expect(view, 'the contradictory ones', () => page.getByRole('radio', { name: 'Contradictory' }).isChecked(), true);
   await expect(view, 'question', () => page.locator('.question').innerText(), 'You gave this frame and the interval around it different answers. Which is right?');
   await shot(page, 'disputed');

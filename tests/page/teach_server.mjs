@@ -53,7 +53,10 @@ function forward(base, request, response) {
     from.setEncoding('utf8').on('data', chunk => {
       const lines = `${text}${chunk}`.split('\n');
       text = lines.pop();
-      for (const line of lines) response.write(`${line.replace(/^data: ?\{(?="server")/, '$&"teach":true,')}\n`);
+      for (const line of lines) {
+        const [, states] = /^data: ?(\{"server".*)$/.exec(line) ?? [];
+        response.write(`${states ? `data: ${JSON.stringify({ ...JSON.parse(states), teach: true })}` : line}\n`);
+      }
     }).on('end', () => response.end());
   });
   response.on('close', () => passed.destroy());

@@ -13,7 +13,7 @@ export class CorrectionDialog {
     this.times = element('span', { className: 'empty' });
     this.labels = element('ul', { className: 'labels', role: 'list', 'aria-label': 'Labels' });
     this.said = element('p', { className: 'said', role: 'status' });
-    this.show = element('a', { href: '#/teach?state=contradictory', textContent: 'Show them', hidden: true });
+    this.show = element('a', { href: '#/teach?state=contradictory', textContent: 'Show in Teach', hidden: true });
     this.element = element('dialog', { className: 'export correction', 'aria-labelledby': 'correction-title' },
       element('h2', { id: 'correction-title', className: 'what' }, element('span', { className: 'shown-label' }, 'This was…')),
       element('p', {}, 'livelabel said ', this.interval, ' ', this.times), this.labels,
