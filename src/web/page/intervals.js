@@ -1,6 +1,7 @@
 // Recent intervals with their kept pictures: cards on the wall, thumbnails in a list, and a dialog that shows one interval.
 
-import { clock, colour, element, icon, length, moment, percent, setChildren, setText, span } from './words.js';
+import { roundButton } from './controls.js';
+import { clock, colour, element, length, moment, percent, setChildren, setText, span } from './words.js';
 
 /** Returns the URL of an interval's picture; null if none is kept. A newer picture has another URL. */
 function address(name, interval) {
@@ -86,13 +87,8 @@ export class IntervalDialog {
       element('span', { className: 'shown-label' }, this.swatch, this.label), ' ', this.share);
     this.when = element('p');
     this.means = element('p', { className: 'empty' });
-    const button = (name, path, act) => {
-      const made = element('button', { type: 'button', className: 'round', 'aria-label': name, title: name }, icon(path));
-      made.addEventListener('click', act);
-      return made;
-    };
-    this.earlier = button('Earlier interval', 'M14.5 5.5 8 12l6.5 6.5', () => this.step(-1));
-    this.later = button('Later interval', 'M9.5 5.5 16 12l-6.5 6.5', () => this.step(1));
+    this.earlier = roundButton('Earlier interval', 'M14.5 5.5 8 12l6.5 6.5', () => this.step(-1));
+    this.later = roundButton('Later interval', 'M9.5 5.5 16 12l-6.5 6.5', () => this.step(1));
     const close = element('button', { type: 'button', className: 'close', textContent: 'Close' });
     close.addEventListener('click', () => this.element.close());
     this.element = element('dialog', { className: 'interval', 'aria-labelledby': 'interval-title' },

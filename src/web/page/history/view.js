@@ -1,7 +1,8 @@
 // The history: days as ribbons, a calendar, a list of intervals, and the recorded pictures. What it shows stands in the address.
 
 import { Client } from '../client.js';
-import { REST, brief, colour, date, element, icon, setText } from '../words.js';
+import { roundButton } from '../controls.js';
+import { REST, brief, colour, date, element, setText } from '../words.js';
 import { readAddress, writeAddress } from './address.js';
 import { Calendar } from './calendar.js';
 import { CorrectionDialog } from './correction.js';
@@ -50,11 +51,7 @@ export class HistoryView {
   }
 
   build() {
-    const step = (name, keys, by, path) => {
-      const made = element('button', { type: 'button', className: 'round', 'aria-label': name, title: `${name} (${keys})` }, icon(path));
-      made.addEventListener('click', () => this.stepDay(by));
-      return made;
-    };
+    const step = (name, keys, by, path) => roundButton(name, path, () => this.stepDay(by), keys);
     this.date = element('button', { type: 'button', className: 'date', 'aria-expanded': 'false', title: 'Calendar' });
     this.date.addEventListener('click', () => {
       const open = this.element.classList.toggle('choosing');

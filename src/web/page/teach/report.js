@@ -7,7 +7,7 @@ const number = value => value.toLocaleString('en-GB');
 const of = (right, all) => (all > 0 ? `${number(right)} of ${number(all)}` : '–');
 
 /** Says how many more are right: between 8 and 26 more. */
-export function difference({ low, high }) {
+function difference({ low, high }) {
   if (low > 0) return `between ${number(low)} and ${number(high)} more right`;
   if (high < 0) return `between ${number(-high)} and ${number(-low)} fewer right`;
   return low === 0 && high === 0 ? 'as many right' : `between ${number(-low)} fewer and ${number(high)} more right`;
