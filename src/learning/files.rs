@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::system::utc;
 
+/// The table of settled answers, and its columns.
+pub const TABLE: &str = "corrections.tsv";
+pub const COLUMNS: [&str; 5] = ["path", "class", "split_group", "stream", "time"];
 /// The folder of the pictures.
 pub const FRAMES: &str = "frames";
 /// What a file is called until it is complete.

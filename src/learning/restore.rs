@@ -5,11 +5,10 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 
 use crate::learning::contradictions;
-use crate::learning::files;
+use crate::learning::files::{self, COLUMNS, TABLE};
 use crate::learning::frame::NewFrame;
+use crate::learning::rows::insert;
 use crate::learning::selection::Reason;
-use crate::learning::store::insert;
-use crate::learning::table::{COLUMNS, TABLE};
 use crate::picture::DifferenceHash;
 use crate::picture::file::decode_picture;
 use crate::system::utc;

@@ -21,7 +21,10 @@ pub const RECENT: usize = 256;
 /// The share of a day's frames that may be kept at once.
 const AT_ONCE: f64 = 0.25;
 /// The share of a day's frames that are drawn at random.
-const RANDOM: f64 = 0.125;
+const RANDOM: f64 = 0.25;
+/// Least time between two frames of a clip's sample, and the time if its length is unknown, in milliseconds.
+const CLIP_SAMPLE: f64 = 1000.0;
+const UNKNOWN_CLIP_SAMPLE: f64 = 5000.0;
 const DAY: f64 = 86_400_000.0;
 
 /// Why a frame was kept.
@@ -65,6 +68,14 @@ pub struct Bucket {
     pub filled: i64,
 }
 
+/// What is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Camera,
+    /// With its length, 0 if it is unknown.
+    Clip(i64),
+}
+
 /// Decides for one stream.
 pub struct Selection {
     /// Most tokens that the bucket holds, and how many it gets in a day. Together they are the frames of a day.
@@ -73,8 +84,9 @@ pub struct Selection {
     bucket: Bucket,
     /// Hashes of the frames that were kept last.
     recent: VecDeque<DifferenceHash>,
-    random: fastrand::Rng,
-    /// Mean time between two frames of the random sample.
+    /// `None` for a clip, whose sample is evenly spread.
+    random: Option<fastrand::Rng>,
+    /// Mean time between two frames of the sample.
     mean: f64,
     next_random: i64,
     last_unsure: Option<i64>,
@@ -84,6 +96,7 @@ impl Selection {
     /// `before` is the bucket as an earlier run left it, `recent` are the hashes of the frames that were kept last, the oldest first.
     pub fn new(
         stream: &str,
+        source: Source,
         per_day: usize,
         before: Option<Bucket>,
         recent: impl IntoIterator<Item = DifferenceHash>,
@@ -93,19 +106,31 @@ impl Selection {
         let most = (AT_ONCE * day).max(1.0);
         let full = Bucket { tokens: most, filled: now };
         let bucket = before.map_or(full, |before| Bucket { tokens: before.tokens.clamp(0.0, most), ..before });
-        // A clip has the same sample in each run.
-        let seed = ids::of(&[stream, &now.to_string()]).unsigned_abs();
+        let (random, mean, first) = match source {
+            Source::Camera => {
+                let seed = ids::of(&[stream, &now.to_string()]).unsigned_abs();
+                (Some(fastrand::Rng::with_seed(seed)), DAY / (RANDOM * day).max(1.0), 0.0)
+            }
+            // The sample of a whole clip takes half of the bucket at most.
+            Source::Clip(length) => {
+                let even = if length > 0 { length as f64 / (most / 2.0) } else { UNKNOWN_CLIP_SAMPLE };
+                let mean = even.max(CLIP_SAMPLE);
+                (None, mean, mean / 2.0)
+            }
+        };
         let mut selection = Self {
             most,
             daily: (day - most).max(1.0),
             bucket,
             recent: recent.into_iter().collect(),
-            random: fastrand::Rng::with_seed(seed),
-            mean: DAY / (RANDOM * day).max(1.0),
-            next_random: now,
+            random,
+            mean,
+            next_random: now + first as i64,
             last_unsure: None,
         };
-        selection.draw(now);
+        if source == Source::Camera {
+            selection.draw(now);
+        }
         selection
     }
 
@@ -158,9 +183,12 @@ impl Selection {
         }
     }
 
-    /// Draws when the next frame of the random sample is due, so that every moment is as likely as any other.
+    /// Draws when the next frame of the sample is due; of a camera so that every moment is as likely as any other.
     fn draw(&mut self, now: i64) {
-        let wait = -(1.0 - self.random.f64()).ln() * self.mean;
+        let wait = match &mut self.random {
+            Some(random) => -(1.0 - random.f64()).ln() * self.mean,
+            None => self.mean,
+        };
         self.next_random = now.saturating_add(wait.min(9.0 * self.mean) as i64);
     }
 }
@@ -194,7 +222,7 @@ mod tests {
     }
 
     fn selection(per_day: usize) -> Selection {
-        let mut selection = Selection::new("door", per_day, None, [], 0);
+        let mut selection = Selection::new("door", Source::Camera, per_day, None, [], 0);
         selection.next_random = i64::MAX / 4;
         selection.mean = DAY * 1e6;
         selection
@@ -258,7 +286,7 @@ mod tests {
     #[test]
     fn the_bucket_survives_a_restart_and_a_clock_that_is_set_back() {
         let left = Bucket { tokens: 0.5, filled: 10 * HOUR };
-        let mut again = Selection::new("door", 200, Some(left), [hash(1)], 10 * HOUR);
+        let mut again = Selection::new("door", Source::Camera, 200, Some(left), [hash(1)], 10 * HOUR);
         assert_eq!(again.reason(0.9, true, 10 * HOUR), None);
         assert!(!again.take(hash(1)));
         assert_eq!(again.reason(0.9, true, 9 * HOUR), None);
@@ -266,7 +294,10 @@ mod tests {
         assert_eq!(again.reason(0.9, true, 10 * HOUR), Some(Reason::Change));
         assert_eq!(again.bucket().tokens, 0.5 + 6.25);
         // A smaller number a day holds at once.
-        assert_eq!(Selection::new("door", 4, Some(Bucket { tokens: 50.0, filled: 0 }), [], 0).bucket().tokens, 1.0);
+        assert_eq!(
+            Selection::new("door", Source::Camera, 4, Some(Bucket { tokens: 50.0, filled: 0 }), [], 0).bucket().tokens,
+            1.0
+        );
     }
 
     #[test]
@@ -281,17 +312,26 @@ mod tests {
         assert_eq!(kept, 3);
     }
 
+    /// The seconds at which the sample has a frame.
+    fn sample(source: Source, start: i64, seconds: i64) -> Vec<i64> {
+        let mut selection = Selection::new("door", source, 200, None, [], 1000 * start);
+        let sampled = |second: &i64| selection.reason(0.9, false, 1000 * second) == Some(Reason::Random);
+        (start..start + seconds).filter(sampled).collect()
+    }
+
     #[test]
-    fn the_random_sample_is_the_same_for_the_same_clip() {
-        let sample = |name: &str| {
-            let mut selection = Selection::new(name, 200, None, [], 0);
-            let seconds = 0..24 * 3600;
-            seconds
-                .filter(|second| selection.reason(0.9, false, 1000 * second) == Some(Reason::Random))
-                .collect::<Vec<_>>()
-        };
-        let (one, other) = (sample("a.mp4"), sample("b.mp4"));
-        assert_eq!(one, sample("a.mp4"));
-        assert!(one != other && (10..50).contains(&one.len()), "{}", one.len());
+    fn the_sample_of_a_camera_is_random() {
+        let (one, other) = (sample(Source::Camera, 0, 10 * 86_400), sample(Source::Camera, 86_400, 10 * 86_400));
+        // 50 a day.
+        assert!((400..600).contains(&one.len()) && (400..600).contains(&other.len()), "{} {}", one.len(), other.len());
+        assert_ne!(one, other.iter().map(|second| second - 86_400).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_sample_of_a_clip_is_evenly_spread() {
+        assert_eq!(sample(Source::Clip(4000), 0, 4), [1, 2, 3]);
+        assert_eq!(sample(Source::Clip(0), 0, 20), [3, 8, 13, 18]);
+        let hour = sample(Source::Clip(HOUR), 0, 3600);
+        assert_eq!((hour.len(), &hour[..3]), (25, &[72, 216, 360][..]));
     }
 }

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::database::{self, Schema, Unusable};
 use crate::error::{Error, Result};
 use crate::learning::frame::NewFrame;
+use crate::learning::rows::insert;
 use crate::learning::selection::{Bucket, RECENT};
 use crate::learning::{files, restore};
 use crate::picture::DifferenceHash;
@@ -207,7 +208,7 @@ impl Store {
             if victims.is_empty() {
                 if !self.full.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        "{}: --learn-limit is reached and every frame has an answer; no more frames are kept",
+                        "{}: --learn-limit is reached and no frame without an answer is left to delete; no more frames are kept",
                         self.folder.display()
                     );
                 }
@@ -288,44 +289,4 @@ fn failed(folder: &Path, cause: &rusqlite::Error) -> Error {
         true => Error::unavailable(message).because(cause.to_string()).remedy("free some space"),
         false => Error::failed(message).because(cause.to_string()).remedy("check the folder's permissions"),
     }
-}
-
-/// Inserts a frame. Returns its id, and the path of its picture below the folder.
-pub(super) fn insert(db: &Connection, frame: &NewFrame) -> rusqlite::Result<(i64, String)> {
-    let stream = stream_id(db, &frame.stream)?;
-    if let Some(bucket) = frame.bucket {
-        let values = params![stream, bucket.tokens, bucket.filled];
-        db.execute("UPDATE streams SET tokens = ?2, filled = ?3 WHERE id = ?1", values)?;
-    }
-    let said: serde_json::Map<String, serde_json::Value> = frame
-        .said
-        .iter()
-        .map(|(label, probability)| (label.clone(), crate::report::rounded(f64::from(*probability)).into()))
-        .collect();
-    let margin = (f64::from(frame.margin) * 1e5).round() as i64;
-    db.execute(
-        "INSERT INTO frames(stream, time, clip, reason, margin, model, said, hash, file, bytes, own, turn, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', ?9, 0, 0, 1)",
-        params![
-            stream,
-            frame.time,
-            frame.clip,
-            frame.reason.rank(),
-            margin,
-            frame.model,
-            serde_json::Value::Object(said).to_string(),
-            frame.hash.to_bytes(),
-            frame.jpeg.len() as i64,
-        ],
-    )?;
-    let id = db.last_insert_rowid();
-    let file = files::picture(&frame.stem, frame.time, id);
-    db.execute("UPDATE frames SET file = ?2 WHERE id = ?1", params![id, file])?;
-    Ok((id, file))
-}
-
-/// Returns the id of a stream, which is added if it is new. Its bucket is filled at its first frame.
-pub(super) fn stream_id(db: &Connection, name: &str) -> rusqlite::Result<i64> {
-    db.execute("INSERT OR IGNORE INTO streams(name, tokens, filled) VALUES (?1, 1e9, 0)", [name])?;
-    db.query_row("SELECT id FROM streams WHERE name = ?1", [name], |row| row.get(0))
 }

@@ -7,14 +7,11 @@ use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::history::local_time;
-use crate::learning::files;
+use crate::learning::files::{self, COLUMNS, TABLE};
 use crate::learning::listing::CONTRADICTORY;
 use crate::learning::store::Store;
 use crate::system::utc;
 
-pub const TABLE: &str = "corrections.tsv";
-/// The columns.
-pub(super) const COLUMNS: [&str; 5] = ["path", "class", "split_group", "stream", "time"];
 /// Frames of a stream within this time of the one before belong to one visit, in milliseconds.
 const PAUSE: i64 = 3_600_000;
 /// The hour at which a day of a camera ends, for nobody is up then.

@@ -6,11 +6,11 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::answers::{Answer, Answered, Refused};
+use super::files::{TABLE, id_of};
 use super::frame::{NewFrame, encode};
 use super::listing::{Counts, Cursor, State};
 use super::selection::{Bucket, Reason};
 use super::store::Store;
-use super::table::TABLE;
 use crate::picture::{Colorimetry, DifferenceHash, OwnedPicture};
 
 const LABELS: [&str; 3] = ["tea", "rest", "cat"];
@@ -172,7 +172,7 @@ fn near_duplicates_with_different_answers_are_left_out_until_they_are_settled() 
     let listed = store.page(State::Answered, None, 10, None).unwrap();
     assert_eq!(
         listed.frames.iter().map(|frame| frame.contradicts.clone()).collect::<Vec<_>>(),
-        [vec![], vec![2], vec![1, 3], vec![]]
+        [vec![], vec![2], vec![1, 3], vec![2]]
     );
     assert_eq!(answer(&store, 2, "tea").contradicts, Vec::<i64>::new());
     assert_eq!((ids(&store, State::Contradictory), table(&store).len()), (vec![], 4));
@@ -190,10 +190,10 @@ fn an_interval_answers_what_has_no_answer_of_its_own() {
     assert_eq!(say(&label("tea")), (2, 1));
     assert_eq!(ids(&store, State::Contradictory), [3]);
     let classes = |store: &Store| {
-        table(store).into_iter().map(|[file, class]| (file[35..36].to_string(), class)).collect::<Vec<_>>()
+        table(store).into_iter().map(|[file, class]| (id_of(&file).unwrap(), class)).collect::<Vec<_>>()
     };
-    let row = |id: &str, class: &str| (id.to_string(), class.to_string());
-    assert_eq!(classes(&store), [row("1", "tea"), row("2", "tea"), row("5", "tea")]);
+    let row = |id: i64, class: &str| (id, class.to_string());
+    assert_eq!(classes(&store), [row(1, "tea"), row(2, "tea"), row(5, "tea")]);
     assert_eq!(say(&label("tea")), (2, 1));
     // Answering the frame again settles it, whatever is said.
     answer(&store, 3, "rest");
@@ -202,7 +202,7 @@ fn an_interval_answers_what_has_no_answer_of_its_own() {
     assert_eq!(say(&label("rest")), (2, 1));
     assert_eq!(ids(&store, State::Contradictory), [2]);
     assert_eq!(say(&Answer::Open), (2, 0));
-    assert_eq!(classes(&store), [row("2", "tea"), row("3", "rest")]);
+    assert_eq!(classes(&store), [row(2, "tea"), row(3, "rest")]);
     assert_eq!(store.answer_interval("garden", range, &label("tea"), &labels()).unwrap(), (0, 0));
 }
 
@@ -307,7 +307,7 @@ fn a_damaged_database_is_set_aside_and_the_answers_are_read_from_the_table() {
     assert_eq!((table(&store), before.len()), (before, 2));
     assert_eq!((ids(&store, State::Open), ids(&store, State::Answered)), (vec![], vec![2, 3]));
     assert_eq!(store.labels(&["tea".into()]).unwrap(), ["tea", "cat"]);
-    assert_eq!(store.add(&frame(7)).unwrap(), Some(4));
+    assert!(store.add(&frame(7)).unwrap() > Some(3));
     let aside = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(aside.filter(|name| name.starts_with("learning.damaged-")).count(), 1);
 }

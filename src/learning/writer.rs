@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use crate::config::learning::LearningConfig;
 use crate::error::{Error, Result};
 use crate::learning::answers::{Answer, Answered, Refused};
+use crate::learning::files::TABLE;
 use crate::learning::frame::NewFrame;
 use crate::learning::selection::ALIKE;
 use crate::learning::store::Store;
@@ -286,5 +287,5 @@ impl Writer {
 }
 
 fn table(store: &Store) -> PathBuf {
-    store.folder.join(crate::learning::table::TABLE)
+    store.folder.join(TABLE)
 }

@@ -12,7 +12,7 @@ use axum::routing::get;
 
 use crate::web::recording::{self, Replay};
 use crate::web::state::{AppState, NOT_FOUND};
-use crate::web::{actions, admin, api, auth, events, history, metrics, page, pictures, teach};
+use crate::web::{actions, admin, api, auth, events, history, metrics, page, pictures, teach, teach_intervals};
 
 /// Builds the router: for a finished run the routes of `replay`, otherwise those of the live streams.
 pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
@@ -22,7 +22,11 @@ pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
             let read = live().merge(history::routes());
             let teach = state.teaching.is_some();
             let read = if teach { read.merge(teach::routes()) } else { read };
-            let write = if teach { actions::routes().merge(teach::actions()) } else { actions::routes() };
+            let write = if teach {
+                actions::routes().merge(teach::actions()).merge(teach_intervals::actions())
+            } else {
+                actions::routes()
+            };
             if state.web_config.admin_token.is_some() { read.merge(admin::routes(write)) } else { read }
         }
     };

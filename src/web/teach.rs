@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 use crate::error::{Error, ErrorKind};
 use crate::learning::{self, Answer, Answered, Frame, LearningClient, Refused};
 use crate::web::admin::{self, Peer};
+use crate::web::blocking;
 use crate::web::history::{Pairs, number, text};
 use crate::web::history_json::moment;
 use crate::web::state::{ApiError, AppState, NOT_FOUND, Name};
-use crate::web::{blocking, teach_intervals};
 
 /// Questions and answers that are worked on at once. Further ones wait.
 const AT_ONCE: usize = 4;
@@ -52,12 +52,9 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/api/teach/frames/{frame}", get(picture))
 }
 
-/// What changes something.
+/// What changes a frame, or the labels.
 pub(super) fn actions() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/api/teach/frames/{frame}", post(answer))
-        .route("/api/teach/labels", post(add_label))
-        .route("/api/teach/intervals", post(teach_intervals::answer))
+    Router::new().route("/api/teach/frames/{frame}", post(answer)).route("/api/teach/labels", post(add_label))
 }
 
 /// Why a request has no effect.

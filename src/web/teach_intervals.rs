@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
+use axum::routing::post;
+use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
@@ -32,7 +33,11 @@ struct Body {
     label: Option<Option<String>>,
 }
 
-pub(super) async fn answer(
+pub(super) fn actions() -> Router<Arc<AppState>> {
+    Router::new().route("/api/teach/intervals", post(answer))
+}
+
+async fn answer(
     State(state): State<Arc<AppState>>,
     Extension(Peer(peer)): Extension<Peer>,
     body: Bytes,

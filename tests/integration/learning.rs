@@ -97,16 +97,20 @@ fn the_unsure_and_the_changing_frames_of_a_clip_are_kept_once() {
     let program = Program::new();
     let (watch, site) = clip(&program);
     let counts = |frames: u64| move |site: &Value| site["counts"]["frames"] == frames;
-    let teach = site.until("five frames", |site| site.json("/api/teach"), counts(5));
+    let teach = site.until("nine frames", |site| site.json("/api/teach"), counts(9));
     assert_eq!(teach["labels"], json!(["red", "green", "blue"]));
     assert_eq!((&teach["labels"], &teach["limit_bytes"]), (&teach["model_labels"], &json!(1_073_741_824)));
     let found = list(site, "state=open");
     let expected = [
-        (3, "unsure", "1970-01-01T00:00:02.000Z"),
-        (5, "change", "1970-01-01T00:00:03.000Z"),
-        (4, "change", "1970-01-01T00:00:02.960Z"),
-        (2, "change", "1970-01-01T00:00:01.000Z"),
-        (1, "change", "1970-01-01T00:00:00.960Z"),
+        (5, "unsure", "1970-01-01T00:00:02.000Z"),
+        (8, "change", "1970-01-01T00:00:03.000Z"),
+        (7, "change", "1970-01-01T00:00:02.960Z"),
+        (3, "change", "1970-01-01T00:00:01.000Z"),
+        (2, "change", "1970-01-01T00:00:00.960Z"),
+        (9, "random", "1970-01-01T00:00:03.520Z"),
+        (6, "random", "1970-01-01T00:00:02.520Z"),
+        (4, "random", "1970-01-01T00:00:01.520Z"),
+        (1, "random", "1970-01-01T00:00:00.520Z"),
     ];
     assert_eq!(found, expected.map(|(id, reason, time)| (id, reason.to_string(), time.to_string())));
     let frame = &site.json("/api/teach/frames?limit=1")["frames"][0];
@@ -116,20 +120,14 @@ fn the_unsure_and_the_changing_frames_of_a_clip_are_kept_once() {
     );
     let said = |label: &str| frame["said"][label].as_f64().unwrap();
     assert!(said("green") - said("red") < 0.3 && said("red") > 0.3 && said("blue") < 0.1, "{frame}");
-    let picture = site.get("/api/teach/frames/3.jpg");
+    let picture = site.get("/api/teach/frames/5.jpg");
     assert_eq!(picture.header("content-type"), Some("image/jpeg"));
     let header = turbojpeg::read_header(&picture.body).unwrap();
     assert_eq!((header.width, header.height), (160, 120));
-    assert_eq!(
-        teach["kept_bytes"].as_u64().unwrap(),
-        fs::metadata(program.path("learned/frames/clip.mp4/1970-01-01/000002000-3.jpg")).unwrap().len()
-            + [1, 2, 4, 5]
-                .map(|id| site.get(&format!("/api/teach/frames/{id}.jpg")).body.len() as u64)
-                .iter()
-                .sum::<u64>()
-    );
+    let bytes = (1..=9).map(|id| site.get(&format!("/api/teach/frames/{id}.jpg")).body.len() as u64);
+    assert_eq!(teach["kept_bytes"], bytes.sum::<u64>());
     let metrics = site.metrics();
-    assert_eq!(metrics.get("livelabel_learning_frames_total", &[("outcome", "kept")]), 5.0);
+    assert_eq!(metrics.get("livelabel_learning_frames_total", &[("outcome", "kept")]), 9.0);
     assert_eq!(metrics.get("livelabel_learning_frames_total", &[("outcome", "dropped")]), 0.0);
     assert_eq!(metrics.get("livelabel_learning_bytes", &[]), teach["kept_bytes"].as_f64().unwrap());
     let said = "keeps up to 200 frames a day of each stream in learned";
@@ -139,13 +137,13 @@ fn the_unsure_and_the_changing_frames_of_a_clip_are_kept_once() {
         assert_eq!(fs::metadata(program.path(path)).unwrap().permissions().mode() & 0o777, 0o700, "{path}");
     }
     for path in
-        ["learned/learning.sqlite", "learned/corrections.tsv", "learned/frames/clip.mp4/1970-01-01/000002000-3.jpg"]
+        ["learned/learning.sqlite", "learned/corrections.tsv", "learned/frames/clip.mp4/1970-01-01/000002000-5.jpg"]
     {
         assert_eq!(fs::metadata(program.path(path)).unwrap().permissions().mode() & 0o777, 0o600, "{path}");
     }
     // The same clip once more shows nothing new.
     let (watch, site) = clip(&program);
-    assert_eq!(site.json("/api/teach")["counts"]["frames"], 5);
+    assert_eq!(site.json("/api/teach")["counts"]["frames"], 9);
     watch.stop("INT");
 }
 
@@ -153,22 +151,22 @@ fn the_unsure_and_the_changing_frames_of_a_clip_are_kept_once() {
 fn answers_are_given_changed_and_taken_back() {
     let program = Program::new();
     let (watch, site) = clip(&program);
-    site.until("five frames", |site| ids(site, "").len(), |&count| count == 5);
-    let answer = say(site, 3, 1, "red").json();
-    assert_eq!(answer, json!({"id": 3, "answer": "red", "version": 2, "contradicts": [], "interval_answer": null}));
+    site.until("nine frames", |site| ids(site, "").len(), |&count| count == 9);
+    let answer = say(site, 5, 1, "red").json();
+    assert_eq!(answer, json!({"id": 5, "answer": "red", "version": 2, "contradicts": [], "interval_answer": null}));
     // Another browser still shows it as it was.
-    let late = say(site, 3, 1, "green");
+    let late = say(site, 5, 1, "green");
     assert_eq!((late.status, serde_json::from_slice::<Value>(&late.body).unwrap()), (409, answer));
-    let undone = post(site, "/api/teach/frames/3", r#"{"label": null, "version": 2}"#).json();
+    let undone = post(site, "/api/teach/frames/5", r#"{"label": null, "version": 2}"#).json();
     assert_eq!((&undone["answer"], &undone["version"]), (&Value::Null, &json!(3)));
-    assert_eq!(say(site, 3, 3, "green").status, 200);
-    assert_eq!(post(site, "/api/teach/frames/4", r#"{"skip": true, "version": 1}"#).json()["answer"], "");
+    assert_eq!(say(site, 5, 3, "green").status, 200);
+    assert_eq!(post(site, "/api/teach/frames/7", r#"{"skip": true, "version": 1}"#).json()["answer"], "");
     let labels = post(site, "/api/teach/labels", r#"{"label": "washing the cat"}"#).json();
     assert_eq!(labels, json!({"labels": ["red", "green", "blue", "washing the cat"]}));
-    assert_eq!(say(site, 5, 1, "washing the cat").status, 200);
-    assert_eq!((ids(site, "state=answered"), ids(site, "stream=clip.mp4")), (vec![5, 4, 3], vec![2, 1]));
+    assert_eq!(say(site, 8, 1, "washing the cat").status, 200);
+    assert_eq!((ids(site, "state=answered"), ids(site, "stream=clip.mp4")), (vec![8, 7, 5], vec![3, 2, 9, 6, 4, 1]));
     assert_eq!((ids(site, "state=contradictory"), ids(site, "stream=door")), (vec![], vec![]));
-    let counts = json!({"frames": 5, "open": 2, "answered": 3, "contradictory": 0});
+    let counts = json!({"frames": 9, "open": 6, "answered": 3, "contradictory": 0});
     assert_eq!(site.json("/api/teach")["counts"], counts);
     // Soon after, and without another request.
     let folder = program.path("learned");
@@ -180,8 +178,8 @@ fn answers_are_given_changed_and_taken_back() {
         [file.as_str(), class, visit, "clip.mp4", time].map(String::from).to_vec()
     };
     let expected = [
-        row("000002000-3", "green", "1970-01-01T00:00:02.000Z"),
-        row("000003000-5", "washing the cat", "1970-01-01T00:00:03.000Z"),
+        row("000002000-5", "green", "1970-01-01T00:00:02.000Z"),
+        row("000003000-8", "washing the cat", "1970-01-01T00:00:03.000Z"),
     ];
     assert_eq!(table(&folder), expected);
     // An older table, as a kill would leave it, is replaced at the next start.
@@ -195,7 +193,7 @@ fn answers_are_given_changed_and_taken_back() {
 fn what_is_no_answer_is_refused_and_changes_nothing() {
     let program = Program::new();
     let (watch, site) = clip(&program);
-    site.until("five frames", |site| ids(site, "").len(), |&count| count == 5);
+    site.until("nine frames", |site| ids(site, "").len(), |&count| count == 9);
     let deep = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
     for (path, body, status) in [
         ("/api/teach/frames/3", r#"{"label": "purple", "version": 1}"#, 422),
@@ -248,7 +246,7 @@ fn what_is_no_answer_is_refused_and_changes_nothing() {
     for path in ["/api/teach/frames/3", "/api/teach/labels", "/api/teach/intervals"] {
         assert_eq!(site.send(&format!("POST {path} HTTP/1.0\r\n{body}")).status, 401, "{path}");
     }
-    assert_eq!(site.json("/api/teach")["counts"], json!({"frames": 5, "open": 5, "answered": 0, "contradictory": 0}));
+    assert_eq!(site.json("/api/teach")["counts"], json!({"frames": 9, "open": 9, "answered": 0, "contradictory": 0}));
     watch.stop("INT");
 }
 
@@ -313,7 +311,7 @@ fn a_camera_keeps_no_more_than_the_bucket_holds() {
     let web = ["--web", "127.0.0.1:0", "--model", text(&model)];
     let mut watch = Watch::command(&program, &[&given[..], &web].concat());
     let site = Site::of(&mut watch);
-    site.until("the bucket is empty", |site| ids(site, "").len(), |&count| count == 5);
+    site.until("the bucket is empty", |site| ids(site, "").len(), |&count| count == 9);
     // As many changes once more.
     std::thread::sleep(Duration::from_secs(4));
     let frames = site.json("/api/teach/frames")["frames"].as_array().unwrap().clone();
@@ -340,14 +338,13 @@ fn a_camera_keeps_no_more_than_the_bucket_holds() {
 fn an_interval_is_answered_with_frames_of_the_recording() {
     let program = Program::new();
     // The label never changes, and is sure.
-    let camera = camera(&program, &["red"]);
-    let (mut watch, site) = start(&program, &camera.url, &["--name", "door", "--segment", "2s"]);
+    let camera = camera(&program, &["red"; 6]);
+    let (mut watch, site) =
+        start(&program, &camera.url, &["--name", "door", "--segment", "2s", "--learn-per-day", "1"]);
     watch.until("running", running);
     let recorded = |history: &Value| history["streams"][0]["recorded"] == true && history["rebuilding"] == false;
     site.until("a recording", |site| site.json("/api/history"), recorded);
     site.until("two files", |_| files(&program, ".vtt").len(), |&count| count >= 2);
-    let ribbon = site.json("/api/history/ribbon?stream=door&from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z");
-    assert_eq!(ribbon["recorded"], json!([]));
     let history = site.json("/api/history");
     let first = history["streams"][0]["first"].as_str().unwrap().to_string();
     let db = Connection::open(program.path(".livelabel/index.sqlite")).unwrap();
@@ -395,16 +392,16 @@ fn an_interval_is_answered_with_frames_of_the_recording() {
 fn an_interval_without_a_recording_answers_what_was_kept() {
     let program = Program::new();
     let (watch, site) = clip(&program);
-    site.until("five frames", |site| ids(site, "").len(), |&count| count == 5);
+    site.until("nine frames", |site| ids(site, "").len(), |&count| count == 9);
     let body = |label: Value| {
         let (from, to) = ("1970-01-01T00:00:01.000Z", "1970-01-01T00:00:03.000Z");
         json!({"stream": "clip.mp4", "from": from, "to": to, "label": label}).to_string()
     };
     let answer = post(site, "/api/teach/intervals", &body("red".into())).json();
-    assert_eq!(answer, json!({"frames": 3, "contradictory": 0}));
-    assert_eq!((ids(site, "state=answered"), ids(site, "")), (vec![4, 3, 2], vec![5, 1]));
-    assert_eq!(post(site, "/api/teach/intervals", &body(Value::Null)).json()["frames"], 3);
-    assert_eq!(ids(site, "").len(), 5);
+    assert_eq!(answer, json!({"frames": 5, "contradictory": 0}));
+    assert_eq!((ids(site, "state=answered"), ids(site, "")), (vec![7, 6, 5, 4, 3], vec![8, 2, 9, 1]));
+    assert_eq!(post(site, "/api/teach/intervals", &body(Value::Null)).json()["frames"], 5);
+    assert_eq!(ids(site, "").len(), 9);
     watch.stop("INT");
 }
 
@@ -435,7 +432,8 @@ fn a_kill_leaves_what_the_next_start_makes_whole() {
 #[test]
 fn a_full_disk_stops_neither_the_camera_nor_learning_for_good() {
     let program = Program::new();
-    let camera = camera(&program, &["red", GREEN, "blue"]);
+    // No two changes look alike.
+    let camera = camera(&program, &["red", GREEN, "blue"].repeat(10));
     let binary = env!("CARGO_BIN_EXE_livelabel");
     let model = tiny::model();
     // The database fits, pictures do not until the filler is gone.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::cameras::stem;
 use crate::error::Result;
 use crate::inference::model::Model;
-use crate::learning::{LearningClient, NewFrame, Reason, Selection, encode, margin};
+use crate::learning::{LearningClient, NewFrame, Reason, Selection, Source, encode, margin};
 use crate::media::frame::Frame;
 use crate::picture::DifferenceHash;
 use crate::pipeline::context::StreamContext;
@@ -24,6 +24,8 @@ pub struct LearningSink<'a> {
     model: String,
     labels: Vec<String>,
     selection: Selection,
+    /// A camera's time 0 in UTC, in milliseconds since 1970. It follows the system's clock, but never back, as the journal.
+    zero: i64,
     /// The last analysed frame.
     last: Option<Last>,
 }
@@ -53,15 +55,21 @@ impl<'a> LearningSink<'a> {
         // Recordings of labelled pictures are nothing to learn from.
         client.set_plain(name, job.live.as_ref().is_some_and(|live| live.recording.original.is_some()));
         client.set_model_labels(&context.model.labels);
-        let now = if state.info.live { utc::epoch_ms(state.utc(0)) } else { 0 };
-        let selection = Selection::new(name, client.per_day(), bucket, recent, now);
+        let (zero, source) = match state.info.live {
+            true => (utc::epoch_ms(state.utc(0)), Source::Camera),
+            false => (0, Source::Clip(milliseconds(state.progress.duration.get()) as i64)),
+        };
+        let selection = Selection::new(name, source, client.per_day(), bucket, recent, zero);
         let (model, labels) = described(context.model);
-        Some(Self { client, state, stem: stem(job.stem()), model, labels, selection, last: None })
+        Some(Self { client, state, stem: stem(job.stem()), model, labels, selection, zero, last: None })
     }
 
     /// Returns the time of a frame: of a camera in UTC, of a clip since its beginning, in milliseconds.
-    fn time(&self, frame: &Frame) -> i64 {
-        if self.state.info.live { utc::epoch_ms(self.state.utc(frame.pts)) } else { milliseconds(frame.pts) as i64 }
+    fn time(&mut self, frame: &Frame) -> i64 {
+        if self.state.info.live {
+            self.zero = self.zero.max(utc::epoch_ms(self.state.utc(0)));
+        }
+        self.zero.saturating_add(milliseconds(frame.pts) as i64)
     }
 
     /// Keeps a frame if it is no near-duplicate and there is a token for it.
