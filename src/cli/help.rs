@@ -22,7 +22,7 @@ const GROUPS: [(&str, &str); 7] = [
         "web events mqtt webhook | web_exit web_token web_token_file web_admin_token_file web_cert web_key mqtt_user_env \
          mqtt_password_env mqtt_password_file",
     ),
-    ("Learning", "learn | learn_per_day learn_limit"),
+    ("Learning", "| learn learn_per_day learn_limit"),
     ("Engine", "model device | batch inference_precision jobs"),
 ];
 
