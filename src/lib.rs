@@ -27,9 +27,11 @@
 
 mod config;
 mod control;
+mod database;
 mod error;
 mod events;
 mod history;
+mod learning;
 mod net;
 mod pipeline;
 mod report;

@@ -183,6 +183,7 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
         table: None,
         overview: None,
         index: None,
+        learning: None,
         observer: &(),
         display: false,
     };

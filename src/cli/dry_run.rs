@@ -11,6 +11,7 @@ use crate::cli::stdout::print;
 use crate::config::Config;
 use crate::config::cameras::CameraConfig;
 use crate::config::inputs::Job;
+use crate::config::learning::LearningConfig;
 use crate::config::options::SegmentVideo;
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, INT8};
@@ -23,7 +24,7 @@ use crate::pipeline::source::{CameraSource, ClipSource, FrameSource, SourceEvent
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
 use crate::system::printable;
-use crate::system::words::count;
+use crate::system::words::{bytes, count};
 use crate::telemetry::Progress;
 use crate::web::Listener;
 
@@ -85,6 +86,11 @@ pub fn check(config: Config, shutdown: &Shutdown) -> Result<u8> {
     let pictures = config.pictures.iter().flat_map(|picture| picture.outputs());
     for file in config.files.all().chain(pictures) {
         print(&format!("writes   {}", printable::path(file)));
+    }
+    if let Some(LearningConfig { folder, per_day, limit }) = &config.learning {
+        check_folder(folder)?;
+        let (frames, limit) = (count(*per_day as u64, "frame"), bytes(*limit));
+        print(&format!("learning up to {frames} a day of each stream in {}, {limit} in all", printable::path(folder)));
     }
     if let Some(web) = &config.web {
         let _free = Listener::new(web)?;
@@ -191,17 +197,19 @@ fn check_folders(job: &Job) -> Result<()> {
         }
         None => job.outputs.files().filter_map(Path::parent).collect(),
     };
-    for folder in folders {
-        // A folder that is missing would be made.
-        let existing = folder.ancestors().find(|folder| folder.exists());
-        let folder = existing.unwrap_or(Path::new("."));
-        access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|cause| {
-            Error::usage(format!("{}: cannot be written", printable::path(folder)))
-                .because(cause)
-                .remedy("choose a folder that can be written to")
-        })?;
-    }
-    Ok(())
+    folders.into_iter().try_for_each(check_folder)
+}
+
+/// Refuses a folder that could not be written to.
+fn check_folder(folder: &Path) -> Result<()> {
+    // One that is missing would be made.
+    let existing = folder.ancestors().find(|folder| folder.exists());
+    let folder = existing.unwrap_or(Path::new("."));
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|cause| {
+        Error::usage(format!("{}: cannot be written", printable::path(folder)))
+            .because(cause)
+            .remedy("choose a folder that can be written to")
+    })
 }
 
 fn receivers(config: &Config) -> impl Iterator<Item = String> + '_ {

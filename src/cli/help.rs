@@ -5,7 +5,7 @@ use clap::{Arg, Command, CommandFactory};
 use crate::cli::args::Cli;
 
 /// The groups of options, in the order of the help. Those before the bar are common: `-h` shows only them.
-const GROUPS: [(&str, &str); 6] = [
+const GROUPS: [(&str, &str); 7] = [
     ("Input", "input pipeline | dry_run max_pixels allow_playlists"),
     ("Labelling", "action window threshold stride overlay | window_align hysteresis"),
     (
@@ -22,6 +22,7 @@ const GROUPS: [(&str, &str); 6] = [
         "web events mqtt webhook | web_exit web_token web_token_file web_admin_token_file web_cert web_key mqtt_user_env \
          mqtt_password_env mqtt_password_file",
     ),
+    ("Learning", "| learn learn_per_day learn_limit"),
     ("Engine", "model device | batch inference_precision jobs"),
 ];
 

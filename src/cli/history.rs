@@ -41,7 +41,7 @@ pub fn rebuild(folder: &Path) -> Result<String> {
 /// index cannot be read.
 pub fn show(args: &HistoryArgs, out: &mut dyn Write) -> Result<()> {
     let zone = local_time::local();
-    let now = (utc::now().unix_timestamp_nanos() / 1_000_000) as i64;
+    let now = utc::epoch_ms(utc::now());
     let time = |text: &Option<String>, end, usual| {
         text.as_deref().map_or(Ok(usual), |text| local_time::parse(text, end, &zone, now))
     };

@@ -11,7 +11,7 @@ use crate::media::limits::Limits;
 use crate::media::{self, replay::Video};
 use crate::shutdown::Shutdown;
 use crate::telemetry::{FinishedRun, Telemetry};
-use crate::web::{self, History, Listener, Replay, Server};
+use crate::web::{self, History, Listener, Replay, Server, Sources};
 
 /// Interval at which the shutdown flag is polled.
 const POLL: Duration = Duration::from_millis(50);
@@ -34,7 +34,8 @@ pub fn view(
         let history = History::new(vec![history::open(timeline)?], None, limits);
         let bound = Listener::new(web_config)?;
         let telemetry = Arc::new(Telemetry::new(Vec::new(), true));
-        Server::start(bound, telemetry, Some(history), web::install_metrics()?, None)?
+        let sources = Sources { telemetry, history: Some(history), learning: None };
+        Server::start(bound, sources, web::install_metrics()?, None)?
     } else {
         let recording = FinishedRun::read(timeline)?;
         media::init()?;

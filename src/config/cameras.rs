@@ -164,7 +164,7 @@ fn containers(options: &StreamOptions, video: SegmentVideo) -> Result<(Container
 }
 
 /// Turns a stream's name into the stem of its files: replaces slashes and control characters, and limits the length.
-fn stem(name: &str) -> String {
+pub fn stem(name: &str) -> String {
     let safe: String = name.chars().map(|c| if c == '/' || c.is_control() { '-' } else { c }).collect();
     let safe = safe.trim_start_matches('.');
     let ends = safe.char_indices().map(|(start, c)| start + c.len_utf8());

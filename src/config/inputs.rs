@@ -20,6 +20,8 @@ use crate::media::limits::{DEFAULT_MAX_PIXELS, Limits, MAX_PIXELS_LIMIT};
 use crate::media::recorder::Container;
 
 const MAX_BATCH: usize = 256;
+/// Most frames a day that are kept of a stream: one each four seconds.
+const MAX_LEARNED: usize = 20_000;
 /// Stem of the files of an input without a name.
 const UNNAMED: &str = "clip";
 
@@ -382,7 +384,8 @@ pub(crate) fn check_ranges(options: &StreamOptions) -> Result<()> {
 /// Rejects numbers of the run's options that are out of range.
 pub(crate) fn check_run_ranges(options: &RunOptions) -> Result<()> {
     check_count("batch", options.batch, MAX_BATCH)?;
-    check_count("jobs", options.jobs, 1024)
+    check_count("jobs", options.jobs, 1024)?;
+    check_count("learn_per_day", options.learn_per_day, MAX_LEARNED)
 }
 
 fn check_fraction(name: &str, value: Option<f64>) -> Result<()> {

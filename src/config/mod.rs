@@ -7,6 +7,7 @@ mod clip_list;
 mod credentials;
 pub mod events;
 pub mod inputs;
+pub mod learning;
 pub mod options;
 mod origin;
 pub mod pictures;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use crate::config::events::EventsConfig;
 use crate::config::inputs::{Inputs, Job, check_ranges, check_run_ranges, inputs};
+use crate::config::learning::LearningConfig;
 use crate::config::origin::Origin;
 use crate::config::pictures::PictureJob;
 use crate::config::run_files::{RunFiles, check_events};
@@ -63,6 +65,8 @@ pub struct Config {
     pub(crate) events: EventsConfig,
     /// Whether the folders of cameras get an index.
     pub(crate) index: bool,
+    /// Where frames are kept for learning, and how many; `None` if none are.
+    pub(crate) learning: Option<LearningConfig>,
     /// The page's address and token; `None` if no page is served.
     pub(crate) web: Option<WebConfig>,
     /// Where the settings came from, if they can be read again while the run goes on.
@@ -87,6 +91,7 @@ impl Config {
         let files = RunFiles::resolve(&settings, &inputs, &events)?;
         let Inputs { jobs, pictures } = inputs;
         let web = WebConfig::resolve(&settings.run)?;
+        let learning = LearningConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
         // Pictures, and frames with held frames between them, arrive one by one, not in batches.
@@ -118,6 +123,7 @@ impl Config {
             status_interval: run.status_interval.unwrap_or(DEFAULT_STATUS_INTERVAL),
             events,
             index: run.index.unwrap_or(true),
+            learning,
             web,
             origin: None,
         })

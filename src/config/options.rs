@@ -197,6 +197,18 @@ pub struct RunOptions {
     /// Keep an index of what cameras saw, for the page and `livelabel history` [default: true]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub index: Option<bool>,
+    /// Keep frames to learn from in this folder: those that the model is unsure of, those around a change of the label, and a
+    /// random sample; people correct them on the page (docs/learning.md)
+    #[arg(long, value_name = "FOLDER")]
+    pub learn: Option<PathBuf>,
+    /// Most frames that are kept of one stream and day [default: 200]
+    #[arg(long, value_name = "N")]
+    pub learn_per_day: Option<usize>,
+    /// Most bytes that the kept frames take, like 500M; then the oldest without an answer are deleted [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[serde(default, deserialize_with = "size")]
+    #[schemars(with = "Option<String>")]
+    pub learn_limit: Option<u64>,
     /// Camera: time between status lines when stderr is not a terminal, like 30s [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     #[serde(default, deserialize_with = "span")]
@@ -284,6 +296,17 @@ fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, 
     parse_span(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
+/// Parses a size like `500M`, in bytes.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let size: bytesize::ByteSize = text.parse().map_err(|cause: String| cause)?;
+    if size.as_u64() > 0 { Ok(size.as_u64()) } else { Err("a size of 0 keeps nothing".into()) }
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_size(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
 /// How many of its files a camera keeps: by age, or by total size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -298,12 +321,7 @@ impl std::str::FromStr for Keep {
     fn from_str(text: &str) -> Result<Self, String> {
         // A trailing M means megabytes, not humantime's months.
         if text.ends_with(['G', 'M', 'T', 'B', 'K']) {
-            let size: bytesize::ByteSize = text.parse().map_err(|cause: String| cause)?;
-            return if size.as_u64() > 0 {
-                Ok(Keep::Bytes(size.as_u64()))
-            } else {
-                Err("a size of 0 keeps nothing".into())
-            };
+            return parse_size(text).map(Keep::Bytes);
         }
         parse_span(text).map(Keep::Age).map_err(|_| format!("{text:?} is neither an age like 7d nor a size like 50G"))
     }

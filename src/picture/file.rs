@@ -27,11 +27,18 @@ const DEFAULT_MAX_PIXELS: usize = 1 << 26;
 /// Input if it cannot be read or decoded.
 pub fn read_picture(path: &Path) -> Result<OwnedPicture> {
     let origin = path.display();
-    let unreadable =
-        || Error::input(format!("{origin}: not a picture that can be decoded")).remedy("give a JPEG or PNG");
     let bytes = std::fs::read(path)
         .map_err(|cause| Error::input(format!("{origin}: cannot be read")).because(cause).remedy("check the name"))?;
-    let pixels = decode(&bytes).map_err(|cause| unreadable().because(cause))?;
+    decode_picture(&bytes).map_err(|error| error.about(&origin.to_string()))
+}
+
+/// Reads a picture from the `bytes` of its file, as [`read_picture`] does.
+///
+/// # Errors
+/// Input if it cannot be decoded.
+pub fn decode_picture(bytes: &[u8]) -> Result<OwnedPicture> {
+    let unreadable = || Error::input("not a picture that can be decoded").remedy("give a JPEG or PNG");
+    let pixels = decode(bytes).map_err(|cause| unreadable().because(cause))?;
     from_rgb(&pixels).map_err(|cause| unreadable().because(cause))
 }
 
@@ -135,6 +142,14 @@ fn encode(picture: &Picture) -> anyhow::Result<Vec<u8>> {
 /// # Errors
 /// Internal if the libraries fail.
 pub fn thumbnail(picture: &Picture, most: (usize, usize)) -> Result<Vec<u8>> {
+    reduced(picture, most, THUMBNAIL_QUALITY)
+}
+
+/// Encodes a picture as a JPEG file of this `quality` that fits into `most`, width and height.
+///
+/// # Errors
+/// Internal if the libraries fail.
+pub fn reduced(picture: &Picture, most: (usize, usize), quality: i32) -> Result<Vec<u8>> {
     let factor = (most.0 as f64 / picture.width() as f64).min(most.1 as f64 / picture.height() as f64).min(1.0);
     let scaled = |side: usize| ((side as f64 * factor).round() as usize).max(1);
     let encoded = || {
@@ -142,9 +157,9 @@ pub fn thumbnail(picture: &Picture, most: (usize, usize)) -> Result<Vec<u8>> {
         scale(picture, &mut small.view_mut())?;
         let mut full_range = OwnedPicture::new(small.width, small.height, Colorimetry::JPEG);
         convert(&small.view(), &mut full_range.view_mut());
-        compress(&bgr(&full_range)?, PixelFormat::BGR, small.width, small.height, THUMBNAIL_QUALITY)
+        compress(&bgr(&full_range)?, PixelFormat::BGR, small.width, small.height, quality)
     };
-    encoded().map_err(|cause: anyhow::Error| Error::internal("a thumbnail cannot be encoded").because(cause))
+    encoded().map_err(|cause: anyhow::Error| Error::internal("a picture cannot be encoded").because(cause))
 }
 
 fn compress(pixels: &[u8], format: PixelFormat, width: usize, height: usize, quality: i32) -> anyhow::Result<Vec<u8>> {

@@ -2,6 +2,7 @@
 
 mod colorimetry;
 mod colour;
+mod difference_hash;
 pub mod file;
 mod luma_grid;
 pub mod opencv;
@@ -10,6 +11,7 @@ mod scale;
 
 pub use colorimetry::{Colorimetry, Matrix, Range};
 pub use colour::convert;
+pub use difference_hash::DifferenceHash;
 pub use luma_grid::LumaGrid;
 pub use planes::{OwnedPicture, Picture, PictureMut, Plane, PlaneMut, chroma};
 pub use scale::{scale, scale_plane};

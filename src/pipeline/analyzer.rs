@@ -14,6 +14,7 @@ use crate::events::event_bus::EventBus;
 use crate::history::{IndexWriter, Place};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
+use crate::learning::Learning;
 use crate::media;
 use crate::media::limits::Limits;
 use crate::pipeline::clips::Clips;
@@ -26,8 +27,9 @@ use crate::pipeline::run_files::RunFiles;
 use crate::pipeline::running::Running;
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
+use crate::system::words::count;
 use crate::telemetry::{StreamState, Telemetry};
-use crate::web::{self, History, Listener, Server};
+use crate::web::{self, History, Listener, Server, Sources};
 
 /// How often the run looks for what no message says: the request to stop, and engines that are free.
 const POLL: Duration = Duration::from_millis(50);
@@ -129,12 +131,19 @@ impl Analyzer {
         let page = web.as_ref().map(|(bound, _)| bound.address);
         let index = config.index_folders();
         let index = (!index.is_empty()).then(|| IndexWriter::start(index)).transpose()?;
+        let learning = config.learning.as_ref().map(|learning| Learning::start(learning, &model.labels)).transpose()?;
+        if let Some(config) = &config.learning {
+            let (frames, folder) = (count(config.per_day as u64, "frame"), config.folder.display());
+            tracing::info!("keeps up to {frames} a day of each stream in {folder}");
+        }
+        let learning = learning.as_ref().map(Learning::client);
         let telemetry = Arc::new(Telemetry::new(streams.clone(), index.is_some()));
         // Dropped, and so stopped, at the end.
         let _server = web
             .map(|(bound, metrics)| {
                 let history = index.as_ref().map(|index| history_of(index, config));
-                Server::start(bound, Arc::clone(&telemetry), history, metrics, Some(self.control.clone()))
+                let sources = Sources { telemetry: Arc::clone(&telemetry), history, learning: learning.cloned() };
+                Server::start(bound, sources, metrics, Some(self.control.clone()))
             })
             .transpose()?;
         let event_bus = EventBus::start(&config.events, &telemetry)?;
@@ -145,6 +154,7 @@ impl Analyzer {
             event_bus: event_bus.as_ref(),
             table: files.table(),
             index: index.as_ref(),
+            learning,
             observer,
             display: config.display,
             telemetry: &telemetry,

@@ -104,7 +104,7 @@ impl<'env> Clips<'env> {
     }
 
     fn analyse(&self, number: usize, engine: &Arc<Engine>) {
-        let Shared { shutdown, event_bus, table, index, observer, display, .. } = self.shared;
+        let Shared { shutdown, event_bus, table, index, learning, observer, display, .. } = self.shared;
         let Self { config, model, .. } = *self;
         let (job, state) = (&config.jobs[number], &self.streams[number]);
         let overview = self.files.overview_clip(config, number, model);
@@ -122,6 +122,7 @@ impl<'env> Clips<'env> {
             table,
             overview: overview.as_ref(),
             index,
+            learning,
             observer,
             display,
         };

@@ -7,6 +7,7 @@ use crate::events::event_bus::EventBus;
 use crate::history::IndexWriter;
 use crate::inference::model::Model;
 use crate::labels::stride::Stride;
+use crate::learning::LearningClient;
 use crate::pipeline::observer::Observer;
 use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::overview::OverviewClip;
@@ -33,6 +34,8 @@ pub struct StreamContext<'a> {
     pub overview: Option<&'a OverviewClip<'a>>,
     /// What writes the index, if the run keeps one.
     pub index: Option<&'a IndexWriter>,
+    /// What keeps frames for learning, if the run keeps any.
+    pub learning: Option<&'a LearningClient>,
     pub observer: &'a dyn Observer,
     /// Whether to open a window.
     pub display: bool,

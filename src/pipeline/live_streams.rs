@@ -11,6 +11,7 @@ use crate::events::event_bus::EventBus;
 use crate::history::IndexWriter;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
+use crate::learning::LearningClient;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::observer::Observer;
 use crate::pipeline::outcome::EngineInfo;
@@ -28,6 +29,7 @@ pub struct Shared<'env> {
     pub event_bus: Option<&'env EventBus>,
     pub table: Option<&'env IntervalTable>,
     pub index: Option<&'env IndexWriter>,
+    pub learning: Option<&'env LearningClient>,
     pub observer: &'env dyn Observer,
     pub display: bool,
     pub telemetry: &'env Telemetry,
@@ -143,6 +145,7 @@ impl<'scope, 'env> LiveStreams<'scope, 'env> {
                 table: shared.table,
                 overview: None,
                 index: shared.index,
+                learning: shared.learning,
                 observer: shared.observer,
                 display: shared.display,
             };

@@ -41,6 +41,16 @@ pub fn ago(past: Duration) -> OffsetDateTime {
     now().saturating_sub(span(past))
 }
 
+/// Returns the milliseconds from 1970 to a time, rounded down.
+pub fn epoch_ms(moment: OffsetDateTime) -> i64 {
+    moment.unix_timestamp_nanos().div_euclid(1_000_000) as i64
+}
+
+/// Returns the time that many milliseconds after 1970, clamped likewise.
+pub fn of_epoch_ms(ms: i64) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::milliseconds(ms))
+}
+
 fn span(length: Duration) -> time::Duration {
     time::Duration::try_from(length).unwrap_or(time::Duration::MAX)
 }

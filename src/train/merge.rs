@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::picture::Plane;
+use crate::picture::DifferenceHash;
 use crate::picture::file::read_picture;
 use crate::system::words::count;
 use crate::train::dataset::{Dataset, Item};
 use crate::train::subclasses::{Rule, subclass};
 use crate::train::visits;
 
-/// Side of the difference hash's grid: 16 bits for each of 16 rows.
-const SIDE: usize = 16;
 /// Pictures whose hashes differ in at most this many of 256 bits count as near-duplicates. Of 400 pictures, copies of
 /// half the size at JPEG quality 60 differed in at most 22 bits (99 %). Of 4,501 pictures from 29 sources, no two of
 /// different groups differed in fewer than 43.
@@ -40,7 +38,7 @@ pub fn merge(folders: &[PathBuf], output: &Path, rules: &[Rule]) -> Result<Strin
     // A visit of a camera may be in several folders.
     let named = rows.iter_mut().filter(|row| row.named).map(|row| &mut row.item);
     let several = visits::join(&mut named.collect::<Vec<_>>());
-    let hashes: Vec<Option<Hash>> =
+    let hashes: Vec<Option<DifferenceHash>> =
         rows.par_iter().map(|row| (!row.item.clip).then(|| hash(&row.item.path)).flatten()).collect();
     let unreadable: Vec<&Row> =
         rows.iter().zip(&hashes).filter(|(row, hash)| !row.item.clip && hash.is_none()).map(|(row, _)| row).collect();
@@ -72,46 +70,17 @@ struct Row {
     item: Item,
 }
 
-type Hash = [u64; SIDE * SIDE / 64];
-
-/// Computes the difference hash: whether each cell of a grid is brighter than its right neighbour. Copies in another
-/// size or quality keep it.
-fn hash(path: &Path) -> Option<Hash> {
-    let picture = read_picture(path).ok()?;
-    let [luma, ..] = picture.view().planes;
-    let cells = [SIDE, SIDE + 1];
-    let mut hash = Hash::default();
-    for (bit, (row, column)) in (0..SIDE).flat_map(|row| (0..SIDE).map(move |column| (row, column))).enumerate() {
-        let brighter = mean(&luma, cells, [row, column]) > mean(&luma, cells, [row, column + 1]);
-        hash[bit / 64] |= u64::from(brighter) << (bit % 64);
-    }
-    Some(hash)
-}
-
-/// Returns the mean of one cell of a grid over a plane.
-fn mean(plane: &Plane, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> f64 {
-    let part = |length: usize, parts: usize, index: usize| {
-        let begin = index * length / parts;
-        begin..((index + 1) * length / parts).max(begin + 1)
-    };
-    let across = part(plane.width, columns, column);
-    let sum: u64 = part(plane.height, rows, row)
-        .map(|y| plane.row(y)[across.clone()].iter().map(|&value| u64::from(value)).sum::<u64>())
-        .sum();
-    sum as f64 / (part(plane.height, rows, row).len() * across.len()) as f64
-}
-
-fn distance(one: &Hash, other: &Hash) -> u32 {
-    one.iter().zip(other).map(|(a, b)| (a ^ b).count_ones()).sum()
+fn hash(path: &Path) -> Option<DifferenceHash> {
+    read_picture(path).ok().map(|picture| DifferenceHash::of(&picture.view()))
 }
 
 /// Returns the group of each row, and the pairs of rows that joined two groups.
-fn join(rows: &[Row], hashes: &[Option<Hash>]) -> (Vec<String>, Vec<(usize, usize)>) {
+fn join(rows: &[Row], hashes: &[Option<DifferenceHash>]) -> (Vec<String>, Vec<(usize, usize)>) {
     let alike: Vec<(usize, usize)> = (0..rows.len())
         .into_par_iter()
         .flat_map_iter(|one| {
             let of = move |other: &usize| {
-                let near = |a: &Hash, b: &Hash| distance(a, b) <= NEAR;
+                let near = |a: &DifferenceHash, b: &DifferenceHash| a.distance(b) <= NEAR;
                 rows[one].item.group != rows[*other].item.group
                     && hashes[one].as_ref().zip(hashes[*other].as_ref()).is_some_and(|(a, b)| near(a, b))
             };

@@ -1,7 +1,6 @@
 //! `/api/history`: what the index knows. Questions run on threads of their own, a few at once, on connections that only read.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -11,13 +10,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::stream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use crate::error::Result;
 use crate::history::query::{self, Cursor, Filter, Reader, Stream};
 use crate::history::{IndexState, Place, local_time};
 use crate::media::limits::Limits;
 use crate::system::utc;
+use crate::web::blocking;
 use crate::web::history_export::{self, Exports};
 use crate::web::history_json as views;
 use crate::web::history_video::{self, Recordings};
@@ -25,8 +24,6 @@ use crate::web::state::{ApiError, AppState, NOT_FOUND};
 
 /// Questions that run at once. Further ones wait.
 const QUESTIONS: usize = 4;
-/// How long a question waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest range of days, and of a ribbon in milliseconds: 400 days.
 const MAX_DAYS: usize = 400;
 const MAX_RANGE: i64 = MAX_DAYS as i64 * 86_400_000;
@@ -81,22 +78,15 @@ async fn ask<T: Send + 'static>(
     question: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
     let history = state.history.as_ref().ok_or(NOT_FOUND)?;
-    let waiting = timeout(PATIENCE, Arc::clone(&history.permits).acquire_owned());
-    let permit = waiting.await.map_err(|_| BUSY)?.map_err(|_| BUSY)?;
     let asked = Arc::clone(state);
-    let answer = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+    let answer = blocking::run(&history.permits, BUSY, UNREADABLE, move || {
         let places = asked.history.as_ref().map_or(&[][..], |history| &history.places);
         Reader::open(places).and_then(|reader| question(&reader))
     });
-    match answer.await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => {
-            tracing::warn!("{error}");
-            Err(UNREADABLE)
-        }
-        Err(_) => Err(UNREADABLE),
-    }
+    answer.await?.map_err(|error| {
+        tracing::warn!("{error}");
+        UNREADABLE
+    })
 }
 
 /// Asks about the streams of this name, of which there must be one.
@@ -150,7 +140,7 @@ async fn ribbon(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Resp
     }
     let width = number(&query, "width", WIDTH as f64, 1.0..=MAX_WIDTH as f64)? as usize;
     let name = stream_name(&query)?;
-    let now = (utc::now().unix_timestamp_nanos() / 1_000_000) as i64;
+    let now = utc::epoch_ms(utc::now());
     let answer = ask(&state, move |reader| {
         let Some(stream) = reader.streams.iter().find(|stream| stream.name == name) else { return Ok(None) };
         // A stream that two folders have is in both.
@@ -250,8 +240,7 @@ pub(super) fn number(
 
 /// Returns a time in milliseconds since 1970.
 pub(super) fn moment(query: &Pairs, key: &str) -> Option<i64> {
-    let moment = text(query, key).and_then(utc::parse);
-    moment.map(|moment| moment.unix_timestamp_nanos().div_euclid(1_000_000) as i64)
+    text(query, key).and_then(utc::parse).map(utc::epoch_ms)
 }
 
 /// Returns the name of the stream that is asked about.

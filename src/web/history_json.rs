@@ -14,8 +14,7 @@ const FRESH: i64 = 60_000;
 
 /// Formats a time.
 pub(super) fn moment(ms: i64) -> String {
-    let time = OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::milliseconds(ms));
-    utc::milliseconds(time)
+    utc::milliseconds(utc::of_epoch_ms(ms))
 }
 
 pub(super) fn streams(reader: &Reader, now: OffsetDateTime, behind: bool) -> Value {
@@ -75,7 +74,7 @@ pub(super) fn ribbon(stream: &Stream, (from, to): (i64, i64), ribbon: &Ribbon) -
 }
 
 pub(super) fn page(reader: &Reader, page: &Page, now: OffsetDateTime) -> Value {
-    let now = (now.unix_timestamp_nanos() / 1_000_000) as i64;
+    let now = utc::epoch_ms(now);
     let interval = |interval: &Interval| {
         let stream = &reader.streams[interval.stream];
         json!({

@@ -87,27 +87,33 @@ fn shown_at(segment: &Segment, time: u64) -> i64 {
 
 /// `/api/history/picture.jpg?stream=NAME&at=TIME`: the frame that was shown at that time.
 async fn picture(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Response, ApiError> {
-    let recordings = recordings(&state)?;
     let name = stream_name(&query)?;
     let at = time_of(&query, "at").ok_or(BAD_TIME)?;
-    let found = ask_about(&state, &name, move |reader, name| query::segment_at(reader, name, at));
-    let segment = found.await?.ok_or(NOT_RECORDED)?;
-    let (mut open, limits) = (Arc::clone(&recordings.open).lock_owned().await, recordings.limits);
-    let found = spawn_blocking(move || {
-        let still = still(&mut open, &segment, at, limits);
-        still.map(|still| (shown_at(&segment, still.time), still.jpeg))
-    });
-    let (time, jpeg) = found.await.map_err(|_| UNREADABLE)?.map_err(|error| {
-        tracing::warn!("{error}");
-        UNREADABLE
-    })?;
-    tokio::spawn(close_idle(Arc::clone(&recordings.open)));
+    let (time, jpeg) = frame_at(&state, &name, at).await?;
     let headers = [
         (header::CONTENT_TYPE, "image/jpeg".to_string()),
         (HeaderName::from_static("x-stream"), encoded(&name)),
         (HeaderName::from_static("x-time"), moment(time)),
     ];
     Ok((headers, jpeg).into_response())
+}
+
+/// Returns the frame of a recording that was shown `at` a time, and its own time, both in milliseconds since 1970.
+pub(super) async fn frame_at(state: &Arc<AppState>, name: &str, at: i64) -> Result<(i64, Bytes), ApiError> {
+    let recordings = recordings(state)?;
+    let found = ask_about(state, name, move |reader, name| query::segment_at(reader, name, at));
+    let segment = found.await?.ok_or(NOT_RECORDED)?;
+    let (mut open, limits) = (Arc::clone(&recordings.open).lock_owned().await, recordings.limits);
+    let found = spawn_blocking(move || {
+        let still = still(&mut open, &segment, at, limits);
+        still.map(|still| (shown_at(&segment, still.time), still.jpeg))
+    });
+    let found = found.await.map_err(|_| UNREADABLE)?.map_err(|error| {
+        tracing::warn!("{error}");
+        UNREADABLE
+    });
+    tokio::spawn(close_idle(Arc::clone(&recordings.open)));
+    found
 }
 
 /// Reads a picture, of the file that is open if it is the same. A file that failed is not kept open.

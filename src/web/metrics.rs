@@ -6,6 +6,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::error::{Error, Result};
+use crate::learning::LearningClient;
 use crate::report::rounded;
 use crate::telemetry::status::StreamPhase;
 use crate::telemetry::{StreamState, Telemetry, Totals, label_value};
@@ -33,10 +34,16 @@ pub fn install() -> Result<PrometheusHandle> {
 }
 
 /// Returns all metrics in Prometheus' text format.
-pub(super) fn scrape(handle: &PrometheusHandle, telemetry: &Telemetry, clients: usize) -> String {
+pub(super) fn scrape(
+    handle: &PrometheusHandle,
+    telemetry: &Telemetry,
+    learning: Option<&LearningClient>,
+    clients: usize,
+) -> String {
     let streams = telemetry.totals();
     streams.iter().for_each(|(stream, totals)| gather_stream(stream, totals));
     gather_others(telemetry, clients);
+    learning.into_iter().for_each(gather_learning);
     let names: HashSet<&str> = streams.iter().map(|(stream, _)| stream.info.name.as_str()).collect();
     // The recorder never forgets a label, so the samples of streams that were removed are left out here.
     let is_present = |line: &&str| stream_of(line).is_none_or(|name| names.contains(name.as_str()));
@@ -98,6 +105,13 @@ fn gather_stream(state: &StreamState, totals: &Totals) {
     }
 }
 
+fn gather_learning(learning: &LearningClient) {
+    let (kept, dropped) = learning.counts();
+    counter!("livelabel_learning_frames_total", "outcome" => "kept").absolute(kept);
+    counter!("livelabel_learning_frames_total", "outcome" => "dropped").absolute(dropped);
+    gauge!("livelabel_learning_bytes").set(learning.store().bytes() as f64);
+}
+
 fn gather_process() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let number = |key: &str| {
@@ -140,6 +154,11 @@ fn describe() {
     describe_gauge!("livelabel_confidence_ratio", "Smoothed confidence of each label; NaN while no frames arrive.");
     describe_counter!("livelabel_written_bytes_total", Unit::Bytes, "Bytes of video written.");
     describe_gauge!("livelabel_viewers", "Viewers of the stream.");
+    describe_counter!(
+        "livelabel_learning_frames_total",
+        "Frames that were chosen for learning, kept or lost because the disk was full or too slow."
+    );
+    describe_gauge!("livelabel_learning_bytes", Unit::Bytes, "Bytes of the pictures that are kept for learning.");
     describe_gauge!("livelabel_web_connections", "Connections to this server, at most 128.");
     describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the run began, in seconds since 1970.");
     describe_gauge!("livelabel_build_info", "Always 1, with the program's version.");

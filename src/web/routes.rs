@@ -12,16 +12,23 @@ use axum::routing::get;
 
 use crate::web::recording::{self, Replay};
 use crate::web::state::{AppState, NOT_FOUND};
-use crate::web::{actions, admin, api, auth, events, history, metrics, page, pictures};
+use crate::web::{actions, admin, api, auth, events, history, metrics, page, pictures, teach, teach_intervals};
 
 /// Builds the router: for a finished run the routes of `replay`, otherwise those of the live streams.
 pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
     let content = match replay {
         Some(replay) => recording::routes(Arc::new(replay)),
-        None if state.web_config.admin_token.is_some() => {
-            live().merge(history::routes()).merge(admin::routes(actions::routes()))
+        None => {
+            let read = live().merge(history::routes());
+            let teach = state.teaching.is_some();
+            let read = if teach { read.merge(teach::routes()) } else { read };
+            let write = if teach {
+                actions::routes().merge(teach::actions()).merge(teach_intervals::actions())
+            } else {
+                actions::routes()
+            };
+            if state.web_config.admin_token.is_some() { read.merge(admin::routes(write)) } else { read }
         }
-        None => live().merge(history::routes()),
     };
     Router::new()
         .merge(page::routes())
@@ -65,6 +72,11 @@ async fn healthz(State(state): State<Arc<AppState>>) -> Response {
 }
 
 async fn scrape(State(state): State<Arc<AppState>>) -> impl IntoResponse {
-    let text = metrics::scrape(&state.metrics, &state.telemetry, state.clients.load(Ordering::Relaxed));
+    let text = metrics::scrape(
+        &state.metrics,
+        &state.telemetry,
+        state.teaching.as_ref().map(|teaching| &teaching.learning),
+        state.clients.load(Ordering::Relaxed),
+    );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

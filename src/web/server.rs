@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::web::WebConfig;
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::learning::LearningClient;
 use crate::system::utc;
 use crate::telemetry::Telemetry;
 use crate::web::admin::Peer;
@@ -35,6 +36,7 @@ use crate::web::history::History;
 use crate::web::recording::Replay;
 use crate::web::routes;
 use crate::web::state::AppState;
+use crate::web::teach::Teaching;
 
 /// Maximum number of open connections. Further clients get a 503.
 const CONNECTIONS: usize = 128;
@@ -94,6 +96,15 @@ impl Listener {
     }
 }
 
+/// What is served.
+pub struct Sources {
+    pub telemetry: Arc<Telemetry>,
+    /// The indexes, if there are any.
+    pub history: Option<History>,
+    /// The frames that are kept for learning, if any are.
+    pub learning: Option<LearningClient>,
+}
+
 /// The running server. Dropping it stops it, within half a second.
 pub struct Server {
     closing: watch::Sender<bool>,
@@ -107,12 +118,11 @@ impl Server {
     /// `Unavailable` if the thread cannot be started.
     pub fn start(
         bound: Listener,
-        telemetry: Arc<Telemetry>,
-        history: Option<History>,
+        sources: Sources,
         metrics: PrometheusHandle,
         control: Option<Control>,
     ) -> Result<Self> {
-        Self::begin(bound, telemetry, history, control, None, metrics)
+        Self::begin(bound, sources, control, None, metrics)
     }
 
     /// Starts the server for a finished run.
@@ -120,13 +130,13 @@ impl Server {
     /// # Errors
     /// The errors of [`Server::start`].
     pub fn replay(bound: Listener, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
-        Self::begin(bound, Arc::new(Telemetry::new(Vec::new(), false)), None, None, Some(replay), metrics)
+        let telemetry = Arc::new(Telemetry::new(Vec::new(), false));
+        Self::begin(bound, Sources { telemetry, history: None, learning: None }, None, Some(replay), metrics)
     }
 
     fn begin(
         bound: Listener,
-        telemetry: Arc<Telemetry>,
-        history: Option<History>,
+        sources: Sources,
         control: Option<Control>,
         replay: Option<Replay>,
         metrics: PrometheusHandle,
@@ -137,6 +147,7 @@ impl Server {
         let (closing, closed) = watch::channel(false);
         let Listener { listener, address, web_config, certificate } = bound;
         let url = web_config.url(address);
+        let Sources { telemetry, history, learning } = sources;
         let feed = Feed::new(telemetry.streams().len(), web_config.admin_token.is_some());
         let state = Arc::new(AppState {
             telemetry,
@@ -144,6 +155,7 @@ impl Server {
             address,
             metrics,
             history,
+            teaching: learning.map(Teaching::new),
             feed,
             control,
             attempts: Attempts::default(),

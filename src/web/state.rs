@@ -15,6 +15,7 @@ use crate::telemetry::{StreamState, Telemetry};
 use crate::web::attempts::Attempts;
 use crate::web::feed::Feed;
 use crate::web::history::History;
+use crate::web::teach::Teaching;
 
 /// The shared state.
 pub(super) struct AppState {
@@ -25,6 +26,8 @@ pub(super) struct AppState {
     pub metrics: PrometheusHandle,
     /// The indexes, if there are any.
     pub history: Option<History>,
+    /// The frames that are kept for learning, if any are.
+    pub teaching: Option<Teaching>,
     pub feed: Feed,
     /// Whom to ask for a change; `None` for a finished run.
     pub control: Option<Control>,

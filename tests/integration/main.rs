@@ -19,6 +19,7 @@ mod http;
 mod https;
 mod import;
 mod labels;
+mod learning;
 mod library;
 mod limits;
 mod live;

@@ -8,6 +8,7 @@ mod events;
 mod index;
 mod journal;
 mod kept_pictures;
+mod learning;
 mod observer;
 mod open_files;
 mod original;
@@ -90,6 +91,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     add(&mut sinks, timeline);
     add(&mut sinks, Some(status::StatusSink::new(context, Instant::now())));
     add(&mut sinks, kept_pictures::KeptPicturesSink::new(context));
+    add(&mut sinks, learning::LearningSink::new(context));
     Ok(Sinks::new(context, sinks, Some(format.clone()), windowed, SegmentRecords::default()))
 }
 
@@ -134,6 +136,7 @@ pub fn camera<'a>(
     add(&mut sinks, retention);
     add(&mut sinks, Some(status::StatusSink::new(context, began)));
     add(&mut sinks, kept_pictures::KeptPicturesSink::new(context));
+    add(&mut sinks, learning::LearningSink::new(context));
     add(&mut sinks, Some(summary));
     Ok(Sinks::new(context, sinks, None, windowed, records))
 }

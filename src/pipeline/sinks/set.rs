@@ -2,6 +2,7 @@
 //! of no use; the analysis of a camera continues.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::config::inputs::Job;
@@ -42,7 +43,7 @@ pub struct Sinks<'a> {
 }
 
 struct Last {
-    frame: Box<Frame>,
+    frame: Rc<Frame>,
     /// What is drawn on it; `None` once the camera is lost.
     label: Option<OverlayFrame>,
     shown: Instant,
@@ -83,6 +84,7 @@ impl<'a> Sinks<'a> {
         output: LabelerOutput,
     ) -> Result<()> {
         let LabelerOutput { decision, smoothed, warming_up, prediction, open, .. } = output;
+        let frame: Rc<Frame> = frame.into();
         let drawn = OverlayFrame { decision, warming_up, pts: frame.pts, end: frame.end() };
         self.overlay.record(&drawn);
         let rendered = self.render(&frame, drawn)?;

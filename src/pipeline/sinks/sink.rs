@@ -1,5 +1,6 @@
 //! The trait of sinks, and the types that are passed to them.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::inputs::Job;
@@ -16,7 +17,8 @@ use crate::report::{milliseconds, rounded};
 
 /// A labelled frame.
 pub struct LabeledFrame<'a> {
-    pub frame: &'a Frame,
+    /// Shared, so that a sink can keep it until the next one.
+    pub frame: &'a Rc<Frame>,
     pub decision: Decision,
     /// The label that is shown; `None` if none is.
     pub label: Option<&'a str>,

@@ -1,0 +1,24 @@
+//! Frames kept for learning, and what people say of them: `--learn DIR`.
+//!
+//! The database is the truth about frames and answers; each frame's picture is a file beside it. `corrections.tsv`, which the trainer
+//! reads, is made from the database after every change, and again at each start.
+
+mod answers;
+mod contradictions;
+mod files;
+mod frame;
+mod listing;
+mod restore;
+mod rows;
+mod selection;
+mod store;
+mod table;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use answers::{Answer, Answered, Refused};
+pub use frame::{NewFrame, encode};
+pub use listing::{Frame, State};
+pub use selection::{Reason, Selection, Source, margin};
+pub use writer::{Learning, LearningClient};
