@@ -12,9 +12,8 @@ use crate::web::json;
 use crate::web::state::{ApiError, AppState, Name};
 
 pub(super) async fn streams(State(state): State<Arc<AppState>>) -> Response {
-    let AppState { telemetry, web_config, .. } = &*state;
-    let admin = web_config.admin_token.is_some();
-    Json(json::all(&telemetry.streams(), telemetry.started, admin, telemetry.history)).into_response()
+    let AppState { telemetry, feed, .. } = &*state;
+    Json(json::all(&telemetry.streams(), telemetry.started, feed.offers)).into_response()
 }
 
 /// `/api/intervals`: the last intervals and gaps of every stream, for the wall.

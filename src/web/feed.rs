@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::telemetry::status::StreamPhase;
 use crate::telemetry::{StreamState, Streams, Telemetry};
-use crate::web::json;
+use crate::web::json::{self, Offers};
 
 /// How often states and labels are checked for changes.
 const TICK: Duration = Duration::from_millis(100);
@@ -33,16 +33,15 @@ pub struct Message {
 
 /// Broadcasts messages to all subscribers. Does nothing while there are none.
 pub struct Feed {
-    /// Whether somebody may change something.
-    admin: bool,
+    pub offers: Offers,
     sender: broadcast::Sender<Option<Message>>,
     joined: Notify,
 }
 
 impl Feed {
-    pub fn new(streams: usize, admin: bool) -> Self {
+    pub fn new(streams: usize, offers: Offers) -> Self {
         let capacity = 4 * SECONDS * (streams.max(LEAST) + 1);
-        Self { admin, sender: broadcast::Sender::new(capacity), joined: Notify::new() }
+        Self { offers, sender: broadcast::Sender::new(capacity), joined: Notify::new() }
     }
 
     /// Subscribes to all changes from now on. `None` follows the last message.
@@ -55,7 +54,7 @@ impl Feed {
     /// Returns a message with the state of all streams.
     pub fn streams(&self, telemetry: &Telemetry) -> Option<Message> {
         let streams = telemetry.streams();
-        let states = json::all(&streams, telemetry.started, self.admin, telemetry.history);
+        let states = json::all(&streams, telemetry.started, self.offers);
         Some(Message { event: "streams", data: serde_json::to_string(&states).ok()? })
     }
 

@@ -16,10 +16,20 @@ use crate::telemetry::{Gap, Row, Span, StreamState};
 pub(super) struct Streams<'a> {
     server: Server,
     mode: &'static str,
-    /// Whether the holder of the admin token may change something.
-    admin: bool,
-    history: bool,
+    #[serde(flatten)]
+    offers: Offers,
     streams: Vec<Stream<'a>>,
+}
+
+/// What there is beside the live streams.
+#[derive(Clone, Copy, Serialize)]
+pub struct Offers {
+    /// Whether the holder of the admin token may change something.
+    pub admin: bool,
+    /// Whether there is an index to ask about what was before.
+    pub history: bool,
+    /// Whether frames are kept for learning.
+    pub teach: bool,
 }
 
 #[derive(Serialize)]
@@ -68,13 +78,12 @@ struct Frames {
     in_flight: u64,
 }
 
-/// Returns the current state of all streams of a run that `started` then. `admin` may change it; it has a `history`.
-pub(super) fn all(streams: &[Arc<StreamState>], started: OffsetDateTime, admin: bool, history: bool) -> Streams<'_> {
+/// Returns the current state of all streams of a run that `started` then.
+pub(super) fn all(streams: &[Arc<StreamState>], started: OffsetDateTime, offers: Offers) -> Streams<'_> {
     Streams {
         server: server(started),
-        mode: if history && streams.is_empty() { "history" } else { "live" },
-        admin,
-        history,
+        mode: if offers.history && streams.is_empty() { "history" } else { "live" },
+        offers,
         streams: streams.iter().map(|stream| describe(stream, started)).collect(),
     }
 }

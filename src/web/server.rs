@@ -33,6 +33,7 @@ use crate::web::attempts::Attempts;
 use crate::web::certificate::{self, Certificate};
 use crate::web::feed::Feed;
 use crate::web::history::History;
+use crate::web::json::Offers;
 use crate::web::recording::Replay;
 use crate::web::routes;
 use crate::web::state::AppState;
@@ -148,7 +149,9 @@ impl Server {
         let Listener { listener, address, web_config, certificate } = bound;
         let url = web_config.url(address);
         let Sources { telemetry, history, learning } = sources;
-        let feed = Feed::new(telemetry.streams().len(), web_config.admin_token.is_some());
+        let offers =
+            Offers { admin: web_config.admin_token.is_some(), history: telemetry.history, teach: learning.is_some() };
+        let feed = Feed::new(telemetry.streams().len(), offers);
         let state = Arc::new(AppState {
             telemetry,
             web_config,

@@ -260,6 +260,7 @@ fn without_the_option_or_the_token_there_is_nothing_to_answer() {
     for path in ["/api/teach", "/api/teach/frames", "/api/teach/frames/1.jpg"] {
         assert_eq!(site.get(path).status, 404, "{path}");
     }
+    assert_eq!(site.json("/api/streams")["teach"], false);
     for path in ["/api/teach/frames/1", "/api/teach/labels", "/api/teach/intervals"] {
         assert_eq!(post(site, path, "{}").status, 404, "{path}");
     }
@@ -270,6 +271,7 @@ fn without_the_option_or_the_token_there_is_nothing_to_answer() {
         (site.get("/api/teach").status, post(site, "/api/teach/labels", r#"{"label": "x"}"#).status),
         (200, 405)
     );
+    assert_eq!(site.json("/api/streams")["teach"], true);
     watch.stop("INT");
     assert_eq!(table(&program.path("learned")), Vec::<Vec<String>>::new());
 
