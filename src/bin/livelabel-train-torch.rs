@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use livelabel::cli::args::LogFormat;
 use livelabel::inference::session::SessionOptions;
-use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
+use livelabel::train::adapt::{self, AdaptOptions};
+use livelabel::train::cli::{AdaptArgs, Cli, Command, Defaults, EvaluateArgs, FitArgs};
 use livelabel::train::clip_predictions::ClipPredictions;
 use livelabel::train::dataset::Dataset;
 use livelabel::train::events::Truth;
@@ -18,7 +19,7 @@ use livelabel::train::run::{Run, check_same};
 use livelabel::train::selection::Selection;
 use livelabel::train::views::{Views, content};
 use livelabel::train::{
-    clip_predictions, evaluate, events, export, merge, picture_predictions, preview, subclasses, sweep, windows,
+    clip_predictions, evaluate, events, export, keep, merge, picture_predictions, preview, subclasses, sweep, windows,
 };
 use livelabel::{Error, Model, Result, Shutdown, Watch, logging, media, watch_signals};
 use serde_json::json;
@@ -67,6 +68,23 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
         Command::Evaluate(args) => {
             print(&evaluate(&args, &watch.shutdown)?);
             Ok(())
+        }
+        Command::Adapt(args) => {
+            media::init()?;
+            let AdaptArgs { model, data, output, features, report, anyway, every } = *args;
+            let terminal = Terminal::new(false);
+            let options = AdaptOptions { model, data, output, features, report, anyway, every };
+            let adapted = adapt::adapt(&options, &terminal, &watch.shutdown);
+            terminal.finish();
+            adapted
+        }
+        Command::Features { model, data, output, max_bytes, every } => {
+            media::init()?;
+            let terminal = Terminal::new(false);
+            let kept =
+                keep::features(model.as_deref(), &data, &output, max_bytes.as_u64(), every, &terminal, &watch.shutdown);
+            terminal.finish();
+            kept
         }
         Command::Export { run, model, precision } => {
             media::init()?;
