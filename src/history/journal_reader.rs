@@ -13,6 +13,7 @@ use crate::history::ids;
 use crate::history::names;
 use crate::history::rows::{IntervalRow, Rows, SegmentRow, SourceRow, is_plausible};
 use crate::report::journal::{Header, IntervalRecord, SegmentRecord};
+use crate::report::stamped_name::StampedName;
 use crate::system::utc;
 
 /// The longest line that is read, in bytes. A longer one is none of livelabel's.
@@ -262,7 +263,7 @@ impl JournalReader {
             return Ok(());
         };
         rows.remove_source(self.id)?;
-        let stem = names::stamped(&self.name).map_or("", |name| name.stem);
+        let stem = StampedName::parse(&self.name).map_or("", |name| name.stem);
         let name = header.stream.as_deref().unwrap_or(stem);
         let back = header.clock_back_ms.unwrap_or(0.0);
         let stream = ids::of(&[name]);

@@ -51,8 +51,8 @@ fn frame(ms: f64, label: Option<&str>) -> Record {
 }
 
 fn interval(label: &str, start: f64, end: f64) -> Record {
-    let label = label.into();
-    Record::Interval(IntervalRecord { label, start, end, mean: 0.91, peak: 0.99, onset: None, offset: None })
+    let (label, pictures) = (label.into(), Vec::new());
+    Record::Interval(IntervalRecord { label, start, end, mean: 0.91, peak: 0.99, onset: None, offset: None, pictures })
 }
 
 fn segment(file: &str, end: f64) -> Record {

@@ -12,4 +12,4 @@ pub use colorimetry::{Colorimetry, Matrix, Range};
 pub use colour::convert;
 pub use luma_grid::LumaGrid;
 pub use planes::{OwnedPicture, Picture, PictureMut, Plane, PlaneMut, chroma};
-pub use scale::{scale, scale_plane};
+pub use scale::{scale, scale_plane, shrunk};
