@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::history::ids;
 use crate::history::names;
 use crate::history::rows::{IntervalRow, Rows, SegmentRow, SourceRow, is_plausible};
-use crate::report::journal::{Header, IntervalRecord, SegmentRecord};
+use crate::report::journal::{Header, IntervalRecord, PictureKind, SegmentRecord};
 use crate::report::stamped_name::StampedName;
 use crate::system::utc;
 
@@ -303,6 +303,9 @@ impl JournalReader {
         }
         rows.remove_open(run.id, &row)?;
         rows.interval(&row)?;
+        for picture in interval.pictures.iter().take(PictureKind::ALL.len()) {
+            rows.picture(&row, picture, run.time(picture.ms))?;
+        }
         self.reach(row.start, row.start + row.duration);
         Ok(())
     }

@@ -14,6 +14,7 @@ mod feed;
 mod history;
 mod history_export;
 mod history_json;
+mod history_pictures;
 mod history_video;
 mod json;
 mod metrics;
