@@ -8,10 +8,11 @@ use crate::config::options::SegmentVideo;
 use crate::error::Result;
 use crate::media::frame::Frame;
 use crate::media::packets::PacketQueue;
-use crate::picture::file::jpeg;
+use crate::picture::file::{jpeg, thumbnail};
 use crate::pipeline::source::{FrameSource, SourceEvent};
+use crate::report::picture_file::{LONGEST, MAX_PICTURES};
 use crate::shutdown::Shutdown;
-use crate::system::words::bytes_per_day;
+use crate::system::words::{bytes, bytes_per_day};
 
 /// How long a camera is watched.
 const WATCHED: Duration = Duration::from_secs(4);
@@ -33,6 +34,11 @@ pub fn estimate(
     packets: Option<&PacketQueue>,
     shutdown: &Shutdown,
 ) -> Result<Option<String>> {
+    if recording.pictures {
+        let picture = thumbnail(&first.picture(), (LONGEST, LONGEST))?.len();
+        let most = bytes((picture * MAX_PICTURES) as u64);
+        return Ok(Some(format!("at most {most} a day for {MAX_PICTURES} pictures of intervals like the first frame")));
+    }
     if recording.file.is_none() && recording.segment.is_none() {
         return Ok(None);
     }

@@ -22,6 +22,7 @@ use crate::pipeline::analyzer::Analyzer;
 use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::source::{CameraSource, ClipSource, FrameSource, SourceEvent};
 use crate::pipeline::stream;
+use crate::report::picture_file;
 use crate::shutdown::Shutdown;
 use crate::system::printable;
 use crate::system::words::{bytes, count};
@@ -183,7 +184,7 @@ fn written(job: &Job) -> String {
             );
             files.extend(original.map(|_| format!("{stem}-*.vtt")));
         }
-        (None, None) => {}
+        (None, None) => files.extend(recording.pictures.then(|| format!("{stem}-*{}", picture_file::SUFFIX))),
     }
     files.join(", ")
 }

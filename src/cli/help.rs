@@ -15,7 +15,7 @@ const GROUPS: [(&str, &str); 7] = [
     (
         "Cameras",
         "name segment keep | paused transport latency user_env password_env password_file segment_video keep_intervals \
-         only_active index status_interval",
+         only_active interval_pictures index status_interval",
     ),
     (
         "Sharing",

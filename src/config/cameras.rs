@@ -46,6 +46,8 @@ pub struct RecordingConfig {
     pub keep_intervals: Option<Keep>,
     /// Record only while a label is shown, and a few seconds before and after.
     pub only_active: bool,
+    /// Keep pictures of intervals, as no video is recorded.
+    pub pictures: bool,
 }
 
 impl CameraConfig {
@@ -112,6 +114,9 @@ impl CameraConfig {
             keep: options.keep,
             keep_intervals: options.keep_intervals,
             only_active: options.only_active.unwrap_or(false),
+            pictures: options.interval_pictures.unwrap_or(true)
+                && options.output.is_none()
+                && options.segment.is_none(),
         };
         if options.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
             return Err(Error::usage("a stream's name is empty").remedy("set a name, like --name door"));

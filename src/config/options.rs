@@ -169,6 +169,9 @@ pub struct StreamOptions {
     /// Camera: record only while a label is shown, plus five seconds before and after
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub only_active: Option<bool>,
+    /// Camera: without a recording, keep small pictures of each interval's start, peak and end [default: true]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub interval_pictures: Option<bool>,
 }
 }
 

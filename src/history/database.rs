@@ -15,7 +15,7 @@ const LOCK: &str = "index.lock";
 /// `LLIX`: tells an index from other databases.
 const APPLICATION: i64 = 0x4c4c_4958;
 /// Increased with every change of the tables. An index of another version is made again.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// Times are in milliseconds since 1970 (UTC), confidences in hundred thousandths.
 const TABLES: &str = "
@@ -38,6 +38,11 @@ CREATE TABLE intervals(
     stream INTEGER NOT NULL, label INTEGER NOT NULL, start INTEGER NOT NULL, source INTEGER NOT NULL,
     duration INTEGER NOT NULL, mean INTEGER NOT NULL, peak INTEGER NOT NULL, open INTEGER NOT NULL,
     PRIMARY KEY(stream, label, start, source)
+) WITHOUT ROWID;
+CREATE TABLE pictures(
+    stream INTEGER NOT NULL, start INTEGER NOT NULL, source INTEGER NOT NULL, kind TEXT NOT NULL,
+    at INTEGER NOT NULL, offset INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    PRIMARY KEY(stream, start, source, kind)
 ) WITHOUT ROWID;
 CREATE TABLE gaps(
     stream INTEGER NOT NULL, start INTEGER NOT NULL, source INTEGER NOT NULL, end INTEGER NOT NULL, reason TEXT,

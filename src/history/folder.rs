@@ -13,6 +13,7 @@ use crate::history::names::{self, Kind};
 use crate::history::rows::{Rows, SegmentRow};
 use crate::history::{clips, database, ids};
 use crate::report::lock_output;
+use crate::report::stamped_name::StampedName;
 
 /// Lines that are parsed before they are stored.
 pub const LINES: usize = 4096;
@@ -59,7 +60,7 @@ fn list(folder: &Path) -> Result<Vec<(Kind, String, u64)>> {
         }
     }
     files.sort_by(|(a, a_name, _), (b, b_name, _)| {
-        (a, names::stamped(a_name), a_name).cmp(&(b, names::stamped(b_name), b_name))
+        (a, StampedName::parse(a_name), a_name).cmp(&(b, StampedName::parse(b_name), b_name))
     });
     Ok(files)
 }
@@ -155,7 +156,7 @@ fn read_journal(folder: &Path, name: &str, rows: &mut Rows) -> rusqlite::Result<
 /// it ended.
 fn read_video(folder: &Path, name: &str, rows: &mut Rows) -> rusqlite::Result<()> {
     let path = folder.join(name);
-    let (Some(stamped), Ok(file)) = (names::stamped(name), fs::metadata(&path)) else { return Ok(()) };
+    let (Some(stamped), Ok(file)) = (StampedName::parse(name), fs::metadata(&path)) else { return Ok(()) };
     let id = ids::of(&[name]);
     // What a journal says stays true if the file was changed later.
     let sql = "UPDATE segments SET bytes = ?2 WHERE id = ?1 AND source != 0";
@@ -163,7 +164,7 @@ fn read_video(folder: &Path, name: &str, rows: &mut Rows) -> rusqlite::Result<()
     if known || file.len() == 0 || is_being_written(&path) {
         return Ok(());
     }
-    let Some(start) = names::time(stamped.stamp) else { return Ok(()) };
+    let Some(start) = stamped.start() else { return Ok(()) };
     let modified = file.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let modified = modified.map_or(start, |time| time.as_millis() as i64);
     let end = modified.clamp(start, start + LONGEST_RECORDING);

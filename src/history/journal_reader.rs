@@ -12,7 +12,8 @@ use serde::Deserialize;
 use crate::history::ids;
 use crate::history::names;
 use crate::history::rows::{IntervalRow, Rows, SegmentRow, SourceRow, is_plausible};
-use crate::report::journal::{Header, IntervalRecord, SegmentRecord};
+use crate::report::journal::{Header, IntervalRecord, PictureKind, SegmentRecord};
+use crate::report::stamped_name::StampedName;
 use crate::system::utc;
 
 /// The longest line that is read, in bytes. A longer one is none of livelabel's.
@@ -262,7 +263,7 @@ impl JournalReader {
             return Ok(());
         };
         rows.remove_source(self.id)?;
-        let stem = names::stamped(&self.name).map_or("", |name| name.stem);
+        let stem = StampedName::parse(&self.name).map_or("", |name| name.stem);
         let name = header.stream.as_deref().unwrap_or(stem);
         let back = header.clock_back_ms.unwrap_or(0.0);
         let stream = ids::of(&[name]);
@@ -302,6 +303,9 @@ impl JournalReader {
         }
         rows.remove_open(run.id, &row)?;
         rows.interval(&row)?;
+        for picture in interval.pictures.iter().take(PictureKind::ALL.len()) {
+            rows.picture(&row, picture, run.time(picture.ms))?;
+        }
         self.reach(row.start, row.start + row.duration);
         Ok(())
     }

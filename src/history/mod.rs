@@ -12,6 +12,7 @@ mod journal_reader;
 pub mod local_time;
 mod lookup;
 mod names;
+mod pictures;
 pub mod query;
 mod rows;
 #[cfg(test)]

@@ -229,7 +229,7 @@ impl<'c> Rows<'c> {
             for span in spans {
                 self.counts.add(self.db, (stream, WATCHED), span, true, -1)?;
             }
-            for (table, time) in [("watched", "start"), ("gaps", "start"), ("losses", "at")] {
+            for (table, time) in [("watched", "start"), ("gaps", "start"), ("losses", "at"), ("pictures", "start")] {
                 let sql = format!("DELETE FROM {table} WHERE stream = ?1 AND {time} BETWEEN ?2 AND ?3 AND source = ?4");
                 self.db.prepare_cached(&sql)?.execute(key)?;
             }

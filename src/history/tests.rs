@@ -13,12 +13,13 @@ use crate::history::writer::Folder;
 use crate::history::{database, folder, local_time};
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::report::journal::{
-    FrameCounts, Header, IntervalRecord, Journal, ModelName, Record, RecordedVideo, SegmentRecord,
+    FrameCounts, Header, IntervalRecord, Journal, ModelName, PictureKind, PictureRecord, Record, RecordedVideo,
+    SegmentRecord,
 };
 use crate::report::timeline;
 
 /// 2026-01-02T03:00:00Z, when the first journal begins.
-const ZERO: i64 = 1_767_322_800_000;
+pub(super) const ZERO: i64 = 1_767_322_800_000;
 const SECOND: f64 = 1000.0;
 
 pub(super) fn header(stream: &str, labels: &[&str], opened: &str, opened_ms: f64) -> Header {
@@ -50,9 +51,23 @@ fn frame(ms: f64, label: Option<&str>) -> Record {
     Record::Frame { ms, label, confidence: 0.9, smoothed: vec![0.9, 0.1], prediction: None, inferred: false }
 }
 
-fn interval(label: &str, start: f64, end: f64) -> Record {
-    let label = label.into();
-    Record::Interval(IntervalRecord { label, start, end, mean: 0.91, peak: 0.99, onset: None, offset: None })
+pub(super) fn interval(label: &str, start: f64, end: f64) -> Record {
+    let (label, pictures) = (label.into(), Vec::new());
+    Record::Interval(IntervalRecord { label, start, end, mean: 0.91, peak: 0.99, onset: None, offset: None, pictures })
+}
+
+/// An interval with pictures of ten bytes each, from `offset` on.
+pub(super) fn pictured(label: &str, start: f64, end: f64, offset: u64) -> Record {
+    let Record::Interval(interval) = interval(label, start, end) else { unreachable!() };
+    let times = [start, (start + end) / 2.0, end - 40.0];
+    let picture = |((kind, ms), number): ((PictureKind, f64), u64)| PictureRecord {
+        kind,
+        ms,
+        offset: offset + 10 * number,
+        bytes: 10,
+    };
+    let pictures = PictureKind::ALL.into_iter().zip(times).zip(0..).map(picture).collect();
+    Record::Interval(IntervalRecord { pictures, ..interval })
 }
 
 fn segment(file: &str, end: f64) -> Record {
@@ -87,7 +102,7 @@ fn records() -> [(&'static str, Header, Vec<Record>); 2] {
         interval("other", 0.0, 60.0 * SECOND),
         frame(60.0 * SECOND, Some("drinking")),
         frame(61.0 * SECOND, Some("drinking")),
-        interval("drinking", 60.0 * SECOND, 62.5 * SECOND),
+        pictured("drinking", 60.0 * SECOND, 62.5 * SECOND, 0),
         frame(62.5 * SECOND, None),
         Record::Lost { ms: 70.0 * SECOND, reason: "stalled".into() },
         Record::Gap { start: 63.0 * SECOND, end: 100.0 * SECOND, reason: Some("stalled".into()) },
@@ -124,9 +139,19 @@ fn recorded() -> tempfile::TempDir {
 /// Returns every row of every table.
 fn dump(db: &Connection) -> Vec<String> {
     let mut all = Vec::new();
-    for table in
-        ["streams", "labels", "runs", "sources", "intervals", "gaps", "losses", "watched", "segments", "counts"]
-    {
+    for table in [
+        "streams",
+        "labels",
+        "runs",
+        "sources",
+        "intervals",
+        "pictures",
+        "gaps",
+        "losses",
+        "watched",
+        "segments",
+        "counts",
+    ] {
         let mut rows = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = rows.column_count();
         let row =
@@ -202,8 +227,8 @@ fn rows_written_as_things_happen_are_those_of_an_index_made_anew() {
     assert_same(&dump(&index.index.as_ref().unwrap().db), &anew);
     // The interval that was open when the run was killed is known from its frames; one that spans two files is there once.
     let count = |table: &str| anew.iter().filter(|row| row.starts_with(table)).count();
-    let counts = ["streams", "runs", "sources", "intervals", "gaps", "losses", "watched", "segments"].map(count);
-    assert_eq!(counts, [1, 1, 2, 4, 1, 1, 3, 2]);
+    let tables = ["streams", "runs", "sources", "intervals", "pictures", "gaps", "losses", "watched", "segments"];
+    assert_eq!(tables.map(count), [1, 1, 2, 4, 3, 1, 1, 3, 2]);
 }
 
 #[test]
@@ -361,13 +386,13 @@ fn without_an_index_nothing_is_written() {
     assert!(error.exit_code() == 2 && error.to_string().contains("holds no journals"), "{error}");
 }
 
-fn reader(folder: &Path) -> Reader {
+pub(super) fn reader(folder: &Path) -> Reader {
     let place: Place = crate::history::open(folder).unwrap();
     // The file is open, so its name may go.
     Reader::open(&[place]).unwrap()
 }
 
-fn filter(from: i64, to: i64) -> Filter {
+pub(super) fn filter(from: i64, to: i64) -> Filter {
     Filter { from, to, ..Filter::default() }
 }
 
@@ -404,7 +429,12 @@ fn nonsense_in_a_journal_takes_no_time_and_no_memory() {
         journal.append(&Record::Lost { ms: end, reason: "x".into() }).unwrap();
         journal.append(&frame(start, Some("a"))).unwrap();
     }
-    journal.append(&interval("a", 0.0, 1000.0)).unwrap();
+    let Record::Interval(good) = interval("a", 0.0, 1000.0) else { unreachable!() };
+    let picture = |ms, offset, bytes| PictureRecord { kind: PictureKind::Start, ms, offset, bytes };
+    // Places where no picture can be, and more of them than an interval has.
+    let pictures =
+        [picture(0.0, u64::MAX, 10), picture(0.0, 0, u64::MAX), picture(1e300, 0, 10)].into_iter().cycle().take(1000);
+    journal.append(&Record::Interval(IntervalRecord { pictures: pictures.collect(), ..good })).unwrap();
     let mut file = std::fs::File::options().append(true).open(&path).unwrap();
     // A line of nine megabytes, and one that is no text.
     file.write_all(&vec![b'x'; 9 << 20]).unwrap();
@@ -416,6 +446,7 @@ fn nonsense_in_a_journal_takes_no_time_and_no_memory() {
     let page = query::page(&reader, &filter(ZERO, ZERO + 10_000), 100, None).unwrap();
     let starts: Vec<i64> = page.intervals.iter().map(|interval| interval.start - ZERO).collect();
     assert_eq!(starts, [2000, 0]);
+    assert!(!rebuilt(folder.path()).iter().any(|row| row.starts_with("pictures")));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::picture::colorimetry::{Colorimetry, Matrix};
 use crate::picture::colour::convert;
 use crate::picture::opencv::{self, Interpolation, Pixels, PixelsMut};
 use crate::picture::planes::{OwnedPicture, Picture, Plane};
-use crate::picture::scale::scale;
+use crate::picture::scale::shrunk;
 
 /// JPEG quality: the lowest at which TurboJPEG uses its exact transform.
 const QUALITY: i32 = 96;
@@ -150,11 +150,8 @@ pub fn thumbnail(picture: &Picture, most: (usize, usize)) -> Result<Vec<u8>> {
 /// # Errors
 /// Internal if the libraries fail.
 pub fn reduced(picture: &Picture, most: (usize, usize), quality: i32) -> Result<Vec<u8>> {
-    let factor = (most.0 as f64 / picture.width() as f64).min(most.1 as f64 / picture.height() as f64).min(1.0);
-    let scaled = |side: usize| ((side as f64 * factor).round() as usize).max(1);
     let encoded = || {
-        let mut small = OwnedPicture::new(scaled(picture.width()), scaled(picture.height()), picture.colorimetry);
-        scale(picture, &mut small.view_mut())?;
+        let small = shrunk(picture, most)?;
         let mut full_range = OwnedPicture::new(small.width, small.height, Colorimetry::JPEG);
         convert(&small.view(), &mut full_range.view_mut());
         compress(&bgr(&full_range)?, PixelFormat::BGR, small.width, small.height, quality)

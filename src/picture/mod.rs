@@ -14,4 +14,4 @@ pub use colour::convert;
 pub use difference_hash::DifferenceHash;
 pub use luma_grid::LumaGrid;
 pub use planes::{OwnedPicture, Picture, PictureMut, Plane, PlaneMut, chroma};
-pub use scale::{scale, scale_plane};
+pub use scale::{scale, scale_plane, shrunk};

@@ -118,6 +118,7 @@ mod tests {
             peak: 1.0,
             onset: Some(15_900.0),
             offset: None,
+            pictures: Vec::new(),
         };
         table.add("a, \"b\".mp4", &interval("drinking"), None).unwrap();
         table.add("=HYPERLINK(1)", &interval("+x"), Some(datetime!(2026-01-02 03:04:05.678 UTC))).unwrap();

@@ -123,6 +123,46 @@ pub struct IntervalRecord {
     pub onset: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<f64>,
+    /// For a camera without video: its kept pictures, in the order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<PictureRecord>,
+}
+
+/// A picture in the file beside the journal ([`picture_file`](crate::report::picture_file)).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PictureRecord {
+    pub kind: PictureKind,
+    /// Pts of the frame, in milliseconds of the stream.
+    pub ms: f64,
+    /// Where it begins in the file, and its length.
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+/// Which frame of an interval a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PictureKind {
+    Start,
+    /// The first one with the highest confidence.
+    Peak,
+    End,
+}
+
+impl PictureKind {
+    pub const ALL: [Self; 3] = [Self::Start, Self::Peak, Self::End];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Peak => "peak",
+            Self::End => "end",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 impl IntervalRecord {
@@ -141,6 +181,7 @@ impl IntervalRecord {
             peak: rounded(interval.peak),
             onset: (interval.onset != interval.start).then(|| milliseconds(interval.onset)),
             offset: (interval.offset != interval.end).then(|| milliseconds(interval.offset)),
+            pictures: Vec::new(),
         }
     }
 }
@@ -338,7 +379,8 @@ pub(super) fn sample() -> Vec<Record> {
         inferred: label.is_none(),
     };
     let interval = |label: &str, start, end, mean, peak| {
-        Record::Interval(IntervalRecord { label: label.into(), start, end, mean, peak, onset: None, offset: None })
+        let (label, pictures) = (label.into(), Vec::new());
+        Record::Interval(IntervalRecord { label, start, end, mean, peak, onset: None, offset: None, pictures })
     };
     vec![
         Record::Start(header.into()),

@@ -116,6 +116,7 @@ mod tests {
             peak: 0.9,
             onset: None,
             offset: None,
+            pictures: Vec::new(),
         };
         write_cues(&[interval("tea (hot) & <cake>", 1500.0, 3_723_004.0), interval("other", 0.0, 0.0)], &path).unwrap();
         let expected = [(1500.0, 3_723_004.0, "tea (hot) & <cake>".into()), (0.0, 1.0, "other".into())];

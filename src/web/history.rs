@@ -19,6 +19,7 @@ use crate::system::utc;
 use crate::web::blocking;
 use crate::web::history_export::{self, Exports};
 use crate::web::history_json as views;
+use crate::web::history_pictures;
 use crate::web::history_video::{self, Recordings};
 use crate::web::state::{ApiError, AppState, NOT_FOUND};
 
@@ -68,12 +69,13 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/api/history/intervals", get(intervals))
         .route("/api/history/intervals/summary", get(summary))
         .route("/api/history/intervals.csv", get(table))
+        .merge(history_pictures::routes())
         .merge(history_video::routes())
         .merge(history_export::routes())
 }
 
 /// Asks the indexes on another thread.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     state: &Arc<AppState>,
     question: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {

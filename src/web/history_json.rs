@@ -4,7 +4,9 @@ use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use crate::history::query::{DayTotals, Interval, LabelTotal, Page, Reader, Ribbon, Stream, Summary};
+use crate::history::query::{
+    DayTotals, Interval, LabelTotal, Page, Picture, PicturedInterval, Reader, Ribbon, Stream, Summary,
+};
 use crate::report::interval_table::harmless;
 use crate::system::utc;
 use crate::web::history::interval_id;
@@ -88,11 +90,16 @@ pub(super) fn page(reader: &Reader, page: &Page, now: OffsetDateTime) -> Value {
             "peak": interval.peak,
             "open": interval.open && now - interval.end < FRESH,
             "recorded": interval.recorded,
-            "pictures": [],
+            "pictures": interval.pictures.iter().map(|picture| kept(interval.pictured(stream), picture)).collect::<Vec<_>>(),
         })
     };
     let intervals: Vec<Value> = page.intervals.iter().map(interval).collect();
     json!({ "intervals": intervals, "next": page.next.map(|next| next.to_string()) })
+}
+
+fn kept(interval: PicturedInterval, picture: &Picture) -> Value {
+    let kind = picture.kind.name();
+    json!({ "at": moment(picture.at), "kind": kind, "url": format!("/api/history/pictures/{interval}/{kind}.jpg") })
 }
 
 pub(super) fn summary(summary: &Summary) -> Value {

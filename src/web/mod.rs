@@ -15,6 +15,7 @@ mod feed;
 mod history;
 mod history_export;
 mod history_json;
+mod history_pictures;
 mod history_video;
 mod json;
 mod metrics;

@@ -29,6 +29,8 @@ const RECENT: f64 = 2000.0;
 /// How long a snapshot waits for a picture.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3);
 
+pub(super) const NOT_KEPT: ApiError = (StatusCode::NOT_FOUND, "no picture of this interval is kept\n");
+
 type Pairs = Query<Vec<(String, String)>>;
 
 /// `/pictures`: several streams over one connection.
@@ -97,7 +99,7 @@ pub(super) async fn kept(
 ) -> Result<Response, ApiError> {
     let stream = state.find(&name)?;
     let id = file.strip_suffix(".jpg").and_then(|id| id.parse().ok()).ok_or(NOT_FOUND)?;
-    let picture = stream.kept.get(id).ok_or((StatusCode::NOT_FOUND, "no picture of this interval is kept\n"))?;
+    let picture = stream.kept.get(id).ok_or(NOT_KEPT)?;
     Ok(jpeg_response(&stream, picture))
 }
 

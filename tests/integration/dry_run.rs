@@ -32,6 +32,10 @@ fn inputs_outputs_and_receivers_are_listed_and_nothing_is_written() {
     let takes = finished.stdout.lines().find_map(|line| line.strip_prefix("  takes  about ")).unwrap();
     assert!(takes.ends_with(" a day at the rate of the first seconds"), "{takes}");
     has("events   to events.jsonl");
+    let finished = check(&program, &["test://?size=320x240", "--name", "door"]).succeeded();
+    assert!(finished.stdout.contains("  writes door-*.timeline.jsonl, door-*.pictures.mjpg\n"), "{}", finished.stdout);
+    let takes = finished.stdout.lines().find_map(|line| line.strip_prefix("  takes  at most ")).unwrap();
+    assert!(takes.ends_with(" a day for 3000 pictures of intervals like the first frame"), "{takes}");
 
     let finished = check(&program, &["clip.mp4", "--only", "timeline,plot"]).succeeded();
     let input = finished.stdout.lines().find(|line| line.starts_with("input")).unwrap();

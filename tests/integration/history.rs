@@ -14,12 +14,23 @@ use crate::program::{Program, skipped, text};
 use crate::tiny;
 
 /// Returns every row of an index.
-fn rows(folder: &Path) -> Vec<String> {
+pub fn rows(folder: &Path) -> Vec<String> {
     let db = Connection::open(folder.join(".livelabel/index.sqlite")).unwrap();
     let intact: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(intact, "ok");
-    let tables =
-        ["streams", "labels", "runs", "sources", "intervals", "gaps", "losses", "watched", "segments", "counts"];
+    let tables = [
+        "streams",
+        "labels",
+        "runs",
+        "sources",
+        "intervals",
+        "pictures",
+        "gaps",
+        "losses",
+        "watched",
+        "segments",
+        "counts",
+    ];
     let mut all = Vec::new();
     for table in tables {
         let mut rows = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
@@ -34,7 +45,7 @@ fn rows(folder: &Path) -> Vec<String> {
     all
 }
 
-fn count(rows: &[String], table: &str) -> usize {
+pub fn count(rows: &[String], table: &str) -> usize {
     rows.iter().filter(|row| row.split(' ').next() == Some(table)).count()
 }
 

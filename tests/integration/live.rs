@@ -349,7 +349,9 @@ fn a_full_disk_stops_the_recording_but_not_the_analysis() {
     let script = "mount -t tmpfs -o size=14m tmpfs disk || exit 77\n\
                   exec timeout -s INT 20 \"$0\" --log-format json run 'test://?size=640x480&rate=100' --model \"$1\" \
                   --status-interval 1s --stride 4 --output disk/door.mkv --output-dir disk";
-    let Some(report) = run_on_small_disk(&program, script, &[], 100) else { return };
+    let Some(full) = run_on_small_disk(&program, script, &[], 100) else { return };
+    let report = full.report;
+    assert!(full.finished.stdout.contains("1 failure,"), "{}", full.finished.stdout);
     assert!(report["fields"]["message"].as_str().unwrap().contains("the analysis of"), "{report}");
 }
 

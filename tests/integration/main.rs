@@ -14,6 +14,7 @@ mod events;
 mod footage;
 mod frames;
 mod history;
+mod history_pictures;
 mod history_video;
 mod hostile;
 mod hostile_cameras;

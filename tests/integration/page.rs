@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::admin::ADMIN;
 use crate::camera::{Camera, Watch, running};
-use crate::footage::{colours, project};
+use crate::footage::{colours, project, variant};
 use crate::http::Site;
-use crate::program::{Program, text};
+use crate::program::{Program, ffmpeg, text};
 
 /// Checks the page with `tests/page/page.mjs`: the picture moves, no error, no request to another server, every control
 /// has a name, every text has enough contrast, nothing overflows. `--intervals` also opens intervals, `--says NAME=TEXT`
@@ -133,6 +133,33 @@ fn write(program: &Program, journal: &Journal) {
     std::fs::write(program.path(file), lines).unwrap();
 }
 
+/// Adds pictures of the traffic to the interval of a label, as a run does that records no video: one of each kind, with their
+/// milliseconds.
+fn write_pictures(program: &Program, file: &str, label: &str, pictures: [(&str, f64); 3]) {
+    let clip =
+        variant(program.folder.path(), "three.mp4", 75, &["-vf", "select=not(mod(n\\,25)),scale=320:136", "-an"]);
+    let made = program.path("three.mjpg");
+    let copied = ffmpeg(&["-i", text(&clip), "-c:v", "mjpeg", "-f", "mjpeg", text(&made)]);
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    let all = std::fs::read(&made).unwrap();
+    let starts: Vec<usize> = (0..all.len() - 2).filter(|&at| all[at..].starts_with(&[0xff, 0xd8, 0xff])).collect();
+    let ends = starts.iter().skip(1).copied().chain([all.len()]);
+    let places = starts.iter().zip(ends).map(|(&start, end)| (start, end - start));
+    let record = |((kind, ms), (offset, bytes))| json!({"kind": kind, "ms": ms, "offset": offset, "bytes": bytes});
+    let records: Vec<Value> = pictures.into_iter().zip(places).map(record).collect();
+    assert_eq!(records.len(), 3);
+    let with_pictures = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if line["interval"]["label"] == label {
+            line["interval"]["pictures"] = json!(records);
+        }
+        format!("{line}\n")
+    };
+    let journal = std::fs::read_to_string(program.path(file)).unwrap();
+    std::fs::write(program.path(file), journal.lines().map(with_pictures).collect::<String>()).unwrap();
+    std::fs::write(program.path(&file.replace(".timeline.jsonl", ".pictures.mjpg")), all).unwrap();
+}
+
 #[test]
 fn the_history_of_a_folder_is_shown() {
     let program = Program::new();
@@ -153,7 +180,9 @@ fn the_history_of_a_folder_is_shown() {
         ("drinking", 500e3, 501_300.0, 0.71),
         ("other", 501_300.0, 600e3, 0.9),
     ];
-    door("door-20250102T130000Z.timeline.jsonl", "2025-01-02T13:00:00Z", &second, Some((300e3, 420e3)));
+    let file = "door-20250102T130000Z.timeline.jsonl";
+    door(file, "2025-01-02T13:00:00Z", &second, Some((300e3, 420e3)));
+    write_pictures(&program, file, "cooking", [("start", 120e3), ("peak", 171e3), ("end", 239_960.0)]);
     let (file, opened) = ("kitchen-20250102T130000Z.timeline.jsonl", "2025-01-02T13:00:00Z");
     write(
         &program,
@@ -188,6 +217,7 @@ fn the_history_of_a_folder_is_shown() {
             {"at": "14:09:00", "says": ["other", "not recorded"]},
             {"at": "15:00:00", "says": ["not watched"]},
         ],
+        "pictures": [["Start", "14:02:00"], ["Peak", "14:02:51"], ["End", "14:03:59"]],
         "filtered": {"label": "drinking", "rows": [late, early], "sum": "2 intervals · 6.5 s"},
         "longer": {"seconds": 2, "rows": [cooked, early]},
         "month": "4 intervals",

@@ -84,10 +84,17 @@ pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
+/// A run whose disk was full for a while.
+pub struct FullDisk {
+    /// The line of the log that says so.
+    pub report: Value,
+    pub finished: Finished,
+}
+
 /// Runs a shell script that mounts a small disk and watches a camera with a JSON log. It gets the binary as `$0`, a model as
 /// `$1` and `arguments` from `$2` on. Checks that the full disk is reported once, and that more than `further` frames are decoded
-/// after it. Returns the report; `None` if no file system can be mounted.
-pub fn run_on_small_disk(program: &Program, script: &str, arguments: &[&str], further: u64) -> Option<Value> {
+/// after it. Returns `None` if no file system can be mounted.
+pub fn run_on_small_disk(program: &Program, script: &str, arguments: &[&str], further: u64) -> Option<FullDisk> {
     let model = tiny::model();
     let given = ["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_livelabel"), text(&model)];
     let command = [&given[..], arguments].concat();
@@ -104,8 +111,7 @@ pub fn run_on_small_disk(program: &Program, script: &str, arguments: &[&str], fu
     let decoded = |line: &Value| line["fields"]["decoded"].as_u64();
     let (before, after) = (lines[..at].iter().filter_map(decoded).max(), lines[at..].iter().filter_map(decoded).max());
     assert!(after > before.map(|count| count + further), "{}", finished.stderr);
-    assert!(finished.stdout.contains("1 failure,"), "{}{}", finished.stdout, finished.stderr);
-    Some(lines[at].clone())
+    Some(FullDisk { report: lines[at].clone(), finished })
 }
 
 pub fn text(path: &Path) -> &str {

@@ -11,6 +11,7 @@
 //   sum, watched    the lines below the totals
 //   totals          label, number and length of each
 //   moments         times of the day, each with what the ribbon says of it; and a label, whose colour the ribbon has there
+//   pictures        of the interval that has some: what each is of, and its time; the first one's is the interval's
 //   filtered        label, rows and sum when the list is filtered for it; longer: seconds, and the rows that last as long
 //   month, all      the number of rows of the month and of all time
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -58,6 +59,7 @@ async function look({ name, width, height, scheme, phone = false }) {
   await filters(view);
   await keyboard(view);
   await addresses(view);
+  await keptPictures(view);
   await context.close();
 }
 
@@ -232,4 +234,33 @@ async function addresses(view) {
   await expect(view, 'unknown stream', () => page.locator('.history > .blank span').innerText(), 'The history has no stream named nobody.');
   await open(view, `#/history/${encodeURIComponent(stream)}/2026-13-45T99:99`);
   await expect(view, 'a day that does not exist', () => page.locator('.days .date').innerText(), expected.lastDate);
+}
+
+/** An interval that was not recorded shows the pictures that are kept of it; each leads to its moment. */
+async function keptPictures(view) {
+  const { page, complain } = view;
+  const { pictures } = expected;
+  const buttons = page.locator('.kept .strip button');
+  const chosen = () => page.locator('.kept .strip button[aria-pressed=true]').allInnerTexts().then(found => found.map(says));
+  const sizes = () => page.locator('.kept img').evaluateAll(nodes => nodes.map(node => node.naturalWidth));
+  await open(view, `${home}T${pictures[0][1]}`);
+  await expect(view, 'kept pictures', () => buttons.allInnerTexts().then(found => found.map(says)), pictures);
+  await expect(view, 'the kept picture that is shown first', chosen, [pictures[1]]);
+  await expect(view, 'widths of the kept pictures', sizes, [320, 320, 320, 320]);
+  await inspect(page, complain, 'kept pictures');
+  await view.shot('kept');
+  for (const picture of pictures.toReversed()) {
+    await buttons.nth(pictures.indexOf(picture)).click();
+    await expect(view, `chosen ${picture[0]}`, chosen, [picture]);
+    await expect(view, `address of ${picture[0]}`, () => hash(page), `${plain(home)}T${picture[1]}`);
+    await expect(view, `moment of ${picture[0]}`, () => page.locator('.moment .at').innerText(), picture[1]);
+  }
+  // The pictures stay while another moment of the interval is looked at; the nearest one is shown.
+  await open(view, `${home}T${pictures[2][1]}`);
+  await expect(view, 'the nearest kept picture', chosen, [pictures[2]]);
+}
+
+/** What a kept picture is of, and its time. */
+function says(text) {
+  return text.trim().split(/\s+/);
 }

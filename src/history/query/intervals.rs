@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::history::counts::QUARTER;
 use crate::history::ids;
 use crate::history::query::days::{LabelTotal, quarters};
+use crate::history::query::pictures::{Picture, PictureFiles, PicturedInterval, pictures};
 use crate::history::query::streams::{Reader, Stream};
 
 /// A range longer than this is summed up from the counts if its filters allow it, in milliseconds.
@@ -65,6 +66,17 @@ pub struct Interval {
     /// Whether it went on when the index was written.
     pub open: bool,
     pub recorded: bool,
+    /// Id of the journal or timeline that it is from.
+    source: i64,
+    /// What is kept of one that is not recorded.
+    pub pictures: Vec<Picture>,
+}
+
+impl Interval {
+    /// Returns what its pictures are found by.
+    pub fn pictured(&self, stream: &Stream) -> PicturedInterval {
+        PicturedInterval { stream: stream.id, start: self.start, source: self.source }
+    }
 }
 
 /// A page of the list.
@@ -125,9 +137,13 @@ pub fn page(reader: &Reader, filter: &Filter, limit: usize, before: Option<Curso
     found.truncate(limit);
     let next = found.last().map(|(cursor, _)| *cursor).filter(|_| more);
     let mut intervals: Vec<Interval> = found.into_iter().map(|(_, interval)| interval).collect();
+    let mut files = PictureFiles::default();
     for interval in &mut intervals {
         let stream = &reader.streams[interval.stream];
         interval.recorded = stream.recorded && reader.ask(stream, |db| is_recorded(db, stream, interval))?;
+        if !interval.recorded {
+            interval.pictures = pictures(reader, stream, interval.pictured(stream), &mut files)?;
+        }
     }
     Ok(Page { intervals, next })
 }
@@ -154,7 +170,7 @@ fn read(
             },
         );
     let latest = latest.min(filter.to.saturating_sub(1));
-    let sql = "SELECT start, duration, mean, peak, open FROM intervals
+    let sql = "SELECT start, duration, mean, peak, open, source FROM intervals
         WHERE stream = ?1 AND label = ?2 AND start <= ?3 AND start >= ?4
         AND start + duration >= ?5 AND duration >= ?6 AND mean >= ?7 ORDER BY start DESC LIMIT ?8";
     let earliest = earliest(db, series, filter.from)?;
@@ -181,6 +197,8 @@ fn read(
             peak: peak as f64 / 1e5,
             open: row.get(4)?,
             recorded: false,
+            source: row.get(5)?,
+            pictures: Vec::new(),
         };
         Ok((own(start), interval))
     })?;

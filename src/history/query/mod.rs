@@ -2,12 +2,14 @@
 
 mod days;
 mod intervals;
+mod pictures;
 mod ribbon;
 mod segments;
 mod streams;
 
 pub use days::{DayTotals, LabelTotal, days};
 pub use intervals::{Cursor, Filter, Interval, Page, Summary, page, summary};
+pub use pictures::{Picture, PicturedInterval, picture};
 pub use ribbon::{Ribbon, ribbon, watched};
 pub use segments::{Segment, segment_at, segment_from, segments};
 pub use streams::{Outage, Reader, Stream, outages};

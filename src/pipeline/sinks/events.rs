@@ -47,7 +47,7 @@ impl Sink for EventEmitter<'_> {
             return Ok(());
         }
         let time = utc::milliseconds(self.state.utc(interval.end));
-        let IntervalRecord { label, start, end, mean, peak, onset, offset } =
+        let IntervalRecord { label, start, end, mean, peak, onset, offset, .. } =
             IntervalRecord::of(interval, &self.state.info.labels);
         self.event_bus.publish(&Event::End {
             stream: &self.state.info.name,

@@ -1,4 +1,4 @@
-//! The journals of a camera: a new one each day, or with each segment.
+//! The journals of a camera: a new one each day, or with each segment; and the pictures of intervals beside them.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, header, header_of};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{RotationSchedule, stamped};
+use crate::pipeline::sinks::interval_pictures::IntervalPictures;
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Sink};
 use crate::report::journal::{Header, IntervalRecord, Record, SUFFIX as JOURNAL, SegmentRecord};
@@ -29,6 +30,8 @@ pub struct JournalSink<'a> {
     files: OpenFiles,
     /// The current file.
     open: OpenFile,
+    /// Kept where no video is.
+    pictures: Option<IntervalPictures>,
 }
 
 impl<'a> JournalSink<'a> {
@@ -64,6 +67,7 @@ impl<'a> JournalSink<'a> {
             schedule,
             files: files.clone(),
             open: files.add(path),
+            pictures: recording.pictures.then(|| IntervalPictures::new(&context.job.name, files)),
         })
     }
 
@@ -85,6 +89,9 @@ impl<'a> JournalSink<'a> {
         }
         let path = stamped(&self.folder, &self.stem, now, JOURNAL);
         self.open = self.files.add(path.clone());
+        if let Some(pictures) = &mut self.pictures {
+            pictures.rotate();
+        }
         let opened_ms = milliseconds(self.began.elapsed().as_nanos() as u64);
         self.journal.rotate(path, utc::exact(now), opened_ms)
     }
@@ -92,12 +99,18 @@ impl<'a> JournalSink<'a> {
 
 impl Sink for JournalSink<'_> {
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
+        if let Some(pictures) = &mut self.pictures {
+            pictures.frame(labeled);
+        }
         self.rotate()?;
         self.journal.append(labeled.record())
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
-        self.journal.append(Record::Interval(IntervalRecord::of(interval, self.labels)))
+        // Before the record that says where they are, so that none is said to be where there is none.
+        let pictures = self.pictures.as_mut().map(|pictures| pictures.close(interval, self.journal.path()));
+        let record = IntervalRecord::of(interval, self.labels);
+        self.journal.append(Record::Interval(IntervalRecord { pictures: pictures.unwrap_or_default(), ..record }))
     }
 
     fn gap(&mut self, gap: &Gap) -> Result<()> {

@@ -3,9 +3,11 @@
 //! Each sink has a file in this folder and a line in [`clip`] or [`camera`], which set the call order. `set` decides
 //! what follows when a sink fails.
 
+mod clock_jumps;
 mod disk_space;
 mod events;
 mod index;
+mod interval_pictures;
 mod journal;
 mod kept_pictures;
 mod learning;

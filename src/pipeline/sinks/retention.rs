@@ -1,7 +1,7 @@
 //! Retention: deletes a camera's oldest files beyond an age or a total size. Files with a label may have a limit of their
 //! own. Touches no other file.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,26 +10,11 @@ use crate::config::cameras::RecordingConfig;
 use crate::config::options::Keep;
 use crate::error::Result;
 use crate::history::IndexClient;
+use crate::pipeline::sinks::clock_jumps::ClockJumps;
 use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 use crate::pipeline::sinks::worth::{Dated, Worth};
-use crate::report::journal;
-use crate::system::utc;
-
-/// Suffixes of a camera's files.
-const SUFFIXES: [&str; 8] =
-    [".mkv", ".mp4", ".avi", ".labelled.mkv", ".labelled.avi", ".vtt", journal::SUFFIX, ".summary.json"];
-/// Digits of the date between stem and suffix, as in `-20260102T030405Z`; years beyond 9999 have more.
-const DATE: std::ops::RangeInclusive<usize> = 8..=10;
-/// Length of the time after the date.
-const TIME: usize = "T030405Z".len();
-
-/// If the system's clock differs by more than this from the monotonic clock, it was set. In nanoseconds.
-const CLOCK_TOLERANCE: i128 = 10 * 60 * 1_000_000_000;
-/// A longer time without a recording before the start of a run does not count as age. In nanoseconds.
-const MAX_IDLE: i128 = 24 * 3600 * 1_000_000_000;
-/// Maximum number of jumps that are kept; beyond it, the earliest two are merged.
-const MAX_JUMPS: usize = 64;
+use crate::report::stamped_name::StampedName;
 
 /// Interval between sweeps while no new file is opened.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -96,7 +81,7 @@ struct Retention {
     stem: String,
     limits: Limits,
     worth: Worth,
-    jumps: Jumps,
+    jumps: ClockJumps,
     /// The camera's files, and when each first appeared; `None` for files from before the run. A network disk's clock
     /// may differ from this machine's.
     since: HashMap<PathBuf, Option<Instant>>,
@@ -105,7 +90,7 @@ struct Retention {
 impl Retention {
     /// Call it before the run writes any file.
     fn new(folder: &Path, stem: &str, limits: Limits) -> Self {
-        let mut jumps = Jumps::default();
+        let mut jumps = ClockJumps::default();
         let files = recorded_files(folder, stem);
         if limits.use_age() {
             jumps.update(SystemTime::now(), Instant::now(), files.iter().map(|file| file.modified).max());
@@ -120,8 +105,8 @@ impl Retention {
     /// count as age, nor does a long time without recordings before the run. So a wrong clock deletes nothing.
     fn apply(&mut self, now: SystemTime, at: Instant, open: &[PathBuf]) -> Vec<PathBuf> {
         let mut files = recorded_files(&self.folder, &self.stem);
-        // The order of names is the order of time.
-        files.sort_by(|a, b| stamp(&a.path, &self.stem).cmp(&stamp(&b.path, &self.stem)));
+        // In the order of time; pictures come before the journal that names them.
+        files.sort_by(|a, b| stamped(&a.path).cmp(&stamped(&b.path)));
         if self.limits.use_age() {
             self.jumps.update(now, at, None);
         }
@@ -165,67 +150,10 @@ impl Retention {
             return HashSet::new();
         }
         let dated = files.iter().filter_map(|RecordedFile { path, .. }| {
-            let (_, stamp) = stamp(path, &self.stem)?;
-            let start = utc::parse_stamp(stamp).map_or(0.0, |start| start.unix_timestamp() as f64);
+            let start = stamped(path)?.start().map_or(0.0, |ms| ms as f64 / 1000.0);
             Some(Dated { path, start })
         });
         self.worth.select(&dated.collect::<Vec<_>>())
-    }
-}
-
-/// The jumps of the system's clock.
-#[derive(Default)]
-struct Jumps {
-    /// Both clocks at the last update.
-    last: Option<(SystemTime, Instant)>,
-    /// The system's clock before each jump, and the jump in nanoseconds.
-    jumps: VecDeque<(SystemTime, i128)>,
-}
-
-impl Jumps {
-    /// Compares the clocks with those of the last update. On the first one, `newest` is when a file was last written.
-    fn update(&mut self, now: SystemTime, at: Instant, newest: Option<SystemTime>) {
-        let jump = match (self.last, newest) {
-            (Some((before, then)), _) => {
-                let passed = at.duration_since(then);
-                let by = between(before, now) - passed.as_nanos() as i128;
-                (by.abs() > CLOCK_TOLERANCE).then(|| (before + passed, by))
-            }
-            (None, Some(newest)) => Some((newest, between(newest, now))).filter(|(_, idle)| *idle > MAX_IDLE),
-            (None, None) => None,
-        };
-        if let Some((before, by)) = jump {
-            let seconds = by / 1_000_000_000;
-            match self.last {
-                Some(_) => {
-                    tracing::warn!("the clock was set by {seconds} s; that does not count as age of recordings")
-                }
-                None => {
-                    tracing::info!("nothing was recorded for {seconds} s; that does not count as age of recordings")
-                }
-            }
-            self.jumps.push_back((before, by));
-        }
-        if self.jumps.len() > MAX_JUMPS
-            && let (Some((_, first)), Some((_, second))) = (self.jumps.pop_front(), self.jumps.front_mut())
-        {
-            *second += first;
-        }
-        self.last = Some((now, at));
-    }
-
-    /// Returns the nanoseconds since `modified`, without the clock's jumps since then.
-    fn age(&self, modified: SystemTime, now: SystemTime) -> i128 {
-        let jumped: i128 = self.jumps.iter().filter(|(before, _)| modified <= *before).map(|(_, by)| by).sum();
-        between(modified, now) - jumped
-    }
-}
-
-/// Returns the nanoseconds from `start` to `end`, negative if `end` is earlier.
-fn between(start: SystemTime, end: SystemTime) -> i128 {
-    match end.duration_since(start) {
-        Ok(later) => later.as_nanos() as i128,
-        Err(earlier) => -(earlier.duration().as_nanos() as i128),
     }
 }
 
@@ -240,7 +168,7 @@ fn recorded_files(folder: &Path, stem: &str) -> Vec<RecordedFile> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
-        .filter(|entry| is_recording_of(&entry.file_name().to_string_lossy(), stem))
+        .filter(|entry| stamped(Path::new(&entry.file_name())).is_some_and(|name| name.stem == stem))
         .filter_map(|entry| {
             let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
             let path = if folder == Path::new(".") { entry.file_name().into() } else { entry.path() };
@@ -249,30 +177,9 @@ fn recorded_files(folder: &Path, stem: &str) -> Vec<RecordedFile> {
         .collect()
 }
 
-/// Returns the sort key of a file: a date with more digits is later.
-fn stamp<'a>(path: &'a Path, stem: &str) -> Option<(usize, &'a str)> {
-    let stamp = path.file_name()?.to_str()?.strip_prefix(stem)?.strip_prefix('-')?;
-    Some((date_digits(stamp), stamp))
-}
-
-/// Returns how many digits `text` begins with.
-fn date_digits(text: &str) -> usize {
-    text.bytes().take_while(u8::is_ascii_digit).count()
-}
-
-/// Returns whether `name` is `stem`, a time, an optional number and a known suffix, as a run names its files.
-fn is_recording_of(name: &str, stem: &str) -> bool {
-    let Some(rest) = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')) else { return false };
-    let date = date_digits(rest);
-    let Some((time, suffix)) = rest[date..].split_at_checked(TIME) else { return false };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let clock = time.strip_prefix('T').and_then(|time| time.strip_suffix('Z'));
-    let timed = DATE.contains(&date) && clock.is_some_and(digits);
-    let suffix = match suffix.strip_prefix('-').and_then(|rest| rest.split_once('.')) {
-        Some((number, _)) if digits(number) => &suffix[1 + number.len()..],
-        _ => suffix,
-    };
-    timed && SUFFIXES.contains(&suffix)
+/// Returns what the name of a camera's file says.
+fn stamped(path: &Path) -> Option<StampedName<'_>> {
+    StampedName::parse(path.file_name()?.to_str()?)
 }
 
 #[cfg(test)]
@@ -283,23 +190,18 @@ mod tests {
 
     #[test]
     fn only_own_files_match() {
-        for name in [
-            "door-20260102T030405Z.mkv",
+        let folder = tempfile::tempdir().unwrap();
+        let own = [
+            "door-1234560102T030405Z.mkv",
             "door-20260102T030405Z-2.timeline.jsonl",
             "door-20260102T030405Z.avi",
-            "door-1234560102T030405Z.mkv",
-        ] {
-            assert!(is_recording_of(name, "door"), "{name}");
-        }
-        for name in [
-            "door.mkv",
-            "door-2-20260102T030405Z.mkv",
-            "door-holiday.mkv",
-            "door-20260102T030405Z.jpg",
-            "dööööööööööööööööör",
-        ] {
-            assert!(!is_recording_of(name, "door"), "{name}");
-        }
+            "door-20260102T030405Z.pictures.mjpg",
+        ];
+        let others = ["door.mkv", "door-2-20260102T030405Z.mkv", "door-holiday.mkv", "door-20260102T030405Z.jpg"];
+        own.iter().chain(&others).for_each(|name| fs::write(folder.path().join(name), "x").unwrap());
+        let mut found: Vec<_> = recorded_files(folder.path(), "door").into_iter().map(|file| file.path).collect();
+        found.sort();
+        assert_eq!(found, own.map(|name| folder.path().join(name)));
     }
 
     fn only(keep: Keep) -> Limits {
@@ -413,15 +315,5 @@ mod tests {
         assert!(retention.apply(now, at, &[]).is_empty());
         // The last file was written just before the pause, the first 20 hours earlier.
         assert_eq!(retention.apply(now + hour(5), at + hour(5), &[]), files[..1]);
-    }
-
-    #[test]
-    fn repeated_clock_jumps_use_bounded_memory() {
-        let mut jumps = Jumps::default();
-        let (now, at) = (SystemTime::now(), Instant::now());
-        for step in 0..1000 {
-            jumps.update(now + hour(step % 2 * 100), at, None);
-        }
-        assert!(jumps.jumps.len() <= MAX_JUMPS);
     }
 }

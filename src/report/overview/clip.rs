@@ -274,7 +274,16 @@ mod tests {
     }
 
     fn interval(label: &str, start: f64, end: f64) -> IntervalRecord {
-        IntervalRecord { label: label.into(), start, end, mean: 0.5, peak: 0.994, onset: None, offset: None }
+        IntervalRecord {
+            label: label.into(),
+            start,
+            end,
+            mean: 0.5,
+            peak: 0.994,
+            onset: None,
+            offset: None,
+            pictures: Vec::new(),
+        }
     }
 
     #[test]

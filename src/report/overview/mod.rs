@@ -319,7 +319,16 @@ mod tests {
     fn clip(start: f64, byte: u8) -> Clip {
         let mut clip = Clip::new(&["drinking".into()]);
         let (label, end) = ("drinking".into(), start + 2000.0);
-        clip.add(&IntervalRecord { label, start, end, mean: 0.8, peak: 0.9, onset: None, offset: None });
+        clip.add(&IntervalRecord {
+            label,
+            start,
+            end,
+            mean: 0.8,
+            peak: 0.9,
+            onset: None,
+            offset: None,
+            pictures: Vec::new(),
+        });
         clip.add_thumbnail(Thumbnail { label: 0, ms: start, confidence: 0.9, jpeg: vec![byte] }, 1);
         clip
     }

@@ -73,8 +73,19 @@ mod tests {
         let mut push = |label: usize, start: u32, end: u32| {
             let (start, end) = (f64::from(start), f64::from(end));
             let label = labels[label].clone();
-            intervals
-                .push(&IntervalRecord { label, start, end, mean: 0.9, peak: 0.9, onset: None, offset: None }, &labels);
+            intervals.push(
+                &IntervalRecord {
+                    label,
+                    start,
+                    end,
+                    mean: 0.9,
+                    peak: 0.9,
+                    onset: None,
+                    offset: None,
+                    pictures: Vec::new(),
+                },
+                &labels,
+            );
         };
         for i in 0..100_000 {
             push(i as usize % 2, 40 * i, 40 * i + 40);
