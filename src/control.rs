@@ -19,6 +19,8 @@ pub enum Action {
     /// Pauses or resumes the stream of this name.
     Pause(String),
     Resume(String),
+    /// Uses the model with this name that was made of corrections; for `None` the one that the run names.
+    UseModel(Option<String>),
 }
 
 impl fmt::Display for Action {
@@ -27,6 +29,8 @@ impl fmt::Display for Action {
             Self::Reload => f.write_str("reload"),
             Self::Pause(stream) => write!(f, "pause {stream}"),
             Self::Resume(stream) => write!(f, "resume {stream}"),
+            Self::UseModel(Some(name)) => write!(f, "use the model {name}"),
+            Self::UseModel(None) => f.write_str("use the model that the run names"),
         }
     }
 }

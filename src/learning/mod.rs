@@ -8,6 +8,7 @@ mod contradictions;
 mod files;
 mod frame;
 mod listing;
+pub mod models;
 mod restore;
 mod rows;
 mod selection;
@@ -15,6 +16,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod training;
 mod writer;
 
 pub use answers::{Answer, Answered, Refused};

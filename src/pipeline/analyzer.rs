@@ -14,7 +14,8 @@ use crate::events::event_bus::EventBus;
 use crate::history::{IndexWriter, Place};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
-use crate::learning::Learning;
+use crate::learning::models::Models;
+use crate::learning::{Learning, LearningClient};
 use crate::media;
 use crate::media::limits::Limits;
 use crate::pipeline::clips::Clips;
@@ -26,10 +27,11 @@ use crate::pipeline::resume;
 use crate::pipeline::run_files::RunFiles;
 use crate::pipeline::running::Running;
 use crate::pipeline::stream;
+use crate::pipeline::{model_in_use, model_switch};
 use crate::shutdown::Shutdown;
 use crate::system::words::count;
 use crate::telemetry::{StreamState, Telemetry};
-use crate::web::{self, History, Listener, Server, Sources};
+use crate::web::{self, History, Listener, Server, Sources, Teaching};
 
 /// How often the run looks for what no message says: the request to stop, and engines that are free.
 const POLL: Duration = Duration::from_millis(50);
@@ -38,6 +40,8 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Analyzer {
     config: Config,
     model: Arc<Model>,
+    /// The models that can take its place, where corrections are kept.
+    models: Option<Arc<Models>>,
     /// For each job, whether an earlier run completed it and `--resume` skips it.
     complete: Vec<bool>,
     /// Requests to change the run.
@@ -66,7 +70,7 @@ impl Analyzer {
     /// other settings.
     pub fn new(config: Config) -> Result<Self> {
         media::init()?;
-        let model = Model::open(config.model.as_deref())?;
+        let (model, models) = model_in_use::open(&config)?;
         let streams = config.jobs.iter().map(|job| &job.label_config);
         let pictures = config.pictures.iter().map(|picture| &picture.label_config);
         streams.chain(pictures).try_for_each(|options| check_action(options, &model))?;
@@ -84,7 +88,7 @@ impl Analyzer {
             pictures.flat_map(|picture| picture.outputs()).try_for_each(overwrite::check_file_absent)?;
         }
         let (control, requests) = control::channel();
-        Ok(Self { config, model: Arc::new(model), complete, control, requests })
+        Ok(Self { config, model: Arc::new(model), models, complete, control, requests })
     }
 
     pub fn config(&self) -> &Config {
@@ -142,7 +146,8 @@ impl Analyzer {
         let _server = web
             .map(|(bound, metrics)| {
                 let history = index.as_ref().map(|index| history_of(index, config));
-                let sources = Sources { telemetry: Arc::clone(&telemetry), history, learning: learning.cloned() };
+                let teaching = teaching(learning, self.models.as_ref(), config);
+                let sources = Sources { telemetry: Arc::clone(&telemetry), history, teaching };
                 Server::start(bound, sources, metrics, Some(self.control.clone()))
             })
             .transpose()?;
@@ -201,7 +206,8 @@ impl Analyzer {
         observer.all_ended(&report, page);
         while page.is_some() && !shutdown.requested() {
             if let Some(request) = self.requests.next(POLL) {
-                request.answer(Err(control::ended()));
+                let answer = self.act_after_the_end(&request.action);
+                request.answer(answer);
             }
         }
         Ok(report)
@@ -217,9 +223,21 @@ impl Analyzer {
     ) -> Result<String> {
         match action {
             _ if shutdown.requested() => Err(control::ended()),
-            Action::Reload => reload::reload(&self.config, shutdown, live, clips),
+            Action::Reload => reload::reload(&self.config, shutdown, self.models.as_deref(), live, clips),
             Action::Pause(name) => live.pause(name, true),
             Action::Resume(name) => live.pause(name, false),
+            Action::UseModel(name) => {
+                let models = self.models.as_deref().ok_or_else(model_in_use::no_corrections)?;
+                model_switch::switch(&self.config, models, name.as_deref(), shutdown, live, clips)
+            }
+        }
+    }
+
+    /// Does what was requested while only the page is left. Returns what was changed.
+    fn act_after_the_end(&self, action: &Action) -> Result<String> {
+        match (action, self.models.as_deref()) {
+            (Action::UseModel(name), Some(models)) => model_in_use::choose(models, name.as_deref()),
+            _ => Err(control::ended()),
         }
     }
 }
@@ -231,6 +249,12 @@ fn history_of(index: &IndexWriter, config: &Config) -> History {
     let max_pixels = config.jobs.iter().map(|job| job.limits.max_pixels).max();
     let limits = max_pixels.map_or_else(Limits::default, |max_pixels| Limits { max_pixels, ..Limits::default() });
     History::new(places, Some(Arc::clone(index.state())), limits)
+}
+
+/// Returns what the page shows of the frames that are kept for learning, and of the models made of them.
+fn teaching(learning: Option<&LearningClient>, models: Option<&Arc<Models>>, config: &Config) -> Option<Teaching> {
+    let ((learning, models), kept) = learning.zip(models).zip(config.learning.as_ref())?;
+    Some(Teaching::new(learning.clone(), Arc::clone(models), kept.folder.clone()))
 }
 
 /// Returns whether a frame of the stream was labelled.

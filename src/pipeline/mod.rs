@@ -6,6 +6,8 @@ pub(crate) mod context;
 mod disk_space;
 mod group_buffer;
 mod live_streams;
+mod model_in_use;
+mod model_switch;
 pub(crate) mod observer;
 pub(crate) mod outcome;
 pub(crate) mod overlay_renderer;

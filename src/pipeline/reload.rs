@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::session::SessionOptions;
+use crate::learning::models::Models;
 use crate::pipeline::live_streams::{Fate, LiveStream, LiveStreams, Planned};
-use crate::pipeline::overwrite;
+use crate::pipeline::{model_in_use, overwrite};
 use crate::shutdown::Shutdown;
 use crate::telemetry::StreamState;
 
@@ -25,10 +26,10 @@ const NAMED: usize = 5;
 pub fn reload(
     config: &Config,
     shutdown: &Shutdown,
+    models: Option<&Models>,
     live: &mut LiveStreams,
     clips: &[Arc<StreamState>],
 ) -> Result<String> {
-    let is_mixed = config.jobs.iter().any(|job| job.live.is_none()) || !config.pictures.is_empty();
     if config.jobs.iter().all(|job| job.live.is_none()) {
         return Err(Error::usage(
             "this run has no cameras, and clips are analysed with the settings that they began with",
@@ -39,9 +40,7 @@ pub fn reload(
         Error::usage("this run has no pipeline file to read again")
             .remedy("write its settings into a file, and start it with --pipeline FILE.toml")
     })?;
-    if live.is_changing() {
-        return Err(Error::unavailable("the model before is still in use").remedy("try again later"));
-    }
+    check_changed(live)?;
     let (new, mut ignored) = origin.read_again()?;
     if !is_same_files(config, &new) {
         ignored.push("clips");
@@ -51,11 +50,12 @@ pub fn reload(
         ignored.push("index");
         ignored.dedup();
     }
-    let model = Arc::new(Model::open(new.model.as_deref())?);
+    let named = Model::open(new.model.as_deref())?;
+    let base = model_in_use::base(&named);
+    let model = Arc::new(models.map_or_else(|| named.clone(), |models| model_in_use::in_use(named.clone(), models)));
     let replaced = model.sha256 != live.model.sha256;
-    if replaced && is_mixed {
-        return Err(Error::usage("the model cannot be replaced in a run with clips, which began with the one before")
-            .remedy("start another run"));
+    if replaced {
+        check_replaceable(config)?;
     }
     let model = if replaced { model } else { Arc::clone(&live.model) };
     overwrite::check(&new, &model.path)?;
@@ -64,8 +64,46 @@ pub fn reload(
     plan.iter().try_for_each(|planned| check(planned, live, &model, config.force))?;
     let engine = replaced.then(|| start_engine(&model, config.session, plan.len(), shutdown)).transpose()?;
     let answer = describe(&plan, live, replaced.then_some(&model), &ignored);
+    if let Some(models) = models {
+        models.set_base(base);
+    }
     live.apply(plan, engine.map(|engine| (model, Arc::new(engine))), clips);
     Ok(answer)
+}
+
+/// Plans the change of all cameras to another model, and loads it.
+///
+/// # Errors
+/// Returns why it cannot be used.
+pub fn with_model(
+    config: &Config,
+    model: &Arc<Model>,
+    shutdown: &Shutdown,
+    live: &LiveStreams,
+) -> Result<(Vec<Planned>, Arc<Engine>)> {
+    check_changed(live)?;
+    check_replaceable(config)?;
+    let plan: Vec<_> = live.streams.iter().map(|stream| planned(&stream.job, live, model)).collect();
+    plan.iter().try_for_each(|planned| check(planned, live, model, config.force))?;
+    let engine = start_engine(model, config.session, plan.len(), shutdown)?;
+    Ok((plan, Arc::new(engine)))
+}
+
+/// Rejects a change while the one before is still being made.
+fn check_changed(live: &LiveStreams) -> Result<()> {
+    match live.is_changing() {
+        true => Err(Error::unavailable("the model before is still in use").remedy("try again later")),
+        false => Ok(()),
+    }
+}
+
+/// Rejects another model where clips began with the one before.
+fn check_replaceable(config: &Config) -> Result<()> {
+    match config.jobs.iter().any(|job| job.live.is_none()) || !config.pictures.is_empty() {
+        true => Err(Error::usage("the model cannot be replaced in a run with clips, which began with the one before")
+            .remedy("start another run")),
+        false => Ok(()),
+    }
 }
 
 /// Returns what becomes of a camera.

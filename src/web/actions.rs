@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use crate::control::{self, Action, Answer};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::web::admin::{self, Peer};
 use crate::web::state::{AppState, Name};
 
@@ -44,7 +44,7 @@ async fn act_on(state: &AppState, peer: Peer, action: Action, stream: &str) -> R
 }
 
 /// Has the run do something, logs who asked for it and what came of it, and waits for the end.
-async fn act(state: &AppState, Peer(peer): Peer, action: Action) -> Response {
+pub(super) async fn act(state: &AppState, Peer(peer): Peer, action: Action) -> Response {
     let requested =
         state.control.as_ref().ok_or_else(control::ended).and_then(|control| control.request(action.clone()));
     // A task of its own: what was done is logged even if the client does not wait.
@@ -65,13 +65,16 @@ async fn act(state: &AppState, Peer(peer): Peer, action: Action) -> Response {
 fn respond(answer: Answer) -> Response {
     match answer {
         Ok(message) => Json(json!({ "message": message })).into_response(),
-        Err(error) => {
-            let status = match error.kind() {
-                ErrorKind::Usage | ErrorKind::Input => StatusCode::UNPROCESSABLE_ENTITY,
-                ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
-            };
-            (status, Json(json!({ "error": error.to_string() }))).into_response()
-        }
+        Err(error) => refuse(&error),
     }
+}
+
+/// Says why something was not done.
+pub(super) fn refuse(error: &Error) -> Response {
+    let status = match error.kind() {
+        ErrorKind::Usage | ErrorKind::Input => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, Json(json!({ "error": error.to_string() }))).into_response()
 }

@@ -27,8 +27,10 @@ mod server;
 mod state;
 mod teach;
 mod teach_intervals;
+mod teach_models;
 
 pub use history::History;
 pub use metrics::install as install_metrics;
 pub use recording::Replay;
 pub use server::{Listener, Server, Sources};
+pub use teach::Teaching;

@@ -12,20 +12,23 @@ use axum::routing::get;
 
 use crate::web::recording::{self, Replay};
 use crate::web::state::{AppState, NOT_FOUND};
-use crate::web::{actions, admin, api, auth, events, history, metrics, page, pictures, teach, teach_intervals};
+use crate::web::{
+    actions, admin, api, auth, events, history, metrics, page, pictures, teach, teach_intervals, teach_models,
+};
 
 /// Builds the router: for a finished run the routes of `replay`, otherwise those of the live streams.
 pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
     let content = match replay {
         Some(replay) => recording::routes(Arc::new(replay)),
         None => {
-            let read = live().merge(history::routes());
+            let read = live();
             let teach = state.teaching.is_some();
-            let read = if teach { read.merge(teach::routes()) } else { read };
+            let read = if teach { read.merge(teach::routes()).merge(teach_models::routes()) } else { read };
+            let write = actions::routes();
             let write = if teach {
-                actions::routes().merge(teach::actions()).merge(teach_intervals::actions())
+                write.merge(teach::actions()).merge(teach_intervals::actions()).merge(teach_models::actions())
             } else {
-                actions::routes()
+                write
             };
             if state.web_config.admin_token.is_some() { read.merge(admin::routes(write)) } else { read }
         }
@@ -51,6 +54,7 @@ fn live() -> Router<Arc<AppState>> {
         .route("/streams/{name}/snapshot.jpg", get(pictures::snapshot_of))
         .route("/healthz", get(healthz))
         .route("/metrics", get(scrape))
+        .merge(history::routes())
 }
 
 /// `/healthz`: 200 if every stream delivers frames, otherwise 503 with the streams that do not.

@@ -25,7 +25,6 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::web::WebConfig;
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::learning::LearningClient;
 use crate::system::utc;
 use crate::telemetry::Telemetry;
 use crate::web::admin::Peer;
@@ -102,8 +101,8 @@ pub struct Sources {
     pub telemetry: Arc<Telemetry>,
     /// The indexes, if there are any.
     pub history: Option<History>,
-    /// The frames that are kept for learning, if any are.
-    pub learning: Option<LearningClient>,
+    /// The frames that are kept for learning, and the models, if any are.
+    pub teaching: Option<Teaching>,
 }
 
 /// The running server. Dropping it stops it, within half a second.
@@ -132,7 +131,7 @@ impl Server {
     /// The errors of [`Server::start`].
     pub fn replay(bound: Listener, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
         let telemetry = Arc::new(Telemetry::new(Vec::new(), false));
-        Self::begin(bound, Sources { telemetry, history: None, learning: None }, None, Some(replay), metrics)
+        Self::begin(bound, Sources { telemetry, history: None, teaching: None }, None, Some(replay), metrics)
     }
 
     fn begin(
@@ -148,9 +147,9 @@ impl Server {
         let (closing, closed) = watch::channel(false);
         let Listener { listener, address, web_config, certificate } = bound;
         let url = web_config.url(address);
-        let Sources { telemetry, history, learning } = sources;
+        let Sources { telemetry, history, teaching } = sources;
         let offers =
-            Offers { admin: web_config.admin_token.is_some(), history: telemetry.history, teach: learning.is_some() };
+            Offers { admin: web_config.admin_token.is_some(), history: telemetry.history, teach: teaching.is_some() };
         let feed = Feed::new(telemetry.streams().len(), offers);
         let state = Arc::new(AppState {
             telemetry,
@@ -158,7 +157,7 @@ impl Server {
             address,
             metrics,
             history,
-            teaching: learning.map(Teaching::new),
+            teaching,
             feed,
             control,
             attempts: Attempts::default(),

@@ -1,6 +1,7 @@
 //! `/api/teach`: the frames that are kept for learning, and what people say of them. The database works on threads of their own, a few
 //! at once.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -15,12 +16,14 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, ErrorKind};
+use crate::learning::models::Models;
 use crate::learning::{self, Answer, Answered, Frame, LearningClient, Refused};
 use crate::web::admin::{self, Peer};
 use crate::web::blocking;
 use crate::web::history::{Pairs, number, text};
 use crate::web::history_json::moment;
 use crate::web::state::{ApiError, AppState, NOT_FOUND, Name};
+use crate::web::teach_models::TeachModels;
 
 /// Questions and answers that are worked on at once. Further ones wait.
 const AT_ONCE: usize = 4;
@@ -32,15 +35,18 @@ const BUSY: ApiError = (StatusCode::SERVICE_UNAVAILABLE, "too many questions abo
 const BROKEN: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the frames cannot be read or written\n");
 const NO_FRAME: ApiError = (StatusCode::NOT_FOUND, "there is no such frame\n");
 
-/// The frames that are served.
-pub(super) struct Teaching {
-    pub learning: LearningClient,
+/// The frames and models that are served.
+pub struct Teaching {
+    pub(super) learning: LearningClient,
+    pub(super) models: Arc<TeachModels>,
     permits: Arc<Semaphore>,
 }
 
 impl Teaching {
-    pub fn new(learning: LearningClient) -> Self {
-        Self { learning, permits: Arc::new(Semaphore::new(AT_ONCE)) }
+    /// `folder` is that of the frames.
+    pub fn new(learning: LearningClient, models: Arc<Models>, folder: PathBuf) -> Self {
+        let models = Arc::new(TeachModels::new(models, learning.clone(), folder));
+        Self { learning, models, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "train")]
 mod adapt;
+mod adapted_models;
 mod admin;
 mod bad_input;
 mod broker;

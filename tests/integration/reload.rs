@@ -3,7 +3,6 @@
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
-use prost::Message as _;
 use serde_json::{Value, json};
 
 use crate::admin::ADMIN;
@@ -392,31 +391,20 @@ fn a_signal_reloads_a_run_without_a_terminal() {
 #[test]
 fn a_model_is_replaced_while_the_cameras_stay_connected() {
     let camera = Counted::start();
-    let write = |name: &str, change: &dyn Fn(&mut livelabel::onnx::proto::ModelProto)| {
-        let mut proto = tiny::proto();
-        change(&mut proto);
-        std::fs::write(name, proto.encode_to_vec()).unwrap();
-    };
-    let set = |proto: &mut livelabel::onnx::proto::ModelProto, key: &str, value: &str| {
-        proto.metadata_props.iter_mut().find(|entry| entry.key == key).unwrap().value = value.into();
-    };
     let program = Program::new();
     let model = program.path("mine.onnx");
-    write(text(&model), &|_| {});
+    tiny::write(&model, &[]);
     let pipeline = format!("model = \"mine.onnx\"\n{}", stream("door", &camera.camera.url, ""));
     let run = Run::started(program, &pipeline);
     run.is_running("door");
     // The same labels, other settings in the file.
-    write(text(&model), &|proto| {
-        set(proto, "threshold", "0.25");
-        set(proto, "trained_on", "something else");
-    });
+    tiny::write(&model, &[("threshold", "0.25"), ("trained_on", "something else")]);
     assert_eq!(run.change(&pipeline), "model mine.onnx, changed door");
     run.site.until("its threshold", |site| site.stream("door"), |door| door["threshold"] == 0.25);
     run.goes_on("door");
     assert_eq!(camera.clients(), 1);
     // Other labels need other journals.
-    write(text(&model), &|proto| set(proto, "labels", "[\"rot\", \"green\", \"blue\"]"));
+    tiny::write(&model, &[("labels", "[\"rot\", \"green\", \"blue\"]")]);
     assert_eq!(run.change(&pipeline), "model mine.onnx, restarted door");
     let door = run.is_running("door");
     assert_eq!(door["labels"], json!(["rot", "green", "blue"]));

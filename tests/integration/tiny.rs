@@ -1,6 +1,6 @@
 //! A tiny model without training: its three labels are colours, and its output depends on the picture's mean.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use livelabel::onnx::build::{LOGITS, PROBABILITIES};
@@ -62,6 +62,15 @@ pub fn proto() -> ModelProto {
     graph.output(PROBABILITIES, &[3]);
     graph.output(LOGITS, &[3]);
     graph.finish(&metadata())
+}
+
+/// Writes the model with other values of its metadata.
+pub fn write(path: &Path, values: &[(&str, &str)]) {
+    let mut proto = proto();
+    for (key, value) in values {
+        proto.metadata_props.iter_mut().find(|entry| entry.key == *key).expect("the key").value = (*value).into();
+    }
+    std::fs::write(path, proto.encode_to_vec()).expect("a file");
 }
 
 pub fn metadata() -> Vec<(String, String)> {
