@@ -500,9 +500,7 @@ fn in_a_run_with_clips_only_the_cameras_are_reloaded() {
     let changed = run.change(&format!("{}{}", test("door", "threshold = 0.3"), clip("plot")));
     assert_eq!(changed, "changed door; needs a restart, and stays as it was: clips");
     assert_eq!(run.names(), ["door", "clip.mp4"]);
-    let mut proto = tiny::proto();
-    proto.metadata_props.iter_mut().find(|entry| entry.key == "trained_on").unwrap().value = "else".into();
-    std::fs::write(run.program.path("other.onnx"), proto.encode_to_vec()).unwrap();
+    tiny::write(&run.program.path("other.onnx"), &[("trained_on", "else")]);
     let refused = run.refused(&format!("model = \"other.onnx\"\n{}{}", test("door", ""), clip("timeline")));
     assert!(refused.contains("cannot be replaced in a run with clips"), "{refused}");
     run.watch.stop("INT");
