@@ -2,6 +2,7 @@
 //! sentences have them, text that is safe on a terminal.
 
 pub mod locate;
+pub mod memory;
 pub mod printable;
 pub mod shortage;
 pub mod spans;
