@@ -53,7 +53,7 @@ def timelines(model, device, compute, clips, folder):
     out = folder / "timeline.json"
     for clip in clips:
         how = ["--model", model, "--device", device, "--inference-precision", compute, "--only", "timeline", "--timeline", out, "--force"]
-        done = subprocess.run([page.PROGRAM, "run", clip, *how, "--quiet"], stderr=subprocess.DEVNULL)
+        done = subprocess.run([page.PROGRAM, "run", clip, "--stride", "1", *how, "--quiet"], stderr=subprocess.DEVNULL)
         yield json.loads(out.read_text()) if done.returncode == 0 else None
 
 

@@ -49,7 +49,7 @@ def row(frames, wall, usage):
 
 def ours(folder, path):
     timeline = folder / "timeline.json"
-    files = ["--output", folder / "ours.avi", "--timeline", timeline, "--only", "video", "--force", "--quiet"]
+    files = ["--output", folder / "ours.avi", "--timeline", timeline, "--only", "video", "--stride", "1", "--force", "--quiet"]
     usage = measured([page.PROGRAM, "run", path, *files])[1]
     results = json.loads(timeline.read_text())
     return row(results["frames"]["analysed"], results["speed"]["wall_s"], usage)

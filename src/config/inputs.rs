@@ -99,6 +99,8 @@ impl LabelConfig {
     }
 
     pub(crate) fn of(options: &StreamOptions, live: bool) -> Self {
+        // Without smoothing, single frames decide.
+        let every_frame = !live && options.window == Some(SmoothingWindow::Predictions(1));
         Self {
             action: options.action.clone(),
             // A camera's label must not wait for frames to come.
@@ -106,7 +108,7 @@ impl LabelConfig {
             window: options.window,
             threshold: options.threshold,
             hysteresis: options.hysteresis,
-            stride: options.stride.unwrap_or(if live { Stride::Auto } else { Stride::Every(1) }),
+            stride: options.stride.unwrap_or(if every_frame { Stride::Every(1) } else { Stride::Auto }),
         }
     }
 

@@ -31,8 +31,11 @@ use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
 use crate::inference::session::SessionOptions;
 use crate::labels::stride::Stride;
+use crate::system::memory;
 
 const DEFAULT_STATUS_INTERVAL: Duration = Duration::from_secs(60);
+/// What a clip of large frames takes, in bytes: the frames that wait for their labels, and those on their way.
+const CLIP_MEMORY: u64 = 512 << 20;
 
 /// The configuration of a run, checked and complete. [`Config::resolve`] makes it from [`Settings`].
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +117,7 @@ impl Config {
                 precision: run.inference_precision.unwrap_or_default(),
                 ..SessionOptions::default()
             },
-            max_clips: run.jobs.unwrap_or(cores),
+            max_clips: run.jobs.unwrap_or_else(|| clips_at_once(cores, memory::available())),
             force: run.force.unwrap_or(false),
             resume: run.resume.unwrap_or(false),
             quiet: run.quiet.unwrap_or(false),
@@ -156,6 +159,12 @@ impl Config {
         let origin = Origin::of(&flags, pipeline, &settings).map(Box::new);
         Ok(Self { origin, ..Self::resolve(settings)? })
     }
+}
+
+/// Returns how many clips run at once by default: one a core, as far as the memory that is `available` goes.
+fn clips_at_once(cores: usize, available: Option<u64>) -> usize {
+    let fitting = available.map_or(usize::MAX, |bytes| (bytes / CLIP_MEMORY) as usize);
+    cores.min(fitting).max(1)
 }
 
 #[cfg(test)]
@@ -258,6 +267,28 @@ mod tests {
             (job.label_config.window, job.label_config.threshold, job.name.as_str()),
             (Some(SmoothingWindow::Predictions(8)), Some(0.5), "door")
         );
+    }
+
+    #[test]
+    fn as_many_clips_run_at_once_as_cores_and_memory_allow() {
+        let gib = |count: u64| Some(count << 30);
+        assert_eq!(
+            [(2, gib(16)), (64, gib(8)), (64, None), (4, Some(0))]
+                .map(|(cores, available)| clips_at_once(cores, available)),
+            [2, 16, 64, 1]
+        );
+    }
+
+    #[test]
+    fn clips_are_sampled_unless_single_frames_decide() {
+        let stride = |window: Option<SmoothingWindow>, input: &str| {
+            let streams = StreamOptions { input: vec![input.into()], window, ..StreamOptions::default() };
+            Config::resolve(Settings { streams, ..Settings::default() }).unwrap().jobs[0].label_config.stride
+        };
+        assert_eq!(stride(None, "clip.mp4"), Stride::Auto);
+        assert_eq!(stride(Some(SmoothingWindow::Predictions(2)), "clip.mp4"), Stride::Auto);
+        assert_eq!(stride(Some(SmoothingWindow::Predictions(1)), "clip.mp4"), Stride::Every(1));
+        assert_eq!(stride(Some(SmoothingWindow::Predictions(1)), "test://"), Stride::Auto);
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub struct StreamOptions {
     #[schemars(with = "Option<ListSchema<FileKind>>")]
     pub only: Option<Vec<FileKind>>,
     /// Analyse every N-th frame; `auto`: those that the labels depend on, and on a camera fewer if the machine is too slow
-    /// [default: 1; cameras: auto]
+    /// [default: auto; clips with --window 1: 1]
     #[arg(long, value_name = "N|auto")]
     #[schemars(with = "Option<NumberOrText>")]
     pub stride: Option<Stride>,

@@ -3,6 +3,7 @@
 //! text that is safe on a terminal.
 
 pub mod locate;
+pub mod memory;
 pub mod printable;
 pub mod replace;
 pub mod shortage;

@@ -130,6 +130,8 @@ fn every_frames_label_follows_the_definition() {
             align,
             "--hysteresis",
             "0",
+            "--stride",
+            "1",
             "--batch",
             batch,
             "--only",

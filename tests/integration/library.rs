@@ -18,7 +18,7 @@ use crate::tiny;
 struct Recorder {
     started: Mutex<Vec<String>>,
     intervals: Mutex<Vec<(String, Duration, Duration)>>,
-    analysed: Mutex<Vec<u64>>,
+    labelled: Mutex<Vec<u64>>,
     errors: Mutex<Vec<(ErrorKind, String)>>,
 }
 
@@ -34,7 +34,7 @@ impl Observer for Recorder {
 
     fn ended(&self, _stream: &Arc<StreamState>, result: Result<&Outcome, &Error>) {
         match result {
-            Ok(outcome) => self.analysed.lock().unwrap().push(outcome.frames.analysed),
+            Ok(outcome) => self.labelled.lock().unwrap().push(outcome.frames.analysed + outcome.frames.held),
             Err(error) => self.errors.lock().unwrap().push((error.kind(), error.to_string())),
         }
     }
@@ -60,7 +60,7 @@ fn the_observer_receives_the_intervals_of_the_timeline() {
     let report = Analyzer::new(config(&[&clip])).unwrap().run(&Shutdown::default(), &recorder).unwrap();
     assert_eq!(report, RunReport::default());
     assert_eq!(*recorder.started.lock().unwrap(), ["clip.mp4"]);
-    assert_eq!(*recorder.analysed.lock().unwrap(), [50]);
+    assert_eq!(*recorder.labelled.lock().unwrap(), [50]);
     let found = recorder.intervals.into_inner().unwrap();
     assert_eq!(found.len(), intervals.len());
     for ((label, start, end), interval) in found.iter().zip(intervals) {
@@ -81,7 +81,7 @@ fn an_input_that_cannot_be_opened_does_not_stop_the_others() {
     let missing = program.path("missing.mp4");
     let recorder = Recorder::default();
     Analyzer::new(config(&[&missing, &clip])).unwrap().run(&Shutdown::default(), &recorder).unwrap();
-    assert_eq!(*recorder.analysed.lock().unwrap(), [10]);
+    assert_eq!(*recorder.labelled.lock().unwrap(), [10]);
     let errors = recorder.errors.into_inner().unwrap();
     assert_eq!((errors.len(), errors[0].0), (1, ErrorKind::Input));
     assert!(errors[0].1.contains("missing.mp4"), "{}", errors[0].1);

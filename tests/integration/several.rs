@@ -24,7 +24,7 @@ fn a_bad_input_does_not_stop_the_others() {
     for (name, frames) in [("one", 10), ("two", 20), ("three", 30)] {
         assert_eq!(probe(&program.path(&format!("out/{name}.labelled.avi"))).frames, frames);
         let timeline = program.json(&format!("out/{name}.timeline.json"));
-        assert_eq!((&timeline["frames"]["analysed"], &timeline["complete"]), (&frames.into(), &true.into()));
+        assert_eq!((&timeline["frames"]["decoded"], &timeline["complete"]), (&frames.into(), &true.into()));
     }
     for line in ["one.mp4: ", "two.mkv: ", "three.mp4: ", "5 clips: 3 done, 2 failed ("] {
         assert_eq!(finished.stdout.lines().filter(|found| found.starts_with(line)).count(), 1, "{}", finished.stdout);
