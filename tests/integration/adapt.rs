@@ -142,7 +142,10 @@ fn without_corrections_that_differ_it_says_what_it_said() {
     let finished = adapt(&program, &[]).succeeded();
     assert!(finished.stdout.contains("not shown to be better: 24 of 24 instead of 24 (no difference)"));
     assert!(finished.stdout.ends_with("new.onnx: not written; --anyway writes it\n"), "{}", finished.stdout);
-    assert_eq!((program.json("new.json")["verdict"].as_str(), program.path("new.onnx").exists()), (Some("unproven"), false));
+    assert_eq!(
+        (program.json("new.json")["verdict"].as_str(), program.path("new.onnx").exists()),
+        (Some("unproven"), false)
+    );
     adapt(&program, &["--anyway"]).succeeded();
     for picture in ["learn/frames/street/1-1.jpg", "learn/frames/square/3-2.jpg"] {
         let [before, after] =
@@ -160,7 +163,8 @@ fn new_labels_widen_the_model_and_are_no_paths() {
     assert_eq!(labels, ["cooking", "drinking", "other", "../../washing\\.."]);
     let probabilities = said(&program.path("new.onnx"), &program.path("learn/frames/street/2-1.jpg"));
     assert!(probabilities[3] > 0.5 && (probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{probabilities:?}");
-    let mut files: Vec<PathBuf> = fs::read_dir(program.folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(program.folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     let expected = ["cache", "learn", "model.features.safetensors", "model.onnx", "new.json", "new.onnx"];
     assert!(files.iter().map(|path| path.file_name().unwrap()).eq(expected), "{files:?}");
@@ -179,7 +183,8 @@ fn what_cannot_be_learned_from_is_left_out() {
     for name in ["frames/street/1-1.jpg", "frames/street/1-2.jpg"] {
         assert!(finished.stderr.contains(&format!("{name} is skipped")), "{}", finished.stderr);
     }
-    let twice = "copy.jpg is labelled \"cooking\", and the same picture frames/street/1-3.jpg \"drinking\"; it is left out";
+    let twice =
+        "copy.jpg is labelled \"cooking\", and the same picture frames/street/1-3.jpg \"drinking\"; it is left out";
     assert!(finished.stderr.contains(twice), "{}", finished.stderr);
     assert!(finished.stdout.contains("21 corrections in 3 visits"), "{}", finished.stdout);
     assert!(finished.stdout.contains("better: 21 of 21 instead of 12"), "{}", finished.stdout);
@@ -206,7 +211,10 @@ fn other_models_and_features_are_refused() {
     KeptFeatures { backbone: "0".repeat(64), ..kept }.write(&features).unwrap();
     let refused = adapt(&program, &[]);
     let line = refused.refusal(2);
-    assert!(line.contains("not of the network of model.onnx (they were computed by other layers); name its own"), "{line}");
+    assert!(
+        line.contains("not of the network of model.onnx (they were computed by other layers); name its own"),
+        "{line}"
+    );
 
     // Without any it works, with a warning. The installed models are elsewhere.
     fs::remove_file(&features).unwrap();
@@ -215,7 +223,11 @@ fn other_models_and_features_are_refused() {
     let alone = command(&program, &arguments).env("LIVELABEL_HOME", program.folder.path()).output().unwrap();
     let alone = Finished::from(alone).succeeded();
     assert!(alone.stderr.contains("so the new model may forget"), "{}", alone.stderr);
-    assert!(alone.stdout.contains("kept features: none") && alone.stdout.contains("better: 24 of 24"), "{}", alone.stdout);
+    assert!(
+        alone.stdout.contains("kept features: none") && alone.stdout.contains("better: 24 of 24"),
+        "{}",
+        alone.stdout
+    );
 
     // Another input size, and no features to cut it at.
     fs::copy(tiny::model(), program.path("model.onnx")).unwrap();
@@ -291,6 +303,7 @@ fn features_of_a_model_are_kept_without_pictures_or_names() {
     assert_eq!(found.backbone, shipped.backbone);
     // What it keeps the model said, the model file says too.
     let picture = said(&program.path("model.onnx"), &program.path("learn/frames/street/1-1.jpg"));
-    let same = found.rows.iter().any(|row| row.label == 0 && row.said.iter().zip(&picture).all(|(a, b)| (a - b).abs() < 0.02));
+    let same =
+        found.rows.iter().any(|row| row.label == 0 && row.said.iter().zip(&picture).all(|(a, b)| (a - b).abs() < 0.02));
     assert!(same, "{picture:?}");
 }
