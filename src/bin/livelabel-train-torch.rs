@@ -18,7 +18,7 @@ use livelabel::train::run::{Run, check_same};
 use livelabel::train::selection::Selection;
 use livelabel::train::views::{Views, content};
 use livelabel::train::{
-    clip_predictions, evaluate, events, export, merge, picture_predictions, preview, subclasses, sweep, windows,
+    clip_predictions, evaluate, events, export, keep, merge, picture_predictions, preview, subclasses, sweep, windows,
 };
 use livelabel::{Error, Model, Result, Shutdown, Watch, logging, media, watch_signals};
 use serde_json::json;
@@ -67,6 +67,14 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
         Command::Evaluate(args) => {
             print(&evaluate(&args, &watch.shutdown)?);
             Ok(())
+        }
+        Command::Features { model, data, output, max_bytes, every } => {
+            media::init()?;
+            let terminal = Terminal::new(false);
+            let kept =
+                keep::features(model.as_deref(), &data, &output, max_bytes.as_u64(), every, &terminal, &watch.shutdown);
+            terminal.finish();
+            kept
         }
         Command::Export { run, model, precision } => {
             media::init()?;

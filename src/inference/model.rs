@@ -180,12 +180,12 @@ impl Model {
         })
     }
 
-    /// Describes a file with frozen layers that [`crate::onnx::build::frozen`] wrote to `path`. They output `width`
-    /// values for each picture of `input`.
+    /// Describes a file with the first layers of a network, which [`crate::onnx::build::frozen`] or
+    /// [`crate::onnx::cut::Cut::backbone_file`] wrote to `path`. They output `width` values for each picture of `input`.
     ///
     /// # Errors
     /// Failed if the file cannot be read.
-    pub fn frozen(path: &Path, input: InputSpec, width: usize) -> Result<Self> {
+    pub fn frozen(path: &Path, input: InputSpec, width: usize, precision: &str) -> Result<Self> {
         let bytes = fs::read(path)
             .map_err(|cause| Error::failed(format!("{}: cannot be read", path.display())).because(cause))?;
         Ok(Self {
@@ -201,7 +201,7 @@ impl Model {
             window: SmoothingWindow::Predictions(1),
             threshold: 0.0,
             hysteresis: 0.0,
-            precision: "fp32".into(),
+            precision: precision.into(),
             backbone: String::new(),
             trained_on: String::new(),
             metrics: String::new(),

@@ -27,6 +27,13 @@ pub const FROZEN: &str = "frozen";
 pub const SLICES: &str = "slices";
 /// Metadata key of what recognises the files that the model learned from; optional.
 pub const LEARNED_FROM: &str = "learned_from";
+/// Name of the tensor of pooled features, `[batch, 2048]`, that the head follows.
+pub const FEATURES: &str = "features";
+/// Metadata keys of an adapted model: SHA-256 of the file that was first adapted, and of the file that this one was made
+/// of; the number of corrections that it learned from.
+pub const BASE: &str = "base";
+pub const ADAPTED_FROM: &str = "adapted_from";
+pub const CORRECTIONS: &str = "corrections";
 /// ImageNet's mean in BGR order, as in Keras' `caffe` preprocessing.
 pub const MEAN: [f32; 3] = [103.939, 116.779, 123.68];
 
@@ -114,8 +121,8 @@ pub fn frozen(weights: &Weights, cut: FreezePoint) -> Result<Vec<u8>> {
 
 fn pooled(graph: &mut GraphBuilder, pooling: Pooling, map: &str) -> String {
     match pooling {
-        Pooling::Mean => graph.global_mean("features", map),
-        Pooling::Max => graph.global_max("features", map),
+        Pooling::Mean => graph.global_mean(FEATURES, map),
+        Pooling::Max => graph.global_max(FEATURES, map),
     }
 }
 

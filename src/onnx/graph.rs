@@ -159,21 +159,15 @@ impl GraphBuilder {
     }
 
     fn weight(&mut self, name: &str, weight: &Weight) -> String {
-        let (data_type, raw_data) = match self.precision {
-            WeightPrecision::Fp32 => {
-                (FLOAT, weight.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
-            }
+        let tensor = match self.precision {
+            WeightPrecision::Fp32 => float_tensor(name, weight),
             WeightPrecision::Fp16 => {
-                (FLOAT16, weight.values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect())
+                let halves: Vec<u8> =
+                    weight.values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+                TensorProto { data_type: FLOAT16, raw_data: Bytes::from(halves), ..float_tensor(name, weight) }
             }
         };
-        self.graph.initializer.push(TensorProto {
-            dims: weight.shape.iter().map(|&dim| dim as i64).collect(),
-            data_type,
-            name: name.into(),
-            raw_data: Bytes::from(raw_data),
-            data_location: 0,
-        });
+        self.graph.initializer.push(tensor);
         name.into()
     }
 
@@ -194,6 +188,18 @@ impl GraphBuilder {
 pub struct Weight {
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
+}
+
+/// Creates the float32 tensor `name` with these values.
+pub fn float_tensor(name: &str, weight: &Weight) -> TensorProto {
+    let bytes: Vec<u8> = weight.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    TensorProto {
+        dims: weight.shape.iter().map(|&dim| dim as i64).collect(),
+        data_type: FLOAT,
+        name: name.into(),
+        raw_data: Bytes::from(bytes),
+        data_location: 0,
+    }
 }
 
 /// Describes a float32 tensor `[batch, dims…]` with a dynamic batch.

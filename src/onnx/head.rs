@@ -34,9 +34,9 @@ pub struct Head {
     /// Convolutions of the backbone that were trained with the head, with folded batch norm: `NAME.weight`,
     /// `NAME.bias`.
     pub backbone: HashMap<String, Weight>,
-    hidden: Option<Layer>,
-    output: Layer,
-    units: Option<Units>,
+    pub hidden: Option<Layer>,
+    pub output: Layer,
+    pub units: Option<Units>,
     /// Information about the training, for the model's metadata.
     pub notes: Notes,
 }
@@ -56,18 +56,21 @@ pub struct Notes {
 
 /// Several output units for a label.
 #[derive(Debug)]
-struct Units {
+pub struct Units {
     /// Index of the label of each unit.
-    labels: Vec<usize>,
+    pub labels: Vec<usize>,
     /// What the labels' logits are divided by.
-    temperature: f32,
+    pub temperature: f32,
 }
 
 #[derive(Debug)]
-struct Layer {
-    weight: Weight,
-    bias: Weight,
+pub struct Layer {
+    pub weight: Weight,
+    pub bias: Weight,
 }
+
+/// Names of the nodes that [`Head::add_to`] adds.
+pub const NODES: [&str; 7] = ["dense1", "dense1.relu", "dense2", "units", "labels", "labels.log", "labels.logits"];
 
 impl Head {
     /// Reads a head: `dense1.weight` 512×2048, `dense1.bias`, `dense2.weight` classes×512, `dense2.bias`, and `labels`
@@ -164,6 +167,41 @@ impl Head {
         };
         let notes = Notes { trained_on: Some("ImageNet, 1000 classes".into()), ..Default::default() };
         Ok(Self { labels, pooling: Pooling::Mean, backbone: HashMap::new(), hidden: None, output, units: None, notes })
+    }
+
+    /// Reads the head that [`Head::add_to`] added to a graph, from the graph's tensors. `labels` may be more than it has:
+    /// others follow those of the head.
+    ///
+    /// # Errors
+    /// A message that describes the missing or invalid tensor.
+    pub fn of_graph(mut tensors: HashMap<String, Weight>, labels: &[String]) -> std::result::Result<Self, String> {
+        let mut layer = |name: &str| {
+            Some(Layer {
+                weight: tensors.remove(&format!("{name}.weight"))?,
+                bias: tensors.remove(&format!("{name}.bias"))?,
+            })
+        };
+        let (hidden, output) = (layer("dense1"), layer("dense2").ok_or("it has no layer dense2")?);
+        let width = |layer: &Layer| layer.weight.shape.get(1).copied();
+        let from = hidden.as_ref().unwrap_or(&output);
+        if width(from) != Some(FEATURES) {
+            return Err(format!("its head is not on {FEATURES} features"));
+        }
+        let outputs = output.bias.values.len();
+        let units = match (tensors.remove("labels.weight"), tensors.remove("labels.logits.divisor")) {
+            (Some(members), Some(temperature)) => {
+                let row = |row: &[f32]| row.iter().position(|&member| member == 1.0);
+                let count = members.shape.get(1).copied().unwrap_or(0).max(1);
+                let of_units: Option<Vec<usize>> = members.values.chunks(count).map(row).collect();
+                let of_units = of_units.filter(|units| units.len() == outputs).ok_or("its units have no labels")?;
+                Some(Units { labels: of_units, temperature: temperature.values.first().copied().unwrap_or(1.0) })
+            }
+            _ => None,
+        };
+        let count = units.as_ref().map_or(outputs, |units| units.labels.iter().max().map_or(0, |last| last + 1));
+        let labels = labels.get(..count).ok_or("it has more outputs than labels")?.to_vec();
+        let (pooling, backbone, notes) = (Pooling::Mean, HashMap::new(), Notes::default());
+        Ok(Self { labels, pooling, backbone, hidden, output, units, notes })
     }
 
     /// Adds the head after `features`; returns the name of the labels' logits.

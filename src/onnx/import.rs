@@ -14,17 +14,10 @@ use crate::labels::window::SmoothingWindow;
 use crate::onnx::build::{LOGITS, METADATA_VERSION, PROBABILITIES};
 use crate::onnx::graph::{int, ints, value_info};
 use crate::onnx::proto::{
-    AttributeProto, DimensionProto, FLOAT, FLOAT16, GraphProto, ModelProto, NodeProto, StringStringEntryProto,
-    TensorTypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, FLOAT, FLOAT16, GraphProto, ModelProto, NodeProto, TensorTypeProto, ValueInfoProto,
 };
-use crate::onnx::raw::{Field, fields, message};
+use crate::onnx::raw::{Field, GRAPH, INPUT, NODE, OUTPUT, fields, message, replace_metadata};
 
-/// Numbers of the changed fields: `ModelProto.graph` and `.metadata_props`, `GraphProto.node`, `.input`, `.output`.
-const GRAPH: u32 = 7;
-const METADATA: u32 = 14;
-const NODE: u32 = 1;
-const INPUT: u32 = 11;
-const OUTPUT: u32 = 12;
 /// Element types that can be cast to and from float32: float32, uint8, int8, float16, double, bfloat16.
 const CASTABLE: [i32; 6] = [1, 2, 3, 10, 11, 16];
 /// Operators that do not change the values themselves.
@@ -103,19 +96,7 @@ pub fn import(file: Bytes, description: &Description) -> Result<Bytes> {
     inside.extend(output.outputs.iter().map(|output| Field::message(OUTPUT, output)));
     all[index] = Field::bytes(GRAPH, message(&inside));
 
-    let metadata = metadata(description, input.size, graph);
-    let ours = |field: &Field| {
-        field.number == METADATA
-            && StringStringEntryProto::decode(field.value.clone())
-                .is_ok_and(|it| metadata.contains_key(it.key.as_str()))
-    };
-    all.retain(|field| !ours(field));
-    let mut keys: Vec<_> = metadata.into_iter().collect();
-    keys.sort();
-    all.extend(
-        keys.into_iter()
-            .map(|(key, value)| Field::message(METADATA, &StringStringEntryProto { key: key.into(), value })),
-    );
+    replace_metadata(&mut all, metadata(description, input.size, graph));
     Ok(message(&all))
 }
 

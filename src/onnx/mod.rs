@@ -3,6 +3,7 @@
 //! Nothing here runs a model; the module `inference` does.
 
 pub mod build;
+pub mod cut;
 pub mod graph;
 pub mod head;
 pub mod import;

@@ -1,8 +1,22 @@
 //! Protobuf messages as lists of undecoded fields, so that unknown parts of a file are preserved.
 
+use std::collections::HashMap;
+
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+
+use crate::onnx::proto::StringStringEntryProto;
+
+/// Numbers of the fields that are changed: `ModelProto.graph` and `.metadata_props`; `GraphProto.node`, `.initializer`,
+/// `.input`, `.output` and `.value_info`.
+pub const GRAPH: u32 = 7;
+pub const METADATA: u32 = 14;
+pub const NODE: u32 = 1;
+pub const INITIALIZER: u32 = 5;
+pub const INPUT: u32 = 11;
+pub const OUTPUT: u32 = 12;
+pub const VALUE_INFO: u32 = 13;
 
 /// One field of a message.
 #[derive(Clone, Debug)]
@@ -58,6 +72,23 @@ pub fn message(fields: &[Field]) -> Bytes {
     let mut message = BytesMut::with_capacity(fields.iter().map(|field| field.encoded.len()).sum());
     fields.iter().for_each(|field| message.put_slice(&field.encoded));
     message.freeze()
+}
+
+/// Sets metadata of a model file, whose other entries stay as they are.
+pub fn replace_metadata(model: &mut Vec<Field>, metadata: HashMap<&'static str, String>) {
+    let replaced = |field: &Field| {
+        field.number == METADATA
+            && StringStringEntryProto::decode(field.value.clone())
+                .is_ok_and(|entry| metadata.contains_key(entry.key.as_str()))
+    };
+    model.retain(|field| !replaced(field));
+    let mut entries: Vec<_> = metadata.into_iter().collect();
+    entries.sort();
+    model.extend(
+        entries
+            .into_iter()
+            .map(|(key, value)| Field::message(METADATA, &StringStringEntryProto { key: key.into(), value })),
+    );
 }
 
 #[cfg(test)]

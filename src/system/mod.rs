@@ -1,8 +1,10 @@
-//! The time in UTC, the limits of the process, the files that set-up installed, times as people write them, numbers as
-//! sentences have them, text that is safe on a terminal.
+//! The time in UTC, the limits of the process, the files that set-up installed, files that
+//! are replaced as a whole, times as people write them, numbers as sentences have them,
+//! text that is safe on a terminal.
 
 pub mod locate;
 pub mod printable;
+pub mod replace;
 pub mod shortage;
 pub mod spans;
 pub mod utc;

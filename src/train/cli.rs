@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::args::LogFormat;
@@ -71,6 +72,26 @@ pub enum Command {
         /// tab-separated; the first that applies counts
         #[arg(long, value_name = "FILE.tsv")]
         subclasses: Option<PathBuf>,
+    },
+    /// Keep the features of pictures that a model learned from, so that adapt does not forget them
+    ///
+    /// The file has no pictures and no names. Labels and sources are balanced if there are more pictures than fit.
+    Features {
+        /// Model file [default: the shipped model]
+        #[arg(long, value_name = "FILE.onnx")]
+        model: Option<PathBuf>,
+        /// Class folders of pictures or clips, or a .tsv table: those that the model learned from
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The file to write: NAME.features.safetensors beside NAME.onnx, where adapt looks for it
+        #[arg(long, value_name = "FILE.safetensors")]
+        output: PathBuf,
+        /// Maximum size of the file
+        #[arg(long, default_value = "8MB", value_name = "SIZE")]
+        max_bytes: ByteSize,
+        /// Interval between the frames used from clips, in milliseconds
+        #[arg(long, default_value_t = DEFAULT_EVERY, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+        every: u64,
     },
     /// Write a run's model file
     Export {

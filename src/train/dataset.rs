@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::labels::REST;
 use crate::media::files::{PICTURE, is_hidden, is_video, list_folder};
+use crate::system::utc;
 use crate::train::visits;
 
 /// The original's classes: the default if folders of these names exist. [`REST`] joins them if its folder exists.
@@ -31,6 +33,8 @@ pub struct Item {
     pub note: String,
     /// The table's column `subclass`: the activity within its class; empty if unknown.
     pub subclass: String,
+    /// The table's column `time`: when the picture was taken.
+    pub time: Option<OffsetDateTime>,
 }
 
 #[derive(Debug)]
@@ -54,25 +58,41 @@ impl Dataset {
     /// # Errors
     /// `Input` if there are fewer than two classes with pictures or clips.
     pub fn read(data: &Path, classes: &[String]) -> Result<Self> {
-        let origin = data.display();
-        if !data.exists() {
-            return Err(Error::input(format!("{origin}: not found"))
-                .remedy("give a folder with one folder of pictures or clips for each class"));
-        }
-        let (mut items, grouped_by) = match table_for(data)? {
-            Some(table) => (read_table(&table, data)?, format!("the column split_group of {}", table.display())),
-            None => (read_folders(data)?, FILE_NAMES.to_string()),
-        };
+        let (mut items, grouped_by) = listed(data)?;
         let found: BTreeSet<String> = items.iter().map(|(class, _)| class.clone()).collect();
         let labels = select_classes(classes, &found, data)?;
         items.retain(|(class, _)| labels.contains(class));
+        Ok(Self::of(items, labels, grouped_by))
+    }
+
+    /// Reads the same with every class, in the order of the table or else by name. There may be only one.
+    ///
+    /// # Errors
+    /// `Input` if there are no pictures or clips.
+    pub fn read_all(data: &Path) -> Result<Self> {
+        let (items, grouped_by) = listed(data)?;
+        let mut labels: Vec<String> = Vec::new();
+        let mut known = BTreeSet::new();
+        for (class, _) in &items {
+            if known.insert(class) {
+                labels.push(class.clone());
+            }
+        }
+        if labels.is_empty() {
+            return Err(nothing(data));
+        }
+        Ok(Self::of(items, labels, grouped_by))
+    }
+
+    fn of(mut items: Vec<(String, Item)>, labels: Vec<String>, grouped_by: String) -> Self {
         items.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
-        let mut items: Vec<Item> = items
-            .into_iter()
-            .map(|(class, item)| Item { class: labels.iter().position(|label| *label == class).unwrap_or(0), ..item })
-            .collect();
+        let index: BTreeMap<&str, usize> =
+            labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect();
+        let class = |class: &str| index.get(class).copied().unwrap_or(0);
+        let mut items: Vec<Item> =
+            items.into_iter().map(|(label, item)| Item { class: class(&label), ..item }).collect();
         if grouped_by != FILE_NAMES {
-            return Ok(Self { labels, items, alone: 0, grouped_by });
+            return Self { labels, items, alone: 0, grouped_by };
         }
         let alone = items.iter().filter(|item| item.group == item.name).count();
         let grouped_by = match visits::join(&mut items.iter_mut().collect::<Vec<_>>()) {
@@ -80,7 +100,7 @@ impl Dataset {
             1 => format!("{FILE_NAMES}; successive recordings of one camera visit are one group"),
             several => format!("{FILE_NAMES}; successive recordings of {several} camera visits are one group each"),
         };
-        Ok(Self { labels, items, alone, grouped_by })
+        Self { labels, items, alone, grouped_by }
     }
 
     /// Returns whether the groups come from file names.
@@ -98,6 +118,18 @@ impl Dataset {
     }
 }
 
+/// Lists the files with their classes, and where their groups come from.
+fn listed(data: &Path) -> Result<(Vec<(String, Item)>, String)> {
+    if !data.exists() {
+        return Err(Error::input(format!("{}: not found", data.display()))
+            .remedy("give a folder with one folder of pictures or clips for each class"));
+    }
+    Ok(match table_for(data)? {
+        Some(table) => (read_table(&table, data)?, format!("the column split_group of {}", table.display())),
+        None => (read_folders(data)?, FILE_NAMES.to_string()),
+    })
+}
+
 fn select_classes(requested: &[String], found: &BTreeSet<String>, data: &Path) -> Result<Vec<String>> {
     let origin = data.display();
     if let Some(missing) = requested.iter().find(|class| !found.contains(*class)) {
@@ -112,12 +144,16 @@ fn select_classes(requested: &[String], found: &BTreeSet<String>, data: &Path) -
         found.clone()
     };
     match labels.len() {
-        0 => Err(Error::input(format!("{origin}: has no pictures or clips in class folders"))
-            .remedy("create a folder for each class, with the class' name, and put its pictures or clips there")),
+        0 => Err(nothing(data)),
         1 => Err(Error::input(format!("{origin}: has only the class {}", list(&labels)))
             .remedy("add a folder of another class, such as `other`")),
         _ => Ok(labels.into_iter().collect()),
     }
+}
+
+fn nothing(data: &Path) -> Error {
+    Error::input(format!("{}: has no pictures or clips in class folders", data.display()))
+        .remedy("create a folder for each class, with the class' name, and put its pictures or clips there")
 }
 
 fn list(names: &BTreeSet<String>) -> String {
@@ -167,6 +203,8 @@ struct Row {
     note: String,
     #[serde(default)]
     subclass: String,
+    #[serde(default)]
+    time: String,
 }
 
 /// Reads the table's rows. If `data` is a folder beside the table, only those below it.
@@ -180,13 +218,14 @@ fn read_table(table: &Path, data: &Path) -> Result<Vec<(String, Item)>> {
     let within = (data.is_dir() && !table.starts_with(data)).then(|| data.canonicalize()).and_then(|path| path.ok());
     let mut items = Vec::new();
     for row in reader(table).map_err(unreadable)?.deserialize() {
-        let Row { path, class, split_group, note, subclass } = row.map_err(unreadable)?;
+        let Row { path, class, split_group, note, subclass, time } = row.map_err(unreadable)?;
         let full = folder.join(&path);
         if within.as_ref().is_some_and(|within| !full.starts_with(within)) {
             continue;
         }
         let clip = !is_picture(&full);
-        items.push((class, Item { path: full, name: path, clip, class: 0, group: split_group, note, subclass }));
+        let time = utc::parse(&time);
+        items.push((class, Item { path: full, name: path, clip, class: 0, group: split_group, note, subclass, time }));
     }
     Ok(items)
 }

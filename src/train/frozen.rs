@@ -3,6 +3,7 @@
 
 use ndarray::ArrayView3;
 use tch::{Device, Kind, Tensor, no_grad};
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::inference::device::{DeviceSelection, computes_in_bf16};
@@ -40,14 +41,8 @@ impl<'a> FrozenLayers<'a> {
         if device != Device::Cpu {
             return Ok(FrozenLayers::Torch { backbone, cut, device });
         }
-        let failed = |cause| {
-            Error::failed("the frozen layers cannot be written to a temporary file")
-                .because(cause)
-                .remedy("free 100 MB on that disk, or set TMPDIR to another folder")
-        };
-        let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(failed)?;
-        std::fs::write(file.path(), frozen(weights, cut)?).map_err(failed)?;
-        let model = Model::frozen(file.path(), input(INPUT_SIZE, MEAN), cut.shape().iter().product())?;
+        let file = temporary(&frozen(weights, cut)?)?;
+        let model = Model::frozen(file.path(), input(INPUT_SIZE, MEAN), cut.shape().iter().product(), "fp32")?;
         let precision = if kind == Kind::BFloat16 { InferencePrecision::Bf16 } else { InferencePrecision::Fp32 };
         let options = SessionOptions { precision, ..SessionOptions::of(DeviceSelection::Auto, BATCH) };
         Ok(FrozenLayers::Session(Box::new(Session::load(&model, options)?)))
@@ -76,6 +71,21 @@ impl<'a> FrozenLayers<'a> {
             }
         }
     }
+}
+
+/// Writes the layers of a network to a temporary file, from which a session loads them.
+///
+/// # Errors
+/// `Failed` if there is no space for it.
+pub fn temporary(layers: &[u8]) -> Result<NamedTempFile> {
+    let failed = |cause| {
+        Error::failed("the frozen layers cannot be written to a temporary file")
+            .because(cause)
+            .remedy("free 100 MB on that disk, or set TMPDIR to another folder")
+    };
+    let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(failed)?;
+    std::fs::write(file.path(), layers).map_err(failed)?;
+    Ok(file)
 }
 
 /// Runs pictures `[n, 3, 224, 224]` through the layers before `cut`, on libtorch.

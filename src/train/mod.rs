@@ -4,6 +4,7 @@
 //! [`features`] runs the [`frozen`] part of the [`network`] on them once and keeps the results in a [`feature_cache`]. [`fit`]
 //! trains on these. [`run`] is the folder with the configuration, checkpoint and results.
 
+pub mod adaptable_model;
 pub mod augment;
 pub mod balance;
 pub mod calibration;
@@ -19,11 +20,15 @@ pub mod feature_cache;
 pub mod features;
 pub mod fit;
 pub mod frozen;
+pub mod keep;
+pub mod kept_features;
 pub mod learned_files;
 pub mod lines;
 pub mod merge;
 pub mod metrics;
+pub mod model_head;
 pub mod network;
+pub mod network_rows;
 pub mod optimizer;
 pub mod options;
 pub mod pace;

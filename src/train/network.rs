@@ -161,7 +161,7 @@ impl Dense {
         Self { weight, bias: Tensor::zeros([to], (Kind::Float, device)) }
     }
 
-    fn forward(&self, input: &Tensor) -> Tensor {
+    pub fn forward(&self, input: &Tensor) -> Tensor {
         input.linear(&self.weight, Some(&self.bias))
     }
 }

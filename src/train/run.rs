@@ -1,8 +1,7 @@
 //! The folder of a run: options, history, results, and everything needed to resume or repeat it.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::TensorView;
@@ -13,6 +12,7 @@ use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::onnx::weights::safetensors as read_tensors;
+use crate::system::replace::replace;
 use crate::train::metrics::{Metrics, Prediction};
 use crate::train::network::{Named, values};
 use crate::train::options::FitOptions;
@@ -96,17 +96,8 @@ impl Run {
     /// # Errors
     /// `Failed` if it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let (path, part) = (self.path(name), self.path(&format!("{name}.part")));
-        let write = || {
-            let mut file = File::create(&part)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&part, &path)
-        };
-        write().map_err(|cause| {
-            let _ = fs::remove_file(&part);
-            Error::unwritable(&path, cause)
-        })
+        let path = self.path(name);
+        replace(&path, bytes).map_err(|cause| Error::unwritable(&path, cause))
     }
 
     /// # Errors
