@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use livelabel::cli::args::LogFormat;
 use livelabel::inference::session::SessionOptions;
-use livelabel::train::cli::{Cli, Command, Defaults, EvaluateArgs, FitArgs};
+use livelabel::train::adapt::{self, AdaptOptions};
+use livelabel::train::cli::{AdaptArgs, Cli, Command, Defaults, EvaluateArgs, FitArgs};
 use livelabel::train::clip_predictions::ClipPredictions;
 use livelabel::train::dataset::Dataset;
 use livelabel::train::events::Truth;
@@ -67,6 +68,15 @@ fn run(command: Command, watch: &Watch) -> Result<()> {
         Command::Evaluate(args) => {
             print(&evaluate(&args, &watch.shutdown)?);
             Ok(())
+        }
+        Command::Adapt(args) => {
+            media::init()?;
+            let AdaptArgs { model, data, output, features, report, anyway, every } = *args;
+            let terminal = Terminal::new(false);
+            let options = AdaptOptions { model, data, output, features, report, anyway, every };
+            let adapted = adapt::adapt(&options, &terminal, &watch.shutdown);
+            terminal.finish();
+            adapted
         }
         Command::Features { model, data, output, max_bytes, every } => {
             media::init()?;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::args::{ChannelOrder, ImportArgs};
 use crate::error::{Error, Result};
 use crate::inference::device::{Device, DeviceSelection, INT8};
-use crate::inference::model::Model;
+use crate::inference::model::{Adaptation, Model};
 use crate::inference::preprocess::Preprocessor;
 use crate::inference::probe::{candidates, probe};
 use crate::inference::session::{Session, SessionOptions};
@@ -18,6 +18,7 @@ use crate::onnx::graph::WeightPrecision;
 use crate::onnx::head::check_labels;
 use crate::onnx::import::{Description, import as wrap};
 use crate::picture::file::read_picture;
+use crate::system::words::count;
 
 /// Number of labels printed for a picture.
 const TOP: usize = 5;
@@ -50,6 +51,10 @@ pub fn show(model: &Model, as_json: bool) -> String {
     ]
     .map(|(name, value)| format!("{name:<11}{value}"))
     .into_iter()
+    .chain(model.adaptation.as_ref().map(|Adaptation { base, corrections, .. }| {
+        let corrections = count(*corrections as u64, "correction");
+        format!("{:<11}to {corrections}; the accuracy is that of {base}, before", "adapted")
+    }))
     .chain((!model.slices.is_empty()).then(|| format!("\n{}", slices::table(&model.labels, &model.slices))))
     .collect::<Vec<_>>()
     .join("\n")

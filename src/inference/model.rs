@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::inference::output::Output;
 use crate::inference::slices::Slice;
 use crate::labels::window::SmoothingWindow;
-use crate::onnx::build::{LEARNED_FROM, METADATA_VERSION, PROBABILITIES, SLICES};
+use crate::onnx::build::{ADAPTED_FROM, BASE, CORRECTIONS, LEARNED_FROM, METADATA_VERSION, PROBABILITIES, SLICES};
 use crate::onnx::head::check_labels;
 use crate::onnx::nested::Contents;
 use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, ValueInfoProto};
@@ -105,6 +105,19 @@ pub struct Model {
     /// What recognises the files that it learned from, if the file has it.
     #[serde(skip)]
     pub learned_from: Option<String>,
+    /// How it was adapted, if it was.
+    pub adaptation: Option<Adaptation>,
+}
+
+/// What `livelabel-train adapt` says of a model that it made.
+#[derive(Clone, Debug, Serialize)]
+pub struct Adaptation {
+    /// SHA-256 of the file that was first adapted, whose accuracy the metadata state.
+    pub base: String,
+    /// SHA-256 of the file that this one was made of.
+    pub adapted_from: String,
+    /// Number of frames whose labels it learned.
+    pub corrections: usize,
 }
 
 impl Model {
@@ -177,6 +190,7 @@ impl Model {
             metrics: metadata.text("metrics"),
             slices: metadata.slices()?,
             learned_from: metadata.entries.get(LEARNED_FROM).map(ToString::to_string),
+            adaptation: metadata.adaptation()?,
         })
     }
 
@@ -207,6 +221,7 @@ impl Model {
             metrics: String::new(),
             slices: Vec::new(),
             learned_from: None,
+            adaptation: None,
         })
     }
 
@@ -369,6 +384,14 @@ impl<'a> Metadata<'a> {
     /// Returns the slices; empty if the file has none.
     fn slices(&self) -> Result<Vec<Slice>> {
         if self.has(SLICES) { self.json(SLICES) } else { Ok(Vec::new()) }
+    }
+
+    fn adaptation(&self) -> Result<Option<Adaptation>> {
+        if !self.has(BASE) {
+            return Ok(None);
+        }
+        let (base, adapted_from) = (self.text(BASE), self.text(ADAPTED_FROM));
+        Ok(Some(Adaptation { base, adapted_from, corrections: self.json(CORRECTIONS)? }))
     }
 
     /// Reads one number for all channels, or one for each.

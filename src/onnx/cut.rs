@@ -1,7 +1,7 @@
 //! Cuts a model file at its features: the layers before them can run alone, and an adapter can follow the head.
 //!
-//! An adapter is a dense layer from the features to the labels, whose output is added to the head's logits. The layers up
-//! to the features and the head are unchanged. A file that has an adapter already gets another in its place.
+//! An adapter is a dense layer from the features to the labels, whose output is added to the logarithms of the
+//! head's probabilities. The layers up to the features and the head are unchanged. A file that has an adapter already gets another in its place.
 
 use std::collections::{HashMap, HashSet};
 
@@ -102,7 +102,7 @@ impl Cut {
     }
 
     /// Returns the model file with `adapter` in place of its own, if it has one, and with these metadata. An adapter for
-    /// more labels than the head has gives the head's logits a zero for each of the others.
+    /// more labels than the head has is added to the logarithm of the head's probabilities, and to 0 for the others.
     pub fn with_adapter(&self, adapter: &Layer, metadata: HashMap<&'static str, String>) -> Bytes {
         let mut graph = self.fields(|place| !matches!(place, Place::Adapter | Place::Shapes));
         for field in graph.iter_mut().filter(|field| field.number == NODE) {
@@ -113,20 +113,19 @@ impl Cut {
             }
         }
         let named = |name: &str| format!("{ADAPTER}.{name}");
-        let [features, weight, bias, shift, wide, widen] =
-            ["features", "weight", "bias", "shift", "wide", "widen"].map(named);
+        let [features, weight, bias, shift, logarithms, wide, widen] =
+            ["features", "weight", "bias", "shift", "logarithms", "wide", "widen"].map(named);
         let mut add = |op: &str, name: &str, from: &[&str], to: &str, attributes: Vec<AttributeProto>| {
             graph.push(Field::message(NODE, &node(op, name, from, to, attributes)));
         };
         add("Cast", &features, &[FEATURES], &features, vec![int("to", FLOAT.into())]);
         add("Gemm", &shift, &[&features, &weight, &bias], &shift, vec![int("transB", 1)]);
         let (own, labels) = (self.head.labels.len(), adapter.bias.values.len());
-        let base = if labels > own {
-            add("MatMul", &wide, &[HEAD_LOGITS, &widen], &wide, vec![]);
-            wide.as_str()
-        } else {
-            HEAD_LOGITS
-        };
+        add("LogSoftmax", &logarithms, &[HEAD_LOGITS], &logarithms, vec![int("axis", -1)]);
+        if labels > own {
+            add("MatMul", &wide, &[&logarithms, &widen], &wide, vec![]);
+        }
+        let base = if labels > own { &wide } else { &logarithms };
         add("Add", &named("logits"), &[base, &shift], LOGITS, vec![]);
         add("Softmax", &named("softmax"), &[LOGITS], PROBABILITIES, vec![int("axis", -1)]);
         let identity = (0..own).flat_map(|row| (0..labels).map(move |column| f32::from(u8::from(row == column))));

@@ -73,6 +73,11 @@ pub enum Command {
         #[arg(long, value_name = "FILE.tsv")]
         subclasses: Option<PathBuf>,
     },
+    /// Make a model that knows what people said of a camera's frames, and tell whether it is better
+    ///
+    /// Visits are held out in turn. The model is written if it is right on more of these frames for sure, and no label is
+    /// worse.
+    Adapt(Box<AdaptArgs>),
     /// Keep the features of pictures that a model learned from, so that adapt does not forget them
     ///
     /// The file has no pictures and no names. Labels and sources are balanced if there are more pictures than fit.
@@ -120,6 +125,31 @@ pub struct FitArgs {
     /// Print no progress and no report
     #[arg(long)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AdaptArgs {
+    /// The model in use
+    #[arg(long, value_name = "CURRENT.onnx")]
+    pub model: PathBuf,
+    /// Folder with the corrections.tsv of `livelabel run --learn`, or what fit --data takes. New labels widen the model
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The file to write; a model of that name is replaced
+    #[arg(long, value_name = "NEW.onnx")]
+    pub output: PathBuf,
+    /// Kept features of what the model learned from [default: beside the model or among the installed models]
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub features: Option<PathBuf>,
+    /// Also write the report to this file
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
+    /// Write the model even if it is not shown to be better
+    #[arg(long)]
+    pub anyway: bool,
+    /// Interval between the frames used from clips, in milliseconds
+    #[arg(long, default_value_t = DEFAULT_EVERY, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: u64,
 }
 
 #[derive(Debug, Args)]

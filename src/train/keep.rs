@@ -11,11 +11,11 @@ use crate::onnx::resnet::FEATURES;
 use crate::shutdown::Shutdown;
 use crate::system::words::{self, count};
 use crate::train::adaptable_model::{AdaptableModel, tensor};
+use crate::train::adapter::adapted;
 use crate::train::dataset::Dataset;
 use crate::train::fit::Reporter;
 use crate::train::kept_features::{KeptFeatures, KeptRow, Quantized};
 use crate::train::merge::source;
-use crate::train::model_head::adapted;
 use crate::train::network::values;
 
 /// Computes the features of `data` and writes as many rows as fit into `max_bytes` to `output`.

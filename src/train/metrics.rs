@@ -3,18 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::inference::slices::{Counts, Slice};
 use crate::system::words::count;
+use crate::train::bootstrap;
 use crate::train::calibration::{MIN_GROUPS, too_few};
 
 /// Bins of the calibration error.
 const BINS: usize = 15;
-/// Number of resamplings for an interval.
-const ROUNDS: usize = 2000;
 
 /// A model's probabilities for a picture with a known class.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -253,15 +250,11 @@ fn calibration_error(predictions: &[Prediction]) -> f64 {
 /// Returns the 95 % interval of a statistic by resampling the groups with replacement (percentile bootstrap).
 pub fn interval(groups: &[Confusion], statistic: impl Fn(&Confusion) -> f64) -> (f64, f64) {
     let Some(first) = groups.first() else { return (0.0, 1.0) };
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let mut values: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let empty = vec![vec![0; first.len()]; first.len()];
-            statistic(&(0..groups.len()).fold(empty, |sum, _| add(sum, &groups[rng.random_range(0..groups.len())])))
-        })
-        .collect();
-    values.sort_by(f64::total_cmp);
-    (values[ROUNDS / 40], values[ROUNDS - 1 - ROUNDS / 40])
+    let sum = |drawn: Vec<usize>| {
+        let empty = vec![vec![0; first.len()]; first.len()];
+        statistic(&drawn.into_iter().fold(empty, |sum, group| add(sum, &groups[group])))
+    };
+    bootstrap::middle(bootstrap::draws(groups.len()).map(sum).collect())
 }
 
 #[cfg(test)]

@@ -13,8 +13,6 @@ pub struct ModelHead {
     output: Dense,
     units: Option<UnitSums>,
     pub adapter: Option<Dense>,
-    /// Number of labels of the head without its adapter.
-    pub labels: usize,
 }
 
 /// Sums the probabilities of each label's units.
@@ -34,34 +32,24 @@ impl ModelHead {
             UnitSums { members, temperature: f64::from(*temperature) }
         });
         let (hidden, output) = (head.hidden.as_ref().map(dense), dense(&head.output));
-        Self { hidden, output, units, adapter: cut.adapter.as_ref().map(dense), labels }
+        Self { hidden, output, units, adapter: cut.adapter.as_ref().map(dense) }
     }
 
-    /// Maps features `[n, 2048]` to the head's own logits, without the adapter: `[n, labels]`.
+    /// Maps features `[n, 2048]` to the logarithms of the probabilities `[n, labels]` that the head gives without the
+    /// adapter.
     pub fn own(&self, features: &Tensor) -> Tensor {
         no_grad(|| {
             let hidden = self.hidden.as_ref().map(|layer| layer.forward(features).relu());
             let logits = self.output.forward(hidden.as_ref().unwrap_or(features));
-            match &self.units {
+            let logits = match &self.units {
                 None => logits,
                 Some(UnitSums { members, temperature }) => {
                     // A label without any probability keeps a finite logit.
                     logits.softmax(-1, Kind::Float).matmul(members).clamp_min(1e-30).log() / *temperature
                 }
-            }
+            };
+            logits.log_softmax(-1, Kind::Float)
         })
-    }
-}
-
-/// Adds an adapter's output to logits. `own` are those of the head; labels that it lacks have 0.
-pub fn adapted(own: &Tensor, adapter: Option<&Dense>, features: &Tensor) -> Tensor {
-    match adapter {
-        None => own.shallow_clone(),
-        Some(adapter) => {
-            let shift = adapter.forward(features);
-            let missing = shift.size()[1] - own.size()[1];
-            own.constant_pad_nd([0, missing]) + shift
-        }
     }
 }
 
