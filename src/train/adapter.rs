@@ -131,7 +131,7 @@ mod tests {
         let adapter = train(&Lesson { corrections: &corrections, truth: &truth, kept: Some(&kept), labels: 2 });
         assert_eq!(corrections.said(Some(&adapter)), [1, 1, 0, 0]);
         let found = values(&adapted(&kept.own, Some(&adapter), &kept.features).softmax(-1, Kind::Float)).unwrap();
-        assert!(found.chunks(2).all(|row| (row[0] - 0.9).abs() < 0.02), "{found:?}");
+        assert!(found.chunks(2).all(|row| (row[0] - 0.9).abs() < 0.05), "{found:?}");
         let again = train(&Lesson { corrections: &corrections, truth: &truth, kept: Some(&kept), labels: 2 });
         assert_eq!(values(&again.weight).unwrap(), values(&adapter.weight).unwrap());
     }

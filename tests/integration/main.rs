@@ -2,6 +2,8 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a failure here is to be seen")]
 
+#[cfg(feature = "train")]
+mod adapt;
 mod admin;
 mod bad_input;
 mod broker;
