@@ -96,7 +96,8 @@ impl Open {
         let (onset, offset) = (self.onset, changed.filter(|&at| at != next).unwrap_or(end));
         // Predictions that change back and forth within a window say nothing about its edges.
         let (onset, offset) = if onset < offset { (onset, offset) } else { (start, end) };
-        let (mean, peak) = (self.sum / self.frames as f64, self.peak);
+        // Rounding must not put a mean above its largest value.
+        let (mean, peak) = ((self.sum / self.frames as f64).min(self.peak), self.peak);
         Interval { label: self.label, start, end, mean, peak, onset, offset }
     }
 }

@@ -5,6 +5,7 @@
 //! names another model gets that one.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -91,7 +92,7 @@ impl Models {
         let remedy = "choose a model on the page, or remove that file";
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(cause) => {
                 return Err(Error::failed(format!("{}: cannot be read", path.display())).because(cause).remedy(remedy));
             }

@@ -12,6 +12,7 @@ use crate::onnx::graph::{GraphBuilder, WeightPrecision};
 use crate::onnx::head::{Head, Pooling};
 use crate::onnx::resnet::{self, GraphLayers, INPUT_SIZE, Stage};
 use crate::onnx::weights::Weights;
+use crate::system::replace::replace;
 
 /// Version of the metadata's format, stored as `livelabel.version`.
 pub const METADATA_VERSION: &str = "1";
@@ -83,7 +84,6 @@ pub fn build(backbone: &Path, head: &HeadSource, precision: WeightPrecision, out
         HeadSource::ImageNet { labels } => Head::imagenet(&weights, labels)?,
     };
     let model = assemble(&weights, &head, precision)?;
-    let written = output.with_extension("onnx.part");
     let unwritable = |cause| {
         Error::unavailable(format!("{}: cannot be written", output.display()))
             .because(cause)
@@ -92,10 +92,7 @@ pub fn build(backbone: &Path, head: &HeadSource, precision: WeightPrecision, out
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(unwritable)?;
     }
-    fs::write(&written, model).and_then(|()| fs::rename(&written, output)).map_err(|cause| {
-        let _ = fs::remove_file(&written);
-        unwritable(cause)
-    })
+    replace(output, &model).map_err(unwritable)
 }
 
 /// Builds the layers before `cut` as a separate model file, for [`crate::inference::model::Model::frozen`].

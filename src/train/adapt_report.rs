@@ -40,14 +40,14 @@ impl AdaptReport<'_> {
         }
         if self.corrections.rows > 0 {
             let visits = count(self.corrections.groups as u64, "visit");
-            let mut table = self.table(&format!("corrections in {visits}, each held out once"), &self.corrections);
+            let mut table = self.table(&format!("corrections, {visits} held out in turn"), &self.corrections);
             if let [Some(old), Some(new)] = self.changes {
                 table.push_str(&format!("\n  {:<24}{old:>14.1}{new:>14.1}", "changes of label an hour"));
             }
             parts.push(table);
         }
         if let Some(kept) = &self.kept {
-            parts.push(self.table("kept rows, each held out once", kept));
+            parts.push(self.table("kept rows, groups held out in turn", kept));
         }
         parts.push(self.text.clone());
         format!("\n{}", parts.join("\n\n"))

@@ -181,7 +181,7 @@ fn without_the_chosen_model_the_named_one_is_used() {
     fs::write(&in_use, json!({ "model": OLD, "base": sha256 }).to_string()).unwrap();
     fs::write(program.path("learned/models").join(OLD), "cut").unwrap();
     let told = run();
-    assert!(told.contains(&format!("{OLD}: is not an ONNX file")) && told.contains("; uses tiny.onnx"), "{told}");
+    assert!(told.contains(&format!("{OLD}: not an ONNX model")) && told.contains("; uses tiny.onnx"), "{told}");
     fs::remove_file(program.path("learned/models").join(OLD)).unwrap();
     let told = run();
     assert!(told.contains(&format!("{OLD}: there is no such model in")), "{told}");
