@@ -14,7 +14,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
-use crate::report;
+use crate::learning::files;
 use crate::system::utc;
 
 /// The folder of the models, and the file that says which one is in use.
@@ -129,8 +129,7 @@ impl Models {
         let in_use = InUse { model: name.map(Into::into), base: self.base().sha256 };
         let text = serde_json::to_string(&in_use).map_err(|cause| Error::internal(cause.to_string()))?;
         self.create()?;
-        let path = self.folder.join(IN_USE);
-        report::replace(&path, |part| fs::write(part, text).map_err(|cause| Error::unwritable(&path, cause)))
+        files::replace(&self.folder.join(IN_USE), text.as_bytes())
     }
 
     /// Returns the models that were made of corrections, newest first.
@@ -169,7 +168,7 @@ impl Models {
     }
 
     fn create(&self) -> Result<()> {
-        fs::create_dir_all(&self.folder).map_err(|cause| Error::unwritable(&self.folder, cause))
+        files::make_folder(&self.folder).map_err(|cause| Error::unwritable(&self.folder, cause))
     }
 }
 

@@ -36,6 +36,8 @@ struct Shared {
     plain: Mutex<Vec<String>>,
     /// Whether the table lacks something that the database has.
     changed: AtomicBool,
+    /// Held by who writes the table.
+    table: Mutex<()>,
     stop: AtomicBool,
     kept: AtomicU64,
     dropped: AtomicU64,
@@ -137,6 +139,14 @@ impl LearningClient {
         self.0.plain.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|name| name == stream)
     }
 
+    /// Writes the table of the settled answers now.
+    ///
+    /// # Errors
+    /// Those of [`Store::write_table`].
+    pub fn write_table(&self) -> Result<()> {
+        self.0.write_table()
+    }
+
     pub fn store(&self) -> &Store {
         &self.0.store
     }
@@ -154,6 +164,13 @@ impl LearningClient {
     /// Returns how many frames this run kept, and how many it lost because the disk was full or too slow.
     pub fn counts(&self) -> (u64, u64) {
         (self.0.kept.load(Ordering::Relaxed), self.0.dropped.load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    fn write_table(&self) -> Result<()> {
+        let _table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.write_table()
     }
 }
 
@@ -179,6 +196,7 @@ impl Learning {
             plain: Mutex::default(),
             // A kill may have left an older table.
             changed: AtomicBool::new(true),
+            table: Mutex::default(),
             stop: AtomicBool::new(false),
             kept: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -269,7 +287,7 @@ impl Writer {
     fn write_table(&mut self) -> bool {
         // What changes meanwhile is written the next time.
         self.shared.changed.store(false, Ordering::Release);
-        match self.shared.store.write_table() {
+        match self.shared.write_table() {
             Ok(()) => {
                 if std::mem::take(&mut self.table_failed) {
                     tracing::info!("{}: has every answer again", table(&self.shared.store).display());

@@ -140,7 +140,7 @@ async fn use_model(
 async fn train(State(state): State<Arc<AppState>>, Extension(peer): Extension<Peer>) -> Result<Response, ApiError> {
     let started = blocking(&state, |models| {
         // The trainer reads the table.
-        models.learning.store().write_table()?;
+        models.learning.write_table()?;
         models.training.start(&models.files()?)?;
         models.status()
     });
