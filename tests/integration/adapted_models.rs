@@ -31,10 +31,14 @@ fn with_models() -> Program {
 
 /// Runs the tiny model on a camera, with a page that takes the admin token.
 fn start(program: &Program, input: &str) -> (Watch, Site) {
-    let given = ["--learn", "learned", "--web", "127.0.0.1:0", "--web-admin-token-file", "admin", "--name", "door"];
-    let mut watch = Watch::start(program, &[input], &given);
+    let mut watch = watch(program, input);
     let site = Site::of(&mut watch);
     (watch, site)
+}
+
+fn watch(program: &Program, input: &str) -> Watch {
+    let given = ["--learn", "learned", "--web", "127.0.0.1:0", "--web-admin-token-file", "admin", "--name", "door"];
+    Watch::start(program, &[input], &given)
 }
 
 fn post(site: Site, path: &str, body: &Value) -> Response {
@@ -101,13 +105,15 @@ fn a_model_is_chosen_while_the_camera_stays_connected_and_kept_for_the_next_run(
     assert_eq!(models, ["tiny.onnx", OLD, NEW, OLD]);
 
     // The next run goes on with it, until the model that the run names is chosen.
-    let (mut watch, site) = start(&program, &camera.url);
+    let mut watch = self::watch(&program, &camera.url);
+    let uses = format!("uses {OLD}, which was made of corrections to tiny.onnx");
+    watch.line("the model", |fields| fields["message"] == uses.as_str());
+    let site = Site::of(&mut watch);
     watch.until("frames", running);
     decides_with(site, 0.25);
     assert_eq!(choose(site, None, false).json()["message"], "model tiny.onnx, 1 changed");
     decides_with(site, 0.0);
-    let (finished, _) = watch.stop("INT");
-    assert!(finished.stderr.contains(&format!("uses {OLD}, which was made of corrections to tiny.onnx")));
+    watch.stop("INT");
 
     let (_watch, site) = start(&program, &camera.url);
     assert_eq!(site.json("/api/teach/models")["in_use"], Value::Null);
