@@ -104,11 +104,11 @@ impl Training {
         lock(&self.status).clone()
     }
 
-    /// Starts the trainer.
+    /// Starts the trainer. Returns false if it runs already.
     ///
     /// # Errors
-    /// `Usage` if it runs already, `Unavailable` if it is not installed or cannot be started.
-    pub fn start(&self, files: &Files) -> Result<()> {
+    /// `Unavailable` if it is not installed or cannot be started.
+    pub fn start(&self, files: &Files) -> Result<bool> {
         let remedy = || format!("type {}", command(files));
         let program = self.program.as_ref().ok_or_else(|| {
             Error::unavailable("the trainer is not installed beside this program")
@@ -116,7 +116,7 @@ impl Training {
         })?;
         let mut process = lock(&self.process);
         if lock(&self.status).state == TrainingState::Running {
-            return Err(Error::usage("the trainer runs already").remedy("wait for it to end"));
+            return Ok(false);
         }
         if let Some(ended) = process.take() {
             let _ = ended.thread.join();
@@ -143,7 +143,7 @@ impl Training {
             })
             .map_err(failed)?;
         *process = Some(Process { child, thread });
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -274,9 +274,8 @@ mod tests {
     #[test]
     fn one_trainer_runs_at_a_time_and_ends_with_the_program() {
         let trainer = Trainer::new("echo $$ > \"$9\"; echo begun; exec sleep 1000");
-        trainer.training.start(&trainer.files()).unwrap();
-        let error = trainer.training.start(&trainer.files()).unwrap_err().to_string();
-        assert_eq!(error, "the trainer runs already; wait for it to end");
+        assert!(trainer.training.start(&trainer.files()).unwrap());
+        assert!(!trainer.training.start(&trainer.files()).unwrap());
         while trainer.training.status().lines.is_empty() {
             std::thread::yield_now();
         }

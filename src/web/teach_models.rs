@@ -141,14 +141,15 @@ async fn train(State(state): State<Arc<AppState>>, Extension(peer): Extension<Pe
     let started = blocking(&state, |models| {
         // The trainer reads the table.
         models.learning.write_table()?;
-        models.training.start(&models.files()?)?;
-        models.status()
+        let is_first = models.training.start(&models.files()?)?;
+        Ok((is_first, models.status()?))
     });
     match started.await? {
-        Ok(status) => {
+        Ok((true, status)) => {
             admin::log(peer.0.to_canonical(), "training");
             Ok(Json(status).into_response())
         }
+        Ok((false, status)) => Ok((StatusCode::CONFLICT, Json(status)).into_response()),
         Err(error) => Ok(refuse(&error)),
     }
 }
