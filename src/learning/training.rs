@@ -178,7 +178,8 @@ fn follow(output: impl Read, child: &Mutex<Child>, status: &Mutex<TrainingStatus
     let mut line = Vec::new();
     // A longer line is several.
     while let Ok(1..) = output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
-        let text = printable::line(String::from_utf8_lossy(&line).trim_end());
+        // Its tables keep their columns.
+        let text = printable::lines(String::from_utf8_lossy(&line).trim_end());
         let mut status = lock(status);
         status.lines.push_back(text);
         if status.lines.len() > LINES {
@@ -254,12 +255,12 @@ mod tests {
 
     #[test]
     fn the_models_name_is_told_when_it_is_there() {
-        let trainer = Trainer::new("echo \"$1 $2\"; echo to stderr >&2; echo made > \"$7\"");
+        let trainer = Trainer::new("echo \"$1  $2\"; echo to stderr >&2; echo made > \"$7\"");
         assert_eq!(trainer.training.status().state, TrainingState::Idle);
         trainer.training.start(&trainer.files()).unwrap();
         let status = trainer.ended();
         assert_eq!((status.state, status.model.as_deref()), (TrainingState::Done, Some("new.onnx")));
-        assert_eq!(status.lines, ["adapt --model", "to stderr"]);
+        assert_eq!(status.lines, ["adapt  --model", "to stderr"]);
     }
 
     #[test]
