@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::admin::ADMIN;
+use crate::admin::{ADMIN, post_json as post};
 use crate::camera::{Camera, Watch, records, running};
 use crate::http::{Response, Site};
 use crate::program::{Program, text};
@@ -41,18 +41,8 @@ fn watch(program: &Program, input: &str) -> Watch {
     Watch::start(program, &[input], &given)
 }
 
-fn post(site: Site, path: &str, body: &Value) -> Response {
-    let body = body.to_string();
-    // The line breaks that end what is sent belong to the body.
-    let length = body.len() + 4;
-    site.send(&format!(
-        "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nX-Admin-Token: {ADMIN}\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    ))
-}
-
 fn choose(site: Site, name: Option<&str>, anyway: bool) -> Response {
-    post(site, "/api/teach/models/use", &json!({ "name": name, "anyway": anyway }))
+    post(site, "/api/teach/models/use", &json!({ "name": name, "anyway": anyway }).to_string())
 }
 
 /// Waits until the stream decides with this threshold.
@@ -117,6 +107,35 @@ fn a_model_is_chosen_while_the_camera_stays_connected_and_kept_for_the_next_run(
 
     let (_watch, site) = start(&program, &camera.url);
     assert_eq!(site.json("/api/teach/models")["in_use"], Value::Null);
+}
+
+#[test]
+fn a_kill_while_another_model_is_chosen_leaves_the_old_one_or_the_new_one() {
+    let program = with_models();
+    let mut chosen = None;
+    for (kill, name) in [(0, Some(OLD)), (5, None), (20, Some(OLD)), (60, None), (200, Some(OLD))] {
+        let (mut watch, site) = start(&program, "test://?size=160x120&rate=5");
+        watch.until("frames", running);
+        let before = chosen;
+        // Its answer may never come.
+        let asking = std::thread::spawn(move || std::panic::catch_unwind(|| choose(site, name, false)).is_ok());
+        std::thread::sleep(std::time::Duration::from_millis(kill));
+        watch.stop("KILL");
+        let _ = asking.join();
+        let file = fs::read(program.path("learned/models/in-use.json"));
+        chosen = match file {
+            Ok(bytes) => {
+                let kept: Value = serde_json::from_slice(&bytes).unwrap();
+                kept["model"].as_str().map(|kept| if kept == OLD { OLD } else { panic!("{kept}") })
+            }
+            Err(_) => None,
+        };
+        assert!(chosen == before || chosen == name, "{chosen:?} of {before:?} and {name:?}");
+    }
+    let (mut watch, site) = start(&program, "test://?size=160x120&rate=5");
+    watch.until("frames", running);
+    assert_eq!(site.json("/api/teach/models")["in_use"], json!(chosen));
+    watch.stop("INT");
 }
 
 #[test]
@@ -205,7 +224,7 @@ fn a_training_without_corrections_says_why_it_ends() {
     );
     let command = before["command"].as_str().unwrap();
     assert!(command.starts_with("livelabel-train adapt --model ") && command.contains("--data learned "), "{command}");
-    assert_eq!(post(site, "/api/teach/training", &json!({})).status, 200);
+    assert_eq!(post(site, "/api/teach/training", "{}").status, 200);
     let ended = site.until("the end", |site| site.json("/api/teach/training"), |status| status["state"] != "running");
     assert_eq!((&ended["state"], &ended["model"]), (&json!("failed"), &Value::Null));
     let lines = ended["lines"].as_array().unwrap();

@@ -24,6 +24,16 @@ fn post(site: Site, path: &str, more: &str) -> Response {
     site.send(&format!("POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 0{more}"))
 }
 
+/// Posts JSON as who may write.
+pub fn post_json(site: Site, path: &str, body: &str) -> Response {
+    // The line breaks that end what is sent belong to the body.
+    let length = body.len() + 4;
+    site.send(&format!(
+        "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nX-Admin-Token: {ADMIN}\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    ))
+}
+
 #[test]
 fn without_the_option_nobody_may_write() {
     let program = Program::new();

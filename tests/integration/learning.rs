@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::admin::ADMIN;
+use crate::admin::{ADMIN, post_json as post};
 use crate::camera::{Camera, Watch, running};
 use crate::footage::colours;
 use crate::http::{Response, Site};
@@ -44,15 +44,6 @@ fn clip(program: &Program) -> (Watch, Site) {
     let ended = |site: Site| site.stream("clip.mp4")["state"] == "ended";
     site.until("the clip's end", ended, |&ended| ended);
     (watch, site)
-}
-
-fn post(site: Site, path: &str, body: &str) -> Response {
-    // The line breaks that end what is sent belong to the body.
-    let length = body.len() + 4;
-    site.send(&format!(
-        "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nX-Admin-Token: {ADMIN}\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    ))
 }
 
 fn say(site: Site, id: u64, version: u64, label: &str) -> Response {
