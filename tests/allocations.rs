@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use livelabel::{Analyzer, Config, FileKind, RunOptions, Settings, Shutdown, StreamOptions};
+use livelabel::{Analyzer, Config, FileKind, RunOptions, Settings, Shutdown, StreamOptions, Stride};
 
 /// The system's allocator, with a count of the large blocks.
 struct Counting;
@@ -63,6 +63,8 @@ fn blocks(folder: &Path, clip: &Path) -> usize {
         input: vec![clip.to_path_buf()],
         only: Some(vec![FileKind::Video]),
         output_dir: Some(folder.to_path_buf()),
+        // Sampling holds more frames than these clips have.
+        stride: Some(Stride::Every(1)),
         ..StreamOptions::default()
     };
     let run = RunOptions {
