@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::camera::{Camera, Watch, files, records, running, signal, summary};
 use crate::footage::{colours, variant};
+use crate::page::BROWSERS;
 use crate::program::{Program, decodes_cleanly, ffmpeg, probe, run_on_small_disk, text, times};
 use crate::tiny;
 
@@ -71,7 +73,11 @@ pub fn recorded(program: &Program, clip: &Path, codec: &str, arguments: &[&str])
 pub fn watched(program: &Program, clip: &Path, codec: &str, arguments: &[&str]) {
     let sent = pictures(clip, if codec == "h265" { "hevc" } else { codec }).len() as u64;
     // On a busy machine a picture may be lost before it reaches the decoder. Then the camera sends the clip again.
-    for _ in 0..5 {
+    for _ in 0..20 {
+        // A browser beside it would make that likely.
+        while BROWSERS.load(Ordering::Relaxed) > 0 {
+            std::thread::sleep(Duration::from_millis(200));
+        }
         watched_once(program, clip, codec, arguments);
         if summary(program)["frames"]["decoded"] == sent {
             return;
