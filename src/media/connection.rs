@@ -177,7 +177,7 @@ fn pipeline(
     let paced = matches!(camera.address, Address::Http(_));
     let sink = gst_app::AppSink::builder().sync(paced).max_buffers(2).drop(false).build();
     let source = match &camera.address {
-        Address::Rtsp(url) => network::rtsp(camera, url, relay, guard)?,
+        Address::Rtsp(url) => network::rtsp(&pipeline, camera, url, relay, guard)?,
         Address::Http(url) => network::http(camera, url, guard)?,
         Address::Usb(device) => usb(device)?,
         &Address::Test { width, height, rate } => {

@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use url::Url;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::media::camera::{Camera, Transport};
 use crate::media::element;
 use crate::net::credentials::Credentials;
@@ -19,9 +19,12 @@ use crate::rtsp::relay::Relay;
 /// ends a connection that hangs while it closes.
 const NETWORK_TIMEOUT_US: u64 = 8_000_000;
 const NETWORK_TIMEOUT_S: u32 = 8;
+/// Most packets that wait for the decoder, in bytes.
+const MAX_PACKETS: u32 = 32 << 20;
 
-/// Creates `rtspsrc`, which connects to the camera through the relay.
+/// Adds `rtspsrc` to `pipeline`, which connects to the camera through the relay. Returns the queue that it is linked to.
 pub(super) fn rtsp(
+    pipeline: &gst::Pipeline,
     camera: &Camera,
     url: &Url,
     relay: Option<&Relay>,
@@ -37,17 +40,37 @@ pub(super) fn rtsp(
     };
     source.set_property_from_str("protocols", protocols);
     source.set_property("latency", camera.latency.as_millis() as u32);
-    source.set_property("drop-on-latency", true);
     source.set_property("tcp-timeout", NETWORK_TIMEOUT_US);
     source.set_property("timeout", NETWORK_TIMEOUT_US);
     set_credentials(&source, camera.credentials.as_ref());
     select_one_stream(&source);
-    if camera.transport == Transport::Udp {
-        // UDP packets bypass the relay.
-        let guard = Arc::clone(guard);
-        source.connect_pad_added(move |_, pad| count_bytes(pad, &guard));
-    }
-    Ok(source)
+    let packets = packets(camera)?;
+    pipeline.add(&source).map_err(|cause| Error::internal("a camera cannot be read").because(cause))?;
+    // UDP packets bypass the relay.
+    let counted = (camera.transport == Transport::Udp).then(|| Arc::clone(guard));
+    let received = packets.static_pad("sink").ok_or_else(|| Error::internal("a queue has no sink"))?;
+    source.connect_pad_added(move |_, pad| {
+        if let Some(guard) = &counted {
+            count_bytes(pad, guard);
+        }
+        if !received.is_linked() {
+            // A pad that does not match is reported on the bus as not linked.
+            let _ = pad.link(&received);
+        }
+    });
+    Ok(packets)
+}
+
+/// Creates the queue of packets that the decoder has not taken yet. If it is too slow, the oldest are dropped, so that neither
+/// delay nor memory grows. The jitter buffer's own `drop-on-latency` would lose packets of a camera that sends frames out of
+/// order: it takes a time that goes back for one of half a day.
+fn packets(camera: &Camera) -> Result<gst::Element> {
+    let queue = element("queue")?;
+    queue.set_property_from_str("leaky", "downstream");
+    queue.set_property("max-size-buffers", 0u32);
+    queue.set_property("max-size-bytes", MAX_PACKETS);
+    queue.set_property("max-size-time", camera.latency.as_nanos() as u64);
+    Ok(queue)
 }
 
 /// Selects the first video stream and no other, nor audio. Each stream takes two ports, and a session description may

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -19,19 +18,14 @@ fn check_page(site: &Site, arguments: &[&str]) {
     check(site, "page.mjs", arguments);
 }
 
-/// Browsers that look at pages now. Each takes more than a core.
-pub static BROWSERS: AtomicUsize = AtomicUsize::new(0);
-
 /// Checks the page with a script of `tests/page`.
 fn check(site: &Site, script: &str, arguments: &[&str]) {
     let script = project().join("tests/page").join(script);
-    BROWSERS.fetch_add(1, Ordering::Relaxed);
     let looked = Command::new("node")
         .args([text(&script), &format!("http://127.0.0.1:{}/", site.port)])
         .args(arguments)
         .output()
         .expect("node starts");
-    BROWSERS.fetch_sub(1, Ordering::Relaxed);
     let (found, complaint) = (String::from_utf8_lossy(&looked.stdout), String::from_utf8_lossy(&looked.stderr));
     assert!(looked.status.success(), "{found}{complaint}");
 }
