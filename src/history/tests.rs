@@ -139,19 +139,10 @@ fn recorded() -> tempfile::TempDir {
 /// Returns every row of every table.
 fn dump(db: &Connection) -> Vec<String> {
     let mut all = Vec::new();
-    for table in [
-        "streams",
-        "labels",
-        "runs",
-        "sources",
-        "intervals",
-        "pictures",
-        "gaps",
-        "losses",
-        "watched",
-        "segments",
-        "counts",
-    ] {
+    let mut names = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
+    let tables: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(tables.len(), 11);
+    for table in tables {
         let mut rows = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = rows.column_count();
         let row =

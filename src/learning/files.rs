@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::system::replace::{PART, replace_private};
 use crate::system::utc;
 
 /// The table of settled answers, and its columns.
@@ -14,8 +15,6 @@ pub const TABLE: &str = "corrections.tsv";
 pub const COLUMNS: [&str; 5] = ["path", "class", "split_group", "stream", "time"];
 /// The folder of the pictures.
 pub const FRAMES: &str = "frames";
-/// What a file is called until it is complete.
-const PART: &str = "part";
 
 /// Creates a folder that only its owner may enter, if it is missing.
 ///
@@ -33,25 +32,12 @@ pub fn touch(path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
-/// Writes a file that only its owner may read, beside its place first. A kill or a loss of power leaves the old one or the new one.
-/// Only one thread of one program may write it at a time.
+/// Replaces a file that only its owner may read: see [`replace_private`].
 ///
 /// # Errors
 /// `Failed` if it cannot be written. The old one is untouched then.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(format!(".{PART}"));
-    let part = PathBuf::from(part);
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    write().map_err(|cause| {
-        let _ = fs::remove_file(&part);
-        Error::unwritable(path, cause)
-    })
+    replace_private(path, bytes).map_err(|cause| Error::unwritable(path, cause))
 }
 
 /// Returns the path of a frame's picture below the folder: `frames/STREAM/2026-01-02/030405678-ID.jpg`. `stem` is the stream's name as

@@ -1,8 +1,8 @@
 //! The models that were made of corrections: those of a folder, and which of them is in use.
 //!
 //! `models/NAME.onnx` is a model, `models/NAME.json` the trainer's report on it, and `models/in-use.json` says which one is
-//! in use instead of the one that the run names. That file holds the checksum of the model it was chosen for, so whoever
-//! names another model gets that one.
+//! in use instead of the one that the run names. That file holds the checksum of the model it was chosen for, so a run
+//! that names another model uses that one.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -150,15 +150,11 @@ impl Models {
     }
 
     /// Returns paths for the next model and its report, named after the model that the run names and after the time.
-    ///
-    /// # Errors
-    /// `Failed` if the folder cannot be created.
-    pub fn next(&self, now: OffsetDateTime) -> Result<(PathBuf, PathBuf)> {
-        self.create()?;
+    pub fn next(&self, now: OffsetDateTime) -> (PathBuf, PathBuf) {
         let name = self.base().name;
         let stem = name.strip_suffix(".onnx").unwrap_or(&name);
         let path = self.folder.join(format!("{stem}-{}.onnx", utc::stamp(now)));
-        Ok((path.clone(), path.with_extension("json")))
+        (path.clone(), path.with_extension("json"))
     }
 
     fn report(&self, name: &str) -> Option<Value> {
@@ -167,7 +163,11 @@ impl Models {
         is_small.then(|| serde_json::from_slice(&fs::read(path).ok()?).ok())?
     }
 
-    fn create(&self) -> Result<()> {
+    /// Creates the folder, if it is missing.
+    ///
+    /// # Errors
+    /// `Failed` if it cannot be created.
+    pub fn create(&self) -> Result<()> {
         files::make_folder(&self.folder).map_err(|cause| Error::unwritable(&self.folder, cause))
     }
 }
@@ -203,7 +203,8 @@ mod tests {
 
     /// Puts a model there as the trainer does.
     fn add(models: &Models, time: &str, verdict: &str) -> String {
-        let (path, report) = models.next(utc::parse(time).unwrap()).unwrap();
+        models.create().unwrap();
+        let (path, report) = models.next(utc::parse(time).unwrap());
         fs::write(&path, "model").unwrap();
         fs::write(report, format!("{{\"verdict\":\"{verdict}\"}}")).unwrap();
         path.file_name().unwrap().to_str().unwrap().into()

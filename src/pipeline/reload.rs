@@ -52,7 +52,10 @@ pub fn reload(
     }
     let named = Model::open(new.model.as_deref())?;
     let base = model_in_use::base(&named);
-    let model = Arc::new(models.map_or_else(|| named.clone(), |models| model_in_use::in_use(named.clone(), models)));
+    let model = Arc::new(match models {
+        Some(models) => model_in_use::in_use(named, models),
+        None => named,
+    });
     let replaced = model.sha256 != live.model.sha256;
     if replaced {
         check_replaceable(config)?;

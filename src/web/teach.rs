@@ -31,7 +31,8 @@ const AT_ONCE: usize = 4;
 const LIMIT: usize = 60;
 const MAX_LIMIT: usize = 500;
 
-const BUSY: ApiError = (StatusCode::SERVICE_UNAVAILABLE, "too many questions about frames at once\n");
+pub(super) const BUSY: ApiError =
+    (StatusCode::SERVICE_UNAVAILABLE, "too many questions about frames and models at once\n");
 const BROKEN: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the frames cannot be read or written\n");
 const NO_FRAME: ApiError = (StatusCode::NOT_FOUND, "there is no such frame\n");
 
@@ -39,7 +40,7 @@ const NO_FRAME: ApiError = (StatusCode::NOT_FOUND, "there is no such frame\n");
 pub struct Teaching {
     pub(super) learning: LearningClient,
     pub(super) models: Arc<TeachModels>,
-    permits: Arc<Semaphore>,
+    pub(super) permits: Arc<Semaphore>,
 }
 
 impl Teaching {

@@ -19,7 +19,9 @@ use crate::learning::training::{self, Files, Training};
 use crate::system::utc;
 use crate::web::actions::{act, refuse};
 use crate::web::admin::{self, Peer};
+use crate::web::blocking;
 use crate::web::state::{ApiError, AppState, NOT_FOUND};
+use crate::web::teach::BUSY;
 
 const UNREADABLE: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the models cannot be read\n");
 
@@ -58,7 +60,7 @@ impl TeachModels {
 
     /// Returns the files of a training that begins now.
     fn files(&self) -> Result<Files> {
-        let (output, report) = self.models.next(utc::now())?;
+        let (output, report) = self.models.next(utc::now());
         let model = self.models.path(self.models.in_use()?.as_deref())?;
         Ok(Files { model, data: self.data.clone(), output, report })
     }
@@ -98,11 +100,11 @@ pub(super) fn actions() -> Router<Arc<AppState>> {
 }
 
 async fn list(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    Ok(Json(blocking(&state, |models| Ok(models.list())).await?.map_err(|_| UNREADABLE)?).into_response())
+    Ok(Json(ask(&state, |models| Ok(models.list())).await?.map_err(|_| UNREADABLE)?).into_response())
 }
 
 async fn status(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    Ok(Json(blocking(&state, TeachModels::status).await?.map_err(|_| UNREADABLE)?).into_response())
+    Ok(Json(ask(&state, TeachModels::status).await?.map_err(|_| UNREADABLE)?).into_response())
 }
 
 /// The model to use.
@@ -122,7 +124,7 @@ async fn use_model(
 ) -> Result<Response, ApiError> {
     let Choice { name, anyway } = choice;
     let asked = name.clone();
-    let may = blocking(&state, move |models| {
+    let may = ask(&state, move |models| {
         let Some(name) = asked else { return Ok(()) };
         models.models.path(Some(&name))?;
         if anyway || models.models.is_better(&name) {
@@ -138,9 +140,10 @@ async fn use_model(
 }
 
 async fn train(State(state): State<Arc<AppState>>, Extension(peer): Extension<Peer>) -> Result<Response, ApiError> {
-    let started = blocking(&state, |models| {
+    let started = ask(&state, |models| {
         // The trainer reads the table.
         models.learning.write_table()?;
+        models.models.create()?;
         let is_first = models.training.start(&models.files()?)?;
         Ok((is_first, models.status()?))
     });
@@ -154,11 +157,12 @@ async fn train(State(state): State<Arc<AppState>>, Extension(peer): Extension<Pe
     }
 }
 
-/// Runs work on files on a thread that may wait.
-async fn blocking<T: Send + 'static>(
+/// Works with the models' files on another thread.
+async fn ask<T: Send + 'static>(
     state: &AppState,
     work: impl FnOnce(&TeachModels) -> Result<T> + Send + 'static,
 ) -> Result<Result<T>, ApiError> {
-    let models = Arc::clone(&state.teaching.as_ref().ok_or(NOT_FOUND)?.models);
-    tokio::task::spawn_blocking(move || work(&models)).await.map_err(|_| UNREADABLE)
+    let teaching = state.teaching.as_ref().ok_or(NOT_FOUND)?;
+    let models = Arc::clone(&teaching.models);
+    blocking::run(&teaching.permits, BUSY, UNREADABLE, move || work(&models)).await
 }

@@ -13,7 +13,7 @@ use livelabel::picture::file::read_picture;
 use livelabel::train::kept_features::KeptFeatures;
 
 use crate::footage::{bikes, fetched, project};
-use crate::program::{Finished, Program, ffmpeg, skipped, text};
+use crate::program::{Finished, Program, ffmpeg, run_with_mounts, text};
 use crate::tiny;
 
 /// Frames of each visit.
@@ -278,15 +278,10 @@ fn a_full_disk_keeps_the_old_model() {
     fs::create_dir(program.path("disk")).unwrap();
     let script = "mount -t tmpfs -o size=20m tmpfs disk || exit 77\n\
                   echo old >disk/new.onnx\n\
-                  \"$0\" adapt --model model.onnx --data learn --output disk/new.onnx --anyway\n\
+                  \"$1\" adapt --model model.onnx --data learn --output disk/new.onnx --anyway\n\
                   code=$?; cp -r disk kept; exit $code";
-    let arguments = ["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_livelabel-train")];
-    let output = Command::new("unshare").args(arguments).current_dir(program.folder.path()).output().unwrap();
-    if output.status.code() == Some(77) || String::from_utf8_lossy(&output.stderr).contains("unshare failed") {
-        skipped("no file system can be mounted");
-        return;
-    }
-    let finished = Finished::from(output);
+    let trainer = [env!("CARGO_BIN_EXE_livelabel-train")];
+    let Some(finished) = run_with_mounts(&program, script, &trainer) else { return };
     let line = finished.refusal(1);
     assert!(line.contains("disk/new.onnx: cannot be written") && line.contains("free some space"), "{line}");
     assert_eq!(fs::read_to_string(program.path("kept/new.onnx")).unwrap(), "old\n");

@@ -7,7 +7,7 @@ use livelabel::onnx::proto::{DimensionProto, EXTERNAL, FLOAT16, ModelProto, Tens
 use prost::Message;
 
 use crate::footage::small;
-use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, probe, skipped, text};
+use crate::program::{Finished, Program, decodes_cleanly, ffmpeg, probe, run_with_mounts, text};
 use crate::tiny;
 
 /// Runs on a clip of `bytes`. Expects an error line that contains `words`, and no output.
@@ -280,16 +280,7 @@ fn a_full_disk_finalises_the_files() {
     let script = "mount -t tmpfs -o size=40m tmpfs disk || exit 77\n\
                   \"$0\" run clip.mp4 --model \"$1\" --output-dir disk\n\
                   code=$?; mkdir kept; cp disk/* kept; exit $code";
-    let output = std::process::Command::new("unshare")
-        .args(["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_livelabel"), text(&tiny::model())])
-        .current_dir(program.folder.path())
-        .output()
-        .unwrap();
-    if output.status.code() == Some(77) || String::from_utf8_lossy(&output.stderr).contains("unshare") {
-        skipped("no file system can be mounted");
-        return;
-    }
-    let finished = Finished::from(output);
+    let Some(finished) = run_with_mounts(&program, script, &[text(&tiny::model())]) else { return };
     let line = finished.refusal(1);
     assert!(line.contains("the disk is full") && line.contains("free some"), "{line}");
     let video = program.path("kept/clip.labelled.avi");

@@ -14,7 +14,7 @@ use crate::admin::{ADMIN, post_json as post};
 use crate::camera::{Camera, Watch, running};
 use crate::footage::colours;
 use crate::http::{Response, Site};
-use crate::program::{Program, skipped, text};
+use crate::program::{Program, run_with_mounts, text};
 use crate::recording::recorded;
 use crate::tiny;
 
@@ -449,16 +449,9 @@ fn a_full_disk_stops_neither_the_camera_nor_learning_for_good() {
         camera.url,
         text(&model)
     );
-    let output = std::process::Command::new("unshare")
-        .args(["--map-root-user", "--mount", "sh", "-c", &script])
-        .current_dir(program.folder.path())
-        .output()
-        .expect("unshare starts");
-    if output.status.code() == Some(77) || String::from_utf8_lossy(&output.stderr).contains("unshare failed") {
-        return skipped("no file system can be mounted");
-    }
+    let Some(finished) = run_with_mounts(&program, &script, &[]) else { return };
     let said = fs::read_to_string(program.path("log")).unwrap();
-    assert!(output.status.success() && !said.contains("error: "), "{said}");
+    assert!(finished.code == 0 && !said.contains("error: "), "{said}");
     assert_eq!(said.matches("watching goes on").count(), 1, "{said}");
     assert_eq!(answers(&program.path("kept")), []);
 }

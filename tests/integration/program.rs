@@ -84,6 +84,19 @@ pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
+/// Runs a shell script that may mount file systems, with the binary as `$0` and `arguments` from `$1` on. If it ends with 77, or the
+/// kernel allows no mounts, the test is skipped.
+pub fn run_with_mounts(program: &Program, script: &str, arguments: &[&str]) -> Option<Finished> {
+    let given = ["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_livelabel")];
+    let made = Command::new("unshare").args(given).args(arguments).current_dir(program.folder.path()).output();
+    let finished = made.map(Finished::from).expect("unshare starts");
+    if finished.code == 77 || finished.stderr.contains("unshare failed") {
+        skipped("no file system can be mounted");
+        return None;
+    }
+    Some(finished)
+}
+
 /// A run whose disk was full for a while.
 pub struct FullDisk {
     /// The line of the log that says so.
@@ -96,14 +109,7 @@ pub struct FullDisk {
 /// after it. Returns `None` if no file system can be mounted.
 pub fn run_on_small_disk(program: &Program, script: &str, arguments: &[&str], further: u64) -> Option<FullDisk> {
     let model = tiny::model();
-    let given = ["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_livelabel"), text(&model)];
-    let command = [&given[..], arguments].concat();
-    let made = Command::new("unshare").args(command).current_dir(program.folder.path()).output();
-    let finished = made.map(Finished::from).unwrap();
-    if finished.code == 77 || finished.stderr.contains("unshare failed") {
-        skipped("no file system can be mounted");
-        return None;
-    }
+    let finished = run_with_mounts(program, script, &[&[text(&model)], arguments].concat())?;
     let lines: Vec<Value> = finished.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let full = |line: &Value| line["fields"]["message"].as_str().is_some_and(|text| text.contains("the disk is full"));
     let at = lines.iter().position(full).unwrap_or_else(|| panic!("never full: {}", finished.stderr));
