@@ -14,7 +14,7 @@ use crate::media::limits::{Limits, is_too_large, limit_frame_size};
 use crate::media::network::{self, HttpResponse};
 use crate::media::references::Scope;
 use crate::media::supervisor::LossReason;
-use crate::media::{decoding, element, references};
+use crate::media::{decoding, element, key_frame_wait, references};
 use crate::rtsp::address::{REDIRECTS, redirected};
 use crate::rtsp::connection_guard::{CloseReason, ConnectionGuard};
 use crate::rtsp::relay::Relay;
@@ -176,8 +176,9 @@ fn pipeline(
     // HLS segments arrive in bursts; synchronising to their pts spreads the frames.
     let paced = matches!(camera.address, Address::Http(_));
     let sink = gst_app::AppSink::builder().sync(paced).max_buffers(2).drop(false).build();
+    let overrun = Arc::<AtomicBool>::default();
     let source = match &camera.address {
-        Address::Rtsp(url) => network::rtsp(&pipeline, camera, url, relay, guard)?,
+        Address::Rtsp(url) => network::rtsp(&pipeline, camera, url, relay, guard, &overrun)?,
         Address::Http(url) => network::http(camera, url, guard)?,
         Address::Usb(device) => usb(device)?,
         &Address::Test { width, height, rate } => {
@@ -186,6 +187,7 @@ fn pipeline(
         }
     };
     expect_one_stream(&pipeline);
+    key_frame_wait::attach(&pipeline, &overrun);
     let decode = decoding::decoded(&pipeline, &source, &sink)?;
     decoding::refuse_playlists(&decode, camera.is_playlist());
     if let (true, Address::Http(url)) = (camera.is_playlist(), &camera.address) {

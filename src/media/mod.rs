@@ -15,6 +15,7 @@ pub mod frame;
 pub mod frame_counters;
 pub mod frame_rate;
 mod headers;
+mod key_frame_wait;
 pub mod limits;
 mod memory;
 mod network;

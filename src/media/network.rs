@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -21,14 +22,18 @@ const NETWORK_TIMEOUT_US: u64 = 8_000_000;
 const NETWORK_TIMEOUT_S: u32 = 8;
 /// Most packets that wait for the decoder, in bytes.
 const MAX_PACKETS: u32 = 32 << 20;
+/// Longest time of the packets that wait for the decoder. After a pause of the machine it catches up within a fraction of it.
+const MAX_DELAY: Duration = Duration::from_secs(2);
 
-/// Adds `rtspsrc` to `pipeline`, which connects to the camera through the relay. Returns the queue that it is linked to.
+/// Adds `rtspsrc` to `pipeline`, which connects to the camera through the relay. Returns the queue that it is linked to, which
+/// sets `overrun` when it drops packets.
 pub(super) fn rtsp(
     pipeline: &gst::Pipeline,
     camera: &Camera,
     url: &Url,
     relay: Option<&Relay>,
     guard: &Arc<ConnectionGuard>,
+    overrun: &Arc<AtomicBool>,
 ) -> Result<gst::Element> {
     let source = element("rtspsrc")?;
     source.set_property("location", as_rtsp(url).as_str());
@@ -44,7 +49,7 @@ pub(super) fn rtsp(
     source.set_property("timeout", NETWORK_TIMEOUT_US);
     set_credentials(&source, camera.credentials.as_ref());
     select_one_stream(&source);
-    let packets = packets(camera)?;
+    let packets = packets(camera, overrun)?;
     pipeline.add(&source).map_err(|cause| Error::internal("a camera cannot be read").because(cause))?;
     // UDP packets bypass the relay.
     let counted = (camera.transport == Transport::Udp).then(|| Arc::clone(guard));
@@ -64,12 +69,40 @@ pub(super) fn rtsp(
 /// Creates the queue of packets that the decoder has not taken yet. If it is too slow, the oldest are dropped, so that neither
 /// delay nor memory grows. The jitter buffer's own `drop-on-latency` would lose packets of a camera that sends frames out of
 /// order: it takes a time that goes back for one of half a day.
-fn packets(camera: &Camera) -> Result<gst::Element> {
+///
+/// The first packets, of a key frame as a rule, wait without a limit on their time until the decoder is there.
+fn packets(camera: &Camera, overrun: &Arc<AtomicBool>) -> Result<gst::Element> {
     let queue = element("queue")?;
     queue.set_property_from_str("leaky", "downstream");
     queue.set_property("max-size-buffers", 0u32);
     queue.set_property("max-size-bytes", MAX_PACKETS);
-    queue.set_property("max-size-time", camera.latency.as_nanos() as u64);
+    queue.set_property("max-size-time", 0u64);
+    let taken = Arc::new(AtomicBool::new(false));
+    let first = Arc::clone(&taken);
+    let pad = queue.static_pad("src").ok_or_else(|| Error::internal("a queue has no source"))?;
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        first.store(true, Ordering::Relaxed);
+        gst::PadProbeReturn::Remove
+    });
+    queue.connect("underrun", false, move |arguments| {
+        if taken.swap(false, Ordering::Relaxed)
+            && let Some(Ok(queue)) = arguments.first().map(|value| value.get::<gst::Element>())
+        {
+            queue.set_property("max-size-time", MAX_DELAY.as_nanos() as u64);
+        }
+        None
+    });
+    let (camera, overrun, warned) = (camera.to_string(), Arc::clone(overrun), AtomicBool::new(false));
+    queue.connect("overrun", false, move |_| {
+        overrun.store(true, Ordering::Relaxed);
+        if !warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "{camera}: decoding is slower than the camera, so frames are left out up to the next key frame; choose a \
+                 smaller stream of the camera, or watch fewer cameras on this machine"
+            );
+        }
+        None
+    });
     Ok(queue)
 }
 
@@ -158,4 +191,71 @@ impl HttpResponse {
 fn field(message: &gst::StructureRef, head: &str, name: &str) -> Option<String> {
     let fields = message.get::<gst::Structure>(head).ok()?;
     fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.get().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packets of 40 ms, from a time on.
+    fn packets_from(first: u64, count: u64) -> impl Iterator<Item = gst::Buffer> {
+        (first..first + count).map(|number| {
+            let mut packet = gst::Buffer::with_size(100).unwrap();
+            let header = packet.get_mut().unwrap();
+            header.set_pts(gst::ClockTime::from_mseconds(40 * number));
+            header.set_duration(gst::ClockTime::from_mseconds(40));
+            packet
+        })
+    }
+
+    #[test]
+    fn packets_wait_for_the_decoder_at_first_and_then_the_oldest_are_dropped() {
+        crate::media::init().unwrap();
+        let camera = Camera::parse("rtsp://127.0.0.1/live", None, Transport::Tcp, Duration::ZERO).unwrap();
+        let overrun = Arc::<AtomicBool>::default();
+        let queue = packets(&camera, &overrun).unwrap();
+        let (input, output) = (gst::Pad::new(gst::PadDirection::Src), queue.static_pad("src").unwrap());
+        let received = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let taken = Arc::clone(&received);
+        let decoder = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(move |_, _, packet| {
+                taken.lock().unwrap().push(packet.pts().unwrap().mseconds() / 40);
+                Ok(gst::FlowSuccess::Ok)
+            })
+            .build();
+        input.link(&queue.static_pad("sink").unwrap()).unwrap();
+        output.link(&decoder).unwrap();
+        decoder.set_active(true).unwrap();
+        input.set_active(true).unwrap();
+        queue.set_state(gst::State::Playing).unwrap();
+        input.push_event(gst::event::StreamStart::new("test"));
+        input.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+        let wait = |what: &str, done: &dyn Fn() -> bool| {
+            let began = std::time::Instant::now();
+            while !done() {
+                assert!(began.elapsed().as_secs() < 60, "{what} does not happen: {:?}", received.lock().unwrap());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let block =
+            || output.add_probe(gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, |_, _| gst::PadProbeReturn::Ok);
+
+        let blocked = block().unwrap();
+        packets_from(0, 100).for_each(|packet| assert!(input.push(packet).is_ok()));
+        output.remove_probe(blocked);
+        wait("the limit", &|| queue.property::<u64>("max-size-time") == 2_000_000_000);
+        wait("the first hundred", &|| received.lock().unwrap().len() == 100);
+        assert!(!overrun.load(Ordering::Relaxed));
+
+        let blocked = block().unwrap();
+        packets_from(100, 100).for_each(|packet| assert!(input.push(packet).is_ok()));
+        output.remove_probe(blocked);
+        wait("the last", &|| received.lock().unwrap().last() == Some(&199));
+        let received = received.lock().unwrap();
+        assert!(overrun.load(Ordering::Relaxed));
+        assert!(received[..100].iter().copied().eq(0..100));
+        // One more may have been on its way.
+        assert!((49..=51).contains(&(received.len() - 100)), "{:?}", &received[100..]);
+        queue.set_state(gst::State::Null).unwrap();
+    }
 }

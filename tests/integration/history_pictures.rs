@@ -187,6 +187,27 @@ fn pictures_of_a_run_are_served_while_it_runs_and_after_it_was_killed() {
     check_rebuilt(&program);
 }
 
+#[test]
+fn a_run_that_connects_between_key_frames_begins_at_one() {
+    let program = Program::new();
+    let camera = changing(&program);
+    // The camera sends all receivers the same, so who comes later does not begin at a key frame.
+    let mut first = Watch::start(&program, &[&camera.url], &["--name", "first"]);
+    first.until("running", running);
+    for name in ["door", "desk", "yard"] {
+        let mut later = Watch::start(&program, &[&camera.url], &[&EXACT[..], &["--name", name]].concat());
+        later.until("running", running);
+        later.stop("INT");
+    }
+    first.stop("INT");
+    let (watch, site) = view(&program);
+    let intervals = pictured(site);
+    let later: Vec<Value> = intervals.into_iter().filter(|interval| interval["stream"] != "first").collect();
+    assert!(later.len() >= 3, "{later:?}");
+    check_colours(site, &later);
+    watch.stop("INT");
+}
+
 /// Expects of every picture the colour that its interval is named after.
 fn check_colours(site: Site, intervals: &[Value]) {
     for interval in intervals {
