@@ -65,11 +65,12 @@ impl Schema {
         Ok(db)
     }
 
-    /// Opens a database to read it. With `immutable`, without files beside it, for folders that cannot be written.
+    /// Opens a database to read it. With `immutable`, without files beside it, for folders that cannot be written. Returns `None`
+    /// if it has no tables yet: who writes it has just begun.
     ///
     /// # Errors
     /// Returns why it cannot be used.
-    pub fn open_to_read(&self, path: &Path, immutable: bool) -> Result<Connection, Unusable> {
+    pub fn open_to_read(&self, path: &Path, immutable: bool) -> Result<Option<Connection>, Unusable> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(absolute.as_os_str());
@@ -78,9 +79,16 @@ impl Schema {
         let uri = format!("file:{escaped}?mode=ro{}", if immutable { "&immutable=1" } else { "" });
         let db = Connection::open_with_flags(uri, flags)?;
         db.busy_timeout(BUSY)?;
-        let (application, version) = identity(&db)?;
+        // One state of the database, although it may change meanwhile.
+        let state = db.unchecked_transaction()?;
+        let (application, version) = identity(&state)?;
+        let blank = (application, version) == (0, 0) && is_blank(&state)?;
+        state.finish()?;
+        if blank {
+            return Ok(None);
+        }
         self.verify(application, version)?;
-        Ok(db)
+        Ok(Some(db))
     }
 
     /// Creates a database in memory.

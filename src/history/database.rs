@@ -15,7 +15,7 @@ const LOCK: &str = "index.lock";
 /// `LLIX`: tells an index from other databases.
 const APPLICATION: i64 = 0x4c4c_4958;
 /// Increased with every change of the tables. An index of another version is made again.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// Times are in milliseconds since 1970 (UTC), confidences in hundred thousandths.
 const TABLES: &str = "
@@ -38,6 +38,10 @@ CREATE TABLE intervals(
     stream INTEGER NOT NULL, label INTEGER NOT NULL, start INTEGER NOT NULL, source INTEGER NOT NULL,
     duration INTEGER NOT NULL, mean INTEGER NOT NULL, peak INTEGER NOT NULL, open INTEGER NOT NULL,
     PRIMARY KEY(stream, label, start, source)
+) WITHOUT ROWID;
+CREATE TABLE interval_days(
+    stream INTEGER NOT NULL, label INTEGER NOT NULL, day INTEGER NOT NULL, intervals BLOB NOT NULL,
+    PRIMARY KEY(stream, label, day)
 ) WITHOUT ROWID;
 CREATE TABLE pictures(
     stream INTEGER NOT NULL, start INTEGER NOT NULL, source INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -93,7 +97,7 @@ pub fn open(path: &Path, check: bool) -> Result<Connection, Unusable> {
 ///
 /// # Errors
 /// Returns why it cannot be used.
-pub fn open_to_read(path: &Path, immutable: bool) -> Result<Connection, Unusable> {
+pub fn open_to_read(path: &Path, immutable: bool) -> Result<Option<Connection>, Unusable> {
     INDEX.open_to_read(path, immutable)
 }
 

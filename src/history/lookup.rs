@@ -27,11 +27,14 @@ impl Place {
         Self { folder: folder.into(), path: database::path(folder), immutable: false, _temporary: None }
     }
 
-    /// Opens a connection.
+    /// Opens a connection. Returns `None` if there is no index yet.
     ///
     /// # Errors
     /// Returns a failure if it cannot be read.
-    pub fn connect(&self) -> Result<Connection> {
+    pub fn connect(&self) -> Result<Option<Connection>> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
         database::open_to_read(&self.path, self.immutable).map_err(|why| match why {
             Unusable::Failed(cause) => database::failed(&self.path, &cause),
             Unusable::Damaged(_) | Unusable::Other(_) => {
@@ -39,11 +42,6 @@ impl Place {
                     .remedy(format!("run `livelabel index rebuild {}`", folder::named(&self.folder).display()))
             }
         })
-    }
-
-    /// Returns whether there is an index by now.
-    pub fn exists(&self) -> bool {
-        self.path.exists()
     }
 
     pub fn folder(&self) -> &Path {
@@ -73,9 +71,9 @@ pub fn open(folder: &Path) -> Result<Place> {
 /// Reads an index that this program cannot write.
 fn read(folder: &Path, path: PathBuf, immutable: bool) -> Result<Place> {
     match database::open_to_read(&path, immutable) {
-        Ok(_) => Ok(Place { folder: folder.into(), path, immutable, _temporary: None }),
+        Ok(Some(_)) => Ok(Place { folder: folder.into(), path, immutable, _temporary: None }),
         Err(Unusable::Failed(cause)) => Err(database::failed(&path, &cause)),
-        Err(Unusable::Damaged(_) | Unusable::Other(_)) => temporary(folder),
+        Ok(None) | Err(Unusable::Damaged(_) | Unusable::Other(_)) => temporary(folder),
     }
 }
 

@@ -8,6 +8,7 @@ mod counts;
 pub mod database;
 mod folder;
 pub mod ids;
+mod interval_days;
 mod journal_reader;
 pub mod local_time;
 mod lookup;

@@ -1,9 +1,10 @@
-//! Adds rows and takes them away. Keeps the counts in step.
+//! Adds rows and takes them away. Keeps the counts and the days of intervals in step.
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::history::counts::Counts;
 use crate::history::ids::{RECORDED, WATCHED};
+use crate::history::interval_days::IntervalDays;
 
 /// The longest stretch that is believed, in milliseconds: 400 days.
 const LONGEST: i64 = 400 * 86_400_000;
@@ -68,19 +69,21 @@ pub fn is_plausible(start: i64, end: i64) -> bool {
 pub struct Rows<'c> {
     pub db: &'c Connection,
     counts: Counts,
+    days: IntervalDays,
 }
 
 impl<'c> Rows<'c> {
     pub fn new(db: &'c Connection) -> Self {
-        Self { db, counts: Counts::default() }
+        Self { db, counts: Counts::default(), days: IntervalDays::default() }
     }
 
-    /// Writes the counts. Call it before the transaction is committed.
+    /// Writes the counts and days. Call it before the transaction is committed.
     ///
     /// # Errors
     /// Those of SQLite, as of all other functions.
     pub fn finish(mut self) -> Result<()> {
-        self.counts.flush(self.db)
+        self.counts.flush(self.db)?;
+        self.days.flush(self.db)
     }
 
     pub fn stream(&self, id: i64, name: &str, kind: &str, stem: &str) -> Result<()> {
@@ -116,7 +119,8 @@ impl<'c> Rows<'c> {
         let sql = "INSERT OR REPLACE INTO intervals VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let IntervalRow { stream, label, start, source, duration, mean, peak, open } = row;
         let row = params![stream, label, start, source, duration, mean, peak, open];
-        self.db.prepare_cached(sql)?.execute(row).map(drop)
+        self.db.prepare_cached(sql)?.execute(row)?;
+        self.days.changed(self.db, key, *start)
     }
 
     /// Takes away what is known only from frames of a run about an interval that is now known.
@@ -146,7 +150,8 @@ impl<'c> Rows<'c> {
         let (key, span) = row.key();
         self.counts.add(self.db, key, span, true, -1)?;
         let sql = "DELETE FROM intervals WHERE stream = ?1 AND label = ?2 AND start = ?3 AND source = ?4";
-        self.db.prepare_cached(sql)?.execute(params![row.stream, row.label, row.start, row.source]).map(drop)
+        self.db.prepare_cached(sql)?.execute(params![row.stream, row.label, row.start, row.source])?;
+        self.days.changed(self.db, key, row.start)
     }
 
     /// Adds a watched stretch, or gives it a later end.
@@ -259,12 +264,13 @@ impl<'c> Rows<'c> {
             let key = params![stream, label, first, last, source];
             let found = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?));
             let found: Vec<(i64, i64)> = self.db.prepare_cached(sql)?.query_map(key, found)?.collect::<Result<_>>()?;
-            for (start, duration) in found {
-                self.counts.add(self.db, (stream, label), (start, start + duration), true, -1)?;
-            }
             let sql = "DELETE FROM intervals
                 WHERE stream = ?1 AND label = ?2 AND start BETWEEN ?3 AND ?4 AND source = ?5";
             self.db.prepare_cached(sql)?.execute(key)?;
+            for (start, duration) in found {
+                self.counts.add(self.db, (stream, label), (start, start + duration), true, -1)?;
+                self.days.changed(self.db, (stream, label), start)?;
+            }
         }
         Ok(())
     }

@@ -141,7 +141,7 @@ fn dump(db: &Connection) -> Vec<String> {
     let mut all = Vec::new();
     let mut names = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
     let tables: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert_eq!(tables.len(), 11);
+    assert_eq!(tables.len(), 12);
     for table in tables {
         let mut rows = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = rows.column_count();
@@ -309,6 +309,23 @@ fn a_full_disk_loses_no_row() {
     index.journals.clear();
     settle(&mut index, now);
     assert_same(&dump(&index.index.as_ref().unwrap().db), &expected);
+}
+
+#[test]
+fn an_index_that_has_no_tables_yet_holds_nothing() {
+    let folder = recorded();
+    let path = database::path(folder.path());
+    let streams = || Reader::open(&[Place::of_run(folder.path())]).unwrap().streams.len();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    assert_eq!(streams(), 0);
+    // As the writer leaves it between creating the file, setting its mode, and making the tables.
+    let db = Connection::open(&path).unwrap();
+    assert_eq!((path.exists(), streams()), (true, 0));
+    db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+    assert_eq!(streams(), 0);
+    let mut index = Folder::new(folder.path());
+    settle(&mut index, Instant::now());
+    assert_eq!(streams(), 1);
 }
 
 #[test]

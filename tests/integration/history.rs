@@ -20,7 +20,7 @@ pub fn rows(folder: &Path) -> Vec<String> {
     assert_eq!(intact, "ok");
     let mut names = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
     let tables: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert_eq!(tables.len(), 11);
+    assert_eq!(tables.len(), 12);
     let mut all = Vec::new();
     for table in tables {
         let mut rows = db.prepare(&format!("SELECT * FROM {table}")).unwrap();

@@ -44,14 +44,14 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens every index.
+    /// Opens every index that is there.
     ///
     /// # Errors
     /// Returns a failure if one cannot be read.
     pub fn open(places: &[Place]) -> Result<Self> {
         let mut reader = Self { connections: Vec::new(), folders: Vec::new(), streams: Vec::new() };
-        for place in places.iter().filter(|place| place.exists()) {
-            let connection = place.connect()?;
+        for place in places {
+            let Some(connection) = place.connect()? else { continue };
             reader.folders.push(place.folder().into());
             let found = streams(&connection, reader.connections.len());
             reader.connections.push(connection);
