@@ -14,7 +14,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 58] = [
+const FILES: [(&str, &str, &str); 61] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/history.css", CSS, include_str!("page/history.css")),
@@ -23,10 +23,12 @@ const FILES: [(&str, &str, &str); 58] = [
     ("/admin.js", JS, include_str!("page/admin.js")),
     ("/client.js", JS, include_str!("page/client.js")),
     ("/controls.js", JS, include_str!("page/controls.js")),
+    ("/keys_dialog.js", JS, include_str!("page/keys_dialog.js")),
     ("/sight.js", JS, include_str!("page/sight.js")),
     ("/wall.js", JS, include_str!("page/wall.js")),
     ("/layout.js", JS, include_str!("page/layout.js")),
     ("/large.js", JS, include_str!("page/large.js")),
+    ("/playback.js", JS, include_str!("page/playback.js")),
     ("/player.js", JS, include_str!("page/player.js")),
     ("/chart.js", JS, include_str!("page/chart.js")),
     ("/intervals.js", JS, include_str!("page/intervals.js")),
@@ -48,6 +50,7 @@ const FILES: [(&str, &str, &str); 58] = [
     ("/history/readout.js", JS, include_str!("page/history/readout.js")),
     ("/history/ribbons.js", JS, include_str!("page/history/ribbons.js")),
     ("/history/scale.js", JS, include_str!("page/history/scale.js")),
+    ("/history/shown_label.js", JS, include_str!("page/history/shown_label.js")),
     ("/history/track.js", JS, include_str!("page/history/track.js")),
     ("/history/view.js", JS, include_str!("page/history/view.js")),
     ("/history/viewer.js", JS, include_str!("page/history/viewer.js")),

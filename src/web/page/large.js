@@ -44,7 +44,7 @@ export class Large {
     this.canvas = element('canvas', { width: 16, height: 9, role: 'img', 'aria-label': `${this.live ? 'Live picture' : 'Picture'} of ${name}` });
     this.notice = notice();
     this.stage = element('div', { className: 'stage' }, this.canvas, this.notice.element);
-    this.screen = new Screen(this.canvas, ms => this.drawn(ms));
+    this.screen = new Screen(this.canvas, frame => this.drawn(frame));
     if (!this.live) {
       this.player = new Player({ name, screen: this.screen, length: this.stream.duration_ms ?? 0, moved: ms => this.moved(ms) });
       this.stage.addEventListener('click', () => this.player.toggle());
@@ -112,13 +112,13 @@ export class Large {
     return this.live ? `/pictures?stream=${encodeURIComponent(this.name)}` : null;
   }
 
-  show({ name, jpeg, ms }) {
-    if (name === this.name) this.screen.show(jpeg, ms);
+  show({ name, jpeg }) {
+    if (name === this.name) this.screen.show(jpeg);
   }
 
-  drawn(ms) {
+  drawn(frame) {
     if (!this.problem) this.notice.update(null, false);
-    this.player?.drawn(ms);
+    this.player?.drawn(frame);
   }
 
   /** Loads the timeline. Updates that arrive meanwhile are added after it. */

@@ -291,7 +291,7 @@ addEventListener('keydown', event => {
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) pictures.stop();
   else if (!app.offline) pictures.restart();
-  view?.player?.suspend(document.hidden);
+  view?.player?.playback.suspend(document.hidden);
 });
 part('skip').addEventListener('click', event => {
   event.preventDefault();

@@ -2,6 +2,7 @@
 
 import { Client } from '../client.js';
 import { roundButton } from '../controls.js';
+import { KeysDialog } from '../keys_dialog.js';
 import { REST, brief, colour, date, element, setText } from '../words.js';
 import { readAddress, writeAddress } from './address.js';
 import { Calendar } from './calendar.js';
@@ -10,7 +11,7 @@ import { addDays, dayOf, endOf, startOf } from './days.js';
 import { ExportDialog } from './export.js';
 import { Found } from './found.js';
 import { Filters } from './filters.js';
-import { handleKeys } from './keys.js';
+import { KEYS, handleKeys } from './keys.js';
 import { Ribbons } from './ribbons.js';
 import { forgetRibbons } from './track.js';
 import { Viewer } from './viewer.js';
@@ -35,7 +36,7 @@ export class HistoryView {
     this.ribbons = new Ribbons({ client, now, link, pick: (stream, at) => this.go({ stream, at, play: true }), zoomed: stretch => this.zoomed(stretch) });
     this.ribbons.moment = () => this.viewer.known();
     this.viewer = new Viewer({
-      client, hue, moved: at => this.moved(at), settled: () => this.write(), step: by => this.step(by),
+      client, now, hue, moved: at => this.moved(at), settled: () => this.write(), step: by => this.step(by),
       changed: interval => this.found.select(interval?.id), save: () => this.save(),
       correct: () => this.correction.open(this.state.stream, this.viewer.interval),
     });
@@ -43,6 +44,7 @@ export class HistoryView {
     this.found = new Found({ client, hue, set: change => this.set(change), open: (row, play) => this.openRow(row, play) });
     this.filters = new Filters(change => this.set('stream' in change ? { ...change, at: null } : change));
     this.dialog = new ExportDialog();
+    this.help = new KeysDialog(KEYS);
     this.correction = new CorrectionDialog(app);
     this.build();
     this.keys = handleKeys(this);
@@ -70,7 +72,7 @@ export class HistoryView {
     this.panes = element('div', { className: 'panes' },
       element('div', { className: 'watch' }, this.viewer.element, this.ribbons.element, this.results),
       element('div', { className: 'details' }, this.calendar.element, this.found.element));
-    this.element = element('section', { className: 'history', 'aria-label': 'History' }, this.controls, this.panes, this.blank, this.dialog.element, this.correction.element);
+    this.element = element('section', { className: 'history', 'aria-label': 'History' }, this.controls, this.panes, this.blank, this.dialog.element, this.correction.element, this.help.element);
     this.resized = new ResizeObserver(() => this.arrange());
     this.resized.observe(this.panes);
   }
