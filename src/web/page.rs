@@ -14,7 +14,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 61] = [
+const FILES: [(&str, &str, &str); 66] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/history.css", CSS, include_str!("page/history.css")),
@@ -22,6 +22,7 @@ const FILES: [(&str, &str, &str); 61] = [
     ("/page.js", JS, include_str!("page/page.js")),
     ("/admin.js", JS, include_str!("page/admin.js")),
     ("/client.js", JS, include_str!("page/client.js")),
+    ("/connection.js", JS, include_str!("page/connection.js")),
     ("/controls.js", JS, include_str!("page/controls.js")),
     ("/keys_dialog.js", JS, include_str!("page/keys_dialog.js")),
     ("/sight.js", JS, include_str!("page/sight.js")),
@@ -31,11 +32,14 @@ const FILES: [(&str, &str, &str); 61] = [
     ("/playback.js", JS, include_str!("page/playback.js")),
     ("/player.js", JS, include_str!("page/player.js")),
     ("/chart.js", JS, include_str!("page/chart.js")),
+    ("/facts.js", JS, include_str!("page/facts.js")),
+    ("/interval_table.js", JS, include_str!("page/interval_table.js")),
     ("/intervals.js", JS, include_str!("page/intervals.js")),
     ("/timeline.js", JS, include_str!("page/timeline.js")),
     ("/history/address.js", JS, include_str!("page/history/address.js")),
     ("/history/calendar.js", JS, include_str!("page/history/calendar.js")),
     ("/history/correction.js", JS, include_str!("page/history/correction.js")),
+    ("/history/day_bar.js", JS, include_str!("page/history/day_bar.js")),
     ("/history/days.js", JS, include_str!("page/history/days.js")),
     ("/history/export.js", JS, include_str!("page/history/export.js")),
     ("/history/filters.js", JS, include_str!("page/history/filters.js")),
@@ -54,6 +58,7 @@ const FILES: [(&str, &str, &str); 61] = [
     ("/history/track.js", JS, include_str!("page/history/track.js")),
     ("/history/view.js", JS, include_str!("page/history/view.js")),
     ("/history/viewer.js", JS, include_str!("page/history/viewer.js")),
+    ("/history/whole_day.js", JS, include_str!("page/history/whole_day.js")),
     ("/teach/address.js", JS, include_str!("page/teach/address.js")),
     ("/teach/answers.js", JS, include_str!("page/teach/answers.js")),
     ("/teach/choices.js", JS, include_str!("page/teach/choices.js")),

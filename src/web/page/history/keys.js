@@ -69,7 +69,7 @@ function act(view, { key, shiftKey, target }) {
       return true;
     case 'PageUp':
     case 'PageDown':
-      view.stepDay(key === 'PageUp' ? -1 : 1);
+      view.days.step(key === 'PageUp' ? -1 : 1);
       return true;
     default:
       return false;
