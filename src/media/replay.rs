@@ -40,8 +40,8 @@ pub struct Video {
     pub duration: Option<u64>,
     /// The first frame's time in the container.
     origin: u64,
-    /// Whether the frames are JPEGs.
-    encoded: bool,
+    /// Whether the frames are recorded as JPEGs, as those with a label are.
+    pub encoded: bool,
 }
 
 impl Video {
@@ -152,7 +152,7 @@ impl Playing {
 /// Reads single frames.
 pub struct Seeker {
     player: Player,
-    video: Video,
+    pub video: Video,
 }
 
 impl Seeker {

@@ -53,6 +53,15 @@ pub(super) struct Recordings {
     players: Arc<Semaphore>,
 }
 
+/// A frame of a recording.
+pub(super) struct RecordedFrame {
+    /// In milliseconds since 1970.
+    pub time: i64,
+    /// Whether its label is drawn on it. Such frames are recorded as JPEGs, and a camera's own video never is.
+    pub labelled: bool,
+    pub jpeg: Bytes,
+}
+
 /// The file of the last single picture.
 struct OpenFile {
     path: PathBuf,
@@ -89,25 +98,23 @@ fn shown_at(segment: &Segment, time: u64) -> i64 {
 async fn picture(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Response, ApiError> {
     let name = stream_name(&query)?;
     let at = time_of(&query, "at").ok_or(BAD_TIME)?;
-    let (time, jpeg) = frame_at(&state, &name, at).await?;
+    let RecordedFrame { time, labelled, jpeg } = frame_at(&state, &name, at).await?;
     let headers = [
         (header::CONTENT_TYPE, "image/jpeg".to_string()),
         (HeaderName::from_static("x-stream"), encoded(&name)),
         (HeaderName::from_static("x-time"), moment(time)),
+        (HeaderName::from_static("x-labelled"), labelled.to_string()),
     ];
     Ok((headers, jpeg).into_response())
 }
 
-/// Returns the frame of a recording that was shown `at` a time, and its own time, both in milliseconds since 1970.
-pub(super) async fn frame_at(state: &Arc<AppState>, name: &str, at: i64) -> Result<(i64, Bytes), ApiError> {
+/// Returns the frame of a recording that was shown `at` a time, in milliseconds since 1970.
+pub(super) async fn frame_at(state: &Arc<AppState>, name: &str, at: i64) -> Result<RecordedFrame, ApiError> {
     let recordings = recordings(state)?;
     let found = ask_about(state, name, move |reader, name| query::segment_at(reader, name, at));
     let segment = found.await?.ok_or(NOT_RECORDED)?;
     let (mut open, limits) = (Arc::clone(&recordings.open).lock_owned().await, recordings.limits);
-    let found = spawn_blocking(move || {
-        let still = still(&mut open, &segment, at, limits);
-        still.map(|still| (shown_at(&segment, still.time), still.jpeg))
-    });
+    let found = spawn_blocking(move || still(&mut open, &segment, at, limits));
     let found = found.await.map_err(|_| UNREADABLE)?.map_err(|error| {
         tracing::warn!("{error}");
         UNREADABLE
@@ -117,15 +124,16 @@ pub(super) async fn frame_at(state: &Arc<AppState>, name: &str, at: i64) -> Resu
 }
 
 /// Reads a picture, of the file that is open if it is the same. A file that failed is not kept open.
-fn still(open: &mut Option<OpenFile>, segment: &Segment, at: i64, limits: Limits) -> Result<Still> {
+fn still(open: &mut Option<OpenFile>, segment: &Segment, at: i64, limits: Limits) -> Result<RecordedFrame> {
     let kept = open.take().filter(|file| file.path == segment.path && file.bytes == segment.bytes);
     let mut seeker = match kept {
         Some(file) => file.seeker,
         None => Seeker::open(&segment.path, limits).map_err(explained)?,
     };
-    let still = seeker.at(offset(segment, at)).map_err(explained)?;
+    let Still { jpeg, time } = seeker.at(offset(segment, at)).map_err(explained)?;
+    let frame = RecordedFrame { time: shown_at(segment, time), labelled: seeker.video.encoded, jpeg };
     *open = Some(OpenFile { path: segment.path.clone(), bytes: segment.bytes, seeker, used: Instant::now() });
-    Ok(still)
+    Ok(frame)
 }
 
 fn explained(error: Error) -> Error {
@@ -157,8 +165,8 @@ async fn frames(State(state): State<Arc<AppState>>, query: Pairs) -> Result<Resp
     let shown_name = encoded(&source.name);
     let player = Player { source, current, next: None, last: i64::MIN };
     let feed = stream::unfold((player, shown_name), |(mut player, name)| async move {
-        let (time, jpeg) = player.next().await?;
-        let part = part_at(&name, jpeg, &format!("X-Time: {}", moment(time)));
+        let RecordedFrame { time, labelled, jpeg } = player.next().await?;
+        let part = part_at(&name, jpeg, &format!("X-Time: {}\r\nX-Labelled: {labelled}", moment(time)));
         Some((part, (player, name)))
     });
     Ok(multipart(vec![feed.boxed()], state))
@@ -198,17 +206,18 @@ impl Source {
         let (sender, frames) = mpsc::channel(WAITING);
         // `None` closes the queue.
         let (sender, shown) = (Lock::new(Some(sender)), segment.clone());
+        let video = Video::open(&segment.path, limits).map_err(explained)?;
+        let labelled = video.encoded;
         let take = move |still: Option<Still>| {
             let mut sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
             match (still, &*sender) {
                 (Some(Still { jpeg, time }), Some(queue)) => {
                     // A slow client misses frames.
-                    let _ = queue.try_send((shown_at(&shown, time), jpeg));
+                    let _ = queue.try_send(RecordedFrame { time: shown_at(&shown, time), labelled, jpeg });
                 }
                 _ => *sender = None,
             }
         };
-        let video = Video::open(&segment.path, limits).map_err(explained)?;
         let playing = video.prepare(offset(&segment, from), self.speed, take).map_err(explained)?;
         Ok(OpenSegment { end: segment.end, frames, playing: Some(playing), started: false })
     }
@@ -217,14 +226,14 @@ impl Source {
 /// A file that waits at its first frame, or plays. Stops when dropped.
 struct OpenSegment {
     end: i64,
-    frames: mpsc::Receiver<(i64, Bytes)>,
+    frames: mpsc::Receiver<RecordedFrame>,
     playing: Option<Playing>,
     started: bool,
 }
 
 impl OpenSegment {
     /// Returns the next frame when it is due; `None` after the last one.
-    async fn next(&mut self) -> Option<(i64, Bytes)> {
+    async fn next(&mut self) -> Option<RecordedFrame> {
         if !self.started {
             self.started = true;
             if let Err(error) = self.playing.as_ref()?.start() {
@@ -257,17 +266,17 @@ struct Player {
 }
 
 impl Player {
-    async fn next(&mut self) -> Option<(i64, Bytes)> {
+    async fn next(&mut self) -> Option<RecordedFrame> {
         loop {
             let frame = self.current.next().await;
             let is_near = |time: i64| (self.current.end - time) as f64 <= AHEAD * self.source.speed;
-            if self.next.is_none() && frame.as_ref().is_none_or(|(time, _)| is_near(*time)) {
+            if self.next.is_none() && frame.as_ref().is_none_or(|frame| is_near(frame.time)) {
                 self.next = Some(tokio::spawn(self.source.clone().open(self.current.end)));
             }
             match frame {
-                Some((time, jpeg)) if time > self.last => {
-                    self.last = time;
-                    return Some((time, jpeg));
+                Some(frame) if frame.time > self.last => {
+                    self.last = frame.time;
+                    return Some(frame);
                 }
                 // Files overlap where the clock was set back.
                 Some(_) => {}

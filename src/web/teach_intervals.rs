@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::learning::{Answer, NewFrame, Refused};
 use crate::system::utc;
 use crate::web::admin::{self, Peer};
-use crate::web::history_video::frame_at;
+use crate::web::history_video::{RecordedFrame, frame_at};
 use crate::web::state::{ApiError, AppState};
 use crate::web::teach::{Failure, ask, nullable, parse};
 
@@ -83,8 +83,8 @@ async fn add_recorded(
     let mut found: Vec<(i64, Bytes)> = Vec::new();
     for number in 0..wanted as i64 {
         let at = from + ((to - from) as i128 * i128::from(2 * number + 1) / (2 * wanted as i128)) as i64;
-        // What is not recorded at this time, or cannot be read, is left out.
-        if let Ok((time, jpeg)) = frame_at(state, stream, at).await
+        // What is not recorded at this time, cannot be read, or has its label drawn on it, is left out.
+        if let Ok(RecordedFrame { time, labelled: false, jpeg }) = frame_at(state, stream, at).await
             && (from..to).contains(&time)
             && found.last().is_none_or(|(last, _)| *last != time)
         {

@@ -56,7 +56,7 @@ fn livelabel_time(time: OffsetDateTime) -> String {
 }
 
 /// The recorded files in the index, with start and end.
-fn segments(folder: &Path) -> Vec<(PathBuf, i64, i64)> {
+pub fn segments(folder: &Path) -> Vec<(PathBuf, i64, i64)> {
     let db = Connection::open(folder.join(".livelabel/index.sqlite")).unwrap();
     let mut rows = db.prepare("SELECT file, start, end FROM segments ORDER BY start").unwrap();
     let row = |row: &rusqlite::Row| Ok((folder.join(row.get::<_, String>(0)?), row.get(1)?, row.get(2)?));
@@ -64,7 +64,7 @@ fn segments(folder: &Path) -> Vec<(PathBuf, i64, i64)> {
 }
 
 /// The moment of each frame, in milliseconds.
-fn moments(segments: &[(PathBuf, i64, i64)]) -> Vec<i64> {
+pub fn moments(segments: &[(PathBuf, i64, i64)]) -> Vec<i64> {
     let frames = |(file, start, _): &(PathBuf, i64, i64)| {
         let mut times: Vec<i64> = packets(file).into_iter().map(|(time, _)| start + time.round() as i64).collect();
         times.sort_unstable();
@@ -89,6 +89,7 @@ fn played(site: Site, query: &str) -> Vec<(String, usize)> {
         let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_string();
         let length: usize = value("Content-Length:").parse().unwrap();
         assert_eq!((value("X-Stream:"), value("Content-Type:")), ("door".into(), "image/jpeg".into()));
+        assert_eq!(value("X-Labelled:"), "false");
         frames.push((value("X-Time:"), number(&rest[end + 4..][..length])));
         rest = &rest[end + 4 + length..];
     }
@@ -128,6 +129,7 @@ fn the_files_of_a_recording_are_one_video() {
             assert_eq!((answer.status, answer.header("content-type")), (200, Some("image/jpeg")), "{}", answer.text());
             assert_eq!(number(&answer.body), wanted, "at {at}, {} after the start", at - moments[0]);
             assert_eq!(answer.header("x-time"), Some(moment(moments[wanted]).as_str()));
+            assert_eq!(answer.header("x-labelled"), Some("false"));
         }
     }
 
@@ -249,6 +251,11 @@ fn a_video_that_changes_is_played_but_not_joined() {
         (refused.status, refused.text().as_str()),
         (409, "an MP4 file cannot hold this video; export it as .mkv\n")
     );
+
+    for (number, labelled) in ["false", "false", "true"].into_iter().enumerate() {
+        let answer = site.get(&format!("/api/history/picture.jpg?stream=door&at={}", moment(all[number].1)));
+        assert_eq!(answer.header("x-labelled"), Some(labelled));
+    }
 
     // Each viewer has decoders, which end with the connection.
     let threads = || std::fs::read_dir(format!("/proc/{}/task", watch.id())).unwrap().count();

@@ -330,22 +330,45 @@ fn a_camera_keeps_no_more_than_the_bucket_holds() {
     watch.stop("INT");
 }
 
-#[test]
-fn an_interval_is_answered_with_frames_of_the_recording() {
-    let program = Program::new();
-    recorded(&program, &noisy(&program, "clip.mp4", &["red"; 6]), "h264", &[]);
+/// When the recordings begin and end.
+fn range(program: &Program) -> (String, String) {
     let db = Connection::open(program.path(".livelabel/index.sqlite")).unwrap();
     let moment = |sql: &str| {
         let ms: i64 = db.query_row(sql, [], |row| row.get(0)).unwrap();
         let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap();
         moment.format(&Rfc3339).unwrap()
     };
-    let (first, end) = (moment("SELECT min(start) FROM segments"), moment("SELECT max(end) FROM segments"));
-    // Nothing comes any more.
-    let (watch, site) = start(&program, "rtsp://127.0.0.1:9/live", &["--name", "door", "--segment", "2s", "--paused"]);
+    (moment("SELECT min(start) FROM segments"), moment("SELECT max(end) FROM segments"))
+}
+
+/// Runs with the recordings of a camera of which nothing comes any more.
+fn paused(program: &Program) -> (Watch, Site) {
+    let (watch, site) = start(program, "rtsp://127.0.0.1:9/live", &["--name", "door", "--segment", "2s", "--paused"]);
     let known = |history: &Value| history["streams"][0]["recorded"] == true && history["rebuilding"] == false;
     site.until("a recording", |site| site.json("/api/history"), known);
     site.until("its stream", |site| site.stream("door"), |stream| stream["state"] == "paused");
+    (watch, site)
+}
+
+#[test]
+fn frames_with_a_label_on_them_are_nothing_to_learn_from() {
+    let program = Program::new();
+    recorded(&program, &noisy(&program, "clip.mp4", &["red"; 3]), "h264", &["--segment-video", "labelled"]);
+    let (from, to) = range(&program);
+    // The camera's own video is recorded now.
+    let (watch, site) = paused(&program);
+    let body = json!({"stream": "door", "from": from, "to": to, "label": "green"}).to_string();
+    let answer = post(site, "/api/teach/intervals", &body).json();
+    assert_eq!(answer, json!({"frames": 0, "contradictory": 0}));
+    watch.stop("INT");
+}
+
+#[test]
+fn an_interval_is_answered_with_frames_of_the_recording() {
+    let program = Program::new();
+    recorded(&program, &noisy(&program, "clip.mp4", &["red"; 6]), "h264", &[]);
+    let (first, end) = range(&program);
+    let (watch, site) = paused(&program);
     let say = |from: &str, to: &str, label: &str| {
         let body = json!({"stream": "door", "from": from, "to": to, "label": label}).to_string();
         post(site, "/api/teach/intervals", &body).json()

@@ -4,12 +4,17 @@ use std::fmt::Write;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::admin::ADMIN;
-use crate::camera::{Camera, Watch, running};
+use crate::camera::{Camera, Watch, files, running};
 use crate::footage::{colours, project, variant};
+use crate::history_video::{moments, segments};
 use crate::http::Site;
 use crate::program::{Program, ffmpeg, text};
+use crate::recording::watched;
+use crate::tiny;
 
 /// Checks the page with `tests/page/page.mjs`: the picture moves, no error, no request to another server, every control
 /// has a name, every text has enough contrast, nothing overflows. `--intervals` also opens intervals, `--says NAME=TEXT`
@@ -228,6 +233,103 @@ fn the_history_of_a_folder_is_shown() {
     let mut watch = Watch::spawn(program.command(&given));
     let site = Site::of(&mut watch);
     check(&site, "history.mjs", &[text(&program.path("expected.json"))]);
+    watch.stop("INT");
+}
+
+/// An interval as a journal has it, with times in milliseconds since 1970.
+struct Shown {
+    label: String,
+    start: f64,
+    end: f64,
+    share: String,
+}
+
+impl Shown {
+    /// Whether a frame has this label. Times of frames and of intervals are rounded apart.
+    fn has(&self, time: i64) -> bool {
+        self.start <= time as f64 + 3.0 && time as f64 + 3.0 < self.end
+    }
+}
+
+/// The intervals of all journals that are not among those `before`.
+fn shown(program: &Program, before: usize) -> Vec<Shown> {
+    let mut all = Vec::new();
+    for journal in files(program, ".timeline.jsonl").iter().skip(before) {
+        let text = std::fs::read_to_string(journal).unwrap();
+        let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let header = &records[0]["start"];
+        let opened = OffsetDateTime::parse(header["opened"].as_str().unwrap(), &Rfc3339).unwrap();
+        let zero = opened.unix_timestamp_nanos() as f64 / 1e6 - header["opened_ms"].as_f64().unwrap();
+        all.extend(records.iter().filter_map(|record| record.get("interval")).map(|interval| {
+            let number = |name: &str| interval[name].as_f64().unwrap();
+            let share = format!("{:.0} %", 100.0 * number("mean"));
+            let label = interval["label"].as_str().unwrap().into();
+            Shown { label, start: zero + number("start"), end: zero + number("end"), share }
+        }));
+    }
+    all
+}
+
+/// A whole second in milliseconds since 1970, as it stands in an address.
+fn address(ms: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(ms / 1000).unwrap();
+    time.format(&Rfc3339).unwrap().trim_end_matches('Z').into()
+}
+
+/// The first whole second after a time.
+fn second_after(ms: f64) -> i64 {
+    1000 * (ms / 1000.0 + 0.1).ceil() as i64
+}
+
+#[test]
+fn the_label_is_shown_over_recordings() {
+    let program = Program::new();
+    let model = tiny::model();
+    let seconds = ["red", "red", "green", "green", "blue", "blue", "gray", "gray", "gray", "red"];
+    let clip = colours(program.folder.path(), "clip.mp4", &seconds, &["-c:v", "libx264", "-g", "25"]);
+    // The same is recorded three times: as pictures of its intervals only, with labels drawn on it, and as it is.
+    let run = |arguments: &[&str]| {
+        files(&program, ".summary.json").into_iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        let before = files(&program, ".timeline.jsonl").len();
+        let given = ["--model", text(&model), "--window", "1", "--threshold", "0.5"];
+        watched(&program, &clip, "h264", &[&given, arguments].concat());
+        shown(&program, before)
+    };
+    let kept = run(&[]);
+    let labelled = run(&["--segment", "1h", "--segment-video", "labelled"]);
+    let first = segments(program.folder.path()).len();
+    let original = run(&["--segment", "2s"]);
+    let frames = moments(&segments(program.folder.path())[first..]);
+    assert_eq!(frames.len(), 25 * seconds.len());
+    let moment = |at: i64, shown: Option<&Shown>| {
+        let (label, share) = shown.map(|shown| (&shown.label, &shown.share)).unzip();
+        json!({ "at": address(at), "label": label, "share": share })
+    };
+    let mut looked_at: Vec<Value> = Vec::new();
+    for interval in &original[..3] {
+        let at = second_after(interval.start);
+        assert!(interval.has(at), "{} at {at}", interval.label);
+        looked_at.push(moment(at, Some(interval)));
+    }
+    // Within the second before an interval, the address means that one.
+    looked_at.push(moment(second_after(original[2].end), None));
+    let pairs = frames.iter().enumerate().map(|(number, time)| {
+        json!([seconds[number / 25], original.iter().find(|shown| shown.has(*time)).map(|shown| &shown.label)])
+    });
+    let interval = |shown: &Shown| json!([shown.label, shown.start, shown.end, shown.share]);
+    let expected = json!({
+        "stream": "door",
+        "intervals": original.iter().map(interval).collect::<Vec<Value>>(),
+        "moments": looked_at,
+        "pairs": pairs.collect::<Vec<Value>>(),
+        "labelled": address(second_after(labelled[1].start)),
+        "kept": moment(second_after(kept[0].start), Some(&kept[0])),
+    });
+    std::fs::write(program.path("expected.json"), expected.to_string()).unwrap();
+    let given = ["--log-format", "json", "view", ".", "--web", "127.0.0.1:0"];
+    let mut watch = Watch::spawn(program.command(&given));
+    let site = Site::of(&mut watch);
+    check(&site, "shown_label.mjs", &[text(&program.path("expected.json"))]);
     watch.stop("INT");
 }
 

@@ -41,7 +41,7 @@ function measure() {
       const colour = rgba(getComputedStyle(at).backgroundColor);
       if (colour[3] > 0) layers.push(colour);
       if (colour[3] === 1) break;
-      if (at.matches('.notice, .strip button, .tight .caption')) {
+      if (at.matches('.notice, .strip button, .tight .caption, .plate')) {
         return [[255, 255, 255, 1], [0, 0, 0, 1]].map(base => layers.reduceRight((below, top) => over(top, below), base));
       }
     }

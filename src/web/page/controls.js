@@ -13,6 +13,27 @@ export function button(properties, act, ...children) {
 export const roundButton = (name, path, act, keys) =>
   button({ className: 'round', 'aria-label': name, title: keys ? `${name} (${keys})` : name }, act, icon(path));
 
+/** A round button that switches something on or off. The browser keeps what was chosen, by `key`; at first it is on. */
+export class RoundSwitch {
+  /** `changed` is called with whether it is on, at once and after each change. */
+  constructor({ name, path, keys, key, changed }) {
+    Object.assign(this, { key, changed });
+    this.element = roundButton(name, path, () => this.toggle(), keys);
+    this.set(localStorage.getItem(key) !== 'off');
+  }
+
+  toggle() {
+    this.set(!this.on);
+    localStorage.setItem(this.key, this.on ? 'on' : 'off');
+  }
+
+  set(on) {
+    this.on = on;
+    this.element.ariaPressed = on;
+    this.changed(on);
+  }
+}
+
 /**
  * A row of choices of which one is chosen. `choices` are values with their texts; `pick` is called with the value that is
  * chosen. Returns the `element`; `inputs` and `texts`, the elements of the choices in their order; and `choose`.

@@ -15,7 +15,7 @@ export async function showKept(screen, name, interval) {
   if (!url) return;
   try {
     const response = await fetch(url, { cache: 'no-store' });
-    if (response.ok) screen.show(await response.blob(), NaN);
+    if (response.ok) screen.show(await response.blob());
   } catch {
     // The server is unreachable; the banner shows that.
   }

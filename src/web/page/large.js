@@ -4,18 +4,19 @@
 import { PauseButton } from './admin.js';
 import { Chart } from './chart.js';
 import { radios } from './controls.js';
-import { Timeline } from './timeline.js';
-import { IntervalDialog, Thumbnail, showKept } from './intervals.js';
+import { Facts } from './facts.js';
+import { IntervalTable } from './interval_table.js';
+import { IntervalDialog, showKept } from './intervals.js';
 import { Screen } from './pictures.js';
 import { Player } from './player.js';
+import { Timeline } from './timeline.js';
 import { notice, SOON } from './wall.js';
-import { REST, clock, colour, element, elapsed, length, moment, percent, result, setChildren, setText, unsure } from './words.js';
+import { REST, clock, colour, element, elapsed, moment, percent, result, setText, unsure } from './words.js';
 
 const WINDOWS = [1, 3, 10];
 const USUAL_WINDOW = 3;
 /** The shortest span of a live timeline. */
 const SHORTEST = 60e3;
-const LISTED = 30;
 /** A label is announced to screen readers after this time. */
 const SETTLED = 1000;
 const CALM = matchMedia('(prefers-reduced-motion: reduce)');
@@ -24,8 +25,6 @@ let minutes = USUAL_WINDOW;
 
 /** Breaks a result into a line for each label, and never within a time. */
 const lines = text => text.replaceAll('; ', '\n').replaceAll('–', '\u2060–\u2060');
-
-const seconds = ms => (ms / 1000).toFixed(1);
 
 export class Large {
   constructor(app, name) {
@@ -44,7 +43,7 @@ export class Large {
     this.canvas = element('canvas', { width: 16, height: 9, role: 'img', 'aria-label': `${this.live ? 'Live picture' : 'Picture'} of ${name}` });
     this.notice = notice();
     this.stage = element('div', { className: 'stage' }, this.canvas, this.notice.element);
-    this.screen = new Screen(this.canvas, ms => this.drawn(ms));
+    this.screen = new Screen(this.canvas, frame => this.drawn(frame));
     if (!this.live) {
       this.player = new Player({ name, screen: this.screen, length: this.stream.duration_ms ?? 0, moved: ms => this.moved(ms) });
       this.stage.addEventListener('click', () => this.player.toggle());
@@ -52,9 +51,10 @@ export class Large {
     this.dialog = new IntervalDialog(() => ({
       name, stream: this.stream, start: this.start, now: this.app.now(), intervals: this.timeline.intervals,
     }));
-    const open = interval => this.dialog.open(interval, this.scroll);
+    const open = interval => this.dialog.open(interval, this.table.element);
     this.chart = new Chart({ timeline: this.timeline, live: this.camera, seek: this.player && (ms => this.player.seek(ms)), open });
-
+    this.table = new IntervalTable({ name, live: this.live, open: interval => (this.player ? this.player.seek(interval.start) : open(interval)) });
+    this.facts = new Facts();
     this.pausing = new PauseButton(app.admin, name);
     this.build();
     this.load();
@@ -67,15 +67,6 @@ export class Large {
     this.swatch = element('i', { className: 'swatch' });
     this.meters = element('ul', { className: 'meters', role: 'list' });
     this.state = element('p', { className: 'state' });
-    this.facts = element('dl');
-    this.body = element('tbody');
-    this.noIntervals = element('p', { className: 'empty', textContent: 'No intervals yet.' });
-    this.table = element('table', {},
-      element('caption', { className: 'hidden', textContent: 'Intervals, latest first' }),
-      element('thead', {}, element('tr', {}, ...['Label', 'Start', 'Length', ...(this.live ? [] : ['Mean'])].map(
-        (textContent, column) => element('th', { scope: 'col', textContent, className: column > 1 ? 'number' : '' })))),
-      this.body);
-    if (!this.live) setText(this.table.caption, 'Intervals');
 
     const section = (className, title, ...children) => {
       const id = `title-${className}`;
@@ -85,9 +76,8 @@ export class Large {
     };
     const timeline = section('timeline', 'Timeline', ...(this.camera ? [this.windows()] : []), this.chart.element);
     this.current = section('current', this.live ? 'Now' : 'At this moment', element('p', { className: 'shown' }, element('span', { className: 'shown-label' }, this.swatch, this.shown), ' ', this.share), this.state, this.pausing.element, this.meters);
-    const facts = section('facts', 'Facts', this.facts);
-    this.scroll = element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Intervals' }, this.table);
-    const intervals = section('intervals', 'Intervals', this.noIntervals, this.scroll);
+    const facts = section('facts', 'Facts', this.facts.element);
+    const intervals = section('intervals', 'Intervals', this.table.none, this.table.element);
     this.element = element('article', { className: this.live ? 'large' : 'large recorded' },
       element('div', { className: 'watch' }, this.stage, ...(this.player ? [this.player.element] : []), timeline),
       element('div', { className: 'details' }, this.current, facts, intervals), this.dialog.element);
@@ -112,13 +102,13 @@ export class Large {
     return this.live ? `/pictures?stream=${encodeURIComponent(this.name)}` : null;
   }
 
-  show({ name, jpeg, ms }) {
-    if (name === this.name) this.screen.show(jpeg, ms);
+  show({ name, jpeg }) {
+    if (name === this.name) this.screen.show(jpeg);
   }
 
-  drawn(ms) {
+  drawn(frame) {
     if (!this.problem) this.notice.update(null, false);
-    this.player?.drawn(ms);
+    this.player?.drawn(frame);
   }
 
   /** Loads the timeline. Updates that arrive meanwhile are added after it. */
@@ -177,7 +167,8 @@ export class Large {
       showKept(this.screen, this.name, intervals.findLast(interval => interval.label !== REST) ?? intervals.at(-1));
     }
     this.pausing.update(stream);
-    this.updateFacts();
+    this.updateState();
+    this.facts.update(stream, this.timeline, this);
     this.dialog.update();
   }
 
@@ -236,39 +227,13 @@ export class Large {
     this.reading = setTimeout(() => this.app.announce(text), SETTLED);
   }
 
-  updateFacts() {
+  updateState() {
     const { stream, app, problem } = this;
     const since = Date.parse(stream.since);
     this.state.hidden = !this.live;
     const clip = `${moment(stream.position_ms)}${stream.duration_ms ? ` of ${moment(stream.duration_ms)}` : ''} analysed`;
     const running = this.camera ? `Live since ${clock(since, app.now())} · ${elapsed(app.now() - since)}` : clip;
     setText(this.state, problem ? `${problem.title} ${problem.since}`.trim() : running);
-    const dropped = Object.entries(stream.frames?.dropped ?? {}).filter(([, number]) => number > 0);
-    const facts = [];
-    if (this.live) {
-      if (!this.done) facts.push(['Frame rate', `${stream.frames_per_second?.toFixed(1) ?? '–'} / s`]);
-      if (this.camera) facts.push(['Latency, 95 %', stream.latency_ms ? `${Math.round(stream.latency_ms.p95)} ms` : '–']);
-      if (stream.label_delay_ms != null) facts.push(['Label delay', `${seconds(stream.label_delay_ms)} s`]);
-      facts.push(['Stride', stream.stride > 1 ? `1 in ${stream.stride}` : 'every frame']);
-      facts.push(['Dropped', dropped.length ? dropped.map(([why, number]) => `${number} ${why}`).join(', ') : 'none']);
-      if (this.camera) facts.push(['Reconnects', String(stream.reconnects)]);
-      if (this.camera || stream.gaps) facts.push(['Gaps', String(stream.gaps)]);
-    } else {
-      facts.push(['Length', moment(stream.duration_ms)]);
-      facts.push(['Intervals', String(this.timeline.intervals.length)]);
-      if (this.timeline.gaps.length) facts.push(['Gaps', String(this.timeline.gaps.length)]);
-    }
-    if (stream.size) facts.push(['Picture', `${stream.size[0]} × ${stream.size[1]}`]);
-    if (stream.threshold > 0) facts.push(['Threshold', percent(stream.threshold)]);
-    if (stream.action) facts.push(['Action', stream.action]);
-    if (stream.shortest_ms != null) facts.push(['Shortest activity', `nothing shorter than ${seconds(stream.shortest_ms)} s is reported`, 'whole']);
-    if (stream.input) facts.push([this.live ? 'Input' : 'Clip', stream.input, 'whole']);
-    const names = facts.map(([name]) => name).join();
-    if (names !== this.factNames) {
-      this.factNames = names;
-      this.facts.replaceChildren(...facts.map(([name, , className = '']) => element('div', { className }, element('dt', { textContent: name }), element('dd'))));
-    }
-    facts.forEach(([, value], at) => setText(this.facts.children[at].lastChild, value));
   }
 
   draw() {
@@ -295,55 +260,11 @@ export class Large {
     this.chart.mark(ms);
     const row = this.timeline.at(ms);
     this.showCurrent(row);
-    for (const { interval, row } of this.lines ?? []) {
-      const here = interval.start <= ms && ms < interval.end;
-      row.classList.toggle('here', here);
-      if (here) row.setAttribute('aria-current', 'true');
-      else row.removeAttribute('aria-current');
-    }
+    this.table.mark(ms);
   }
 
   list() {
-    const { timeline, live } = this;
-    const intervals = live ? timeline.intervals.slice(-LISTED).reverse() : timeline.intervals;
-    const key = intervals.map(interval => interval.id).join();
-    if (key !== this.listed) {
-      this.listed = key;
-      const known = new Map((this.lines ?? []).map(line => [line.interval.id, line]));
-      this.lines = intervals.map(interval => known.get(interval.id) ?? this.line(interval));
-      setChildren(this.body, this.lines.map(line => line.row));
-      this.noIntervals.hidden = intervals.length > 0;
-      this.table.parentElement.hidden = intervals.length === 0;
-    }
-    intervals.forEach((interval, at) => {
-      const line = this.lines[at];
-      line.interval = interval;
-      line.thumbnail?.update(this.name, interval);
-      setText(line.begin, this.camera ? clock(this.start + interval.start, this.app.now()) : moment(interval.start));
-      const end = this.chart.endOf(interval);
-      setText(line.long, interval.open ? `${moment(end - interval.start)} …` : length(end - interval.start));
-      setText(line.mean, interval.mean == null ? '–' : percent(interval.mean));
-    });
-  }
-
-  line(interval) {
-    const swatch = element('i', { className: 'swatch' });
-    swatch.style.background = colour(this.timeline.labels, Math.max(0, this.timeline.labels.indexOf(interval.label)));
-    const label = element('bdi', { textContent: interval.label, title: interval.label });
-    const at = this.camera ? clock(this.start + interval.start, this.app.now()) : moment(interval.start);
-    const thumbnail = this.live ? new Thumbnail() : null;
-    const what = this.player ? 'show its start' : 'show its picture';
-    const open = element('button', { type: 'button', className: 'open', 'aria-label': `${interval.label} at ${at}: ${what}` },
-      ...(thumbnail ? [thumbnail.element] : []), swatch, label);
-    const line = { interval, thumbnail };
-    const act = () => (this.player ? this.player.seek(line.interval.start) : this.dialog.open(line.interval, this.scroll));
-    open.addEventListener('click', act);
-    const named = element('td', { className: 'named' }, open);
-    const begin = element('td');
-    const long = element('td', { className: 'number' });
-    const mean = element('td', { className: 'number' });
-    const row = element('tr', {}, named, begin, long, ...(this.live ? [] : [mean]));
-    row.addEventListener('click', event => event.target.closest('button') || act());
-    return Object.assign(line, { row, begin, long, mean });
+    const time = ms => (this.camera ? clock(this.start + ms, this.app.now()) : moment(ms));
+    this.table.update(this.timeline, { time, endOf: interval => this.chart.endOf(interval) });
   }
 }

@@ -2,6 +2,7 @@
 // shows the wall of all streams, one stream, the history, or what is taught, as the URL says (#/stream/NAME, #/history, #/teach).
 
 import { Admin } from './admin.js';
+import { Connection } from './connection.js';
 import { updateHead } from './head.js';
 import { isHistory } from './history/address.js';
 import { HistoryView } from './history/view.js';
@@ -14,10 +15,6 @@ import { FramesView } from './teach/view.js';
 import { clock, element, icon, elapsed, setText, since, streamProblem } from './words.js';
 import { Wall } from './wall.js';
 
-/** The server sends states each second. After this time without a message it counts as unreachable. */
-const SILENCE = 3000;
-const FIRST_WAIT = 250;
-const LONGEST_WAIT = 5000;
 /** A camera whose start moved by more was restarted, or the clock was set. */
 const SHIFT = 1500;
 
@@ -67,74 +64,21 @@ const pictures = new Pictures(picture => view?.show?.(picture), cause => {
 
 // --- the connection -------------------------------------------------------------------------------------------------
 
-const connection = { source: null, opened: 0, received: Date.now(), wait: FIRST_WAIT, failures: 0, cause: null };
-
-function connect() {
-  connection.opened = Date.now();
-  const source = (connection.source = new EventSource('/api/events'));
-  source.addEventListener('streams', event => {
-    received();
-    updateStreams(JSON.parse(event.data));
-  });
-  source.addEventListener('rows', event => {
-    received();
-    view?.rows(JSON.parse(event.data));
-  });
-  source.addEventListener('error', () => {
-    // Replaces the browser's own retry, which has no backoff and no reason for the failure.
-    if (source !== connection.source) return;
-    connection.failures++;
-    disconnect();
-    if (connection.failures % 4 === 2) findCause();
-  });
-}
-
-function received() {
-  connection.received = Date.now();
-  connection.wait = FIRST_WAIT;
-  if (connection.failures === 0) return;
-  connection.failures = 0;
-  connection.cause = null;
-  app.offline = false;
-  // Updates were missed meanwhile, and the picture connection may hang.
-  view?.load?.();
-  app.answers.resume();
-  if (!document.hidden) pictures.restart();
-  updateBanner();
-}
-
-function disconnect() {
-  connection.source?.close();
-  connection.source = null;
-  setTimeout(connect, connection.wait);
-  connection.wait = Math.min(2 * connection.wait, LONGEST_WAIT);
-  updateBanner();
-}
-
-/** Finds out why the event stream failed, if the server answers at all. */
-async function findCause() {
-  try {
-    const response = await fetch('/api/streams', { cache: 'no-store' });
-    connection.cause = response.status === 401 ? 'The token is missing or wrong: open the page with ?token=… again.'
-      : response.ok ? null : `The server answers with status ${response.status}.`;
-  } catch {
-    connection.cause = null;
-  }
-  updateBanner();
-}
-
-function tick() {
-  if (connection.source && Date.now() - Math.max(connection.received, connection.opened) > SILENCE) {
-    connection.failures += 2;
-    disconnect();
-  }
-  updateBanner();
-  if (app.offline) view?.update();
-}
+const connection = new Connection({
+  events: { streams: updateStreams, rows: update => view?.rows(update) },
+  back() {
+    app.offline = false;
+    // Updates were missed meanwhile, and the picture connection may hang.
+    view?.load?.();
+    app.answers.resume();
+    if (!document.hidden) pictures.restart();
+  },
+  changed: updateBanner,
+});
 
 /** Shows the banner while the server is unreachable or sends no pictures. */
 function updateBanner() {
-  const offline = connection.failures > 1;
+  const { offline } = connection;
   if (offline && !app.offline) pictures.stop();
   const changed = offline !== app.offline;
   app.offline = offline;
@@ -291,7 +235,7 @@ addEventListener('keydown', event => {
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) pictures.stop();
   else if (!app.offline) pictures.restart();
-  view?.player?.suspend(document.hidden);
+  view?.player?.playback.suspend(document.hidden);
 });
 part('skip').addEventListener('click', event => {
   event.preventDefault();
@@ -313,5 +257,8 @@ document.addEventListener('fullscreenchange', () => {
   part('full').ariaLabel = part('full').title = document.fullscreenElement ? 'Leave full screen' : 'Full screen';
 });
 
-connect();
-setInterval(tick, 500);
+connection.connect();
+setInterval(() => {
+  connection.check();
+  if (app.offline) view?.update();
+}, 500);

@@ -6,7 +6,7 @@ const LARGEST_PICTURE = 64 << 20;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 5000;
 
-/** Yields the parts of a multipart body: { name, ms, jpeg }. */
+/** Yields the parts of a multipart body: { name, ms, labelled, jpeg }. */
 export async function* parts(body) {
   const reader = body.getReader();
   let held = new Uint8Array(1 << 18);
@@ -40,7 +40,8 @@ export async function* parts(body) {
         if (end - begin < head.size) break;
         const jpeg = new Blob([held.slice(begin, begin + head.size)], { type: 'image/jpeg' });
         begin += head.size;
-        yield { name: head.name, ms: head.ms, jpeg };
+        const { size, ...frame } = head;
+        yield { ...frame, jpeg };
         head = null;
       }
     }
@@ -65,9 +66,14 @@ function readHead(bytes) {
   }
   const size = Number(fields['content-length']);
   if (!(size > 0 && size < LARGEST_PICTURE)) throw new Error('a part has no length');
-  // Pictures of the history have a time of the day instead of the stream's time.
-  const ms = fields['x-time'] ? Date.parse(fields['x-time']) : Number(fields['x-time-ms']);
-  return { size, name: decodeURIComponent(fields['x-stream'] ?? ''), ms };
+  return { size, name: decodeURIComponent(fields['x-stream'] ?? ''), ...described(name => fields[name]) };
+}
+
+/** Reads when a frame is shown, and whether its label is drawn on it. `field` returns what is said about it. */
+export function described(field) {
+  // Frames of the history have a time of the day instead of the stream's time.
+  const time = field('x-time');
+  return { ms: time ? Date.parse(time) : Number(field('x-time-ms')), labelled: field('x-labelled') === 'true' };
 }
 
 const ready = new Set();
@@ -91,6 +97,7 @@ const common = (a, b) => (b === 0 ? a : common(b, a % b));
 
 /** Draws the newest picture on a canvas, no larger than it appears on the page. */
 export class Screen {
+  /** `drawn` is called with what was given beside each picture that is drawn. */
   constructor(canvas, drawn = () => {}) {
     this.canvas = canvas;
     this.context = canvas.getContext('2d', { alpha: false });
@@ -103,15 +110,15 @@ export class Screen {
     this.resized.observe(canvas);
   }
 
-  show(jpeg, ms) {
-    this.next = { jpeg, ms };
+  show(jpeg, frame) {
+    this.next = { jpeg, frame };
     if (!this.decoding) this.decode();
   }
 
   async decode() {
     this.decoding = true;
     while (this.next) {
-      const { jpeg, ms } = this.next;
+      const { jpeg, frame } = this.next;
       const { generation } = this;
       this.next = null;
       try {
@@ -122,7 +129,7 @@ export class Screen {
         }
         this.bitmap?.close();
         this.bitmap = bitmap;
-        this.ms = ms;
+        this.frame = frame;
         ready.add(this);
         drawing ||= requestAnimationFrame(drawAll);
       } catch {
@@ -141,7 +148,7 @@ export class Screen {
     bitmap.close();
     this.bitmap = null;
     this.shown = true;
-    this.drawn(this.ms);
+    this.drawn(this.frame);
   }
 
   /** Discards all pictures that are not drawn yet. */

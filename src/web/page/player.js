@@ -1,11 +1,8 @@
 // Plays a finished recording: play, pause, seek, and single pictures while paused.
 
-import { Pictures } from './pictures.js';
-import { element, icon, moment, setText } from './words.js';
+import { PlayButton, Playback } from './playback.js';
+import { element, moment, setText } from './words.js';
 
-export const PLAY = 'M7 4.5v15l12-7.5z';
-export const PAUSE = 'M6.5 5h4v14h-4zM13.5 5h4v14h-4z';
-const AGAIN = 'M12 5V1.5L6.5 6.5 12 11.5V8a5.5 5.5 0 1 1-5.5 5.5h-3A8.5 8.5 0 1 0 12 5z';
 const STEP = 1000;
 const LEAP = 10e3;
 /** A response that ends this close to the recording's end has played all of it. */
@@ -16,16 +13,16 @@ export class Player {
   constructor({ name, screen, length, moved }) {
     Object.assign(this, { screen, length, moved });
     this.position = 0;
-    this.playing = false;
-    this.button = element('button', { type: 'button', className: 'play' });
-    this.button.addEventListener('click', () => this.toggle());
+    this.playback = new Playback({
+      screen, frames: () => `/recording/pictures?from=${Math.round(this.position)}&speed=1`, ended: () => this.ended(),
+    });
+    this.button = new PlayButton(() => this.toggle());
     this.slider = element('input', { type: 'range', min: 0, max: Math.max(1, Math.round(length)), step: 1, value: 0, 'aria-label': `Position in ${name}` });
     this.slider.addEventListener('pointerdown', () => { this.held = true; });
     this.slider.addEventListener('input', () => this.seek(Number(this.slider.value)));
-    this.slider.addEventListener('change', () => { this.held = false; if (this.playing) this.run(); });
+    this.slider.addEventListener('change', () => { this.held = false; if (this.playback.playing) this.playback.run(); });
     this.time = element('span', { className: 'time' });
-    this.element = element('div', { className: 'player', role: 'group', 'aria-label': 'Playback' }, this.button, this.slider, this.time);
-    this.pictures = new Pictures(({ jpeg, ms }) => this.screen.show(jpeg, ms), () => {}, () => this.ended());
+    this.element = element('div', { className: 'player', role: 'group', 'aria-label': 'Playback' }, this.button.element, this.slider, this.time);
     this.keys = event => this.key(event);
     addEventListener('keydown', this.keys);
     this.render();
@@ -33,8 +30,7 @@ export class Player {
 
   close() {
     removeEventListener('keydown', this.keys);
-    this.pictures.stop();
-    this.still = null;
+    this.playback.close();
   }
 
   begin() {
@@ -42,34 +38,19 @@ export class Player {
   }
 
   toggle() {
-    if (this.playing) this.pause();
+    if (this.playback.playing) this.pause();
     else this.play();
   }
 
   play() {
     if (this.position >= this.length - 50) this.position = 0;
-    this.playing = true;
-    this.run();
+    this.playback.play();
     this.render();
   }
 
   pause() {
-    this.playing = false;
-    this.pictures.watch(null);
+    this.playback.pause();
     this.render();
-  }
-
-  /** Pauses playback while the page is hidden. */
-  suspend(hidden) {
-    if (!this.playing) return;
-    if (hidden) this.pictures.watch(null);
-    else this.run();
-  }
-
-  run() {
-    this.pictures.watch(null);
-    this.screen.forget();
-    this.pictures.watch(`/recording/pictures?from=${Math.round(this.position)}&speed=1`);
   }
 
   ended() {
@@ -80,34 +61,14 @@ export class Player {
   /** Goes to a position: continues playing there, or shows its picture. */
   seek(ms) {
     this.to(Math.max(0, Math.min(this.length, ms)));
-    if (this.playing && !this.held) this.run();
-    else {
-      this.pictures.watch(null);
-      this.screen.forget();
-      this.fetchStill(this.position);
-    }
+    if (this.playback.playing && !this.held) return this.playback.run();
+    this.playback.halt();
+    this.screen.forget();
+    this.playback.still(`/recording/picture.jpg?at=${this.position}`);
   }
 
-  /** Loads a single picture. Sends one request at a time, for the last position: a slider emits many. */
-  async fetchStill(ms) {
-    this.still = ms;
-    if (this.fetching) return;
-    this.fetching = true;
-    while (this.still != null) {
-      const at = this.still;
-      this.still = null;
-      try {
-        const response = await fetch(`/recording/picture.jpg?at=${at}`, { cache: 'no-store' });
-        if (response.ok && (!this.playing || this.held)) this.screen.show(await response.blob(), NaN);
-      } catch {
-        // The server is unreachable; the banner shows that, and the last picture stays.
-      }
-    }
-    this.fetching = false;
-  }
-
-  drawn(ms) {
-    if (this.playing && !this.held && Number.isFinite(ms)) this.to(ms);
+  drawn({ ms, still }) {
+    if (this.playback.playing && !this.held && !still) this.to(ms);
   }
 
   to(ms) {
@@ -117,13 +78,8 @@ export class Player {
   }
 
   render() {
-    const over = !this.playing && this.position >= this.length - 50;
-    const name = this.playing ? 'Pause' : over ? 'Play again' : 'Play';
-    if (this.button.ariaLabel !== name) {
-      this.button.ariaLabel = name;
-      this.button.title = `${name} (space)`;
-      this.button.replaceChildren(icon(this.playing ? PAUSE : over ? AGAIN : PLAY));
-    }
+    const { playing } = this.playback;
+    this.button.show(playing ? 'Pause' : this.position >= this.length - 50 ? 'Play again' : 'Play');
     if (!this.held) this.slider.value = this.position;
     this.slider.style.setProperty('--done', this.length ? this.position / this.length : 0);
     const text = `${moment(this.position)} / ${moment(this.length)}`;

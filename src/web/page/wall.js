@@ -107,7 +107,7 @@ export class Wall {
   }
 
   show({ name, jpeg, ms }) {
-    this.tiles.get(name)?.screen.show(jpeg, ms);
+    this.tiles.get(name)?.screen.show(jpeg);
   }
 
   /** Forgets what is known of a stream that was restarted. */

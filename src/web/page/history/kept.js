@@ -1,17 +1,23 @@
 // The kept pictures of an interval: of its start, its peak and its end.
 
 import { element } from '../words.js';
+import { ShownLabel } from './shown_label.js';
 import { timeOf } from './days.js';
 
 const KINDS = { start: 'Start', peak: 'Peak', end: 'End' };
 
 export class KeptPictures {
-  /** `pick` is called with the time of the picture that is chosen. */
-  constructor(pick) {
-    this.pick = pick;
+  /** `nearby` knows the labels, `hue` their colours. `pick` is called with the time of the picture that is chosen. */
+  constructor(nearby, hue, pick) {
+    Object.assign(this, { nearby, pick });
+    this.shownLabel = new ShownLabel(hue);
     this.picture = element('img');
+    this.picture.addEventListener('load', () => {
+      this.shownLabel.fit({ width: this.picture.naturalWidth, height: this.picture.naturalHeight });
+      this.shownLabel.show(this.nearby, this.at);
+    });
     this.strip = element('div', { className: 'strip', role: 'group', 'aria-label': 'Kept pictures' });
-    this.element = element('div', { className: 'kept', hidden: true }, this.picture, this.strip);
+    this.element = element('div', { className: 'kept', hidden: true }, element('div', { className: 'large-one' }, this.picture, this.shownLabel.element), this.strip);
   }
 
   /** Shows an interval's pictures, the one nearest to a time first; without pictures, nothing. */
@@ -21,6 +27,7 @@ export class KeptPictures {
     this.interval = interval;
     if (pictures.length === 0) {
       this.picture.removeAttribute('src');
+      this.shownLabel.hide();
       this.strip.replaceChildren();
       return;
     }
@@ -39,6 +46,7 @@ export class KeptPictures {
   }
 
   choose(picture) {
+    this.at = picture.at;
     this.picture.src = picture.url;
     this.picture.alt = `${KINDS[picture.kind] ?? picture.kind} of ${this.interval.label}, ${timeOf(picture.at)}`;
     for (const { picture: own, button } of this.buttons) button.setAttribute('aria-pressed', own === picture);

@@ -3,6 +3,17 @@
 const SMALL = 0.01;
 const LARGE = 0.1;
 
+/** The keys, and what they do. */
+export const KEYS = [
+  ['space', 'plays, pauses'],
+  ['left, right', 'move by a hundredth of what is visible, with shift by a tenth'],
+  [', .', 'go to the interval before, after'],
+  ['l', 'shows the label over the picture, or hides it'],
+  ['+ − 0', 'zoom in, out, to the whole day'],
+  ['page up', 'goes to the day before; page down to the one after'],
+  ['Escape', 'leads back'],
+];
+
 /** Listens to keys for a view, and returns the listener. */
 export function handleKeys(view) {
   const listener = event => {
@@ -49,9 +60,16 @@ function act(view, { key, shiftKey, target }) {
     case '.':
       view.step(1);
       return true;
+    case 'l':
+      if (!state.stream) return false;
+      viewer.labels.toggle();
+      return true;
+    case '?':
+      view.help.open();
+      return true;
     case 'PageUp':
     case 'PageDown':
-      view.stepDay(key === 'PageUp' ? -1 : 1);
+      view.days.step(key === 'PageUp' ? -1 : 1);
       return true;
     default:
       return false;

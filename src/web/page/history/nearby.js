@@ -5,6 +5,10 @@ import { REST } from '../words.js';
 
 const BEFORE = 60e3;
 const AFTER = 5 * 60e3;
+/** Later ones are loaded when the moment comes this near to what is not known yet. */
+const AHEAD = 60e3;
+/** Times of frames and of intervals are rounded apart, a few times each, in milliseconds. No two frames are this near. */
+const ROUNDING = 3;
 /** Addresses have whole seconds; an interval that begins within the second is meant. */
 const SECOND = 1000;
 /** Later intervals are looked for in stretches that grow, since the index answers with the latest first. */
@@ -13,9 +17,9 @@ const MOST = 1000;
 const PAGES = 10;
 
 export class Nearby {
-  /** `changed` is called when more is known. */
-  constructor(client, changed) {
-    Object.assign(this, { client, changed });
+  /** `now` returns the time, and `changed` is called when more is known. */
+  constructor(client, now, changed) {
+    Object.assign(this, { client, now, changed });
     this.forget();
   }
 
@@ -33,14 +37,15 @@ export class Nearby {
     return this.stream === stream && ms >= this.from && ms < this.to;
   }
 
-  /** Loads the intervals around a moment, unless they are known or on their way. */
+  /** Loads the intervals around a moment, unless they are known or on their way. What is still to come is not known. */
   async need(stream, ms) {
-    if (this.knows(stream, ms)) return;
+    const [from, to] = [ms - BEFORE, Math.max(ms + SECOND, Math.min(ms + AFTER, this.now()))];
+    const known = this.knows(stream, ms);
+    if (known && (ms < this.to - AHEAD || to < this.to + AHEAD / 2)) return;
     const { wanted } = this;
     if (wanted && wanted.stream === stream && ms >= wanted.from && ms < wanted.to) return;
     this.loading?.abort();
     const { signal } = (this.loading = new AbortController());
-    const [from, to] = [ms - BEFORE, ms + AFTER];
     this.wanted = { stream, from, to };
     try {
       const { intervals } = await this.client.get('/intervals', { stream, from: utc(from), to: utc(to), limit: MOST }, signal);
@@ -53,8 +58,14 @@ export class Nearby {
 
   /** Returns the interval at a moment: a finding rather than the rest. */
   at(ms) {
-    const here = this.intervals.filter(({ start, end, open }) => start <= ms && (ms < end || open));
+    const time = ms + ROUNDING;
+    const here = this.intervals.filter(({ start, end, open }) => start <= time && (time < end || open));
     return here.find(({ label }) => label !== REST) ?? here[0] ?? null;
+  }
+
+  /** Returns the intervals of some milliseconds before a moment, in order of time. */
+  before(ms, span) {
+    return this.intervals.filter(({ start, end, open }) => start < ms && (end > ms - span || open)).reverse();
   }
 
   /** Returns the finding that begins within the second after a moment of which nothing else is known. */

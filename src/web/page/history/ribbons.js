@@ -1,12 +1,14 @@
 // The day as ribbons: one for each stream, or a large one of one stream. They share one axis, and zoom together.
 
-import { REST, colour, element, icon, setText } from '../words.js';
+import { button, roundButton } from '../controls.js';
+import { REST, colour, element, setText } from '../words.js';
 import { endOf, endTimeOf, startOf, timeOf } from './days.js';
 import { followPointer } from './gestures.js';
 import { inks, paintAxis, paintRibbon } from './paint.js';
 import { Readout, describe } from './readout.js';
 import { Scale } from './scale.js';
 import { Track } from './track.js';
+import { WholeDay } from './whole_day.js';
 
 const AXIS = 22;
 /** Heights of a row, and of the ribbon in it. On a narrow page, the stream's name stands over its ribbon. */
@@ -47,21 +49,14 @@ export class Ribbons {
   }
 
   build() {
-    const button = (name, keys, path, act) => {
-      const made = element('button', { type: 'button', className: 'round', 'aria-label': name, title: `${name} (${keys})` }, icon(path));
-      made.addEventListener('click', act);
-      return made;
-    };
-    this.out = button('Zoom out', '−', 'M5 12h14', () => this.zoom(2));
-    this.all = element('button', { type: 'button', className: 'quiet', textContent: 'Whole day', title: 'Whole day (0)' });
-    this.all.addEventListener('click', () => this.fit());
-    this.into = button('Zoom in', '+', 'M5 12h14M12 5v14', () => this.zoom(0.5));
+    this.out = roundButton('Zoom out', 'M5 12h14', () => this.zoom(2), '−');
+    this.all = button({ className: 'quiet', textContent: 'Whole day', title: 'Whole day (0)' }, () => this.fit());
+    this.into = roundButton('Zoom in', 'M5 12h14M12 5v14', () => this.zoom(0.5), '+');
     this.axis = element('canvas', { className: 'axis', 'aria-hidden': 'true' });
     this.list = element('ul', { className: 'ribbons', role: 'list' });
     this.playhead = element('div', { className: 'playhead', hidden: true });
     this.readout = new Readout();
-    this.frame = element('i');
-    this.whole = element('div', { className: 'whole-day', 'aria-hidden': 'true' }, this.frame);
+    this.whole = new WholeDay(this.scale);
     this.area = element('div', { className: 'tracks', tabIndex: 0, role: 'slider', 'aria-label': 'Moment of the day', 'aria-valuemin': 0, 'aria-valuemax': 0, 'aria-valuenow': 0 },
       this.axis, this.list, this.readout.line, this.playhead, this.readout.element);
     this.none = element('p', { className: 'empty none', hidden: true });
@@ -70,29 +65,13 @@ export class Ribbons {
     this.title = element('h2', { id: 'title-ribbons' });
     this.tools = element('div', { className: 'tools' }, this.out, this.all, this.into);
     this.element = element('section', { className: 'day', 'aria-labelledby': 'title-ribbons' },
-      element('div', { className: 'over' }, this.title, this.whole, this.tools), this.area, this.none, this.legend);
+      element('div', { className: 'over' }, this.title, this.whole.element, this.tools), this.area, this.none, this.legend);
     const place = event => event.clientX - this.list.getBoundingClientRect().left - this.left;
     followPointer(this.area, {
       scale: this.scale, place,
       pick: event => this.picked(event, place(event)),
       hover: event => this.hover(event, event && place(event)),
     });
-    this.dragFrame();
-  }
-
-  /** The bar of the whole day moves the visible stretch. */
-  dragFrame() {
-    const go = event => {
-      const box = this.whole.getBoundingClientRect();
-      const { scale } = this;
-      const at = scale.start + ((event.clientX - box.left) / box.width) * (scale.end - scale.start);
-      scale.show(at - scale.span / 2, at + scale.span / 2);
-    };
-    this.whole.addEventListener('pointerdown', event => {
-      this.whole.setPointerCapture(event.pointerId);
-      go(event);
-    });
-    this.whole.addEventListener('pointermove', event => this.whole.hasPointerCapture(event.pointerId) && go(event));
   }
 
   close() {
@@ -260,9 +239,7 @@ export class Ribbons {
       const { scale } = this;
       paintAxis(this.axis, scale, this.colours(), AXIS);
       for (const row of this.rows) this.paint(row);
-      const part = ms => `${(100 * (ms - scale.start)) / (scale.end - scale.start)}%`;
-      Object.assign(this.frame.style, { left: part(scale.from), width: part(scale.start + scale.span) });
-      this.whole.classList.toggle('all', scale.whole);
+      this.whole.draw();
       this.all.disabled = this.out.disabled = scale.whole;
       setText(this.title, scale.whole ? 'Day' : `${timeOf(scale.from)} – ${endTimeOf(scale.to)}`);
       this.mark(this.at);

@@ -1,16 +1,17 @@
 // The history: days as ribbons, a calendar, a list of intervals, and the recorded pictures. What it shows stands in the address.
 
 import { Client } from '../client.js';
-import { roundButton } from '../controls.js';
+import { KeysDialog } from '../keys_dialog.js';
 import { REST, brief, colour, date, element, setText } from '../words.js';
 import { readAddress, writeAddress } from './address.js';
 import { Calendar } from './calendar.js';
 import { CorrectionDialog } from './correction.js';
-import { addDays, dayOf, endOf, startOf } from './days.js';
+import { DayBar } from './day_bar.js';
+import { dayOf, endOf, startOf } from './days.js';
 import { ExportDialog } from './export.js';
 import { Found } from './found.js';
 import { Filters } from './filters.js';
-import { handleKeys } from './keys.js';
+import { KEYS, handleKeys } from './keys.js';
 import { Ribbons } from './ribbons.js';
 import { forgetRibbons } from './track.js';
 import { Viewer } from './viewer.js';
@@ -35,14 +36,16 @@ export class HistoryView {
     this.ribbons = new Ribbons({ client, now, link, pick: (stream, at) => this.go({ stream, at, play: true }), zoomed: stretch => this.zoomed(stretch) });
     this.ribbons.moment = () => this.viewer.known();
     this.viewer = new Viewer({
-      client, hue, moved: at => this.moved(at), settled: () => this.write(), step: by => this.step(by),
+      client, now, hue, moved: at => this.moved(at), settled: () => this.write(), step: by => this.step(by),
       changed: interval => this.found.select(interval?.id), save: () => this.save(),
       correct: () => this.correction.open(this.state.stream, this.viewer.interval),
     });
     this.calendar = new Calendar({ client, now, pick: day => this.showDay(day), loaded: () => this.found.day(this.calendar.selected) });
     this.found = new Found({ client, hue, set: change => this.set(change), open: (row, play) => this.openRow(row, play) });
     this.filters = new Filters(change => this.set('stream' in change ? { ...change, at: null } : change));
+    this.days = new DayBar({ now, pick: day => this.showDay(day), calendar: () => this.openCalendar() });
     this.dialog = new ExportDialog();
+    this.help = new KeysDialog(KEYS);
     this.correction = new CorrectionDialog(app);
     this.build();
     this.keys = handleKeys(this);
@@ -51,26 +54,14 @@ export class HistoryView {
   }
 
   build() {
-    const step = (name, keys, by, path) => roundButton(name, path, () => this.stepDay(by), keys);
-    this.date = element('button', { type: 'button', className: 'date', 'aria-expanded': 'false', title: 'Calendar' });
-    this.date.addEventListener('click', () => {
-      const open = this.element.classList.toggle('choosing');
-      this.date.setAttribute('aria-expanded', open);
-      this.calendar.element.querySelector('[tabindex="0"]')?.focus();
-    });
-    this.later = step('Next day', 'page down', 1, 'M9.5 5.5 16 12l-6.5 6.5');
-    this.today = element('button', { type: 'button', className: 'quiet', textContent: 'Today' });
-    this.today.addEventListener('click', () => this.showDay(dayOf(this.app.now())));
-    const days = element('div', { className: 'days', role: 'group', 'aria-label': 'Day' },
-      step('Previous day', 'page up', -1, 'M14.5 5.5 8 12l6.5 6.5'), this.date, this.later, this.today);
     this.note = element('p', { className: 'note', role: 'status', hidden: true });
     this.blank = element('p', { className: 'blank', hidden: true });
-    this.controls = element('div', { className: 'controls' }, days, this.note, this.filters.element);
+    this.controls = element('div', { className: 'controls' }, this.days.element, this.note, this.filters.element);
     this.results = element('section', { className: 'results', 'aria-label': 'Intervals', hidden: true });
     this.panes = element('div', { className: 'panes' },
       element('div', { className: 'watch' }, this.viewer.element, this.ribbons.element, this.results),
       element('div', { className: 'details' }, this.calendar.element, this.found.element));
-    this.element = element('section', { className: 'history', 'aria-label': 'History' }, this.controls, this.panes, this.blank, this.dialog.element, this.correction.element);
+    this.element = element('section', { className: 'history', 'aria-label': 'History' }, this.controls, this.panes, this.blank, this.dialog.element, this.correction.element, this.help.element);
     this.resized = new ResizeObserver(() => this.arrange());
     this.resized.observe(this.panes);
   }
@@ -123,13 +114,16 @@ export class HistoryView {
     this.app.navigate();
   }
 
-  stepDay(by) {
-    this.showDay(addDays(this.state.day, by));
+  /** Opens or closes the calendar where it has no place of its own. Returns whether it is open. */
+  openCalendar() {
+    const open = this.element.classList.toggle('choosing');
+    this.calendar.element.querySelector('[tabindex="0"]')?.focus();
+    return open;
   }
 
   showDay(day) {
     this.element.classList.remove('choosing');
-    this.date.setAttribute('aria-expanded', 'false');
+    this.days.closed();
     if (day > dayOf(this.app.now())) return;
     this.set({ day, at: null, stretch: null });
   }
@@ -168,11 +162,8 @@ export class HistoryView {
     this.labels = labels;
     const chosen = state.labels;
     const own = [...new Set(scope.flatMap(({ labels }) => labels))];
-    const today = dayOf(app.now());
     this.element.classList.toggle('single', !!stream);
-    setText(this.date, date(startOf(state.day)));
-    this.later.disabled = state.day >= today;
-    this.today.hidden = state.day === today;
+    this.days.show(state.day);
     this.filters.show({ names: streams.map(({ name }) => name), ...state });
     this.ribbons.blank = 'Nothing was watched on this day.';
     this.ribbons.show({

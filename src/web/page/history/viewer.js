@@ -2,11 +2,13 @@
 // pictures of the interval.
 
 import { fields, utc } from '../client.js';
-import { Pictures, Screen } from '../pictures.js';
-import { PAUSE, PLAY } from '../player.js';
+import { RoundSwitch, button, roundButton } from '../controls.js';
+import { Screen } from '../pictures.js';
+import { PlayButton, Playback } from '../playback.js';
 import { describeReason, element, icon, percent, setText } from '../words.js';
 import { KeptPictures } from './kept.js';
 import { Nearby } from './nearby.js';
+import { ShownLabel } from './shown_label.js';
 import { timeOf } from './days.js';
 
 const SPEEDS = [0.5, 1, 2, 4, 8];
@@ -14,52 +16,53 @@ const SPEEDS = [0.5, 1, 2, 4, 8];
 export class Viewer {
   /**
    * `moved` is called with each new moment, `settled` when it stays there, `step` to go to the interval before (-1) or after (1),
-   * `changed` with the interval that is shown, `save` to export it, and `correct` to say what it was.
+   * `changed` with the interval that is shown, `save` to export it, and `correct` to say what it was. `now` returns the time, and
+   * `hue` a label's colour.
    */
-  constructor({ client, moved, settled, step, changed, save, correct, hue }) {
+  constructor({ client, now, moved, settled, step, changed, save, correct, hue }) {
     Object.assign(this, { moved, settled, changed, hue });
     this.at = null;
-    this.playing = false;
-    this.nearby = new Nearby(client, () => this.known());
+    this.nearby = new Nearby(client, now, () => this.known());
     this.canvas = element('canvas', { width: 16, height: 9, role: 'img', 'aria-label': 'Recorded picture' });
-    this.screen = new Screen(this.canvas, ms => this.drawn(ms));
-    this.kept = new KeptPictures(at => { this.to(at); this.settled(at); });
+    this.screen = new Screen(this.canvas, frame => this.drawn(frame));
+    this.shownLabel = new ShownLabel(hue);
+    this.kept = new KeptPictures(this.nearby, hue, at => { this.to(at); this.settled(at); });
     this.title = element('b');
     this.reason = element('span', { className: 'reason' });
     this.notice = element('span', { className: 'notice', hidden: true }, this.title, ' ', this.reason);
-    this.stage = element('div', { className: 'stage' }, this.canvas, this.kept.element, this.notice);
+    this.stage = element('div', { className: 'stage' }, this.canvas, this.shownLabel.element, this.kept.element, this.notice);
     this.stage.addEventListener('click', event => !event.target.closest('button') && this.toggle());
-    this.pictures = new Pictures(({ jpeg, ms }) => this.screen.show(jpeg, ms), () => {}, () => this.pause());
-    const button = (className, name, path, act) => {
-      const made = element('button', { type: 'button', className, 'aria-label': name, title: name }, icon(path));
-      made.addEventListener('click', act);
-      return made;
-    };
-    this.button = button('play', 'Play', PLAY, () => this.toggle());
-    this.button.title = 'Play (space)';
+    this.playback = new Playback({
+      screen: this.screen, ended: () => this.pause(), missing: () => this.showKept(),
+      frames: () => `/api/history/frames?${fields({ stream: this.name, from: utc(this.at), speed: this.speed.value })}`,
+    });
+    this.button = new PlayButton(() => this.toggle());
+    this.labels = new RoundSwitch({
+      name: 'Label over the picture', path: 'M3.5 5.5h17v13h-17zM7 9.5h5M3.5 15.5h17', keys: 'l', key: 'label-over-picture',
+      changed: on => this.stage.classList.toggle('clean', !on),
+    });
     this.swatch = element('i', { className: 'swatch' });
     this.label = element('bdi');
     this.share = element('span', { className: 'share' });
     this.time = element('b', { className: 'at' });
     this.speed = element('select', { 'aria-label': 'Speed', title: 'Speed' },
       ...SPEEDS.map(value => element('option', { value, textContent: `${value} ×`, selected: value === 1 })));
-    this.speed.addEventListener('change', () => this.playing && this.run());
-    this.correct = element('button', { type: 'button', className: 'correct', title: 'Say what this interval was', hidden: true },
+    this.speed.addEventListener('change', () => this.playing && this.playback.run());
+    this.correct = button({ className: 'correct', title: 'Say what this interval was', hidden: true }, correct,
       icon('M14.5 6 18 9.5 8.5 19 4.5 19.5 5 15.5zM12.5 8l3.5 3.5'), element('span', { textContent: 'This was…' }));
-    this.correct.addEventListener('click', correct);
     this.bar = element('div', { className: 'player', role: 'group', 'aria-label': 'Playback' },
-      this.button,
+      this.button.element,
       element('div', { className: 'steps' },
-        button('round', 'Interval before (,)', 'M17.5 5.5 11 12l6.5 6.5M6.5 5.5v13', () => step(-1)),
-        button('round', 'Interval after (.)', 'M6.5 5.5 13 12l-6.5 6.5M17.5 5.5v13', () => step(1))),
+        roundButton('Interval before', 'M17.5 5.5 11 12l6.5 6.5M6.5 5.5v13', () => step(-1), ','),
+        roundButton('Interval after', 'M6.5 5.5 13 12l-6.5 6.5M17.5 5.5v13', () => step(1), '.')),
       element('p', { className: 'moment' }, this.time, ' ', element('span', { className: 'label' }, this.swatch, this.label, ' ', this.share)),
-      this.correct, this.speed, button('round', 'Export video', 'M12 4v11m0 0-4.5-4.5M12 15l4.5-4.5M5 19.5h14', save));
+      this.correct, this.speed, this.labels.element, roundButton('Export video', 'M12 4v11m0 0-4.5-4.5M12 15l4.5-4.5M5 19.5h14', save));
     this.element = element('div', { className: 'viewer' }, this.stage, this.bar);
     this.render();
   }
 
   close() {
-    this.pictures.stop();
+    this.playback.close();
     this.screen.close();
     this.nearby.close();
   }
@@ -94,14 +97,10 @@ export class Viewer {
   }
 
   clear() {
-    this.screen.forget();
+    this.playback.forget();
     this.screen.shown = false;
+    this.frame = null;
     this.element.classList.remove('seen');
-    this.still = null;
-  }
-
-  get query() {
-    return { stream: this.name };
   }
 
   /** Called when more is known about ribbon or intervals. */
@@ -146,6 +145,10 @@ export class Viewer {
 
   // --- playback -------------------------------------------------------------------------------------------------------
 
+  get playing() {
+    return this.playback.playing;
+  }
+
   toggle() {
     if (this.playing) {
       this.pause();
@@ -157,55 +160,27 @@ export class Viewer {
     if (this.at == null) return;
     // A picture of the moment is there before the first of the video.
     if (!this.screen.shown) this.fetchStill(this.at);
-    this.playing = true;
-    this.run();
+    this.playback.play();
     this.render();
   }
 
   pause() {
-    this.playing = this.autoplay = false;
-    this.pictures.watch(null);
+    this.autoplay = false;
+    this.playback.pause();
     this.render();
   }
 
-  /** Pauses playback while the page is hidden. */
-  suspend(hidden) {
-    if (!this.playing) return;
-    if (hidden) this.pictures.watch(null);
-    else this.run();
+  fetchStill(ms) {
+    this.playback.still(`/api/history/picture.jpg?${fields({ stream: this.name, at: utc(ms) })}`);
   }
 
-  run() {
-    this.pictures.watch(null);
-    this.screen.forget();
-    this.pictures.watch(`/api/history/frames?${fields({ stream: this.name, from: utc(this.at), speed: this.speed.value })}`);
-  }
-
-  /** Loads a single picture. Sends one request at a time, for the last moment. */
-  async fetchStill(ms) {
-    this.still = { name: this.name, ms };
-    if (this.fetching) return;
-    this.fetching = true;
-    while (this.still) {
-      const wanted = this.still;
-      this.still = null;
-      try {
-        const response = await fetch(`/api/history/picture.jpg?${fields({ stream: wanted.name, at: utc(wanted.ms) })}`, { cache: 'no-store' });
-        const current = wanted.name === this.name && this.recorded;
-        if (response.ok && current && !(this.playing && this.screen.shown)) this.screen.show(await response.blob(), NaN);
-        else if (response.status === 404 && current && !this.still) this.showKept();
-      } catch {
-        // The server is unreachable; the banner shows that, and the last picture stays.
-      }
-    }
-    this.fetching = false;
-  }
-
-  drawn(ms) {
+  drawn(frame) {
+    this.frame = frame;
     this.element.classList.add('seen');
-    if (!this.playing || !Number.isFinite(ms)) return;
-    this.to(ms);
-    this.nearby.need(this.name, ms);
+    this.shownLabel.fit(this.canvas);
+    if (!this.playing || frame.still) return this.renderLabel();
+    this.to(frame.ms);
+    this.nearby.need(this.name, frame.ms);
   }
 
   to(ms) {
@@ -216,15 +191,9 @@ export class Viewer {
 
   render() {
     const { at, playing } = this;
-    const name = playing ? 'Pause' : 'Play';
-    if (this.button.dataset.path !== name) {
-      this.button.dataset.path = name;
-      this.button.ariaLabel = name;
-      this.button.title = `${name} (space)`;
-      this.button.replaceChildren(icon(playing ? PAUSE : PLAY));
-    }
-    this.button.disabled = !playing && !this.recorded;
-    this.speed.disabled = this.button.disabled;
+    this.button.show(playing ? 'Pause' : 'Play');
+    this.button.element.disabled = !playing && !this.recorded;
+    this.speed.disabled = this.button.element.disabled;
     setText(this.time, at == null ? '' : timeOf(at));
     const interval = at == null ? null : this.nearby.at(at);
     setText(this.label, interval?.label ?? '');
@@ -236,5 +205,13 @@ export class Viewer {
       this.interval = interval;
       this.changed(interval);
     }
+    this.renderLabel();
+  }
+
+  /** Shows the label of the frame that is drawn, unless that has it already. */
+  renderLabel() {
+    this.labels.element.disabled = !!this.frame?.labelled;
+    if (!this.frame || this.frame.labelled) this.shownLabel.hide();
+    else this.shownLabel.show(this.nearby, this.frame.ms);
   }
 }

@@ -1,7 +1,5 @@
-// The keys of Teach: they work wherever the focus is, except in a field. And the dialog that lists them.
+// The keys of Teach: they work wherever the focus is, except in a field.
 
-import { button } from '../controls.js';
-import { element } from '../words.js';
 import { SKIPPED } from './answers.js';
 
 /** Listens to keys for a view, and returns the listener. */
@@ -42,7 +40,8 @@ function act(view, { key, repeat, target }) {
   }
 }
 
-const KEYS = [
+/** The keys, and what they do. */
+export const KEYS = [
   ['1 … 9, a …', 'answers with the label that has this key'],
   ['x', 'cannot tell: hides the frame'],
   ['u', 'takes the last answer back, then the one before'],
@@ -51,17 +50,3 @@ const KEYS = [
   ['/', 'finds a label, where there are more than keys'],
   ['Escape', 'leads back'],
 ];
-
-export class Help {
-  constructor() {
-    this.element = element('dialog', { className: 'admin keys', 'aria-labelledby': 'keys-title' },
-      element('h2', { id: 'keys-title', textContent: 'Keys' }),
-      element('dl', {}, ...KEYS.map(([keys, does]) => element('div', {}, element('dt', {}, element('kbd', { textContent: keys })), element('dd', { textContent: does })))),
-      button({ className: 'secondary', textContent: 'Close' }, () => this.element.close()));
-    this.element.addEventListener('click', event => event.target === this.element && this.element.close());
-  }
-
-  open() {
-    this.element.showModal();
-  }
-}

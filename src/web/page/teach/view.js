@@ -2,13 +2,14 @@
 
 import { Client } from '../client.js';
 import { button, radios, setOptions } from '../controls.js';
+import { KeysDialog } from '../keys_dialog.js';
 import { count, element, setText } from '../words.js';
 import { STATES, readAddress, writeAddress } from './address.js';
 import { SKIPPED } from './answers.js';
 import { Choices } from './choices.js';
 import { Frames } from './frames.js';
 import { Grid } from './grid.js';
-import { Help, handleKeys } from './keys.js';
+import { KEYS, handleKeys } from './keys.js';
 import { NewLabel } from './new_label.js';
 import { Notices } from './notices.js';
 import { Pane } from './pane.js';
@@ -42,7 +43,7 @@ export class FramesView {
     this.choices = new Choices({ give: label => this.answer(label), undo: () => this.undo(), add: () => this.addLabel(), help: () => this.help.open() });
     this.notices = new Notices({ answers, admin: app.admin, now });
     this.newLabel = new NewLabel(app.admin, (name, labels) => this.added(name, labels));
-    this.help = new Help();
+    this.help = new KeysDialog(KEYS);
     this.build();
     answers.watch({ changed: () => this.answered(), settled: (id, state) => this.frames.settle(id, state) });
     this.keys = handleKeys(this);
