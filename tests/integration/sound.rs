@@ -146,7 +146,7 @@ fn other_codecs_of_cameras_are_recorded() {
         all_decodes_cleanly(video);
         assert_eq!(audio_codec(video), name);
         let (sounds, pictures) = (sounds(video), packets(video));
-        assert!(sounds.len() > 50 && sounds.is_sorted_by(|one, next| one.0 <= next.0), "{codec}: {sounds:?}");
+        assert!(sounds.len() > 20 && sounds.is_sorted_by(|one, next| one.0 <= next.0), "{codec}: {sounds:?}");
         let last = |pictures: &[(f64, bool)]| pictures.last().expect("a picture").0;
         assert!((sounds.last().expect("sound").0 - last(&pictures)).abs() < 500.0, "{codec}");
     }

@@ -137,8 +137,9 @@ impl<'a> OriginalSink<'a> {
 
     /// Records the packets up to `until` of the stream, in nanoseconds.
     fn record(&mut self, until: u64) -> Result<()> {
-        while let (Some(groups), Some(pts)) = (&mut self.groups, self.active.pop_front_if(|pts| *pts <= until)) {
+        while let (Some(groups), Some(&pts)) = (&mut self.groups, self.active.front().filter(|pts| **pts <= until)) {
             groups.mark(pts, true);
+            self.active.pop_front();
         }
         loop {
             let packet = match self.packets.take(until) {
