@@ -3,7 +3,10 @@
 //! ```text
 //! camera PORT [CLIP | --size WxH] [--login USER:PASSWORD] [--resize-after SECONDS] [--end-after SECONDS]
 //!        [--jump-after SECONDS] [--certificate PEM --key PEM] [--clients FILE] [--as-is h264|h265 | --jpeg]
+//!        [--sound aac|opus|alaw|ulaw|g722|l16|speex] [--mute FROM-TO]
 //! ```
+//! `--sound` adds a tone, or with `--as-is` the clip's own sound. `--mute 4-9` sends none from the fourth second to the ninth.
+//!
 //! FILE gets a byte for each client that connects. `--as-is` sends the packets of an MP4 once, as they are. `--jpeg` sends JPEGs.
 //!
 //! A clip of any kind is converted first, unless it is a raw H.264 stream (.h264) already.
@@ -35,6 +38,8 @@ struct Options {
     key: Option<String>,
     as_is: Option<String>,
     jpeg: bool,
+    sound: Option<String>,
+    mute: Option<String>,
     clients: Option<String>,
 }
 
@@ -54,6 +59,8 @@ fn main() {
             "--key" => options.key = Some(value()),
             "--as-is" => options.as_is = Some(value()),
             "--jpeg" => options.jpeg = true,
+            "--sound" => options.sound = Some(value()),
+            "--mute" => options.mute = Some(value()),
             "--clients" => options.clients = Some(value()),
             _ => options.clip = Some(argument),
         }
@@ -117,11 +124,21 @@ fn raw_stream(clip: &str) -> Option<(String, File)> {
 /// 25 pictures a second, H.264 with a key picture each second.
 fn pipeline(options: &Options) -> String {
     if let (Some(codec), Some(clip)) = (&options.as_is, &options.clip) {
+        let sound = options.sound.as_ref().map(|codec| {
+            let (parse, _, pay) = sound(codec);
+            format!("demux.audio_0 ! queue ! {parse} ! identity sync=true ! {pay}")
+        });
         return format!(
-            "( filesrc location=\"{clip}\" ! qtdemux ! {codec}parse ! identity sync=true \
-             ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )"
+            "( filesrc location=\"{clip}\" ! qtdemux name=demux demux.video_0 ! queue ! {codec}parse ! identity sync=true \
+             ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 {} )",
+            sound.unwrap_or_default()
         );
     }
+    let tone = options.sound.as_ref().map(|codec| {
+        let (parse, encode, pay) = sound(codec);
+        format!("audiotestsrc is-live=true freq=440 ! {encode} ! {parse} ! valve name=valve ! {pay}")
+    });
+    let tone = tone.unwrap_or_default();
     let encode = if options.jpeg {
         "video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0 pt=26"
     } else {
@@ -131,7 +148,7 @@ fn pipeline(options: &Options) -> String {
         // A clip that is over begins again: multifilesrc reads the raw stream in a loop.
         Some(clip) => format!(
             "( multifilesrc location=\"{clip}\" loop=true ! h264parse ! avdec_h264 ! videorate ! video/x-raw,framerate=25/1 \
-             ! identity sync=true ! videoconvert ! {encode} )"
+             ! identity sync=true ! videoconvert ! {encode} {tone} )"
         ),
         None => {
             let size = options.size.as_deref().unwrap_or("320x240");
@@ -140,9 +157,24 @@ fn pipeline(options: &Options) -> String {
                 "( videotestsrc is-live=true pattern=ball ! video/x-raw,framerate=25/1 ! videoscale ! videorate \
                  ! capsfilter name=size caps=video/x-raw,width={width},height={height},framerate=25/1 \
                  ! identity name=tap \
-                 ! videoconvert ! {encode} )"
+                 ! videoconvert ! {encode} {tone} )"
             )
         }
+    }
+}
+
+/// The elements that parse, encode and send sound.
+fn sound(codec: &str) -> (&'static str, &'static str, &'static str) {
+    match codec {
+        "aac" => ("aacparse", "audio/x-raw,rate=48000,channels=1 ! avenc_aac", "rtpmp4gpay name=pay1 pt=97"),
+        "opus" => ("opusparse", "audio/x-raw,rate=48000,channels=1 ! opusenc", "rtpopuspay name=pay1 pt=97"),
+        "alaw" => ("identity", "audio/x-raw,rate=8000,channels=1 ! alawenc", "rtppcmapay name=pay1 pt=8"),
+        "ulaw" => ("identity", "audio/x-raw,rate=8000,channels=1 ! mulawenc", "rtppcmupay name=pay1 pt=0"),
+        "g722" => ("identity", "audio/x-raw,rate=16000,channels=1 ! avenc_g722", "rtpg722pay name=pay1 pt=9"),
+        "l16" => ("identity", "audio/x-raw,rate=16000,channels=1,format=S16BE", "rtpL16pay name=pay1 pt=97"),
+        // No file of a recording holds Speex.
+        "speex" => ("identity", "audio/x-raw,rate=16000,channels=1 ! speexenc", "rtpspeexpay name=pay1 pt=97"),
+        other => panic!("{other} is no sound that is known here"),
     }
 }
 
@@ -185,6 +217,13 @@ fn configure(media: &rtsp::RTSPMedia, options: &Options) {
     if let Some(seconds) = options.end_after {
         let bin = bin.clone();
         later(seconds, Box::new(move || assert!(bin.send_event(gst::event::Eos::new()))));
+    }
+    if let (Some(times), Some(valve)) = (&options.mute, bin.by_name("valve")) {
+        let (from, to) = times.split_once('-').expect("two times");
+        for (seconds, drop) in [(from, true), (to, false)] {
+            let valve = valve.clone();
+            later(seconds.parse().expect("seconds"), Box::new(move || valve.set_property("drop", drop)));
+        }
     }
     if let (Some(seconds), Some(tap)) = (options.jump_after, bin.by_name("tap")) {
         let pad = tap.static_pad("src").expect("identity has a source");

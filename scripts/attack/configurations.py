@@ -10,7 +10,7 @@ KEYS = {
     "only": '["timeline"]', "model": '"absent.onnx"', "device": '"cpu"', "batch": "2", "inference_precision": '"fp32"', "stride": "1", "jobs": "1",
     "force": "true", "quiet": "true", "name": '"door"', "transport": '"tcp"', "latency": "100", "user_env": '"ABSENT"',
     "password_env": '"ABSENT"', "password_file": '"absent"', "display": "false", "segment": '"10m"', "keep": '"7d"', "only_active": "true",
-    "segment_video": '"original"', "keep_intervals": '"90d"',
+    "segment_video": '"original"', "segment_audio": "true", "keep_intervals": '"90d"',
     "status_interval": '"1m"', "events": '"out/e.jsonl"', "mqtt": '"mqtt://127.0.0.1:1"', "mqtt_user_env": '"ABSENT"',
     "mqtt_password_env": '"ABSENT"', "mqtt_password_file": '"absent"', "webhook": '["http://127.0.0.1:1/"]', "web": '"127.0.0.1:0"',
     "web_token": '"0123456789"', "web_token_file": '"absent"', "stream": "[]",

@@ -1,6 +1,5 @@
 //! How many bytes a day a camera's recording takes, estimated from its first seconds.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::cameras::RecordingConfig;
@@ -17,11 +16,6 @@ use crate::system::words::{bytes, bytes_per_day};
 /// How long a camera is watched.
 const WATCHED: Duration = Duration::from_secs(4);
 const POLL: Duration = Duration::from_millis(50);
-
-/// Returns the queue for a camera's own video, if it is recorded.
-pub fn packets(recording: &RecordingConfig) -> Option<Arc<PacketQueue>> {
-    recording.original.map(|container| Arc::new(PacketQueue::new(container)))
-}
 
 /// Watches a camera from its first frame on. Returns the bytes a day in words; `None` if nothing is recorded.
 ///

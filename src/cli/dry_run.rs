@@ -20,7 +20,7 @@ use crate::media::video_format::VideoFormat;
 use crate::picture::file::read_picture;
 use crate::pipeline::analyzer::Analyzer;
 use crate::pipeline::outcome::EngineInfo;
-use crate::pipeline::source::{CameraSource, ClipSource, FrameSource, SourceEvent};
+use crate::pipeline::source::{self, CameraSource, ClipSource, FrameSource, SourceEvent};
 use crate::pipeline::stream;
 use crate::report::picture_file;
 use crate::shutdown::Shutdown;
@@ -112,7 +112,7 @@ fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<(VideoFormat, Option<St
     let counters = &progress.counters;
     let mut known = None;
     let recording = job.live.as_deref().map(|live| &live.recording);
-    let packets = recording.and_then(disk_use::packets);
+    let packets = job.live.as_deref().and_then(|live| source::packets(&job.name, live));
     let mut source: Box<dyn FrameSource> = match job.live.as_deref() {
         Some(CameraConfig { camera, .. }) => {
             Box::new(CameraSource::new(&job.name, camera, job.limits, counters, Instant::now(), packets.clone()))

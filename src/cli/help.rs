@@ -14,8 +14,8 @@ const GROUPS: [(&str, &str); 7] = [
     ),
     (
         "Cameras",
-        "name segment keep | paused transport latency user_env password_env password_file segment_video keep_intervals \
-         only_active interval_pictures index status_interval",
+        "name segment keep | paused transport latency user_env password_env password_file segment_video segment_audio \
+         keep_intervals only_active interval_pictures index status_interval",
     ),
     (
         "Sharing",

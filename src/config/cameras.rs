@@ -37,6 +37,8 @@ pub struct RecordingConfig {
     pub video: SegmentVideo,
     /// Container of the camera's own video, which only segments have.
     pub original: Option<Container>,
+    /// Whether the camera's own video has its sound.
+    pub sound: bool,
     /// File of the one video of the whole run.
     pub file: Option<PathBuf>,
     /// Length of each segment.
@@ -102,6 +104,7 @@ impl CameraConfig {
             None => SegmentVideo::Labelled,
         };
         check_keep_intervals(options, video)?;
+        check_sound(options, video)?;
         let (container, original) = containers(options, video)?;
         let recording = RecordingConfig {
             folder: options.output_dir.clone().unwrap_or_default(),
@@ -109,6 +112,7 @@ impl CameraConfig {
             container,
             video,
             original,
+            sound: options.segment_audio == Some(true),
             file: options.output.clone(),
             segment: options.segment,
             keep: options.keep,
@@ -123,6 +127,21 @@ impl CameraConfig {
         }
         Ok(Self { camera, recording, paused: options.paused.unwrap_or(false) })
     }
+}
+
+/// Checks that there is a video to which the sound belongs.
+fn check_sound(options: &StreamOptions, video: SegmentVideo) -> Result<()> {
+    if options.segment_audio != Some(true) {
+        return Ok(());
+    }
+    if options.segment.is_none() {
+        return Err(Error::usage("--segment-audio needs segments").remedy("add --segment 10m"));
+    }
+    if video == SegmentVideo::Labelled {
+        return Err(Error::usage("--segment-audio is for a camera's own video, and labelled pictures have no sound")
+            .remedy("leave out --segment-video labelled, or use --segment-video both"));
+    }
+    Ok(())
 }
 
 /// Checks the limit for segments with a label.
@@ -211,6 +230,20 @@ mod tests {
         assert!(check(None, "90d", SegmentVideo::Original).unwrap_err().contains("add --keep 7d"));
         assert!(check(Some("7d"), "1d", SegmentVideo::Original).unwrap_err().contains("shorter"));
         assert!(check(Some("7d"), "90d", SegmentVideo::Labelled).unwrap_err().contains("--segment-video labelled"));
+    }
+
+    #[test]
+    fn sound_needs_segments_of_a_cameras_own_video() {
+        let check = |segment: Option<u64>, audio, video| {
+            let segment = segment.map(Duration::from_secs);
+            let options = StreamOptions { segment, segment_audio: audio, ..Default::default() };
+            check_sound(&options, video).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(Some(60), Some(true), SegmentVideo::Original), Ok(()));
+        assert_eq!(check(Some(60), Some(true), SegmentVideo::Both), Ok(()));
+        assert_eq!(check(None, Some(false), SegmentVideo::Labelled), Ok(()));
+        assert!(check(None, Some(true), SegmentVideo::Labelled).unwrap_err().contains("add --segment 10m"));
+        assert!(check(Some(60), Some(true), SegmentVideo::Labelled).unwrap_err().contains("--segment-video both"));
     }
 
     #[test]

@@ -260,8 +260,9 @@ fn check_not_live(options: &StreamOptions, input: &Path) -> Result<()> {
             .remedy("use avi or mkv"));
     }
     let recorded = options.segment.is_some() || options.keep.is_some() || options.keep_intervals.is_some();
-    if recorded || options.only_active == Some(true) || options.paused == Some(true) {
-        let all = "--segment, --keep, --only-active and --paused";
+    let set = [options.only_active, options.segment_audio, options.paused].contains(&Some(true));
+    if recorded || set {
+        let all = "--segment, --segment-audio, --keep, --only-active and --paused";
         return Err(Error::usage(format!("{}: {all} are for cameras", input.display()))
             .remedy("leave them out for a recorded clip"));
     }

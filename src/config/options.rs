@@ -158,6 +158,9 @@ pub struct StreamOptions {
     /// Camera: what the segments show [default: original]
     #[arg(long, value_name = "VIDEO", value_enum)]
     pub segment_video: Option<SegmentVideo>,
+    /// Camera: record its sound too, in its own video over RTSP; people in it may have to consent
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub segment_audio: Option<bool>,
     /// Camera: delete its oldest files beyond this age or total size, like 7d or 50G [default: keep all]
     #[arg(long, value_name = "AGE|SIZE")]
     #[schemars(with = "Option<String>")]

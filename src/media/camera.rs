@@ -89,6 +89,11 @@ impl Camera {
         Ok(Self { address, credentials: credentials.or(in_address), transport, latency })
     }
 
+    /// Returns whether it is called over RTSP.
+    pub fn is_rtsp(&self) -> bool {
+        matches!(self.address, Address::Rtsp(_))
+    }
+
     /// Returns whether the address is that of a playlist, as of HLS or DASH.
     pub(super) fn is_playlist(&self) -> bool {
         let Address::Http(url) = &self.address else { return false };

@@ -211,7 +211,8 @@ impl CameraReceiver {
     }
 
     fn connect(&mut self, target: Target) -> Result<()> {
-        let (connection, sink) = Connection::new(target, self.limits)?;
+        let sound = self.shared.packets.as_ref().and_then(|packets| packets.sound());
+        let (connection, sink) = Connection::new(target, self.limits, sound)?;
         self.detail = None;
         self.shared.arrival.store(0, Ordering::Release);
         self.shared.lock().reconnected();

@@ -9,6 +9,7 @@ use gstreamer_app as gst_app;
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::media::audio_queue::AudioQueue;
 use crate::media::camera::{Address, Camera};
 use crate::media::limits::{Limits, is_too_large, limit_frame_size};
 use crate::media::network::{self, HttpResponse};
@@ -69,14 +70,14 @@ pub(super) struct Update {
 }
 
 impl Connection {
-    /// Creates the pipeline, not started yet, and the sink for its frames.
+    /// Creates the pipeline, not started yet, and the sink for its frames. The sound of an RTSP camera goes to `sound`.
     ///
     /// # Errors
     /// Unavailable if a GStreamer plugin is not installed.
-    pub fn new(target: Target, limits: Limits) -> Result<(Self, gst_app::AppSink)> {
+    pub fn new(target: Target, limits: Limits, sound: Option<&Arc<AudioQueue>>) -> Result<(Self, gst_app::AppSink)> {
         let guard = Arc::new(ConnectionGuard::default());
         let relay = relay(&target.camera, &guard);
-        let (pipeline, sink) = pipeline(&target.camera, limits, relay.as_ref(), &guard)?;
+        let (pipeline, sink) = pipeline(&target.camera, limits, relay.as_ref(), &guard, sound)?;
         let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
         Ok((Self { pipeline, bus, guard, relay, target, alive: Arc::new(AtomicBool::new(true)) }, sink))
     }
@@ -170,6 +171,7 @@ fn pipeline(
     limits: Limits,
     relay: Option<&Relay>,
     guard: &Arc<ConnectionGuard>,
+    sound: Option<&Arc<AudioQueue>>,
 ) -> Result<(gst::Pipeline, gst_app::AppSink)> {
     let pipeline = gst::Pipeline::new();
     limit_frame_size(&pipeline, limits.max_pixels);
@@ -178,7 +180,7 @@ fn pipeline(
     let sink = gst_app::AppSink::builder().sync(paced).max_buffers(2).drop(false).build();
     let overrun = Arc::<AtomicBool>::default();
     let source = match &camera.address {
-        Address::Rtsp(url) => network::rtsp(&pipeline, camera, url, relay, guard, &overrun)?,
+        Address::Rtsp(url) => network::rtsp(&pipeline, camera, url, relay, guard, &overrun, sound)?,
         Address::Http(url) => network::http(camera, url, guard)?,
         Address::Usb(device) => usb(device)?,
         &Address::Test { width, height, rate } => {

@@ -1,5 +1,7 @@
 //! Everything GStreamer: clips and cameras to frames, frames to labelled video.
 
+pub mod audio_queue;
+mod audio_receiver;
 pub mod camera;
 pub mod camera_receiver;
 mod caps;

@@ -9,6 +9,8 @@ use gstreamer::prelude::*;
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::media::audio_queue::AudioQueue;
+use crate::media::audio_receiver::{AudioReceiver, is_audio};
 use crate::media::camera::{Camera, Transport};
 use crate::media::element;
 use crate::net::credentials::Credentials;
@@ -26,7 +28,7 @@ const MAX_PACKETS: u32 = 32 << 20;
 const MAX_DELAY: Duration = Duration::from_secs(2);
 
 /// Adds `rtspsrc` to `pipeline`, which connects to the camera through the relay. Returns the queue that it is linked to, which
-/// sets `overrun` when it drops packets.
+/// sets `overrun` when it drops packets. The camera's sound goes to `sound`, if it is wanted.
 pub(super) fn rtsp(
     pipeline: &gst::Pipeline,
     camera: &Camera,
@@ -34,6 +36,7 @@ pub(super) fn rtsp(
     relay: Option<&Relay>,
     guard: &Arc<ConnectionGuard>,
     overrun: &Arc<AtomicBool>,
+    sound: Option<&Arc<AudioQueue>>,
 ) -> Result<gst::Element> {
     let source = element("rtspsrc")?;
     source.set_property("location", as_rtsp(url).as_str());
@@ -48,7 +51,8 @@ pub(super) fn rtsp(
     source.set_property("tcp-timeout", NETWORK_TIMEOUT_US);
     source.set_property("timeout", NETWORK_TIMEOUT_US);
     set_credentials(&source, camera.credentials.as_ref());
-    select_one_stream(&source);
+    let sound = sound.map(|queue| Arc::new(AudioReceiver::new(queue)));
+    select_streams(&source, sound.as_ref());
     let packets = packets(camera, overrun)?;
     pipeline.add(&source).map_err(|cause| Error::internal("a camera cannot be read").because(cause))?;
     // UDP packets bypass the relay.
@@ -58,7 +62,10 @@ pub(super) fn rtsp(
         if let Some(guard) = &counted {
             count_bytes(pad, guard);
         }
-        if !received.is_linked() {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        if let Some(sound) = sound.as_ref().filter(|_| is_audio(&caps)) {
+            sound.receive(pad);
+        } else if !received.is_linked() {
             // A pad that does not match is reported on the bus as not linked.
             let _ = pad.link(&received);
         }
@@ -106,17 +113,27 @@ fn packets(camera: &Camera, overrun: &Arc<AtomicBool>) -> Result<gst::Element> {
     Ok(queue)
 }
 
-/// Selects the first video stream and no other, nor audio. Each stream takes two ports, and a session description may
-/// list a thousand.
-fn select_one_stream(source: &gst::Element) {
+/// Selects the first video stream, one of sound if that is wanted, and no other. Each stream takes two ports, and a session
+/// description may list a thousand.
+fn select_streams(source: &gst::Element, sound: Option<&Arc<AudioReceiver>>) {
     let selected = Arc::new(AtomicBool::new(false));
-    let reset = Arc::clone(&selected);
+    let (reset, renewed) = (Arc::clone(&selected), sound.cloned());
     source.connect("on-sdp", false, move |_| {
         reset.store(false, Ordering::Relaxed);
+        if let Some(sound) = &renewed {
+            sound.reset();
+        }
         None
     });
+    if let Some(sound) = sound.cloned() {
+        source.connect_no_more_pads(move |_| sound.complete());
+    }
+    let sound = sound.cloned();
     source.connect("select-stream", false, move |arguments| {
         let caps = arguments.get(2).and_then(|value| value.get::<gst::Caps>().ok());
+        if let (Some(sound), Some(caps)) = (&sound, caps.as_ref().filter(|caps| is_audio(caps))) {
+            return Some(sound.select(caps).to_value());
+        }
         let media = caps.as_ref().and_then(|caps| caps.structure(0)?.get::<String>("media").ok());
         let wanted = media.is_none_or(|media| media == "video") && !selected.swap(true, Ordering::Relaxed);
         Some(wanted.to_value())

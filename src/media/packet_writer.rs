@@ -104,7 +104,11 @@ impl Drop for PacketWriter<'_> {
     }
 }
 
-fn muxer(container: Container) -> Result<gst::Element> {
+/// Creates the muxer for files of this kind.
+///
+/// # Errors
+/// Unavailable if it is not installed.
+pub(super) fn muxer(container: Container) -> Result<gst::Element> {
     element(match container {
         Container::Mp4 => "mp4mux",
         Container::Matroska | Container::Avi => "matroskamux",

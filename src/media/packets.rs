@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gstreamer as gst;
 
 use crate::error::{Error, Result};
+use crate::media::audio_queue::AudioQueue;
 use crate::media::media_type;
 use crate::media::recorder::Container;
 
@@ -74,7 +75,7 @@ impl Packet {
     }
 
     /// Returns the decoding time in nanoseconds of the stream.
-    pub(super) fn dts(&self) -> u64 {
+    pub fn dts(&self) -> u64 {
         self.dts
     }
 
@@ -100,6 +101,8 @@ impl Packet {
 /// The packets of one camera.
 pub struct PacketQueue {
     container: Container,
+    /// The sound beside the video, if it is recorded.
+    sound: Option<Arc<AudioQueue>>,
     state: Mutex<State>,
 }
 
@@ -134,9 +137,9 @@ struct Waiting {
 }
 
 impl PacketQueue {
-    /// Creates a queue for files of this kind.
-    pub fn new(container: Container) -> Self {
-        Self { container, state: Mutex::default() }
+    /// Creates a queue for files of this kind, with the sound beside the video.
+    pub fn new(container: Container, sound: Option<AudioQueue>) -> Self {
+        Self { container, sound: sound.map(Arc::new), state: Mutex::default() }
     }
 
     /// Returns the next packet in decoding order if its time is known and is not after `until`, in nanoseconds.
@@ -165,14 +168,19 @@ impl PacketQueue {
         self.container
     }
 
+    /// Returns the sound beside the video, if it is recorded.
+    pub fn sound(&self) -> Option<&Arc<AudioQueue>> {
+        self.sound.as_ref()
+    }
+
     /// Returns how many packets were dropped because too many waited.
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
     }
 
-    /// Returns how many bytes the camera's recorded video had so far.
+    /// Returns how many bytes the camera's recorded video and sound had so far.
     pub fn received(&self) -> u64 {
-        self.lock().received
+        self.lock().received + self.sound.as_ref().map_or(0, |sound| sound.received())
     }
 
     /// Returns the format for packets with these caps; `None` if the file cannot hold them as they are.
@@ -194,11 +202,17 @@ impl PacketQueue {
         state.complete();
         state.connection += 1;
         state.passes = false;
+        if let Some(sound) = &self.sound {
+            sound.connected();
+        }
     }
 
     /// The connection has ended, or what follows is not recorded any more: no further frame will be decoded.
     pub fn disconnected(&self) {
         self.lock().complete();
+        if let Some(sound) = &self.sound {
+            sound.disconnected();
+        }
     }
 
     /// Returns whether this connection's packets are recorded as they come.
@@ -240,6 +254,9 @@ impl PacketQueue {
         let mut state = self.lock();
         if let Some(camera) = camera {
             state.offset = Some(pts as i64 - camera as i64);
+            if let Some(sound) = &self.sound {
+                sound.decoded(camera, pts);
+            }
         }
         let untimed = || state.waiting.iter().enumerate().filter(|(_, waiting)| !waiting.timed);
         let found = match number {
@@ -319,7 +336,7 @@ mod tests {
 
     fn queue() -> (PacketQueue, Arc<PacketFormat>) {
         crate::media::init().unwrap();
-        let queue = PacketQueue::new(Container::Matroska);
+        let queue = PacketQueue::new(Container::Matroska, None);
         queue.connected();
         let format = queue.format(&gst::Caps::builder("video/x-h264").field("width", 64).build()).unwrap();
         (queue, format)

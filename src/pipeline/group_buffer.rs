@@ -92,6 +92,11 @@ impl<T> GroupBuffer<T> {
         first.zip(self.until).is_some_and(|(group, until)| group.start <= until)
     }
 
+    /// Returns when the first group begins.
+    pub fn start(&self) -> Option<u64> {
+        self.groups.front().map(|group| group.start)
+    }
+
     /// Returns how many packets were dropped because a group was too large.
     pub fn dropped(&self) -> u64 {
         self.dropped

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::config::cameras::CameraConfig;
 use crate::error::Result;
+use crate::media::audio_queue::AudioQueue;
 use crate::media::camera::Camera;
 use crate::media::camera_receiver::{self, CameraEvent, CameraReceiver};
 use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
@@ -131,6 +133,16 @@ pub struct CameraSource {
     lost: Option<LossReason>,
     /// The reason that was logged last. An outage of a week is logged once.
     logged: Option<LossReason>,
+}
+
+/// Returns the queue for a camera's own video, if it is recorded, and its sound. `name` is the stream's.
+pub fn packets(name: &str, live: &CameraConfig) -> Option<Arc<PacketQueue>> {
+    let container = live.recording.original?;
+    if live.recording.sound && !live.camera.is_rtsp() {
+        tracing::warn!("{name}: sound is recorded over RTSP only, so this camera's recording has none");
+    }
+    let sound = (live.recording.sound && live.camera.is_rtsp()).then(|| AudioQueue::new(name, &live.camera, container));
+    Some(Arc::new(PacketQueue::new(container, sound)))
 }
 
 impl CameraSource {

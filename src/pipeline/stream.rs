@@ -19,14 +19,13 @@ use crate::inference::preprocess::Preprocessor;
 use crate::labels::sampling::STRICTNESS;
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
-use crate::media::packets::PacketQueue;
 use crate::pipeline::context::{StreamContext, label_settings};
 use crate::pipeline::outcome::{self, Outcome};
 use crate::pipeline::prepare::{End, Preparer};
 use crate::pipeline::present::Presenter;
 use crate::pipeline::settings_change::Command;
 use crate::pipeline::sinks::{self, set::Sinks};
-use crate::pipeline::source::{CameraSource, ClipSource, FrameSource};
+use crate::pipeline::source::{self, CameraSource, ClipSource, FrameSource};
 use crate::pipeline::stride;
 use crate::report::summary::Gaps;
 use crate::system::printable;
@@ -168,7 +167,7 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     if let Some(live) = &job.live {
         let began = Instant::now();
         state.begin(began);
-        let packets = live.recording.original.map(|container| Arc::new(PacketQueue::new(container)));
+        let packets = source::packets(&job.name, live);
         let sinks = sinks::camera(context, live, began, packets.as_ref())?;
         let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, began, packets));
         return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_held: 0, frame_rate: 0.0 });

@@ -39,6 +39,7 @@ mod reports;
 mod results;
 mod several;
 mod shared;
+mod sound;
 mod stops;
 mod tiny;
 #[cfg(feature = "train")]

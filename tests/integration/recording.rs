@@ -52,7 +52,7 @@ pub fn packets(path: &Path) -> Vec<(f64, bool)> {
 }
 
 /// The records of complete segments.
-fn segments(records: &[Value]) -> Vec<&Value> {
+pub fn segments(records: &[Value]) -> Vec<&Value> {
     records.iter().filter_map(|record| record.get("segment")).filter(|segment| segment.get("end").is_some()).collect()
 }
 
@@ -69,13 +69,20 @@ pub fn recorded(program: &Program, clip: &Path, codec: &str, arguments: &[&str])
 
 /// Has a run watch a clip that a camera sends once, as the stream `door`. Checks that every picture of it arrives.
 pub fn watched(program: &Program, clip: &Path, codec: &str, arguments: &[&str]) {
-    watched_by(program, clip, codec, arguments, |_| {});
+    watched_from(program, clip, codec, &[], arguments, |_| {});
 }
 
-/// The same, with what `disturb` does to the run meanwhile.
-fn watched_by(program: &Program, clip: &Path, codec: &str, arguments: &[&str], disturb: impl FnOnce(&mut Watch)) {
+/// The same, with more options of the camera, and what `disturb` does to the run meanwhile.
+pub fn watched_from(
+    program: &Program,
+    clip: &Path,
+    codec: &str,
+    camera: &[&str],
+    arguments: &[&str],
+    disturb: impl FnOnce(&mut Watch),
+) {
     let sent = pictures(clip, if codec == "h265" { "hevc" } else { codec }).len() as u64;
-    let camera = Camera::start(&[text(clip), "--as-is", codec]);
+    let camera = Camera::start(&[&[text(clip), "--as-is", codec], camera].concat());
     // Frames that refer to later ones are sent before these: with less, the receiver would find some of them too late.
     let given = [&[&camera.url, "--name", "door", "--latency", "5000"], arguments].concat();
     let mut watch = Watch::command(program, &given);
@@ -88,7 +95,7 @@ fn watched_by(program: &Program, clip: &Path, codec: &str, arguments: &[&str], d
 }
 
 /// Checks that the files hold the packets of the clip: each one, once, cut at key frames, at the times of the journal.
-fn check_same_packets(program: &Program, clip: &Path, codec: &str, videos: &[PathBuf]) {
+pub fn check_same_packets(program: &Program, clip: &Path, codec: &str, videos: &[PathBuf]) {
     assert!(videos.len() >= 3, "{videos:?}");
     let parts: Vec<Vec<Vec<u8>>> = videos.iter().map(|video| pictures(video, codec)).collect();
     assert!(parts.iter().all(|part| !part.is_empty()));
@@ -132,7 +139,7 @@ fn frames_that_were_sent_out_of_order_outlast_pauses_of_the_program() {
     let model = tiny::model();
     let given = ["--model", text(&model), "--segment", "2s"];
     // After each pause a few frames arrive at once, and wait for the decoder.
-    watched_by(&program, &clip, "h264", &given, |watch| {
+    watched_from(&program, &clip, "h264", &[], &given, |watch| {
         watch.until("frames", running);
         for _ in 0..35 {
             signal(watch.id(), "STOP");

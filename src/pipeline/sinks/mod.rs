@@ -19,6 +19,7 @@ mod preview;
 mod retention;
 mod segment_files;
 mod segment_labels;
+mod segment_sound;
 mod segments;
 pub mod set;
 pub mod sink;

@@ -1,8 +1,9 @@
-//! The recording of a camera's own video: segments of its packets, cut at key frames, with the labels beside them as
-//! subtitles. A failure never stops the analysis.
+//! The recording of a camera's own video: segments of its packets, cut at key frames, with its sound, and with the labels beside
+//! them as subtitles. A failure never stops the analysis.
 //!
 //! Packets are written when the frames up to them are labelled, so that a segment's labels are known when it ends.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +22,7 @@ use crate::pipeline::schedule::RotationSchedule;
 use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::segment_files::{SegmentFile, SegmentFiles, SegmentRecords};
 use crate::pipeline::sinks::segment_labels::SegmentLabels;
+use crate::pipeline::sinks::segment_sound::SegmentSound;
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Sink};
 use crate::report::journal::RecordedVideo;
 use crate::report::subtitles;
@@ -31,6 +33,8 @@ const MAX_LEADING: usize = 16;
 /// Distance of key frames, in nanoseconds, from which on a log line says that segments cannot be cut where they should.
 const LONG_GROUP: u64 = 10_000_000_000;
 
+/// How long after the last picture of a segment its sound may end, in nanoseconds, if pictures are missing before the next one.
+const LAST_SOUND: u64 = 1_000_000_000;
 /// How far behind the last labelled frame the packets of a lost camera may be, in nanoseconds. Those of the next
 /// connection come later.
 const LAST_PACKETS: u64 = 500_000_000;
@@ -47,7 +51,10 @@ pub struct OriginalSink<'a> {
     head: Vec<Packet>,
     /// Set with `--only-active`.
     groups: Option<GroupBuffer<Packet>>,
+    /// Pts of frames with a label, whose packets wait for their sound.
+    active: VecDeque<u64>,
     labels: SegmentLabels<'a>,
+    sound: SegmentSound,
     /// Pts of the last key frame.
     key: Option<u64>,
     warned: bool,
@@ -65,10 +72,10 @@ impl Sink for OriginalSink<'_> {
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
         let closed = self.files.poll();
         self.labels.set_open(labeled.open.clone());
-        if let Some(groups) = &mut self.groups {
-            groups.mark(labeled.frame.pts, labeled.label.is_some());
+        if self.groups.is_some() && labeled.label.is_some() {
+            self.active.push_back(labeled.frame.pts);
         }
-        closed.and(self.record(labeled.frame.pts))
+        closed.and(self.record(labeled.frame.pts.saturating_sub(self.sound.delay())))
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
@@ -92,6 +99,7 @@ impl Sink for OriginalSink<'_> {
         self.packets.disconnected();
         let recorded = self.record(u64::MAX).and_then(|()| self.end());
         let joined = self.files.join();
+        self.sound.finish();
         let dropped = self.packets.dropped() + self.groups.as_ref().map_or(0, GroupBuffer::dropped);
         outcome.add_recording(self.files.totals(), self.skipped + dropped);
         recorded.and(joined)
@@ -118,7 +126,9 @@ impl<'a> OriginalSink<'a> {
             current: None,
             head: Vec::new(),
             groups: recording.only_active.then(GroupBuffer::default),
+            active: VecDeque::new(),
             labels: SegmentLabels::new(&context.model.labels),
+            sound: SegmentSound::new(packets.sound()),
             key: None,
             warned: false,
             skipped: 0,
@@ -127,10 +137,17 @@ impl<'a> OriginalSink<'a> {
 
     /// Records the packets up to `until` of the stream, in nanoseconds.
     fn record(&mut self, until: u64) -> Result<()> {
+        while let (Some(groups), Some(&pts)) = (&mut self.groups, self.active.front().filter(|pts| **pts <= until)) {
+            groups.mark(pts, true);
+            self.active.pop_front();
+        }
         loop {
             let packet = match self.packets.take(until) {
                 Ok(Some(packet)) => packet,
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    self.skip_sound(until);
+                    return Ok(());
+                }
                 Err(error) => {
                     self.files.fail();
                     return Err(error);
@@ -147,9 +164,17 @@ impl<'a> OriginalSink<'a> {
             if let Err(error) = recorded {
                 self.head.clear();
                 self.files.fail();
-                self.close()?;
+                self.close(0)?;
                 return Err(error);
             }
+        }
+    }
+
+    /// Drops the sound up to `until` of the stream that no segment will show.
+    fn skip_sound(&mut self, until: u64) {
+        if self.current.is_none() && self.head.is_empty() {
+            let buffered = self.groups.as_ref().and_then(GroupBuffer::start).unwrap_or(until);
+            self.sound.skip(until.min(buffered));
         }
     }
 
@@ -181,10 +206,12 @@ impl<'a> OriginalSink<'a> {
         let begins = self.begins(&packet);
         if begins || !self.continues(&packet) {
             self.begin()?;
+            let mut until = packet.pts();
             if let Some(Segment { file, .. }) = &mut self.current {
+                until = until.min(file.end() + LAST_SOUND);
                 file.limit(packet.pts());
             }
-            self.close()?;
+            self.close(until)?;
         }
         if begins {
             self.head.push(packet);
@@ -211,7 +238,8 @@ impl<'a> OriginalSink<'a> {
             self.files.retry();
         }
         let first = self.current.is_none() && self.head.is_empty() && !self.files.is_failed();
-        due || first || !self.continues(packet)
+        let silent = |segment: &Segment| self.sound.is_missed(segment.file.start, packet.pts());
+        due || first || self.current.as_ref().is_some_and(silent) || !self.continues(packet)
     }
 
     /// Returns whether the packet fits into the segment that is being written, if any.
@@ -229,8 +257,9 @@ impl<'a> OriginalSink<'a> {
         let start = head.iter().map(Packet::pts).min().unwrap_or_default();
         let pixels = format.size().map_or(0, |(width, height)| width * height);
         let (container, taps) = (self.container, Taps { picture: None, ..self.state.taps(start) });
+        let sound = self.sound.begin(first.pts());
         let (file, recorder) = self.files.create(start, self.files.utc(start), pixels, |path, began| {
-            PacketRecorder::create(path, container, &format, began, taps)
+            PacketRecorder::create(path, container, &format, sound, began, taps)
         })?;
         self.current = Some(Segment { file, recorder, format });
         head.iter().try_for_each(|packet| self.write(packet))
@@ -239,6 +268,7 @@ impl<'a> OriginalSink<'a> {
     /// Writes a packet. One that belongs to no segment cannot be decoded, since its key frame is missing.
     fn write(&mut self, packet: &Packet) -> Result<()> {
         let Some(Segment { file, recorder, .. }) = &mut self.current else { return Ok(()) };
+        self.sound.write(recorder, file.start, packet.dts())?;
         if recorder.write(packet, file.start)? {
             file.add(packet.end())?;
         } else {
@@ -250,20 +280,23 @@ impl<'a> OriginalSink<'a> {
     /// Ends the segment, with the packets of the head.
     fn end(&mut self) -> Result<()> {
         let begun = self.begin();
-        begun.and(self.close())
+        let until = self.current.as_ref().map_or(0, |segment| segment.file.end());
+        begun.and(self.close(until))
     }
 
-    /// Completes the current file.
-    fn close(&mut self) -> Result<()> {
+    /// Completes the current file, with the sound before `until` of the stream, in nanoseconds.
+    fn close(&mut self, until: u64) -> Result<()> {
         let Some(Segment { file, recorder, .. }) = self.current.take() else { return Ok(()) };
+        let sound = self.sound.write(&recorder, file.start, until);
         let labels = self.labels.between(file.start, file.end());
         let beside = file.path.with_extension(Path::new("vtt"));
-        self.files.close(file, move || {
+        let closed = self.files.close(file, move || {
             let finished = recorder.finish()?;
             if finished && !labels.is_empty() {
                 subtitles::write_cues(&labels, &beside)?;
             }
             Ok(finished)
-        })
+        });
+        closed.and(sound)
     }
 }
