@@ -24,7 +24,8 @@ const NETWORK_TIMEOUT_US: u64 = 8_000_000;
 const NETWORK_TIMEOUT_S: u32 = 8;
 /// Most packets that wait for the decoder, in bytes.
 const MAX_PACKETS: u32 = 32 << 20;
-/// Longest time of the packets that wait for the decoder. After a pause of the machine it catches up within a fraction of it.
+/// Longest time of the packets that wait for the decoder, above the latency. After a pause of the machine it catches up within a
+/// fraction of it.
 const MAX_DELAY: Duration = Duration::from_secs(2);
 
 /// Adds `rtspsrc` to `pipeline`, which connects to the camera through the relay. Returns the queue that it is linked to, which
@@ -91,11 +92,12 @@ fn packets(camera: &Camera, overrun: &Arc<AtomicBool>) -> Result<gst::Element> {
         first.store(true, Ordering::Relaxed);
         gst::PadProbeReturn::Remove
     });
+    let most = (camera.latency + MAX_DELAY).as_nanos() as u64;
     queue.connect("underrun", false, move |arguments| {
         if taken.swap(false, Ordering::Relaxed)
             && let Some(Ok(queue)) = arguments.first().map(|value| value.get::<gst::Element>())
         {
-            queue.set_property("max-size-time", MAX_DELAY.as_nanos() as u64);
+            queue.set_property("max-size-time", most);
         }
         None
     });

@@ -91,7 +91,7 @@ pub fn watched_from(
     drop(camera);
     let (finished, _) = watch.stop("INT");
     assert_eq!(finished.code, 130, "{}", finished.stderr);
-    assert_eq!(summary(program)["frames"]["decoded"], sent);
+    assert_eq!(summary(program)["frames"]["decoded"], sent, "{}", finished.stderr);
 }
 
 /// Checks that the files hold the packets of the clip: each one, once, cut at key frames, at the times of the journal.
