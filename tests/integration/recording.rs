@@ -316,9 +316,14 @@ fn a_segment_ends_with_the_camera_and_the_next_begins_when_it_is_back() {
     std::thread::sleep(Duration::from_secs(2));
     watch.stop("TERM");
     let (videos, records) = (files(&program, ".mkv"), records(&program));
-    videos.iter().for_each(|video| decodes_cleanly(video));
     let segments = segments(&records);
     assert_eq!(segments.len(), videos.len());
+    // A camera may be killed before it has sent all slices of a frame.
+    let (cut, last) = (program.path("cut.mkv"), (packets(&videos[0]).len() - 1).to_string());
+    let copied = ffmpeg(&["-i", text(&videos[0]), "-c", "copy", "-frames:v", &last, text(&cut)]);
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    decodes_cleanly(&cut);
+    videos[1..].iter().for_each(|video| decodes_cleanly(video));
     let gap = records.iter().find_map(|record| record.get("gap")).unwrap();
     let inside = |time: &Value| gap["start"].as_f64() < time.as_f64() && time.as_f64() < gap["end"].as_f64();
     assert!(segments.len() >= 2, "{segments:?}");
