@@ -52,8 +52,8 @@ impl From<Error> for CutError {
     }
 }
 
-/// Writes to `file` what `parts` show from `range.0` to before `range.1`, in milliseconds since 1970. The parts are in order of time
-/// and do not overlap. Setting `stopped` ends the work.
+/// Writes to `file` what `parts` show from `range.0` to before `range.1`, in milliseconds since 1970. The parts are in order of time;
+/// only a little of one may be at the time of the next. Setting `stopped` ends the work.
 ///
 /// # Errors
 /// Returns why the file is not complete.

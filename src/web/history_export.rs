@@ -38,6 +38,9 @@ const EXPORTS: usize = 2;
 const LONGEST: i64 = 4 * 3_600_000;
 /// Files of a stretch, at most: recordings of a second.
 const MAX_FILES: usize = 20_000;
+/// How much earlier than the end of the file before it a file may begin, in milliseconds: each has the time of the clock at its own
+/// beginning, and the clock is adjusted meanwhile.
+const MAX_SLEW: i64 = 1000;
 /// Space that an export leaves free, in bytes.
 const RESERVE: u64 = 256 << 20;
 /// Bytes that are read at once to be sent.
@@ -112,17 +115,21 @@ async fn export(State(state): State<Arc<AppState>>, query: Pairs, container: Con
     Ok((headers, body(file, length, permit, state)).into_response())
 }
 
-/// Returns the recorded files of the stretch. Of files that overlap, where the clock was set back, the first one counts.
+/// Returns the recorded files of the stretch.
 async fn find(state: &Arc<AppState>, name: &str, range: (i64, i64)) -> Result<Vec<Segment>, ApiError> {
     let found = ask_about(state, name, move |reader, name| query::segments(reader, name, range, MAX_FILES));
-    let mut segments = found.await?;
+    Ok(one_after_another(found.await?))
+}
+
+/// Leaves out files that overlap an earlier one, where the clock was set back.
+fn one_after_another(mut segments: Vec<Segment>) -> Vec<Segment> {
     let mut end = i64::MIN;
     segments.retain(|segment| {
-        let follows = segment.start >= end;
-        end = if follows { segment.end } else { end };
+        let follows = segment.start.saturating_add(MAX_SLEW) >= end;
+        end = if follows { segment.end.max(end) } else { end };
         follows
     });
-    Ok(segments)
+    segments
 }
 
 /// Writes the export to a file without a name, on the disk of the recordings if it can be written. Returns it with its length.
@@ -217,5 +224,17 @@ mod tests {
             assert_eq!(harmless(name), safe, "{name}");
         }
         assert_eq!(harmless(&"a".repeat(1000)).len(), MAX_NAME);
+    }
+
+    #[test]
+    fn only_files_of_a_clock_that_was_set_back_are_left_out() {
+        let segments = |spans: &[(i64, i64)]| -> Vec<Segment> {
+            spans.iter().map(|&(start, end)| Segment { path: "door.mkv".into(), start, end, bytes: 1 }).collect()
+        };
+        // Their times are rounded, and the clock is adjusted while they are recorded.
+        let adjusted = segments(&[(0, 600_000), (599_999, 1_200_000), (1_199_700, 1_800_000), (1_800_000, 1_900_000)]);
+        assert_eq!(one_after_another(adjusted.clone()), adjusted);
+        let set_back = segments(&[(0, 600_000), (595_000, 1_195_000), (600_000, 1_200_000)]);
+        assert_eq!(one_after_another(set_back.clone()), [set_back[0].clone(), set_back[2].clone()]);
     }
 }

@@ -15,13 +15,22 @@ use crate::recording::{packets, pictures, recorded};
 /// Frames between two key frames of the clip.
 const GROUP: usize = 25;
 
+const H264: [&str; 10] = ["-c:v", "libx264", "-g", "25", "-keyint_min", "25", "-sc_threshold", "0", "-bf", "3"];
+const H265: [&str; 6] = [
+    "-c:v",
+    "libx265",
+    "-x265-params",
+    "log-level=none:keyint=25:min-keyint=25:scenecut=0:open-gop=0:bframes=3",
+    "-tag:v",
+    "hvc1",
+];
+
 /// Creates a clip of 250 frames whose pictures have their number in eight bars, with frames that refer to later ones.
-fn numbered(folder: &Path) -> PathBuf {
+fn numbered(folder: &Path, encoder: &[&str]) -> PathBuf {
     let path = folder.join("clip.mp4");
     let bars = "color=gray:size=160x120:rate=25:duration=10,format=yuv420p,\
                 geq=lum='if(bitand(N,pow(2,floor(X/20))),235,16)':cb=128:cr=128";
-    let encoder = ["-c:v", "libx264", "-g", "25", "-keyint_min", "25", "-sc_threshold", "0", "-bf", "3"];
-    let output = ffmpeg(&[&["-f", "lavfi", "-i", bars], &encoder[..], &[text(&path)]].concat());
+    let output = ffmpeg(&[&["-f", "lavfi", "-i", bars], encoder, &[text(&path)]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     path
 }
@@ -109,7 +118,7 @@ fn saved(program: &Program, name: &str, answer: &Response) -> PathBuf {
 #[test]
 fn the_files_of_a_recording_are_one_video() {
     let program = Program::new();
-    let clip = numbered(program.folder.path());
+    let clip = numbered(program.folder.path(), &H264);
     let videos = recorded(&program, &clip, "h264", &[]);
     let segments = segments(program.folder.path());
     assert!(segments.len() >= 4 && segments.len() == videos.len(), "{segments:?}");
@@ -139,7 +148,8 @@ fn the_files_of_a_recording_are_one_video() {
     let expected: Vec<(String, usize)> = (first..250).map(|frame| (moment(moments[frame]), frame)).collect();
     assert_eq!(frames, expected);
 
-    exports(&program, site, &clip, &moments);
+    let (frames, sent) = ([(60, 190), (0, 250), (75, 76), (99, 100)], pictures(&clip, "h264"));
+    exports(&program, site, ("h264", &sent), &moments, &frames);
 
     for (path, status) in [
         ("picture.jpg?stream=door", 400),
@@ -166,11 +176,28 @@ fn the_files_of_a_recording_are_one_video() {
     watch.stop("INT");
 }
 
-/// The packets of an export are those of the clip, from a key frame on.
-fn exports(program: &Program, site: Site, clip: &Path, moments: &[i64]) {
-    let sent = pictures(clip, "h264");
-    assert_eq!(sent.len(), 250);
-    for (from, to, suffix) in [(60, 190, "mkv"), (60, 190, "mp4"), (0, 250, "mkv"), (75, 76, "mp4"), (99, 100, "mkv")] {
+#[test]
+fn h265_is_exported_as_it_was_recorded() {
+    let program = Program::new();
+    let clip = numbered(program.folder.path(), &H265);
+    recorded(&program, &clip, "h265", &[]);
+    let moments = moments(&segments(program.folder.path()));
+    let (watch, site) = view(&program);
+    exports(&program, site, ("hevc", &pictures(&clip, "hevc")), &moments, &[(60, 190), (0, 250)]);
+    watch.stop("INT");
+}
+
+/// Exports frames from one up to another. The packets are those that the camera sent, from a key frame on.
+fn exports(
+    program: &Program,
+    site: Site,
+    (codec, sent): (&str, &[Vec<u8>]),
+    moments: &[i64],
+    frames: &[(usize, usize)],
+) {
+    assert_eq!((sent.len(), moments.len()), (250, 250));
+    let wanted = frames.iter().flat_map(|&frames| ["mkv", "mp4"].map(|suffix| (frames, suffix)));
+    for ((from, to), suffix) in wanted {
         let end = moments.get(to).copied().unwrap_or(moments[249] + 1);
         let query = format!("stream=door&from={}&to={}", moment(moments[from]), moment(end));
         let answer = site.get(&format!("/api/history/export.{suffix}?{query}"));
@@ -179,7 +206,7 @@ fn exports(program: &Program, site: Site, clip: &Path, moments: &[i64]) {
         let named = format!("attachment; filename=\"door-{stamp}Z.{suffix}\"");
         assert_eq!(answer.header("content-disposition"), Some(named.as_str()));
         let first = from / GROUP * GROUP;
-        let kept = pictures(&export, "h264");
+        let kept = pictures(&export, codec);
         assert!(kept[..] == sent[first..first + kept.len()], "{suffix} of {from} to {to}: packets differ");
         // Those that are shown, and at most three that they refer to.
         let numbers = numbers(&export);
@@ -195,7 +222,7 @@ fn exports(program: &Program, site: Site, clip: &Path, moments: &[i64]) {
 #[test]
 fn what_is_not_recorded_is_skipped() {
     let program = Program::new();
-    let clip = numbered(program.folder.path());
+    let clip = numbered(program.folder.path(), &H264);
     recorded(&program, &clip, "h264", &[]);
     let all = segments(program.folder.path());
     let before = moments(&all[..1]);
