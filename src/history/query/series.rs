@@ -58,6 +58,11 @@ impl Series {
     }
 }
 
+/// Returns the part of a range that is on a day.
+fn within(day: i64, starts: &RangeInclusive<i64>) -> RangeInclusive<i64> {
+    (day * DAY).max(*starts.start())..=(day * DAY + DAY - 1).min(*starts.end())
+}
+
 /// Reads up to `limit` intervals, newest first, from those after `before` on.
 ///
 /// # Errors
@@ -93,8 +98,7 @@ pub(super) fn read(
         let mut any = intervals.is_empty();
         decode(day, intervals, |start, duration, mean| any |= filter.names(&starts, start, duration, mean));
         if any {
-            let of_day = (day * DAY).max(*starts.start())..=(day * DAY + DAY - 1).min(*starts.end());
-            found.extend(read_rows(db, series, filter, &of_day, limit - found.len())?);
+            found.extend(read_rows(db, series, filter, &within(day, &starts), limit - found.len())?);
         }
     }
     Ok(found)
@@ -174,8 +178,7 @@ pub(super) fn sum(db: &Connection, series: &Series, filter: &Filter) -> Result<L
             }
         });
         if intervals.is_empty() {
-            let of_day = (day * DAY).max(*starts.start())..=(day * DAY + DAY - 1).min(*starts.end());
-            let rows = sum_rows(db, series, filter, &of_day)?;
+            let rows = sum_rows(db, series, filter, &within(day, &starts))?;
             total.count += rows.count;
             total.duration += rows.duration;
         }
