@@ -155,7 +155,9 @@ fn other_codecs_of_cameras_are_recorded() {
 /// Decodes pictures and sound of a file, and expects no error.
 fn all_decodes_cleanly(path: &Path) {
     decodes_cleanly(path);
-    let output = ffmpeg(&["-xerror", "-i", text(path), "-map", "0:a", "-f", "null", "-"]);
+    // Times are checked elsewhere: rounded, those of two packets could coincide.
+    let times = ["-af", "asetpts=N/SR/TB"];
+    let output = ffmpeg(&[&["-xerror", "-i", text(path), "-map", "0:a"], &times[..], &["-f", "null", "-"]].concat());
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
