@@ -130,9 +130,9 @@ async function oneStream(view) {
     const slider = page.getByRole('slider', { name: `Moment of the day of ${stream}` });
     // The middle of the stretch is the moment.
     await slider.focus();
-    const box = await page.locator('.ribbons canvas').boundingBox();
-    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
     await expect(view, `ribbon at ${at}`, async () => {
+      // What is above may still arrive and move it.
+      const box = await page.locator('.ribbons canvas').boundingBox();
       await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2 + Math.random());
       return texts(page.locator('.tracks .readout .item'));
     }, says);

@@ -29,7 +29,7 @@ const VIEWS = [
 /** Times of frames and of intervals are rounded apart, in milliseconds. */
 const ROUNDING = 3;
 /** Steps of a tenth of a second: over two changes of the label at least. */
-const STEPS = 45;
+const STEPS = 65;
 
 const browser = await launch();
 const failures = [];
