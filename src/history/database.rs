@@ -39,6 +39,7 @@ CREATE TABLE intervals(
     duration INTEGER NOT NULL, mean INTEGER NOT NULL, peak INTEGER NOT NULL, open INTEGER NOT NULL,
     PRIMARY KEY(stream, label, start, source)
 ) WITHOUT ROWID;
+CREATE INDEX intervals_open ON intervals(stream, label, start) WHERE open = 1;
 CREATE TABLE interval_days(
     stream INTEGER NOT NULL, label INTEGER NOT NULL, day INTEGER NOT NULL, intervals BLOB NOT NULL,
     PRIMARY KEY(stream, label, day)

@@ -123,11 +123,12 @@ impl<'c> Rows<'c> {
         self.days.changed(self.db, key, *start)
     }
 
-    /// Takes away what is known only from frames of a run about an interval that is now known.
+    /// Takes away what is known only from frames of a run about an interval that is now known. It may begin earlier: another journal
+    /// has the clock of its own beginning.
     pub fn remove_open(&mut self, run: i64, known: &IntervalRow) -> Result<()> {
-        let sql = "SELECT start, source, duration FROM intervals WHERE stream = ?1 AND label = ?2
-            AND start BETWEEN ?3 AND ?4 AND open = 1 AND source IN (SELECT id FROM sources WHERE run = ?5)";
-        let range = params![known.stream, known.label, known.start, known.start + known.duration, run];
+        let sql = "SELECT start, source, duration FROM intervals INDEXED BY intervals_open
+            WHERE stream = ?1 AND label = ?2 AND start <= ?3 AND open = 1 AND source IN (SELECT id FROM sources WHERE run = ?4)";
+        let range = params![known.stream, known.label, known.start + known.duration, run];
         let found = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         let found: Vec<(i64, i64, i64)> =
             self.db.prepare_cached(sql)?.query_map(range, found)?.collect::<Result<_>>()?;

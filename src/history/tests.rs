@@ -558,6 +558,29 @@ fn a_clip_is_read_from_its_timeline() {
 }
 
 #[test]
+fn an_interval_over_the_change_of_the_file_is_there_once_where_the_clock_was_adjusted() {
+    // Each journal has the clock of its own beginning.
+    for opened in
+        ["2026-01-02T04:00:00.0006Z", "2026-01-02T04:00:00.4Z", "2026-01-02T03:59:59.6Z", "2026-01-02T05:30:00Z"]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, header, records) in records() {
+            let opened = if header.opened_ms > Some(0.0) { Some(opened.into()) } else { header.opened.clone() };
+            let mut journal = Journal::create(&folder.path().join(name), Header { opened, ..header }).unwrap();
+            records.iter().for_each(|record| journal.append(record).unwrap());
+        }
+        let page = query::page(&reader(folder.path()), &filter(0, i64::MAX / 4), 10, None).unwrap();
+        let others: Vec<(i64, bool)> = page
+            .intervals
+            .iter()
+            .filter(|interval| interval.label == 1)
+            .map(|interval| (interval.end - interval.start, interval.open))
+            .collect();
+        assert_eq!(others, [(3_600_000, false), (60_000, false)], "{opened}");
+    }
+}
+
+#[test]
 fn answers_agree_with_each_other() {
     let folder = recorded();
     let read = reader(folder.path());
