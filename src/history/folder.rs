@@ -12,8 +12,8 @@ use crate::history::journal_reader::JournalReader;
 use crate::history::names::{self, Kind};
 use crate::history::rows::{Rows, SegmentRow};
 use crate::history::{clips, database, ids};
-use crate::report::lock_output;
 use crate::report::stamped_name::StampedName;
+use crate::report::{LockedFile, lock_output};
 
 /// Lines that are parsed before they are stored.
 pub const LINES: usize = 4096;
@@ -203,7 +203,7 @@ pub fn build(folder: &Path, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Returns a usage error if a run has it, and a failure if the folder cannot be written.
-pub fn lock(folder: &Path) -> Result<File> {
+pub(crate) fn lock(folder: &Path) -> Result<LockedFile> {
     let path = database::lock_path(folder);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(|cause| Error::unwritable(parent, cause))?;

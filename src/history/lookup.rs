@@ -1,7 +1,6 @@
 //! Finds the index of a folder for who wants to read it, brings it up to date where that is possible, and makes one for the time
 //! being where there is none.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -10,6 +9,7 @@ use tempfile::TempPath;
 use crate::error::{Error, Result};
 use crate::history::database::{self, Unusable};
 use crate::history::folder;
+use crate::report::LockedFile;
 
 /// An index that can be read.
 pub struct Place {
@@ -77,7 +77,7 @@ fn read(folder: &Path, path: PathBuf, immutable: bool) -> Result<Place> {
     }
 }
 
-fn update(folder: &Path, path: &Path, _lock: File) -> Result<Place> {
+fn update(folder: &Path, path: &Path, _lock: LockedFile) -> Result<Place> {
     let updated = catch_up(folder, path).or_else(|failure| match failure {
         Failure::Unusable(Unusable::Failed(cause)) => Err(database::failed(path, &cause)),
         Failure::Unusable(why) => {

@@ -2,7 +2,6 @@
 //! slow disk the index falls behind, and catches up from the files when it can.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +18,7 @@ use crate::history::journal_reader::JournalReader;
 use crate::history::names::Kind;
 use crate::history::rows::Rows;
 use crate::history::{ids, names};
+use crate::report::LockedFile;
 
 /// Messages that may wait for the thread. Beyond it they are dropped, and the folder is compared with the index.
 const QUEUE: usize = 256;
@@ -197,7 +197,7 @@ impl Writer {
 /// An open index, and the lock that makes this program its only writer.
 pub(super) struct Index {
     pub(super) db: Connection,
-    _lock: File,
+    _lock: LockedFile,
 }
 
 /// One folder and its index.

@@ -1,7 +1,6 @@
 //! The database of kept frames, and the pictures beside it.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +14,7 @@ use crate::learning::rows::insert;
 use crate::learning::selection::{Bucket, RECENT};
 use crate::learning::{files, restore};
 use crate::picture::DifferenceHash;
-use crate::report::lock_output;
+use crate::report::{LockedFile, lock_output};
 use crate::system::utc;
 use crate::system::words::count;
 
@@ -59,7 +58,7 @@ pub struct Store {
     bytes: AtomicU64,
     /// Whether it was said that only answered frames are left.
     full: AtomicBool,
-    _lock: File,
+    _lock: LockedFile,
 }
 
 impl Store {

@@ -2,7 +2,6 @@
 //! complete up to there however the run ends.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::report::journal::IntervalRecord;
-use crate::report::lock_output;
+use crate::report::{LockedFile, lock_output};
 use crate::system::utc;
 
 /// The beginning of every table.
@@ -26,7 +25,7 @@ pub struct IntervalTable {
 
 /// The file, with the length of its complete rows in bytes.
 struct Rows {
-    file: File,
+    file: LockedFile,
     length: u64,
 }
 
@@ -136,7 +135,7 @@ mod tests {
     fn a_full_disk_leaves_complete_rows() {
         let full = Path::new("/dev/full");
         let file = std::fs::OpenOptions::new().write(true).open(full).unwrap();
-        let table = IntervalTable { path: full.into(), rows: Mutex::new(Rows { file, length: 0 }) };
+        let table = IntervalTable { path: full.into(), rows: Mutex::new(Rows { file: LockedFile(file), length: 0 }) };
         let error = table.append(MARK.as_bytes()).unwrap_err();
         assert!(error.exit_code() == 1 && error.to_string().contains("free some space"), "{error}");
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::labels::intervals::Interval;
 use crate::labels::window::{SmoothingWindow, WindowAlign};
 use crate::media::frame_counters::Counts;
-use crate::report::{lock_output, milliseconds, rounded};
+use crate::report::{LockedFile, lock_output, milliseconds, rounded};
 
 /// Suffix of a camera's journals.
 pub const SUFFIX: &str = ".timeline.jsonl";
@@ -265,7 +265,7 @@ pub enum Record {
 
 /// Appends records to a file.
 pub struct Journal {
-    file: File,
+    file: LockedFile,
     path: PathBuf,
     bytes: u64,
     /// Whether the last line was written only in part.

@@ -15,6 +15,7 @@ pub mod timeline;
 pub mod timeline_reader;
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -30,14 +31,37 @@ pub fn rounded(confidence: f64) -> f64 {
     (confidence * 1e5).round() / 1e5
 }
 
-/// Opens and locks the file at `path`, and creates it if needed; its content is kept. No other run can write to it
-/// until the returned file is dropped or this process ends.
+/// A file that no other run can write until it is dropped or this process ends.
+pub(crate) struct LockedFile(pub(crate) File);
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl DerefMut for LockedFile {
+    fn deref_mut(&mut self) -> &mut File {
+        &mut self.0
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Closing it is not enough: a child process that is just being started has the file, too.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Opens and locks the file at `path`, and creates it if needed; its content is kept.
 ///
 /// # Errors
 /// Returns a usage error if another run holds the lock, and a failure if the file cannot be written.
-pub(crate) fn lock_output(path: &Path) -> Result<File> {
+pub(crate) fn lock_output(path: &Path) -> Result<LockedFile> {
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    let file = opened.map_err(|cause| Error::unwritable(path, cause))?;
+    let file = LockedFile(opened.map_err(|cause| Error::unwritable(path, cause))?);
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -87,4 +111,21 @@ pub(crate) fn part(path: &Path) -> std::io::Result<tempfile::TempPath> {
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     let file = tempfile::Builder::new().suffix(&suffix).permissions(permissions).tempfile_in(folder)?;
     Ok(file.into_temp_path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_file_although_a_child_process_may_have_that_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let file = lock_output(&path).unwrap();
+        let of_child = file.try_clone().unwrap();
+        assert_eq!(lock_output(&path).err().unwrap().exit_code(), 2);
+        drop(file);
+        assert!(lock_output(&path).is_ok());
+        drop(of_child);
+    }
 }

@@ -1,11 +1,11 @@
 //! The pictures of a camera's intervals: JPEGs, one after the other, in a file beside a journal. The journal says where each is.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::report::{journal, lock_output};
+use crate::report::{LockedFile, journal, lock_output};
 
 /// Suffix of the files. Players show them as Motion JPEG.
 pub const SUFFIX: &str = ".pictures.mjpg";
@@ -23,7 +23,7 @@ pub fn beside(journal: &str) -> String {
 
 /// A file that a run writes.
 pub struct PictureFile {
-    file: File,
+    file: LockedFile,
     path: PathBuf,
     bytes: u64,
     pictures: usize,

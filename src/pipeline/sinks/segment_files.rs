@@ -2,7 +2,7 @@
 //! each file, so that no frame waits for the disk.
 
 use std::cell::RefCell;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::thread::JoinHandle;
@@ -17,7 +17,7 @@ use crate::pipeline::outcome::RecordingTotals;
 use crate::pipeline::schedule::stamped;
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::report::journal::{RecordedVideo, SegmentRecord};
-use crate::report::{lock_output, milliseconds, remove_empty};
+use crate::report::{LockedFile, lock_output, milliseconds, remove_empty};
 use crate::system::utc;
 
 /// Records of segments that have begun or are complete, until the sinks get them.
@@ -56,7 +56,7 @@ pub struct SegmentFile {
     /// Its time 0, in nanoseconds of the stream.
     pub start: u64,
     /// Lock that keeps other runs from writing the file.
-    lock: File,
+    lock: LockedFile,
     /// Keeps retention from deleting the file.
     open: OpenFile,
     space: DiskSpace,

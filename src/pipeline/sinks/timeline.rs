@@ -1,7 +1,7 @@
 //! The result files of a clip: the journal during the run, and from it timeline, plot and subtitles at the end.
 
 use std::cell::Cell;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::pipeline::context::{StreamContext, header};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Sink};
 use crate::report::journal::{self, IntervalRecord, Journal, Record};
-use crate::report::{lock_output, milliseconds, plot, remove_empty, subtitles, timeline};
+use crate::report::{LockedFile, lock_output, milliseconds, plot, remove_empty, subtitles, timeline};
 
 /// Writes a record for each frame.
 pub struct TimelineSink<'a> {
@@ -21,7 +21,7 @@ pub struct TimelineSink<'a> {
     labels: &'a [String],
     journal: Journal,
     /// Locks that keep other runs from writing the plot and the subtitles. The journal's lock also covers the timeline.
-    locks: Vec<(&'a Path, File)>,
+    locks: Vec<(&'a Path, LockedFile)>,
     /// Bytes of the journal so far, for the check of the disk.
     written: Rc<Cell<u64>>,
 }

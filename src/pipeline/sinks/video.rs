@@ -1,6 +1,6 @@
 //! The labelled video of a clip. Waits for the disk, so that no frame is skipped.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 
 use crate::error::Result;
@@ -11,14 +11,14 @@ use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
-use crate::report::{lock_output, remove_empty};
+use crate::report::{LockedFile, lock_output, remove_empty};
 
 /// Writes one file from the first frame to the last.
 pub struct VideoSink {
     path: PathBuf,
     recorder: Recorder,
     /// Lock that keeps other runs from writing the video.
-    _lock: File,
+    _lock: LockedFile,
 }
 
 impl VideoSink {

@@ -20,7 +20,7 @@ use time::macros::format_description;
 
 use crate::error::{Error, Result};
 use crate::labels::REST;
-use crate::report::{lock_output, remove_empty, replace};
+use crate::report::{LockedFile, lock_output, remove_empty, replace};
 use crate::system::printable;
 use crate::system::utc;
 use crate::system::words::{clock, count};
@@ -50,7 +50,7 @@ pub struct Overview {
     thumbnails: usize,
     state: Mutex<State>,
     /// Lock that keeps other runs from writing the file.
-    lock: File,
+    lock: LockedFile,
 }
 
 struct State {
