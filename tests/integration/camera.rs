@@ -142,7 +142,8 @@ pub fn files(program: &Program, ending: &str) -> Vec<PathBuf> {
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| text(path).ends_with(ending))
         .collect();
-    found.sort();
+    // Of two files of one second, the second one has a number behind the time.
+    found.sort_by_key(|path| text(path).trim_end_matches(ending).to_owned());
     found
 }
 
