@@ -46,6 +46,9 @@ mod web;
 pub mod bench;
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 #[doc(hidden)]
 pub mod inference;
 #[doc(hidden)]

@@ -5,7 +5,7 @@ mod command;
 mod disk_use;
 mod dry_run;
 mod findings;
-mod frames;
+pub(crate) mod frames;
 mod help;
 mod history;
 mod manual;

@@ -44,7 +44,7 @@ impl Settings {
         Self::parse(shipped.1, pipeline)
     }
 
-    fn parse(text: &str, origin: &str) -> Result<Self> {
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let location = |start: usize| format!("pipeline {origin}, line {}", text[..start].matches('\n').count() + 1);
         let invalid = |cause: toml::de::Error| {
             Error::usage(format!("{}: {}", location(cause.span().map_or(0, |span| span.start)), cause.message()))

@@ -4,7 +4,7 @@
 //! Publishing never blocks. Each event receiver has its own thread, which reads from one bounded broadcast channel. A
 //! receiver that falls behind misses the oldest events. They are counted, and no stream waits.
 
-mod escape;
+pub(crate) mod escape;
 pub mod event;
 pub mod event_bus;
 mod json_lines;

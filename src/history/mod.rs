@@ -6,7 +6,7 @@
 mod clips;
 mod counts;
 pub mod database;
-mod folder;
+pub(crate) mod folder;
 pub mod ids;
 mod interval_days;
 mod journal_reader;

@@ -26,6 +26,8 @@ pub struct Interval {
 #[derive(Debug, Default)]
 pub struct Intervals {
     open: Option<Open>,
+    /// End of the last interval. Before a gap it is that of a frame, as its container states it: the next frame may be earlier.
+    ended: u64,
 }
 
 #[derive(Debug)]
@@ -56,16 +58,10 @@ impl Intervals {
         if !decision.shown {
             return closed;
         }
-        let onset = changed.unwrap_or(pts);
-        let open = self.open.get_or_insert(Open {
-            label: decision.label,
-            start: pts,
-            end,
-            sum: 0.0,
-            frames: 0,
-            peak: 0.0,
-            onset,
-        });
+        let start = pts.max(self.ended);
+        let onset = changed.unwrap_or(start);
+        let open =
+            self.open.get_or_insert(Open { label: decision.label, start, end, sum: 0.0, frames: 0, peak: 0.0, onset });
         open.sum += decision.confidence;
         open.frames += 1;
         open.peak = open.peak.max(decision.confidence);
@@ -78,15 +74,17 @@ impl Intervals {
         self.open.as_ref().map(|open| open.interval(u64::MAX, None))
     }
 
-    /// Closes the open interval at the end of the stream or before a gap.
-    pub fn finish(&mut self) -> Option<Interval> {
-        self.close(u64::MAX, None)
+    /// Closes the open interval at the end of the stream or before a gap. The next frame, if one is known, is at `next`.
+    pub fn finish(&mut self, next: u64) -> Option<Interval> {
+        self.close(next, None)
     }
 
     /// Closes the open interval at the end of its last frame, or at `next`, the pts of the next frame, if that is
     /// earlier. `changed` is its offset, if known.
     fn close(&mut self, next: u64, changed: Option<u64>) -> Option<Interval> {
-        self.open.take().map(|open| open.interval(next, changed))
+        let closed = self.open.take().map(|open| open.interval(next, changed));
+        self.ended = closed.as_ref().map_or(self.ended, |closed| closed.end);
+        closed
     }
 }
 
@@ -117,14 +115,14 @@ mod tests {
         let mut intervals = Intervals::default();
         let mut push = |(&decision, i): (&Decision, u64)| intervals.push(decision, 10 * i, 10 * i + 10, |_, _| None);
         let mut found: Vec<Interval> = frames.iter().zip(0..).filter_map(&mut push).collect();
-        found.extend(intervals.finish());
+        found.extend(intervals.finish(u64::MAX));
         let interval =
             |label, start, end, mean, peak| Interval { label, start, end, mean, peak, onset: start, offset: end };
         assert_eq!(
             found,
             [interval(1, 10, 30, 0.6, 0.7), interval(2, 30, 40, 0.9, 0.9), interval(2, 50, 60, 0.4, 0.4)]
         );
-        assert_eq!(intervals.finish(), None);
+        assert_eq!(intervals.finish(u64::MAX), None);
     }
 
     #[test]
@@ -136,11 +134,25 @@ mod tests {
     }
 
     #[test]
+    fn no_interval_begins_before_the_end_of_the_one_before_a_gap() {
+        for (next, spans) in
+            [(100, [(0, 100), (100, 130)]), (60, [(0, 60), (60, 130)]), (u64::MAX, [(0, 100), (100, 130)])]
+        {
+            let mut intervals = Intervals::default();
+            assert_eq!(intervals.push(shown(0, 1.0), 0, 100, |_, _| None), None);
+            let before = intervals.finish(next).unwrap();
+            intervals.push(shown(0, 1.0), next.min(90), 130, |_, _| None);
+            let after = intervals.finish(u64::MAX).unwrap();
+            assert_eq!([(before.start, before.end), (after.start, after.end)], spans, "{next}");
+        }
+    }
+
+    #[test]
     fn neighbours_share_the_change_of_the_predictions() {
         let mut intervals = Intervals::default();
         intervals.push(shown(0, 1.0), 0, 10, |from, to| (from, to).eq(&(None, Some(0))).then_some(0));
         let first = intervals.push(shown(1, 1.0), 10, 20, |from, to| (from, to).eq(&(Some(0), Some(1))).then_some(7));
-        let second = intervals.finish().unwrap();
+        let second = intervals.finish(u64::MAX).unwrap();
         let first = first.unwrap();
         assert_eq!((first.start, first.end, first.onset, first.offset), (0, 10, 0, 7));
         assert_eq!((second.start, second.end, second.onset, second.offset), (10, 20, 7, 20));

@@ -128,15 +128,16 @@ impl Labeler {
     /// Closes the open interval, if any. The next frame begins at `next`, in nanoseconds.
     pub fn close(&mut self, next: u64) -> Option<Interval> {
         self.begin = next;
-        self.intervals.finish()
+        self.intervals.finish(next)
     }
 
-    /// Restarts smoothing, forgets the last prediction and closes the open interval.
-    pub fn reset(&mut self) -> Option<Interval> {
+    /// Restarts smoothing, forgets the last prediction and closes the open interval. The next frame, if it is known, begins at
+    /// `next`.
+    pub fn reset(&mut self, next: u64) -> Option<Interval> {
         self.state = self.initial.clone();
         self.pending.clear();
         self.held.clear();
-        self.intervals.finish()
+        self.intervals.finish(next)
     }
 }
 
@@ -173,7 +174,7 @@ mod tests {
     fn a_reset_clears_the_window_and_the_prediction() {
         let mut labeler = labeler(2, WindowAlign::Trailing);
         frame(&mut labeler, [1.0, 0.0], 0);
-        let closed = labeler.reset().unwrap();
+        let closed = labeler.reset(u64::MAX).unwrap();
         assert_eq!((closed.label, closed.start, closed.end), (0, 0, 10));
         assert!(!labeler.push(None, 20, 30));
         labeler.push(Some(vec![0.0, 1.0]), 30, 40);

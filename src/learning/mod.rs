@@ -5,14 +5,14 @@
 
 mod answers;
 mod contradictions;
-mod files;
+pub(crate) mod files;
 mod frame;
-mod listing;
+pub(crate) mod listing;
 pub mod models;
 mod restore;
 mod rows;
 mod selection;
-mod store;
+pub(crate) mod store;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -54,6 +54,16 @@ impl Frame {
         })
     }
 
+    /// Makes a frame of one shade of grey, as if a decoder had output it.
+    #[cfg(feature = "fuzz")]
+    pub fn grey(layout: FrameLayout, level: u8, pts: u64, duration: u64, sequence: u64) -> Self {
+        let (width, height) = (layout.width as u32, layout.height as u32);
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, width, height).build();
+        let info = info.expect("a size that video has");
+        let buffer = gstreamer::Buffer::from_slice(vec![level; info.size()]);
+        Self::map(buffer, &info, pts, duration, sequence).expect("a whole frame")
+    }
+
     /// Returns when the next frame is due, in nanoseconds of the stream.
     pub fn end(&self) -> u64 {
         self.pts + self.duration

@@ -7,10 +7,10 @@ const PNG: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 const VP8: [u8; 3] = [0x9d, 0x01, 0x2a];
 
 /// Width and height.
-pub(super) type Size = (usize, usize);
+pub(crate) type Size = (usize, usize);
 
 /// Reads the sizes of encoded frames, which may arrive in pieces.
-pub(super) enum Header {
+pub(crate) enum Header {
     Jpeg(Segments),
     Png,
     Vp8,
@@ -19,7 +19,7 @@ pub(super) enum Header {
 impl Header {
     /// Returns the reader for a media type such as `image/jpeg`; `None` if a parser already reads the size before the
     /// decoder, or the format is unknown.
-    pub(super) fn of(kind: &str) -> Option<Self> {
+    pub fn of(kind: &str) -> Option<Self> {
         match kind {
             "image/jpeg" => Some(Header::Jpeg(Segments::default())),
             "image/png" => Some(Header::Png),
@@ -29,7 +29,7 @@ impl Header {
     }
 
     /// Returns the size if the next piece of the stream contains it.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Option<Size> {
+    pub fn read(&mut self, bytes: &[u8]) -> Option<Size> {
         match self {
             Header::Jpeg(segments) => segments.read(bytes),
             // The first chunk: length, name, width, height.
@@ -47,7 +47,7 @@ impl Header {
 
 /// Parses a JPEG's segments up to the one with the size.
 #[derive(Default)]
-pub(super) struct Segments {
+pub(crate) struct Segments {
     /// Bytes to skip.
     skip: usize,
     /// The start of an incomplete segment.

@@ -16,7 +16,7 @@ mod first_frame;
 pub mod frame;
 pub mod frame_counters;
 pub mod frame_rate;
-mod headers;
+pub(crate) mod headers;
 mod key_frame_wait;
 pub mod limits;
 mod memory;

@@ -31,7 +31,7 @@ pub fn missing(path: &Path) -> Option<(u64, u64)> {
 fn mp4(file: &mut File, length: u64) -> Option<u64> {
     let mut position = 0;
     for _ in 0..MAX_BOXES {
-        if position + 8 > length {
+        if length.saturating_sub(position) < 8 {
             break;
         }
         file.seek(SeekFrom::Start(position)).ok()?;
@@ -100,6 +100,15 @@ mod tests {
         let path = folder.path().join("clip");
         std::fs::write(&path, bytes).unwrap();
         missing(&path)
+    }
+
+    #[test]
+    fn a_box_may_state_any_length() {
+        for size in [0_u64, 7, 500, u64::MAX - 8, u64::MAX - 16, u64::MAX] {
+            let file = [&b"\0\0\0\x10ftypisomisom\0\0\0\x01mdat"[..], &size.to_be_bytes()].concat();
+            let stated = 16_u64.checked_add(size).filter(|stated| *stated > file.len() as u64);
+            assert_eq!(missing_of(&file), stated.map(|stated| (32, stated)), "{size}");
+        }
     }
 
     #[test]

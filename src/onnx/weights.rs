@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::Deserialize;
 
@@ -11,6 +11,9 @@ use crate::onnx::graph::Weight;
 
 /// The ε of Keras' ResNet50, if the file does not state it.
 const DEFAULT_EPSILON: f32 = 0.001;
+
+/// The largest file that is read, in bytes. ResNet50's weights have 98 MiB.
+const MAX_FILE_SIZE: u64 = 2 << 30;
 
 /// Named tensors of a Keras network, in Keras' layouts (a convolution is height × width × in × out).
 #[derive(Debug)]
@@ -71,6 +74,10 @@ impl Weights {
         for group in &model.weights_manifest {
             let mut bytes = Vec::new();
             for path in &group.paths {
+                if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
+                    return Err(Error::input(format!("{origin}: the shard {path:?} is not in its folder"))
+                        .remedy("fetch the model again; shards lie beside its model.json"));
+                }
                 bytes.extend(read(&folder.join(path))?);
             }
             let mut rest = bytes.as_slice();
@@ -79,8 +86,8 @@ impl Weights {
                     return Err(Error::input(format!("{origin}: tensor {} is not plain float32", entry.name))
                         .remedy("convert the weights without quantization"));
                 }
-                let length = 4 * entry.shape.iter().product::<usize>();
-                let Some((head, tail)) = rest.split_at_checked(length) else {
+                let length = entry.shape.iter().try_fold(4_usize, |length, side| length.checked_mul(*side));
+                let Some((head, tail)) = length.and_then(|length| rest.split_at_checked(length)) else {
                     return Err(Error::input(format!("{origin}: the shards end before tensor {}", entry.name))
                         .remedy("fetch them again; a download was cut short"));
                 };
@@ -134,8 +141,13 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
 
+/// Reads a regular file. A pipe could block for ever, and a device may never end.
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|cause| {
+    let bytes = fs::metadata(path).and_then(|file| match file.is_file() && file.len() <= MAX_FILE_SIZE {
+        true => fs::read(path),
+        false => Err(std::io::Error::other("it is not a regular file of 2 GiB at most")),
+    });
+    bytes.map_err(|cause| {
         Error::input(format!("{}: cannot be read", path.display()))
             .because(cause)
             .remedy("check the name, or run scripts/setup train to fetch the weights")
@@ -208,6 +220,27 @@ mod tests {
         assert!(short.contains("end before tensor b"), "{short}");
         let long = tfjs(MANIFEST, &bytes(&[1.0, 2.0, 3.0, 4.0])).unwrap_err().to_string();
         assert!(long.contains("4 bytes too many"), "{long}");
+    }
+
+    #[test]
+    fn a_shape_of_any_size_is_no_overflow() {
+        for shape in ["[4611686018427387904, 4]", "[18446744073709551615]", "[9223372036854775808, 2, 0]"] {
+            let error = tfjs(&MANIFEST.replace("[2]", shape), &[0; 12]).unwrap_err().to_string();
+            assert!(error.contains("end before tensor a"), "{shape}: {error}");
+        }
+    }
+
+    #[test]
+    fn shards_are_files_in_their_folder() {
+        for path in ["/dev/zero", "../shard.bin", "a/../../shard.bin"] {
+            let error = tfjs(&MANIFEST.replace("shard.bin", path), &[0; 12]).unwrap_err().to_string();
+            assert!(error.contains("is not in its folder"), "{path}: {error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("weights.safetensors");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        let error = Weights::read(&link).unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
     }
 
     #[test]

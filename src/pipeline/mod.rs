@@ -24,7 +24,7 @@ mod running;
 mod sampled_frames;
 mod schedule;
 pub(crate) mod settings_change;
-mod sinks;
+pub(crate) mod sinks;
 pub(crate) mod source;
 pub(crate) mod stream;
 mod stride;

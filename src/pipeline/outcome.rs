@@ -48,7 +48,7 @@ pub(super) fn model_line(model: &Model) -> String {
 
 /// What a recording has come to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RecordingTotals {
+pub(crate) struct RecordingTotals {
     /// Complete files.
     pub files: u64,
     pub failures: u64,

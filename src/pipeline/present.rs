@@ -41,7 +41,7 @@ pub struct Presenter<'a> {
     pub live: bool,
     pub began: Instant,
     pub progress: &'a Progress,
-    /// Discontinuities up to the last frame, and its end.
+    /// Discontinuities up to the last frame, whether it has its label or not, and its end.
     pub position: Option<(u64, u64)>,
     /// Why the camera is lost; `None` while it is not.
     pub lost: Option<LossReason>,
@@ -85,9 +85,9 @@ impl Presenter<'_> {
             }
         };
         let (pts, end, arrival) = (frame.pts, frame.end(), frame.arrival);
+        self.position = Some((frame.discontinuity, end));
         if !self.labeler.push(prediction, pts, end) {
             // A held frame of a new connection that overtook the loss of the old one: the reset left no prediction.
-            self.position = Some((frame.discontinuity, end));
             self.progress.counters.labelled(analysed);
             return Ok(());
         }
@@ -104,7 +104,6 @@ impl Presenter<'_> {
         while let Some(output) = self.labeler.next(last)
             && let Some((frame, analysed)) = self.held.pop_front()
         {
-            self.position = Some((frame.discontinuity, frame.end()));
             let decision = output.decision;
             self.intervals += u64::from(output.closed.is_some());
             self.sinks.interval(output.closed.as_ref())?;
@@ -129,7 +128,9 @@ impl Presenter<'_> {
     /// Records a gap if frames are missing before this one. No interval spans a gap.
     fn handle_gap(&mut self, frame: &Frame) -> Result<()> {
         let start = match (self.position, self.lost) {
-            (Some((discontinuity, end)), lost) if lost.is_some() || discontinuity != frame.discontinuity => end,
+            (Some((discontinuity, end)), lost) if lost.is_some() || discontinuity != frame.discontinuity => {
+                end.min(frame.pts)
+            }
             (None, Some(_)) => 0,
             _ => {
                 self.lost = None;
@@ -141,7 +142,7 @@ impl Presenter<'_> {
         }
         let reason = self.live.then(|| self.lost.map_or(CLOCK_JUMP, LossReason::name));
         self.lost = None;
-        self.gaps.add(milliseconds(frame.pts.saturating_sub(start)));
+        self.gaps.add(milliseconds(frame.pts - start));
         self.long_gaps += u64::from(frame.pts > start + LONGEST_FILL);
         self.sinks.gap(&Gap { start, end: frame.pts, reason })
     }
@@ -151,7 +152,7 @@ impl Presenter<'_> {
         if self.lost.replace(reason).is_some() {
             return Ok(());
         }
-        self.close_interval(0)?;
+        self.close_interval(u64::MAX)?;
         let since = self.position.map_or(0, |(_, end)| end);
         let at = self.began.elapsed().as_nanos() as u64;
         self.sinks.lost(&Loss { since, at, reason: reason.name() })
@@ -170,7 +171,7 @@ impl Presenter<'_> {
 
     /// Closes the open interval before the frame at `next`. For a camera, also restarts smoothing.
     fn close_interval(&mut self, next: u64) -> Result<()> {
-        let closed = if self.live { self.labeler.reset() } else { self.labeler.close(next) };
+        let closed = if self.live { self.labeler.reset(next) } else { self.labeler.close(next) };
         self.intervals += u64::from(closed.is_some());
         self.sinks.interval(closed.as_ref())
     }

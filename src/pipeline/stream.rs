@@ -43,17 +43,17 @@ const UNKNOWN_RATE: f64 = 30.0;
 const MAX_HELD_BYTES: usize = 384 << 20;
 
 /// A stream's source and sinks.
-struct Stream<'a> {
-    source: Box<dyn FrameSource>,
-    sinks: Sinks<'a>,
-    began: Instant,
+pub(crate) struct Stream<'a> {
+    pub source: Box<dyn FrameSource>,
+    pub sinks: Sinks<'a>,
+    pub began: Instant,
     /// Errors while decoding a clip.
-    decode_errors: Option<Arc<DecodeErrors>>,
-    decoder: Option<String>,
+    pub decode_errors: Option<Arc<DecodeErrors>>,
+    pub decoder: Option<String>,
     /// Number of frames that may wait for their label.
-    max_held: usize,
+    pub max_held: usize,
     /// Frames a second of a clip, as its container states it.
-    frame_rate: f64,
+    pub frame_rate: f64,
 }
 
 /// Analyses one input on `engine`, and tells its state and the observer. Blocks until its files are finalised. What a camera
@@ -77,9 +77,20 @@ pub fn run_observed(context: &StreamContext, engine: Arc<Engine>, commands: Opti
 /// Returns an error if the stream cannot start: the input cannot be opened or an output cannot be created. Later errors
 /// are in the [`Outcome`].
 pub fn run(context: &StreamContext, engine: Arc<Engine>, commands: Option<Receiver<Command>>) -> Result<Outcome> {
+    let stream = open(context)?;
+    Ok(analyse(context, engine, commands, stream))
+}
+
+/// Analyses a stream that is open.
+pub(crate) fn analyse(
+    context: &StreamContext,
+    engine: Arc<Engine>,
+    commands: Option<Receiver<Command>>,
+    stream: Stream,
+) -> Outcome {
     let StreamContext { job, model, shutdown, .. } = context;
     let progress = &context.state.progress;
-    let Stream { source, sinks, began, decode_errors, decoder, max_held, frame_rate } = open(context)?;
+    let Stream { source, sinks, began, decode_errors, decoder, max_held, frame_rate } = stream;
     let live = job.live.is_some();
     let option = job.label_config.stride;
     let stride = stride::select(option, live.then(|| engine.live()));
@@ -158,7 +169,7 @@ pub fn run(context: &StreamContext, engine: Arc<Engine>, commands: Option<Receiv
         ..Outcome::new(began)
     };
     presenter.finish(&mut outcome);
-    Ok(outcome)
+    outcome
 }
 
 fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {

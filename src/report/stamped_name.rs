@@ -42,7 +42,8 @@ impl<'a> StampedName<'a> {
     fn with(body: &'a str, suffix: &'static str) -> Option<Self> {
         let numbered = || {
             let (rest, number) = body.rsplit_once('-')?;
-            Some((split(rest)?, number.parse().ok()?))
+            let number = number.parse().ok().filter(|parsed: &u64| *parsed > 1 && parsed.to_string() == number)?;
+            Some((split(rest)?, number))
         };
         let ((stem, stamp), number) = split(body).map(|parts| (parts, 1)).or_else(numbered)?;
         Some(Self { stem, stamp, number, suffix })
@@ -60,7 +61,9 @@ fn split(body: &str) -> Option<(&str, (usize, &str))> {
     let digits = stamp.bytes().take_while(u8::is_ascii_digit).count();
     let clock = stamp.get(digits..).filter(|clock| clock.len() == TIME)?;
     let clock = clock.strip_prefix('T')?.strip_suffix('Z')?;
-    (DATE.contains(&digits) && clock.bytes().all(|byte| byte.is_ascii_digit())).then_some((stem, (digits, stamp)))
+    // More digits than a year needs would not sort by time.
+    let is_date = DATE.contains(&digits) && (digits == *DATE.start() || !stamp.starts_with('0'));
+    (is_date && clock.bytes().all(|byte| byte.is_ascii_digit())).then_some((stem, (digits, stamp)))
 }
 
 #[cfg(test)]
@@ -87,7 +90,10 @@ mod tests {
             "-20260102T030405.mkv",
             "a-20260102T030405Z.jpg",
             "a-20260102T030405Z-.mkv",
+            "a-20260102T030405Z-1.mkv",
+            "a-20260102T030405Z-02.mkv",
             "20260102T030405Z-2.mkv",
+            "a-020260102T030405Z.mkv",
             "ä-Z.avi",
             "dööööööööööööööööör",
         ] {

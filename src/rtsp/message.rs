@@ -15,7 +15,7 @@ const BODY_LIMIT: usize = 64 << 10;
 
 /// Why a connection ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(crate) enum End {
     Closed,
     Refused(CloseReason),
 }
@@ -34,13 +34,13 @@ impl From<CloseReason> for End {
 
 /// A start line and header fields. They are bytes, since a digest is computed over them in any encoding.
 #[derive(Debug)]
-pub(super) struct MessageHeader {
+pub(crate) struct MessageHeader {
     start: Vec<u8>,
     fields: Vec<Field>,
 }
 
 #[derive(Debug)]
-pub(super) struct Field {
+pub(crate) struct Field {
     name: Vec<u8>,
     pub value: Vec<u8>,
 }

@@ -6,8 +6,8 @@
 
 pub mod address;
 pub mod connection_guard;
-mod message;
-mod policy;
+pub(crate) mod message;
+pub(crate) mod policy;
 pub mod relay;
 
 pub use policy::as_rtsp;

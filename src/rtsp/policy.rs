@@ -19,7 +19,7 @@ pub fn as_rtsp(address: &Url) -> Url {
 }
 
 /// Filters the responses of one camera, and keeps state between them.
-pub(super) struct Policy {
+pub(crate) struct Policy {
     address: Url,
     redirects: usize,
     /// Whether the camera has ever offered Digest authentication.

@@ -3,7 +3,7 @@
 //! A stream's threads write, all others read. A write takes a short lock, and its cost does not depend on the number of
 //! readers. All history is bounded.
 
-mod finished_run;
+pub(crate) mod finished_run;
 mod history;
 mod kept_pictures;
 mod metric_label;

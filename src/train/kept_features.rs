@@ -137,8 +137,9 @@ impl KeptFeatures {
         let file = SafeTensors::deserialize(bytes).map_err(text)?;
         let tensor = |name: &str, kind: Dtype, width: usize| -> std::result::Result<Vec<u8>, String> {
             let view = file.tensor(name).map_err(text)?;
-            let shape_fits = view.shape().iter().skip(1).product::<usize>() == width;
-            if view.dtype() != kind || !shape_fits {
+            let mut sides = view.shape().iter().skip(1);
+            let values = sides.try_fold(1_usize, |product, side| product.checked_mul(*side));
+            if view.dtype() != kind || values != Some(width) {
                 return Err(format!("its tensor {name} is {:?} {:?}", view.dtype(), view.shape()));
             }
             Ok(view.data().to_vec())

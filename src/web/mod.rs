@@ -17,6 +17,8 @@ mod history_export;
 mod history_json;
 mod history_pictures;
 mod history_video;
+#[cfg(feature = "fuzz")]
+pub mod in_memory;
 mod json;
 mod metrics;
 mod page;

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,11 +28,8 @@ use crate::error::{Error, Result};
 use crate::system::utc;
 use crate::telemetry::Telemetry;
 use crate::web::admin::Peer;
-use crate::web::attempts::Attempts;
 use crate::web::certificate::{self, Certificate};
-use crate::web::feed::Feed;
 use crate::web::history::History;
-use crate::web::json::Offers;
 use crate::web::recording::Replay;
 use crate::web::routes;
 use crate::web::state::AppState;
@@ -147,23 +144,7 @@ impl Server {
         let (closing, closed) = watch::channel(false);
         let Listener { listener, address, web_config, certificate } = bound;
         let url = web_config.url(address);
-        let Sources { telemetry, history, teaching } = sources;
-        let offers =
-            Offers { admin: web_config.admin_token.is_some(), history: telemetry.history, teach: teaching.is_some() };
-        let feed = Feed::new(telemetry.streams().len(), offers);
-        let state = Arc::new(AppState {
-            telemetry,
-            web_config,
-            address,
-            metrics,
-            history,
-            teaching,
-            feed,
-            control,
-            attempts: Attempts::default(),
-            closing: closed,
-            clients: AtomicUsize::new(0),
-        });
+        let state = Arc::new(AppState::new(sources, web_config, address, metrics, control, closed));
         let thread = std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {
@@ -235,7 +216,7 @@ async fn serve(
     let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-type Service = TowerToHyperService<axum::Router>;
+pub(super) type Service = TowerToHyperService<axum::Router>;
 
 async fn connection(
     stream: TcpStream,
@@ -279,7 +260,7 @@ fn limited(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
 }
 
 /// Answers the requests of one connection.
-async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, state: &AppState) {
+pub(super) async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service, state: &AppState) {
     state.clients.fetch_add(1, Ordering::Relaxed);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

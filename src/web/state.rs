@@ -15,6 +15,8 @@ use crate::telemetry::{StreamState, Telemetry};
 use crate::web::attempts::Attempts;
 use crate::web::feed::Feed;
 use crate::web::history::History;
+use crate::web::json::Offers;
+use crate::web::server::Sources;
 use crate::web::teach::Teaching;
 
 /// The shared state.
@@ -40,6 +42,33 @@ pub(super) struct AppState {
 }
 
 impl AppState {
+    pub fn new(
+        sources: Sources,
+        web_config: WebConfig,
+        address: SocketAddr,
+        metrics: PrometheusHandle,
+        control: Option<Control>,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        let Sources { telemetry, history, teaching } = sources;
+        let offers =
+            Offers { admin: web_config.admin_token.is_some(), history: telemetry.history, teach: teaching.is_some() };
+        let feed = Feed::new(telemetry.streams().len(), offers);
+        Self {
+            telemetry,
+            web_config,
+            address,
+            metrics,
+            history,
+            teaching,
+            feed,
+            control,
+            attempts: Attempts::default(),
+            closing,
+            clients: AtomicUsize::new(0),
+        }
+    }
+
     pub fn find(&self, name: &str) -> Result<Arc<StreamState>, ApiError> {
         self.telemetry.find(name).ok_or((
             StatusCode::NOT_FOUND,

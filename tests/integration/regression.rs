@@ -54,6 +54,20 @@ fn a_jump_in_time_is_a_gap_and_does_not_fill_the_disk() {
 }
 
 #[test]
+fn a_gap_is_told_once_however_many_frames_wait_for_their_label() {
+    let program = Program::new();
+    let clip = with_jump(&program, 3);
+    for window in ["1", "1.2s", "128"] {
+        for stride in ["1", "auto"] {
+            let options = ["--only", "timeline", "--force", "--window", window, "--window-align", "centred"];
+            program.run(&clip, &[&options[..], &["--stride", stride]].concat()).succeeded();
+            let timeline = program.json("jump.timeline.json");
+            assert_eq!(timeline["gaps"].as_array().unwrap().len(), 1, "{window}, {stride}: {}", timeline["gaps"]);
+        }
+    }
+}
+
+#[test]
 fn a_short_gap_is_filled_to_keep_the_duration() {
     let program = Program::new();
     let clip = with_jump(&program, 3);

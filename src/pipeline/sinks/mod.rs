@@ -17,7 +17,7 @@ mod original;
 mod overview;
 mod preview;
 mod retention;
-mod segment_files;
+pub(crate) mod segment_files;
 mod segment_labels;
 mod segment_sound;
 mod segments;
