@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::config::web::Token;
 use crate::system::utc;
+use crate::web::attempts;
 use crate::web::auth::bearer;
 use crate::web::state::AppState;
 
@@ -52,17 +53,15 @@ pub(super) fn refusal(state: &AppState, token: &Token, request: &Request) -> Opt
         );
     }
     let (peer, now) = (peer(request), Instant::now());
-    if let Some(wait) = state.attempts.wait(peer, now) {
-        let seconds = wait.as_millis().div_ceil(1000).to_string();
-        let text = "too many wrong admin tokens; try again later\n";
-        return Some((StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], text).into_response());
+    if let Some(wait) = state.admin_attempts.wait(peer, now) {
+        return Some(attempts::refusal(wait, "admin token"));
     }
     let named = headers.get(ADMIN_TOKEN).and_then(|value| value.to_str().ok());
     if named.or_else(|| bearer(headers)).is_some_and(|given| token.is(given)) {
-        state.attempts.succeeded(peer);
+        state.admin_attempts.succeeded(peer);
         return None;
     }
-    state.attempts.failed(peer, now);
+    state.admin_attempts.failed(peer, now);
     log(peer, "refused: the admin token is missing or wrong");
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"livelabel admin\"")];
     Some((StatusCode::UNAUTHORIZED, challenge, "the admin token is missing or wrong\n").into_response())
@@ -87,7 +86,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
-fn peer(request: &Request) -> IpAddr {
+pub(super) fn peer(request: &Request) -> IpAddr {
     let unknown = IpAddr::from([0, 0, 0, 0]);
     request.extensions().get::<Peer>().map_or(unknown, |peer| peer.0.to_canonical())
 }

@@ -1,9 +1,12 @@
-//! Slows down who guesses the admin token: after a few wrong ones, an address must wait longer and longer.
+//! Slows down who guesses a token: after a few wrong ones, an address must wait longer and longer.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 /// Wrong tokens that an address may send without waiting.
 const FREE: u32 = 5;
@@ -55,6 +58,13 @@ impl Attempts {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Failures>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the response while an address must wait. `what` it guessed is named.
+pub(super) fn refusal(wait: Duration, what: &str) -> Response {
+    let seconds = wait.as_millis().div_ceil(1000).to_string();
+    let text = format!("too many wrong {what}s; try again later\n");
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], text).into_response()
 }
 
 /// Returns what counts as one address: of IPv6 the network, since one machine has many addresses in it.

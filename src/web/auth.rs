@@ -1,6 +1,7 @@
 //! Access control: methods, local host names without a token, and the token if one is set. `admin` has what writing needs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
@@ -8,8 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::web::Token;
-use crate::web::admin;
 use crate::web::state::AppState;
+use crate::web::{admin, attempts};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; \
     connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
@@ -36,6 +37,8 @@ pub(super) async fn check(State(state): State<Arc<AppState>>, request: Request, 
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -65,14 +68,25 @@ fn refusal(state: &AppState, request: &Request) -> Option<Response> {
         return admin::refusal(state, admin_token, request);
     }
     let token = state.web_config.token.as_ref()?;
-    let given = query_token(uri);
     let cookie = format!("livelabel-{}", state.address.port());
-    match given {
-        Some(given) if token.is(&given) => (uri.path() == "/").then(|| log_in(state, token, &cookie)),
-        None if bearer(headers).is_some_and(|given| token.is(given)) => None,
-        None if cookies(headers, &cookie).any(|value| token.is_cookie(value)) => None,
-        _ => Some(unauthorised(uri)),
+    let in_query = query_token(uri);
+    // Cookies are too long to be guessed. Who has one is not slowed down by who guesses behind the same address.
+    if in_query.is_none() && cookies(headers, &cookie).any(|value| token.is_cookie(value)) {
+        return None;
     }
+    let logs_in = in_query.is_some() && uri.path() == "/";
+    let Some(given) = in_query.or_else(|| bearer(headers).map(Into::into)) else { return Some(unauthorised(uri)) };
+    let (peer, now) = (admin::peer(request), Instant::now());
+    if let Some(wait) = state.attempts.wait(peer, now) {
+        return Some(attempts::refusal(wait, "token"));
+    }
+    if token.is(&given) {
+        state.attempts.succeeded(peer);
+        return logs_in.then(|| log_in(state, token, &cookie));
+    }
+    state.attempts.failed(peer, now);
+    admin::log(peer, "refused: the token is wrong");
+    Some(unauthorised(uri))
 }
 
 /// Sets the login cookie, and redirects so that the token leaves the address bar.

@@ -33,8 +33,9 @@ pub(super) struct AppState {
     pub feed: Feed,
     /// Whom to ask for a change; `None` for a finished run.
     pub control: Option<Control>,
-    /// The wrong admin tokens of each address.
+    /// The wrong tokens of each address.
     pub attempts: Attempts,
+    pub admin_attempts: Attempts,
     /// Becomes true when the run ends.
     pub closing: watch::Receiver<bool>,
     /// Number of open connections.
@@ -64,6 +65,7 @@ impl AppState {
             feed,
             control,
             attempts: Attempts::default(),
+            admin_attempts: Attempts::default(),
             closing,
             clients: AtomicUsize::new(0),
         }

@@ -421,7 +421,6 @@ fn with_a_token_requests_need_it() {
     ] {
         for more in [
             "",
-            "\r\nAuthorization: Bearer s3cret-t0keN",
             "\r\nAuthorization: Bearer",
             "\r\nAuthorization: Basic czNjcmV0LXQwa2Vu",
             "\r\nCookie: livelabel=s3cret-t0ken",
@@ -429,8 +428,11 @@ fn with_a_token_requests_need_it() {
             assert_eq!(ask(path, more).status, 401, "{path} {more}");
         }
     }
-    assert_eq!(ask("/?token=wrong", "").status, 401);
-    assert_eq!(ask("/healthz?token=", "").status, 401);
+    for (path, more) in
+        [("/?token=wrong", ""), ("/healthz?token=", ""), ("/", "\r\nAuthorization: Bearer s3cret-t0keN")]
+    {
+        assert_eq!(ask(path, more).status, 401, "{path} {more}");
+    }
     let bearer = "\r\nAuthorization: Bearer s3cret-t0ken\r\nHost: camera.example";
     assert_eq!(ask("/api/streams", bearer).json()["streams"][0]["name"], "door");
     assert_eq!(ask("/api/streams?token=s3cret-t0ken", "").status, 200);
@@ -447,6 +449,73 @@ fn with_a_token_requests_need_it() {
     let log = format!("{:?}", watch.log);
     let (finished, _) = watch.stop("INT");
     assert!(!format!("{log}{}{}{:?}", finished.stdout, finished.stderr, records(&program)).contains("s3cret"));
+}
+
+#[test]
+fn who_guesses_the_token_must_wait_and_who_has_a_cookie_need_not() {
+    let program = Program::new();
+    let given = ["--web", "127.0.0.1:0", "--web-token", "s3cret-t0ken"];
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=5"], &given);
+    let site = Site::of(&mut watch);
+    let ask = |more: &str| site.send(&format!("GET /api/streams HTTP/1.0\r\n{more}"));
+    let welcome = site.get("/?token=s3cret-t0ken");
+    let cookie = format!("Cookie: {}", welcome.header("set-cookie").unwrap().split(';').next().unwrap());
+    let right = "Authorization: Bearer s3cret-t0ken";
+    // A machine that is busy may take long for each, and then an address need not wait at the end.
+    let refused = (0..100).map(|_| ask("Authorization: Bearer wrong")).find(|answer| answer.status != 401).unwrap();
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1, "{refused:?}");
+    assert_eq!((ask(&cookie).status, ask("").status), (200, 401));
+    // Who waits is let in.
+    site.until("the right token", |_| ask(right), |answer| answer.status == 200);
+    assert_eq!(ask("Authorization: Bearer wrong").status, 401);
+    watch.stop("INT");
+}
+
+#[test]
+fn ten_thousand_hostile_requests_leave_no_thread_and_no_file_open() {
+    let program = Program::new();
+    let mut watch = Watch::start(&program, &["test://?size=320x240&rate=5"], &WEB);
+    let site = Site::of(&mut watch);
+    is_running(site, "test");
+    let folder = format!("/proc/{}", watch.id());
+    let count = |what: &str| std::fs::read_dir(format!("{folder}/{what}")).unwrap().count();
+    let requests = |round: u32| {
+        let mut random = fastrand::Rng::with_seed(round.into());
+        for _ in 0..1000 {
+            let path = ["/", "/snapshot.jpg", "/pictures", "/api/events", "/api/history/ribbon?stream=test", "/x"];
+            let mut request =
+                format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", random.choice(path).unwrap()).into_bytes();
+            for _ in 0..random.usize(0..4) {
+                let at = random.usize(0..request.len());
+                request[at] = random.u8(..);
+            }
+            request.truncate(random.usize(1..=request.len() * 2));
+            let mut stream = site.connect();
+            stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+            let _ = stream.write_all(&request);
+            // Half of them do not wait for the answer, and nobody waits for long.
+            if random.bool() {
+                let _ = stream.read(&mut [0; 64]);
+            }
+        }
+    };
+    requests(0);
+    let connections = |site: Site| site.metrics().get("livelabel_web_connections", &[]);
+    let memory = || {
+        let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    site.until("one connection", connections, |count| *count == 1.0);
+    let before = (count("task"), count("fd"), memory());
+    (1..10).for_each(requests);
+    site.until("one connection", connections, |count| *count == 1.0);
+    // Threads that answered questions end when they have had nothing to do for some seconds.
+    let settled = |now: &(usize, usize)| now.0 <= before.0 && now.1 <= before.1;
+    site.until("threads and files as before", |_| (count("task"), count("fd")), settled);
+    assert!(memory() < before.2 + (32 << 10), "{} KiB, {} KiB before", memory(), before.2);
+    watch.stop("INT");
 }
 
 #[test]
@@ -525,7 +594,16 @@ fn other_sites_cannot_embed_pictures_and_a_request_needs_one_host() {
     let site = Site::of(&mut watch);
     is_running(site, "test");
     for path in ["/", "/streams/test/snapshot.jpg", "/api/status", "/absent"] {
-        assert_eq!(site.get(path).header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        let answer = site.get(path);
+        for (name, value) in [
+            ("cross-origin-resource-policy", "same-origin"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-embedder-policy", "require-corp"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{path} {name}");
+        }
     }
     let no_host = site.send("GET / HTTP/1.1\r\nConnection: close");
     assert_eq!(no_host.status, 400, "{}", no_host.text());
