@@ -170,7 +170,7 @@ def asf(data):
 
 
 READERS = {
-    "avi": riff, "mp4": boxes, "mov": boxes, "mkv": ebml, "webm": ebml, "ts": transport, "mpg": program_stream, "flv": flv,
+    "avi": riff, "mp4": boxes, "mov": boxes, "3gp": boxes, "mkv": ebml, "webm": ebml, "ts": transport, "mpg": program_stream, "flv": flv,
     "ogv": ogg, "wmv": asf,
 }  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""Damaged clips: ten containers, forty mutants each."""
+"""Damaged clips: eleven containers, two hundred mutants each."""
 import invariants
 import mutations
 from outcome import Outcome
 from seeds import CONTAINERS
 
-CASES = 400
+CASES = 2200
 
 
 def attack(lab, number):

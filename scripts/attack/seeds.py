@@ -11,6 +11,7 @@ CODECS = {
     "ts": (["-c:v", "mpeg2video"], ["-c:v", "libx264", "-map", "1:a", "-c:a", "mp2"]),
     "mpg": (["-c:v", "mpeg1video"], ["-c:v", "mpeg2video", "-map", "1:a", "-c:a", "mp2"]),
     "flv": (["-c:v", "flv1"], ["-c:v", "libx264", "-map", "1:a", "-c:a", "libmp3lame"]),
+    "3gp": (["-c:v", "mpeg4"], ["-c:v", "libx264", "-map", "1:a", "-c:a", "aac"]),
     "ogv": (["-c:v", "libtheora"], ["-c:v", "libtheora", "-map", "1:a", "-c:a", "libvorbis"]),
     "wmv": (["-c:v", "wmv2"], ["-c:v", "msmpeg4", "-map", "1:a", "-c:a", "wmav2"]),
 }

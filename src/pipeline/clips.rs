@@ -1,7 +1,8 @@
 //! The clips and pictures of a run: a bounded number of threads takes one after the other.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use crate::config::Config;
@@ -22,6 +23,9 @@ use crate::report::interval_table::IntervalTable;
 use crate::report::overview::Clip;
 use crate::telemetry::StreamState;
 
+/// Ended clips whose confidences and pictures the page still shows. A run may have any number of clips.
+const REMEMBERED: usize = 64;
+
 /// The clips and pictures.
 pub struct Clips<'env> {
     config: &'env Config,
@@ -36,6 +40,8 @@ pub struct Clips<'env> {
     order: Vec<usize>,
     /// The place of the next one to start; after the clips come the pictures.
     next: AtomicUsize,
+    /// The states of the clips that ended last, oldest first.
+    ended: Mutex<VecDeque<Arc<StreamState>>>,
 }
 
 impl<'env> Clips<'env> {
@@ -49,7 +55,17 @@ impl<'env> Clips<'env> {
     ) -> Self {
         let jobs = config.jobs.iter().enumerate();
         let order = jobs.filter(|(_, job)| job.live.is_none()).map(|(number, _)| number).collect();
-        Self { config, model, complete, shared, streams, files, order, next: AtomicUsize::new(0) }
+        Self {
+            config,
+            model,
+            complete,
+            shared,
+            streams,
+            files,
+            order,
+            next: AtomicUsize::new(0),
+            ended: Mutex::default(),
+        }
     }
 
     /// Starts the threads.
@@ -127,6 +143,18 @@ impl<'env> Clips<'env> {
             display,
         };
         stream::run_observed(&context, Arc::clone(engine), None);
+        self.forget_oldest(state);
+    }
+
+    /// Adds a clip that has ended, and forgets what takes memory of the one that ended long before it.
+    fn forget_oldest(&self, state: &Arc<StreamState>) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.push_back(Arc::clone(state));
+        if ended.len() > REMEMBERED
+            && let Some(oldest) = ended.pop_front()
+        {
+            oldest.forget();
+        }
     }
 }
 

@@ -150,6 +150,12 @@ impl History {
         push(&mut self.gaps, MAX_GAPS, (self.revision, gap));
     }
 
+    /// Forgets the confidences.
+    pub fn clear_rows(&mut self) {
+        self.rows = VecDeque::new();
+        self.intervals.shrink_to_fit();
+    }
+
     /// Returns the confidences of the last row.
     pub fn smoothed(&self) -> Option<Arc<[f32]>> {
         self.rows.back().map(|(_, row)| Arc::clone(&row.smoothed))
@@ -205,6 +211,16 @@ mod tests {
         assert_eq!(rows.len(), 6000);
         assert_eq!(rows[0].ms, 600_000.0);
         assert!(rows.windows(2).all(|pair| pair[1].ms - pair[0].ms > 50.0));
+    }
+
+    #[test]
+    fn intervals_outlast_the_confidences() {
+        let mut history = History::default();
+        history.frame(100 * MS, shown(0), &[0.9], Some(interval(0, 100 * MS, 140 * MS)));
+        history.interval(&interval(0, 100 * MS, 140 * MS));
+        history.clear_rows();
+        let Update { rows, intervals, .. } = history.since(0);
+        assert_eq!((rows.len(), intervals.len(), history.smoothed()), (0, 1, None));
     }
 
     #[test]

@@ -25,6 +25,10 @@ impl KeptPictures {
         }
     }
 
+    pub fn clear(&self) {
+        *self.lock() = VecDeque::new();
+    }
+
     pub fn get(&self, interval: u64) -> Option<Picture> {
         self.lock().iter().find(|(number, _)| *number == interval).map(|(_, picture)| picture.clone())
     }

@@ -30,6 +30,10 @@ impl Pictures {
         self.0.send_replace(Some(picture));
     }
 
+    pub fn clear(&self) {
+        self.0.send_replace(None);
+    }
+
     pub fn latest(&self) -> Option<Picture> {
         self.0.borrow().clone()
     }

@@ -46,7 +46,7 @@ pub struct StreamState {
     pub pictures: Pictures,
     /// Of recent intervals.
     pub kept: KeptPictures,
-    /// Whether the page is served, so that viewers can request pictures.
+    /// Whether the page is served: without it nobody asks for the history and for pictures, and none are kept.
     shown: bool,
     /// The stream's time 0 on the monotonic clock.
     began: OnceLock<Instant>,
@@ -157,21 +157,33 @@ impl StreamState {
 
     /// Adds a labelled frame and its open interval.
     pub fn frame(&self, pts: u64, decision: Decision, smoothed: &[f64], open: Option<Interval>) {
+        if !self.shown {
+            return;
+        }
         self.history().frame(pts, decision, smoothed, open);
     }
 
     /// Adds a closed interval.
     pub fn interval(&self, closed: &Interval) {
+        if !self.shown {
+            return;
+        }
         self.history().interval(closed);
     }
 
     /// Records the loss of the camera at `start`.
     pub fn lost(&self, start: u64, reason: &'static str) {
+        if !self.shown {
+            return;
+        }
         self.history().lost(start, reason);
     }
 
     /// Adds a gap that has ended.
     pub fn gap(&self, start: u64, end: u64, reason: Option<&'static str>) {
+        if !self.shown {
+            return;
+        }
         self.history().gap(start, end, reason);
     }
 
@@ -186,6 +198,13 @@ impl StreamState {
         status.enter(if failure.is_some() { StreamPhase::Failed } else { StreamPhase::Ended });
         status.reason = failure;
         (status.label, status.rate) = (None, 0.0);
+    }
+
+    /// Forgets what takes memory: confidences and pictures. The intervals stay.
+    pub fn forget(&self) {
+        self.history().clear_rows();
+        self.kept.clear();
+        self.pictures.clear();
     }
 
     /// Returns whether viewers can request pictures.

@@ -202,6 +202,29 @@ fn clips_wait_for_those_before_them() {
 }
 
 #[test]
+fn clips_that_ended_long_ago_keep_their_intervals_only() {
+    let program = Program::new();
+    let clip = small(program.folder.path(), "00.mp4", 5);
+    std::fs::create_dir(program.path("clips")).unwrap();
+    for number in 0..70 {
+        std::fs::hard_link(&clip, program.path(&format!("clips/{number:02}.mp4"))).unwrap();
+    }
+    let given = [&["--jobs", "1", "--window", "1", "--only", "timeline"], &WEB[..]].concat();
+    let mut watch = Watch::start(&program, &["clips"], &given);
+    let site = Site::of(&mut watch);
+    site.until("all ended", |site| site.stream("69.mp4"), |stream| stream["state"] == "ended");
+    let counts = |number: u32| {
+        let timeline = site.json(&format!("/api/streams/{number:02}%2Emp4/timeline"));
+        ["rows", "intervals"].map(|list| timeline[list].as_array().unwrap().len())
+    };
+    for (number, rows) in [(0, false), (5, false), (6, true), (69, true)] {
+        let [found, intervals] = counts(number);
+        assert_eq!((found > 0, intervals), (rows, 1), "{number}");
+    }
+    watch.stop("INT");
+}
+
+#[test]
 fn metrics_and_health_follow_a_camera_with_a_special_name() {
     let program = Program::new();
     let camera = Camera::start(&[]);
