@@ -147,6 +147,13 @@ pub fn files(program: &Program, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Checks that nothing made the stream wait. A machine that is busy may be too slow for some of its frames; one that waited
+/// would have lost most.
+pub fn check_went_on(summary: &Value) {
+    let dropped = summary["frames"]["dropped"]["overrun"].as_u64().unwrap_or(0);
+    assert!(4 * dropped < summary["frames"]["decoded"].as_u64().expect("a count"), "{summary}");
+}
+
 /// Returns all records of all journals, in chronological order.
 pub fn records(program: &Program) -> Vec<Value> {
     let journals = files(program, ".timeline.jsonl");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::camera::{Camera, Watch, files, records, summary};
+use crate::camera::{Camera, Watch, check_went_on, files, records, summary};
 use crate::footage::{colours, small};
 use crate::http::Site;
 use crate::program::{Program, rgb, text};
@@ -331,11 +331,9 @@ fn slow_clients_do_not_slow_a_stream_and_a_stuck_one_is_disconnected() {
     site.until("all are gone", watchers, |&count| count == 0.0);
     assert!(closed.elapsed() < Duration::from_secs(60));
     drop(silent);
-    // The slow client missed pictures, and the stream went on. A busy machine may be too slow for some of its frames.
+    // The slow client missed pictures, and the stream went on.
     watch.stop("INT");
-    let summary = summary(&program);
-    let dropped = summary["frames"]["dropped"]["overrun"].as_u64().unwrap_or(0);
-    assert!(4 * dropped < summary["frames"]["decoded"].as_u64().unwrap(), "{summary}");
+    check_went_on(&summary(&program));
 }
 
 #[test]
@@ -365,8 +363,7 @@ fn the_number_of_connections_is_limited() {
     site.until("room again", |site| site.get("/healthz").status, |&status| status == 200);
     let (_, took) = watch.stop("INT");
     assert!(took < Duration::from_secs(2), "{took:?}");
-    let summary = summary(&program);
-    assert_eq!(summary["frames"]["dropped"], serde_json::json!({}), "{summary}");
+    check_went_on(&summary(&program));
 }
 
 #[test]
