@@ -91,10 +91,13 @@ fn pass_through_upright(flip: &gst::Element) -> Result<()> {
     let transform = flip.clone().downcast::<gst_base::BaseTransform>().map_err(|_| unfit())?;
     let sink_pad = flip.static_pad("sink").ok_or_else(unfit)?;
     transform.set_passthrough(true);
+    // The pad is the element's own: a strong reference would keep both for ever.
+    let weak = transform.downgrade();
     sink_pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::EventView::Tag(event)) = info.event().map(|event| event.view())
             && let Some(orientation) = event.tag().get::<gst::tags::ImageOrientation>()
             && orientation.get() != "rotate-0"
+            && let Some(transform) = weak.upgrade()
         {
             transform.set_passthrough(false);
         }
@@ -208,6 +211,8 @@ fn link_first_video(decode: &gst::Element, sink_pad: gst::Pad) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     /// The address of each frame that passes a pad, and whether its memory is shared by copies.
@@ -223,14 +228,36 @@ mod tests {
         });
     }
 
-    #[test]
-    fn frames_reach_the_sink_without_a_copy() {
+    /// Returns the sample that set-up fetches, if it is there.
+    fn sample() -> Option<PathBuf> {
         let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/sample.mp4");
         if !clip.exists() {
             eprintln!("skipped: {} is missing; run scripts/setup", clip.display());
-            return;
+            return None;
         }
         crate::media::init().unwrap();
+        Some(clip)
+    }
+
+    #[test]
+    fn no_element_outlives_its_pipeline() {
+        let Some(clip) = sample() else { return };
+        let (pipeline, sink) = pipeline(&clip, Limits::default()).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        sink.pull_sample().unwrap();
+        let elements: Vec<_> = pipeline.iterate_recurse().into_iter().map(|element| element.unwrap()).collect();
+        let (weak, names): (Vec<_>, Vec<_>) =
+            elements.iter().map(|element| (element.downgrade(), element.name().to_string())).unzip();
+        assert!(names.iter().any(|name| name.starts_with("videoflip")), "{names:?}");
+        pipeline.set_state(gst::State::Null).unwrap();
+        drop((elements, sink, pipeline));
+        let left: Vec<_> = weak.iter().zip(&names).filter(|(weak, _)| weak.upgrade().is_some()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn frames_reach_the_sink_without_a_copy() {
+        let Some(clip) = sample() else { return };
         let (pipeline, sink) = pipeline(&clip, Limits::default()).unwrap();
         let (decoded, received) = (Places::default(), Places::default());
         watch(&sink.static_pad("sink").unwrap(), &received);
