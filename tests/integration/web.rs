@@ -494,6 +494,8 @@ fn who_guesses_the_token_must_wait_and_who_has_a_cookie_need_not() {
 
 #[test]
 fn ten_thousand_hostile_requests_leave_no_thread_and_no_file_open() {
+    /// A few come and go; one left by each hundredth request would be ninety.
+    const MORE: usize = 12;
     let program = Program::new();
     let mut watch = Watch::start(&program, &["test://?size=320x240&rate=5"], &WEB);
     let site = Site::of(&mut watch);
@@ -531,8 +533,8 @@ fn ten_thousand_hostile_requests_leave_no_thread_and_no_file_open() {
     let before = (count("task"), count("fd"), memory());
     (1..10).for_each(requests);
     site.until("one connection", connections, |count| *count == 1.0);
-    // Threads that answered questions end when they have had nothing to do for some seconds.
-    let settled = |now: &(usize, usize)| now.0 <= before.0 && now.1 <= before.1;
+    // Threads that answered questions end when they have had nothing to do for some seconds; what encodes pictures may begin only now.
+    let settled = |now: &(usize, usize)| now.0 <= before.0 + MORE && now.1 <= before.1 + MORE;
     site.until("threads and files as before", |_| (count("task"), count("fd")), settled);
     assert!(memory() < before.2 + (32 << 10), "{} KiB, {} KiB before", memory(), before.2);
     watch.stop("INT");
