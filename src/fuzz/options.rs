@@ -68,7 +68,8 @@ pub fn options(bytes: &[u8]) {
         }
         let (from, to) = text.split_once(' ').unwrap_or((text, text));
         let days = local_time::days(from, to, &zone, 400).unwrap_or_default();
-        assert!(days.len() <= 401 && days.is_sorted_by(|one, next| one.1 < next.1));
+        // Samoa had no 30 December 2011: that day ends when it begins.
+        assert!(days.len() <= 401 && days.is_sorted_by(|one, next| one.1 <= next.1));
     }
     let _ = local_time::zone(text);
 }
