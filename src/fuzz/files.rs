@@ -4,7 +4,10 @@ use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
+
+use crate::history::database;
 
 /// A folder of one thread, whose files are written again and again.
 pub struct Scratch(TempDir);
@@ -22,6 +25,13 @@ impl Scratch {
 
     pub fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Creates an empty index of the folder.
+    pub fn index(&self) -> Connection {
+        let path = database::path(self.path());
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        database::create(&path).expect("a new index")
     }
 
     /// Writes a file and returns its path.

@@ -1,18 +1,13 @@
 //! Requests to the page.
 
-use std::fs;
-
 use crate::fuzz::files::Scratch;
-use crate::history::database;
 use crate::web::in_memory::InMemoryServer;
 
 /// A token that no input contains by chance.
 const TOKEN: &str = "a3f1c9e07b5d2846f00d";
 
 thread_local!(static SERVERS: [InMemoryServer; 2] = Scratch::with(|scratch| {
-    let path = database::path(scratch.path());
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    database::create(&path).expect("a new index");
+    scratch.index();
     [None, Some(TOKEN)].map(|token| InMemoryServer::new(scratch.path(), token))
 }));
 

@@ -11,7 +11,6 @@ mod results;
 mod rtsp;
 mod training;
 
-pub use files::Scratch;
 pub use http::http;
 pub use media::{headers, pictures, truncation};
 pub use models::{model, weights};

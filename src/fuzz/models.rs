@@ -6,6 +6,7 @@ use crate::fuzz::files::{Scratch, split};
 use crate::inference::model::Model;
 use crate::labels::window::SmoothingWindow;
 use crate::onnx::cut::Cut;
+use crate::onnx::graph::value_count;
 use crate::onnx::head::Head;
 use crate::onnx::import::{Description, Softmax, import};
 use crate::onnx::raw::{fields, message};
@@ -59,8 +60,7 @@ pub fn weights(bytes: &[u8]) {
         for path in [path, scratch.file("model.json", manifest)] {
             let Ok(weights) = Weights::read(&path) else { continue };
             for (name, weight) in weights.iter() {
-                let values = weight.shape.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
-                assert_eq!(values, Some(weight.values.len()), "{name}");
+                assert_eq!(value_count(&weight.shape), Some(weight.values.len()), "{name}");
             }
         }
     });

@@ -26,7 +26,6 @@ const NOW: i64 = 1_774_863_000_000;
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(settings) = Settings::parse(text, "fuzz.toml") else { return };
-    let _ = settings.files();
     assert!(settings.run.differences(&settings.run.clone()).is_empty());
     assert_eq!(settings.clone().over(Settings::default()), settings);
     if settings.files().is_empty() {

@@ -7,8 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prost::Message;
-
 use crate::config::Config;
 use crate::config::inputs::Job;
 use crate::config::options::{RunOptions, StreamOptions};
@@ -26,8 +24,6 @@ use crate::media::frame::Frame;
 use crate::media::frame_counters::FrameCounters;
 use crate::media::supervisor::LossReason;
 use crate::media::video_format::{FrameLayout, VideoFormat};
-use crate::onnx::build::{LOGITS, PROBABILITIES};
-use crate::onnx::graph::{GraphBuilder, Weight, WeightPrecision};
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::observer::Observer;
 use crate::pipeline::outcome::EngineInfo;
@@ -46,6 +42,8 @@ const MAX_HELD: usize = 48;
 /// Frames that are on the way besides: in channels, and at the engine.
 const ON_THE_WAY: u64 = 64;
 const MILLISECOND: u64 = 1_000_000;
+/// A model whose answer depends on the mean of a picture.
+const MODEL: &[u8] = include_bytes!("../../fuzz/seeds/model/grey");
 
 /// What is made once: the engine, and an input of each kind.
 struct Setting {
@@ -108,7 +106,7 @@ impl Setting {
     fn new() -> Self {
         crate::media::init().expect("GStreamer");
         Scratch::with(|scratch| {
-            let model = Model::read(&scratch.file("grey.onnx", &network())).expect("a model");
+            let model = Model::read(&scratch.file("grey.onnx", MODEL)).expect("a model");
             let options = SessionOptions::of(DeviceSelection::Exactly(Device::Cpu), 1);
             let engine = Engine::start(&model, options, Arc::new(|| false)).expect("an engine");
             let job = |input: PathBuf, only| {
@@ -287,32 +285,3 @@ impl Sink for Recorder {
 struct Nobody;
 
 impl Observer for Nobody {}
-
-/// Returns a model file whose answer depends on the mean of a picture.
-fn network() -> Vec<u8> {
-    let mut graph = GraphBuilder::new("grey", WeightPrecision::Fp32);
-    let input = graph.input("pixels", &[3, 32, 32]);
-    let mean = graph.global_mean("mean", &input);
-    let weight = Weight { shape: vec![3, 3], values: vec![0.1, 0.1, 0.1, -0.1, -0.1, -0.1, 0.0, 0.05, -0.05] };
-    let dense = graph.dense("dense", &mean, &weight, &Weight { shape: vec![3], values: vec![0.0; 3] });
-    let logits = graph.float_copy(LOGITS, &dense);
-    graph.softmax(PROBABILITIES, &logits);
-    graph.output(PROBABILITIES, &[3]);
-    graph.output(LOGITS, &[3]);
-    let metadata = [
-        ("livelabel.version", "1"),
-        ("labels", "[\"light\", \"dark\", \"other\"]"),
-        ("input.size", "32"),
-        ("input.layout", "NCHW"),
-        ("input.channels", "BGR"),
-        ("input.mean", "[103.939, 116.779, 123.68]"),
-        ("input.scale", "1.0"),
-        ("window", "16"),
-        ("threshold", "0.6"),
-        ("precision", "fp32"),
-        ("backbone", "none"),
-        ("trained_on", "nothing"),
-        ("metrics", "none"),
-    ];
-    graph.finish(&metadata.map(|(key, value)| (key.to_string(), value.to_string()))).encode_to_vec()
-}

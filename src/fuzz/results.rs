@@ -45,9 +45,7 @@ pub fn journal(bytes: &[u8]) {
 
 /// Makes an index of the folder, asks it, reads the folder again, and removes the index.
 fn index(scratch: &Scratch) {
-    let path = database::path(scratch.path());
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    let db = database::create(&path).expect("a new index");
+    let db = scratch.index();
     update(scratch, &db);
     let rows = count(&db);
     {
@@ -63,7 +61,7 @@ fn index(scratch: &Scratch) {
     update(scratch, &db);
     assert_eq!(count(&db), rows, "reading the folder again changes nothing");
     drop(db);
-    fs::remove_file(&path).expect("the index");
+    fs::remove_file(database::path(scratch.path())).expect("the index");
 }
 
 fn update(scratch: &Scratch, db: &Connection) {

@@ -19,7 +19,7 @@ use crate::onnx::build::{ADAPTED_FROM, BASE, CORRECTIONS, LEARNED_FROM, METADATA
 use crate::onnx::head::check_labels;
 use crate::onnx::nested::Contents;
 use crate::onnx::proto::{EXTERNAL, FLOAT, ModelProto, ValueInfoProto};
-use crate::system::locate;
+use crate::system::{locate, regular_file};
 
 /// The default model.
 pub const DEFAULT: &str = "models/drinking-cooking.int8.onnx";
@@ -139,7 +139,7 @@ impl Model {
     /// inputs or outputs that do not match the metadata.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
-        let bytes = Bytes::from(read(path).map_err(|cause| {
+        let bytes = Bytes::from(regular_file::read(path, MAX_FILE_SIZE).map_err(|cause| {
             Error::input(format!("model {origin}: cannot be read"))
                 .because(cause)
                 .remedy("run scripts/setup to build the shipped model, or name another with --model")
@@ -234,16 +234,6 @@ impl Model {
             Error::unavailable(format!("the shipped model {DEFAULT} has not been built"))
                 .remedy("run scripts/setup, or name a model with --model")
         })
-    }
-}
-
-/// Reads a regular file. A pipe could block for ever, and a device may never end.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = fs::metadata(path)?;
-    match file.is_file() {
-        true if file.len() <= MAX_FILE_SIZE => fs::read(path),
-        true => Err(std::io::Error::other(format!("it has more than {} MiB", MAX_FILE_SIZE >> 20))),
-        false => Err(std::io::Error::other("it is not a regular file")),
     }
 }
 

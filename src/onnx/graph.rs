@@ -190,6 +190,11 @@ pub struct Weight {
     pub values: Vec<f32>,
 }
 
+/// Returns the number of values of a tensor; `None` if no memory could hold them.
+pub fn value_count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1, |count: usize, side| count.checked_mul(*side))
+}
+
 /// Creates the float32 tensor `name` with these values.
 pub fn float_tensor(name: &str, weight: &Weight) -> TensorProto {
     let bytes: Vec<u8> = weight.values.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -10,7 +10,8 @@ use crate::labels::window::SmoothingWindow;
 use crate::onnx::build::{LEARNED_FROM, SLICES};
 use crate::onnx::graph::{GraphBuilder, Weight};
 use crate::onnx::resnet::FEATURES;
-use crate::onnx::weights::{Weights, safetensors};
+use crate::onnx::weights::{MAX_FILE_SIZE, Weights, safetensors};
+use crate::system::regular_file;
 
 /// Units of the hidden layer, as in the original network.
 pub const HIDDEN: usize = 512;
@@ -82,7 +83,7 @@ impl Head {
     /// Input, with the name of the invalid tensor or metadata.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
-        let bytes = fs::read(path).map_err(|cause| {
+        let bytes = regular_file::read(path, MAX_FILE_SIZE).map_err(|cause| {
             Error::input(format!("{origin}: cannot be read")).because(cause).remedy("give the head's .safetensors file")
         })?;
         let (metadata, mut tensors) = safetensors(&bytes, &origin)?;

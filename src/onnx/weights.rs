@@ -1,19 +1,19 @@
 //! Reads the backbone's weights: TensorFlow.js shards or one safetensors file, both with Keras' names.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::onnx::graph::Weight;
+use crate::onnx::graph::{Weight, value_count};
+use crate::system::regular_file;
 
 /// The ε of Keras' ResNet50, if the file does not state it.
 const DEFAULT_EPSILON: f32 = 0.001;
 
 /// The largest file that is read, in bytes. ResNet50's weights have 98 MiB.
-const MAX_FILE_SIZE: u64 = 2 << 30;
+pub(super) const MAX_FILE_SIZE: u64 = 2 << 30;
 
 /// Named tensors of a Keras network, in Keras' layouts (a convolution is height × width × in × out).
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Weights {
                     return Err(Error::input(format!("{origin}: tensor {} is not plain float32", entry.name))
                         .remedy("convert the weights without quantization"));
                 }
-                let length = entry.shape.iter().try_fold(4_usize, |length, side| length.checked_mul(*side));
+                let length = value_count(&entry.shape).and_then(|count| count.checked_mul(size_of::<f32>()));
                 let Some((head, tail)) = length.and_then(|length| rest.split_at_checked(length)) else {
                     return Err(Error::input(format!("{origin}: the shards end before tensor {}", entry.name))
                         .remedy("fetch them again; a download was cut short"));
@@ -141,13 +141,8 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
 
-/// Reads a regular file. A pipe could block for ever, and a device may never end.
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let bytes = fs::metadata(path).and_then(|file| match file.is_file() && file.len() <= MAX_FILE_SIZE {
-        true => fs::read(path),
-        false => Err(std::io::Error::other("it is not a regular file of 2 GiB at most")),
-    });
-    bytes.map_err(|cause| {
+    regular_file::read(path, MAX_FILE_SIZE).map_err(|cause| {
         Error::input(format!("{}: cannot be read", path.display()))
             .because(cause)
             .remedy("check the name, or run scripts/setup train to fetch the weights")
@@ -187,6 +182,8 @@ impl TfjsModel {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn tfjs(manifest: &str, shard: &[u8]) -> Result<Weights> {

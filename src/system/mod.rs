@@ -1,10 +1,11 @@
-//! The time in UTC, the limits of the process, the files that set-up installed, files that
+//! The time in UTC, the limits of the process, the files that set-up installed, regular files, files that
 //! are replaced as a whole, times as people write them, numbers as sentences have them,
 //! text that is safe on a terminal.
 
 pub mod locate;
 pub mod memory;
 pub mod printable;
+pub mod regular_file;
 pub mod replace;
 pub mod shortage;
 pub mod spans;

@@ -157,34 +157,22 @@ impl StreamState {
 
     /// Adds a labelled frame and its open interval.
     pub fn frame(&self, pts: u64, decision: Decision, smoothed: &[f64], open: Option<Interval>) {
-        if !self.shown {
-            return;
-        }
-        self.history().frame(pts, decision, smoothed, open);
+        self.record(|history| history.frame(pts, decision, smoothed, open));
     }
 
     /// Adds a closed interval.
     pub fn interval(&self, closed: &Interval) {
-        if !self.shown {
-            return;
-        }
-        self.history().interval(closed);
+        self.record(|history| history.interval(closed));
     }
 
     /// Records the loss of the camera at `start`.
     pub fn lost(&self, start: u64, reason: &'static str) {
-        if !self.shown {
-            return;
-        }
-        self.history().lost(start, reason);
+        self.record(|history| history.lost(start, reason));
     }
 
     /// Adds a gap that has ended.
     pub fn gap(&self, start: u64, end: u64, reason: Option<&'static str>) {
-        if !self.shown {
-            return;
-        }
-        self.history().gap(start, end, reason);
+        self.record(|history| history.gap(start, end, reason));
     }
 
     /// Records the latency of a frame.
@@ -230,6 +218,12 @@ impl StreamState {
         Taps {
             picture: self.shown.then(|| Box::new(picture) as _),
             written: Some(Box::new(move |count| bytes.progress.written.add(count))),
+        }
+    }
+
+    fn record(&self, change: impl FnOnce(&mut History)) {
+        if self.shown {
+            change(&mut self.history());
         }
     }
 

@@ -10,7 +10,9 @@ use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::error::{Error, Result};
+use crate::onnx::graph::value_count;
 use crate::onnx::resnet::FEATURES;
+use crate::system::regular_file;
 use crate::system::replace::replace;
 
 /// Version of the format.
@@ -110,11 +112,7 @@ impl KeptFeatures {
     /// `Input` if the file cannot be read, or is not complete.
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display();
-        let size = std::fs::metadata(path).map_or(0, |file| file.len());
-        let bytes = match size {
-            0..=MAX_FILE_SIZE => std::fs::read(path),
-            _ => Err(std::io::Error::other("it is too large")),
-        };
+        let bytes = regular_file::read(path, MAX_FILE_SIZE);
         let bytes = bytes.map_err(|cause| {
             Error::input(format!("kept features {origin}: cannot be read")).because(cause).remedy("check --features")
         })?;
@@ -137,9 +135,8 @@ impl KeptFeatures {
         let file = SafeTensors::deserialize(bytes).map_err(text)?;
         let tensor = |name: &str, kind: Dtype, width: usize| -> std::result::Result<Vec<u8>, String> {
             let view = file.tensor(name).map_err(text)?;
-            let mut sides = view.shape().iter().skip(1);
-            let values = sides.try_fold(1_usize, |product, side| product.checked_mul(*side));
-            if view.dtype() != kind || values != Some(width) {
+            let row = view.shape().get(1..).unwrap_or_default();
+            if view.dtype() != kind || value_count(row) != Some(width) {
                 return Err(format!("its tensor {name} is {:?} {:?}", view.dtype(), view.shape()));
             }
             Ok(view.data().to_vec())

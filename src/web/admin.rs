@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::{self, Body, HttpBody};
 use axum::extract::Request;
@@ -19,7 +19,6 @@ use tokio::time::timeout;
 
 use crate::config::web::Token;
 use crate::system::utc;
-use crate::web::attempts;
 use crate::web::auth::bearer;
 use crate::web::state::AppState;
 
@@ -52,19 +51,14 @@ pub(super) fn refusal(state: &AppState, token: &Token, request: &Request) -> Opt
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send this with Content-Type: application/json\n").into_response(),
         );
     }
-    let (peer, now) = (peer(request), Instant::now());
-    if let Some(wait) = state.admin_attempts.wait(peer, now) {
-        return Some(attempts::refusal(wait, "admin token"));
-    }
+    let peer = peer(request);
     let named = headers.get(ADMIN_TOKEN).and_then(|value| value.to_str().ok());
-    if named.or_else(|| bearer(headers)).is_some_and(|given| token.is(given)) {
-        state.admin_attempts.succeeded(peer);
-        return None;
-    }
-    state.admin_attempts.failed(peer, now);
-    log(peer, "refused: the admin token is missing or wrong");
-    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"livelabel admin\"")];
-    Some((StatusCode::UNAUTHORIZED, challenge, "the admin token is missing or wrong\n").into_response())
+    let is_right = || named.or_else(|| bearer(headers)).is_some_and(|given| token.is(given));
+    state.admin_attempts.refusal(peer, "admin token", is_right, || {
+        log(peer, "refused: the admin token is missing or wrong");
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"livelabel admin\"")];
+        (StatusCode::UNAUTHORIZED, challenge, "the admin token is missing or wrong\n").into_response()
+    })
 }
 
 /// Returns whether the request comes from this page, or from a program, which sends neither header.

@@ -28,7 +28,7 @@ struct Failures {
 
 impl Attempts {
     /// Returns how long the address must still wait; `None` if it may try now.
-    pub fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+    fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let failures = self.lock();
         let Failures { count, last } = failures.get(&network(address))?;
         let seconds = 1_u64.checked_shl(count.checked_sub(FREE)?).map_or(LONGEST, |seconds| seconds.min(LONGEST));
@@ -36,7 +36,7 @@ impl Attempts {
     }
 
     /// Adds a wrong token.
-    pub fn failed(&self, address: IpAddr, now: Instant) {
+    fn failed(&self, address: IpAddr, now: Instant) {
         let mut failures = self.lock();
         failures.retain(|_, failures| now.duration_since(failures.last) < FORGOTTEN);
         let address = network(address);
@@ -51,20 +51,36 @@ impl Attempts {
     }
 
     /// Forgets the wrong tokens of an address that knows the right one.
-    pub fn succeeded(&self, address: IpAddr) {
+    fn succeeded(&self, address: IpAddr) {
         self.lock().remove(&network(address));
+    }
+
+    /// Returns the response to who gave a token: `None` if it is right, `wrong` if it is not, and another one, without looking at
+    /// the token, while the address must wait. `name` is that of the token.
+    pub fn refusal(
+        &self,
+        address: IpAddr,
+        name: &str,
+        is_right: impl FnOnce() -> bool,
+        wrong: impl FnOnce() -> Response,
+    ) -> Option<Response> {
+        let now = Instant::now();
+        if let Some(wait) = self.wait(address, now) {
+            let seconds = wait.as_millis().div_ceil(1000).to_string();
+            let text = format!("too many wrong {name}s; try again later\n");
+            return Some((StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], text).into_response());
+        }
+        if is_right() {
+            self.succeeded(address);
+            return None;
+        }
+        self.failed(address, now);
+        Some(wrong())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Failures>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the response while an address must wait. `what` it guessed is named.
-pub(super) fn refusal(wait: Duration, what: &str) -> Response {
-    let seconds = wait.as_millis().div_ceil(1000).to_string();
-    let text = format!("too many wrong {what}s; try again later\n");
-    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], text).into_response()
 }
 
 /// Returns what counts as one address: of IPv6 the network, since one machine has many addresses in it.

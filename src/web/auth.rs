@@ -1,7 +1,6 @@
 //! Access control: methods, local host names without a token, and the token if one is set. `admin` has what writing needs.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
@@ -9,8 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::web::Token;
+use crate::web::admin;
 use crate::web::state::AppState;
-use crate::web::{admin, attempts};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; \
     connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
@@ -76,17 +75,17 @@ fn refusal(state: &AppState, request: &Request) -> Option<Response> {
     }
     let logs_in = in_query.is_some() && uri.path() == "/";
     let Some(given) = in_query.or_else(|| bearer(headers).map(Into::into)) else { return Some(unauthorised(uri)) };
-    let (peer, now) = (admin::peer(request), Instant::now());
-    if let Some(wait) = state.attempts.wait(peer, now) {
-        return Some(attempts::refusal(wait, "token"));
-    }
-    if token.is(&given) {
-        state.attempts.succeeded(peer);
-        return logs_in.then(|| log_in(state, token, &cookie));
-    }
-    state.attempts.failed(peer, now);
-    admin::log(peer, "refused: the token is wrong");
-    Some(unauthorised(uri))
+    let peer = admin::peer(request);
+    let refused = state.attempts.refusal(
+        peer,
+        "token",
+        || token.is(&given),
+        || {
+            admin::log(peer, "refused: the token is wrong");
+            unauthorised(uri)
+        },
+    );
+    refused.or_else(|| logs_in.then(|| log_in(state, token, &cookie)))
 }
 
 /// Sets the login cookie, and redirects so that the token leaves the address bar.
