@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::system::printable;
+use crate::system::sandbox;
 use crate::system::shortage;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -115,6 +116,9 @@ impl fmt::Display for Error {
         if let Some(remedy) = self.shortage().or(self.remedy.as_deref()) {
             line.push_str("; ");
             line.push_str(remedy);
+        }
+        if self.source.as_ref().is_some_and(|source| sandbox::may_deny(&source.to_string())) {
+            line.push_str("; if you may use it yourself, start with --no-sandbox");
         }
         f.write_str(&printable::line(&line))
     }

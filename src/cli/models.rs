@@ -18,6 +18,7 @@ use crate::onnx::graph::WeightPrecision;
 use crate::onnx::head::check_labels;
 use crate::onnx::import::{Description, import as wrap};
 use crate::picture::file::read_picture;
+use crate::system::sandbox;
 use crate::system::words::count;
 
 /// Number of labels printed for a picture.
@@ -260,8 +261,9 @@ pub fn devices(as_json: bool) -> String {
     let precision = shipped.map_or(INT8.into(), |model| model.precision);
     let selected = candidates(&precision)[0];
     let auto = selected.to_string();
+    let sandbox = sandbox::support().to_string();
     if as_json {
-        return json!({"auto": auto, "devices": found}).to_string();
+        return json!({"auto": auto, "devices": found, "sandbox": sandbox}).to_string();
     }
     let mut lines: Vec<String> = found
         .iter()
@@ -277,5 +279,6 @@ pub fn devices(as_json: bool) -> String {
         (Device::Cpu, _) => "neither a GPU nor OpenVINO is usable; scripts/setup --openvino installs OpenVINO",
     };
     lines.push(format!("auto selects {auto}: {reason}"));
+    lines.push(format!("sandbox   {sandbox}"));
     lines.join("\n")
 }

@@ -1,6 +1,7 @@
 //! `livelabel run`: runs the analyzer, shows how far it is, and prints what became of each input.
 
 use std::collections::HashMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,10 @@ use crate::error::{Error, Result};
 use crate::pipeline::analyzer::{Analyzer, RunReport};
 use crate::pipeline::observer::{LabeledInterval, LabeledPicture, Observer};
 use crate::pipeline::outcome::Outcome;
+use crate::pipeline::permissions::permissions;
 use crate::shutdown::Shutdown;
+use crate::system::sandbox;
+use crate::system::temp_folder::TempFolder;
 use crate::system::words::count;
 use crate::telemetry::{StreamInfo, StreamState};
 
@@ -39,6 +43,30 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     let console = Console { display, jobs, web_config, findings, detail, ended, exit_code };
     analyzer.run(shutdown, &console)?;
     Ok(console.exit_code.into_inner())
+}
+
+/// Gives up the rights that a run of `config`, or a check of it, does not need. Returns the folder for its temporary files. Call it
+/// before the first thread is started.
+///
+/// # Errors
+/// Unavailable if the kernel has sandboxes and refuses this one.
+pub fn give_up_rights(config: &Config, only_check: bool) -> Result<Option<TempFolder>> {
+    if !config.sandbox {
+        return Ok(None);
+    }
+    let temporary = TempFolder::create();
+    let mut permissions = permissions(config);
+    if !only_check {
+        // Rights are for what exists. A folder that cannot be made is reported when it is used.
+        permissions.write.iter().filter(|path| !path.exists()).for_each(|path| drop(fs::create_dir_all(path)));
+    }
+    permissions.write.extend(temporary.as_ref().map(|folder| folder.all.clone()));
+    tracing::debug!("{permissions:?}");
+    let support = sandbox::enter(permissions).map_err(|cause| {
+        Error::unavailable("the sandbox cannot be made").because(cause).remedy("leave it out with --no-sandbox")
+    })?;
+    tracing::debug!("sandbox: {support}");
+    Ok(temporary)
 }
 
 /// Returns the worse of two exit codes: a failure while running (1) outweighs an unusable input (2).

@@ -70,6 +70,8 @@ pub struct Config {
     pub(crate) index: bool,
     /// Where frames are kept for learning, and how many; `None` if none are.
     pub(crate) learning: Option<LearningConfig>,
+    /// Whether the process gives up the rights that the run does not need.
+    pub(crate) sandbox: bool,
     /// The page's address and token; `None` if no page is served.
     pub(crate) web: Option<WebConfig>,
     /// Where the settings came from, if they can be read again while the run goes on.
@@ -127,6 +129,7 @@ impl Config {
             events,
             index: run.index.unwrap_or(true),
             learning,
+            sandbox: !run.no_sandbox.unwrap_or(false),
             web,
             origin: None,
         })

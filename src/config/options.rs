@@ -275,6 +275,9 @@ pub struct RunOptions {
     /// End the run when all inputs have ended, as without a page; otherwise the page then stays until Ctrl-C
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub web_exit: Option<bool>,
+    /// Keep all rights of the user that runs this, instead of those that the run needs (docs/hardening.md)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub no_sandbox: Option<bool>,
     /// Overwrite existing files
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub force: Option<bool>,

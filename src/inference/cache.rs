@@ -108,7 +108,8 @@ fn mapping(line: &str) -> Option<Mapping> {
     Some(Mapping { start, len: end.checked_sub(start)?, file: file.into() })
 }
 
-fn root() -> Option<PathBuf> {
+/// Returns the folder of all models; `None` if the cache is disabled.
+pub fn root() -> Option<PathBuf> {
     let all = match std::env::var_os(VARIABLE) {
         Some(named) => PathBuf::from(named),
         None => {

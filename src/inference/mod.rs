@@ -3,7 +3,7 @@
 
 mod backend;
 mod batches;
-mod cache;
+pub mod cache;
 pub mod device;
 pub mod engine;
 pub mod inference_precision;

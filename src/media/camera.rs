@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::net::credentials::Credentials;
+use crate::rtsp::address;
 
 /// The transport of RTSP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum)]
@@ -92,6 +93,22 @@ impl Camera {
     /// Returns whether it is called over RTSP.
     pub fn is_rtsp(&self) -> bool {
         matches!(self.address, Address::Rtsp(_))
+    }
+
+    /// Returns whether it is called over HTTP.
+    pub fn is_http(&self) -> bool {
+        matches!(self.address, Address::Http(_))
+    }
+
+    /// Returns the host and the TCP port that it is called at; `None` for a device or the test picture.
+    pub fn endpoint(&self) -> Option<(&str, u16)> {
+        let (Address::Rtsp(url) | Address::Http(url)) = &self.address else { return None };
+        Some((url.host_str()?, address::port(url)?))
+    }
+
+    /// Returns whether it is a device of this machine.
+    pub fn is_device(&self) -> bool {
+        matches!(self.address, Address::Usb(_))
     }
 
     /// Returns whether the address is that of a playlist, as of HLS or DASH.

@@ -35,6 +35,11 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 /// JPEG encoders and scalers fail below this width or height.
 const MIN_SIDE: u32 = 8;
+/// The error for a format that nothing decodes, and its remedy.
+const NO_DECODER: (&str, &str) = (
+    "needs a decoder that is not installed, or not allowed",
+    "convert it to H.264; or install GStreamer's plugin for it, and allow it as docs/hardening.md says",
+);
 const DAMAGED: &str = "it may be damaged or cut short; copy or record it again";
 
 /// An event of a clip.
@@ -257,6 +262,7 @@ impl Opening<'_> {
 
 /// Returns the error for a clip that GStreamer could not open.
 fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
+    let missing = cause.kind::<gst::CoreError>() == Some(gst::CoreError::MissingPlugin);
     let (what, remedy) = match cause.kind::<gst::StreamError>() {
         _ if is_foreign(cause) => ("cannot be read", "give the clips that it names"),
         _ if is_too_large(cause) => ("cannot be decoded", SMALLER),
@@ -269,9 +275,8 @@ fn opening_error(origin: &str, cause: &gst::glib::Error) -> Error {
         Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {
             ("is not a video", "give a clip that ffprobe can read")
         }
-        Some(gst::StreamError::CodecNotFound) => {
-            ("needs a decoder that is not installed", "convert it to H.264, or install GStreamer's plugin for it")
-        }
+        Some(gst::StreamError::CodecNotFound) => NO_DECODER,
+        _ if missing => NO_DECODER,
         _ => ("cannot be opened as video", DAMAGED),
     };
     Error::input(format!("{origin}: {what}")).because(error_text(cause)).remedy(remedy)

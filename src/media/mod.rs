@@ -9,6 +9,7 @@ pub mod clip_decoder;
 mod connection;
 pub mod cut;
 pub mod decode_errors;
+mod decoders;
 mod decoding;
 pub mod encoder;
 pub mod files;
@@ -70,8 +71,11 @@ pub fn init() -> Result<()> {
     }
     glib::log_set_default_handler(log_library_message);
     add_plugin_path();
-    gstreamer::init()
-        .map_err(|cause| Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup"))
+    gstreamer::init().map_err(|cause| {
+        Error::unavailable("GStreamer cannot be started").because(cause).remedy("run scripts/setup")
+    })?;
+    decoders::restrict();
+    Ok(())
 }
 
 /// Adds the folder of plugins that set-up extracted from a package. It does not exist where the package is installed.

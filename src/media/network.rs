@@ -42,7 +42,8 @@ pub(super) fn rtsp(
     let source = element("rtspsrc")?;
     source.set_property("location", as_rtsp(url).as_str());
     // Port 0 refuses every connection.
-    source.set_property("proxy", format!("http://127.0.0.1:{}", relay.map_or(0, |relay| relay.port)));
+    let proxy = relay.map_or("127.0.0.1:0".into(), |relay| relay.address.to_string());
+    source.set_property("proxy", format!("http://{proxy}"));
     let protocols = match camera.transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",

@@ -13,6 +13,7 @@ pub(crate) mod outcome;
 pub(crate) mod overlay_renderer;
 mod overview;
 mod overwrite;
+pub(crate) mod permissions;
 mod pictures;
 mod prepare;
 mod preroll_buffer;

@@ -11,8 +11,10 @@ use crate::inference::model::Model;
 use crate::inference::session::SessionOptions;
 use crate::learning::models::Models;
 use crate::pipeline::live_streams::{Fate, LiveStream, LiveStreams, Planned};
+use crate::pipeline::permissions::permissions;
 use crate::pipeline::{model_in_use, overwrite};
 use crate::shutdown::Shutdown;
+use crate::system::sandbox;
 use crate::telemetry::StreamState;
 
 /// Names that an answer lists of each kind of change.
@@ -42,6 +44,7 @@ pub fn reload(
     })?;
     check_changed(live)?;
     let (new, mut ignored) = origin.read_again()?;
+    check_rights(&new)?;
     if !is_same_files(config, &new) {
         ignored.push("clips");
     }
@@ -90,6 +93,16 @@ pub fn with_model(
     plan.iter().try_for_each(|planned| check(planned, live, model, config.force))?;
     let engine = start_engine(model, config.session, plan.len(), shutdown)?;
     Ok((plan, Arc::new(engine)))
+}
+
+/// Rejects what the sandbox does not allow: rights that were given up do not come back.
+fn check_rights(config: &Config) -> Result<()> {
+    let beyond = sandbox::in_force().and_then(|in_force| permissions(config).beyond(in_force));
+    match beyond {
+        Some(what) => Err(Error::usage(format!("the sandbox of this run does not allow {what}"))
+            .remedy("restart livelabel, or start it with --no-sandbox")),
+        None => Ok(()),
+    }
 }
 
 /// Rejects a change while the one before is still being made.

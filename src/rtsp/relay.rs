@@ -6,8 +6,9 @@
 //! client. The relay also terminates TLS, since encrypted data cannot be checked.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener as Listener};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as Listener};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,6 +33,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause after a failure to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const READ_BUFFER: usize = 64 << 10;
+/// The first address of a relay where they share a port, and how many there are: 127.0.0.2 to 127.255.255.254.
+const FIRST_ADDRESS: u32 = 0x7f00_0002;
+const ADDRESSES: u32 = 0x00ff_fffd;
+/// How many addresses are tried. Few relays run at a time, but other programs may listen there.
+const ATTEMPTS: usize = 1000;
 /// Start of an interleaved packet: `$`, then its channel and its length.
 const PACKET: u8 = b'$';
 const PACKET_HEAD: usize = 4;
@@ -43,9 +49,41 @@ enum Closing {
     Now,
 }
 
+/// The socket that holds the port which all relays share.
+static SHARED: OnceLock<Listener> = OnceLock::new();
+
+/// From now on all relays of this process listen on one port, each at a loopback address of its own, so that a sandbox can
+/// allow it beforehand. Returns the port.
+///
+/// # Errors
+/// If no port is free.
+pub fn share_port() -> io::Result<u16> {
+    let socket = match SHARED.get() {
+        Some(socket) => socket,
+        None => {
+            let socket = Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            SHARED.get_or_init(|| socket)
+        }
+    };
+    Ok(socket.local_addr()?.port())
+}
+
+/// Listens on the shared port, or where none is shared, on any.
+fn listener() -> io::Result<Listener> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let Some(shared) = SHARED.get() else { return Listener::bind((Ipv4Addr::LOCALHOST, 0)) };
+    let port = shared.local_addr()?.port();
+    let next = || Ipv4Addr::from_bits(FIRST_ADDRESS + NEXT.fetch_add(1, Ordering::Relaxed) % ADDRESSES);
+    let mut attempts = (0..ATTEMPTS).map(|_| Listener::bind((next(), port)));
+    let free =
+        |result: &io::Result<Listener>| !matches!(result, Err(cause) if cause.kind() == io::ErrorKind::AddrInUse);
+    attempts.find(free).unwrap_or_else(|| Err(io::ErrorKind::AddrInUse.into()))
+}
+
 /// Forwards data between client and camera until it is dropped.
 pub struct Relay {
-    pub port: u16,
+    /// Where the client finds it.
+    pub address: SocketAddr,
     closing: watch::Sender<Closing>,
     thread: Option<JoinHandle<()>>,
 }
@@ -56,9 +94,9 @@ impl Relay {
     /// # Errors
     /// If no socket or thread can be created.
     pub fn start(camera: Url, guard: Arc<ConnectionGuard>) -> io::Result<Self> {
-        let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = listener()?;
         listener.set_nonblocking(true)?;
-        let port = listener.local_addr()?.port();
+        let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (closing, closed) = watch::channel(Closing::No);
         let thread = std::thread::Builder::new().name("relay".into()).spawn(move || {
@@ -71,7 +109,7 @@ impl Relay {
             // Does not wait for a name that is being resolved.
             runtime.shutdown_background();
         })?;
-        Ok(Self { port, closing, thread: Some(thread) })
+        Ok(Self { address, closing, thread: Some(thread) })
     }
 
     /// Closes the relay after [`CLOSE_TIMEOUT`], in which the client can end its session.

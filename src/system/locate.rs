@@ -29,6 +29,19 @@ pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
     [named, installed, built].into_iter().flatten().find(|path| path.exists())
 }
 
+/// Returns the folders that [`find`] finds files in.
+pub fn folders() -> Vec<PathBuf> {
+    let named = std::env::var_os("LIVELABEL_HOME").map(PathBuf::from);
+    let program = std::env::current_exe().ok();
+    let installation = program.as_ref().and_then(|program| Some(program.parent()?.join(INSTALLED)));
+    let bases = [named, CHECKOUT.map(PathBuf::from)].into_iter().flatten();
+    let fetched = bases.flat_map(|base| [base.join(FETCHED), base.join("models")]);
+    // What set-up fetches may lie elsewhere, with a link to it.
+    let linked =
+        |folder: &PathBuf| folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    fetched.chain(installation).flat_map(|folder| [linked(&folder), vec![folder]].concat()).collect()
+}
+
 /// Returns the path of `relative` in `folder` if others can write neither to it nor to a folder on the way.
 fn trusted(folder: &Path, relative: &Path) -> Option<PathBuf> {
     let path = folder.join(relative);

@@ -1,13 +1,15 @@
-//! The time in UTC, the limits of the process, the files that set-up installed, regular files, files that
-//! are replaced as a whole, times as people write them, numbers as sentences have them,
-//! text that is safe on a terminal.
+//! The time in UTC, the limits of the process, the rights that it gives up, the files that set-up installed, regular files,
+//! files that are replaced as a whole, a folder for temporary files, times as people write them, numbers as sentences have them, text that is safe on a
+//! terminal.
 
 pub mod locate;
 pub mod memory;
 pub mod printable;
 pub mod regular_file;
 pub mod replace;
+pub mod sandbox;
 pub mod shortage;
 pub mod spans;
+pub mod temp_folder;
 pub mod utc;
 pub mod words;

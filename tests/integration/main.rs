@@ -37,6 +37,7 @@ mod regression;
 mod reload;
 mod reports;
 mod results;
+mod sandbox;
 mod several;
 mod shared;
 mod sound;
