@@ -1,7 +1,6 @@
 //! `livelabel run`: runs the analyzer, shows how far it is, and prints what became of each input.
 
 use std::collections::HashMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +12,11 @@ use crate::config::Config;
 use crate::config::inputs::Job;
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
+use crate::media;
 use crate::pipeline::analyzer::{Analyzer, RunReport};
 use crate::pipeline::observer::{LabeledInterval, LabeledPicture, Observer};
 use crate::pipeline::outcome::Outcome;
-use crate::pipeline::permissions::permissions;
+use crate::pipeline::permissions::{make_folders, permissions};
 use crate::shutdown::Shutdown;
 use crate::system::sandbox;
 use crate::system::temp_folder::TempFolder;
@@ -57,9 +57,9 @@ pub fn give_up_rights(config: &Config, only_check: bool) -> Result<Option<TempFo
     let temporary = TempFolder::create();
     let mut permissions = permissions(config);
     if !only_check {
-        // Rights are for what exists. A folder that cannot be made is reported when it is used.
-        permissions.write.iter().filter(|path| !path.exists()).for_each(|path| drop(fs::create_dir_all(path)));
+        make_folders(config, &permissions);
     }
+    media::ignore_desktop_settings();
     permissions.write.extend(temporary.as_ref().map(|folder| folder.all.clone()));
     tracing::debug!("{permissions:?}");
     let support = sandbox::enter(permissions).map_err(|cause| {

@@ -59,6 +59,13 @@ const PLUGINS: &str = ".deps/gstreamer";
 /// Distinct library warnings that are logged as warnings.
 const MAX_WARNINGS: usize = 16;
 
+/// Has GLib ask no desktop for its settings, like that of a proxy: its service writes files which a sandbox denies. Call it before
+/// the first thread is started.
+pub fn ignore_desktop_settings() {
+    // SAFETY: no other thread exists that could read the environment.
+    unsafe { std::env::set_var("GSETTINGS_BACKEND", "memory") };
+}
+
 /// Loads GStreamer, once for the process.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! What a run may do in its sandbox: the files, devices and TCP ports that its configuration names.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use crate::config::cameras::RecordingConfig;
 use crate::config::events::JsonLines;
 use crate::inference::cache;
 use crate::inference::model::Model;
+use crate::learning::files::make_folder;
 use crate::rtsp::relay;
 use crate::system::locate;
 use crate::system::sandbox::Permissions;
@@ -52,6 +54,13 @@ pub fn permissions(config: &Config) -> Permissions {
         allow_window(&mut permissions);
     }
     permissions
+}
+
+/// Makes the folders that a run writes to, since rights are for what exists. One that cannot be made is reported when it is used.
+pub fn make_folders(config: &Config, permissions: &Permissions) {
+    // Only its owner may enter it.
+    let _ = config.learning.as_ref().map(|learning| make_folder(&learning.folder));
+    permissions.write.iter().filter(|path| !path.exists()).for_each(|path| drop(fs::create_dir_all(path)));
 }
 
 /// Returns the folders of libraries and programs outside the system's.

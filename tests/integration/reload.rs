@@ -14,23 +14,23 @@ use crate::program::{Program, text};
 use crate::tiny;
 
 /// A run with cameras of a pipeline file, and its page.
-struct Run {
+pub struct Run {
     program: Program,
     watch: Watch,
     site: Site,
 }
 
 impl Run {
-    fn start(pipeline: &str) -> Self {
-        Self::started(Program::new(), pipeline)
+    pub fn start(pipeline: &str) -> Self {
+        Self::started(Program::new(), pipeline, &[])
     }
 
-    /// Starts a run in a folder with other files.
-    fn started(program: Program, pipeline: &str) -> Self {
+    /// Starts a run in a folder with other files, and more flags.
+    fn started(program: Program, pipeline: &str, flags: &[&str]) -> Self {
         write(&program, pipeline);
         std::fs::write(program.path("admin"), ADMIN).unwrap();
         let given = ["--pipeline", "cameras.toml", "--web", "127.0.0.1:0", "--web-admin-token-file", "admin"];
-        let mut watch = Watch::command(&program, &given);
+        let mut watch = Watch::command(&program, &[&given[..], flags].concat());
         let site = Site::of(&mut watch);
         Self { program, watch, site }
     }
@@ -44,26 +44,26 @@ impl Run {
     }
 
     /// Reloads other settings. Returns what was changed.
-    fn change(&self, pipeline: &str) -> String {
+    pub fn change(&self, pipeline: &str) -> String {
         self.write(pipeline);
         self.reload().json()["message"].as_str().unwrap().to_string()
     }
 
     /// Reloads what is wrong. Returns why it was refused.
-    fn refused(&self, pipeline: &str) -> String {
+    pub fn refused(&self, pipeline: &str) -> String {
         self.write(pipeline);
         let response = self.reload();
         assert_eq!(response.status, 422, "{response:?}");
         serde_json::from_slice::<Value>(&response.body).unwrap()["error"].as_str().unwrap().to_string()
     }
 
-    fn is_running(&self, name: &str) -> Value {
+    pub fn is_running(&self, name: &str) -> Value {
         let decoding = |stream: &Value| stream["state"] == "running" && stream["frames"]["decoded"].as_u64() > Some(0);
         self.site.until(name, |site| site.stream(name), decoding)
     }
 
     /// Waits until the camera has labelled more frames than before.
-    fn goes_on(&self, name: &str) {
+    pub fn goes_on(&self, name: &str) {
         let labelled = |stream: &Value| {
             stream["frames"]["analysed"].as_u64().unwrap() + stream["frames"]["held"].as_u64().unwrap()
         };
@@ -102,11 +102,11 @@ fn post(site: Site, path: &str) -> Response {
     ))
 }
 
-fn stream(name: &str, input: &str, more: &str) -> String {
+pub fn stream(name: &str, input: &str, more: &str) -> String {
     format!("[[stream]]\nname = \"{name}\"\ninput = \"{input}\"\n{more}\n")
 }
 
-fn test(name: &str, more: &str) -> String {
+pub fn test(name: &str, more: &str) -> String {
     stream(name, "test://?size=160x120&rate=10", more)
 }
 
@@ -225,7 +225,8 @@ impl Stopped {
 fn cameras_are_added_removed_and_restarted_without_the_others() {
     let (door, garden) = (Counted::start(), Counted::start());
     let (one, two) = (stream("door", &door.camera.url, ""), stream("garden", &garden.camera.url, ""));
-    let run = Run::start(&format!("{one}{}", test("hall", "")));
+    // The garden's port is none that cameras usually have.
+    let run = Run::started(Program::new(), &format!("{one}{}", test("hall", "")), &["--no-sandbox"]);
     let since = run.is_running("door")["since"].clone();
     run.is_running("hall");
     let mut events = run.site.events();
@@ -343,7 +344,7 @@ fn what_is_wrong_in_one_of_twenty_cameras_is_refused_whole() {
         (twenty("input = 3"), "line "),
         (twenty("widnow = 3"), "write window"),
         (twenty("password_file = \"nowhere\"\nuser_env = \"PATH\""), "nowhere"),
-        (twenty("segment = \"1m\"\noutput_dir = \"/proc/nowhere\""), "c20: nothing can be written to /proc/nowhere"),
+        (twenty("segment = \"1m\"\noutput_dir = \"admin/nowhere\""), "c20: nothing can be written to admin/nowhere"),
         (format!("model = \"nowhere.onnx\"\n{others}"), "nowhere.onnx"),
         (String::new(), "no input"),
     ] {
@@ -397,7 +398,7 @@ fn a_model_is_replaced_while_the_cameras_stay_connected() {
     let model = program.path("mine.onnx");
     tiny::write(&model, &[]);
     let pipeline = format!("model = \"mine.onnx\"\n{}", stream("door", &camera.camera.url, ""));
-    let run = Run::started(program, &pipeline);
+    let run = Run::started(program, &pipeline, &[]);
     run.is_running("door");
     // The same labels, other settings in the file.
     tiny::write(&model, &[("threshold", "0.25"), ("trained_on", "something else")]);
@@ -496,7 +497,7 @@ fn in_a_run_with_clips_only_the_cameras_are_reloaded() {
     let program = Program::new();
     crate::footage::small(program.folder.path(), "clip.mp4", 100);
     let clip = |only: &str| format!("[[stream]]\ninput = \"clip.mp4\"\nonly = \"{only}\"\n");
-    let run = Run::started(program, &format!("{}{}", test("door", ""), clip("timeline")));
+    let run = Run::started(program, &format!("{}{}", test("door", ""), clip("timeline")), &[]);
     run.is_running("door");
     run.site.until("ended", |site| site.stream("clip.mp4"), |stream| stream["state"] == "ended");
     let changed = run.change(&format!("{}{}", test("door", "threshold = 0.3"), clip("plot")));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::footage::colours;
 use crate::program::{Finished, Program, skipped, text};
+use crate::reload::{Run, stream, test};
 use crate::tiny;
 
 /// Returns whether the kernel restricts files and TCP ports.
@@ -103,6 +104,29 @@ fn an_obscure_container_is_told_and_can_be_allowed() {
     let finished = command.env("GST_PLUGIN_FEATURE_RANK", "mxfdemux:primary").output().unwrap();
     Finished::from(finished).succeeded();
     assert!(program.json("clip.timeline.json")["frames"]["decoded"].as_u64() > Some(0));
+}
+
+#[test]
+fn a_reload_gets_no_rights_that_were_given_up() {
+    if !is_supported() {
+        return;
+    }
+    let run = Run::start(&test("door", ""));
+    run.is_running("door");
+    for (more, why) in [
+        (test("hall", "output_dir = \"/proc/nowhere\""), "writing to /proc/nowhere"),
+        (stream("garden", "rtsp://127.0.0.1:7/live", ""), "connecting to port 7"),
+        (stream("desk", "/dev/video99", ""), "using /dev"),
+    ] {
+        let error = run.refused(&format!("{}{more}", test("door", "")));
+        let expected =
+            format!("the sandbox of this run does not allow {why}; restart livelabel, or start it with --no-sandbox");
+        assert_eq!(error, expected);
+    }
+    // A camera of a usual port, in a folder below that of the others.
+    let more = stream("garden", "rtsp://127.0.0.1:8554/live", "output_dir = \"garden\"\npaused = true");
+    assert_eq!(run.change(&format!("{}{more}", test("door", ""))), "added garden, 1 unchanged");
+    run.goes_on("door");
 }
 
 #[test]
