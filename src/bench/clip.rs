@@ -29,6 +29,7 @@ use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
+use crate::system::clock::SystemClock;
 use crate::system::words::count;
 
 /// Number of frames that the stages after the decoder are measured on, repeatedly.
@@ -172,7 +173,8 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
     let engine = Arc::new(Engine::start(model, options, Arc::new(|| false))?);
     let info = EngineInfo::of(&engine);
-    let state = stream::state(job, model, false);
+    let clock = SystemClock::shared();
+    let state = stream::state(job, model, false, &clock);
     let context = StreamContext {
         job,
         model,
@@ -185,6 +187,7 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
         index: None,
         learning: None,
         observer: &(),
+        clock: &clock,
         display: false,
     };
     let meter = ResourceMeter::start();

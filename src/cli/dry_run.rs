@@ -24,6 +24,7 @@ use crate::pipeline::source::{self, CameraSource, ClipSource, FrameSource, Sourc
 use crate::pipeline::stream;
 use crate::report::picture_file;
 use crate::shutdown::Shutdown;
+use crate::system::clock::SystemClock;
 use crate::system::printable;
 use crate::system::words::{bytes, count};
 use crate::telemetry::Progress;
@@ -115,7 +116,9 @@ fn first_frame(job: &Job, shutdown: &Shutdown) -> Result<(VideoFormat, Option<St
     let packets = job.live.as_deref().and_then(|live| source::packets(&job.name, live));
     let mut source: Box<dyn FrameSource> = match job.live.as_deref() {
         Some(CameraConfig { camera, .. }) => {
-            Box::new(CameraSource::new(&job.name, camera, job.limits, counters, Instant::now(), packets.clone()))
+            let clock = SystemClock::shared();
+            let began = clock.instant();
+            Box::new(CameraSource::new(&job.name, camera, job.limits, counters, &clock, began, packets.clone()))
         }
         None => {
             let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -19,6 +19,7 @@ use crate::media::frame_counters::Counts;
 use crate::media::limits::Limits;
 use crate::pipeline::source::{CameraSource, FrameSource, SourceEvent};
 use crate::shutdown::Shutdown;
+use crate::system::clock::SystemClock;
 use crate::system::words::count;
 use crate::system::{spans, utc};
 use crate::telemetry::Progress;
@@ -186,7 +187,8 @@ fn read_video<'a>(
 
 /// Reads a camera until `writer` is complete or the user stops. Reconnects as a run does.
 fn read_camera(camera: &Camera, name: &str, mut writer: PictureWriter, shutdown: &Shutdown) -> Result<()> {
-    let mut source = CameraSource::new(name, camera, Limits::default(), &Arc::default(), Instant::now(), None);
+    let clock = SystemClock::shared();
+    let mut source = CameraSource::new(name, camera, Limits::default(), &Arc::default(), &clock, clock.instant(), None);
     source.start()?;
     while !shutdown.requested() && !writer.is_complete() {
         if let Some(SourceEvent::Frame(frame)) = source.next(POLL)? {

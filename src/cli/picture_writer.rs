@@ -52,7 +52,7 @@ impl<'a> PictureWriter<'a> {
         if let Every::Nanoseconds(interval) = self.every {
             self.due = (frame.pts / interval + 1) * interval;
         }
-        self.progress.counters.arrived();
+        self.progress.counters.arrived(frame.arrival);
         let path = self.folder.join(format!("{}_{:09}.jpg", self.name, frame.pts / 1_000_000));
         let is_new = !path.exists();
         if is_new {

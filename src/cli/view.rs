@@ -10,6 +10,7 @@ use crate::history;
 use crate::media::limits::Limits;
 use crate::media::{self, replay::Video};
 use crate::shutdown::Shutdown;
+use crate::system::clock::SystemClock;
 use crate::telemetry::{FinishedRun, Telemetry};
 use crate::web::{self, History, Listener, Replay, Server, Sources};
 
@@ -33,7 +34,7 @@ pub fn view(
         media::init()?;
         let history = History::new(vec![history::open(timeline)?], None, limits);
         let bound = Listener::new(web_config)?;
-        let telemetry = Arc::new(Telemetry::new(Vec::new(), true));
+        let telemetry = Arc::new(Telemetry::new(Vec::new(), true, &SystemClock::shared()));
         let sources = Sources { telemetry, history: Some(history), teaching: None };
         Server::start(bound, sources, web::install_metrics()?, None)?
     } else {

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::events::event::Event;
 use crate::events::sink_context::{CAPACITY, DRAIN_TIMEOUT, EventEnvelope, SinkContext};
 use crate::events::{json_lines, mqtt, webhook};
+use crate::system::clock::SharedClock;
 use crate::telemetry::Telemetry;
 
 /// How long a thread may take to end after the drain timeout.
@@ -23,6 +24,7 @@ const GRACE: Duration = Duration::from_millis(100);
 /// Publishes events to all event receivers. An unreachable receiver never blocks a stream.
 pub struct EventBus {
     events: broadcast::Sender<Arc<EventEnvelope>>,
+    clock: SharedClock,
     run: String,
     count: AtomicU64,
     closing: Closing,
@@ -52,6 +54,7 @@ impl EventBus {
         let (alive, ended) = bounded(0);
         let mut event_bus = Self {
             events: broadcast::Sender::new(CAPACITY),
+            clock: SharedClock::clone(&telemetry.clock),
             run: format!("{:016x}", fastrand::u64(..)),
             count: AtomicU64::new(0),
             closing: watch::Sender::new(None),
@@ -67,7 +70,7 @@ impl EventBus {
             event_bus.add(&alive, "mqtt", broker.to_string(), move |context| publisher.run(telemetry, context))?;
         }
         for hook in &config.webhooks {
-            let sink = webhook::WebhookSink::new(hook);
+            let sink = webhook::WebhookSink::new(hook, &telemetry.clock);
             event_bus.add(&alive, "webhook", hook.to_string(), move |context| sink.run(context))?;
         }
         Ok(Some(event_bus))
@@ -102,8 +105,12 @@ impl EventBus {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}-{count}", self.run);
         // Fails only if every thread has ended early. `finish` reports undelivered events.
-        let _ =
-            self.events.send(Arc::new(EventEnvelope { stream: event.stream().into(), json, key, at: Instant::now() }));
+        let _ = self.events.send(Arc::new(EventEnvelope {
+            stream: event.stream().into(),
+            json,
+            key,
+            at: self.clock.instant(),
+        }));
     }
 
     /// Waits up to one second for the remaining events. Returns a summary of delivered and undelivered events for the
@@ -134,6 +141,7 @@ impl EventBus {
 mod tests {
     use super::*;
     use crate::config::events::Webhook;
+    use crate::system::clock::SystemClock;
 
     #[test]
     fn an_unreachable_receiver_misses_events_and_blocks_no_other() {
@@ -146,7 +154,9 @@ mod tests {
             broker: None,
             webhooks: vec![unreachable],
         };
-        let event_bus = EventBus::start(&config, &Arc::new(Telemetry::new(Vec::new(), false))).unwrap().unwrap();
+        let event_bus = EventBus::start(&config, &Arc::new(Telemetry::new(Vec::new(), false, &SystemClock::shared())))
+            .unwrap()
+            .unwrap();
         let count = CAPACITY + 100;
         for number in 0..count {
             let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };

@@ -11,6 +11,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use crate::config::events::Webhook;
 use crate::events::sink_context::{EventEnvelope, SinkContext};
 use crate::net::backoff::Backoff;
+use crate::system::clock::SharedClock;
 
 /// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +32,7 @@ enum Delivery {
 /// Posts events to one URL.
 pub(super) struct WebhookSink {
     agent: ureq::Agent,
+    clock: SharedClock,
     url: String,
     authorization: Option<String>,
     what: String,
@@ -42,7 +44,7 @@ pub(super) struct WebhookSink {
 }
 
 impl WebhookSink {
-    pub fn new(hook: &Webhook) -> Self {
+    pub fn new(hook: &Webhook, clock: &SharedClock) -> Self {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
@@ -57,6 +59,7 @@ impl WebhookSink {
         });
         Self {
             agent: config.into(),
+            clock: SharedClock::clone(clock),
             url: hook.url.to_string(),
             authorization,
             what: hook.to_string(),
@@ -85,7 +88,7 @@ impl WebhookSink {
 
     /// Posts an event until it is delivered, refused, or too old. Returns whether it was delivered.
     async fn deliver(&mut self, event: &EventEnvelope) -> bool {
-        while event.at.elapsed() < MAX_AGE {
+        while self.clock.since(event.at) < MAX_AGE {
             match self.post(event) {
                 Delivery::Delivered => {
                     self.backoff.reset();

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+
 use crate::config::Config;
 use crate::config::inputs::Job;
 use crate::config::options::{RunOptions, StreamOptions};
@@ -33,6 +35,7 @@ use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Sink};
 use crate::pipeline::source::{FrameSource, SourceEvent};
 use crate::pipeline::stream::{self, Stream};
 use crate::shutdown::Shutdown;
+use crate::system::clock::SystemClock;
 use crate::telemetry::status::Status;
 
 /// Most frames of an input.
@@ -127,7 +130,8 @@ impl Setting {
 
     fn run(&self, job: &Job, steps: VecDeque<Step>) {
         let live = job.live.is_some();
-        let state = stream::state(job, &self.model, false);
+        let clock = SystemClock::shared();
+        let state = stream::state(job, &self.model, false, &clock);
         let (shutdown, info) = (Shutdown::default(), EngineInfo::of(&self.engine));
         let context = StreamContext {
             job,
@@ -141,9 +145,10 @@ impl Setting {
             index: None,
             learning: None,
             observer: &Nobody,
+            clock: &clock,
             display: false,
         };
-        let began = Instant::now();
+        let began = clock.instant();
         state.start();
         state.begin(began);
         let frames = steps.iter().filter(|step| matches!(step, Step::Frame { .. })).count();
@@ -218,7 +223,7 @@ impl FrameSource for Script {
                 self.discontinuity += u64::from(jump);
                 self.pts += after + 1;
                 self.sequence += 1;
-                self.counters.arrived();
+                self.counters.arrived(Instant::now());
                 // A container may state any duration.
                 let duration = u64::from(grey % 4) * 40 * MILLISECOND;
                 let mut frame = Box::new(Frame::grey(layout, grey, self.pts, duration, self.sequence));
@@ -228,7 +233,7 @@ impl FrameSource for Script {
         })
     }
 
-    fn report(&self, _status: &mut Status) {}
+    fn report(&self, _status: &mut Status, _now: OffsetDateTime) {}
 
     fn backlog(&self) -> Option<(usize, usize)> {
         self.live.then(|| (self.steps.len().min(4), 4))

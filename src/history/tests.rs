@@ -180,7 +180,7 @@ fn settle(folder: &mut Folder, mut now: Instant) {
 }
 
 fn follow(folder: &Path, journal: &str) -> Folder {
-    let mut index = Folder::new(folder);
+    let mut index = Folder::new(folder, Instant::now());
     index.journals.insert("door".into(), journal.into());
     index
 }
@@ -202,7 +202,7 @@ fn rows_written_as_things_happen_are_those_of_an_index_made_anew() {
     for name in ["door-20260102T030000Z.mkv", "door-20260102T040000Z.mkv"] {
         std::fs::hard_link(done.path().join(name), folder.path().join(name)).unwrap();
     }
-    let mut index = Folder::new(folder.path());
+    let mut index = Folder::new(folder.path(), Instant::now());
     let mut now = Instant::now();
     for (name, header, records) in records() {
         let mut journal = Journal::create(&folder.path().join(name), header).unwrap();
@@ -238,7 +238,7 @@ fn a_crash_at_any_moment_loses_nothing() {
         database::open(&database::path(whole.path()), true).unwrap();
         let mut file = std::fs::File::options().append(true).open(whole.path().join(name)).unwrap();
         file.write_all(&bytes[cut..]).unwrap();
-        settle(&mut Folder::new(whole.path()), Instant::now());
+        settle(&mut Folder::new(whole.path(), Instant::now()), Instant::now());
         assert_same(&dump_of(whole.path()), &expected);
         std::fs::remove_dir_all(whole.path().join(".livelabel")).unwrap();
     }
@@ -248,7 +248,7 @@ fn a_crash_at_any_moment_loses_nothing() {
 fn retention_takes_rows_with_files() {
     let folder = recorded();
     let before = rebuilt(folder.path());
-    let mut index = Folder::new(folder.path());
+    let mut index = Folder::new(folder.path(), Instant::now());
     settle(&mut index, Instant::now());
     for name in ["door-20260102T030000Z.timeline.jsonl", "door-20260102T040000Z.mkv"] {
         std::fs::remove_file(folder.path().join(name)).unwrap();
@@ -262,7 +262,7 @@ fn retention_takes_rows_with_files() {
     drop(index);
     std::fs::remove_file(folder.path().join("door-20260102T040000Z.timeline.jsonl")).unwrap();
     std::fs::remove_file(folder.path().join("door-20260102T030000Z.mkv")).unwrap();
-    settle(&mut Folder::new(folder.path()), Instant::now());
+    settle(&mut Folder::new(folder.path(), Instant::now()), Instant::now());
     assert_same(&dump_of(folder.path()), &[]);
 }
 
@@ -323,7 +323,7 @@ fn an_index_that_has_no_tables_yet_holds_nothing() {
     assert_eq!((path.exists(), streams()), (true, 0));
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
     assert_eq!(streams(), 0);
-    let mut index = Folder::new(folder.path());
+    let mut index = Folder::new(folder.path(), Instant::now());
     settle(&mut index, Instant::now());
     assert_eq!(streams(), 1);
 }
@@ -352,7 +352,7 @@ fn a_damaged_or_newer_index_is_moved_aside_and_made_again() {
     for (number, (aside, harm)) in harms.into_iter().enumerate() {
         for by_reader in [false, true] {
             let folder = recorded();
-            settle(&mut Folder::new(folder.path()), Instant::now());
+            settle(&mut Folder::new(folder.path(), Instant::now()), Instant::now());
             let path = database::path(folder.path());
             let _ = std::fs::remove_file(format!("{}-wal", path.display()));
             harm(&path);
@@ -360,7 +360,7 @@ fn a_damaged_or_newer_index_is_moved_aside_and_made_again() {
                 let place = crate::history::open(folder.path()).unwrap();
                 assert_eq!(Reader::open(&[place]).unwrap().streams.len(), 1, "{number}");
             } else {
-                settle(&mut Folder::new(folder.path()), Instant::now());
+                settle(&mut Folder::new(folder.path(), Instant::now()), Instant::now());
             }
             assert_same(&dump_of(folder.path()), &rebuilt(folder.path()));
             assert!(path.with_file_name(aside).exists(), "{number}: {aside} is missing");
@@ -371,7 +371,7 @@ fn a_damaged_or_newer_index_is_moved_aside_and_made_again() {
 #[test]
 fn an_index_is_only_written_by_one_and_read_by_all() {
     let folder = recorded();
-    let mut index = Folder::new(folder.path());
+    let mut index = Folder::new(folder.path(), Instant::now());
     settle(&mut index, Instant::now());
     let refused = folder::rebuild(folder.path()).unwrap_err();
     assert!(refused.exit_code() == 2 && refused.to_string().contains("stop the run first"), "{refused}");

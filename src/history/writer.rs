@@ -19,6 +19,7 @@ use crate::history::names::Kind;
 use crate::history::rows::Rows;
 use crate::history::{ids, names};
 use crate::report::LockedFile;
+use crate::system::clock::SharedClock;
 
 /// Messages that may wait for the thread. Beyond it they are dropped, and the folder is compared with the index.
 const QUEUE: usize = 256;
@@ -98,13 +99,14 @@ impl IndexWriter {
     ///
     /// # Errors
     /// `Unavailable` if the thread cannot be started.
-    pub fn start(folders: Vec<PathBuf>) -> Result<Self> {
+    pub fn start(folders: Vec<PathBuf>, clock: &SharedClock) -> Result<Self> {
         let (sender, messages) = bounded(QUEUE);
         let (missed, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let state = Arc::new(IndexState::default());
         state.behind.store(true, Ordering::Relaxed);
         let mut work = Writer {
-            folders: folders.iter().map(|folder| Folder::new(folder)).collect(),
+            folders: folders.iter().map(|folder| Folder::new(folder, clock.instant())).collect(),
+            clock: SharedClock::clone(clock),
             messages,
             missed: Arc::clone(&missed),
             stop: Arc::clone(&stop),
@@ -146,6 +148,7 @@ impl Drop for IndexWriter {
 
 struct Writer {
     folders: Vec<Folder>,
+    clock: SharedClock,
     messages: Receiver<Message>,
     missed: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
@@ -169,7 +172,7 @@ impl Writer {
             let stop = self.stop.load(Ordering::Relaxed);
             for folder in &mut self.folders {
                 folder.missed |= missed;
-                folder.step(stop, Instant::now());
+                folder.step(stop, self.clock.instant());
             }
             self.state.behind.store(self.folders.iter().any(Folder::is_behind), Ordering::Relaxed);
             if stop {
@@ -220,8 +223,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn new(folder: &Path) -> Self {
-        let now = Instant::now();
+    pub(super) fn new(folder: &Path, now: Instant) -> Self {
         Self {
             folder: folder.into(),
             index: None,

@@ -27,6 +27,7 @@ use crate::media::teardown::Teardowns;
 use crate::media::timestamp_mapper::TimestampMapper;
 use crate::media::video_encoder::VideoEncoder;
 use crate::rtsp::connection_guard::ConnectionGuard;
+use crate::system::clock::SharedClock;
 
 /// Decoded frames that may wait for the next stage.
 pub const CAPACITY: usize = 8;
@@ -61,6 +62,7 @@ pub struct CameraReceiver {
 
 /// State that is shared with GStreamer's threads.
 struct Shared {
+    clock: SharedClock,
     began: Instant,
     queue: Sender<Box<Frame>>,
     frames: Receiver<Box<Frame>>,
@@ -86,13 +88,15 @@ impl CameraReceiver {
         camera: Camera,
         limits: Limits,
         counters: Arc<FrameCounters>,
+        clock: &SharedClock,
         began: Instant,
         seed: u64,
         packets: Option<Arc<PacketQueue>>,
     ) -> Self {
         let (queue, frames) = bounded(CAPACITY);
         let (times, arrival) = (Mutex::default(), AtomicU64::new(0));
-        let shared = Shared { began, queue, frames, counters, times, arrival, packets };
+        let clock = Arc::clone(clock);
+        let shared = Shared { clock, began, queue, frames, counters, times, arrival, packets };
         Self {
             camera,
             limits,
@@ -200,7 +204,7 @@ impl CameraReceiver {
         } else if let Some(target) = self.redirect.take() {
             return self.connect(target).map(|()| None);
         }
-        match self.supervisor.poll(self.shared.began.elapsed()) {
+        match self.supervisor.poll(self.shared.now()) {
             Step::Wait => Ok(None),
             Step::Connect => self.connect(Target::new(self.camera.clone())).map(|()| None),
             Step::Disconnect(reason) => {
@@ -253,9 +257,14 @@ impl Shared {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the time since the stream began.
+    fn now(&self) -> Duration {
+        self.clock.since(self.began)
+    }
+
     /// Maps a sample to a frame with its pts in the stream's time.
     fn frame(&self, sample: &gst::Sample) -> Option<Frame> {
-        let arrival = self.began.elapsed().as_nanos() as u64;
+        let arrival = self.now().as_nanos() as u64;
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
         let buffer = sample.buffer_owned()?;
         let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
@@ -290,7 +299,7 @@ impl Shared {
 
     /// Puts a frame into the queue; drops the oldest while it is full.
     fn put(&self, frame: Frame) {
-        self.counters.arrived();
+        self.counters.arrived(frame.arrival);
         let mut frame = Box::new(frame);
         loop {
             match self.queue.try_send(frame) {

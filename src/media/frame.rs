@@ -55,7 +55,7 @@ impl Frame {
     }
 
     /// Makes a frame of one shade of grey, as if a decoder had output it.
-    #[cfg(feature = "fuzz")]
+    #[cfg(any(test, feature = "fuzz"))]
     pub fn grey(layout: FrameLayout, level: u8, pts: u64, duration: u64, sequence: u64) -> Self {
         let (width, height) = (layout.width as u32, layout.height as u32);
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, width, height).build();

@@ -57,12 +57,12 @@ struct Inner {
 }
 
 impl FrameCounters {
-    /// Counts a decoded frame.
-    pub fn arrived(&self) {
+    /// Counts a frame that was decoded at `at`.
+    pub fn arrived(&self, at: Instant) {
         let mut inner = self.lock();
         inner.counts.decoded += 1;
         inner.counts.in_flight += 1;
-        inner.last_arrival = Some(Instant::now());
+        inner.last_arrival = Some(at);
     }
 
     /// Returns when the last frame was decoded.
@@ -118,7 +118,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for i in 0..20_000 {
-                    counters.arrived();
+                    counters.arrived(Instant::now());
                     if i % 3 == 0 {
                         counters.dropped(DropReason::Overrun);
                     } else {
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn frames_in_flight_at_the_end_count_as_failures() {
         let counters = FrameCounters::default();
-        counters.arrived();
-        counters.arrived();
+        counters.arrived(Instant::now());
+        counters.arrived(Instant::now());
         counters.labelled(true);
         assert_eq!(counters.close().dropped, BTreeMap::from([("failure", 1)]));
     }

@@ -29,6 +29,7 @@ use crate::pipeline::running::Running;
 use crate::pipeline::stream;
 use crate::pipeline::{model_in_use, model_switch};
 use crate::shutdown::Shutdown;
+use crate::system::clock::SystemClock;
 use crate::system::words::count;
 use crate::telemetry::{StreamState, Telemetry};
 use crate::web::{self, History, Listener, Server, Sources, Teaching};
@@ -130,18 +131,19 @@ impl Analyzer {
         if config.origin.is_some() {
             shutdown.reload_on_hangup(self.control.clone());
         }
+        let clock = SystemClock::shared();
         let streams: Vec<Arc<StreamState>> =
-            config.jobs.iter().map(|job| stream::state(job, model, web.is_some())).collect();
+            config.jobs.iter().map(|job| stream::state(job, model, web.is_some(), &clock)).collect();
         let page = web.as_ref().map(|(bound, _)| bound.address);
         let index = config.index_folders();
-        let index = (!index.is_empty()).then(|| IndexWriter::start(index)).transpose()?;
+        let index = (!index.is_empty()).then(|| IndexWriter::start(index, &clock)).transpose()?;
         let learning = config.learning.as_ref().map(|learning| Learning::start(learning, &model.labels)).transpose()?;
         if let Some(config) = &config.learning {
             let (frames, folder) = (count(config.per_day as u64, "frame"), config.folder.display());
             tracing::info!("keeps up to {frames} a day of each stream in {folder}");
         }
         let learning = learning.as_ref().map(Learning::client);
-        let telemetry = Arc::new(Telemetry::new(streams.clone(), index.is_some()));
+        let telemetry = Arc::new(Telemetry::new(streams.clone(), index.is_some(), &clock));
         // Dropped, and so stopped, at the end.
         let _server = web
             .map(|(bound, metrics)| {
@@ -161,6 +163,7 @@ impl Analyzer {
             index: index.as_ref(),
             learning,
             observer,
+            clock: &clock,
             display: config.display,
             telemetry: &telemetry,
             shown: page.is_some(),

@@ -120,7 +120,7 @@ impl<'env> Clips<'env> {
     }
 
     fn analyse(&self, number: usize, engine: &Arc<Engine>) {
-        let Shared { shutdown, event_bus, table, index, learning, observer, display, .. } = self.shared;
+        let Shared { shutdown, event_bus, table, index, learning, observer, clock, display, .. } = self.shared;
         let Self { config, model, .. } = *self;
         let (job, state) = (&config.jobs[number], &self.streams[number]);
         let overview = self.files.overview_clip(config, number, model);
@@ -140,6 +140,7 @@ impl<'env> Clips<'env> {
             index,
             learning,
             observer,
+            clock,
             display,
         };
         stream::run_observed(&context, Arc::clone(engine), None);

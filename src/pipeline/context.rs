@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use crate::config::inputs::Job;
 use crate::events::event_bus::EventBus;
 use crate::history::IndexWriter;
@@ -14,6 +16,7 @@ use crate::pipeline::overview::OverviewClip;
 use crate::report::interval_table::IntervalTable;
 use crate::report::journal::{ClipFile, Header, ModelName};
 use crate::shutdown::Shutdown;
+use crate::system::clock::SharedClock;
 use crate::system::printable;
 use crate::system::utc;
 use crate::telemetry::{LabelSettings, StreamState};
@@ -37,17 +40,18 @@ pub struct StreamContext<'a> {
     /// What keeps frames for learning, if the run keeps any.
     pub learning: Option<&'a LearningClient>,
     pub observer: &'a dyn Observer,
+    pub clock: &'a SharedClock,
     /// Whether to open a window.
     pub display: bool,
 }
 
 /// Returns the header of the stream's journal.
 pub(super) fn header(context: &StreamContext) -> Header {
-    header_of(context.job, context.model, context.engine.device.clone())
+    header_of(context.job, context.model, context.engine.device.clone(), context.clock.utc())
 }
 
-/// Returns the header of a journal of `job`.
-pub(super) fn header_of(job: &Job, model: &Model, device: String) -> Header {
+/// Returns the header of a journal of `job` that began at `started`.
+pub(super) fn header_of(job: &Job, model: &Model, device: String, started: OffsetDateTime) -> Header {
     let (label_config, rule) = (&job.label_config, job.label_config.rule(model));
     let file = job.live.is_none().then(|| std::fs::metadata(&job.input).ok()).flatten();
     let file = file.map(|file| {
@@ -57,7 +61,7 @@ pub(super) fn header_of(job: &Job, model: &Model, device: String) -> Header {
     Header {
         input: printable::path(&job.input),
         file,
-        started: utc::exact(utc::now()),
+        started: utc::exact(started),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },
         action: label_config.action.clone(),
         window: rule.window,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::statvfs::statvfs;
 
 use crate::error::{Error, Result};
+use crate::system::clock::SharedClock;
 
 /// Reserve for the plot, the subtitles and the file system's own data, in bytes.
 const MARGIN: u64 = 4 << 20;
@@ -19,6 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Monitors the disk of a folder.
 pub struct DiskSpace {
+    clock: SharedClock,
     folder: PathBuf,
     frame_bytes: u64,
     /// Time of the last check, and the bytes that could have been written by then.
@@ -27,8 +29,13 @@ pub struct DiskSpace {
 
 impl DiskSpace {
     /// Monitors the disk of `folder`, for frames of `pixels`.
-    pub fn new(folder: &Path, pixels: usize) -> Self {
-        Self { folder: named(folder).to_path_buf(), frame_bytes: pixels as u64, checked: None }
+    pub fn new(folder: &Path, pixels: usize, clock: &SharedClock) -> Self {
+        Self {
+            clock: SharedClock::clone(clock),
+            folder: named(folder).to_path_buf(),
+            frame_bytes: pixels as u64,
+            checked: None,
+        }
     }
 
     pub fn watches(&self, folder: &Path) -> bool {
@@ -41,7 +48,7 @@ impl DiskSpace {
     /// Returns a failure if the free space is less than what finalising the files needs after `frames` frames and
     /// `journal` bytes of records. A disk that does not report its space passes.
     pub fn check(&mut self, frames: u64, journal: u64) -> Result<()> {
-        if !self.is_due(frames * self.frame_bytes + journal, Instant::now()) {
+        if !self.is_due(frames * self.frame_bytes + journal, self.clock.instant()) {
             return Ok(());
         }
         let Some(disk) = statvfs(&self.folder).ok().filter(|disk| disk.blocks() > 0) else { return Ok(()) };
@@ -74,10 +81,11 @@ fn named(folder: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::clock::SystemClock;
 
     #[test]
     fn the_disk_is_asked_after_enough_bytes_or_time_only() {
-        let mut disk = DiskSpace::new(Path::new(""), 100);
+        let mut disk = DiskSpace::new(Path::new(""), 100, &SystemClock::shared());
         let start = Instant::now();
         let due: Vec<bool> = [(0, 0), (STEP - 1, 499), (STEP, 499), (STEP + 1, 998), (STEP + 1, 999)]
             .map(|(written, ms)| disk.is_due(written, start + Duration::from_millis(ms)))

@@ -20,6 +20,7 @@ use crate::pipeline::settings_change::{COMMANDS, Command};
 use crate::pipeline::stream;
 use crate::report::interval_table::IntervalTable;
 use crate::shutdown::Shutdown;
+use crate::system::clock::SharedClock;
 use crate::telemetry::{StreamState, Telemetry};
 
 /// What the cameras share.
@@ -31,6 +32,7 @@ pub struct Shared<'env> {
     pub index: Option<&'env IndexWriter>,
     pub learning: Option<&'env LearningClient>,
     pub observer: &'env dyn Observer,
+    pub clock: &'env SharedClock,
     pub display: bool,
     pub telemetry: &'env Telemetry,
     /// Whether a page shows the streams.
@@ -147,6 +149,7 @@ impl<'scope, 'env> LiveStreams<'scope, 'env> {
                 index: shared.index,
                 learning: shared.learning,
                 observer: shared.observer,
+                clock: shared.clock,
                 display: shared.display,
             };
             stream::run_observed(&context, engine, Some(commands));
@@ -213,7 +216,7 @@ impl<'scope, 'env> LiveStreams<'scope, 'env> {
     }
 
     fn state(&self, job: &Job) -> Arc<StreamState> {
-        stream::state(job, &self.model, self.shared.shown)
+        stream::state(job, &self.model, self.shared.shown, self.shared.clock)
     }
 
     /// Tells a camera what changes while it runs.

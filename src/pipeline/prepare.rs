@@ -21,6 +21,7 @@ use crate::pipeline::stride::{
     policy::{Load, StridePolicy},
 };
 use crate::shutdown::Shutdown;
+use crate::system::clock::SharedClock;
 use crate::telemetry::Progress;
 
 /// Interval at which a wait for a frame polls the shutdown flag.
@@ -95,6 +96,7 @@ pub struct Preparer<'a> {
     pub sampler: Option<Sampler>,
     /// Whether frames arrive so sparsely that a batch may never fill.
     pub sparse: bool,
+    pub clock: &'a SharedClock,
     pub began: Instant,
     pub progress: &'a Progress,
     pub shutdown: &'a Shutdown,
@@ -130,7 +132,7 @@ impl Preparer<'_> {
                 }
             }
             let event = self.source.next(POLL)?;
-            self.source.report(&mut self.progress.status_mut());
+            self.source.report(&mut self.progress.status_mut(), self.clock.utc());
             let message = match event {
                 None => continue,
                 Some(SourceEvent::End) => return Ok(End::Complete),
@@ -183,7 +185,7 @@ impl Preparer<'_> {
     fn load(&self) -> Load {
         let (waiting, capacity) = self.source.backlog().unwrap_or((0, usize::MAX));
         let dropped = self.progress.counters.counts().dropped_total();
-        Load { at: self.began.elapsed(), waiting, capacity, dropped }
+        Load { at: self.clock.since(self.began), waiting, capacity, dropped }
     }
 
     /// Submits a frame. It is `urgent` if too few others are submitted meanwhile to fill a batch.

@@ -19,6 +19,7 @@ use crate::pipeline::sinks::sink::{Gap, Loss, NewSettings};
 use crate::pipeline::stride::policy::{Label, StridePolicy};
 use crate::report::milliseconds;
 use crate::report::summary::Gaps;
+use crate::system::clock::SharedClock;
 use crate::telemetry::Progress;
 
 /// Interval at which the sinks are called while no frames arrive.
@@ -39,6 +40,7 @@ pub struct Presenter<'a> {
     pub model: String,
     /// Whether the stream is a camera, whose smoothing restarts after a gap. A clip is one scene.
     pub live: bool,
+    pub clock: &'a SharedClock,
     pub began: Instant,
     pub progress: &'a Progress,
     /// Discontinuities up to the last frame, whether it has its label or not, and its end.
@@ -95,7 +97,7 @@ impl Presenter<'_> {
         self.label(false)?;
         let (margin, window) = self.labeler.margin();
         let prediction = analysed.then(|| self.labeler.prediction());
-        self.stride.labeled(&Label { prediction, delay: arrival.elapsed(), margin, window });
+        self.stride.labeled(&Label { prediction, delay: self.clock.since(arrival), margin, window });
         Ok(())
     }
 
@@ -154,7 +156,7 @@ impl Presenter<'_> {
         }
         self.close_interval(u64::MAX)?;
         let since = self.position.map_or(0, |(_, end)| end);
-        let at = self.began.elapsed().as_nanos() as u64;
+        let at = self.clock.since(self.began).as_nanos() as u64;
         self.sinks.lost(&Loss { since, at, reason: reason.name() })
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
@@ -47,7 +48,7 @@ pub fn is_complete(job: &Job, model: &Model, force: bool) -> Result<bool> {
 
 /// Says how a timeline's clip, model or settings differ from those of this run.
 fn difference(head: &serde_json::Map<String, Value>, job: &Job, model: &Model) -> Result<Option<String>> {
-    let now = serde_json::to_value(header_of(job, model, String::new()))
+    let now = serde_json::to_value(header_of(job, model, String::new(), OffsetDateTime::UNIX_EPOCH))
         .map_err(|cause| Error::internal("a header").because(cause))?;
     let differs = |key: &String, value: &Value| match key.as_str() {
         "input" => {

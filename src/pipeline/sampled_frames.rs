@@ -50,7 +50,8 @@ impl<'p, 'a> SampledFrames<'p, 'a> {
         self.preparer.source.start()?;
         while !self.preparer.shutdown.requested() {
             let event = self.preparer.source.next(POLL)?;
-            self.preparer.source.report(&mut self.preparer.progress.status_mut());
+            let now = self.preparer.clock.utc();
+            self.preparer.source.report(&mut self.preparer.progress.status_mut(), now);
             match event {
                 None | Some(SourceEvent::Lost(_)) => {}
                 Some(SourceEvent::End) => return Ok(End::Complete),

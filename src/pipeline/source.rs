@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+
 use crate::config::cameras::CameraConfig;
 use crate::error::Result;
 use crate::media::audio_queue::AudioQueue;
@@ -19,6 +21,7 @@ use crate::media::limits::Limits;
 use crate::media::packets::PacketQueue;
 use crate::media::supervisor::LossReason;
 use crate::media::video_format::VideoFormat;
+use crate::system::clock::SharedClock;
 use crate::telemetry::status::{Status, StreamPhase};
 
 /// Time without frames in a clip that counts as a gap, in nanoseconds.
@@ -53,8 +56,8 @@ pub trait FrameSource: Send {
     /// Connects again after `pause`.
     fn resume(&mut self) {}
 
-    /// Updates the connection's fields of `status`.
-    fn report(&self, status: &mut Status);
+    /// Updates the connection's fields of `status`, as of `now`.
+    fn report(&self, status: &mut Status, now: OffsetDateTime);
 
     /// Returns the length and the capacity of the queue, if the source drops frames when it is full.
     fn backlog(&self) -> Option<(usize, usize)>;
@@ -104,7 +107,7 @@ impl FrameSource for ClipSource {
             Some(ClipEvent::End) => Ok(Some(SourceEvent::End)),
             Some(ClipEvent::Failed(error)) => Err(error),
             Some(ClipEvent::Frame(mut frame)) => {
-                self.counters.arrived();
+                self.counters.arrived(frame.arrival);
                 self.discontinuity += u64::from(self.end.is_some_and(|end| frame.pts > end + GAP));
                 self.end = Some(frame.end());
                 frame.discontinuity = self.discontinuity;
@@ -113,9 +116,9 @@ impl FrameSource for ClipSource {
         }
     }
 
-    fn report(&self, status: &mut Status) {
+    fn report(&self, status: &mut Status, now: OffsetDateTime) {
         if self.end.is_some() {
-            status.enter(StreamPhase::Running);
+            status.enter(StreamPhase::Running, now);
         }
     }
 
@@ -152,11 +155,12 @@ impl CameraSource {
         camera: &Camera,
         limits: Limits,
         counters: &Arc<FrameCounters>,
+        clock: &SharedClock,
         began: Instant,
         packets: Option<Arc<PacketQueue>>,
     ) -> Self {
         let seed = jitter_seed(std::process::id(), name);
-        let source = CameraReceiver::new(camera.clone(), limits, Arc::clone(counters), began, seed, packets);
+        let source = CameraReceiver::new(camera.clone(), limits, Arc::clone(counters), clock, began, seed, packets);
         Self { name: name.into(), source, lost: None, logged: None }
     }
 }
@@ -208,9 +212,9 @@ impl FrameSource for CameraSource {
         self.source.resume();
     }
 
-    fn report(&self, status: &mut Status) {
+    fn report(&self, status: &mut Status, now: OffsetDateTime) {
         let paused = self.source.is_paused();
-        status.enter(if paused { StreamPhase::Paused } else { self.source.state().into() });
+        status.enter(if paused { StreamPhase::Paused } else { self.source.state().into() }, now);
         let reconnects = self.source.reconnects();
         if let Some(reason) = self.lost.filter(|_| reconnects > status.reconnects) {
             *status.reconnects_by.entry(reason.name()).or_default() += reconnects - status.reconnects;

@@ -28,6 +28,7 @@ use crate::pipeline::sinks::{self, set::Sinks};
 use crate::pipeline::source::{self, CameraSource, ClipSource, FrameSource};
 use crate::pipeline::stride;
 use crate::report::summary::Gaps;
+use crate::system::clock::SharedClock;
 use crate::system::printable;
 use crate::telemetry::{StreamInfo, StreamState};
 
@@ -111,6 +112,7 @@ pub(crate) fn analyse(
         commands,
         sampler: plan.map(|plan| rule.sampler(labels, plan)),
         sparse: live,
+        clock: context.clock,
         began,
         progress,
         shutdown,
@@ -124,6 +126,7 @@ pub(crate) fn analyse(
         engine: context.engine.clone(),
         model: outcome::model_line(model),
         live,
+        clock: context.clock,
         began,
         progress,
         position: None,
@@ -173,18 +176,18 @@ pub(crate) fn analyse(
 }
 
 fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
-    let StreamContext { job, state, shutdown, .. } = context;
+    let StreamContext { job, state, shutdown, clock, .. } = context;
     let counters = &state.progress.counters;
     if let Some(live) = &job.live {
-        let began = Instant::now();
+        let began = clock.instant();
         state.begin(began);
         let packets = source::packets(&job.name, live);
         let sinks = sinks::camera(context, live, began, packets.as_ref())?;
-        let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, began, packets));
+        let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, clock, began, packets));
         return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_held: 0, frame_rate: 0.0 });
     }
     let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
-    let began = Instant::now();
+    let began = clock.instant();
     state.begin(began);
     let format = source.format().clone();
     state.progress.duration.set(format.duration.unwrap_or(0));
@@ -197,14 +200,14 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
 }
 
 /// The state of a job's stream before it starts. With `shown`, viewers may request its pictures.
-pub fn state(job: &Job, model: &Model, shown: bool) -> Arc<StreamState> {
+pub fn state(job: &Job, model: &Model, shown: bool, clock: &SharedClock) -> Arc<StreamState> {
     let info = StreamInfo {
         name: job.name.clone(),
         input: printable::path(&job.input),
         live: job.live.is_some(),
         labels: model.labels.clone(),
     };
-    Arc::new(StreamState::new(info, label_settings(job, model), shown))
+    Arc::new(StreamState::new(info, label_settings(job, model), shown, clock))
 }
 
 /// Returns the error for a clip without frames.

@@ -36,9 +36,9 @@ pub fn fits_http() -> bool {
     (1970..=9998).contains(&now().year())
 }
 
-/// Returns the time `past` before now.
-pub fn ago(past: Duration) -> OffsetDateTime {
-    now().saturating_sub(span(past))
+/// Returns the time `past` before a moment.
+pub fn before(moment: OffsetDateTime, past: Duration) -> OffsetDateTime {
+    moment.saturating_sub(span(past))
 }
 
 /// Returns the milliseconds from 1970 to a time, rounded down.

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use time::OffsetDateTime;
 
-use crate::system::utc;
+use crate::system::clock::SharedClock;
 
 pub use finished_run::FinishedRun;
 pub use history::{Gap, Row, Span};
@@ -37,6 +37,7 @@ pub type Streams = Arc<[Arc<StreamState>]>;
 
 /// All streams of a run, in the order of the command line.
 pub struct Telemetry {
+    pub clock: SharedClock,
     pub started: OffsetDateTime,
     /// Whether there is an index to ask about what was before.
     pub history: bool,
@@ -46,8 +47,14 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    pub fn new(streams: Vec<Arc<StreamState>>, history: bool) -> Self {
-        Self { started: utc::now(), history, streams: RwLock::new(streams.into()), earlier: Mutex::default() }
+    pub fn new(streams: Vec<Arc<StreamState>>, history: bool, clock: &SharedClock) -> Self {
+        Self {
+            clock: Arc::clone(clock),
+            started: clock.utc(),
+            history,
+            streams: RwLock::new(streams.into()),
+            earlier: Mutex::default(),
+        }
     }
 
     /// Returns the streams that there are now.
@@ -88,25 +95,27 @@ impl Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::clock::SystemClock;
+    use std::time::Instant;
 
     fn stream(name: &str) -> Arc<StreamState> {
         let info = StreamInfo { name: name.into(), input: "test://".into(), live: true, labels: Vec::new() };
-        Arc::new(StreamState::new(info, LabelSettings::default(), false))
+        Arc::new(StreamState::new(info, LabelSettings::default(), false, &SystemClock::shared()))
     }
 
     #[test]
     fn a_stream_that_is_restarted_or_added_again_counts_on() {
         let (door, garden) = (stream("door"), stream("garden"));
-        let telemetry = Telemetry::new(vec![Arc::clone(&door), Arc::clone(&garden)], false);
+        let telemetry = Telemetry::new(vec![Arc::clone(&door), Arc::clone(&garden)], false, &SystemClock::shared());
         let before = telemetry.streams();
         let analysed = |number: usize| telemetry.totals()[number].1.frames["analysed"];
         for stream in [&door, &door, &garden] {
-            stream.progress.counters.arrived();
+            stream.progress.counters.arrived(Instant::now());
             stream.progress.counters.labelled(true);
         }
         assert_eq!([analysed(0), analysed(1)], [2, 1]);
         let again = stream("door");
-        again.progress.counters.arrived();
+        again.progress.counters.arrived(Instant::now());
         again.progress.counters.labelled(true);
         telemetry.replace(vec![again, garden]);
         assert!(!Arc::ptr_eq(&before, &telemetry.streams()));

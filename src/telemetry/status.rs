@@ -8,7 +8,6 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::media::supervisor;
-use crate::system::utc;
 
 /// Delays are recorded from a microsecond to a minute with three digits; longer ones count as a minute.
 const MAX_US: u64 = 60_000_000;
@@ -92,10 +91,10 @@ pub struct Status {
 }
 
 impl Status {
-    /// Sets the state, and its time if it changes.
-    pub fn enter(&mut self, state: StreamPhase) {
+    /// Sets the state, and its time to `now` if it changes.
+    pub fn enter(&mut self, state: StreamPhase, now: OffsetDateTime) {
         if self.state != state || self.since.is_none() {
-            (self.state, self.since) = (state, Some(utc::now()));
+            (self.state, self.since) = (state, Some(now));
         }
         if state == StreamPhase::Running {
             self.reason = None;
@@ -159,16 +158,16 @@ impl RateMeter {
         Self { recent: Delays::default(), reported: now }
     }
 
-    /// Adds a frame's delay. Every two seconds, returns frames per second and latency since the last report.
-    pub fn add(&mut self, delay: Duration) -> Option<(f64, Latency)> {
+    /// Adds the delay of a frame that was labelled `now`. Every two seconds, returns frames per second and latency since the last report.
+    pub fn add(&mut self, delay: Duration, now: Instant) -> Option<(f64, Latency)> {
         self.recent.add(delay);
-        let elapsed = self.reported.elapsed();
+        let elapsed = now.saturating_duration_since(self.reported);
         if elapsed < INTERVAL {
             return None;
         }
         let report = (self.recent.count() as f64 / elapsed.as_secs_f64(), self.recent.latency());
         self.recent.clear();
-        self.reported = Instant::now();
+        self.reported = now;
         Some(report)
     }
 }

@@ -9,6 +9,7 @@ use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
 use crate::media::encoder::{Encoded, Taps};
 use crate::report::milliseconds;
+use crate::system::clock::SharedClock;
 use crate::system::utc;
 use crate::telemetry::history::{History, Update};
 use crate::telemetry::kept_pictures::KeptPictures;
@@ -41,6 +42,7 @@ pub struct LabelSettings {
 /// The state of one stream.
 pub struct StreamState {
     pub info: StreamInfo,
+    clock: SharedClock,
     settings: Mutex<LabelSettings>,
     pub progress: Arc<Progress>,
     pub pictures: Pictures,
@@ -56,10 +58,11 @@ pub struct StreamState {
 }
 
 impl StreamState {
-    pub fn new(info: StreamInfo, settings: LabelSettings, shown: bool) -> Self {
+    pub fn new(info: StreamInfo, settings: LabelSettings, shown: bool, clock: &SharedClock) -> Self {
         let latency = metrics::histogram!("livelabel_latency_seconds", "stream" => label_value(&info.name));
         let stream = Self {
             info,
+            clock: Arc::clone(clock),
             settings: Mutex::new(settings),
             progress: Arc::default(),
             pictures: Pictures::default(),
@@ -69,13 +72,13 @@ impl StreamState {
             history: Mutex::default(),
             latency,
         };
-        stream.progress.status_mut().enter(StreamPhase::Waiting);
+        stream.progress.status_mut().enter(StreamPhase::Waiting, clock.utc());
         stream
     }
 
     /// Leaves the waiting state: the input is about to be opened.
     pub fn start(&self) {
-        self.progress.status_mut().enter(StreamPhase::Connecting);
+        self.progress.status_mut().enter(StreamPhase::Connecting, self.clock.utc());
     }
 
     /// Returns the settings in effect.
@@ -94,7 +97,7 @@ impl StreamState {
 
     /// Returns the stream's time 0 in UTC.
     pub fn start_time(&self) -> Option<OffsetDateTime> {
-        self.began.get().map(|began| utc::ago(began.elapsed()))
+        self.began.get().map(|began| utc::before(self.clock.utc(), self.clock.since(*began)))
     }
 
     /// Converts `at`, in nanoseconds of a camera's stream, to UTC; for a clip returns the current time, since its pts
@@ -103,14 +106,14 @@ impl StreamState {
     pub fn utc(&self, at: u64) -> OffsetDateTime {
         match self.start_time() {
             Some(start) if self.info.live => start.saturating_add(time::Duration::nanoseconds(at as i64)),
-            _ => utc::now(),
+            _ => self.clock.utc(),
         }
     }
 
     /// Returns the stream's current time in milliseconds; for a clip, its position.
     pub fn now_ms(&self) -> f64 {
         match self.began.get() {
-            Some(began) if self.info.live => began.elapsed().as_secs_f64() * 1000.0,
+            Some(began) if self.info.live => self.clock.since(*began).as_secs_f64() * 1000.0,
             _ => milliseconds(self.progress.position.get()),
         }
     }
@@ -122,10 +125,10 @@ impl StreamState {
         if let (true, StreamPhase::Running, Some(arrival)) = (self.info.live, status.state, arrival) {
             let frames =
                 if status.rate > 0.0 { Duration::from_secs_f64(STALL_FRAMES / status.rate) } else { STALL_TIME };
-            let idle = arrival.elapsed();
+            let idle = self.clock.since(arrival);
             if idle > frames.max(STALL_TIME) {
                 status.state = StreamPhase::Stalled;
-                status.since = Some(utc::ago(idle));
+                status.since = Some(utc::before(self.clock.utc(), idle));
             }
         }
         status
@@ -183,7 +186,8 @@ impl StreamState {
     /// Ends the stream, with the reason if it failed.
     pub fn end(&self, failure: Option<String>) {
         let mut status = self.progress.status_mut();
-        status.enter(if failure.is_some() { StreamPhase::Failed } else { StreamPhase::Ended });
+        let phase = if failure.is_some() { StreamPhase::Failed } else { StreamPhase::Ended };
+        status.enter(phase, self.clock.utc());
         status.reason = failure;
         (status.label, status.rate) = (None, 0.0);
     }

@@ -17,6 +17,7 @@ use crate::config::options::RunOptions;
 use crate::config::web::WebConfig;
 use crate::history::Place;
 use crate::media::limits::Limits;
+use crate::system::clock::SystemClock;
 use crate::telemetry::{LabelSettings, StreamInfo, StreamState, Telemetry};
 use crate::web::admin::Peer;
 use crate::web::history::History;
@@ -54,9 +55,10 @@ impl InMemoryServer {
             live: true,
             labels: vec!["cooking".into(), "drinking".into()],
         };
-        let stream = Arc::new(StreamState::new(info, LabelSettings::default(), true));
+        let clock = SystemClock::shared();
+        let stream = Arc::new(StreamState::new(info, LabelSettings::default(), true, &clock));
         let history = History::new(vec![Place::of_run(folder)], None, Limits::default());
-        let telemetry = Arc::new(Telemetry::new(vec![stream], true));
+        let telemetry = Arc::new(Telemetry::new(vec![stream], true, &clock));
         let sources = Sources { telemetry, history: Some(history), teaching: None };
         let (closing, closed) = watch::channel(false);
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);

@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::web::WebConfig;
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::system::clock::SystemClock;
 use crate::system::utc;
 use crate::telemetry::Telemetry;
 use crate::web::admin::Peer;
@@ -127,7 +128,7 @@ impl Server {
     /// # Errors
     /// The errors of [`Server::start`].
     pub fn replay(bound: Listener, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
-        let telemetry = Arc::new(Telemetry::new(Vec::new(), false));
+        let telemetry = Arc::new(Telemetry::new(Vec::new(), false, &SystemClock::shared()));
         Self::begin(bound, Sources { telemetry, history: None, teaching: None }, None, Some(replay), metrics)
     }
 

@@ -17,6 +17,7 @@ use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet,
     Publish, QoS, Request, StateError, TlsConfiguration, Transport,
 };
+use time::OffsetDateTime;
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -72,7 +73,7 @@ impl MqttPublisher {
         let (client, mut eventloop) = AsyncClient::new(self.options, REQUESTS);
         let link = Link { delivered, ..Link::default() };
         let (current, removed) = (telemetry.streams(), Vec::new());
-        let streams = Followed::all(&current, Vec::new());
+        let streams = Followed::all(&current, Vec::new(), telemetry.clock.utc());
         let mut task = PublishTask {
             client,
             link: &link,
@@ -213,12 +214,12 @@ struct Followed {
 
 impl Followed {
     /// Returns an entry for each stream: that of `before` if there is one.
-    fn all(streams: &[Arc<StreamState>], mut before: Vec<Self>) -> Vec<Self> {
+    fn all(streams: &[Arc<StreamState>], mut before: Vec<Self>, now: OffsetDateTime) -> Vec<Self> {
         let entry = |stream: &Arc<StreamState>| {
             let known = before.iter().position(|followed| Arc::ptr_eq(&followed.stream, stream));
             known.map(|index| before.swap_remove(index)).unwrap_or_else(|| Self {
                 stream: Arc::clone(stream),
-                latest: PublishedState::new(stream.status(), None),
+                latest: PublishedState::new(stream.status(), None, now),
                 published: None,
                 discovered: false,
             })
@@ -297,7 +298,7 @@ impl PublishTask<'_> {
             self.removed.retain(|name| !stays(name));
             self.removed.drain(..self.removed.len().saturating_sub(REMOVED));
             self.cleared = 0;
-            self.streams = Followed::all(&streams, std::mem::take(&mut self.streams));
+            self.streams = Followed::all(&streams, std::mem::take(&mut self.streams), self.telemetry.clock.utc());
             self.current = streams;
         }
         while self.cleared < self.removed.len() {
@@ -325,7 +326,7 @@ impl PublishTask<'_> {
         self.publish_discovery().await;
         for number in 0..self.streams.len() {
             let Followed { stream, latest, published, .. } = &mut self.streams[number];
-            let now = PublishedState::new(stream.status(), Some(latest));
+            let now = PublishedState::new(stream.status(), Some(latest), self.telemetry.clock.utc());
             *latest = now.clone();
             let before = published.take();
             let unchanged =

@@ -67,12 +67,12 @@ pub struct PublishedState {
 
 impl PublishedState {
     /// `before` is the state at the previous check.
-    pub fn new(status: Status, before: Option<&Self>) -> Self {
+    pub fn new(status: Status, before: Option<&Self>, now: OffsetDateTime) -> Self {
         let Status { state, label, confidence, .. } = status;
         let confidence = if label.is_some() || state == StreamPhase::Running { rounded(confidence) } else { 0.0 };
         let same = before.filter(|before| (before.state, &before.label) == (state, &label));
         // States are checked every 100 ms, so a change dates from now.
-        let since = same.map_or_else(utc::now, |before| before.since);
+        let since = same.map_or(now, |before| before.since);
         Self { state, label, confidence, since }
     }
 

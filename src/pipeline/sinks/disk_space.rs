@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::disk_space::DiskSpace;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
+use crate::system::clock::SharedClock;
 
 /// Monitors the disks of all files.
 pub struct DiskSpaceSink {
@@ -24,12 +25,12 @@ impl DiskSpaceSink {
     ///
     /// # Errors
     /// Returns a failure if a disk is full already.
-    pub fn new(outputs: &Outputs, format: &VideoFormat, journal: Rc<Cell<u64>>) -> Result<Self> {
+    pub fn new(outputs: &Outputs, format: &VideoFormat, journal: Rc<Cell<u64>>, clock: &SharedClock) -> Result<Self> {
         let pixels = format.layout.width * format.layout.height;
         let mut disks: Vec<DiskSpace> = Vec::new();
         for folder in outputs.all().filter_map(Path::parent) {
             if disks.iter().all(|disk| !disk.watches(folder)) {
-                disks.push(DiskSpace::new(folder, pixels));
+                disks.push(DiskSpace::new(folder, pixels, clock));
             }
         }
         disks.iter_mut().try_for_each(|disk| disk.check(0, 0))?;

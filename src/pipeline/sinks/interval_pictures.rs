@@ -15,10 +15,12 @@ use crate::pipeline::sinks::sink::LabeledFrame;
 use crate::report::journal::{PictureKind, PictureRecord};
 use crate::report::milliseconds;
 use crate::report::picture_file::{self, LONGEST, MAX_PICTURES, PictureFile};
+use crate::system::clock::SharedClock;
 
 /// Keeps the pictures of one camera.
 pub struct IntervalPictures {
     stream: String,
+    clock: SharedClock,
     open_files: OpenFiles,
     /// The interval that goes on.
     current: Option<Kept>,
@@ -32,9 +34,9 @@ pub struct IntervalPictures {
 
 impl IntervalPictures {
     /// Creates no file yet.
-    pub fn new(stream: &str, open_files: &OpenFiles) -> Self {
-        let (stream, open_files) = (stream.into(), open_files.clone());
-        Self { stream, open_files, current: None, file: None, failed: false, full: false }
+    pub fn new(stream: &str, open_files: &OpenFiles, clock: &SharedClock) -> Self {
+        let (stream, open_files, clock) = (stream.into(), open_files.clone(), SharedClock::clone(clock));
+        Self { stream, clock, open_files, current: None, file: None, failed: false, full: false }
     }
 
     /// Takes a frame into account.
@@ -96,7 +98,7 @@ impl IntervalPictures {
             .map(|(_, still)| thumbnail(&still.picture.view(), (LONGEST, LONGEST)))
             .collect::<Result<_>>()?;
         // The last of the space is for the journal.
-        DiskSpace::new(journal.parent().unwrap_or(Path::new("")), 0).check(0, 0)?;
+        DiskSpace::new(journal.parent().unwrap_or(Path::new("")), 0, &self.clock).check(0, 0)?;
         let mut offset = self.file(journal)?.append(&jpegs)?;
         let records = stills.iter().zip(&jpegs).map(|((kind, still), jpeg)| {
             let bytes = jpeg.len() as u64;
@@ -178,6 +180,7 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::picture::Colorimetry;
+    use crate::system::clock::SystemClock;
 
     fn still(pts: u64) -> Still {
         Still { pts, picture: Rc::new(OwnedPicture::new(64, 48, Colorimetry::JPEG)) }
@@ -219,7 +222,7 @@ mod tests {
     fn pictures_lie_one_after_the_other_and_begin_anew_with_the_journal() {
         let folder = tempfile::tempdir().unwrap();
         let files = OpenFiles::default();
-        let mut pictures = IntervalPictures::new("door", &files);
+        let mut pictures = IntervalPictures::new("door", &files, &SystemClock::shared());
         let journal = |number: u32| folder.path().join(format!("door-2026010{number}T000000Z.timeline.jsonl"));
         let path = |number: u32| folder.path().join(format!("door-2026010{number}T000000Z.pictures.mjpg"));
         open(&mut pictures, 0);
@@ -250,7 +253,7 @@ mod tests {
     #[test]
     fn beyond_the_bound_intervals_have_none() {
         let folder = tempfile::tempdir().unwrap();
-        let mut pictures = IntervalPictures::new("door", &OpenFiles::default());
+        let mut pictures = IntervalPictures::new("door", &OpenFiles::default(), &SystemClock::shared());
         let journal = folder.path().join("door-20260101T000000Z.timeline.jsonl");
         let mut close = |start| {
             open(&mut pictures, start);
@@ -268,7 +271,7 @@ mod tests {
     fn a_folder_that_is_gone_costs_pictures_only() {
         let folder = tempfile::tempdir().unwrap();
         let files = OpenFiles::default();
-        let mut pictures = IntervalPictures::new("door", &files);
+        let mut pictures = IntervalPictures::new("door", &files, &SystemClock::shared());
         let journal = folder.path().join("gone/door-20260101T000000Z.timeline.jsonl");
         let mut close = |start| {
             open(&mut pictures, start);

@@ -15,6 +15,7 @@ use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Sink};
 use crate::report::journal::{Header, IntervalRecord, Record, SUFFIX as JOURNAL, SegmentRecord};
 use crate::report::milliseconds;
 use crate::report::rotating_journal::RotatingJournal;
+use crate::system::clock::SharedClock;
 use crate::system::utc;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -22,6 +23,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Writes a record for each change, and for one frame a second.
 pub struct JournalSink<'a> {
     labels: &'a [String],
+    clock: &'a SharedClock,
     folder: PathBuf,
     stem: String,
     began: Instant,
@@ -52,7 +54,7 @@ impl<'a> JournalSink<'a> {
                     .remedy("choose a writable folder")
             })?;
         }
-        let now = utc::now();
+        let now = context.clock.utc();
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header };
         let path = stamped(&recording.folder, &recording.stem, now, JOURNAL);
@@ -60,6 +62,7 @@ impl<'a> JournalSink<'a> {
         schedule.due(now);
         Ok(Self {
             labels: &context.model.labels,
+            clock: context.clock,
             folder: recording.folder.clone(),
             stem: recording.stem.clone(),
             began,
@@ -67,7 +70,7 @@ impl<'a> JournalSink<'a> {
             schedule,
             files: files.clone(),
             open: files.add(path),
-            pictures: recording.pictures.then(|| IntervalPictures::new(&context.job.name, files)),
+            pictures: recording.pictures.then(|| IntervalPictures::new(&context.job.name, files, context.clock)),
         })
     }
 
@@ -83,7 +86,7 @@ impl<'a> JournalSink<'a> {
     }
 
     fn rotate(&mut self) -> Result<()> {
-        let now = utc::now();
+        let now = self.clock.utc();
         if !self.schedule.due(now) {
             return Ok(());
         }
@@ -92,7 +95,7 @@ impl<'a> JournalSink<'a> {
         if let Some(pictures) = &mut self.pictures {
             pictures.rotate();
         }
-        let opened_ms = milliseconds(self.began.elapsed().as_nanos() as u64);
+        let opened_ms = milliseconds(self.clock.since(self.began).as_nanos() as u64);
         self.journal.rotate(path, utc::exact(now), opened_ms)
     }
 }
@@ -127,8 +130,9 @@ impl Sink for JournalSink<'_> {
     }
 
     fn settings(&mut self, settings: &NewSettings) -> Result<()> {
-        let now = header_of(settings.job, settings.model, settings.engine.device.clone());
-        self.journal.change(now, milliseconds(settings.at), utc::exact(utc::now()))
+        let now = self.clock.utc();
+        let header = header_of(settings.job, settings.model, settings.engine.device.clone(), now);
+        self.journal.change(header, milliseconds(settings.at), utc::exact(now))
     }
 
     fn failure_note(&self) -> &'static str {
@@ -136,7 +140,7 @@ impl Sink for JournalSink<'_> {
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
-        outcome.wall = outcome.began.elapsed();
+        outcome.wall = self.clock.since(outcome.began);
         self.journal.append(outcome.record())
     }
 }

@@ -58,7 +58,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     let written = Rc::new(Cell::new(0));
     let outputs = &context.job.outputs;
     outputs.all().try_for_each(check_writable)?;
-    let space = disk_space::DiskSpaceSink::new(outputs, format, Rc::clone(&written))?;
+    let space = disk_space::DiskSpaceSink::new(outputs, format, Rc::clone(&written), context.clock)?;
     let timeline = TimelineSink::create(context, written)?;
     let video = match video::VideoSink::create(context, format) {
         Ok(video) => video,
@@ -90,9 +90,9 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     add(&mut sinks, overview::OverviewSink::new(context));
     add(&mut sinks, video);
     add(&mut sinks, window);
-    add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
+    add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes, context.clock)));
     add(&mut sinks, timeline);
-    add(&mut sinks, Some(status::StatusSink::new(context, Instant::now())));
+    add(&mut sinks, Some(status::StatusSink::new(context, context.clock.instant())));
     add(&mut sinks, kept_pictures::KeptPicturesSink::new(context));
     add(&mut sinks, learning::LearningSink::new(context));
     Ok(Sinks::new(context, sinks, Some(format.clone()), windowed, SegmentRecords::default()))
@@ -114,14 +114,14 @@ pub fn camera<'a>(
     let open = open_files::OpenFiles::default();
     // Retention scans the folder before this run writes anything.
     let client = context.index.and_then(|index| index.client(&recording.folder));
-    let retention = retention::RetentionSink::new(recording, &open, client.as_ref());
+    let retention = retention::RetentionSink::new(recording, &open, client.as_ref(), context.clock);
     let journal = journal::JournalSink::create(context, recording, began, &open)?;
     let index = index::IndexSink::new(context, client.as_ref(), &open);
     let summary = summary::SummarySink::new(context, journal.summary_path(), journal.started().into());
     let recorded = recording.file.is_some() || recording.segment.is_some();
     let records = SegmentRecords::default();
     let segments = (recorded && recording.video != SegmentVideo::Original)
-        .then(|| segments::SegmentsSink::new(recording, context.state, began, &open, &records, Rc::clone(&encodes)));
+        .then(|| segments::SegmentsSink::new(context, recording, began, &open, &records, Rc::clone(&encodes)));
     let original =
         packets.map(|packets| original::OriginalSink::new(context, recording, packets, began, &open, &records));
     let window = window::open(context, recorded, &recording.folder, false)?;
@@ -133,7 +133,7 @@ pub fn camera<'a>(
     add(&mut sinks, segments);
     add(&mut sinks, original);
     add(&mut sinks, window);
-    add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes)));
+    add(&mut sinks, Some(preview::PreviewSink::new(context.state, encodes, context.clock)));
     add(&mut sinks, Some(journal));
     add(&mut sinks, index);
     add(&mut sinks, retention);

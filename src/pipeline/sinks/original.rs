@@ -122,7 +122,7 @@ impl<'a> OriginalSink<'a> {
             packets: Arc::clone(packets),
             container,
             schedule: recording.segment.map(RotationSchedule::new),
-            files: SegmentFiles::new(recording, RecordedVideo::Original, suffix, began, open, records),
+            files: SegmentFiles::new(recording, RecordedVideo::Original, suffix, context.clock, began, open, records),
             current: None,
             head: Vec::new(),
             groups: recording.only_active.then(GroupBuffer::default),

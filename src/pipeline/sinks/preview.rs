@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::media::encoder::Encoder;
 use crate::pipeline::sinks::sink::{LabeledFrame, Rendered, Sink};
+use crate::system::clock::SharedClock;
 use crate::telemetry::StreamState;
 
 /// Minimum time between pictures: a clip that is analysed faster than real time need not be shown completely.
@@ -18,6 +19,7 @@ const RETRY: Duration = Duration::from_secs(10);
 /// Encodes pictures while there are viewers.
 pub struct PreviewSink<'a> {
     state: &'a Arc<StreamState>,
+    clock: &'a SharedClock,
     /// Whether a recording encodes the pictures already.
     recorded: Rc<Cell<bool>>,
     encoder: Option<Encoder>,
@@ -26,21 +28,21 @@ pub struct PreviewSink<'a> {
 }
 
 impl<'a> PreviewSink<'a> {
-    pub fn new(state: &'a Arc<StreamState>, recorded: Rc<Cell<bool>>) -> Self {
-        Self { state, recorded, encoder: None, last: None, failed: None }
+    pub fn new(state: &'a Arc<StreamState>, recorded: Rc<Cell<bool>>, clock: &'a SharedClock) -> Self {
+        Self { state, clock, recorded, encoder: None, last: None, failed: None }
     }
 
     /// Returns whether there is a viewer, and the encoder has not failed recently.
     fn is_wanted(&self) -> bool {
-        self.state.wants_picture() && self.failed.is_none_or(|failed| failed.elapsed() >= RETRY)
+        self.state.wants_picture() && self.failed.is_none_or(|failed| self.clock.since(failed) >= RETRY)
     }
 
     /// Encodes a picture. A failure is logged and retried later: a viewer must not end a run.
     fn show(&mut self, rendered: &Rendered) {
-        self.last = Some(Instant::now());
+        self.last = Some(self.clock.instant());
         self.failed = None;
         if let Err(error) = self.encode(rendered) {
-            self.failed = Some(Instant::now());
+            self.failed = Some(self.clock.instant());
             tracing::error!("{error}; the page does not show {} for {} s", self.state.info.name, RETRY.as_secs());
         }
     }
@@ -61,7 +63,7 @@ impl<'a> PreviewSink<'a> {
 
 impl Sink for PreviewSink<'_> {
     fn wants_picture(&mut self) -> bool {
-        !self.recorded.get() && self.is_wanted() && self.last.is_none_or(|last| last.elapsed() >= SPACING)
+        !self.recorded.get() && self.is_wanted() && self.last.is_none_or(|last| self.clock.since(last) >= SPACING)
     }
 
     fn frame(&mut self, labeled: &LabeledFrame) -> Result<()> {
@@ -89,6 +91,7 @@ mod tests {
     use super::*;
     use crate::media::frame::FramePool;
     use crate::media::video_format::{FrameLayout, VideoFormat};
+    use crate::system::clock::SystemClock;
     use crate::telemetry::{LabelSettings, StreamInfo};
 
     fn rendered() -> Rendered {
@@ -103,9 +106,10 @@ mod tests {
         crate::media::init().unwrap();
         let info =
             StreamInfo { name: "door".into(), input: "test://".into(), live: true, labels: vec!["other".into()] };
-        let state = Arc::new(StreamState::new(info, LabelSettings::default(), true));
+        let clock = SystemClock::shared();
+        let state = Arc::new(StreamState::new(info, LabelSettings::default(), true, &clock));
         let viewer = state.pictures.subscribe();
-        let mut sink = PreviewSink::new(&state, Rc::default());
+        let mut sink = PreviewSink::new(&state, Rc::default(), &clock);
         assert!(sink.wants_picture());
 
         sink.failed = Some(Instant::now());

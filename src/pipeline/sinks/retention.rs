@@ -15,12 +15,14 @@ use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 use crate::pipeline::sinks::worth::{Dated, Worth};
 use crate::report::stamped_name::StampedName;
+use crate::system::clock::{Clock, SharedClock};
 
 /// Interval between sweeps while no new file is opened.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// Sweeps the folder when a new file is opened, and every minute.
-pub struct RetentionSink {
+pub struct RetentionSink<'a> {
+    clock: &'a SharedClock,
     retention: Retention,
     open: OpenFiles,
     index: Option<IndexClient>,
@@ -28,30 +30,36 @@ pub struct RetentionSink {
     swept: (Vec<PathBuf>, Instant),
 }
 
-impl RetentionSink {
+impl<'a> RetentionSink<'a> {
     /// Returns `None` if all files are kept. Call it before the run writes any file.
-    pub fn new(recording: &RecordingConfig, open: &OpenFiles, index: Option<&IndexClient>) -> Option<Self> {
+    pub fn new(
+        recording: &RecordingConfig,
+        open: &OpenFiles,
+        index: Option<&IndexClient>,
+        clock: &'a SharedClock,
+    ) -> Option<Self> {
         let limits = Limits { keep: recording.keep?, intervals: recording.keep_intervals };
-        let retention = Retention::new(&recording.folder, &recording.stem, limits);
-        Some(Self { retention, open: open.clone(), index: index.cloned(), swept: (Vec::new(), Instant::now()) })
+        let retention = Retention::new(&recording.folder, &recording.stem, limits, clock.as_ref());
+        let swept = (Vec::new(), clock.instant());
+        Some(Self { clock, retention, open: open.clone(), index: index.cloned(), swept })
     }
 }
 
-impl Sink for RetentionSink {
+impl Sink for RetentionSink<'_> {
     fn frame(&mut self, _frame: &LabeledFrame) -> Result<()> {
         let open = self.open.paths();
         let (before, at) = &self.swept;
-        if open == *before && at.elapsed() < SWEEP {
+        if open == *before && self.clock.since(*at) < SWEEP {
             return Ok(());
         }
-        let deleted = self.retention.apply(SystemTime::now(), Instant::now(), &open);
+        let deleted = self.retention.apply(self.clock.time(), self.clock.instant(), &open);
         for path in &deleted {
             tracing::debug!("{}: deleted", path.display());
         }
         if let Some(index) = self.index.as_ref().filter(|_| !deleted.is_empty()) {
             index.deleted(&deleted);
         }
-        self.swept = (open, Instant::now());
+        self.swept = (open, self.clock.instant());
         Ok(())
     }
 }
@@ -89,11 +97,11 @@ struct Retention {
 
 impl Retention {
     /// Call it before the run writes any file.
-    fn new(folder: &Path, stem: &str, limits: Limits) -> Self {
+    fn new(folder: &Path, stem: &str, limits: Limits, clock: &dyn Clock) -> Self {
         let mut jumps = ClockJumps::default();
         let files = recorded_files(folder, stem);
         if limits.use_age() {
-            jumps.update(SystemTime::now(), Instant::now(), files.iter().map(|file| file.modified).max());
+            jumps.update(clock.time(), clock.instant(), files.iter().map(|file| file.modified).max());
         }
         let since = files.into_iter().map(|file| (file.path, None)).collect();
         Self { folder: folder.to_path_buf(), stem: stem.into(), limits, worth: Worth::default(), jumps, since }
@@ -187,6 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::system::clock::SystemClock;
 
     #[test]
     fn only_own_files_match() {
@@ -221,7 +230,7 @@ mod tests {
         labelled(&files[1], "drinking");
         labelled(&files[2], "other");
         let day = Limits { keep: Keep::Age(hour(24)), intervals: Some(Keep::Age(hour(45))) };
-        let mut retention = Retention::new(folder.path(), "door", day);
+        let mut retention = Retention::new(folder.path(), "door", day, &SystemClock);
         // The first is older than either limit, but its label begins in the minute before the second one.
         let deleted = retention.apply(SystemTime::now(), Instant::now(), &[]);
         assert_eq!(deleted, [files[0].clone(), files[2].clone()]);
@@ -235,7 +244,7 @@ mod tests {
         (0..10).for_each(|hour| fs::write(path(hour), [0; 1000]).unwrap());
         [2, 4, 6].iter().for_each(|&hour| labelled(&path(hour), "drinking"));
         let limits = Limits { keep: Keep::Bytes(2500), intervals: Some(Keep::Bytes(4600)) };
-        let mut retention = Retention::new(folder.path(), "door", limits);
+        let mut retention = Retention::new(folder.path(), "door", limits, &SystemClock);
         let deleted = retention.apply(SystemTime::now(), Instant::now(), &[]);
         // Kept for their labels: 1 to 6, of which 4600 bytes may stay; of the others, two.
         assert_eq!(deleted, [0, 1, 2, 7].map(path));
@@ -247,7 +256,7 @@ mod tests {
         let path = |hour: u32| folder.path().join(format!("door-20260102T{hour:02}0000Z.mkv"));
         (0..5).for_each(|hour| fs::write(path(hour), [0; 100]).unwrap());
         fs::write(folder.path().join("door.mkv"), [0; 1000]).unwrap();
-        let mut retention = Retention::new(folder.path(), "door", only(Keep::Bytes(250)));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Bytes(250)), &SystemClock);
         let deleted = retention.apply(SystemTime::now(), Instant::now(), &[path(0)]);
         assert_eq!(deleted, [path(1), path(2), path(3)]);
         assert!(path(0).exists() && path(4).exists() && folder.path().join("door.mkv").exists());
@@ -273,7 +282,7 @@ mod tests {
     fn files_beyond_the_age_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[30, 20, 1]);
-        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))), &SystemClock);
         assert_eq!(retention.apply(SystemTime::now(), Instant::now(), &[]), files[..1]);
         let later = hour(10);
         assert_eq!(retention.apply(SystemTime::now() + later, Instant::now() + later, &[]), files[1..2]);
@@ -283,7 +292,7 @@ mod tests {
     fn a_clock_set_forward_deletes_nothing_and_files_still_age() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[20, 10, 1]);
-        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))), &SystemClock);
         let (now, at) = (SystemTime::now(), Instant::now());
         assert!(retention.apply(now, at, &[]).is_empty());
         let year = hour(24 * 365);
@@ -297,7 +306,7 @@ mod tests {
     #[test]
     fn a_wrong_clock_of_the_disk_deletes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))), &SystemClock);
         // Written in this run, but years old by the disk's clock.
         let files = recorded(folder.path(), &[30_000, 30_000]);
         let (now, at) = (SystemTime::now(), Instant::now());
@@ -310,7 +319,7 @@ mod tests {
     fn time_without_recordings_does_not_count_as_age() {
         let folder = tempfile::tempdir().unwrap();
         let files = recorded(folder.path(), &[500, 490, 480]);
-        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))));
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))), &SystemClock);
         let (now, at) = (SystemTime::now(), Instant::now());
         assert!(retention.apply(now, at, &[]).is_empty());
         // The last file was written just before the pause, the first 20 hours earlier.

@@ -18,6 +18,7 @@ use crate::pipeline::schedule::stamped;
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::report::journal::{RecordedVideo, SegmentRecord};
 use crate::report::{LockedFile, lock_output, milliseconds, remove_empty};
+use crate::system::clock::SharedClock;
 use crate::system::utc;
 
 /// Records of segments that have begun or are complete, until the sinks get them.
@@ -40,6 +41,7 @@ pub struct SegmentFiles {
     video: RecordedVideo,
     /// Ending of the files' names.
     suffix: String,
+    clock: SharedClock,
     began: Instant,
     open: OpenFiles,
     records: SegmentRecords,
@@ -72,6 +74,7 @@ impl SegmentFiles {
         recording: &RecordingConfig,
         video: RecordedVideo,
         suffix: String,
+        clock: &SharedClock,
         began: Instant,
         open: &OpenFiles,
         records: &SegmentRecords,
@@ -80,6 +83,7 @@ impl SegmentFiles {
             recording: recording.clone(),
             video,
             suffix,
+            clock: SharedClock::clone(clock),
             began,
             open: open.clone(),
             records: records.clone(),
@@ -91,7 +95,8 @@ impl SegmentFiles {
 
     /// Returns the time in UTC at `pts` of the stream, in nanoseconds.
     pub fn utc(&self, pts: u64) -> OffsetDateTime {
-        utc::ago(self.began.elapsed().saturating_sub(Duration::from_nanos(pts)))
+        let past = self.clock.since(self.began).saturating_sub(Duration::from_nanos(pts));
+        utc::before(self.clock.utc(), past)
     }
 
     /// Creates a file whose time 0 is at `start` of the stream, with `named` in its name, and calls `create` to write to
@@ -118,7 +123,7 @@ impl SegmentFiles {
         }
         let lock = lock_output(&path)?;
         let start_utc = self.utc(start);
-        let mut space = DiskSpace::new(parent, pixels);
+        let mut space = DiskSpace::new(parent, pixels, &self.clock);
         let created = space.check(0, 0).and_then(|()| create(&path, start_utc));
         let writer = created.inspect_err(|_| remove_empty(&lock, &path))?;
         let beside = parent == folder.as_path();

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::media::encoder::{Encoded, Encoder, Taps};
 use crate::media::recorder::{Container, Recorder};
 use crate::media::video_format::VideoFormat;
+use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::preroll_buffer::PrerollBuffer;
 use crate::pipeline::schedule::RotationSchedule;
@@ -22,13 +23,14 @@ use crate::pipeline::sinks::open_files::OpenFiles;
 use crate::pipeline::sinks::segment_files::{SegmentFile, SegmentFiles, SegmentRecords};
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Rendered, Sink};
 use crate::report::journal::RecordedVideo;
-use crate::system::utc;
+use crate::system::clock::SharedClock;
 use crate::telemetry::StreamState;
 
 /// Records a camera's labelled frames.
 pub struct SegmentsSink {
     container: Container,
     state: Arc<StreamState>,
+    clock: SharedClock,
     schedule: Option<RotationSchedule>,
     files: SegmentFiles,
     current: Option<(SegmentFile, Recorder)>,
@@ -81,7 +83,7 @@ impl Selective {
 
 impl Sink for SegmentsSink {
     fn wants_picture(&mut self) -> bool {
-        self.rotate(utc::now());
+        self.rotate(self.clock.utc());
         let records = !self.files.is_failed();
         self.encodes.set(records);
         records
@@ -143,13 +145,14 @@ impl Sink for SegmentsSink {
 
 impl SegmentsSink {
     pub fn new(
+        context: &StreamContext,
         recording: &RecordingConfig,
-        state: &Arc<StreamState>,
         began: Instant,
         open: &OpenFiles,
         records: &SegmentRecords,
         encodes: Rc<Cell<bool>>,
     ) -> Self {
+        let StreamContext { state, clock, .. } = *context;
         let container = recording.container;
         let suffix = match recording.video {
             SegmentVideo::Both => format!(".labelled.{}", container.extension()),
@@ -158,8 +161,9 @@ impl SegmentsSink {
         Self {
             container,
             state: Arc::clone(state),
+            clock: SharedClock::clone(clock),
             schedule: recording.segment.map(RotationSchedule::new),
-            files: SegmentFiles::new(recording, RecordedVideo::Labelled, suffix, began, open, records),
+            files: SegmentFiles::new(recording, RecordedVideo::Labelled, suffix, clock, began, open, records),
             current: None,
             selective: recording.only_active.then(|| Selective::new(state)),
             encodes,
@@ -209,7 +213,7 @@ impl SegmentsSink {
 
     fn begin(&self, format: &VideoFormat, pts: u64, create: Create) -> Result<(SegmentFile, Recorder)> {
         let pixels = format.layout.width * format.layout.height;
-        self.files.create(pts, utc::now(), pixels, |path, _| {
+        self.files.create(pts, self.clock.utc(), pixels, |path, _| {
             create(path, self.container, format, format.frame_rate, self.state.taps(pts))
         })
     }

@@ -18,6 +18,7 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
 use crate::pipeline::sinks::segment_files::SegmentRecords;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Rendered, Sink};
+use crate::system::clock::SharedClock;
 
 /// Interval at which the last frame is shown again while no frames arrive.
 const REPEAT: Duration = Duration::from_secs(1);
@@ -26,6 +27,7 @@ const REPEAT: Duration = Duration::from_secs(1);
 pub struct Sinks<'a> {
     sinks: Vec<Box<dyn Sink + 'a>>,
     stream: String,
+    clock: &'a SharedClock,
     /// Whether the stream is a camera, which continues when a sink fails.
     live: bool,
     /// Draws labelled frames in the size of the first frame. If a camera changes its size, frames are scaled to the
@@ -61,6 +63,7 @@ impl<'a> Sinks<'a> {
         Self {
             sinks,
             stream: context.job.name.clone(),
+            clock: context.clock,
             live,
             renderer: None,
             overlay: overlay(context.job, context.model),
@@ -93,7 +96,7 @@ impl<'a> Sinks<'a> {
         let labeled =
             LabeledFrame { frame: &frame, decision, label, smoothed, prediction, analysed, open, picture, layout };
         self.for_each(|sink| sink.frame(&labeled))?;
-        self.last = self.keeps.then(|| Last { frame, label: Some(drawn), shown: Instant::now() });
+        self.last = self.keeps.then(|| Last { frame, label: Some(drawn), shown: self.clock.instant() });
         Ok(())
     }
 
@@ -142,7 +145,7 @@ impl<'a> Sinks<'a> {
     /// # Errors
     /// Those of [`Sinks::frame`].
     pub fn idle(&mut self) -> Result<()> {
-        let idle = self.last.as_ref().map_or(Duration::ZERO, |last| last.shown.elapsed());
+        let idle = self.last.as_ref().map_or(Duration::ZERO, |last| self.clock.since(last.shown));
         let mut wanted = false;
         for sink in &mut self.sinks {
             wanted |= sink.idle(idle);
@@ -173,7 +176,7 @@ impl<'a> Sinks<'a> {
 
     fn repeat_frame(&mut self, lost: bool) -> Result<()> {
         let Some(mut last) = self.last.take() else { return Ok(()) };
-        last.shown = Instant::now();
+        last.shown = self.clock.instant();
         if let Some(target) = self.renderer(&last.frame).0.1.acquire() {
             let picture = self.draw(target, &last.frame, last.label.as_ref())?;
             self.for_each(|sink| sink.repeat_frame(&picture, lost))?;

@@ -9,12 +9,14 @@ use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, label_settings};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Sink};
+use crate::system::clock::SharedClock;
 use crate::telemetry::StreamState;
 use crate::telemetry::status::{Delays, RateMeter};
 
 /// Updates a stream's telemetry.
 pub struct StatusSink<'a> {
     state: &'a Arc<StreamState>,
+    clock: &'a SharedClock,
     /// Delays from arrival to the last output: of the whole run, and of the last seconds.
     delays: Delays,
     meter: RateMeter,
@@ -22,7 +24,8 @@ pub struct StatusSink<'a> {
 
 impl<'a> StatusSink<'a> {
     pub fn new(context: &StreamContext<'a>, began: Instant) -> Self {
-        Self { state: context.state, delays: Delays::default(), meter: RateMeter::new(began) }
+        let StreamContext { state, clock, .. } = *context;
+        Self { state, clock, delays: Delays::default(), meter: RateMeter::new(began) }
     }
 }
 
@@ -31,10 +34,11 @@ impl Sink for StatusSink<'_> {
         let LabeledFrame { frame, decision, .. } = labeled;
         self.state.frame(frame.pts, *decision, labeled.smoothed, labeled.open.clone());
         self.state.progress.position.set(frame.end());
-        let delay = frame.arrival.elapsed();
+        let now = self.clock.instant();
+        let delay = now.saturating_duration_since(frame.arrival);
         self.delays.add(delay);
         self.state.record_latency(delay);
-        let recent = self.meter.add(delay);
+        let recent = self.meter.add(delay, now);
         let mut status = self.state.progress.status_mut();
         status.label = labeled.label.map(Into::into);
         status.confidence = decision.confidence;

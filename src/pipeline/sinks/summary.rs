@@ -7,31 +7,33 @@ use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::Sink;
 use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
+use crate::system::clock::SharedClock;
 use crate::system::printable;
 use crate::system::utc;
 
 /// Writes the summary after all other files are finalised.
-pub struct SummarySink {
+pub struct SummarySink<'a> {
+    clock: &'a SharedClock,
     path: PathBuf,
     input: String,
     started: String,
 }
 
-impl SummarySink {
+impl<'a> SummarySink<'a> {
     /// `started` is the start of the run, as in the journals.
-    pub fn new(context: &StreamContext, path: PathBuf, started: String) -> Self {
-        Self { path, input: printable::path(&context.job.input), started }
+    pub fn new(context: &StreamContext<'a>, path: PathBuf, started: String) -> Self {
+        Self { clock: context.clock, path, input: printable::path(&context.job.input), started }
     }
 }
 
-impl Sink for SummarySink {
+impl Sink for SummarySink<'_> {
     fn finish(self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
         let numbers = Summary {
             schema: SUMMARY_SCHEMA,
             version: SUMMARY_VERSION,
             input: self.input,
             started: self.started,
-            ended: utc::exact(utc::now()),
+            ended: utc::exact(self.clock.utc()),
             frames: outcome.frames.clone(),
             wall_s: outcome.wall.as_secs_f64(),
             reconnects: outcome.reconnects,
