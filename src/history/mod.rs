@@ -17,11 +17,13 @@ mod pictures;
 pub mod query;
 mod rows;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 #[cfg(test)]
 mod year;
 
 pub use folder::rebuild;
 pub use lookup::{Place, open};
+#[cfg(test)]
+pub(crate) use writer::Writer as IndexRounds;
 pub use writer::{IndexClient, IndexState, IndexWriter};

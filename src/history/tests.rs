@@ -137,7 +137,7 @@ fn recorded() -> tempfile::TempDir {
 }
 
 /// Returns every row of every table.
-fn dump(db: &Connection) -> Vec<String> {
+pub(crate) fn dump(db: &Connection) -> Vec<String> {
     let mut all = Vec::new();
     let mut names = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
     let tables: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
@@ -160,7 +160,7 @@ fn dump_of(folder: &Path) -> Vec<String> {
 }
 
 /// Returns the rows of an index that is made anew.
-fn rebuilt(folder: &Path) -> Vec<String> {
+pub(crate) fn rebuilt(folder: &Path) -> Vec<String> {
     let other = tempfile::tempdir().unwrap();
     let path = other.path().join("index.sqlite");
     folder::build(folder, &path).unwrap();
@@ -191,7 +191,7 @@ fn differs(a: &[String], b: &[String]) -> String {
     format!("only there:\n{}\nonly here:\n{}", missing(a, b), missing(b, a))
 }
 
-fn assert_same(live: &[String], anew: &[String]) {
+pub(crate) fn assert_same(live: &[String], anew: &[String]) {
     assert!(live == anew, "{}", differs(live, anew));
 }
 

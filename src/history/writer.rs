@@ -100,11 +100,22 @@ impl IndexWriter {
     /// # Errors
     /// `Unavailable` if the thread cannot be started.
     pub fn start(folders: Vec<PathBuf>, clock: &SharedClock) -> Result<Self> {
+        let (mut writer, mut work) = Self::new(folders, clock);
+        let thread = std::thread::Builder::new()
+            .name("index".into())
+            .spawn(move || work.run())
+            .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?;
+        writer.thread = Some(thread);
+        Ok(writer)
+    }
+
+    /// Returns a writer without its thread, and the thread's work.
+    pub(crate) fn new(folders: Vec<PathBuf>, clock: &SharedClock) -> (Self, Writer) {
         let (sender, messages) = bounded(QUEUE);
         let (missed, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let state = Arc::new(IndexState::default());
         state.behind.store(true, Ordering::Relaxed);
-        let mut work = Writer {
+        let work = Writer {
             folders: folders.iter().map(|folder| Folder::new(folder, clock.instant())).collect(),
             clock: SharedClock::clone(clock),
             messages,
@@ -112,11 +123,7 @@ impl IndexWriter {
             stop: Arc::clone(&stop),
             state: Arc::clone(&state),
         };
-        let thread = std::thread::Builder::new()
-            .name("index".into())
-            .spawn(move || work.run())
-            .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?;
-        Ok(Self { folders, sender, missed, stop, state, thread: Some(thread) })
+        (Self { folders, sender, missed, stop, state, thread: None }, work)
     }
 
     /// Returns what a stream that writes to `folder` tells the thread with.
@@ -146,7 +153,8 @@ impl Drop for IndexWriter {
     }
 }
 
-struct Writer {
+/// The work of the thread.
+pub(crate) struct Writer {
     folders: Vec<Folder>,
     clock: SharedClock,
     messages: Receiver<Message>,
@@ -159,26 +167,36 @@ impl Writer {
     fn run(&mut self) {
         loop {
             let busy = self.folders.iter().any(Folder::is_busy);
-            let wait = if busy { Duration::ZERO } else { POLL };
-            match self.messages.recv_timeout(wait) {
-                Ok(message) => self.take(message),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.stop.store(true, Ordering::Relaxed),
-            }
-            while let Ok(message) = self.messages.try_recv() {
-                self.take(message);
-            }
-            let missed = self.missed.swap(false, Ordering::Relaxed);
-            let stop = self.stop.load(Ordering::Relaxed);
-            for folder in &mut self.folders {
-                folder.missed |= missed;
-                folder.step(stop, self.clock.instant());
-            }
-            self.state.behind.store(self.folders.iter().any(Folder::is_behind), Ordering::Relaxed);
-            if stop {
+            if !self.round(if busy { Duration::ZERO } else { POLL }, Duration::ZERO) {
                 return;
             }
         }
+    }
+
+    /// Takes messages, and waits for one if there are none. Then does a piece of each folder's work, as if it was `later`. Returns
+    /// whether to go on.
+    pub(crate) fn round(&mut self, wait: Duration, later: Duration) -> bool {
+        match self.messages.recv_timeout(wait) {
+            Ok(message) => self.take(message),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.stop.store(true, Ordering::Relaxed),
+        }
+        while let Ok(message) = self.messages.try_recv() {
+            self.take(message);
+        }
+        let missed = self.missed.swap(false, Ordering::Relaxed);
+        let stop = self.stop.load(Ordering::Relaxed);
+        for folder in &mut self.folders {
+            folder.missed |= missed;
+            folder.step(stop, self.clock.instant() + later);
+        }
+        self.state.behind.store(self.is_behind(), Ordering::Relaxed);
+        !stop
+    }
+
+    /// Returns whether an index lacks something that its files have.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.folders.iter().any(Folder::is_behind)
     }
 
     fn take(&mut self, message: Message) {

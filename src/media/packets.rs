@@ -197,7 +197,7 @@ impl PacketQueue {
     }
 
     /// A connection begins.
-    pub(super) fn connected(&self) {
+    pub(crate) fn connected(&self) {
         let mut state = self.lock();
         state.complete();
         state.connection += 1;
@@ -237,6 +237,15 @@ impl PacketQueue {
         if format.connection == state.connection {
             state.add(buffer, format, None, Some(pts));
         }
+    }
+
+    /// Adds a key frame of `bytes`, as if a camera had sent it and it was decoded. Times in nanoseconds of the stream.
+    #[cfg(test)]
+    pub fn simulate(&self, pts: u64, duration: u64, bytes: usize) {
+        let caps = gst::Caps::builder("video/x-vp8").field("width", 64).field("height", 36).build();
+        let mut buffer = gst::Buffer::with_size(bytes).unwrap();
+        buffer.get_mut().unwrap().set_duration(gst::ClockTime::from_nseconds(duration));
+        self.put_encoded(buffer, pts, &self.format(&caps).unwrap());
     }
 
     /// Counts a frame that could not be encoded in time.

@@ -25,6 +25,8 @@ mod running;
 mod sampled_frames;
 mod schedule;
 pub(crate) mod settings_change;
+#[cfg(test)]
+mod simulation;
 pub(crate) mod sinks;
 pub(crate) mod source;
 pub(crate) mod stream;

@@ -72,7 +72,7 @@ impl Presenter<'_> {
         }
     }
 
-    fn present(&mut self, frame: Box<Frame>, prediction: Prediction) -> Result<()> {
+    pub(super) fn present(&mut self, frame: Box<Frame>, prediction: Prediction) -> Result<()> {
         let analysed = prediction.is_analysed();
         if self.held.back().is_some_and(|(last, _)| last.discontinuity != frame.discontinuity) {
             // No label looks ahead across a gap.
@@ -150,7 +150,7 @@ impl Presenter<'_> {
     }
 
     /// Notifies the sinks of the loss of the camera: once, however many reconnects fail.
-    fn camera_lost(&mut self, reason: LossReason) -> Result<()> {
+    pub(super) fn camera_lost(&mut self, reason: LossReason) -> Result<()> {
         if self.lost.replace(reason).is_some() {
             return Ok(());
         }

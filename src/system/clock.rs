@@ -22,6 +22,12 @@ pub trait Clock: Send + Sync {
     /// Returns the monotonic time, which nobody sets.
     fn instant(&self) -> Instant;
 
+    /// Returns whether work on other threads takes no time by this clock: who would look later whether it is done waits for it
+    /// instead. So a simulation does not depend on how busy the machine is.
+    fn stands_still(&self) -> bool {
+        false
+    }
+
     /// Returns the time of day in UTC.
     fn utc(&self) -> OffsetDateTime {
         utc::of(self.time())
@@ -92,6 +98,10 @@ impl SimulatedClock {
 impl Clock for SimulatedClock {
     fn time(&self) -> SystemTime {
         self.now.lock().unwrap().0
+    }
+
+    fn stands_still(&self) -> bool {
+        true
     }
 
     fn instant(&self) -> Instant {

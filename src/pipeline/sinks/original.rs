@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::cameras::RecordingConfig;
 use crate::error::Result;
@@ -92,6 +92,14 @@ impl Sink for OriginalSink<'_> {
         let recorded = self.record(loss.since + LAST_PACKETS).and_then(|()| self.end());
         self.key = None;
         recorded
+    }
+
+    /// A camera may be lost for long, and its last file must be told of.
+    fn idle(&mut self, _idle: Duration) -> bool {
+        if let Err(error) = self.files.poll() {
+            tracing::error!("{error}");
+        }
+        false
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {

@@ -47,10 +47,23 @@ impl<'a> RetentionSink<'a> {
 
 impl Sink for RetentionSink<'_> {
     fn frame(&mut self, _frame: &LabeledFrame) -> Result<()> {
+        self.sweep();
+        Ok(())
+    }
+
+    /// Files of a camera that is lost grow old, too.
+    fn idle(&mut self, _idle: Duration) -> bool {
+        self.sweep();
+        false
+    }
+}
+
+impl RetentionSink<'_> {
+    fn sweep(&mut self) {
         let open = self.open.paths();
         let (before, at) = &self.swept;
         if open == *before && self.clock.since(*at) < SWEEP {
-            return Ok(());
+            return;
         }
         let deleted = self.retention.apply(self.clock.time(), self.clock.instant(), &open);
         for path in &deleted {
@@ -60,7 +73,6 @@ impl Sink for RetentionSink<'_> {
             index.deleted(&deleted);
         }
         self.swept = (open, self.clock.instant());
-        Ok(())
     }
 }
 
@@ -90,9 +102,9 @@ struct Retention {
     limits: Limits,
     worth: Worth,
     jumps: ClockJumps,
-    /// The camera's files, and when each first appeared; `None` for files from before the run. A network disk's clock
-    /// may differ from this machine's.
-    since: HashMap<PathBuf, Option<Instant>>,
+    /// The camera's files, with when each was modified by its disk's clock, and when that was seen first; `None` for files from before
+    /// the run. A network disk's clock may differ from this machine's.
+    seen: HashMap<PathBuf, Option<(SystemTime, Instant)>>,
 }
 
 impl Retention {
@@ -103,8 +115,8 @@ impl Retention {
         if limits.use_age() {
             jumps.update(clock.time(), clock.instant(), files.iter().map(|file| file.modified).max());
         }
-        let since = files.into_iter().map(|file| (file.path, None)).collect();
-        Self { folder: folder.to_path_buf(), stem: stem.into(), limits, worth: Worth::default(), jumps, since }
+        let seen = files.into_iter().map(|file| (file.path, None)).collect();
+        Self { folder: folder.to_path_buf(), stem: stem.into(), limits, worth: Worth::default(), jumps, seen }
     }
 
     /// Deletes the oldest files beyond the limit, but none of `open`. Returns the deleted files.
@@ -119,7 +131,7 @@ impl Retention {
             self.jumps.update(now, at, None);
         }
         let existing: HashSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
-        self.since.retain(|path, _| existing.contains(path));
+        self.seen.retain(|path, _| existing.contains(path));
         let worth = self.worth(&files);
         // Bytes of files of either limit.
         let mut totals = [0, 0];
@@ -132,8 +144,11 @@ impl Retention {
             let total = &mut totals[usize::from(worth)];
             let expired = match self.limits.of(worth) {
                 Keep::Age(age) => {
-                    let since = self.since.entry(file.path.clone()).or_insert(Some(at));
-                    let max_age = since.map_or(i128::MAX, |since| at.duration_since(since).as_nanos() as i128);
+                    let seen = self.seen.entry(file.path.clone()).or_insert(Some((file.modified, at)));
+                    if let Some(last) = seen.as_mut().filter(|(modified, _)| *modified != file.modified) {
+                        *last = (file.modified, at);
+                    }
+                    let max_age = seen.map_or(i128::MAX, |(_, last)| at.duration_since(last).as_nanos() as i128);
                     self.jumps.age(file.modified, now).min(max_age) > age.as_nanos() as i128
                 }
                 Keep::Bytes(max) => *total > max,
@@ -195,7 +210,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::system::clock::SystemClock;
+    use crate::config::options::SegmentVideo;
+    use crate::media::recorder::Container;
+    use crate::system::clock::{SimulatedClock, SystemClock};
 
     #[test]
     fn only_own_files_match() {
@@ -313,6 +330,54 @@ mod tests {
         assert!(retention.apply(now, at, &[]).is_empty());
         assert!(retention.apply(now + hour(23), at + hour(23), &[]).is_empty());
         assert_eq!(retention.apply(now + hour(25), at + hour(25), &[]), files);
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_no_file_older_that_is_written_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut retention = Retention::new(folder.path(), "door", only(Keep::Age(hour(24))), &SystemClock);
+        let (now, at) = (SystemTime::now(), Instant::now());
+        let files = recorded(folder.path(), &[0]);
+        let year = hour(24 * 365);
+        let write =
+            |time: SystemTime| fs::File::options().append(true).open(&files[0]).unwrap().set_modified(time).unwrap();
+        write(now);
+        assert!(retention.apply(now, at, &files).is_empty());
+        // It is written for twenty hours, by a clock that was set back after the first.
+        for hours in 1..=20 {
+            write(now - year + hour(hours));
+            assert!(retention.apply(now - year + hour(hours), at + hour(hours), &files).is_empty());
+        }
+        assert!(retention.apply(now - year + hour(43), at + hour(43), &[]).is_empty());
+        assert_eq!(retention.apply(now - year + hour(45), at + hour(45), &[]), files);
+    }
+
+    #[test]
+    fn files_of_a_lost_camera_grow_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = recorded(folder.path(), &[20, 10]);
+        let clock = SimulatedClock::new(SystemTime::now());
+        let shared: SharedClock = clock.clone();
+        let recording = RecordingConfig {
+            folder: folder.path().into(),
+            stem: "door".into(),
+            container: Container::Matroska,
+            video: SegmentVideo::Original,
+            original: None,
+            sound: false,
+            file: None,
+            segment: None,
+            keep: Some(Keep::Age(hour(24))),
+            keep_intervals: None,
+            only_active: false,
+            pictures: false,
+        };
+        let mut sink = RetentionSink::new(&recording, &OpenFiles::default(), None, &shared).unwrap();
+        for (hours, left) in [(3, 2), (2, 1), (8, 1), (2, 0)] {
+            clock.advance(hour(hours));
+            sink.idle(Duration::ZERO);
+            assert_eq!(files.iter().filter(|file| file.exists()).count(), left);
+        }
     }
 
     #[test]

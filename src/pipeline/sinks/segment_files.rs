@@ -167,12 +167,13 @@ impl SegmentFiles {
         before
     }
 
-    /// Reports the last file if it is complete. Does not wait.
+    /// Reports the last file if it is complete. Waits for no time of the clock.
     ///
     /// # Errors
     /// Returns the reason why it could not be completed.
     pub fn poll(&mut self) -> Result<()> {
-        if self.closing.as_ref().is_some_and(JoinHandle::is_finished) { self.join() } else { Ok(()) }
+        let is_finished = |thread: &JoinHandle<_>| self.clock.stands_still() || thread.is_finished();
+        if self.closing.as_ref().is_some_and(is_finished) { self.join() } else { Ok(()) }
     }
 
     /// Waits until the last file is complete, and reports it.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
@@ -125,6 +125,14 @@ impl Sink for SegmentsSink {
             self.close();
         }
         Ok(())
+    }
+
+    /// A camera may be lost for long, and its last file must be told of.
+    fn idle(&mut self, _idle: Duration) -> bool {
+        if let Err(error) = self.files.poll() {
+            tracing::error!("{error}");
+        }
+        false
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
