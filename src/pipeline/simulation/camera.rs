@@ -108,7 +108,7 @@ impl<'a> Camera<'a> {
         camera
     }
 
-    /// A tick passes. Returns whether files may have changed.
+    /// A tick passes. Returns whether files may have ended.
     pub fn tick(&mut self, tick: u64, script: &mut calendar::Camera, space: Space) -> bool {
         let at = self.context.clock.since(self.began);
         let outage = script.outages.at(tick).map(|(_, reason)| reason);
@@ -152,7 +152,8 @@ impl<'a> Camera<'a> {
         if self.after_hour > 0 || shown.is_some() {
             let is_last = shown.is_none_or(|(end, ())| end == tick + 1);
             self.frame(at, !is_last, space);
-            return true;
+            // The file that the first of them ended is complete.
+            return changed || self.after_hour == 0 && shown.is_none();
         }
         changed
     }

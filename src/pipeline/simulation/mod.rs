@@ -250,7 +250,7 @@ impl Progress {
         while let Some((_, ms)) = self.calendar.steps.first().copied().filter(|(tick, _)| *tick <= self.tick) {
             self.calendar.steps.remove(0);
             setting.clock.step(ms);
-            self.checks.set_back += (-ms).max(0) as f64;
+            self.checks.set_back += usize::from(ms <= -1000);
         }
         let space = if self.files.fills { Calendar::space(self.tick) } else { Space::Enough };
         if space != self.space {
@@ -287,6 +287,7 @@ impl Progress {
         println!("{}", utc::milliseconds(setting.clock.utc()));
         self.checks.midnight(&mut self.files, &expected.collect::<Vec<_>>(), &told, age);
         if self.hour % 24 == 0 {
+            self.checks.rebuilt(&self.files);
             self.midnights += 1;
         } else {
             let hours = self.checks.day(&self.files, &setting.zone, now);
