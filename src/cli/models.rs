@@ -18,7 +18,7 @@ use crate::onnx::graph::WeightPrecision;
 use crate::onnx::head::check_labels;
 use crate::onnx::import::{Description, import as wrap};
 use crate::picture::file::read_picture;
-use crate::system::sandbox;
+use crate::system::{durable, sandbox};
 use crate::system::words::count;
 
 /// Number of labels printed for a picture.
@@ -134,7 +134,9 @@ pub fn import(args: &ImportArgs) -> Result<String> {
             let cause = error.to_string().replace(&part.path().display().to_string(), &args.file.display().to_string());
             Error::input(format!("{}: cannot be used", args.file.display())).because(cause)
         })?;
+    durable::sync_content(part.path()).map_err(unwritable)?;
     part.persist(output).map_err(|cause| unwritable(cause.error))?;
+    durable::sync_names(output).map_err(unwritable)?;
     let model = Model::read(output)?;
     let lines = std::iter::once(show(&model, false)).chain(classified.iter().map(|picture| picture.line(&model)));
     Ok(lines.collect::<Vec<_>>().join("\n"))

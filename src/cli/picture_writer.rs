@@ -6,6 +6,7 @@ use crate::cli::frames::Every;
 use crate::error::{Error, Result};
 use crate::media::frame::Frame;
 use crate::picture::file;
+use crate::system::replace::replace;
 use crate::telemetry::Progress;
 
 /// Writes the pictures of one input as `NAME_MILLISECONDS.jpg`.
@@ -66,9 +67,5 @@ impl<'a> PictureWriter<'a> {
 
 /// Writes a temporary file and renames it, so that every picture is complete.
 fn save(path: &Path, jpeg: &[u8]) -> Result<()> {
-    let part = path.with_extension("jpg.part");
-    std::fs::write(&part, jpeg).and_then(|()| std::fs::rename(&part, path)).map_err(|cause| {
-        let _ = std::fs::remove_file(&part);
-        Error::unwritable(path, cause)
-    })
+    replace(path, jpeg).map_err(|cause| Error::unwritable(path, cause))
 }

@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::config::events::EventsConfig;
 use crate::error::{Error, Result};
+use crate::events::durable::Durable;
 use crate::events::event::Event;
 use crate::events::sink_context::{CAPACITY, DRAIN_TIMEOUT, EventEnvelope, SinkContext};
 use crate::events::{json_lines, mqtt, webhook};
@@ -99,8 +100,9 @@ impl EventBus {
         Ok(())
     }
 
-    /// Publishes an event to all receivers without blocking.
-    pub fn publish(&self, event: &Event) {
+    /// Publishes an event to all receivers without blocking. They tell it once the disk has the journal's record of it, if `durable`
+    /// says when that is.
+    pub fn publish(&self, event: &Event, durable: Option<Durable>) {
         let Ok(json) = serde_json::to_string(event) else { return };
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}-{count}", self.run);
@@ -110,6 +112,7 @@ impl EventBus {
             json,
             key,
             at: self.clock.instant(),
+            durable,
         }));
     }
 
@@ -160,7 +163,7 @@ mod tests {
         let count = CAPACITY + 100;
         for number in 0..count {
             let back = Event::Back { stream: "door", ms: number as f64, time: String::new() };
-            event_bus.publish(&back);
+            event_bus.publish(&back, None);
             // Gives the file's thread time to keep up.
             std::thread::sleep(Duration::from_micros(50));
         }

@@ -12,10 +12,13 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use crate::config::events::JsonLines;
 use crate::error::{Error, Result};
 use crate::events::sink_context::SinkContext;
+use crate::system::durable;
 
 /// Appends one line for each event.
 pub(super) struct JsonLinesSink {
     out: File,
+    /// Whether it is a file on a disk, and no pipe or terminal.
+    is_file: bool,
     what: String,
     /// The last line is incomplete: the disk was full, or an earlier run was killed.
     torn: bool,
@@ -39,13 +42,20 @@ impl JsonLinesSink {
             JsonLines::Stdout => (io::stdout().as_fd().try_clone_to_owned().map(File::from), false),
             JsonLines::File(path) => (append(path), is_torn(path)),
         };
-        Ok(Self { out: out.map_err(unwritable)?, what: lines.to_string(), torn, failing: false })
+        let out = out.map_err(unwritable)?;
+        let is_file = out.metadata().is_ok_and(|out| out.is_file());
+        if let (true, JsonLines::File(path)) = (is_file, lines) {
+            durable::sync_names(path).map_err(unwritable)?;
+        }
+        Ok(Self { out, is_file, what: lines.to_string(), torn, failing: false })
     }
 
     pub async fn run(mut self, SinkContext { mut events, delivered, deadline }: SinkContext) {
         let write = async {
             while let Some(event) = events.next().await {
-                match self.write_line(&event.json) {
+                let written = self.write_line(&event.json);
+                // Events that come together are synced together.
+                match if events.is_empty() { written.and_then(|()| self.sync()) } else { written } {
                     Ok(()) => {
                         delivered.fetch_add(1, Ordering::Relaxed);
                         self.failing = false;
@@ -62,6 +72,11 @@ impl JsonLinesSink {
             () = write => {}
             () = deadline.expires() => {}
         }
+    }
+
+    /// Has the disk keep the lines of a file.
+    fn sync(&self) -> io::Result<()> {
+        if self.is_file { self.out.sync_data() } else { Ok(()) }
     }
 
     fn write_line(&mut self, json: &str) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! Publishing never blocks. Each event receiver has its own thread, which reads from one bounded broadcast channel. A
 //! receiver that falls behind misses the oldest events. They are counted, and no stream waits.
 
+mod durable;
 pub(crate) mod escape;
 pub mod event;
 pub mod event_bus;
@@ -11,3 +12,5 @@ mod json_lines;
 mod mqtt;
 mod sink_context;
 mod webhook;
+
+pub use durable::Durable;

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
+use crate::events::durable::Durable;
+
 /// Capacity of the broadcast channel. A receiver that is further behind misses the oldest events.
 pub(super) const CAPACITY: usize = 1024;
 /// How long receivers may deliver waiting events after the streams have ended.
@@ -20,6 +22,8 @@ pub(super) struct EventEnvelope {
     /// Unique among all events of all runs.
     pub key: String,
     pub at: Instant,
+    /// When it may be told; `None` for at once.
+    pub durable: Option<Durable>,
 }
 
 /// What an event receiver's thread works with.
@@ -37,7 +41,7 @@ impl SinkContext {
         delivered: &Arc<AtomicU64>,
         deadline: watch::Receiver<Option<Instant>>,
     ) -> Self {
-        let events = EventReceiver { events, name: name.into(), warned: false };
+        let events = EventReceiver { events, name: name.into(), warned: false, waiting: None };
         Self { events, delivered: Arc::clone(delivered), deadline: Deadline(deadline) }
     }
 }
@@ -48,11 +52,32 @@ pub(super) struct EventReceiver {
     name: String,
     /// A warning about dropped events was logged.
     warned: bool,
+    /// The next event, while it may not be told yet, and what it waits for.
+    waiting: Option<(Arc<EventEnvelope>, Durable)>,
 }
 
 impl EventReceiver {
-    /// Returns the next event; `None` at the end of the run.
+    /// Returns the next event once it may be told; `None` at the end of the run. May be cancelled and called again.
     pub async fn next(&mut self) -> Option<Arc<EventEnvelope>> {
+        if self.waiting.is_none() {
+            let event = self.receive().await?;
+            match event.durable.clone() {
+                Some(durable) => self.waiting = Some((event, durable)),
+                None => return Some(event),
+            }
+        }
+        if let Some((event, durable)) = &mut self.waiting {
+            durable.wait(event.at).await;
+        }
+        self.waiting.take().map(|(event, _)| event)
+    }
+
+    /// Returns whether no further event has been published.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    async fn receive(&mut self) -> Option<Arc<EventEnvelope>> {
         loop {
             match self.events.recv().await {
                 Ok(event) => return Some(event),

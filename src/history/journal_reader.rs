@@ -174,6 +174,11 @@ impl JournalReader {
         Ok(true)
     }
 
+    /// Has the disk keep what was read.
+    pub fn sync(&self) {
+        let _ = self.file.get_ref().sync_data();
+    }
+
     /// Returns whether something was read that is not in the index.
     pub fn has_news(&self) -> bool {
         !self.pending.is_empty()

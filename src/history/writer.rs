@@ -393,6 +393,8 @@ fn failure(folder: &Path, why: Unusable) -> Failure {
 }
 
 fn store(db: &Connection, readers: &mut [&mut JournalReader]) -> rusqlite::Result<()> {
+    // After a loss of power the index must not know more than the journals. One that cannot be synced is logged by its stream.
+    readers.iter().filter(|reader| reader.has_news()).for_each(|reader| reader.sync());
     let transaction = db.unchecked_transaction()?;
     let mut rows = Rows::new(&transaction);
     for reader in readers.iter_mut().filter(|reader| reader.has_news()) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::inference::model::Model;
+use crate::system::durable;
 
 /// Overrides the cache's folder; an empty value disables the cache.
 const VARIABLE: &str = "LIVELABEL_CACHE";
@@ -55,7 +56,8 @@ impl Cache {
         let Ok(part) = tempfile::tempdir_in(&self.folder) else { return Ok(None) };
         compile(part.path())?;
         let entry = self.entry(key);
-        let stored = sizes(part.path()).and_then(|sizes| fs::write(part.path().join(COMPLETE), sizes)).and_then(|()| {
+        let stored = sync(part.path()).and_then(|()| sizes(part.path()));
+        let stored = stored.and_then(|sizes| fs::write(part.path().join(COMPLETE), sizes)).and_then(|()| {
             match fs::remove_dir_all(&entry) {
                 Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause),
                 _ => fs::rename(part.path(), &entry),
@@ -122,6 +124,11 @@ pub fn root() -> Option<PathBuf> {
 }
 
 /// Lists every file of a folder except [`COMPLETE`] with its size, to detect truncated files.
+/// Has the disk keep the files of `folder`: after a loss of power their sizes alone may be right.
+fn sync(folder: &Path) -> std::io::Result<()> {
+    fs::read_dir(folder)?.try_for_each(|entry| durable::sync_content(&entry?.path()))
+}
+
 fn sizes(folder: &Path) -> std::io::Result<String> {
     let mut lines = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -32,7 +32,7 @@ pub fn is_complete(job: &Job, model: &Model, force: bool) -> Result<bool> {
     let Some(timeline) = outputs.timeline.as_deref() else { return absent() };
     if !timeline.exists() {
         let journal = outputs.journal.as_deref().is_some_and(Path::exists);
-        return if journal { Ok(false) } else { absent() };
+        return if journal { Ok(again(job)) } else { absent() };
     }
     let compared = timeline_reader::head(timeline).and_then(|head| match difference(&head, job, model)? {
         None => Ok(head.get("complete") == Some(&Value::Bool(true))),
@@ -40,10 +40,16 @@ pub fn is_complete(job: &Job, model: &Model, force: bool) -> Result<bool> {
             .remedy("label the clip again with --force, or write elsewhere with --output-dir")),
     });
     match compared {
-        Ok(complete) => Ok(complete && outputs.files().all(Path::exists)),
+        Ok(complete) => Ok((complete && outputs.files().all(Path::exists)) || again(job)),
         Err(_) if force => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Says that a clip is labelled again. Returns false.
+fn again(job: &Job) -> bool {
+    tracing::info!("{}: the last run did not complete it, so it is labelled again", printable::path(&job.input));
+    false
 }
 
 /// Says how a timeline's clip, model or settings differ from those of this run.

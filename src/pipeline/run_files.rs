@@ -84,6 +84,7 @@ impl RunFiles {
             Some(Err(error)) => Some(error),
             None => None,
         };
+        let failure = failure.or(self.table.and_then(|table| table.sync().err()));
         (self.written, failure)
     }
 }

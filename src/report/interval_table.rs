@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use crate::error::{Error, Result};
 use crate::report::journal::IntervalRecord;
 use crate::report::{LockedFile, lock_output};
-use crate::system::utc;
+use crate::system::{durable, utc};
 
 /// The beginning of every table.
 pub const MARK: &str = "input,label,start,end,duration,mean,peak,onset,offset,time\r\n";
@@ -71,6 +71,14 @@ impl IntervalTable {
     pub fn add_picture(&self, input: &str, label: &str, confidence: f64) -> Result<()> {
         let confidence = confidence.to_string();
         self.write(&[&harmless(input), &harmless(label), "", "", "", &confidence, &confidence, "", "", ""])
+    }
+
+    /// Has the disk keep the rows.
+    ///
+    /// # Errors
+    /// Returns a failure if it cannot.
+    pub fn sync(&self) -> Result<()> {
+        durable::sync(&self.path).map_err(|cause| Error::unwritable(&self.path, cause))
     }
 
     fn write(&self, cells: &[&str]) -> Result<()> {

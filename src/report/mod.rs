@@ -3,6 +3,7 @@
 
 pub mod interval_table;
 pub mod journal;
+pub mod last_run;
 mod lists;
 pub mod overview;
 pub mod picture_file;
@@ -20,6 +21,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::system::durable;
 
 /// Converts to milliseconds, the unit of time in all files.
 pub fn milliseconds(nanoseconds: u64) -> f64 {
@@ -94,12 +96,15 @@ fn lock_holder(file: &File) -> Option<u32> {
     line.split_whitespace().nth(4)?.parse().ok()
 }
 
-/// Calls `write` with a temporary file beside `path`, and renames it to `path` when it is complete. On a failure the
+/// Calls `write` with a temporary file beside `path`, and renames it to `path` when it is complete and on the disk. On a failure the
 /// temporary file is removed. Its name is unique, so no other file is touched.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let part = part(path).map_err(|cause| Error::unwritable(path, cause))?;
     write(&part)?;
-    part.persist(path).map_err(|cause| Error::unwritable(path, cause.error))
+    let unwritable = |cause| Error::unwritable(path, cause);
+    durable::sync_content(&part).map_err(unwritable)?;
+    part.persist(path).map_err(|cause| unwritable(cause.error))?;
+    durable::sync_names(path).map_err(unwritable)
 }
 
 /// Creates a temporary file beside `path`, which is removed when it is dropped. It keeps the extension, from which some

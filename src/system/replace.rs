@@ -1,9 +1,11 @@
-//! Replaces a file as a whole, so that a reader, a kill or a full disk never leaves half of it.
+//! Replaces a file as a whole, so that a reader, a kill, a full disk or a loss of power never leaves half of it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::system::durable;
 
 /// What a file's name ends with until it is complete.
 pub const PART: &str = "part";
@@ -36,7 +38,8 @@ fn replace_as(mode: u32, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&part)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&part, path)
+        fs::rename(&part, path)?;
+        durable::sync_names(path)
     };
     write().inspect_err(|_| drop(fs::remove_file(&part)))
 }

@@ -77,6 +77,11 @@ impl IntervalPictures {
         }
     }
 
+    /// Returns the file beside the current journal, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|(file, _)| file.path())
+    }
+
     /// The journal goes on in another file, and so do the pictures.
     pub fn rotate(&mut self) {
         (self.file, self.full) = (None, false);

@@ -1,6 +1,7 @@
 //! The journals of a camera: a new one each day, or with each segment; and the pictures of intervals beside them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::config::cameras::RecordingConfig;
@@ -9,11 +10,12 @@ use crate::labels::intervals::Interval;
 use crate::pipeline::context::{StreamContext, header, header_of};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::schedule::{RotationSchedule, stamped};
+use crate::pipeline::sinks::flusher::Flusher;
 use crate::pipeline::sinks::interval_pictures::IntervalPictures;
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Sink};
 use crate::report::journal::{Header, IntervalRecord, Record, SUFFIX as JOURNAL, SegmentRecord};
-use crate::report::milliseconds;
+use crate::report::{last_run, milliseconds};
 use crate::report::rotating_journal::RotatingJournal;
 use crate::system::clock::SharedClock;
 use crate::system::utc;
@@ -34,6 +36,7 @@ pub struct JournalSink<'a> {
     open: OpenFile,
     /// Kept where no video is.
     pictures: Option<IntervalPictures>,
+    flusher: Rc<Flusher>,
 }
 
 impl<'a> JournalSink<'a> {
@@ -46,6 +49,7 @@ impl<'a> JournalSink<'a> {
         recording: &RecordingConfig,
         began: Instant,
         files: &OpenFiles,
+        flusher: &Rc<Flusher>,
     ) -> Result<Self> {
         if !recording.folder.as_os_str().is_empty() {
             std::fs::create_dir_all(&recording.folder).map_err(|cause| {
@@ -60,7 +64,10 @@ impl<'a> JournalSink<'a> {
         let path = stamped(&recording.folder, &recording.stem, now, JOURNAL);
         let mut schedule = RotationSchedule::new(recording.segment.unwrap_or(DAY));
         schedule.due(now);
-        Ok(Self {
+        if let Some(found) = last_run::unfinished(&recording.folder, &recording.stem) {
+            tracing::warn!("{}: {found}", context.job.name);
+        }
+        let sink = Self {
             labels: &context.model.labels,
             clock: context.clock,
             folder: recording.folder.clone(),
@@ -71,7 +78,10 @@ impl<'a> JournalSink<'a> {
             files: files.clone(),
             open: files.add(path),
             pictures: recording.pictures.then(|| IntervalPictures::new(&context.job.name, files, context.clock)),
-        })
+            flusher: Rc::clone(flusher),
+        };
+        sink.flush();
+        Ok(sink)
     }
 
     /// Returns the path of the run's summary. It is unique, since the first journal's name is.
@@ -91,12 +101,28 @@ impl<'a> JournalSink<'a> {
             return Ok(());
         }
         let path = stamped(&self.folder, &self.stem, now, JOURNAL);
+        self.flush();
         self.open = self.files.add(path.clone());
         if let Some(pictures) = &mut self.pictures {
             pictures.rotate();
         }
         let opened_ms = milliseconds(self.clock.since(self.began).as_nanos() as u64);
-        self.journal.rotate(path, utc::exact(now), opened_ms)
+        let rotated = self.journal.rotate(path, utc::exact(now), opened_ms);
+        self.flush();
+        rotated
+    }
+
+    /// Appends a record that must not be lost.
+    fn append(&mut self, record: Record) -> Result<()> {
+        let appended = self.journal.append(record);
+        self.flush();
+        appended
+    }
+
+    /// Has the disk keep what was written, the pictures before the records that name them.
+    fn flush(&self) {
+        let pictures = self.pictures.as_ref().and_then(IntervalPictures::path).map(Path::to_path_buf);
+        self.flusher.flush(pictures.into_iter().chain([self.journal.path().to_path_buf()]));
     }
 }
 
@@ -113,26 +139,28 @@ impl Sink for JournalSink<'_> {
         // Before the record that says where they are, so that none is said to be where there is none.
         let pictures = self.pictures.as_mut().map(|pictures| pictures.close(interval, self.journal.path()));
         let record = IntervalRecord::of(interval, self.labels);
-        self.journal.append(Record::Interval(IntervalRecord { pictures: pictures.unwrap_or_default(), ..record }))
+        self.append(Record::Interval(IntervalRecord { pictures: pictures.unwrap_or_default(), ..record }))
     }
 
     fn gap(&mut self, gap: &Gap) -> Result<()> {
         let (start, end) = (milliseconds(gap.start), milliseconds(gap.end));
-        self.journal.append(Record::Gap { start, end, reason: gap.reason.map(Into::into) })
+        self.append(Record::Gap { start, end, reason: gap.reason.map(Into::into) })
     }
 
     fn lost(&mut self, loss: &Loss) -> Result<()> {
-        self.journal.append(Record::Lost { ms: milliseconds(loss.at), reason: loss.reason.into() })
+        self.append(Record::Lost { ms: milliseconds(loss.at), reason: loss.reason.into() })
     }
 
     fn segment(&mut self, segment: &SegmentRecord) -> Result<()> {
-        self.journal.append(Record::Segment(segment.clone()))
+        self.append(Record::Segment(segment.clone()))
     }
 
     fn settings(&mut self, settings: &NewSettings) -> Result<()> {
         let now = self.clock.utc();
         let header = header_of(settings.job, settings.model, settings.engine.device.clone(), now);
-        self.journal.change(header, milliseconds(settings.at), utc::exact(now))
+        let changed = self.journal.change(header, milliseconds(settings.at), utc::exact(now));
+        self.flush();
+        changed
     }
 
     fn failure_note(&self) -> &'static str {
@@ -141,6 +169,6 @@ impl Sink for JournalSink<'_> {
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
         outcome.wall = self.clock.since(outcome.began);
-        self.journal.append(outcome.record())
+        self.append(outcome.record())
     }
 }

@@ -6,6 +6,7 @@
 mod clock_jumps;
 mod disk_space;
 mod events;
+mod flusher;
 mod index;
 mod interval_pictures;
 mod journal;
@@ -85,7 +86,7 @@ pub fn clip<'a>(context: &StreamContext<'a>, format: &VideoFormat) -> Result<Sin
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
     add(&mut sinks, Some(space));
     add(&mut sinks, Some(observer::ObserverSink::new(context)));
-    add(&mut sinks, events::EventEmitter::new(context));
+    add(&mut sinks, events::EventEmitter::new(context, None));
     add(&mut sinks, table::TableSink::new(context));
     add(&mut sinks, overview::OverviewSink::new(context));
     add(&mut sinks, video);
@@ -115,7 +116,8 @@ pub fn camera<'a>(
     // Retention scans the folder before this run writes anything.
     let client = context.index.and_then(|index| index.client(&recording.folder));
     let retention = retention::RetentionSink::new(recording, &open, client.as_ref(), context.clock);
-    let journal = journal::JournalSink::create(context, recording, began, &open)?;
+    let flusher = Rc::new(flusher::Flusher::start(&context.job.name, &open)?);
+    let journal = journal::JournalSink::create(context, recording, began, &open, &flusher)?;
     let index = index::IndexSink::new(context, client.as_ref(), &open);
     let summary = summary::SummarySink::new(context, journal.summary_path(), journal.started().into());
     let recorded = recording.file.is_some() || recording.segment.is_some();
@@ -128,7 +130,7 @@ pub fn camera<'a>(
     let windowed = window.is_some();
     let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
     add(&mut sinks, Some(observer::ObserverSink::new(context)));
-    add(&mut sinks, events::EventEmitter::new(context));
+    add(&mut sinks, events::EventEmitter::new(context, Some(&flusher)));
     add(&mut sinks, table::TableSink::new(context));
     add(&mut sinks, segments);
     add(&mut sinks, original);

@@ -19,7 +19,7 @@ use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::report::journal::{RecordedVideo, SegmentRecord};
 use crate::report::{LockedFile, lock_output, milliseconds, remove_empty};
 use crate::system::clock::SharedClock;
-use crate::system::utc;
+use crate::system::{durable, utc};
 
 /// Records of segments that have begun or are complete, until the sinks get them.
 #[derive(Clone, Default)]
@@ -151,7 +151,12 @@ impl SegmentFiles {
         let shown = file.path.display().to_string();
         let closing = std::thread::Builder::new().name("close".into()).spawn(move || {
             let SegmentFile { path, lock, open, end, record, .. } = file;
-            let finished = finish();
+            let finished = finish().and_then(|exists| {
+                if exists {
+                    durable::sync(&path).map_err(|cause| Error::unwritable(&path, cause))?;
+                }
+                Ok(exists)
+            });
             let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
             drop((lock, open));
             let record = SegmentRecord { end: Some(milliseconds(end)), bytes: Some(bytes), ..record };

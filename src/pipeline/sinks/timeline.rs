@@ -85,16 +85,20 @@ impl Sink for TimelineSink<'_> {
         let Outputs { timeline, plot, subtitles, .. } = self.outputs;
         let source = self.path;
         type Report<'r> = &'r dyn Fn(&Path) -> Result<()>;
+        // The timeline comes last: for `--resume` it says that the clip is complete.
         let reports: [(_, Report); 3] = [
-            (timeline, &|path| timeline::write(source, &end, path)),
             (subtitles, &|path| subtitles::write(source, path)),
             (plot, &|path| plot::write(source, path)),
+            (timeline, &|path| timeline::write(source, &end, path)),
         ];
+        let first = outcome.files.len();
         for (path, write) in reports {
             let Some(path) = path else { continue };
             let written = write(path);
             if written.is_ok() {
-                outcome.files.push(path.clone());
+                // It is listed first.
+                let place = if Some(path) == timeline.as_ref() { first } else { outcome.files.len() };
+                outcome.files.insert(place, path.clone());
             }
             result = result.and(written);
         }

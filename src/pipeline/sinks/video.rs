@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::media::frame::{FramePool, PooledFrame};
 use crate::media::frame_rate::constant_rate;
 use crate::media::recorder::Recorder;
@@ -12,6 +12,7 @@ use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 use crate::report::{LockedFile, lock_output, remove_empty};
+use crate::system::durable;
 
 /// Writes one file from the first frame to the last.
 pub struct VideoSink {
@@ -58,6 +59,8 @@ impl Sink for VideoSink {
 
     fn finish(self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
         if let Some(recorded) = self.recorder.finish()? {
+            // Before the timeline, which says that the clip is complete.
+            durable::sync(&self.path).map_err(|cause| Error::unwritable(&self.path, cause))?;
             outcome.recorded = recorded;
             outcome.files.push(self.path);
         }
