@@ -57,12 +57,13 @@ impl Cache {
         compile(part.path())?;
         let entry = self.entry(key);
         let stored = sync(part.path()).and_then(|()| sizes(part.path()));
-        let stored = stored.and_then(|sizes| fs::write(part.path().join(COMPLETE), sizes)).and_then(|()| {
-            match fs::remove_dir_all(&entry) {
-                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause),
-                _ => fs::rename(part.path(), &entry),
-            }
-        });
+        let stored =
+            stored.and_then(|sizes| fs::write(part.path().join(COMPLETE), sizes)).and_then(
+                |()| match fs::remove_dir_all(&entry) {
+                    Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause),
+                    _ => fs::rename(part.path(), &entry),
+                },
+            );
         Ok(stored.ok().map(|()| entry))
     }
 

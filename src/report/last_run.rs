@@ -57,8 +57,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(unfinished(folder.path(), "door"), None);
         let Record::Start(header) = journal::sample().remove(0) else { unreachable!() };
-        let header =
-            Header { opened: Some("2026-01-02T03:00:00Z".into()), opened_ms: Some(1000.0), ..*header };
+        let header = Header { opened: Some("2026-01-02T03:00:00Z".into()), opened_ms: Some(1000.0), ..*header };
         let write = |name: &str, records: &[Record]| {
             let path = folder.path().join(name);
             let mut journal = Journal::create(&path, header.clone()).unwrap();

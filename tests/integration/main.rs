@@ -30,6 +30,7 @@ mod live;
 mod model;
 mod odd_files;
 mod page;
+mod power;
 mod program;
 mod receiver;
 mod recording;

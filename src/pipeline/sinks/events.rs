@@ -29,7 +29,13 @@ pub struct EventEmitter<'a> {
 impl<'a> EventEmitter<'a> {
     /// Returns `None` if there are no event receivers.
     pub fn new(context: &StreamContext<'a>, flusher: Option<&Rc<Flusher>>) -> Option<Self> {
-        Some(Self { event_bus: context.event_bus?, flusher: flusher.cloned(), state: context.state, open: false, lost: false })
+        Some(Self {
+            event_bus: context.event_bus?,
+            flusher: flusher.cloned(),
+            state: context.state,
+            open: false,
+            lost: false,
+        })
     }
 }
 
@@ -41,7 +47,8 @@ impl Sink for EventEmitter<'_> {
         }
         if decision.shown && !std::mem::replace(&mut self.open, true) {
             let (label, confidence) = (&self.state.info.labels[decision.label], rounded(decision.confidence));
-            self.event_bus.publish(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence }, None);
+            self.event_bus
+                .publish(&Event::Start { stream, label, ms, time: utc::milliseconds(time), confidence }, None);
         }
         Ok(())
     }

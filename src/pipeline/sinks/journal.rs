@@ -15,8 +15,8 @@ use crate::pipeline::sinks::interval_pictures::IntervalPictures;
 use crate::pipeline::sinks::open_files::{OpenFile, OpenFiles};
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Loss, NewSettings, Sink};
 use crate::report::journal::{Header, IntervalRecord, Record, SUFFIX as JOURNAL, SegmentRecord};
-use crate::report::{last_run, milliseconds};
 use crate::report::rotating_journal::RotatingJournal;
+use crate::report::{last_run, milliseconds};
 use crate::system::clock::SharedClock;
 use crate::system::utc;
 
@@ -58,15 +58,16 @@ impl<'a> JournalSink<'a> {
                     .remedy("choose a writable folder")
             })?;
         }
+        // Before this run has a journal.
+        if let Some(found) = last_run::unfinished(&recording.folder, &recording.stem) {
+            tracing::warn!("{}: {found}", context.job.name);
+        }
         let now = context.clock.utc();
         let header = header(context);
         let opened = Header { opened: Some(header.started.clone()), opened_ms: Some(0.0), ..header };
         let path = stamped(&recording.folder, &recording.stem, now, JOURNAL);
         let mut schedule = RotationSchedule::new(recording.segment.unwrap_or(DAY));
         schedule.due(now);
-        if let Some(found) = last_run::unfinished(&recording.folder, &recording.stem) {
-            tracing::warn!("{}: {found}", context.job.name);
-        }
         let sink = Self {
             labels: &context.model.labels,
             clock: context.clock,
