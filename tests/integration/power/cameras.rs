@@ -15,7 +15,7 @@ use crate::footage::colours;
 use crate::http::Site;
 use crate::power::disk::{Cut, Disk, Tree};
 use crate::power::log::Log;
-use crate::power::{Report, Run, is_long, now, root, try_cuts};
+use crate::power::{Report, Run, is_long, now, root, try_cuts, try_moments};
 use crate::program::{Program, decodes_cleanly, text};
 use crate::receiver::Receiver;
 use crate::tiny;
@@ -43,6 +43,7 @@ pub fn test(count: u64) {
     assert!(videos.len() > 10, "{videos:?}");
     videos.iter().for_each(|name| decodes_cleanly(&root(&run.program).join(name)));
     assert!(!told.events.is_empty() && !told.answers.is_empty());
+    try_moments("cameras", &disk, 8 * count, |tree, cut, report| check(&disk, &end, &told, tree, cut, report));
     try_cuts("cameras", &disk, &disk.cuts(count), |program, tree, cut, report| {
         check(&disk, &end, &told, tree, cut, report);
         restart(program, &told, tree, disk.time(cut), report);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::footage::colours;
 use crate::power::disk::{Cut, Disk, Tree};
 use crate::power::log::Log;
-use crate::power::{Report, Run, root, try_cuts};
+use crate::power::{Report, Run, root, try_cuts, try_moments};
 use crate::program::{Program, probe, text};
 use crate::tiny;
 
@@ -21,6 +21,7 @@ pub fn test(count: u64) {
     let end = Tree::read(&root(&run.program));
     disk.whole().assert_same(&end);
     let clips = run.program.path("clips");
+    try_moments("clips", &disk, 40 * count, |tree, cut, report| check(&disk, &end, tree, cut, report));
     try_cuts("clips", &disk, &disk.cuts(count), |program, tree, cut, report| {
         check(&disk, &end, tree, cut, report);
         resume(program, &clips, &end, tree, report);

@@ -55,20 +55,31 @@ impl<'a> Disk<'a> {
 
     /// Returns the moments of `count` cuts: half of them at random records, half at random times, and the first one after the end.
     pub fn cuts(&self, count: u64) -> Vec<Cut> {
-        let records = &self.log.0;
-        let (first, last) = (records[0].time, records[records.len() - 1].time);
-        let moment = |seed: u64| {
-            let mut random = Rng::with_seed(seed);
-            match seed {
-                0 => records.len(),
-                _ if seed.is_multiple_of(2) => random.usize(1..=records.len()),
-                _ => {
-                    let time = random.u64(first..=last);
-                    records.partition_point(|record| record.time <= time)
-                }
+        let all: Vec<usize> = (1..=self.log.0.len()).collect();
+        (0..count).map(|seed| self.cut(seed, &all)).collect()
+    }
+
+    /// Returns the moments of `count` cuts: half of them right after a record that changes a name or syncs something, half at random
+    /// times.
+    pub fn moments(&self, count: u64) -> Vec<Cut> {
+        let is_content = |record: &Record| matches!(record.kind, Kind::Write | Kind::Truncate);
+        let all = self.log.0.iter().enumerate().filter(|(_, record)| !is_content(record));
+        let all: Vec<usize> = all.map(|(number, _)| number + 1).collect();
+        (0..count).map(|seed| self.cut(seed, &all)).collect()
+    }
+
+    fn cut(&self, seed: u64, places: &[usize]) -> Cut {
+        let log = &self.log.0;
+        let mut random = Rng::with_seed(seed);
+        let records = match seed {
+            0 => log.len(),
+            _ if seed.is_multiple_of(2) => places[random.usize(..places.len())],
+            _ => {
+                let time = random.u64(log[0].time..=log[log.len() - 1].time);
+                log.partition_point(|record| record.time <= time)
             }
         };
-        (0..count).map(|seed| Cut { records: moment(seed), seed }).collect()
+        Cut { records, seed }
     }
 
     /// Returns the time of a cut, in nanoseconds since 1970: all that was told before it was told.
