@@ -149,14 +149,16 @@ pub fn camera<'a>(
 /// Creates the file's folder, and checks that the file can be written, before the analysis starts.
 fn check_writable(path: &Path) -> Result<()> {
     make_folder(path)?;
-    let existed = path.exists();
-    fs::OpenOptions::new().append(true).create(true).open(path).map_err(|cause| {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let opened = match path.symlink_metadata() {
+        Ok(_) => fs::OpenOptions::new().append(true).open(path),
+        // Without a name: a loss of power could leave an empty file, and `--resume` would take it for a result.
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => tempfile::tempfile_in(folder),
+        Err(cause) => Err(cause),
+    };
+    opened.map(drop).map_err(|cause| {
         Error::usage(format!("{}: cannot be written", path.display())).because(cause).remedy("choose a writable folder")
-    })?;
-    if !existed {
-        let _ = fs::remove_file(path);
-    }
-    Ok(())
+    })
 }
 
 pub fn make_folder(path: &Path) -> Result<()> {

@@ -178,7 +178,8 @@ fn check(disk: &Disk, end: &Tree, told: &Told, tree: &Tree, cut: Cut, report: &m
     }
     // A name that was given to a complete file is never that of another one.
     for ending in [".vtt", ".summary.json", ".jpg", "in-use.json"] {
-        for (name, bytes) in tree.ending(ending) {
+        let is_temporary = |name: &str| name.rsplit('/').next().is_some_and(|name| name.starts_with(".tmp"));
+        for (name, bytes) in tree.ending(ending).filter(|(name, _)| !is_temporary(name)) {
             report.check(Some(bytes) == end.bytes(name), || {
                 format!("{name}: {} bytes are not what was written", bytes.len())
             });
