@@ -119,6 +119,29 @@ pub fn check_file_absent(path: &Path) -> Result<()> {
 pub fn check_replaceable(path: &Path, beginning: &str) -> Result<()> {
     let Ok(file) = fs::File::open(path) else { return Ok(()) };
     let mut found = Vec::new();
-    let _ = file.take(beginning.len() as u64).read_to_end(&mut found);
-    if found.is_empty() || found == beginning.as_bytes() { Ok(()) } else { check_file_absent(path) }
+    let beginning = beginning.as_bytes();
+    let _ = file.take(beginning.len() as u64 + 1).read_to_end(&mut found);
+    // A loss of power leaves a part of the beginning, or as many zeros, until the disk has it.
+    let is_part = beginning.starts_with(&found) || found.iter().all(|byte| *byte == 0);
+    let is_ours = found.starts_with(beginning) || (is_part && found.len() <= beginning.len());
+    if is_ours { Ok(()) } else { check_file_absent(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cut_leaves_of_a_table_is_replaced_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.csv");
+        let check = |content: &[u8]| {
+            fs::write(&path, content).unwrap();
+            check_replaceable(&path, "input,label").is_ok()
+        };
+        assert!(
+            [&b""[..], b"input", b"input,label", b"input,label,start", &[0; 11]].iter().all(|content| check(content))
+        );
+        assert!([&b"inputs"[..], b"label", &[0; 12], b"\0\0x"].iter().all(|content| !check(content)));
+    }
 }

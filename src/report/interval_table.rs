@@ -39,6 +39,8 @@ impl IntervalTable {
         file.set_len(0).map_err(|cause| Error::unwritable(path, cause))?;
         let table = Self { path: path.to_path_buf(), rows: Mutex::new(Rows { file, length: 0 }) };
         table.append(MARK.as_bytes())?;
+        // By its beginning `--resume` knows a table, also after a loss of power.
+        table.sync()?;
         Ok(table)
     }
 
