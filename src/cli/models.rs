@@ -18,8 +18,8 @@ use crate::onnx::graph::WeightPrecision;
 use crate::onnx::head::check_labels;
 use crate::onnx::import::{Description, import as wrap};
 use crate::picture::file::read_picture;
-use crate::system::{durable, sandbox};
 use crate::system::words::count;
+use crate::system::{durable, sandbox};
 
 /// Number of labels printed for a picture.
 const TOP: usize = 5;
