@@ -23,7 +23,7 @@ const GROUPS: [(&str, &str); 7] = [
          mqtt_password_env mqtt_password_file",
     ),
     ("Learning", "| learn learn_per_day learn_limit"),
-    ("Engine", "model device | batch inference_precision jobs"),
+    ("Engine", "model device | batch inference_precision jobs no_sandbox"),
 ];
 
 const EXAMPLES: &str = "\
