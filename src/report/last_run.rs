@@ -65,7 +65,7 @@ mod tests {
             path
         };
         let gap = Record::Gap { start: 2000.0, end: 3500.0, reason: None };
-        let path = write("door-20260102T030000Z.timeline.jsonl", &[gap.clone()]);
+        let path = write("door-20260102T030000Z.timeline.jsonl", std::slice::from_ref(&gap));
         write("other-20260102T030000Z.timeline.jsonl", &[gap.clone(), journal::sample().pop().unwrap()]);
         let said = |rest: &str| Some(format!("the last run was killed or lost its power; its journal {rest}"));
         let name = "door-20260102T030000Z.timeline.jsonl";
