@@ -48,7 +48,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             // Before the first thread, which would keep its rights.
-            let _temporary = run::give_up_rights(&config, only_check)?;
+            let _prepared = run::give_up_rights(&config, only_check)?;
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;
             let work = if only_check { dry_run::check } else { run::run };
             let code = work(config, &signals.shutdown).or_else(|error| {

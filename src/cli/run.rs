@@ -18,6 +18,7 @@ use crate::pipeline::observer::{LabeledInterval, LabeledPicture, Observer};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::permissions::{make_folders, permissions};
 use crate::shutdown::Shutdown;
+use crate::system::made_folders::MadeFolders;
 use crate::system::sandbox;
 use crate::system::temp_folder::TempFolder;
 use crate::system::words::count;
@@ -45,20 +46,24 @@ pub fn run(config: Config, shutdown: &Shutdown) -> Result<u8> {
     Ok(console.exit_code.into_inner())
 }
 
-/// Gives up the rights that a run of `config`, or a check of it, does not need. Returns the folder for its temporary files. Call it
-/// before the first thread is started.
+/// What a run in a sandbox made before it began. Dropping it deletes what is not needed.
+pub struct Prepared {
+    _temporary: Option<TempFolder>,
+    _folders: MadeFolders,
+}
+
+/// Gives up the rights that a run of `config`, or a check of it, does not need. Call it before the first thread is started, and keep
+/// what it returns until the end.
 ///
 /// # Errors
 /// Unavailable if the kernel has sandboxes and refuses this one.
-pub fn give_up_rights(config: &Config, only_check: bool) -> Result<Option<TempFolder>> {
+pub fn give_up_rights(config: &Config, only_check: bool) -> Result<Option<Prepared>> {
     if !config.sandbox {
         return Ok(None);
     }
     let temporary = TempFolder::create();
     let mut permissions = permissions(config);
-    if !only_check {
-        make_folders(config, &permissions);
-    }
+    let folders = if only_check { MadeFolders::default() } else { make_folders(config, &mut permissions) };
     media::ignore_desktop_settings();
     permissions.write.extend(temporary.as_ref().map(|folder| folder.all.clone()));
     tracing::debug!("{permissions:?}");
@@ -66,7 +71,7 @@ pub fn give_up_rights(config: &Config, only_check: bool) -> Result<Option<TempFo
         Error::unavailable("the sandbox cannot be made").because(cause).remedy("leave it out with --no-sandbox")
     })?;
     tracing::debug!("sandbox: {support}");
-    Ok(temporary)
+    Ok(Some(Prepared { _temporary: temporary, _folders: folders }))
 }
 
 /// Returns the worse of two exit codes: a failure while running (1) outweighs an unusable input (2).

@@ -1,7 +1,6 @@
 //! What a run may do in its sandbox: the files, devices and TCP ports that its configuration names.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,9 +9,9 @@ use crate::config::cameras::RecordingConfig;
 use crate::config::events::JsonLines;
 use crate::inference::cache;
 use crate::inference::model::Model;
-use crate::learning::files::make_folder;
 use crate::rtsp::relay;
 use crate::system::locate;
+use crate::system::made_folders::MadeFolders;
 use crate::system::sandbox::Permissions;
 
 /// Variables that name folders of libraries, like `PATH`.
@@ -26,6 +25,9 @@ const WRITTEN: [&str; 4] = ["GST_REGISTRY", "GST_REGISTRY_1_0", "GST_DEBUG_FILE"
 const PROXIES: [&str; 6] = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 /// The ports of RTSP, with and without TLS, and of web servers: those of the cameras that a reload may add.
 const CAMERAS: [u16; 5] = [554, 322, 8554, 80, 443];
+/// The permissions of a new folder: for its owner, or as the user's mask says.
+const PRIVATE: u32 = 0o700;
+const DEFAULT: u32 = 0o777;
 const DNS: u16 = 53;
 /// Where web servers redirect to.
 const WEB: [u16; 2] = [80, 443];
@@ -57,10 +59,14 @@ pub fn permissions(config: &Config) -> Permissions {
 }
 
 /// Makes the folders that a run writes to, since rights are for what exists. One that cannot be made is reported when it is used.
-pub fn make_folders(config: &Config, permissions: &Permissions) {
-    // Only its owner may enter it.
-    let _ = config.learning.as_ref().map(|learning| make_folder(&learning.folder));
-    permissions.write.iter().filter(|path| !path.exists()).for_each(|path| drop(fs::create_dir_all(path)));
+pub fn make_folders(config: &Config, permissions: &mut Permissions) -> MadeFolders {
+    let mut made = MadeFolders::default();
+    if let Some(learning) = &config.learning {
+        made.make(&learning.folder, PRIVATE);
+    }
+    permissions.write.iter().for_each(|folder| made.make(folder, DEFAULT));
+    permissions.tidy.extend(made.parents());
+    made
 }
 
 /// Returns the folders of libraries and programs outside the system's.

@@ -1,10 +1,11 @@
 //! Clocks, the time in UTC, the limits of the process, the rights that it gives up, the files that set-up installed, regular files,
-//! what the disk keeps, files that are replaced as a whole, a folder for temporary files, times as people write them, numbers as
+//! what the disk keeps, files that are replaced as a whole, temporary files, folders that are deleted again, times as people write them, numbers as
 //! sentences have them, text that is safe on a terminal.
 
 pub mod clock;
 pub mod durable;
 pub mod locate;
+pub mod made_folders;
 pub mod memory;
 pub mod printable;
 pub mod regular_file;

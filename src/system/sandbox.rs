@@ -71,6 +71,8 @@ pub struct Permissions {
     pub execute: BTreeSet<PathBuf>,
     /// Folders in which files may be made, changed and deleted, or single files.
     pub write: BTreeSet<PathBuf>,
+    /// Folders in which empty folders may be deleted.
+    pub tidy: BTreeSet<PathBuf>,
     /// Device files, or their folder.
     pub devices: BTreeSet<PathBuf>,
     /// TCP ports of other machines and of this one; `None` for all.
@@ -142,6 +144,7 @@ fn restrict(permissions: &Permissions) -> Result<Support, RulesetError> {
     ruleset = allow(ruleset, &permissions.execute, read | AccessFs::Execute)?;
     ruleset = allow(ruleset, &permissions.read, read)?;
     ruleset = allow(ruleset, &permissions.write, write)?;
+    ruleset = allow(ruleset, &permissions.tidy, AccessFs::RemoveDir.into())?;
     ruleset = allow(ruleset, &permissions.devices, read | AccessFs::WriteFile | AccessFs::IoctlDev)?;
     for &port in permissions.connect.iter().flatten() {
         ruleset = ruleset.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;

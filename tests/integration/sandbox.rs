@@ -123,8 +123,8 @@ fn a_reload_gets_no_rights_that_were_given_up() {
             format!("the sandbox of this run does not allow {why}; restart livelabel, or start it with --no-sandbox");
         assert_eq!(error, expected);
     }
-    // A camera of a usual port, in a folder below that of the others.
-    let more = stream("garden", "rtsp://127.0.0.1:8554/live", "output_dir = \"garden\"\npaused = true");
+    // A camera of a usual port.
+    let more = stream("garden", "rtsp://127.0.0.1:8554/live", "paused = true");
     assert_eq!(run.change(&format!("{}{more}", test("door", ""))), "added garden, 1 unchanged");
     run.goes_on("door");
 }
