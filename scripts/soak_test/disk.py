@@ -6,21 +6,21 @@ kernel lets users do so. Where it does not, recordings go to a folder, and the d
 import collections
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 
 MARK = "LIVELABEL_SOAK_NAMESPACE"
-MIB = 1 << 20
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
 
 def enter():
     """Starts this program again in a namespace of its own, if it can have one."""
-    if MARK in os.environ:
+    if MARK in os.environ or not shutil.which("unshare"):
         return
-    allowed = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True).returncode == 0
-    if allowed:
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode == 0:
         os.environ[MARK] = "1"
-        os.execvp("unshare", ["unshare", "--user", "--map-root-user", "--mount", sys.executable, *sys.argv])
+        os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, *sys.argv])
 
 
 class Disk:

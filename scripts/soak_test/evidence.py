@@ -6,8 +6,8 @@ import functools
 import json
 import re
 import sqlite3
+import tomllib
 
-import settings
 from invariants import strict
 
 # An event is as old as its frame: a slow camera's frames arrive late.
@@ -133,6 +133,24 @@ class Evidence:
         return count
 
     @functools.cached_property
+    def spans(self):
+        """Returns the camera of each copied journal, and from when to when it has frames, in seconds since 1970."""
+        found = []
+        for name, (records, _) in self.journals.items():
+            frames = [record["frame"]["ms"] for record in records if "frame" in record]
+            if frames and "start" in records[0]:
+                start = records[0]["start"]
+                begun = moment(start["opened"])
+                found.append((camera_of(name), begun, begun + (frames[-1] - start["opened_ms"]) / 1000))
+        return found
+
+    def is_seen(self, camera, time):
+        """Returns whether a copied journal goes on after this moment, so that it would have an interval that ended then.
+
+        A journal that was deleted soon after its end may have been copied before it."""
+        return any(owner == camera and begun <= time < end for owner, begun, end in self.spans)
+
+    @functools.cached_property
     def complete_videos(self):
         return {
             record["segment"]["file"]
@@ -166,10 +184,11 @@ class Evidence:
             )
             return dict(rows.fetchall())
 
-    @property
-    def limit(self):
+    @functools.cached_property
+    def limits(self):
         """Returns how many bytes each camera may keep."""
-        return settings.KEEP_MB * 1_000_000
+        streams = tomllib.loads((self.raw / "cameras.toml").read_text())["stream"]
+        return {stream["name"]: int(stream["keep"].removesuffix("MB")) * 1_000_000 for stream in streams}
 
 
 def identity(event):

@@ -29,12 +29,14 @@ from browsers import Browsers  # noqa: E402
 from fleet import Camera, free_port  # noqa: E402
 from measure import Measure  # noqa: E402
 from receivers import MOODS, Broker, Webhook  # noqa: E402
-from settings import KEEP_MB, Settings  # noqa: E402
+from settings import Settings  # noqa: E402
 
 SAMPLED_S = 10
 # Seconds without faults at the end, in which what waits is delivered: a webhook waits up to 30 s before it tries again.
 CALM_S = 75
 BROWSERS = 6
+# Of the disk, for each camera.
+ROOM_MB = 10
 
 
 class Soak:
@@ -49,7 +51,7 @@ class Soak:
         clips.mkdir()
         footage.make(ROOT / ".deps", clips)
         # Room for what is kept, for what is being written, and for the index.
-        self.disk = disks.Disk(self.raw / "disk", 2 * KEEP_MB * given.cameras + 64)
+        self.disk = disks.Disk(self.raw / "disk", ROOM_MB * given.cameras + 64)
         self.cameras = [Camera(number, clips) for number in range(given.cameras)]
         self.broker = Broker(free_port(), self.raw / "mqtt.tsv")
         self.webhook = Webhook(free_port(), self.raw / "webhook.tsv")

@@ -108,7 +108,9 @@ def journalled(evidence):
 
 
 def missing(evidence, ends):
-    return [key for key, time in ends.items() if key not in evidence.intervals and not evidence.was_full(evidence.moment(time))]
+    """Returns the intervals that are in no journal, though one was copied that goes on after them, and the disk was not full."""
+    times = {key: evidence.moment(time) for key, time in ends.items() if key not in evidence.intervals}
+    return [key for key, time in times.items() if not evidence.was_full(time) and evidence.is_seen(key[0], time)]
 
 
 def indexed(evidence):
@@ -153,8 +155,8 @@ def kept(evidence):
     for name, size in evidence.facts["files"].items():
         sizes[camera_of(name)].append(size)
     for camera, all_sizes in sizes.items():
-        if sum(all_sizes) > evidence.limit + 2 * max(all_sizes):
-            yield f"{camera} has {sum(all_sizes)} bytes, and may keep {evidence.limit}"
+        if sum(all_sizes) > evidence.limits[camera] + 2 * max(all_sizes):
+            yield f"{camera} has {sum(all_sizes)} bytes, and may keep {evidence.limits[camera]}"
 
 
 def browsed(evidence):

@@ -86,6 +86,5 @@ def text(evidence):
         f"- intervals {len(ends)}, of which {len(ends - set(evidence.intervals))} are in no journal, since the disk was full",
         f"- journals {len(evidence.journals)}, with {sum(torn for _, torn in evidence.journals.values())} lines cut off by a full disk",
         f"- videos read {len(evidence.videos)}, of which {sum('matroska' in words for *_, words in evidence.videos)} end where the disk was full",
-        f"- most bytes of a camera {max(evidence.samples['largest_camera_bytes']):,.0f}, of which it may keep {evidence.limit:,}",
     ]
     return "\n".join([*table(evidence), "", *slopes(evidence), "", *figures])

@@ -3,6 +3,8 @@ import os
 import signal
 
 KEEP_MB = 5
+# A minute of labelled pictures takes as much.
+LABELLED_KEEP_MB = 20
 STRIDE = 10
 # What a reload may change of one camera. Some take effect between two frames, others restart the camera.
 CHANGES = {
@@ -26,7 +28,7 @@ class Settings:
             if number % 8:
                 settings["stride"] = STRIDE
             if number % 8 == 6:
-                settings["segment_video"] = '"labelled"'
+                settings.update(segment_video='"labelled"', keep=f'"{LABELLED_KEEP_MB}MB"')
             if number % 8 == 5:
                 settings["only_active"] = "true"
             if number % 8 in (2, 5):
