@@ -8,7 +8,9 @@ from evidence import camera_of, identity
 WARM_S = 600
 # What the page documents, and what browsers meet before they have an answer.
 STATUSES = {"200", "400", "404", "409", "429", "503", "507", "nothing"}
-# Growth of a day that is no more than this share of what is held is flat.
+# A shorter run is still warming up, and one with less than a minute without faults leaves cameras waiting for their next attempt.
+LONG_MINUTES, CALM_MINUTES = 30, 4
+# Growth over the run that is no more than this share of what is held is flat.
 FLAT = 0.05
 RESOURCES = {"rss_kib": "resident memory", "threads": "threads", "descriptors": "descriptors", "disk_bytes": "bytes on the disk"}
 
@@ -32,6 +34,8 @@ def lines(evidence):
 
 def flat(evidence):
     """Memory, threads, descriptors and disk do not grow: the slope's interval reaches 0, or the growth is small."""
+    if evidence.facts["minutes"] < LONG_MINUTES:
+        return
     hours = evidence.facts["minutes"] / 60
     for name, (mean, slope, half) in lines(evidence).items():
         if (slope - half) * hours > FLAT * mean:
@@ -50,7 +54,9 @@ def ended(evidence):
 
 
 def recovered(evidence):
-    """Once nothing fails any more, each camera runs."""
+    """Once nothing has failed for a minute, each camera runs."""
+    if evidence.facts["minutes"] < CALM_MINUTES:
+        return
     last = {fields["stream"]: fields["state"] for _, fields in evidence.statuses}
     for name in evidence.facts["cameras"]:
         if last.get(name) != "running":
