@@ -1,9 +1,10 @@
 //! The [`EventBus`]: a bounded broadcast channel of events, and one thread for each event receiver.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub struct EventBus {
     clock: SharedClock,
     run: String,
     count: AtomicU64,
+    /// The cameras whose last loss has no return yet. A restart of a camera does not end it.
+    lost: Mutex<BTreeSet<String>>,
     closing: Closing,
     sinks: Vec<Sink>,
     /// Disconnects when every thread has ended.
@@ -58,6 +61,7 @@ impl EventBus {
             clock: SharedClock::clone(&telemetry.clock),
             run: format!("{:016x}", fastrand::u64(..)),
             count: AtomicU64::new(0),
+            lost: Mutex::default(),
             closing: watch::Sender::new(None),
             sinks: Vec::new(),
             ended,
@@ -104,6 +108,11 @@ impl EventBus {
     /// says when that is.
     pub fn publish(&self, event: &Event, durable: Option<Durable>) {
         let Ok(json) = serde_json::to_string(event) else { return };
+        match event {
+            Event::Lost { stream, .. } => drop(self.lost().insert((*stream).to_string())),
+            Event::Back { stream, .. } => drop(self.lost().remove(*stream)),
+            Event::Start { .. } | Event::End { .. } => {}
+        }
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let key = format!("{}-{count}", self.run);
         // Fails only if every thread has ended early. `finish` reports undelivered events.
@@ -114,6 +123,15 @@ impl EventBus {
             at: self.clock.instant(),
             durable,
         }));
+    }
+
+    fn lost(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether a loss of this camera was published, and no return.
+    pub fn is_lost(&self, stream: &str) -> bool {
+        self.lost().contains(stream)
     }
 
     /// Waits up to one second for the remaining events. Returns a summary of delivered and undelivered events for the

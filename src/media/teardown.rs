@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::system::memory;
+
 /// How long a reconnect waits for the last connection to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections of one camera that may still be closing while it reconnects, besides the last.
@@ -21,8 +23,12 @@ pub(super) struct Teardowns {
 }
 
 impl Teardowns {
-    /// Runs `close` in a thread. Call it only after [`Teardowns::ready`] returned true.
+    /// Runs `close` in a thread, and then gives its memory back: a connection leaves much free. Call it only after [`Teardowns::ready`] returned true.
     pub fn begin(&mut self, close: impl FnOnce() + Send + 'static) {
+        let close = || {
+            close();
+            memory::give_back();
+        };
         let thread = std::thread::Builder::new().name("teardown".into()).spawn(close);
         // If no thread could be started, dropping `close` has closed the connection here.
         self.last = thread.ok().map(|thread| (thread, Instant::now()));

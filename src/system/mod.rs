@@ -1,4 +1,4 @@
-//! Clocks, the time in UTC, the limits of the process, the rights that it gives up, the files that set-up installed, regular files,
+//! Clocks, the time in UTC, the limits and the memory of the process, the rights that it gives up, the files that set-up installed, regular files,
 //! what the disk keeps, files that are replaced as a whole, temporary files, folders that are deleted again, times as people write them, numbers as
 //! sentences have them, text that is safe on a terminal.
 

@@ -531,3 +531,25 @@ fn home_assistant_follows_the_cameras() {
     late.until("livelabel/hall/state", |message| message.payload.contains("\"paused\""));
     run.watch.stop("INT");
 }
+
+#[test]
+fn a_lost_camera_that_is_restarted_is_told_to_be_back_once() {
+    let camera = Camera::start(&["--size", "160x120"]);
+    let (url, port) = (camera.url.clone(), camera.port);
+    let pipeline = |more: &str| format!("events = \"events.jsonl\"\n{}", stream("door", &url, more));
+    let run = Run::start(&pipeline(""));
+    run.is_running("door");
+    drop(camera);
+    run.site.until("lost", |site| site.stream("door"), |stream| stream["state"] == "reconnecting");
+    assert_eq!(run.change(&pipeline("segment = \"1h\"")), "restarted door");
+    let _camera = Camera::at(port, &["--size", "160x120"]);
+    run.is_running("door");
+    run.goes_on("door");
+    let Run { watch, program, .. } = run;
+    watch.stop("TERM");
+    let events = std::fs::read_to_string(program.path("events.jsonl")).unwrap();
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let of_camera: Vec<&str> = kinds.into_iter().filter(|kind| ["lost", "back"].contains(kind)).collect();
+    assert_eq!(of_camera, ["lost", "back"], "{events:#?}");
+}

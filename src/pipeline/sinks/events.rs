@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::events::event::Event;
 use crate::events::event_bus::EventBus;
 use crate::labels::intervals::Interval;
+use crate::media::supervisor::LossReason;
 use crate::pipeline::context::StreamContext;
 use crate::pipeline::sinks::flusher::Flusher;
 use crate::pipeline::sinks::sink::{LabeledFrame, Loss, Sink};
@@ -24,24 +25,23 @@ pub struct EventEmitter<'a> {
     open: bool,
     /// Whether the camera is lost.
     lost: bool,
+    /// Whether that was said before the camera was restarted.
+    said: bool,
 }
 
 impl<'a> EventEmitter<'a> {
     /// Returns `None` if there are no event receivers.
     pub fn new(context: &StreamContext<'a>, flusher: Option<&Rc<Flusher>>) -> Option<Self> {
-        Some(Self {
-            event_bus: context.event_bus?,
-            flusher: flusher.cloned(),
-            state: context.state,
-            open: false,
-            lost: false,
-        })
+        let (event_bus, state) = (context.event_bus?, context.state);
+        let lost = event_bus.is_lost(&state.info.name);
+        Some(Self { event_bus, flusher: flusher.cloned(), state, open: false, lost, said: lost })
     }
 }
 
 impl Sink for EventEmitter<'_> {
     fn frame(&mut self, LabeledFrame { frame, decision, .. }: &LabeledFrame) -> Result<()> {
         let (stream, ms, time) = (self.state.info.name.as_str(), milliseconds(frame.pts), self.state.utc(frame.pts));
+        self.said = false;
         if std::mem::take(&mut self.lost) {
             self.event_bus.publish(&Event::Back { stream, ms, time: utc::milliseconds(time) }, None);
         }
@@ -79,6 +79,9 @@ impl Sink for EventEmitter<'_> {
 
     fn lost(&mut self, loss: &Loss) -> Result<()> {
         self.lost = true;
+        if std::mem::take(&mut self.said) && loss.reason != LossReason::Paused.name() {
+            return Ok(());
+        }
         let (stream, time) = (&self.state.info.name, utc::milliseconds(self.state.utc(loss.at)));
         self.event_bus.publish(&Event::Lost { stream, ms: milliseconds(loss.at), time, reason: loss.reason }, None);
         Ok(())
