@@ -1,5 +1,6 @@
 """The run as a picture: what the program held, over time."""
 import promises
+import report
 
 WIDTH, LEFT, RIGHT, PANEL, GAP, TOP = 760, 64, 16, 96, 34, 44
 PANELS = [("rss_kib", "resident memory, MiB", 1024), ("threads", "threads", 1), ("descriptors", "open descriptors", 1), ("disk_bytes", "on the disk, MiB", 1 << 20)]
@@ -65,7 +66,7 @@ def svg(evidence):
     for top, (name, title, unit) in zip(tops, PANELS):
         parts += panel(evidence, top, name, title, unit, x)
     parts += [text(x(minute), bottom + 18, minute, "faint", "middle") for minute in ticks(minutes)]
-    parts.append(text(LEFT, bottom + 44, f"minutes; {len(evidence.facts['cameras'])} cameras, {len(evidence.faults):,} faults"))
+    parts.append(text(LEFT, bottom + 44, f"minutes; {len(evidence.facts['cameras'])} cameras, {sum(count for _, count in report.faults(evidence)):,} faults"))
     parts.append(f'<rect x="{WIDTH - 330}" y="{bottom + 33}" width="14" height="14" class="full"/>' + text(WIDTH - 310, bottom + 44, "the disk is full", "faint"))
     parts.append(f'<rect x="{WIDTH - 190}" y="{bottom + 33}" width="14" height="14" class="warm"/>' + text(WIDTH - 170, bottom + 44, "not in the slope (dashed)", "faint"))
     return "\n".join([*parts, "</svg>"]) + "\n"

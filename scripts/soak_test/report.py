@@ -58,13 +58,13 @@ def slopes(evidence):
 
 
 def faults(evidence):
-    """Returns how often each fault occurred."""
+    """Returns how often each fault occurred, most frequent first."""
     counts, kinds = collections.Counter(), {"disk": "a full disk", "SIGHUP": "a reload", "broker": "the broker", "webhook": "the webhook"}
     for _, target, what, _ in evidence.faults:
         kind = kinds.get(target) or what.split(" ")[0].split(":")[0]
         if kind != "none":
             counts[kind] += 1
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    return counts.most_common()
 
 
 def cores(evidence):
@@ -78,7 +78,7 @@ def text(evidence):
     browsers = sum(count for *_, count in facts["answers"])
     figures = [
         f"- cameras {len(facts['cameras'])}, minutes {facts['minutes']:g}, seed {facts['seed']}; the disk was {'' if facts['disk_filled'] else 'not '}filled",
-        f"- faults {sum(what[:4] != 'none' for _, _, what, _ in evidence.faults):,}: {faults(evidence)}",
+        f"- faults {sum(count for _, count in faults(evidence)):,}: {', '.join(f'{name} {count}' for name, count in faults(evidence))}",
         f"- browsers {browsers}; the page had {statistics.fmean(value for value in evidence.samples['viewers'] if value is not None):.1f} connections on average",
         f"- cores {cores(evidence):.2f}",
         f"- status lines {len(evidence.statuses)}, in which the balance is checked",
