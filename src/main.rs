@@ -3,14 +3,21 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    return_large_blocks();
+    keep_little_memory();
     livelabel::cli::main()
 }
 
-/// Makes the allocator return blocks of a frame's size and more to the system as soon as they are freed. By default
-/// glibc keeps such blocks once a larger one was freed, and loading a model frees many.
-fn return_large_blocks() {
+/// Sets the allocator up for a run of months, in which many threads come and go.
+///
+/// Blocks of a frame's size and more return to the system as soon as they are freed. By default glibc keeps such blocks once a
+/// larger one was freed, and loading a model frees many. There is an arena for each core: by default there are eight, and each
+/// keeps what was freed between blocks in use.
+fn keep_little_memory() {
     const LARGE: libc::c_int = 1 << 20;
-    // SAFETY: sets an option of the allocator before another thread exists.
-    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(1024) as libc::c_int);
+    // SAFETY: sets options of the allocator before another thread exists.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_ARENA_MAX, cores);
+    }
 }
