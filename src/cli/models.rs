@@ -19,7 +19,7 @@ use crate::onnx::head::check_labels;
 use crate::onnx::import::{Description, import as wrap};
 use crate::picture::file::read_picture;
 use crate::system::words::count;
-use crate::system::{durable, sandbox};
+use crate::system::{durable, folders, sandbox};
 
 /// Number of labels printed for a picture.
 const TOP: usize = 5;
@@ -123,7 +123,7 @@ pub fn import(args: &ImportArgs) -> Result<String> {
             .because(cause)
             .remedy("choose a writable folder with free space")
     };
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folders::of(output);
     let part = tempfile::Builder::new().suffix(".onnx").tempfile_in(folder).map_err(unwritable)?;
     std::fs::write(part.path(), &wrapped).map_err(unwritable)?;
     let mut model = Model::read(part.path())?;
@@ -134,9 +134,7 @@ pub fn import(args: &ImportArgs) -> Result<String> {
             let cause = error.to_string().replace(&part.path().display().to_string(), &args.file.display().to_string());
             Error::input(format!("{}: cannot be used", args.file.display())).because(cause)
         })?;
-    durable::sync_content(part.path()).map_err(unwritable)?;
-    part.persist(output).map_err(|cause| unwritable(cause.error))?;
-    durable::sync_names(output).map_err(unwritable)?;
+    durable::persist(part.into_temp_path(), output).map_err(unwritable)?;
     let model = Model::read(output)?;
     let lines = std::iter::once(show(&model, false)).chain(classified.iter().map(|picture| picture.line(&model)));
     Ok(lines.collect::<Vec<_>>().join("\n"))

@@ -1,4 +1,4 @@
-//! What an event waits for before it is told: that the disk has the journal's record of it.
+//! What an event waits for before it is sent: that the disk has the journal's record of it.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ impl Durable {
         Self { done, number }
     }
 
-    /// Waits until the number is reached, up to two seconds after `since`. Returns whether it is. May be cancelled and called again.
+    /// Waits until the number is reached, up to two seconds after `since`. Returns whether it is. Cancel-safe.
     pub async fn wait(&mut self, since: Instant) -> bool {
         let number = self.number;
         let reached = self.done.wait_for(|done| *done >= number);

@@ -104,7 +104,7 @@ impl EventBus {
         Ok(())
     }
 
-    /// Publishes an event to all receivers without blocking. They tell it once the disk has the journal's record of it, if `durable`
+    /// Publishes an event to all receivers without blocking. They send it once the disk has the journal's record of it, if `durable`
     /// says when that is.
     pub fn publish(&self, event: &Event, durable: Option<Durable>) {
         let Ok(json) = serde_json::to_string(event) else { return };

@@ -22,7 +22,7 @@ pub(super) struct EventEnvelope {
     /// Unique among all events of all runs.
     pub key: String,
     pub at: Instant,
-    /// When it may be told; `None` for at once.
+    /// When it may be sent; `None` for at once.
     pub durable: Option<Durable>,
 }
 
@@ -52,12 +52,12 @@ pub(super) struct EventReceiver {
     name: String,
     /// A warning about dropped events was logged.
     warned: bool,
-    /// The next event, while it may not be told yet, and what it waits for.
+    /// The next event, while it may not be sent yet, and what it waits for.
     waiting: Option<(Arc<EventEnvelope>, Durable)>,
 }
 
 impl EventReceiver {
-    /// Returns the next event once it may be told; `None` at the end of the run. May be cancelled and called again.
+    /// Returns the next event once it may be sent; `None` at the end of the run. Cancel-safe.
     pub async fn next(&mut self) -> Option<Arc<EventEnvelope>> {
         if self.waiting.is_none() {
             let event = self.receive().await?;

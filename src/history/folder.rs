@@ -14,6 +14,7 @@ use crate::history::rows::{Rows, SegmentRow};
 use crate::history::{clips, database, ids};
 use crate::report::stamped_name::StampedName;
 use crate::report::{LockedFile, lock_output};
+use crate::system::folders;
 
 /// Lines that are parsed before they are stored.
 pub const LINES: usize = 4096;
@@ -29,11 +30,6 @@ pub enum Work {
     RemoveLabels,
 }
 
-/// Returns `.` for an empty path.
-pub fn named(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
-}
-
 /// Returns whether a folder holds nothing that an index is made from.
 ///
 /// # Errors
@@ -45,12 +41,12 @@ pub fn is_empty(folder: &Path) -> Result<bool> {
 /// Lists the files that the index is made from, in the order in which they are read, with their sizes.
 fn list(folder: &Path) -> Result<Vec<(Kind, String, u64)>> {
     let unreadable = |cause| {
-        Error::input(format!("{}: cannot be read", named(folder).display()))
+        Error::input(format!("{}: cannot be read", folders::named(folder).display()))
             .because(cause)
             .remedy("name the output folder of a run")
     };
     let mut files = Vec::new();
-    for entry in fs::read_dir(named(folder)).map_err(unreadable)? {
+    for entry in fs::read_dir(folders::named(folder)).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         // A name that is not UTF-8 is none that livelabel gives to a camera's files.
         let Ok(name) = entry.file_name().into_string() else { continue };
@@ -236,6 +232,6 @@ pub fn rebuild(folder: &Path) -> Result<PathBuf> {
 
 /// Returns the error for a folder without anything to make an index from.
 pub fn nothing(folder: &Path) -> Error {
-    Error::input(format!("{}: holds no journals, timelines or recordings", named(folder).display()))
+    Error::input(format!("{}: holds no journals, timelines or recordings", folders::named(folder).display()))
         .remedy("name the output folder of a run")
 }

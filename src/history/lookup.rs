@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::history::database::{self, Unusable};
 use crate::history::folder;
 use crate::report::LockedFile;
+use crate::system::folders;
 
 /// An index that can be read.
 pub struct Place {
@@ -39,7 +40,7 @@ impl Place {
             Unusable::Failed(cause) => database::failed(&self.path, &cause),
             Unusable::Damaged(_) | Unusable::Other(_) => {
                 Error::failed(format!("{}: the index is damaged or of another version", self.path.display()))
-                    .remedy(format!("run `livelabel index rebuild {}`", folder::named(&self.folder).display()))
+                    .remedy(format!("run `livelabel index rebuild {}`", folders::named(&self.folder).display()))
             }
         })
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::inference::model::Model;
-use crate::system::durable;
+use crate::system::{durable, locate};
 
 /// Overrides the cache's folder; an empty value disables the cache.
 const VARIABLE: &str = "LIVELABEL_CACHE";
@@ -56,15 +56,7 @@ impl Cache {
         let Ok(part) = tempfile::tempdir_in(&self.folder) else { return Ok(None) };
         compile(part.path())?;
         let entry = self.entry(key);
-        let stored = sync(part.path()).and_then(|()| sizes(part.path()));
-        let stored =
-            stored.and_then(|sizes| fs::write(part.path().join(COMPLETE), sizes)).and_then(
-                |()| match fs::remove_dir_all(&entry) {
-                    Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause),
-                    _ => fs::rename(part.path(), &entry),
-                },
-            );
-        Ok(stored.ok().map(|()| entry))
+        Ok(complete(part.path()).and_then(|()| place(part.path(), &entry)).ok().map(|()| entry))
     }
 
     /// Releases the memory of files that a session has mapped from `folder`: it has its own copy of the weights by
@@ -115,21 +107,26 @@ fn mapping(line: &str) -> Option<Mapping> {
 pub fn root() -> Option<PathBuf> {
     let all = match std::env::var_os(VARIABLE) {
         Some(named) => PathBuf::from(named),
-        None => {
-            let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-            let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-            cache.or_else(home)?.join("livelabel/networks")
-        }
+        None => locate::caches()?.join("livelabel/networks"),
     };
     (!all.as_os_str().is_empty()).then_some(all)
 }
 
-/// Lists every file of a folder except [`COMPLETE`] with its size, to detect truncated files.
-/// Has the disk keep the files of `folder`: after a loss of power their sizes alone may be right.
-fn sync(folder: &Path) -> std::io::Result<()> {
-    fs::read_dir(folder)?.try_for_each(|entry| durable::sync_content(&entry?.path()))
+/// Writes [`COMPLETE`], once the disk has all other files of a folder: after a loss of power their sizes alone may be right.
+fn complete(folder: &Path) -> std::io::Result<()> {
+    fs::read_dir(folder)?.try_for_each(|entry| durable::sync_content(&entry?.path()))?;
+    fs::write(folder.join(COMPLETE), sizes(folder)?)
 }
 
+/// Renames a folder to `entry`, in the place of what was there.
+fn place(folder: &Path, entry: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(entry) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause),
+        _ => fs::rename(folder, entry),
+    }
+}
+
+/// Lists every file of a folder except [`COMPLETE`] with its size, to detect truncated files.
 fn sizes(folder: &Path) -> std::io::Result<String> {
     let mut lines = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -7,6 +7,7 @@ use nix::sys::statvfs::statvfs;
 
 use crate::error::{Error, Result};
 use crate::system::clock::SharedClock;
+use crate::system::folders;
 
 /// Reserve for the plot, the subtitles and the file system's own data, in bytes.
 const MARGIN: u64 = 4 << 20;
@@ -32,14 +33,14 @@ impl DiskSpace {
     pub fn new(folder: &Path, pixels: usize, clock: &SharedClock) -> Self {
         Self {
             clock: SharedClock::clone(clock),
-            folder: named(folder).to_path_buf(),
+            folder: folders::named(folder).to_path_buf(),
             frame_bytes: pixels as u64,
             checked: None,
         }
     }
 
     pub fn watches(&self, folder: &Path) -> bool {
-        self.folder == named(folder)
+        self.folder == folders::named(folder)
     }
 
     /// Checks the free space.
@@ -71,11 +72,6 @@ impl DiskSpace {
         self.checked = Some((now, written));
         true
     }
-}
-
-/// Returns `.` for an empty path.
-fn named(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::outcome::Outcome;
 use crate::report::overview::{Clip, End, Files, Overview};
 use crate::report::timeline_reader;
+use crate::system::folders;
 
 /// A clip of the overview while it runs.
 pub struct OverviewClip<'a> {
@@ -79,7 +80,7 @@ impl<'a> OverviewClip<'a> {
 
 /// Returns the absolute path, with links of its folder resolved.
 fn absolute(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folders::of(path);
     match (folder.canonicalize(), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::config::events::JsonLines;
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
+use crate::system::folders;
 
 /// Identifies a file independently of its path: device and inode.
 type Identity = (u64, u64);
@@ -87,7 +88,7 @@ fn check_distinct(path: &Path, known: &mut HashMap<Identity, String>) -> Result<
 pub fn check_folder(job: &Job) -> Result<()> {
     let Some(live) = &job.live else { return Ok(()) };
     let folder = &live.recording.folder;
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = folders::named(folder);
     fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)).map(drop).map_err(|cause| {
         Error::usage(format!("{}: nothing can be written to {}", job.name, folder.display()))
             .because(cause)

@@ -10,6 +10,7 @@ use crate::config::events::JsonLines;
 use crate::inference::cache;
 use crate::inference::model::Model;
 use crate::rtsp::relay;
+use crate::system::folders;
 use crate::system::locate;
 use crate::system::made_folders::MadeFolders;
 use crate::system::sandbox::Permissions;
@@ -32,7 +33,8 @@ const DNS: u16 = 53;
 /// Where web servers redirect to.
 const WEB: [u16; 2] = [80, 443];
 
-/// Returns what a run with `config` needs. Folders that it writes to may not exist yet.
+/// Returns what a run with `config` needs. Folders that it writes to may not exist yet. From then on the relays of RTSP cameras share
+/// a port, if the run may have any.
 pub fn permissions(config: &Config) -> Permissions {
     let mut permissions = Permissions { connect: connect(config), window: config.display, ..Permissions::default() };
     permissions.execute = libraries();
@@ -113,7 +115,7 @@ fn written(config: &Config) -> Vec<PathBuf> {
     for job in &config.jobs {
         match job.live.as_ref().map(|live| &live.recording) {
             Some(RecordingConfig { folder: recordings, file, .. }) => {
-                written.push(here(recordings));
+                written.push(folders::named(recordings).into());
                 written.extend(file.as_deref().map(folder));
             }
             None => written.extend(job.outputs.all().map(folder)),
@@ -125,15 +127,13 @@ fn written(config: &Config) -> Vec<PathBuf> {
         // A pipe is allowed by itself.
         written.push(if path.exists() && !path.is_file() { path.clone() } else { folder(path) });
     }
-    written.extend(config.learning.as_ref().map(|learning| here(&learning.folder)));
+    written.extend(config.learning.as_ref().map(|learning| folders::named(&learning.folder).into()));
     written
 }
 
 /// Returns the places where the program and its libraries keep what they computed.
 fn caches() -> impl Iterator<Item = PathBuf> {
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
-    let plugins = cache.map(|cache| cache.join("gstreamer-1.0"));
+    let plugins = locate::caches().map(|caches| caches.join("gstreamer-1.0"));
     let named = WRITTEN.into_iter().filter_map(std::env::var_os).map(|path| folder(Path::new(&path)));
     cache::root().into_iter().chain(plugins).chain(named)
 }
@@ -188,10 +188,5 @@ fn allow_window(permissions: &mut Permissions) {
 
 /// Returns the folder that a file is in.
 fn folder(file: &Path) -> PathBuf {
-    here(file.parent().unwrap_or(file))
-}
-
-/// Returns a folder; the current one for an empty path.
-fn here(folder: &Path) -> PathBuf {
-    if folder.as_os_str().is_empty() { ".".into() } else { folder.into() }
+    folders::of(file).into()
 }

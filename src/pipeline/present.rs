@@ -11,6 +11,7 @@ use crate::labels::labeler::Labeler;
 use crate::media::frame::Frame;
 use crate::media::recorder::LONGEST_FILL;
 use crate::media::supervisor::LossReason;
+use crate::pipeline::context::StreamContext;
 use crate::pipeline::outcome::{self, EngineInfo, Outcome};
 use crate::pipeline::prepare::{Message, Prediction};
 use crate::pipeline::settings_change::SettingsChange;
@@ -53,6 +54,38 @@ pub struct Presenter<'a> {
     pub shortest: Option<u64>,
     /// Gaps that are too long to fill in an AVI.
     pub long_gaps: u64,
+}
+
+impl<'a> Presenter<'a> {
+    /// Labels the frames of a stream that `began` at this time.
+    pub fn new(
+        context: &'a StreamContext<'a>,
+        sinks: Sinks<'a>,
+        labeler: Labeler,
+        stride: Arc<dyn StridePolicy>,
+        began: Instant,
+    ) -> Self {
+        let StreamContext { job, model, engine, state, clock, .. } = *context;
+        Self {
+            sinks,
+            labeler,
+            held: VecDeque::new(),
+            labels: &model.labels,
+            stride,
+            engine: engine.clone(),
+            model: outcome::model_line(model),
+            live: job.live.is_some(),
+            clock,
+            began,
+            progress: &state.progress,
+            position: None,
+            lost: None,
+            intervals: 0,
+            gaps: Gaps::default(),
+            shortest: None,
+            long_gaps: 0,
+        }
+    }
 }
 
 impl Presenter<'_> {

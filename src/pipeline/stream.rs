@@ -5,7 +5,6 @@
 //! thread, waits for the predictions in order, labels, and passes the frames to the sinks. A bounded channel joins
 //! them.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,14 +19,13 @@ use crate::labels::sampling::STRICTNESS;
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
 use crate::pipeline::context::{StreamContext, label_settings};
-use crate::pipeline::outcome::{self, Outcome};
+use crate::pipeline::outcome::Outcome;
 use crate::pipeline::prepare::{End, Preparer};
 use crate::pipeline::present::Presenter;
 use crate::pipeline::settings_change::Command;
 use crate::pipeline::sinks::{self, set::Sinks};
 use crate::pipeline::source::{self, CameraSource, ClipSource, FrameSource};
 use crate::pipeline::stride;
-use crate::report::summary::Gaps;
 use crate::system::clock::SharedClock;
 use crate::system::printable;
 use crate::telemetry::{StreamInfo, StreamState};
@@ -117,25 +115,7 @@ pub(crate) fn analyse(
         progress,
         shutdown,
     };
-    let mut presenter = Presenter {
-        sinks,
-        labeler,
-        held: VecDeque::new(),
-        labels: &model.labels,
-        stride,
-        engine: context.engine.clone(),
-        model: outcome::model_line(model),
-        live,
-        clock: context.clock,
-        began,
-        progress,
-        position: None,
-        lost: None,
-        intervals: 0,
-        gaps: Gaps::default(),
-        shortest: None,
-        long_gaps: 0,
-    };
+    let mut presenter = Presenter::new(context, sinks, labeler, stride, began);
     let (sender, messages) = bounded(capacity);
     let (presented, end) = std::thread::scope(|scope| {
         let prepare = std::thread::Builder::new()

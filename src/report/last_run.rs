@@ -6,13 +6,14 @@ use std::path::Path;
 
 use crate::report::journal::{Record, SUFFIX};
 use crate::report::stamped_name::StampedName;
+use crate::system::folders;
 use crate::system::utc;
 use crate::system::words::count;
 
 /// Says that the last run of the stem did not end, and how far its journal goes; `None` if it ended, or still runs.
 pub fn unfinished(folder: &Path, stem: &str) -> Option<String> {
-    let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let names = fs::read_dir(named).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names =
+        fs::read_dir(folders::named(folder)).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let last = names
         .filter(|name| StampedName::parse(name).is_some_and(|name| name.stem == stem && name.suffix == SUFFIX))
         .max_by(|a, b| StampedName::parse(a).cmp(&StampedName::parse(b)))?;
@@ -53,7 +54,7 @@ mod tests {
     use crate::report::journal::{self, Header, Journal};
 
     #[test]
-    fn a_run_that_did_not_end_is_told_with_how_far_it_got() {
+    fn a_run_that_did_not_end_is_reported_with_how_far_it_got() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(unfinished(folder.path(), "door"), None);
         let Record::Start(header) = journal::sample().remove(0) else { unreachable!() };

@@ -21,7 +21,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::system::durable;
+use crate::system::{durable, folders};
 
 /// Converts to milliseconds, the unit of time in all files.
 pub fn milliseconds(nanoseconds: u64) -> f64 {
@@ -101,16 +101,13 @@ fn lock_holder(file: &File) -> Option<u32> {
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let part = part(path).map_err(|cause| Error::unwritable(path, cause))?;
     write(&part)?;
-    let unwritable = |cause| Error::unwritable(path, cause);
-    durable::sync_content(&part).map_err(unwritable)?;
-    part.persist(path).map_err(|cause| unwritable(cause.error))?;
-    durable::sync_names(path).map_err(unwritable)
+    durable::persist(part, path).map_err(|cause| Error::unwritable(path, cause))
 }
 
 /// Creates a temporary file beside `path`, which is removed when it is dropped. It keeps the extension, from which some
 /// writers derive the format.
 pub(crate) fn part(path: &Path) -> std::io::Result<tempfile::TempPath> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folders::of(path);
     let suffix = format!(".part.{}", path.extension().unwrap_or_default().to_string_lossy());
     // Permissions of an ordinary new file: the umask applies.
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);

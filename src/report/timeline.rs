@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::report::journal::{self, FrameCounts, Header, Record};
 use crate::report::lists::Lists;
 use crate::report::replace;
+use crate::system::folders;
 
 pub const SCHEMA: &str = "livelabel.timeline";
 /// Increased when a key is removed or its meaning changes.
@@ -161,7 +162,7 @@ fn fields(header: &Header) -> Result<BTreeMap<String, serde_json::Value>> {
 
 /// Reads the journal at `path`: its header, the time up to which it goes in milliseconds, and all lists of the timeline at `output`.
 fn collect(path: &Path, output: &Path) -> Result<(Header, f64, Lists)> {
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folders::of(output);
     let full = |cause| Error::unwritable(output, cause);
     let mut records = journal::read(path)?;
     let header = match records.next().transpose()? {

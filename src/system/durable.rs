@@ -4,6 +4,10 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use tempfile::TempPath;
+
+use crate::system::folders;
+
 /// Waits until the disk has a file's content and its name. Others may be writing it.
 ///
 /// # Errors
@@ -26,12 +30,21 @@ pub fn sync_content(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Those of [`sync`].
 pub fn sync_names(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match File::open(folder) {
+    match File::open(folders::of(path)) {
         // A folder may be writable and not readable.
         Err(cause) if cause.kind() == ErrorKind::PermissionDenied => Ok(()),
         opened => tolerated(opened?.sync_all()),
     }
+}
+
+/// Gives a complete temporary file its name, once the disk has its content, and waits until the disk has the name, too.
+///
+/// # Errors
+/// Those of [`sync`]. The temporary file is deleted then.
+pub fn persist(part: TempPath, path: &Path) -> io::Result<()> {
+    sync_content(&part)?;
+    part.persist(path)?;
+    sync_names(path)
 }
 
 /// Some network file systems, and pipes, cannot be asked to keep anything.
@@ -47,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_devices_and_folders_are_synced_and_a_missing_file_is_told() {
+    fn files_devices_and_folders_are_synced_and_a_missing_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         assert_eq!(sync(&path).unwrap_err().kind(), ErrorKind::NotFound);

@@ -20,26 +20,37 @@ const WORLD_WRITABLE: u32 = 0o002;
 /// user names it. The current folder and the folders above the program are not searched.
 pub fn find(relative: impl AsRef<Path>) -> Option<PathBuf> {
     let relative = relative.as_ref();
-    let named = std::env::var_os("LIVELABEL_HOME").map(|home| PathBuf::from(home).join(relative));
-    let program = std::env::current_exe().ok();
-    let installation = program.as_ref().and_then(|program| Some(program.parent()?.join(INSTALLED)));
+    let named = home().map(|home| home.join(relative));
     let installed =
-        installation.and_then(|folder| trusted(&folder, relative.strip_prefix(FETCHED).unwrap_or(relative)));
+        installation().and_then(|folder| trusted(&folder, relative.strip_prefix(FETCHED).unwrap_or(relative)));
     let built = CHECKOUT.and_then(|folder| trusted(Path::new(folder), relative));
     [named, installed, built].into_iter().flatten().find(|path| path.exists())
 }
 
 /// Returns the folders that [`find`] finds files in.
 pub fn folders() -> Vec<PathBuf> {
-    let named = std::env::var_os("LIVELABEL_HOME").map(PathBuf::from);
-    let program = std::env::current_exe().ok();
-    let installation = program.as_ref().and_then(|program| Some(program.parent()?.join(INSTALLED)));
-    let bases = [named, CHECKOUT.map(PathBuf::from)].into_iter().flatten();
+    let bases = [home(), CHECKOUT.map(PathBuf::from)].into_iter().flatten();
     let fetched = bases.flat_map(|base| [base.join(FETCHED), base.join("models")]);
     // What set-up fetches may lie elsewhere, with a link to it.
     let linked =
         |folder: &PathBuf| folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    fetched.chain(installation).flat_map(|folder| [linked(&folder), vec![folder]].concat()).collect()
+    fetched.chain(installation()).flat_map(|folder| [linked(&folder), vec![folder]].concat()).collect()
+}
+
+/// Returns the folder in which the user keeps what programs can compute again: of the XDG Base Directory Specification.
+pub fn caches() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    named.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
+}
+
+/// Returns the folder that the user names.
+fn home() -> Option<PathBuf> {
+    std::env::var_os("LIVELABEL_HOME").map(PathBuf::from)
+}
+
+/// Returns the files that were installed with the program.
+fn installation() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.join(INSTALLED))
 }
 
 /// Returns the path of `relative` in `folder` if others can write neither to it nor to a folder on the way.

@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::system::folders;
+
 /// Folders that this program made. Dropping it deletes those that are still empty.
 #[derive(Default)]
 pub struct MadeFolders(Vec<PathBuf>);
@@ -12,7 +14,7 @@ impl MadeFolders {
     /// Makes a folder, and those on the way to it, with these permissions, as far as they are missing. One that cannot be made is
     /// left out.
     pub fn make(&mut self, folder: &Path, mode: u32) {
-        let missing: Vec<&Path> = folder.ancestors().take_while(|path| !is_there(path)).collect();
+        let missing: Vec<&Path> = folder.ancestors().take_while(|path| !folders::named(path).exists()).collect();
         for path in missing.into_iter().rev() {
             if DirBuilder::new().mode(mode).create(path).is_err() {
                 return;
@@ -23,14 +25,8 @@ impl MadeFolders {
 
     /// Returns the folders that these are in.
     pub fn parents(&self) -> impl Iterator<Item = PathBuf> {
-        let parents = self.0.iter().filter_map(|folder| folder.parent());
-        parents.map(|parent| if parent.as_os_str().is_empty() { ".".into() } else { parent.into() })
+        self.0.iter().map(|folder| folders::of(folder).into())
     }
-}
-
-/// Returns whether a path exists; an empty one is the current folder.
-fn is_there(path: &Path) -> bool {
-    path.as_os_str().is_empty() || path.exists()
 }
 
 impl Drop for MadeFolders {

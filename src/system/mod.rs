@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod durable;
+pub mod folders;
 pub mod locate;
 pub mod made_folders;
 pub mod memory;

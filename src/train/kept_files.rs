@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::media::files::list_folder;
+use crate::system::folders;
 use crate::system::locate;
 use crate::train::adaptable_model::AdaptableModel;
 use crate::train::kept_features::KeptFeatures;
@@ -31,7 +32,7 @@ pub fn find(given: Option<&Path>, model: &AdaptableModel) -> Result<Option<(Path
         })?;
         return Ok(Some((path.into(), kept)));
     }
-    let beside = model.model.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = folders::of(&model.model.path);
     let folders = [Some(beside.to_path_buf()), locate::find(MODELS)].into_iter().flatten();
     for path in folders.filter_map(|folder| list_folder(&folder).ok()).flatten() {
         let is_kept = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ENDING));

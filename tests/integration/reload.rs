@@ -533,7 +533,7 @@ fn home_assistant_follows_the_cameras() {
 }
 
 #[test]
-fn a_lost_camera_that_is_restarted_is_told_to_be_back_once() {
+fn a_lost_camera_that_is_restarted_is_reported_back_once() {
     let camera = Camera::start(&["--size", "160x120"]);
     let (url, port) = (camera.url.clone(), camera.port);
     let pipeline = |more: &str| format!("events = \"events.jsonl\"\n{}", stream("door", &url, more));

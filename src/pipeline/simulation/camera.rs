@@ -1,6 +1,5 @@
 //! A camera of a simulated run: the real supervisor and the real second thread with its sinks, and frames made up.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,6 @@ use crate::pipeline::prepare::Prediction;
 use crate::pipeline::present::Presenter;
 use crate::pipeline::simulation::calendar::{self, MINUTE, Space, TICK_SECONDS};
 use crate::pipeline::{sinks, source, stride};
-use crate::report::summary::Gaps;
 
 const LAYOUT: FrameLayout = FrameLayout { width: 64, height: 36 };
 /// Frames after a full hour, and of a new connection: files end and begin with the first, and are complete with the others.
@@ -67,25 +65,8 @@ impl<'a> Camera<'a> {
         let packets = source::packets(&context.job.name, live);
         let sinks = sinks::camera(context, live, began, packets.as_ref()).unwrap();
         let rule = context.job.label_config.rule(context.model);
-        let presenter = Presenter {
-            sinks,
-            labeler: rule.labeler(context.model.labels.len(), 0),
-            held: VecDeque::new(),
-            labels: &context.model.labels,
-            stride: stride::select(Stride::Every(1), Some(1)),
-            engine: context.engine.clone(),
-            model: String::new(),
-            live: true,
-            clock: context.clock,
-            began,
-            progress: &context.state.progress,
-            position: None,
-            lost: None,
-            intervals: 0,
-            gaps: Gaps::default(),
-            shortest: None,
-            long_gaps: 0,
-        };
+        let labeler = rule.labeler(context.model.labels.len(), 0);
+        let presenter = Presenter::new(context, sinks, labeler, stride::select(Stride::Every(1), Some(1)), began);
         let mut camera = Self {
             context,
             presenter,

@@ -14,7 +14,7 @@ use crate::history::tests::{assert_same, dump, rebuilt};
 use crate::history::{Place, database, local_time};
 use crate::pipeline::simulation::camera::Made;
 use crate::pipeline::simulation::files::Files;
-use crate::pipeline::simulation::truth::Told;
+use crate::pipeline::simulation::truth::Reported;
 use crate::report::journal::{self, Record, SegmentRecord};
 use crate::report::stamped_name::StampedName;
 use crate::system::utc;
@@ -22,7 +22,7 @@ use crate::system::utc;
 /// How much later than its limit a file may be deleted: frames come once an hour here, and with them the sweeps that see that a
 /// file is complete, and that it is too old.
 const LATEST: Duration = Duration::from_secs(2 * 3600 + 600);
-/// What the clock may be set by in a week without that being told from age.
+/// What the clock may be set by in a week without that being distinguished from age.
 const SMALL_STEPS: Duration = Duration::from_secs(400);
 /// What a camera writes between two sweeps, in bytes.
 const GROWTH: u64 = 64 << 10;
@@ -70,13 +70,13 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Checks files and index against what streams told. `age` is the time that recordings could age so far.
-    pub fn midnight(&mut self, files: &mut Files, streams: &[(Expected, Made)], told: &[Told], age: Duration) {
+    /// Checks files and index against what streams reported. `age` is the time that recordings could age so far.
+    pub fn midnight(&mut self, files: &mut Files, streams: &[(Expected, Made)], reported: &[Reported], age: Duration) {
         let read = self.read_journals(files);
-        let recorded = compare(told, &read).unwrap_or_else(|what| panic!("the journals: {what}"));
-        self.unrecorded += told.len() - recorded;
-        self.intervals += told.len();
-        self.read_events(told, &files.folder.with_file_name("events.jsonl"));
+        let recorded = compare(reported, &read).unwrap_or_else(|what| panic!("the journals: {what}"));
+        self.unrecorded += reported.len() - recorded;
+        self.intervals += reported.len();
+        self.read_events(reported, &files.folder.with_file_name("events.jsonl"));
         self.index(files);
         for (stream, made) in streams {
             self.names(files, stream, *made);
@@ -129,7 +129,7 @@ impl Checks {
     }
 
     /// Checks that each interval was published once.
-    fn read_events(&mut self, told: &[Told], path: &Path) {
+    fn read_events(&mut self, reported: &[Reported], path: &Path) {
         let began = Instant::now();
         loop {
             let text = fs::read(path).unwrap();
@@ -142,7 +142,7 @@ impl Checks {
                     (event["stream"].as_str().unwrap().into(), ms("start_ms"), ms("ms"))
                 })
                 .collect();
-            match compare(told, &ends) {
+            match compare(reported, &ends) {
                 Ok(_) => {
                     self.events = text.len();
                     return;
@@ -242,19 +242,20 @@ fn retained(files: &Files, stream: &Expected, age: Duration) {
     }
 }
 
-/// Returns how many of the intervals that streams told were found, each once. One may be missing if nothing could be written.
-fn compare(told: &[Told], found: &[Found]) -> Result<usize, String> {
+/// Returns how many of the intervals that streams reported were found, each once. One may be missing if nothing could be written.
+fn compare(reported: &[Reported], found: &[Found]) -> Result<usize, String> {
     let mut found = found.to_vec();
     let mut count = 0;
-    for told in told {
-        let is_same = |(stream, start, end): &Found| (stream, *start, *end) == (&told.stream, told.start, told.end);
+    for reported in reported {
+        let is_same =
+            |(stream, start, end): &Found| (stream, *start, *end) == (&reported.stream, reported.start, reported.end);
         match found.iter().position(is_same) {
             Some(at) => {
                 found.swap_remove(at);
                 count += 1;
             }
-            None if told.unwritable => {}
-            None => return Err(format!("{told:?} is missing; others: {found:?}")),
+            None if reported.unwritable => {}
+            None => return Err(format!("{reported:?} is missing; others: {found:?}")),
         }
     }
     if found.is_empty() { Ok(count) } else { Err(format!("{found:?} are too many")) }

@@ -282,10 +282,10 @@ impl Progress {
             .iter()
             .zip(self.made.iter().zip(cameras))
             .map(|((name, keep), (made, camera))| (Expected { name, keep: *keep }, made.plus(camera.made)));
-        let (told, age) = (setting.truth.take(), self.age());
+        let (reported, age) = (setting.truth.take(), self.age());
         let now = utc::epoch_ms(setting.clock.utc());
         println!("{}", utc::milliseconds(setting.clock.utc()));
-        self.checks.midnight(&mut self.files, &expected.collect::<Vec<_>>(), &told, age);
+        self.checks.midnight(&mut self.files, &expected.collect::<Vec<_>>(), &reported, age);
         if self.hour % 24 == 0 {
             self.checks.rebuilt(&self.files);
             self.midnights += 1;

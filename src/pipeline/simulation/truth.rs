@@ -1,4 +1,4 @@
-//! What the simulated streams told while they ran.
+//! What the simulated streams reported while they ran.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use crate::telemetry::StreamInfo;
 
 /// An interval that has ended. Times in milliseconds of the stream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct Reported {
     pub stream: String,
     pub start: f64,
     pub end: f64,
@@ -20,14 +20,14 @@ pub struct Told {
 /// Observes the intervals.
 #[derive(Default)]
 pub struct Truth {
-    told: Mutex<Vec<Told>>,
+    reported: Mutex<Vec<Reported>>,
     unwritable: AtomicBool,
 }
 
 impl Truth {
     /// Returns the intervals since the last call.
-    pub fn take(&self) -> Vec<Told> {
-        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take(&self) -> Vec<Reported> {
+        std::mem::take(&mut self.reported.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn set_unwritable(&self, unwritable: bool) {
@@ -40,7 +40,7 @@ impl Observer for Truth {
         let ms = |time: std::time::Duration| milliseconds(time.as_nanos() as u64);
         let (start, end) = (ms(interval.start), ms(interval.end));
         let unwritable = self.unwritable.load(Ordering::Relaxed);
-        let told = Told { stream: stream.name.clone(), start, end, unwritable };
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        let reported = Reported { stream: stream.name.clone(), start, end, unwritable };
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).push(reported);
     }
 }

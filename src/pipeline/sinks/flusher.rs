@@ -1,6 +1,6 @@
 //! Has the disk keep what a camera's sinks write, on a thread of its own, so that no frame waits for the disk.
 //!
-//! What somebody may have been told is synced at once; everything that is being written, every ten seconds.
+//! What may have been reported is synced at once; everything that is being written, every ten seconds.
 
 use std::collections::{HashSet, VecDeque};
 use std::io::ErrorKind;
@@ -134,7 +134,7 @@ impl Work {
                 synced = open.into_iter().map(|path| self.sync(path)).fold(synced, Result::and);
                 due = Instant::now() + INTERVAL;
             }
-            self.tell(synced);
+            self.report(synced);
             // Those who wait go on after a failure, too.
             self.shared.done.send_replace(requested);
             if stop {
@@ -159,7 +159,7 @@ impl Work {
     }
 
     /// Logs a failure once, until the disk keeps files again.
-    fn tell(&mut self, synced: Result<()>) {
+    fn report(&mut self, synced: Result<()>) {
         match synced {
             Ok(()) => self.failed = false,
             Err(error) if !std::mem::replace(&mut self.failed, true) => {

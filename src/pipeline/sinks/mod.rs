@@ -45,6 +45,7 @@ use crate::error::{Error, Result};
 use crate::media::packets::PacketQueue;
 use crate::media::video_format::VideoFormat;
 use crate::pipeline::context::StreamContext;
+use crate::system::folders;
 use segment_files::SegmentRecords;
 use set::Sinks;
 use sink::Sink;
@@ -149,11 +150,10 @@ pub fn camera<'a>(
 /// Creates the file's folder, and checks that the file can be written, before the analysis starts.
 fn check_writable(path: &Path) -> Result<()> {
     make_folder(path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let opened = match path.symlink_metadata() {
         Ok(_) => fs::OpenOptions::new().append(true).open(path),
         // Without a name: a loss of power could leave an empty file, and `--resume` would take it for a result.
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => tempfile::tempfile_in(folder),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => tempfile::tempfile_in(folders::of(path)),
         Err(cause) => Err(cause),
     };
     opened.map(drop).map_err(|cause| {

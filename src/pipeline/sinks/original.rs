@@ -94,11 +94,8 @@ impl Sink for OriginalSink<'_> {
         recorded
     }
 
-    /// A camera may be lost for long, and its last file must be told of.
     fn idle(&mut self, _idle: Duration) -> bool {
-        if let Err(error) = self.files.poll() {
-            tracing::error!("{error}");
-        }
+        self.files.idle();
         false
     }
 

@@ -16,6 +16,7 @@ use crate::pipeline::sinks::sink::{LabeledFrame, Sink};
 use crate::pipeline::sinks::worth::{Dated, Worth};
 use crate::report::stamped_name::StampedName;
 use crate::system::clock::{Clock, SharedClock};
+use crate::system::folders;
 
 /// Interval between sweeps while no new file is opened.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -188,8 +189,7 @@ struct RecordedFile {
 
 /// Lists the camera's files in `folder`.
 fn recorded_files(folder: &Path, stem: &str) -> Vec<RecordedFile> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = fs::read_dir(folders::named(folder)).into_iter().flatten().flatten();
     entries
         .filter(|entry| stamped(Path::new(&entry.file_name())).is_some_and(|name| name.stem == stem))
         .filter_map(|entry| {

@@ -181,6 +181,13 @@ impl SegmentFiles {
         if self.closing.as_ref().is_some_and(is_finished) { self.join() } else { Ok(()) }
     }
 
+    /// Reports the last file while no frames arrive: a camera may be lost for long.
+    pub fn idle(&mut self) {
+        if let Err(error) = self.poll() {
+            tracing::error!("{error}");
+        }
+    }
+
     /// Waits until the last file is complete, and reports it.
     ///
     /// # Errors

@@ -150,7 +150,7 @@ impl<'a> Sinks<'a> {
         for sink in &mut self.sinks {
             wanted |= sink.idle(idle);
         }
-        self.tell_segments()?;
+        self.report_segments()?;
         if wanted && idle >= REPEAT { self.repeat_frame(false) } else { Ok(()) }
     }
 
@@ -222,10 +222,10 @@ impl<'a> Sinks<'a> {
     /// failure; for a camera, logs failures and continues.
     fn for_each(&mut self, call: impl FnMut(&mut dyn Sink) -> Result<()>) -> Result<()> {
         self.call(call)?;
-        self.tell_segments()
+        self.report_segments()
     }
 
-    fn tell_segments(&mut self) -> Result<()> {
+    fn report_segments(&mut self) -> Result<()> {
         for segment in self.segments.take() {
             self.call(|sink| sink.segment(&segment))?;
         }

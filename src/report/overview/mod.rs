@@ -21,6 +21,7 @@ use time::macros::format_description;
 use crate::error::{Error, Result};
 use crate::labels::REST;
 use crate::report::{LockedFile, lock_output, remove_empty, replace};
+use crate::system::folders;
 use crate::system::printable;
 use crate::system::utc;
 use crate::system::words::{clock, count};
@@ -91,7 +92,7 @@ impl Overview {
     pub fn create(path: &Path, model: &str, labels: &[String], clips: usize, resume: bool) -> Result<Self> {
         let unwritable = |cause| Error::unwritable(path, cause);
         let lock = lock_output(path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folders::of(path);
         let folder = folder.canonicalize().map_err(unwritable)?;
         let state = State {
             rows: tempfile::tempfile_in(&folder).map_err(unwritable)?,

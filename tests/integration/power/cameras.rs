@@ -25,15 +25,15 @@ const STREAMS: [&str; 4] = ["door", "gate", "yard", "hall"];
 /// The last column of the table in docs/guarantees.md, with five seconds for a busy machine.
 const LATEST_NS: u64 = 15_000_000_000;
 
-/// What somebody was told, with the time, in nanoseconds since 1970.
-struct Told {
+/// What somebody was reported, with the time, in nanoseconds since 1970.
+struct Reported {
     events: Vec<(u64, Value)>,
     /// The frame and its label.
     answers: Vec<(u64, i64, String)>,
 }
 
 pub fn test(count: u64) {
-    let (run, told) = record();
+    let (run, reported) = record();
     let disk = Disk::new(&run.log);
     let end = Tree::read(&root(&run.program));
     disk.whole().assert_same(&end);
@@ -42,11 +42,11 @@ pub fn test(count: u64) {
         [".mkv", ".mp4"].iter().flat_map(|ending| end.ending(ending)).map(|(name, _)| name).collect();
     assert!(videos.len() > 10, "{videos:?}");
     videos.iter().for_each(|name| decodes_cleanly(&root(&run.program).join(name)));
-    assert!(!told.events.is_empty() && !told.answers.is_empty());
-    try_moments("cameras", &disk, 8 * count, |tree, cut, report| check(&disk, &end, &told, tree, cut, report));
+    assert!(!reported.events.is_empty() && !reported.answers.is_empty());
+    try_moments("cameras", &disk, 8 * count, |tree, cut, report| check(&disk, &end, &reported, tree, cut, report));
     try_cuts("cameras", &disk, &disk.cuts(count), |program, tree, cut, report| {
-        check(&disk, &end, &told, tree, cut, report);
-        restart(program, &told, tree, disk.time(cut), report);
+        check(&disk, &end, &reported, tree, cut, report);
+        restart(program, &reported, tree, disk.time(cut), report);
     });
 }
 
@@ -66,7 +66,7 @@ fn arguments(program: &Program, inputs: [&str; 4]) -> Vec<String> {
     given.split_whitespace().chain([text(&model)]).map(String::from).collect()
 }
 
-fn record() -> (Run, Told) {
+fn record() -> (Run, Reported) {
     let program = Program::new();
     let noise = ["-vf", "noise=alls=40:allf=t", "-c:v", "libx264", "-qp", "20"];
     let clip = colours(program.folder.path(), "clip.mp4", &["red", "0x808000", "0x00C000", "blue"], &noise);
@@ -91,7 +91,7 @@ fn record() -> (Run, Told) {
     let posted = receiver.posted();
     let events = times.lock().unwrap().iter().map(|&(number, time)| (time, posted[number].json())).collect();
     let log = Log::read(&log, &root);
-    (Run { program, log }, Told { events, answers })
+    (Run { program, log }, Reported { events, answers })
 }
 
 /// Answers frames for at least this long, and until enough has happened.
@@ -121,14 +121,16 @@ fn records<'a>(tree: &'a Tree, stream: &str) -> Vec<(&'a str, Value)> {
 }
 
 /// Checks what a cut left.
-fn check(disk: &Disk, end: &Tree, told: &Told, tree: &Tree, cut: Cut, report: &mut Report) {
+fn check(disk: &Disk, end: &Tree, reported: &Reported, tree: &Tree, cut: Cut, report: &mut Report) {
     let time = disk.time(cut);
     for stream in STREAMS {
         let records = records(tree, stream);
         let intervals: Vec<(&str, &Value)> =
             records.iter().filter_map(|(name, record)| Some((*name, record.get("interval")?))).collect();
-        for (_, event) in
-            told.events.iter().filter(|(at, event)| *at < time && event["event"] == "end" && event["stream"] == stream)
+        for (_, event) in reported
+            .events
+            .iter()
+            .filter(|(at, event)| *at < time && event["event"] == "end" && event["stream"] == stream)
         {
             let is_same = |interval: &Value| {
                 interval["label"] == event["label"]
@@ -136,7 +138,7 @@ fn check(disk: &Disk, end: &Tree, told: &Told, tree: &Tree, cut: Cut, report: &m
                     && interval["end"] == event["ms"]
             };
             let found: Vec<_> = intervals.iter().filter(|(_, interval)| is_same(interval)).collect();
-            report.count("told intervals", 1);
+            report.count("reported intervals", 1);
             report.check(found.len() == 1, || format!("{} records of {event}", found.len()));
             for (name, interval) in found {
                 for picture in interval["pictures"].as_array().into_iter().flatten() {
@@ -205,7 +207,7 @@ fn check(disk: &Disk, end: &Tree, told: &Told, tree: &Tree, cut: Cut, report: &m
 }
 
 /// Starts the program on what a cut left, and checks what it says and what it makes of it.
-fn restart(program: &Program, told: &Told, tree: &Tree, time: u64, report: &mut Report) {
+fn restart(program: &Program, reported: &Reported, tree: &Tree, time: u64, report: &mut Report) {
     let given = arguments(program, ["test://?size=160x120&rate=10"; 4]);
     let command = program.command(&given.iter().map(String::as_str).collect::<Vec<_>>());
     let mut watch = Watch::spawn(command);
@@ -228,13 +230,13 @@ fn restart(program: &Program, told: &Told, tree: &Tree, time: u64, report: &mut 
         let records = records(tree, stream);
         let ended = records.iter().any(|(of, record)| *of == name && record.get("end").is_some());
         let found = format!("{stream}: the last run was killed or lost its power; its journal {name} ");
-        report.count("unfinished journals told", usize::from(!ended));
+        report.count("unfinished journals reported", usize::from(!ended));
         report.check(said.iter().filter(|line| line.starts_with(&found)).count() == usize::from(!ended), || {
             format!("{stream}: {said:?}")
         });
     }
     let db = Connection::open(program.path("out/learned/learning.sqlite")).unwrap();
-    for (_, id, label) in told.answers.iter().filter(|(at, ..)| *at < time) {
+    for (_, id, label) in reported.answers.iter().filter(|(at, ..)| *at < time) {
         let row =
             db.query_row("SELECT answer, file FROM frames WHERE id = ?1", [id], |row| Ok((row.get(0)?, row.get(1)?)));
         let found: Option<(Option<String>, String)> = row.ok();

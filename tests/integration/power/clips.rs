@@ -82,11 +82,11 @@ fn resume(program: &Program, clips: &Path, end: &Tree, tree: &Tree, report: &mut
         let video = program.path("out").join(of("labelled.avi"));
         let same = made.bytes(of("labelled.avi")) == end.bytes(of("labelled.avi"));
         report.check(same || probe(&video).frames == 50, || format!("{}: {:?}", video.display(), probe(&video)));
-        // What the cut left of a clip that was begun is told.
+        // What the cut left of a clip that was begun is reported.
         let was_complete = tree.bytes(of("timeline.json")).is_some();
         let was_begun = !was_complete && tree.bytes(of("timeline.jsonl")).is_some();
         let said = format!("{number}.mp4: the last run did not complete it");
-        report.count("begun clips told", usize::from(was_begun));
+        report.count("begun clips reported", usize::from(was_begun));
         report.check(finished.stderr.contains(&said) == was_begun, || format!("{number}: {}", finished.stderr));
         // Beside a complete timeline, which holds all of it, a journal may have come back.
         let is_left = made.bytes(of("timeline.jsonl")).is_some();

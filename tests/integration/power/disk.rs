@@ -82,7 +82,7 @@ impl<'a> Disk<'a> {
         Cut { records, seed }
     }
 
-    /// Returns the time of a cut, in nanoseconds since 1970: all that was told before it was told.
+    /// Returns the time of a cut, in nanoseconds since 1970. What was reported before it must be there.
     pub fn time(&self, cut: Cut) -> u64 {
         self.log.0.get(cut.records).map_or(u64::MAX, |record| record.time)
     }
