@@ -5,7 +5,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -28,8 +28,19 @@ pub struct Shutdown {
     done: Arc<AtomicBool>,
     /// The request to stop the whole run, where this is the request to stop a part of it.
     whole: Option<Arc<AtomicBool>>,
-    /// Whom SIGHUP asks to reload.
-    reload: Arc<OnceLock<Control>>,
+    hangup: Arc<Mutex<Hangup>>,
+}
+
+/// What a SIGHUP does that does not come from a closed terminal.
+#[derive(Default)]
+enum Hangup {
+    #[default]
+    Stops,
+    /// The run will be able to reload, and is not yet.
+    Waits {
+        received: bool,
+    },
+    Reloads(Control),
 }
 
 impl Shutdown {
@@ -47,9 +58,23 @@ impl Shutdown {
         Self { requested: Arc::default(), whole: Some(Arc::clone(&self.requested)), ..self.clone() }
     }
 
-    /// From now on SIGHUP reloads the run, unless a terminal was closed.
+    /// From now on SIGHUP reloads the run, unless a terminal was closed. One that came before does so now.
     pub(crate) fn reload_on_hangup(&self, control: Control) {
-        let _ = self.reload.set(control);
+        let mut hangup = self.hangup.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Hangup::Waits { received: true } = *hangup {
+            reload(&control);
+        }
+        *hangup = Hangup::Reloads(control);
+    }
+
+    /// Returns whether SIGHUP is not a request to stop, and reloads the run or remembers to.
+    fn reloads(&self) -> bool {
+        match &mut *self.hangup.lock().unwrap_or_else(PoisonError::into_inner) {
+            Hangup::Stops => return false,
+            Hangup::Waits { received } => *received = true,
+            Hangup::Reloads(control) => reload(control),
+        }
+        true
     }
 
     /// Says that the work is done and its files are closed. A later signal interrupts nothing, and leaves the exit code.
@@ -81,7 +106,19 @@ impl Watch {
 /// # Errors
 /// Returns an error if the system refuses the handlers.
 pub fn watch() -> std::io::Result<Watch> {
-    let shutdown = Shutdown::default();
+    install(Hangup::Stops)
+}
+
+/// Installs the signal handlers of a run that will be able to reload: at SIGHUP it does so, as soon as it is ready.
+///
+/// # Errors
+/// Those of [`watch`].
+pub(crate) fn watch_and_reload() -> std::io::Result<Watch> {
+    install(Hangup::Waits { received: false })
+}
+
+fn install(hangup: Hangup) -> std::io::Result<Watch> {
+    let shutdown = Shutdown { hangup: Arc::new(Mutex::new(hangup)), ..Shutdown::default() };
     let received = Arc::new(AtomicI32::new(0));
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     // Ignore SIGXFSZ: the write beyond the file size limit then returns an error, as on a full disk.
@@ -93,9 +130,7 @@ pub fn watch() -> std::io::Result<Watch> {
         for signal in signals.forever() {
             // A terminal that closes is gone when its signal arrives.
             let closed = terminal && !has_terminal();
-            if let (SIGHUP, false, false, Some(control)) = (signal, closed, shutdown.requested(), shutdown.reload.get())
-            {
-                reload(control);
+            if signal == SIGHUP && !closed && !shutdown.requested() && shutdown.reloads() {
                 continue;
             }
             if first.is_some_and(|first| first.elapsed() < DEBOUNCE) {
@@ -144,5 +179,25 @@ fn reload(control: &Control) {
     };
     if let Err(cause) = std::thread::Builder::new().name("reload".into()).spawn(wait) {
         tracing::warn!("what comes of the reload is not logged, because a thread cannot be started: {cause}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{self, Action};
+
+    #[test]
+    fn a_hangup_before_the_run_is_ready_is_remembered_once() {
+        let hangup = Arc::new(Mutex::new(Hangup::Waits { received: false }));
+        let shutdown = Shutdown { hangup, ..Shutdown::default() };
+        assert!(shutdown.reloads() && shutdown.reloads());
+        let (control, requests) = control::channel();
+        shutdown.reload_on_hangup(control);
+        assert_eq!(requests.next(Duration::ZERO).map(|request| request.action), Some(Action::Reload));
+        assert!(requests.next(Duration::ZERO).is_none());
+        assert!(shutdown.reloads());
+        assert_eq!(requests.next(Duration::ZERO).map(|request| request.action), Some(Action::Reload));
+        assert!(!Shutdown::default().reloads());
     }
 }

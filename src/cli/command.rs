@@ -49,7 +49,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             }
             // Before the first thread, which would keep its rights.
             let _prepared = run::give_up_rights(&config, only_check)?;
-            let signals = shutdown::watch().context("signal handlers cannot be installed")?;
+            let can_reload = config.origin.is_some() && !only_check;
+            let watch = if can_reload { shutdown::watch_and_reload } else { shutdown::watch };
+            let signals = watch().context("signal handlers cannot be installed")?;
             let work = if only_check { dry_run::check } else { run::run };
             let code = work(config, &signals.shutdown).or_else(|error| {
                 // If the user stopped the run, exit with the signal's code.

@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -363,10 +364,8 @@ fn what_is_wrong_in_one_of_twenty_cameras_is_refused_whole() {
     run.watch.stop("INT");
 }
 
-#[test]
-fn a_signal_reloads_a_run_without_a_terminal() {
-    let program = Program::new();
-    std::fs::write(program.path("cameras.toml"), test("door", "")).unwrap();
+/// Starts a run of `cameras.toml` without a terminal.
+fn without_terminal(program: &Program) -> Watch {
     let given = ["--log-format", "json", "run", "--status-interval", "1s", "--pipeline", "cameras.toml"];
     let mut command = program.command(&given);
     command.args(["--model", text(&tiny::model())]);
@@ -374,7 +373,42 @@ fn a_signal_reloads_a_run_without_a_terminal() {
     unsafe {
         command.pre_exec(|| if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) });
     }
-    let mut watch = Watch::spawn(command);
+    Watch::spawn(command)
+}
+
+/// Returns whether a process handles SIGHUP.
+fn handles_hangup(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a mask of signals");
+    u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (libc::SIGHUP - 1)) != 0
+}
+
+#[test]
+fn a_signal_before_the_run_is_ready_reloads_it_then() {
+    let program = Program::new();
+    std::fs::write(program.path("cameras.toml"), test("door", "")).unwrap();
+    let mut watch = without_terminal(&program);
+    let begun = Instant::now();
+    while !handles_hangup(watch.id()) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no handler within 60 s");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::fs::write(program.path("cameras.toml"), format!("{}{}", test("door", ""), test("hall", ""))).unwrap();
+    signal(watch.id(), "HUP");
+    watch.line("the reload", |fields| {
+        let line = fields["message"].as_str();
+        line.is_some_and(|line| line.ends_with("Z SIGHUP: reload: added hall, 1 unchanged"))
+    });
+    watch.until("hall", |status| status["stream"] == "hall" && running(status));
+    let (finished, _) = watch.stop("TERM");
+    assert_eq!(finished.code, 143, "{}", finished.stderr);
+}
+
+#[test]
+fn a_signal_reloads_a_run_without_a_terminal() {
+    let program = Program::new();
+    std::fs::write(program.path("cameras.toml"), test("door", "")).unwrap();
+    let mut watch = without_terminal(&program);
     watch.until("running", running);
     let says =
         |part: &'static str| move |fields: &Value| fields["message"].as_str().is_some_and(|line| line.contains(part));
