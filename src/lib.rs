@@ -25,6 +25,8 @@
 //!
 //! The library needs what the program needs: GStreamer 1.22, and ONNX Runtime or OpenVINO where `scripts/setup` puts them.
 
+#[doc(hidden)]
+pub mod cluster;
 mod config;
 mod control;
 mod database;

@@ -17,7 +17,7 @@ const VARIABLE: &str = "LIVELABEL_LOG";
 const DEFAULT: &str = "info,ort=off,rumqttc=off,rustls_platform_verifier=off";
 
 /// Libraries whose detailed logs hold addresses and headers with credentials. The filter cannot enable them.
-const CAPPED: [&str; 4] = ["ureq", "ureq_proto", "hyper", "rustls"];
+const CAPPED: [&str; 5] = ["async_nats=off", "ureq=warn", "ureq_proto=warn", "hyper=warn", "rustls=warn"];
 
 static JSON: AtomicBool = AtomicBool::new(false);
 
@@ -30,7 +30,7 @@ pub fn is_json() -> bool {
 pub fn start(json: bool) {
     JSON.store(json, Ordering::Relaxed);
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let filter = CAPPED.iter().fold(filter, |filter, target| match format!("{target}=warn").parse() {
+    let filter = CAPPED.iter().fold(filter, |filter, directive| match directive.parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     });

@@ -10,7 +10,7 @@ readonly ANALYZER=(
 readonly TRAINER=(binutils npm)
 readonly TESTS=(
   gstreamer1.0-plugins-bad libgstrtspserver-1.0-dev ffmpeg xvfb xdotool imagemagick mosquitto mosquitto-clients openssl
-  chromium fonts-dejavu-core binutils npm procps
+  chromium fonts-dejavu-core binutils npm procps nats-server
 )
 readonly BENCH=(python3-venv ffmpeg)
 

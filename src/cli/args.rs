@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::cluster_args::{ClusterCommand, SubmitArgs, WorkerArgs};
 use crate::cli::frames::{Extraction, FolderLayout};
 use crate::config::options::{RunOptions, StreamOptions, parse_span};
 use crate::config::settings::Settings;
@@ -51,6 +52,13 @@ pub enum Command {
     Index(IndexCommand),
     /// Have a run read its pipeline file again, without a restart
     Reload(ReloadArgs),
+    /// Label the clips that others submit, on one of many machines (docs/cluster.md)
+    Worker(Box<WorkerArgs>),
+    /// Have workers label clips
+    Submit(Box<SubmitArgs>),
+    /// Show what the workers do, cancel clips, drain a worker
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Extract pictures from videos and cameras, for training
     Frames(FramesArgs),
     /// Show, build, import or verify a model file

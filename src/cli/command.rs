@@ -9,7 +9,7 @@ use clap::FromArgMatches;
 use crate::bench;
 use crate::cli::args::{BenchCommand, Cli, Command, ConfigCommand, IndexCommand, LogFormat, ModelCommand};
 use crate::cli::stdout::print;
-use crate::cli::{dry_run, frames, help, history, manual, models, reload, run, schema, view};
+use crate::cli::{cluster, dry_run, frames, help, history, manual, models, reload, run, schema, submit, view, worker};
 use crate::config::Config;
 use crate::config::web::WebConfig;
 use crate::error::Error;
@@ -77,6 +77,22 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Reload(args) => {
             print(&reload::reload(&args)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Worker(args) => {
+            // Before the first thread, which would keep its rights.
+            let plan = worker::prepare(&args)?;
+            let signals = shutdown::watch().context("signal handlers cannot be installed")?;
+            worker::work(&args, plan, &signals.shutdown)?;
+            Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
+        }
+        Command::Submit(args) => {
+            let signals = shutdown::watch().context("signal handlers cannot be installed")?;
+            let code = submit::submit(&args, &signals.shutdown)?;
+            Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
+        }
+        Command::Cluster(command) => {
+            print(&cluster::run(&command)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Frames(args) => {

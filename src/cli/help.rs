@@ -3,6 +3,8 @@
 use clap::{Arg, Command, CommandFactory};
 
 use crate::cli::args::Cli;
+use crate::cli::submit::OPTIONS;
+use crate::config::options::StreamOptions;
 
 /// The groups of options, in the order of the help. Those before the bar are common: `-h` shows only them.
 const GROUPS: [(&str, &str); 7] = [
@@ -36,11 +38,20 @@ Examples:
 
 /// Returns the command line with its help.
 pub fn command() -> Command {
-    Cli::command().mut_subcommand("run", |run| {
-        run.mut_args(grouped)
-            .after_help(format!("{EXAMPLES}\n\nThese are the common options; --help shows all."))
-            .after_long_help(EXAMPLES)
-    })
+    Cli::command()
+        .mut_subcommand("run", |run| {
+            run.mut_args(grouped)
+                .after_help(format!("{EXAMPLES}\n\nThese are the common options; --help shows all."))
+                .after_long_help(EXAMPLES)
+        })
+        .mut_subcommand("submit", |submit| submit.mut_args(shown_if_of_a_job))
+}
+
+/// Hides the options of streams that a job cannot have.
+fn shown_if_of_a_job(argument: Arg) -> Arg {
+    let id = argument.get_id().as_str();
+    let hidden = StreamOptions::KEYS.contains(&id) && id != "input" && !OPTIONS.contains(&id);
+    argument.hide(hidden)
 }
 
 fn grouped(argument: Arg) -> Arg {

@@ -1,6 +1,8 @@
 //! The command line: arguments, and the output of each subcommand.
 
 pub mod args;
+mod cluster;
+pub(crate) mod cluster_args;
 mod command;
 mod disk_use;
 mod dry_run;
@@ -19,7 +21,9 @@ mod reload;
 mod run;
 mod schema;
 mod stdout;
+mod submit;
 mod summary;
 mod view;
+mod worker;
 
 pub use command::main;

@@ -19,7 +19,7 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::permissions::{make_folders, permissions};
 use crate::shutdown::Shutdown;
 use crate::system::made_folders::MadeFolders;
-use crate::system::sandbox;
+use crate::system::sandbox::{self, Permissions};
 use crate::system::temp_folder::TempFolder;
 use crate::system::words::count;
 use crate::telemetry::{StreamInfo, StreamState};
@@ -61,9 +61,17 @@ pub fn give_up_rights(config: &Config, only_check: bool) -> Result<Option<Prepar
     if !config.sandbox {
         return Ok(None);
     }
-    let temporary = TempFolder::create();
     let mut permissions = permissions(config);
     let folders = if only_check { MadeFolders::default() } else { make_folders(config, &mut permissions) };
+    enter_sandbox((permissions, folders)).map(Some)
+}
+
+/// Gives up all other rights. Call it before the first thread is started, and keep what it returns until the end.
+///
+/// # Errors
+/// Unavailable if the kernel has sandboxes and refuses this one.
+pub fn enter_sandbox((mut permissions, folders): (Permissions, MadeFolders)) -> Result<Prepared> {
+    let temporary = TempFolder::create();
     media::ignore_desktop_settings();
     permissions.write.extend(temporary.as_ref().map(|folder| folder.all.clone()));
     tracing::debug!("{permissions:?}");
@@ -71,7 +79,7 @@ pub fn give_up_rights(config: &Config, only_check: bool) -> Result<Option<Prepar
         Error::unavailable("the sandbox cannot be made").because(cause).remedy("leave it out with --no-sandbox")
     })?;
     tracing::debug!("sandbox: {support}");
-    Ok(Some(Prepared { _temporary: temporary, _folders: folders }))
+    Ok(Prepared { _temporary: temporary, _folders: folders })
 }
 
 /// Returns the worse of two exit codes: a failure while running (1) outweighs an unusable input (2).

@@ -3,11 +3,12 @@
 mod bounded;
 pub mod cameras;
 pub mod certificate;
-mod clip_list;
+pub(crate) mod clip_list;
 mod credentials;
 pub mod events;
 pub mod inputs;
 pub mod learning;
+pub mod nats;
 pub mod options;
 mod origin;
 pub mod pictures;
@@ -165,7 +166,7 @@ impl Config {
 }
 
 /// Returns how many clips run at once by default: one a core, as far as the memory that is `available` goes.
-fn clips_at_once(cores: usize, available: Option<u64>) -> usize {
+pub(crate) fn clips_at_once(cores: usize, available: Option<u64>) -> usize {
     let fitting = available.map_or(usize::MAX, |bytes| (bytes / CLIP_MEMORY) as usize);
     cores.min(fitting).max(1)
 }

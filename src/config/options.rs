@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::shard::Shard;
 use crate::inference::device::DeviceSelection;
@@ -26,7 +26,7 @@ macro_rules! options {
         $(#[$about])*
         #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
-        pub struct $name { $($(#[$attribute])* pub $field: $kind,)* }
+        pub struct $name { $($(#[$attribute])* #[serde(skip_serializing_if = "Overlay::is_unset")] pub $field: $kind,)* }
 
         impl $name {
             /// The keys of a pipeline file.
@@ -51,11 +51,16 @@ macro_rules! options {
 /// A value that may be unset.
 trait Overlay {
     fn over(self, fallback: Self) -> Self;
+    fn is_unset(&self) -> bool;
 }
 
 impl<T> Overlay for Option<T> {
     fn over(self, fallback: Self) -> Self {
         self.or(fallback)
+    }
+
+    fn is_unset(&self) -> bool {
+        self.is_none()
     }
 }
 
@@ -63,10 +68,15 @@ impl<T> Overlay for Vec<T> {
     fn over(self, fallback: Self) -> Self {
         if self.is_empty() { fallback } else { self }
     }
+
+    fn is_unset(&self) -> bool {
+        self.is_empty()
+    }
 }
 
 options! {
 /// Options of one stream: keys of a `[[stream]]`, or of a pipeline file for all streams.
+#[derive(Serialize)]
 pub struct StreamOptions {
     /// Clips and folders of clips, - for a list on stdin, or cameras: rtsp://, http(s):// (MJPEG, HLS), /dev/videoN, test://
     #[arg(value_name = "INPUT")]
@@ -152,7 +162,7 @@ pub struct StreamOptions {
     pub password_file: Option<PathBuf>,
     /// Camera: record in segments of about this length, like 10m
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
-    #[serde(default, deserialize_with = "span")]
+    #[serde(default, deserialize_with = "span", serialize_with = "span_text")]
     #[schemars(with = "Option<String>")]
     pub segment: Option<Duration>,
     /// Camera: what the segments show [default: original]
@@ -305,6 +315,10 @@ fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, 
     parse_span(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
+fn span_text<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    span.map(|span| humantime::format_duration(span).to_string()).serialize(serializer)
+}
+
 /// Parses a size like `500M`, in bytes.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let size: bytesize::ByteSize = text.parse().map_err(|cause: String| cause)?;
@@ -317,8 +331,8 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
 }
 
 /// How many of its files a camera keeps: by age, or by total size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Keep {
     Age(Duration),
     Bytes(u64),
@@ -333,6 +347,15 @@ impl std::str::FromStr for Keep {
             return parse_size(text).map(Keep::Bytes);
         }
         parse_span(text).map(Keep::Age).map_err(|_| format!("{text:?} is neither an age like 7d nor a size like 50G"))
+    }
+}
+
+impl From<Keep> for String {
+    fn from(keep: Keep) -> Self {
+        match keep {
+            Keep::Age(age) => humantime::format_duration(age).to_string(),
+            Keep::Bytes(bytes) => format!("{bytes}B"),
+        }
     }
 }
 
@@ -372,7 +395,7 @@ fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D
 }
 
 /// The kinds of file that a run over clips can write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
     Video,
@@ -384,7 +407,7 @@ pub enum FileKind {
 }
 
 /// What the segments of a camera's recording show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum SegmentVideo {
     /// The camera's own video as it comes, with the labels in a .vtt file beside it

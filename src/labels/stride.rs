@@ -3,7 +3,7 @@
 //! A held frame gets the last prediction, which also enters the smoothing window in its place. So the window covers the
 //! same time with any stride.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::labels::window::number_or_text;
 
@@ -35,5 +35,14 @@ impl std::str::FromStr for Stride {
 impl<'de> Deserialize<'de> for Stride {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         number_or_text(deserializer)
+    }
+}
+
+impl Serialize for Stride {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Every(stride) => serializer.serialize_u64(*stride),
+            Self::Auto => serializer.serialize_str("auto"),
+        }
     }
 }

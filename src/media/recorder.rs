@@ -27,7 +27,9 @@ const AVI_SIDES: std::ops::RangeInclusive<usize> = 16..=4096;
 const DEFAULT_RATE: (i32, i32) = (25, 1);
 
 /// The container format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema, clap::ValueEnum,
+)]
 pub enum Container {
     /// Constant frame rate: frames are repeated or left out where the input's rate varies
     #[serde(rename = "avi")]

@@ -265,7 +265,7 @@ fn showed_anything(stream: &StreamState) -> bool {
     stream.progress.counters.counts().labelled() > 0
 }
 
-fn check_action(options: &LabelConfig, model: &Model) -> Result<()> {
+pub(super) fn check_action(options: &LabelConfig, model: &Model) -> Result<()> {
     match options.unknown_action(&model.labels) {
         Some(action) => Err(Error::usage(format!("the model {} has no label {action:?}", model.name))
             .remedy(format!("use one of {}", model.labels.join(", ")))),

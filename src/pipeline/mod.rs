@@ -27,6 +27,7 @@ mod schedule;
 pub(crate) mod settings_change;
 #[cfg(test)]
 mod simulation;
+pub(crate) mod single_clip;
 pub(crate) mod sinks;
 pub(crate) mod source;
 pub(crate) mod stream;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::config::cameras::RecordingConfig;
 use crate::config::events::JsonLines;
+use crate::config::nats::{NatsAccess, NatsConfig};
 use crate::inference::cache;
 use crate::inference::model::Model;
 use crate::rtsp::relay;
@@ -71,6 +72,44 @@ pub fn make_folders(config: &Config, permissions: &mut Permissions) -> MadeFolde
     made
 }
 
+/// The files of a worker in a cluster.
+pub struct WorkerFiles<'a> {
+    /// Where results are.
+    pub output: &'a Path,
+    /// Folders that clips may be in; none for all.
+    pub inputs: &'a [PathBuf],
+    pub model: Option<&'a Path>,
+    pub nats: &'a NatsConfig,
+}
+
+/// Returns what a worker needs, and makes the folder of its results. It connects to any server that the cluster names.
+pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
+    let WorkerFiles { output, inputs, model, nats } = files;
+    let mut read: BTreeSet<PathBuf> = inputs.iter().cloned().collect();
+    if inputs.is_empty() {
+        read.insert("/".into());
+    }
+    read.extend(model.map(Path::to_path_buf).or_else(|| Model::default_path().ok()).map(|model| folder(&model)));
+    read.extend(CERTIFICATES.into_iter().filter_map(std::env::var_os).map(PathBuf::from));
+    // They are read again when the connection is made again.
+    read.extend(nats.certificates.as_deref().map(folder));
+    if let NatsAccess::File(file) = &nats.access {
+        read.insert(folder(file));
+    }
+    read.insert(name_servers());
+    let mut made = MadeFolders::default();
+    made.make(output, DEFAULT);
+    let write = caches().chain([output.to_path_buf()]).collect();
+    let permissions = Permissions { read, execute: libraries(), write, ..Permissions::default() };
+    (Permissions { connect: None, tidy: made.parents().collect(), ..permissions }, made)
+}
+
+/// Returns the folder of the file that names the servers which know addresses. The file may be replaced.
+fn name_servers() -> PathBuf {
+    let servers = Path::new("/etc/resolv.conf");
+    servers.canonicalize().map_or_else(|_| folder(servers), |real| folder(&real))
+}
+
 /// Returns the folders of libraries and programs outside the system's.
 fn libraries() -> BTreeSet<PathBuf> {
     let listed = LIBRARY_PATHS.into_iter().filter_map(std::env::var_os);
@@ -103,8 +142,7 @@ fn read(config: &Config) -> BTreeSet<PathBuf> {
     }
     // So may the addresses of the servers that know the cameras' names.
     if needs_names(config) {
-        let servers = Path::new("/etc/resolv.conf");
-        read.insert(servers.canonicalize().map_or_else(|_| folder(servers), |real| folder(&real)));
+        read.insert(name_servers());
     }
     read
 }

@@ -18,7 +18,7 @@ fn is_supported() -> bool {
 }
 
 /// The attacker's plugin, an example of this project.
-fn plugin(folder: &Path) -> PathBuf {
+pub fn plugin(folder: &Path) -> PathBuf {
     let built = Path::new(env!("CARGO_BIN_EXE_livelabel")).with_file_name("examples/libcompromised_decoder.so");
     let plugins = folder.join("plugins");
     std::fs::create_dir(&plugins).unwrap();

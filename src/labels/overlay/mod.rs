@@ -17,7 +17,18 @@ use original::Original;
 use plate::Plate;
 
 /// The option `--overlay`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Deserialize,
+    serde::Serialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OverlayStyle {
     /// A dark plate with label, confidence, and a ribbon of the last ten seconds

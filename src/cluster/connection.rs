@@ -1,0 +1,103 @@
+//! The connection to the NATS servers. The client reconnects by itself; outages are logged once each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+
+use crate::cluster::streams::{self, Streams};
+use crate::config::nats::{NatsAccess, NatsConfig};
+use crate::error::{Error, Result};
+use crate::net::tls;
+
+/// How long a server may take to accept a connection, and to answer.
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(5);
+/// A server that does not answer twice this time is left.
+const PING: Duration = Duration::from_secs(4);
+/// The longest wait between two attempts to reconnect.
+const LONGEST_DELAY_MS: u64 = 2000;
+
+/// A connection, and the streams of the cluster.
+#[derive(Clone)]
+pub struct Connection {
+    pub client: Client,
+    pub jetstream: Context,
+    pub streams: Streams,
+}
+
+impl Connection {
+    /// Connects, and makes the cluster's streams if there are none.
+    ///
+    /// # Errors
+    /// `Unavailable` if no server can be reached, or it has no JetStream; usage if it refuses the user, or has other streams of these names.
+    pub async fn open(config: &NatsConfig, name: &str) -> Result<Self> {
+        let options = options(config, name).await?;
+        let client = options.connect(config.servers.clone()).await.map_err(|cause| refused(config, &cause))?;
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(ANSWER);
+        let streams = streams::open(&jetstream, config).await?;
+        Ok(Self { client, jetstream, streams })
+    }
+}
+
+async fn options(config: &NatsConfig, name: &str) -> Result<ConnectOptions> {
+    let options = match &config.access {
+        NatsAccess::Anyone => ConnectOptions::new(),
+        NatsAccess::User(user) => ConnectOptions::with_user_and_password(user.user.clone(), user.password.clone()),
+        NatsAccess::File(path) => ConnectOptions::with_credentials_file(path).await.map_err(|cause| {
+            Error::usage(format!("{}: the NATS credentials cannot be read", path.display()))
+                .because(cause)
+                .remedy("name the .creds file of a NATS user")
+        })?,
+    };
+    let options = match &config.certificates {
+        Some(path) => options.add_root_certificates(path.clone()),
+        None if config.servers.iter().any(|server| server.starts_with("tls:")) => {
+            options.tls_client_config(Arc::unwrap_or_clone(tls::client()?))
+        }
+        None => options,
+    };
+    let (what, connected) = (config.to_string(), AtomicBool::new(false));
+    let logged = Arc::new(connected);
+    Ok(options
+        .name(format!("livelabel {name}"))
+        .connection_timeout(CONNECT)
+        .request_timeout(Some(ANSWER))
+        .ping_interval(PING)
+        .reconnect_delay_callback(|attempts| Duration::from_millis((100 << attempts.min(5)).min(LONGEST_DELAY_MS)))
+        .event_callback(move |event| {
+            log(&event, &what, &logged);
+            std::future::ready(())
+        }))
+}
+
+/// Logs that the connection was lost or is back, once each.
+fn log(event: &Event, what: &str, lost: &AtomicBool) {
+    match event {
+        Event::Disconnected if !lost.swap(true, Ordering::Relaxed) => {
+            tracing::warn!("{what}: the connection to NATS is lost; livelabel keeps retrying");
+        }
+        Event::Connected if lost.swap(false, Ordering::Relaxed) => tracing::info!("{what}: reconnected to NATS"),
+        Event::ServerError(async_nats::ServerError::Other(text)) => tracing::warn!("{what}: NATS: {text}"),
+        _ => {}
+    }
+}
+
+/// Returns the error for a connection that was not made.
+fn refused(config: &NatsConfig, cause: &async_nats::ConnectError) -> Error {
+    match cause.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+            Error::usage(format!("{config}: the NATS server refuses this user"))
+                .remedy("correct --nats-creds, or --nats-user-env and --nats-password-file")
+        }
+        ConnectErrorKind::Tls => Error::unavailable(format!("{config}: no TLS connection to NATS"))
+            .because(cause.to_string())
+            .remedy("name the file of its certificates with --nats-ca"),
+        _ => Error::unavailable(format!("{config}: no NATS server can be reached"))
+            .because(cause.to_string())
+            .remedy("start nats-server -js, or correct --nats"),
+    }
+}

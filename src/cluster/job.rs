@@ -1,0 +1,171 @@
+//! A clip to label: what submitters send and workers take. It refers to the clip; the clip itself is never in a message.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::cluster::names::{self, CLIP};
+use crate::config::options::StreamOptions;
+use crate::error::{Error, Result};
+use crate::system::printable;
+
+/// The version of the messages that this program sends and understands.
+pub const VERSION: u32 = 1;
+/// Most bytes of a message.
+pub const MAX_MESSAGE: i32 = 64 << 10;
+/// Bytes of the clip's name in an identifier, and of the hash.
+const NAME: usize = 40;
+const HASH: usize = 8;
+
+/// Identifies a clip with its settings: submitting it again gives the same job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct JobId(String);
+
+impl JobId {
+    fn of(input: &str, settings: &StreamOptions) -> Self {
+        let text = serde_json::to_string(&(input, settings)).unwrap_or_default();
+        let hash: String = Sha256::digest(text).iter().take(HASH).map(|byte| format!("{byte:02x}")).collect();
+        let stem = Path::new(input).file_stem().unwrap_or_default().to_string_lossy();
+        Self(format!("{}-{hash}", names::token(&stem, NAME)))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for JobId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for JobId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if names::is_token(text) { Ok(Self(text.into())) } else { Err("this is not the identifier of a job".into()) }
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A clip to label.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClipJob {
+    pub version: u32,
+    pub id: JobId,
+    /// The clip's path, the same on each worker; bytes that are no text are written like `\xFF`.
+    pub input: String,
+    /// Keys and values of a pipeline file.
+    pub settings: StreamOptions,
+    /// Whether results that are there already are replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+}
+
+/// Why a message cannot be done by this program.
+#[derive(Debug)]
+pub enum Unusable {
+    /// It is of a newer version, or has settings that this one does not know.
+    Newer(String),
+    /// It is no job.
+    Garbage(String),
+}
+
+impl ClipJob {
+    /// Returns the job of a clip. `settings` has no inputs.
+    ///
+    /// # Errors
+    /// Usage, if the path is not absolute.
+    pub fn new(input: &Path, settings: StreamOptions) -> Result<Self> {
+        if !input.is_absolute() {
+            return Err(Error::usage(format!("{}: is not an absolute path", printable::path(input))));
+        }
+        let input = printable::path(input);
+        Ok(Self { version: VERSION, id: JobId::of(&input, &settings), input, settings, again: false })
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Says why it is of no use to this program.
+    pub fn read(bytes: &[u8]) -> std::result::Result<Self, Unusable> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let no_job = |cause: serde_json::Error| Unusable::Garbage(format!("is no job ({cause})"));
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(no_job)?;
+        if version > VERSION {
+            return Err(Unusable::Newer(format!("is of version {version}, and this program knows {VERSION}")));
+        }
+        let job: Self = serde_json::from_slice(bytes).map_err(|cause| match cause.to_string() {
+            // A setting that was added later.
+            text if text.starts_with("unknown field") => Unusable::Newer(text),
+            _ => no_job(cause),
+        })?;
+        // A worker must not write below another name.
+        if job.id != JobId::of(&job.input, &job.settings) {
+            return Err(Unusable::Garbage("has the identifier of another job".into()));
+        }
+        Ok(job)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        printable::parse_path(&self.input)
+    }
+
+    pub fn subject(&self) -> String {
+        format!("{CLIP}{}", self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::window::SmoothingWindow;
+
+    fn job(settings: StreamOptions) -> ClipJob {
+        ClipJob::new(Path::new("/clips/Küche 1.mp4"), settings).unwrap()
+    }
+
+    #[test]
+    fn a_clip_with_the_same_settings_is_the_same_job() {
+        let first = job(StreamOptions::default());
+        assert_eq!(first, job(StreamOptions::default()));
+        assert_eq!(first.id.as_str(), "K_che_1-e6c5cffbd5b2fd22");
+        let window = Some(SmoothingWindow::Predictions(16));
+        let other = job(StreamOptions { window, ..StreamOptions::default() });
+        assert_ne!(first.id, other.id);
+        assert_eq!(other.path(), Path::new("/clips/Küche 1.mp4"));
+        assert!(ClipJob::new(Path::new("clip.mp4"), StreamOptions::default()).is_err());
+    }
+
+    #[test]
+    fn a_message_is_read_back_and_what_is_newer_is_left() {
+        let sent = job(StreamOptions { threshold: Some(0.5), ..StreamOptions::default() });
+        let bytes = serde_json::to_vec(&sent).unwrap();
+        assert_eq!(ClipJob::read(&bytes).unwrap(), sent);
+        let text = String::from_utf8(bytes).unwrap();
+        let newer = [text.replace("threshold", "threshold_of_later"), text.replace("\"version\":1", "\"version\":2")];
+        assert!(newer.iter().all(|text| matches!(ClipJob::read(text.as_bytes()), Err(Unusable::Newer(_)))));
+        let moved = text.replace("/clips/", "/etc/");
+        for garbage in ["", "{}", "[1]", r#"{"version":1}"#, &text[..40], &moved, &text.replace("0.5", "\"x\"")] {
+            assert!(matches!(ClipJob::read(garbage.as_bytes()), Err(Unusable::Garbage(_))), "{garbage}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_is_a_name_without_a_path() {
+        assert!(["../x", "a/b", "", "a.b"].iter().all(|text| text.parse::<JobId>().is_err()));
+    }
+}

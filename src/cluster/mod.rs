@@ -1,0 +1,21 @@
+//! Many machines: jobs wait in NATS JetStream, workers take them, and results are written once.
+//!
+//! JetStream holds the queue, delivers again what a worker no longer claims, and replicates. Nothing here elects a leader or keeps
+//! a lease of its own. All types of the NATS client stay in this folder.
+
+mod attempt;
+pub mod claim;
+pub mod clip;
+mod command;
+pub mod connection;
+pub mod job;
+pub mod names;
+pub mod overview;
+mod own_process;
+mod part;
+pub mod presence;
+pub mod record;
+mod streams;
+pub mod submit;
+pub mod worker;
+pub mod worker_state;

@@ -1,0 +1,48 @@
+//! Names in NATS: streams, consumers and subjects. docs/cluster.md lists them.
+
+/// Clips that wait, and those that a worker has. A job is deleted when it is acknowledged.
+pub const CLIPS: &str = "LIVELABEL_CLIPS";
+/// How clips ended, one message a job, and which could not be labelled.
+pub const RECORDS: &str = "LIVELABEL_RECORDS";
+/// The workers, one message each, which expires.
+pub const WORKERS: &str = "LIVELABEL_WORKERS";
+/// The consumer that hands out clips of this version of the message.
+pub const CLIPS_CONSUMER: &str = "clips-v1";
+
+/// Subjects of clips. Another version of the message has other subjects, which this program's consumer does not get.
+pub const CLIP: &str = "livelabel.clip.v1.";
+pub const ALL_CLIPS: &str = "livelabel.clip.>";
+pub const CLIPS_V1: &str = "livelabel.clip.v1.*";
+pub const RESULT: &str = "livelabel.result.";
+pub const FAILED: &str = "livelabel.failed.";
+pub const ATTEMPTS: &str = "livelabel.attempts.";
+pub const WORKER: &str = "livelabel.worker.";
+/// Commands for all workers, which are not kept.
+pub const COMMAND: &str = "livelabel.command";
+
+/// Longest name of a worker.
+const LONGEST: usize = 64;
+
+/// Returns whether a text can be one part of a subject, and of a file's name.
+pub fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !text.is_empty() && text.len() <= LONGEST && text.bytes().all(allowed)
+}
+
+/// Returns a text with what cannot be in a subject replaced, at most `longest` bytes.
+pub fn token(text: &str, longest: usize) -> String {
+    let replaced = text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' });
+    replaced.take(longest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_have_neither_dots_nor_wildcards() {
+        assert!(["rack3-7", "a_b", "7"].into_iter().all(is_token));
+        assert!(["", "a.b", "*", "a b", "ä", "a/b", &"x".repeat(65)].into_iter().all(|text| !is_token(text)));
+        assert_eq!(token("Küche 1.mp4", 8), "K_che_1_");
+    }
+}

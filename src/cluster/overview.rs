@@ -1,0 +1,130 @@
+//! What the cluster does: workers, jobs that wait, and those that ended; and the commands to change it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cluster::command::Command;
+use crate::cluster::connection::Connection;
+use crate::cluster::job::{ClipJob, JobId};
+use crate::cluster::names::{CLIP, COMMAND, FAILED, RESULT};
+use crate::cluster::presence::{WorkerStatus, workers};
+use crate::cluster::record::{self, JobRecord, JobState, subjects, values};
+use crate::cluster::streams;
+use crate::config::nats::NatsConfig;
+use crate::error::{Error, Result};
+
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The state of the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClusterStatus {
+    pub workers: Vec<WorkerStatus>,
+    /// Clips that wait, that workers have, and that were handed out more than once.
+    pub waiting: u64,
+    pub claimed: u64,
+    pub redelivered: u64,
+    /// Clips whose end is remembered, and those of them that failed.
+    pub ended: u64,
+    pub failed: u64,
+}
+
+/// The jobs of the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobList {
+    /// Those that have not ended, with the worker that has them.
+    pub open: Vec<(JobId, Option<String>)>,
+    pub failed: Vec<JobRecord>,
+}
+
+/// Runs a request to the cluster. Blocks.
+///
+/// # Errors
+/// Those of the connection and of the request.
+pub fn request<T>(nats: &NatsConfig, ask: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?;
+    runtime.block_on(async {
+        let asked = async { ask(&Connection::open(nats, "cluster").await?).await };
+        tokio::time::timeout(LIMIT, asked)
+            .await
+            .unwrap_or_else(|_| Err(Error::unavailable(format!("{nats}: no answer within {} s", LIMIT.as_secs()))))
+    })
+}
+
+/// Returns the state of the cluster.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
+pub async fn status(connection: &Connection) -> Result<ClusterStatus> {
+    let mut consumer = streams::clips(&connection.streams).await?;
+    let queue = consumer.info().await.map_err(|cause| record::unanswered(&cause))?.clone();
+    let records = &connection.streams.records;
+    Ok(ClusterStatus {
+        workers: workers(connection).await?,
+        waiting: queue.num_pending,
+        claimed: queue.num_ack_pending as u64,
+        redelivered: queue.num_redelivered as u64,
+        ended: subjects(records, RESULT).await?.len() as u64,
+        failed: subjects(records, FAILED).await?.len() as u64,
+    })
+}
+
+/// Returns the jobs that have not ended, and those that failed.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
+pub async fn list(connection: &Connection) -> Result<JobList> {
+    let workers = workers(connection).await?;
+    let holder = |id: &JobId| {
+        let found = workers.iter().find(|worker| worker.clips.iter().any(|clip| clip.id == *id));
+        found.map(|worker| worker.name.clone())
+    };
+    let ids = subjects(&connection.streams.clips, CLIP).await?;
+    let mut open: Vec<_> = ids.iter().filter_map(|id| id.parse().ok()).map(|id| (holder(&id), id)).collect();
+    open.sort_by(|(a, first), (b, second)| b.is_some().cmp(&a.is_some()).then(first.cmp(second)));
+    let mut failed: Vec<JobRecord> = values(&connection.streams.records, FAILED).await?;
+    failed.sort_by(|a, b| a.ended.cmp(&b.ended));
+    Ok(JobList { open: open.into_iter().map(|(worker, id)| (id, worker)).collect(), failed })
+}
+
+/// Cancels a job. Returns false if it had ended, or there is none.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer, or this user may not.
+pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
+    let clips = &connection.streams.clips;
+    let subject = format!("{CLIP}{id}");
+    let Ok(message) = clips.get_last_raw_message_by_subject(&subject).await else { return Ok(false) };
+    let input = ClipJob::read(&message.payload).map(|job| job.input).unwrap_or_default();
+    // The record first: from then on nobody begins it.
+    if !record::write(connection, &JobRecord::new(id, &input, JobState::Cancelled)).await? {
+        return Ok(false);
+    }
+    clips.purge().filter(&subject).await.map_err(|cause| record::unanswered(&cause))?;
+    send(connection, &Command::Cancel { id: id.clone() }).await?;
+    Ok(true)
+}
+
+/// Has a worker end when it has done what it has.
+///
+/// # Errors
+/// Usage, if there is no such worker; `Unavailable` if the server does not answer.
+pub async fn drain(connection: &Connection, worker: &str) -> Result<()> {
+    let workers = workers(connection).await?;
+    if workers.iter().all(|status| status.name != worker) {
+        let names: Vec<&str> = workers.iter().map(|status| status.name.as_str()).collect();
+        return Err(Error::usage(format!("there is no worker {worker}"))
+            .remedy(format!("name one of these: {}", names.join(", "))));
+    }
+    send(connection, &Command::Drain { worker: worker.into() }).await
+}
+
+async fn send(connection: &Connection, command: &Command) -> Result<()> {
+    let bytes = serde_json::to_vec(command).map_err(|cause| Error::internal("a command").because(cause))?;
+    connection.client.publish(COMMAND, bytes.into()).await.map_err(|cause| record::unanswered(&cause))?;
+    connection.client.flush().await.map_err(|cause| record::unanswered(&cause))
+}

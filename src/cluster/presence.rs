@@ -1,0 +1,52 @@
+//! The workers that there are: each says so every few seconds, and what it has.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::connection::Connection;
+use crate::cluster::job::JobId;
+use crate::cluster::names::WORKER;
+use crate::cluster::record;
+use crate::error::Result;
+
+/// How often a worker says that it is there.
+pub const ANNOUNCED: Duration = Duration::from_secs(3);
+
+/// What a worker says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    pub model: String,
+    pub device: String,
+    /// Clips that it labels at the same time at most.
+    pub capacity: usize,
+    /// Whether it takes no new jobs, and ends when it has none.
+    pub draining: bool,
+    pub clips: Vec<Held>,
+    /// Clips that it has labelled, and that failed.
+    pub done: u64,
+    pub failed: u64,
+}
+
+/// A clip that a worker has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    pub id: JobId,
+    pub input: String,
+    /// How much of it is labelled, from 0 to 1; unknown for a clip without a duration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+}
+
+/// Returns the workers that there are, by name.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
+pub async fn workers(connection: &Connection) -> Result<Vec<WorkerStatus>> {
+    let mut workers: Vec<WorkerStatus> = record::values(&connection.streams.workers, WORKER).await?;
+    workers.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(workers)
+}

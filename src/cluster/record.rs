@@ -1,0 +1,193 @@
+//! How a job ended, kept in JetStream. The first record of a job stays: who is later, changes nothing.
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
+use futures_util::TryStreamExt;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::connection::Connection;
+use crate::cluster::job::{JobId, VERSION};
+use crate::cluster::names::{ATTEMPTS, FAILED, RESULT};
+use crate::error::{Error, Result};
+use crate::system::utc;
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    Done,
+    Failed,
+    Cancelled,
+}
+
+/// The record of a job that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRecord {
+    pub version: u32,
+    pub id: JobId,
+    pub state: JobState,
+    pub input: String,
+    /// When it ended, by the worker's clock.
+    pub ended: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The folder of its files, and their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// Intervals other than `other`, and duration of what was labelled; unknown if another worker wrote the files and ended then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<f64>,
+}
+
+impl JobRecord {
+    pub fn new(id: &JobId, input: &str, state: JobState) -> Self {
+        Self {
+            version: VERSION,
+            id: id.clone(),
+            state,
+            input: input.into(),
+            ended: utc::milliseconds(utc::now()),
+            worker: None,
+            error: None,
+            folder: None,
+            files: Vec::new(),
+            intervals: None,
+            duration_ms: None,
+        }
+    }
+}
+
+/// What came of earlier times that a job was handed out. It is kept only if something did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// Times that a worker gave it back, for whatever reason.
+    pub given_back: u64,
+    /// The workers that cannot do it, and why.
+    pub unable: Vec<(String, String)>,
+}
+
+impl Attempts {
+    /// Notes that a worker cannot do the job, once.
+    pub fn add_unable(&mut self, worker: &str, why: &str) {
+        if self.unable.iter().all(|(name, _)| name != worker) {
+            self.unable.push((worker.into(), why.into()));
+        }
+    }
+}
+
+/// Returns the record of a job, and its place; `None` if the job has not ended.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
+pub async fn read(connection: &Connection, id: &JobId) -> Result<Option<(JobRecord, u64)>> {
+    last(&connection.streams.records, format!("{RESULT}{id}")).await
+}
+
+/// Writes the record of a job. Returns false if it has one already.
+///
+/// # Errors
+/// `Unavailable` if the server does not confirm it.
+pub async fn write(connection: &Connection, record: &JobRecord) -> Result<bool> {
+    if record.state == JobState::Failed {
+        // A copy, so that failures can be listed without reading all records.
+        publish(&connection.jetstream, format!("{FAILED}{}", record.id), record, None).await?;
+    }
+    publish(&connection.jetstream, format!("{RESULT}{}", record.id), record, Some(0)).await
+}
+
+/// Returns what came of earlier times.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
+pub async fn attempts(connection: &Connection, id: &JobId) -> Result<Attempts> {
+    let found = last(&connection.streams.records, format!("{ATTEMPTS}{id}")).await?;
+    Ok(found.map_or_else(Attempts::default, |(attempts, _)| attempts))
+}
+
+/// Notes what came of this time. Only the worker that has the job calls it.
+///
+/// # Errors
+/// `Unavailable` if the server does not confirm it.
+pub async fn note(connection: &Connection, id: &JobId, attempts: &Attempts) -> Result<()> {
+    publish(&connection.jetstream, format!("{ATTEMPTS}{id}"), attempts, None).await.map(drop)
+}
+
+/// Forgets how a job ended, so that it can be done again.
+///
+/// # Errors
+/// `Unavailable` if this user may not, or the server does not answer.
+pub async fn forget(connection: &Connection, id: &JobId) -> Result<()> {
+    for kind in [FAILED, ATTEMPTS, RESULT] {
+        let purged = connection.streams.records.purge().filter(format!("{kind}{id}")).await;
+        purged.map_err(|cause| unanswered(&cause).remedy("let this NATS user purge the stream"))?;
+    }
+    Ok(())
+}
+
+/// Returns the last message of a subject, and its place in the stream. One that cannot be read counts as none.
+async fn last<T: DeserializeOwned>(stream: &Stream, subject: String) -> Result<Option<(T, u64)>> {
+    match stream.direct_get_last_for_subject(subject).await {
+        Ok(message) => Ok(serde_json::from_slice(&message.payload).ok().map(|value| (value, message.sequence))),
+        Err(cause) if cause.kind() == DirectGetErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(unanswered(&cause)),
+    }
+}
+
+/// Publishes a message, and waits until the servers have it. With `after`, only if that is the place of the subject's last message; returns
+/// false if it is not.
+pub async fn publish<T: Serialize>(
+    jetstream: &Context,
+    subject: String,
+    value: &T,
+    after: Option<u64>,
+) -> Result<bool> {
+    let bytes = serde_json::to_vec(value).map_err(|cause| Error::internal("a message").because(cause))?;
+    let message = PublishMessage::build().payload(bytes.into());
+    let message = match after {
+        Some(place) => message.expected_last_subject_sequence(place),
+        None => message,
+    };
+    let sent = jetstream.send_publish(subject, message).await;
+    let confirmed = match sent {
+        Ok(confirmation) => confirmation.await,
+        Err(cause) => Err(cause),
+    };
+    match confirmed {
+        Ok(_) => Ok(true),
+        Err(cause) if cause.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
+        Err(cause) => Err(unanswered(&cause)),
+    }
+}
+
+/// Returns what follows `prefix` in the subjects of a stream.
+pub async fn subjects(stream: &Stream, prefix: &str) -> Result<Vec<String>> {
+    let listed = stream.info_with_subjects(format!("{prefix}*")).await.map_err(|cause| unanswered(&cause))?;
+    let names: Vec<(String, usize)> = listed.try_collect().await.map_err(|cause| unanswered(&cause))?;
+    Ok(names.iter().filter_map(|(subject, _)| subject.strip_prefix(prefix)).map(String::from).collect())
+}
+
+/// Returns the last message of each subject. Those that cannot be read are left out.
+pub async fn values<T: DeserializeOwned>(stream: &Stream, prefix: &str) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    for name in subjects(stream, prefix).await? {
+        match stream.direct_get_last_for_subject(format!("{prefix}{name}")).await {
+            Ok(message) => values.extend(serde_json::from_slice(&message.payload).ok()),
+            Err(cause) if cause.kind() == DirectGetErrorKind::NotFound => {}
+            Err(cause) => return Err(unanswered(&cause)),
+        }
+    }
+    Ok(values)
+}
+
+pub fn unanswered(cause: &dyn std::error::Error) -> Error {
+    Error::unavailable("NATS did not do it").because(cause.to_string()).remedy("check the servers, and try again")
+}

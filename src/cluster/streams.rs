@@ -1,0 +1,162 @@
+//! The cluster's streams in JetStream: made if there are none, and checked if there are.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::{Context, ErrorCode};
+
+use crate::cluster::claim::CLAIM;
+use crate::cluster::job::MAX_MESSAGE;
+use crate::cluster::names::{
+    ALL_CLIPS, ATTEMPTS, CLIPS, CLIPS_CONSUMER, CLIPS_V1, FAILED, RECORDS, RESULT, WORKER, WORKERS,
+};
+use crate::config::nats::NatsConfig;
+use crate::error::{Error, Result};
+
+/// Jobs that may wait: more are refused.
+const MAX_WAITING: i64 = 10_000_000;
+/// How long it is remembered how a job ended, and how a worker was.
+const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+pub const PRESENT: Duration = Duration::from_secs(15);
+/// Within this time the server keeps a job from being queued twice.
+const DUPLICATES: Duration = Duration::from_secs(120);
+/// Jobs that all workers together may have.
+const MAX_CLAIMED: i64 = 100_000;
+
+/// The cluster's streams.
+#[derive(Clone)]
+pub struct Streams {
+    pub clips: Stream,
+    pub records: Stream,
+    pub workers: Stream,
+}
+
+/// Opens the streams, and makes those that there are not.
+///
+/// # Errors
+/// `Unavailable` if the server has no JetStream or does not answer; usage if a stream of that name is of something else.
+pub async fn open(jetstream: &Context, config: &NatsConfig) -> Result<Streams> {
+    let [clips, records, workers] = configs(config.replicas);
+    Ok(Streams {
+        clips: open_stream(jetstream, clips).await?,
+        records: open_stream(jetstream, records).await?,
+        workers: open_stream(jetstream, workers).await?,
+    })
+}
+
+/// Returns the consumer that hands out clips, and makes it if there is none.
+///
+/// # Errors
+/// `Unavailable` if it cannot be made.
+pub async fn clips(streams: &Streams) -> Result<PullConsumer> {
+    let config = pull::Config {
+        durable_name: Some(CLIPS_CONSUMER.into()),
+        filter_subject: CLIPS_V1.into(),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: CLAIM,
+        max_ack_pending: MAX_CLAIMED,
+        ..pull::Config::default()
+    };
+    streams.clips.get_or_create_consumer(CLIPS_CONSUMER, config).await.map_err(|cause| {
+        Error::unavailable(format!("the consumer {CLIPS_CONSUMER} of {CLIPS} cannot be used"))
+            .because(cause.to_string())
+            .remedy("let this NATS user make consumers, or delete the one that there is")
+    })
+}
+
+fn configs(replicas: usize) -> [Config; 3] {
+    let subjects = |names: &[&str]| names.iter().map(|name| format!("{}*", name.trim_end_matches('>'))).collect();
+    let clips = Config {
+        name: CLIPS.into(),
+        description: Some("Clips that livelabel is to label".into()),
+        subjects: vec![ALL_CLIPS.into()],
+        retention: RetentionPolicy::WorkQueue,
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        max_messages: MAX_WAITING,
+        max_message_size: MAX_MESSAGE,
+        duplicate_window: DUPLICATES,
+        num_replicas: replicas,
+        ..Config::default()
+    };
+    let records = Config {
+        name: RECORDS.into(),
+        description: Some("How livelabel's jobs ended".into()),
+        subjects: subjects(&[RESULT, FAILED, ATTEMPTS]),
+        storage: StorageType::File,
+        max_messages_per_subject: 1,
+        max_age: REMEMBERED,
+        duplicate_window: DUPLICATES,
+        allow_direct: true,
+        num_replicas: replicas,
+        ..Config::default()
+    };
+    let workers = Config {
+        name: WORKERS.into(),
+        description: Some("The workers of livelabel".into()),
+        subjects: subjects(&[WORKER]),
+        storage: StorageType::Memory,
+        max_messages_per_subject: 1,
+        max_age: PRESENT,
+        duplicate_window: PRESENT,
+        allow_direct: true,
+        num_replicas: replicas,
+        ..Config::default()
+    };
+    [clips, records, workers]
+}
+
+async fn open_stream(jetstream: &Context, config: Config) -> Result<Stream> {
+    let name = config.name.clone();
+    let stream = match jetstream.get_stream(&name).await {
+        Ok(stream) => stream,
+        Err(cause) => match cause.kind() {
+            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                create(jetstream, &config).await?
+            }
+            GetStreamErrorKind::JetStream(error) => return Err(unusable(&name, &error.to_string())),
+            // Without JetStream nobody answers.
+            _ => return Err(unusable(&name, &cause.to_string())),
+        },
+    };
+    match difference(&config, &stream.cached_info().config) {
+        Some(what) => Err(Error::usage(format!("the NATS stream {name} has {what}"))
+            .remedy("it is not livelabel's: use another NATS account, or delete the stream if nobody needs it")),
+        None => Ok(stream),
+    }
+}
+
+/// Makes a stream. Another process may do so at the same moment.
+async fn create(jetstream: &Context, config: &Config) -> Result<Stream> {
+    match jetstream.create_stream(config.clone()).await {
+        Ok(stream) => Ok(stream),
+        Err(cause) => match cause.kind() {
+            CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {
+                jetstream.get_stream(&config.name).await.map_err(|cause| unusable(&config.name, &cause.to_string()))
+            }
+            CreateStreamErrorKind::JetStream(error) => Err(unusable(&config.name, &error.to_string())),
+            _ => Err(unusable(&config.name, &cause.to_string())),
+        },
+    }
+}
+
+fn unusable(stream: &str, cause: &str) -> Error {
+    Error::unavailable(format!("the NATS stream {stream} cannot be used"))
+        .because(cause.to_string())
+        .remedy("start the server with JetStream (nats-server -js), and let this NATS user use it")
+}
+
+/// Says in what a stream differs from livelabel's, if it matters. Limits, copies and storage are the administrator's.
+fn difference(wanted: &Config, found: &Config) -> Option<String> {
+    if found.subjects != wanted.subjects {
+        return Some(format!("other subjects ({})", found.subjects.join(", ")));
+    }
+    if found.retention != wanted.retention {
+        return Some(format!("another retention ({:?})", found.retention));
+    }
+    let per_subject = found.max_messages_per_subject;
+    (per_subject != wanted.max_messages_per_subject && wanted.max_messages_per_subject == 1)
+        .then(|| format!("another number of messages a subject ({per_subject})"))
+}

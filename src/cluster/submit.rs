@@ -1,0 +1,176 @@
+//! Sends jobs, and waits for their end if asked to.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use futures_util::{StreamExt, stream};
+use tokio::time::sleep;
+
+use crate::cluster::connection::Connection;
+use crate::cluster::job::{ClipJob, JobId};
+use crate::cluster::names::RESULT;
+use crate::cluster::record::{self, JobRecord, JobState};
+use crate::config::nats::NatsConfig;
+use crate::config::options::StreamOptions;
+use crate::error::{Error, Result};
+use crate::shutdown::Shutdown;
+
+/// Jobs that are on their way to the server at the same time.
+const CONCURRENT: usize = 64;
+const POLL: Duration = Duration::from_millis(50);
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What became of a job that was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Submitted {
+    /// It waits now.
+    Queued,
+    /// It waited before, or a worker has it.
+    Known,
+    /// It ended before.
+    Ended(Box<JobRecord>),
+}
+
+/// Receives what happens to the jobs.
+pub trait Progress {
+    fn submitted(&mut self, job: &ClipJob, submitted: &Submitted);
+    fn ended(&mut self, record: &JobRecord);
+}
+
+/// Jobs to send.
+pub struct Submission {
+    pub inputs: Vec<PathBuf>,
+    pub settings: StreamOptions,
+    /// Do jobs again that have ended.
+    pub again: bool,
+    /// Wait until all have ended.
+    pub wait: bool,
+}
+
+/// How many jobs ended in which way; of those that were waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub done: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+}
+
+impl Totals {
+    fn add(&mut self, state: JobState) {
+        *match state {
+            JobState::Done => &mut self.done,
+            JobState::Failed => &mut self.failed,
+            JobState::Cancelled => &mut self.cancelled,
+        } += 1;
+    }
+}
+
+impl Submission {
+    /// Sends the jobs. Blocks.
+    ///
+    /// # Errors
+    /// Those of the connection, and of a server that does not confirm a job: those before it are sent.
+    pub fn run(&self, nats: &NatsConfig, shutdown: &Shutdown, progress: &mut dyn Progress) -> Result<Totals> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?;
+        runtime.block_on(async {
+            tokio::select! {
+                totals = self.send(nats, progress) => totals,
+                () = stopped(shutdown) => Ok(Totals::default()),
+            }
+        })
+    }
+
+    async fn send(&self, nats: &NatsConfig, progress: &mut dyn Progress) -> Result<Totals> {
+        let jobs = self
+            .inputs
+            .iter()
+            .map(|input| ClipJob::new(input, self.settings.clone()).map(|job| ClipJob { again: self.again, ..job }));
+        let jobs = jobs.collect::<Result<Vec<_>>>()?;
+        let connection = Connection::open(nats, "submit").await?;
+        // What ends from now on.
+        let since = connection.streams.records.get_info().await.map_err(|cause| record::unanswered(&cause))?;
+        let since = since.state.last_sequence + 1;
+        let connection = &connection;
+        let mut sent = stream::iter(&jobs)
+            .map(|job| async move { submit(connection, job).await.map(|submitted| (job, submitted)) })
+            .buffered(CONCURRENT);
+        let (mut open, mut totals) = (HashMap::new(), Totals::default());
+        while let Some(submitted) = sent.next().await {
+            let (job, submitted) = submitted?;
+            progress.submitted(job, &submitted);
+            match submitted {
+                Submitted::Ended(record) => totals.add(record.state),
+                Submitted::Queued | Submitted::Known => {
+                    open.insert(job.id.clone(), job);
+                }
+            }
+        }
+        if self.wait {
+            let open = open.into_keys().collect();
+            wait(connection, open, since, progress, &mut totals).await;
+        }
+        Ok(totals)
+    }
+}
+
+async fn stopped(shutdown: &Shutdown) {
+    while !shutdown.requested() {
+        sleep(POLL).await;
+    }
+}
+
+/// Sends a job, unless it has ended or waits already.
+async fn submit(connection: &Connection, job: &ClipJob) -> Result<Submitted> {
+    if let Some((ended, _)) = record::read(connection, &job.id).await? {
+        if !job.again && ended.state == JobState::Done {
+            return Ok(Submitted::Ended(Box::new(ended)));
+        }
+        record::forget(connection, &job.id).await?;
+    }
+    // A subject has one message, as long as the job has not ended.
+    match record::publish(&connection.jetstream, job.subject(), job, Some(0)).await? {
+        true => Ok(Submitted::Queued),
+        false => Ok(Submitted::Known),
+    }
+}
+
+/// Waits until all jobs have ended.
+async fn wait(
+    connection: &Connection,
+    mut open: HashSet<JobId>,
+    since: u64,
+    progress: &mut dyn Progress,
+    totals: &mut Totals,
+) {
+    let mut next = since;
+    while !open.is_empty() {
+        let config = pull::OrderedConfig {
+            filter_subject: format!("{RESULT}*"),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
+            ..pull::OrderedConfig::default()
+        };
+        let messages = async { connection.streams.records.create_consumer(config).await.ok()?.messages().await.ok() };
+        let Some(mut messages) = messages.await else {
+            sleep(AGAIN).await;
+            continue;
+        };
+        while let Some(Ok(message)) = messages.next().await {
+            if let Ok(info) = message.info() {
+                next = info.stream_sequence + 1;
+            }
+            let Ok(ended) = serde_json::from_slice::<JobRecord>(&message.payload) else { continue };
+            if open.remove(&ended.id) {
+                totals.add(ended.state);
+                progress.ended(&ended);
+            }
+            if open.is_empty() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A worker: takes jobs as it has room for them, and says every few seconds what it has.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use futures_util::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::cluster::attempt::Attempt;
+use crate::cluster::claim::Claim;
+use crate::cluster::connection::Connection;
+use crate::cluster::names::{COMMAND, WORKER};
+use crate::cluster::presence::ANNOUNCED;
+use crate::cluster::worker_state::WorkerState;
+use crate::cluster::{record, streams};
+use crate::config::nats::NatsConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::backoff::Backoff;
+use crate::system::words::count;
+
+/// How long the server waits for a job before it answers that there is none.
+const ASKED: Duration = Duration::from_secs(5);
+/// How often it is looked whether the worker is to stop.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A worker.
+pub struct Worker(Arc<WorkerState>);
+
+impl Worker {
+    pub fn new(state: WorkerState) -> Self {
+        Self(Arc::new(state))
+    }
+
+    /// Works until the shutdown is requested or the worker is drained. Blocks.
+    ///
+    /// # Errors
+    /// Usage, if the server refuses this user or has other streams; a server that cannot be reached is waited for.
+    pub fn run(self, nats: &NatsConfig) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|cause| Error::unavailable("the worker's thread cannot be started").because(cause))?;
+        runtime.block_on(self.serve(nats))
+    }
+
+    async fn serve(&self, nats: &NatsConfig) -> Result<()> {
+        let Some((connection, consumer)) = self.connect(nats).await? else { return Ok(()) };
+        tracing::info!("{} takes up to {} from {nats}", self.0.name, count(self.0.capacity as u64, "clip"));
+        let (free, mut jobs) = (Arc::new(Semaphore::new(self.0.capacity)), JoinSet::new());
+        tokio::select! {
+            () = self.take_jobs(&connection, &consumer, &free, &mut jobs) => {}
+            () = self.announce(&connection) => {}
+            () = self.obey(&connection) => {}
+            () = self.stopped() => {}
+        }
+        // What is left gives its claim back.
+        while jobs.join_next().await.is_some() {}
+        let _ = connection.streams.workers.purge().filter(format!("{WORKER}{}", self.0.name)).await;
+        let _ = connection.client.flush().await;
+        let (done, failed) = (self.0.done.load(Ordering::Relaxed), self.0.failed.load(Ordering::Relaxed));
+        tracing::info!("{}: {} done, {failed} failed", self.0.name, count(done, "clip"));
+        Ok(())
+    }
+
+    /// Connects, as often as it takes. Returns nothing if the shutdown is requested before.
+    async fn connect(&self, nats: &NatsConfig) -> Result<Option<(Connection, PullConsumer)>> {
+        let (mut backoff, mut logged) = (Backoff::default(), None);
+        while !self.0.shutdown.requested() {
+            let opened: Result<_> = async {
+                let connection = Connection::open(nats, &self.0.name).await?;
+                let consumer = streams::clips(&connection.streams).await?;
+                Ok((connection, consumer))
+            }
+            .await;
+            match opened {
+                Ok(opened) => return Ok(Some(opened)),
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    let text = error.to_string();
+                    if logged.as_ref() != Some(&text) {
+                        tracing::warn!("{text}; livelabel keeps retrying");
+                        logged = Some(text);
+                    }
+                    tokio::select! { () = sleep(backoff.wait()) => {}, () = self.stopped() => {} }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn stopped(&self) {
+        while !self.0.shutdown.requested() {
+            sleep(POLL).await;
+        }
+    }
+
+    async fn drained(&self) {
+        while !self.0.draining.load(Ordering::Relaxed) {
+            sleep(POLL).await;
+        }
+    }
+
+    /// Takes a job whenever there is room for one. Returns when the worker is drained.
+    async fn take_jobs(
+        &self,
+        connection: &Connection,
+        consumer: &PullConsumer,
+        free: &Arc<Semaphore>,
+        jobs: &mut JoinSet<()>,
+    ) {
+        let mut backoff = Backoff::default();
+        loop {
+            // Only closed at the end.
+            let Ok(room) = Arc::clone(free).acquire_owned().await else { return };
+            while jobs.try_join_next().is_some() {}
+            let next = tokio::select! {
+                next = next(consumer) => next,
+                () = self.drained() => {
+                    while jobs.join_next().await.is_some() {}
+                    return;
+                }
+            };
+            match next {
+                Ok(Some(claim)) => {
+                    backoff.reset();
+                    let attempt = Attempt { worker: Arc::clone(&self.0), connection: connection.clone(), claim };
+                    jobs.spawn(async move {
+                        attempt.run().await;
+                        drop(room);
+                    });
+                }
+                Ok(None) => backoff.reset(),
+                Err(cause) => {
+                    tracing::debug!("no job: {cause}");
+                    sleep(backoff.wait()).await;
+                }
+            }
+        }
+    }
+
+    /// Says what this worker has, again and again.
+    async fn announce(&self, connection: &Connection) {
+        let mut ticks = interval(ANNOUNCED);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let subject = format!("{WORKER}{}", self.0.name);
+            if let Err(error) = record::publish(&connection.jetstream, subject, &self.0.status(), None).await {
+                tracing::debug!("{error}");
+            }
+        }
+    }
+
+    /// Does what commands say.
+    async fn obey(&self, connection: &Connection) {
+        loop {
+            match connection.client.subscribe(COMMAND).await {
+                Ok(mut commands) => {
+                    while let Some(message) = commands.next().await {
+                        // Others may send what they like.
+                        if let Ok(command) = serde_json::from_slice(&message.payload) {
+                            self.0.execute(command);
+                        }
+                    }
+                }
+                Err(cause) => tracing::debug!("no commands: {cause}"),
+            }
+            sleep(ANNOUNCED).await;
+        }
+    }
+}
+
+/// Waits for a job for a while.
+async fn next(consumer: &PullConsumer) -> std::result::Result<Option<Claim>, async_nats::Error> {
+    let asked = Instant::now();
+    let mut messages = consumer.batch().max_messages(1).expires(ASKED).messages().await?;
+    Ok(messages.next().await.transpose()?.map(|message| Claim::new(message, asked)))
+}
