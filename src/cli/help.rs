@@ -50,7 +50,10 @@ pub fn command() -> Command {
 /// Hides the options of streams that a job cannot have.
 fn shown_if_of_a_job(argument: Arg) -> Arg {
     let id = argument.get_id().as_str();
-    let hidden = StreamOptions::KEYS.contains(&id) && id != "input" && !OPTIONS.contains(&id);
+    if id == "input" {
+        return argument.help("Clips and folders of clips; - for a list on stdin");
+    }
+    let hidden = StreamOptions::KEYS.contains(&id) && !OPTIONS.contains(&id);
     argument.hide(hidden)
 }
 

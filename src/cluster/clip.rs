@@ -59,11 +59,11 @@ pub enum Ended {
 }
 
 impl Labelling {
-    /// Returns the job as this worker does it: below `folder`.
+    /// Returns the job as a worker does it: with all files in `folder`.
     ///
     /// # Errors
     /// Usage or input, if the settings contradict each other, or the clip is none that this worker may read.
-    pub fn resolve(&self, job: &ClipJob, folder: &Path) -> Result<Job> {
+    pub fn resolve(job: &ClipJob, folder: &Path) -> Result<Job> {
         let input = job.path();
         let streams =
             StreamOptions { input: vec![input.clone()], output_dir: Some(folder.into()), ..job.settings.clone() };
@@ -116,7 +116,7 @@ impl Labelling {
     /// Returns the state of a job's stream, and where it is labelled.
     pub fn begin(&self, job: &ClipJob) -> Result<(Part, Arc<StreamState>, Job)> {
         let part = Part::create(&self.output, &job.id)?;
-        let resolved = self.resolve(job, &part.folder)?;
+        let resolved = Self::resolve(job, &part.folder)?;
         let state = stream::state(&resolved, &self.model, false, &self.clock);
         Ok((part, state, resolved))
     }

@@ -142,7 +142,7 @@ mod tests {
     fn a_clip_with_the_same_settings_is_the_same_job() {
         let first = job(StreamOptions::default());
         assert_eq!(first, job(StreamOptions::default()));
-        assert_eq!(first.id.as_str(), "K_che_1-e6c5cffbd5b2fd22");
+        assert_eq!(first.id.as_str(), "K_che_1-0c8abc4defd51ff5");
         let window = Some(SmoothingWindow::Predictions(16));
         let other = job(StreamOptions { window, ..StreamOptions::default() });
         assert_ne!(first.id, other.id);

@@ -6,7 +6,7 @@
 mod attempt;
 pub mod claim;
 pub mod clip;
-mod command;
+pub mod command;
 pub mod connection;
 pub mod job;
 pub mod names;

@@ -17,6 +17,7 @@ const MAX_REPLICAS: usize = 5;
 
 /// The options of every command that talks to a cluster.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "NATS")]
 pub struct NatsOptions {
     /// NATS server with JetStream, like nats://HOST or tls://HOST:4222; several of one cluster with commas between
     #[arg(long, value_name = "URL", value_delimiter = ',', required = true)]

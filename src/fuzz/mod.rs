@@ -3,6 +3,7 @@
 
 mod files;
 mod http;
+mod jobs;
 mod media;
 mod models;
 mod options;
@@ -12,6 +13,7 @@ mod rtsp;
 mod training;
 
 pub use http::http;
+pub use jobs::jobs;
 pub use media::{headers, pictures, truncation};
 pub use models::{model, weights};
 pub use options::{names, options, settings};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::camera::{Watch, signal};
-use crate::footage::{colours, project, small};
+use crate::footage::{colours, fetched, project, small};
 use crate::nats::NatsServer;
 use crate::program::{Finished, Program, ffmpeg, text};
 use crate::tiny;
@@ -383,7 +383,7 @@ fn what_is_wrong_with_the_server_is_said_in_one_line() {
         (&["--timeline", "x.json"][..], "--timeline is not for the jobs of a cluster"),
         (&["--threshold", "2"], "threshold 2"),
         (&["rtsp://camera/1"], "cameras cannot be submitted"),
-        (&["a.png"], "is a picture"),
+        (&[text(&fetched("footage/orange.jpg"))], "is a picture"),
         (&["--nats-replicas", "9"], "from 1 to 5"),
     ] {
         let refused = submit(&url.url(), flags);
