@@ -117,7 +117,9 @@ class Chaos:
         """Returns what is wrong."""
         wrong = [f"{record['id']} failed: {record['error']}" for record in failed]
         results = self.folder / "results"
-        found = {path.name for path in results.iterdir() if not path.name.startswith(".part-deleted")}
+        found = {path.name for path in results.iterdir()}
+        left = [path for path in (results / ".part").glob("*") if not path.name.startswith(".deleted-")]
+        found -= set() if left else {".part"}
         wrong += [f"{name} is missing" for name in sorted(set(ids) - found)]
         wrong += [f"{name} is left over" for name in sorted(found - set(ids))]
         if status["ended"] != len(ids):

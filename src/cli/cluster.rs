@@ -10,12 +10,13 @@ use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
 use crate::system::words::count;
 
-/// Does what the command says. Returns what to print.
+/// Does what the command says. Returns what to print, and the exit code: 1 if a job was not cancelled.
 ///
 /// # Errors
 /// Those of the connection, and of the command.
-pub fn run(command: &ClusterCommand) -> Result<String> {
-    match command {
+pub fn run(command: &ClusterCommand) -> Result<(String, u8)> {
+    let mut code = 0;
+    let text = match command {
         ClusterCommand::Status { nats, json } => {
             let status = overview::request(&NatsConfig::resolve(nats)?, overview::status)?;
             format(&status, *json, status_text)
@@ -28,6 +29,7 @@ pub fn run(command: &ClusterCommand) -> Result<String> {
             let mut lines = Vec::new();
             for id in ids {
                 let cancelled = overview::cancel(connection, id).await?;
+                code = code.max(u8::from(!cancelled));
                 lines.push(format!(
                     "{id}: {}",
                     if cancelled { "cancelled" } else { "does not wait, and no worker has it" }
@@ -39,7 +41,8 @@ pub fn run(command: &ClusterCommand) -> Result<String> {
             overview::drain(connection, worker).await?;
             Ok(format!("{worker} ends after the clips that it has"))
         }),
-    }
+    }?;
+    Ok((text, code))
 }
 
 fn format<T: Serialize>(value: &T, json: bool, text: impl Fn(&T) -> String) -> Result<String> {

@@ -92,8 +92,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
         }
         Command::Cluster(command) => {
-            print(&cluster::run(&command)?);
-            Ok(ExitCode::SUCCESS)
+            let (text, code) = cluster::run(&command)?;
+            print(&text);
+            Ok(ExitCode::from(code))
         }
         Command::Frames(args) => {
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;

@@ -3,7 +3,7 @@
 use clap::{Arg, Command, CommandFactory};
 
 use crate::cli::args::Cli;
-use crate::cli::submit::OPTIONS;
+use crate::cluster::job::OPTIONS;
 use crate::config::options::StreamOptions;
 
 /// The groups of options, in the order of the help. Those before the bar are common: `-h` shows only them.

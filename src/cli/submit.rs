@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::cluster_args::SubmitArgs;
 use crate::cli::stdout::print;
-use crate::cluster::job::ClipJob;
+use crate::cluster::job::{ClipJob, refused_option};
 use crate::cluster::record::{JobRecord, JobState};
 use crate::cluster::submit::{Progress, Submission, Submitted, Totals};
 use crate::config::Config;
@@ -18,22 +18,6 @@ use crate::media::files::is_picture;
 use crate::shutdown::Shutdown;
 use crate::system::words::count;
 
-/// The options of a clip that a job can have. The others say where something is, which is the worker's, or are of cameras.
-pub const OPTIONS: [&str; 10] = [
-    "action",
-    "window",
-    "window_align",
-    "threshold",
-    "hysteresis",
-    "overlay",
-    "only",
-    "format",
-    "stride",
-    "max_pixels",
-];
-/// The option that holds the inputs.
-const INPUT: &str = "input";
-
 /// Sends the clips. Returns the exit code: 1 if one failed that was waited for.
 ///
 /// # Errors
@@ -41,7 +25,10 @@ const INPUT: &str = "input";
 pub fn submit(args: &SubmitArgs, shutdown: &Shutdown) -> Result<u8> {
     let nats = NatsConfig::resolve(&args.nats)?;
     let settings = StreamOptions { input: Vec::new(), ..args.streams.clone() };
-    check(&settings)?;
+    if let Some(key) = refused_option(&settings) {
+        return Err(Error::usage(format!("--{} is not for the jobs of a cluster", key.replace('_', "-")))
+            .remedy("leave it out: workers know where results go"));
+    }
     let listed = clip_list::expand(&args.streams.input)?;
     if listed.is_empty() {
         return Err(Error::usage("no input").remedy("name a clip or a folder: livelabel submit --nats URL CLIP"));
@@ -55,17 +42,6 @@ pub fn submit(args: &SubmitArgs, shutdown: &Shutdown) -> Result<u8> {
     let totals = submission.run(&nats, shutdown, &mut report)?;
     report.finish(totals);
     Ok(u8::from(args.wait && totals.failed > 0))
-}
-
-/// Rejects options that a job cannot have.
-fn check(settings: &StreamOptions) -> Result<()> {
-    let set = serde_json::to_value(settings).map_err(|cause| Error::internal("the options").because(cause))?;
-    let keys = set.as_object().into_iter().flat_map(|keys| keys.keys());
-    match keys.into_iter().find(|key| !OPTIONS.contains(&key.as_str()) && *key != INPUT) {
-        Some(key) => Err(Error::usage(format!("--{} is not for the jobs of a cluster", key.replace('_', "-")))
-            .remedy("leave it out: workers know where results go")),
-        None => Ok(()),
-    }
 }
 
 /// Returns the absolute path of a clip.

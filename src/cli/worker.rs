@@ -75,9 +75,11 @@ pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
     let labelling = Labelling {
         model,
         engine,
+        precision: args.inference_precision,
         clock: SystemClock::shared(),
         output: absolute(&args.output_dir),
         inputs: args.inputs.iter().map(real).collect(),
+        secrets: [&args.nats.nats_user_env, &args.nats.nats_password_env].into_iter().flatten().cloned().collect(),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let capacity = args.capacity.map_or_else(|| clips_at_once(cores, memory::available()), usize::from);

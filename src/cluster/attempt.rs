@@ -1,34 +1,37 @@
 //! One time that a worker has a job: from the message to the record of how it ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::cluster::claim::Claim;
 use crate::cluster::clip::{Ended, Labelled, Process};
 use crate::cluster::connection::Connection;
 use crate::cluster::job::{ClipJob, JobId, Unusable};
 use crate::cluster::names::CLIP;
+use crate::cluster::part::{self, Part};
 use crate::cluster::presence;
 use crate::cluster::record::{self, JobRecord, JobState};
 use crate::cluster::worker_state::{Clip, WorkerState};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
-/// Times that a job may be handed out without a word of how it ended. After that it is done in a process of its own, which cannot take the
-/// worker with it.
-const LOST: u64 = 2;
-/// Workers that may be unable to do a job before it counts as failed, and how long it waits for another one.
-const UNABLE: usize = 3;
-const ANOTHER: Duration = Duration::from_secs(2);
+/// Times that a job may be handed out and not heard of again. After that it is labelled in a process of its own, whose crash does not
+/// end the worker.
+const MAX_LOST: u64 = 2;
+/// Workers that may be unable to do a job before it counts as failed.
+const MAX_UNABLE: usize = 3;
+/// How long a job waits for another worker, and before it is tried again after a server did not answer.
+const NAK_DELAY: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a worker takes no other job in place of one that its machine could not do: its disk may be full.
 const RECOVERY: Duration = Duration::from_secs(10);
-/// The wait before something is tried again that a server did not answer.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long giving a job back may take: somebody may wait for the worker to end.
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A job in a worker's hands.
+/// A job that this worker has.
 pub struct Attempt {
     pub worker: Arc<WorkerState>,
     pub connection: Connection,
@@ -38,149 +41,146 @@ pub struct Attempt {
 impl Attempt {
     /// Does the job, and says how it ended. Returns when the worker has nothing to do with it any more.
     pub async fn run(self) {
-        let job = match ClipJob::read(self.claim.payload()) {
-            Ok(job) if self.claim.subject() == job.subject() => job,
-            Ok(_) => return self.refuse("has the subject of another job").await,
-            Err(Unusable::Garbage(why)) => return self.refuse(&why).await,
-            Err(Unusable::Newer(why)) => return self.leave(self.id(), "", format!("a job {why}")).await,
-        };
-        if let Err(error) = self.attend(&job).await {
-            // It is handed out again.
-            tracing::warn!("{}: {error}", job.id);
-            self.claim.give_back(AGAIN).await;
+        let clip = Arc::new(Clip::new(self.id(), &self.worker));
+        self.worker.add(&clip);
+        {
+            let work = self.work(&clip);
+            tokio::pin!(work);
+            tokio::select! {
+                () = &mut work => {}
+                () = self.claim.extend() => {
+                    // The clip is given up, and nothing more is said of it.
+                    clip.shutdown.request();
+                    work.await;
+                }
+            }
         }
+        self.worker.remove(&clip);
     }
 
-    /// The identifier in the subject.
+    /// The identifier in the subject; empty if that has none.
     fn id(&self) -> Option<JobId> {
         self.claim.subject().strip_prefix(CLIP)?.parse().ok()
     }
 
-    async fn attend(&self, job: &ClipJob) -> Result<()> {
-        let Self { worker, connection, claim } = self;
-        if record::read(connection, &job.id).await?.is_some() {
-            // It was done, or cancelled, before this message was deleted.
-            claim.acknowledge().await;
-            return Ok(());
+    async fn work(&self, clip: &Arc<Clip>) {
+        let done = match ClipJob::read(self.claim.payload()) {
+            Ok(job) if self.claim.subject() == job.subject() => self.attend(&job, clip).await,
+            Ok(_) => self.refuse("it has the subject of another job").await,
+            Err(Unusable::Garbage(why)) => self.refuse(&why).await,
+            Err(Unusable::Newer(why)) => match self.id() {
+                Some(id) => self.leave(&id, "", format!("{id}: a worker of this version cannot do it ({why})")).await,
+                None => self.refuse(&why).await,
+            },
+        };
+        if let Err(error) = done {
+            // It is handed out again.
+            tracing::warn!("{}: {error}", self.claim.subject());
+            if let Some(id) = self.id() {
+                self.give_back(&id, RETRY_DELAY).await;
+            }
         }
-        if let Some(labelled) = worker.labelling.earlier(&job.id).filter(|_| !job.again) {
-            return self.end(&self.done(job, labelled)).await;
-        }
-        if let Some(error) = worker.labelling.unreadable(job) {
-            self.leave(Some(job.id.clone()), &job.input, error.to_string()).await;
-            return Ok(());
-        }
-        let deliveries = claim.deliveries();
-        let attempts = if deliveries > 1 { record::attempts(connection, &job.id).await? } else { Default::default() };
-        let lost = (deliveries - 1).saturating_sub(attempts.given_back);
-        let process = if lost < LOST { Process::This } else { Process::Own };
-        self.label(job, process).await
     }
 
-    async fn label(&self, job: &ClipJob, process: Process) -> Result<()> {
-        let Self { worker, claim, .. } = self;
-        let work = match worker.labelling.begin(job) {
-            Ok(work) => work,
-            Err(error) => return self.end_with(job, error).await,
+    async fn attend(&self, job: &ClipJob, clip: &Arc<Clip>) -> Result<()> {
+        if let Some((record, _)) = record::read(&self.connection, &job.id).await? {
+            // It has ended, or was cancelled, before this message was deleted.
+            record::list_failed(&self.connection, &record).await?;
+            self.claim.acknowledge().await;
+            return Ok(());
+        }
+        let deliveries = self.claim.deliveries();
+        let attempts = match deliveries {
+            1 => record::Attempts::default(),
+            _ => record::attempts(&self.connection, &job.id).await?,
         };
-        let (shutdown, cancelled) = (worker.shutdown.child(), Arc::new(AtomicBool::new(false)));
-        let clip = Clip { state: Arc::clone(&work.1), shutdown: shutdown.clone(), cancelled: Arc::clone(&cancelled) };
-        worker.clips().insert(job.id.clone(), clip);
-        let (sender, mut ended) = oneshot::channel();
-        let thread = {
-            let (worker, job, shutdown) = (Arc::clone(worker), job.clone(), shutdown.clone());
-            let work = move || {
-                let _ = sender.send(worker.labelling.label(&job, work, process, &shutdown));
-            };
-            std::thread::Builder::new().name("clip".into()).spawn(work)
-        };
-        let ended = match thread {
-            Ok(_) => tokio::select! {
-                ended = &mut ended => ended,
-                () = claim.extend() => {
-                    shutdown.request();
-                    ended.await
-                }
-            },
-            Err(cause) => Ok(Ended::Unable(Error::unavailable("a thread for a clip cannot be started").because(cause))),
-        };
-        worker.clips().remove(&job.id);
-        match ended.unwrap_or_else(|_| Ended::Failed(Error::internal("a thread panicked"))) {
-            _ if cancelled.load(Ordering::Relaxed) => {
-                claim.acknowledge().await;
-                Ok(())
-            }
-            // Another worker has it by now, or will have. Results that are complete are as good as its own, if it has none.
-            Ended::Complete(part, _) if !claim.holds() => {
-                part.complete(&worker.labelling.place(&job.id), false).map(drop)
-            }
-            _ if !claim.holds() => {
-                tracing::warn!(
-                    "{}: given up, because NATS did not confirm in time that it is still this worker's",
-                    job.id
-                );
-                Ok(())
-            }
-            Ended::Complete(part, labelled) => {
-                let labelled = match part.complete(&worker.labelling.place(&job.id), job.again)? {
-                    true => labelled,
-                    false => worker.labelling.earlier(&job.id).unwrap_or_default(),
-                };
-                self.end(&self.done(job, labelled)).await
-            }
+        let lost = (deliveries - 1).saturating_sub(attempts.given_back);
+        let process = if lost < MAX_LOST { Process::This } else { Process::Own };
+        let ended = self.label(job, clip, process).await;
+        if clip.cancelled.load(Ordering::Relaxed) {
+            self.claim.acknowledge().await;
+            return Ok(());
+        }
+        if !self.claim.holds() {
+            tracing::warn!("{}: given up, because NATS did not confirm that it is still this worker's", job.id);
+            return Ok(());
+        }
+        match ended {
+            Ended::Complete(part, labelled) => self.complete(job, part, labelled).await,
+            Ended::Before(labelled) => self.end(&self.done(job, labelled)).await,
             Ended::Interrupted => {
                 self.give_back(&job.id, Duration::ZERO).await;
                 Ok(())
             }
-            Ended::Unable(error) => self.wait(&job.id, &error).await,
-            Ended::Failed(error) => self.fail(job, &error).await,
+            Ended::Unreadable(error) => self.leave(&job.id, &job.input, error.to_string()).await,
+            Ended::Unable(error) => {
+                tracing::warn!("{}: left to other workers, because {error}", job.id);
+                self.give_back(&job.id, RECOVERY).await;
+                tokio::select! { () = sleep(RECOVERY) => {}, () = self.worker.stopped() => {} }
+                Ok(())
+            }
+            Ended::Failed(error) => {
+                let error = Some(error.to_string());
+                self.end(&JobRecord { error, ..self.record(job, JobState::Failed) }).await
+            }
         }
     }
 
-    /// Ends a job that could not be begun, or leaves it if that is this machine's fault.
-    async fn end_with(&self, job: &ClipJob, error: Error) -> Result<()> {
-        match error.kind() {
-            ErrorKind::Usage | ErrorKind::Input => self.fail(job, &error).await,
-            _ => self.wait(&job.id, &error).await,
+    /// Labels the clip on a thread of its own.
+    async fn label(&self, job: &ClipJob, clip: &Arc<Clip>, process: Process) -> Ended {
+        let (sender, ended) = oneshot::channel();
+        let (worker, job, clip) = (Arc::clone(&self.worker), job.clone(), Arc::clone(clip));
+        let work = move || {
+            let _ = sender.send(worker.labelling.label(&job, process, &clip.state, &clip.shutdown));
+        };
+        match std::thread::Builder::new().name("clip".into()).spawn(work) {
+            Ok(_) => ended.await.unwrap_or_else(|_| Ended::Failed(Error::internal("a thread panicked"))),
+            Err(cause) => Ended::Unable(Error::unavailable("a thread for a clip cannot be started").because(cause)),
         }
     }
 
-    /// Gives a job back that this machine cannot do for now, and waits for a while before it takes another.
-    async fn wait(&self, id: &JobId, error: &Error) -> Result<()> {
-        tracing::warn!("{id}: left to other workers, because {error}");
-        self.give_back(id, RECOVERY).await;
-        sleep(RECOVERY).await;
-        Ok(())
+    /// Gives the results their place, unless the job was cancelled, and records it.
+    async fn complete(&self, job: &ClipJob, part: Part, labelled: Labelled) -> Result<()> {
+        if record::read(&self.connection, &job.id).await?.is_some() {
+            self.claim.acknowledge().await;
+            return Ok(());
+        }
+        let (output, id, again) = (self.worker.labelling.output.clone(), job.id.clone(), job.again);
+        // Storage may be slow, and the claim is extended meanwhile.
+        let placed = tokio::task::spawn_blocking(move || part.complete(&output, &id, again)).await;
+        let labelled = match placed.map_err(|cause| Error::internal("a thread").because(cause))?? {
+            true => labelled,
+            false => self.worker.labelling.earlier(&job.id).unwrap_or_default(),
+        };
+        self.end(&self.done(job, labelled)).await
+    }
+
+    fn record(&self, job: &ClipJob, state: JobState) -> JobRecord {
+        JobRecord { worker: Some(self.worker.name.clone()), ..JobRecord::new(&job.id, &job.input, state) }
     }
 
     fn done(&self, job: &ClipJob, labelled: Labelled) -> JobRecord {
         JobRecord {
-            worker: Some(self.worker.name.clone()),
-            folder: Some(self.worker.labelling.place(&job.id).display().to_string()),
+            folder: Some(part::place(&self.worker.labelling.output, &job.id).display().to_string()),
             files: labelled.files,
             intervals: labelled.intervals,
             duration_ms: labelled.duration_ms,
-            ..JobRecord::new(&job.id, &job.input, JobState::Done)
+            ..self.record(job, JobState::Done)
         }
-    }
-
-    async fn fail(&self, job: &ClipJob, error: &Error) -> Result<()> {
-        let record = JobRecord {
-            worker: Some(self.worker.name.clone()),
-            error: Some(error.to_string()),
-            ..JobRecord::new(&job.id, &job.input, JobState::Failed)
-        };
-        self.end(&record).await
     }
 
     /// Records how the job ended, and deletes its message.
     async fn end(&self, record: &JobRecord) -> Result<()> {
-        let first = record::write(&self.connection, record).await?;
-        let counter = if record.state == JobState::Done { &self.worker.done } else { &self.worker.failed };
-        counter.fetch_add(first.into(), Ordering::Relaxed);
-        match &record.error {
-            Some(error) => tracing::error!("{error}"),
-            None => tracing::info!("{}: done", record.input),
+        if !self.claim.connected().await {
+            return Ok(());
+        }
+        if record::write(&self.connection, record).await? {
+            let counter = if record.state == JobState::Done { &self.worker.done } else { &self.worker.failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            match &record.error {
+                Some(error) => tracing::error!("{error}"),
+                None => tracing::info!("{}: done", record.input),
+            }
         }
         // If this is not heard, the job is handed out again, and the record says that it has ended.
         self.claim.acknowledge().await;
@@ -188,55 +188,52 @@ impl Attempt {
     }
 
     /// Ends what is no job.
-    async fn refuse(&self, why: &str) {
-        let error = format!("a message {why}; send jobs with livelabel submit");
+    async fn refuse(&self, why: &str) -> Result<()> {
+        let subject = self.claim.subject();
+        let error = format!("the message {subject} is refused ({why}); send jobs with livelabel submit");
         let Some(id) = self.id() else {
             tracing::error!("{error}");
             self.claim.acknowledge().await;
-            return;
+            return Ok(());
         };
-        let record = JobRecord { error: Some(error), ..JobRecord::new(&id, "", JobState::Failed) };
-        if let Err(error) = self.end(&record).await {
-            tracing::warn!("{id}: {error}");
-            self.claim.give_back(AGAIN).await;
-        }
+        self.end(&JobRecord { error: Some(error), ..JobRecord::new(&id, "", JobState::Failed) }).await
     }
 
     /// Leaves a job to other workers, or ends it if too many are unable to do it.
-    async fn leave(&self, id: Option<JobId>, input: &str, why: String) {
-        let Some(id) = id else { return self.refuse("has no identifier").await };
-        let left = async {
-            let mut attempts = record::attempts(&self.connection, &id).await?;
-            attempts.given_back += 1;
-            attempts.add_unable(&self.worker.name, &why);
-            let workers = presence::workers(&self.connection).await?;
-            let others = workers.iter().any(|worker| attempts.unable.iter().all(|(name, _)| *name != worker.name));
-            if others && attempts.unable.len() < UNABLE {
-                record::note(&self.connection, &id, &attempts).await?;
-                self.claim.give_back(ANOTHER).await;
-                return Ok(());
+    async fn leave(&self, id: &JobId, input: &str, why: String) -> Result<()> {
+        let mut attempts = record::attempts(&self.connection, id).await?;
+        attempts.given_back += 1;
+        attempts.add_unable(&self.worker.name, &why);
+        let workers = presence::workers(&self.connection).await?;
+        let others = workers.iter().any(|worker| attempts.unable.iter().all(|(name, _)| *name != worker.name));
+        if others && attempts.unable.len() < MAX_UNABLE {
+            if self.claim.connected().await {
+                record::note(&self.connection, id, &attempts).await?;
+                self.claim.give_back(NAK_DELAY).await;
             }
-            let workers: Vec<&str> = attempts.unable.iter().map(|(worker, _)| worker.as_str()).collect();
-            let error = format!("{why}; tried by {}", workers.join(", "));
-            self.end(&JobRecord { error: Some(error), ..JobRecord::new(&id, input, JobState::Failed) }).await
-        };
-        let left: Result<()> = left.await;
-        if let Err(error) = left {
-            tracing::warn!("{id}: {error}");
-            sleep(AGAIN).await;
+            return Ok(());
         }
+        let workers: Vec<&str> = attempts.unable.iter().map(|(worker, _)| worker.as_str()).collect();
+        let error = format!("{why}; tried by {}", workers.join(", "));
+        self.end(&JobRecord { error: Some(error), ..JobRecord::new(id, input, JobState::Failed) }).await
     }
 
     /// Gives the job back, and notes it, so that this time does not count as lost.
     async fn give_back(&self, id: &JobId, delay: Duration) {
-        let noted = async {
+        let given_back = async {
+            if !self.claim.connected().await {
+                return Ok(());
+            }
             let mut attempts = record::attempts(&self.connection, id).await?;
             attempts.given_back += 1;
-            record::note(&self.connection, id, &attempts).await
+            let noted = record::note(&self.connection, id, &attempts).await;
+            self.claim.give_back(delay).await;
+            noted
         };
-        if let Err(error) = noted.await {
-            tracing::debug!("{id}: {error}");
+        match timeout(GIVE_BACK_TIMEOUT, given_back).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("{id}: {error}"),
+            Err(_) => tracing::debug!("{id}: not given back, because NATS does not answer; it is handed out again"),
         }
-        self.claim.give_back(delay).await;
     }
 }

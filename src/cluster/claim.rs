@@ -4,29 +4,42 @@
 //! confirmed, which is earlier, and gives the job up [`MARGIN`] before. So a worker that is cut off has stopped before another begins,
 //! without a clock that both share.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::jetstream::{AckKind, Message};
-use tokio::time::{Instant, sleep, timeout};
+use nix::time::{ClockId, clock_gettime};
+use tokio::time::{sleep, timeout};
 
 /// How long a job stays with a worker that is not heard of.
-pub const CLAIM: Duration = Duration::from_secs(10);
+pub const CLAIM: Duration = Duration::from_secs(12);
 /// How often the worker extends its claim.
 const EXTENDED: Duration = Duration::from_millis(2500);
-/// How long before the end of its claim a worker gives the job up.
-const MARGIN: Duration = Duration::from_secs(2);
+/// How long before the end of its claim a worker gives the job up: longer than one extension, which a server may confirm and lose.
+const MARGIN: Duration = Duration::from_secs(4);
+/// How long an answer may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often it is looked whether the connection is back.
+const POLL: Duration = Duration::from_millis(50);
 
 /// A job that was handed to this worker.
 pub struct Claim {
     message: Message,
-    /// When the message was asked for, or the claim was last extended.
-    since: std::sync::Mutex<Instant>,
+    /// When the message was asked for, or what the server confirmed last was sent.
+    since: Mutex<Duration>,
+}
+
+/// Returns the time since the machine started, with the time that it was suspended.
+pub fn now() -> Duration {
+    // Cannot fail on Linux.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 
 impl Claim {
     /// Takes a message that was handed out after `asked`.
-    pub fn new(message: Message, asked: Instant) -> Self {
-        Self { message, since: std::sync::Mutex::new(asked) }
+    pub fn new(message: Message, asked: Duration) -> Self {
+        Self { message, since: Mutex::new(asked) }
     }
 
     pub fn subject(&self) -> &str {
@@ -48,35 +61,56 @@ impl Claim {
     }
 
     fn left(&self) -> Duration {
-        let since = *self.since.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (since + CLAIM - MARGIN).saturating_duration_since(Instant::now())
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        (since + CLAIM - MARGIN).saturating_sub(now())
     }
 
     /// Extends the claim until it is lost, which is when this returns. Drop the future to stop.
     pub async fn extend(&self) {
         loop {
-            let begun = Instant::now();
-            let left = self.left();
+            let (begun, left) = (now(), self.left());
             if left.is_zero() {
                 return;
             }
-            if let Ok(Ok(())) = timeout(left, self.message.double_ack_with(AckKind::Progress)).await {
-                *self.since.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = begun;
+            if timeout(left, self.tell(AckKind::Progress)).await == Ok(true) {
+                *self.since.lock().unwrap_or_else(PoisonError::into_inner) = begun;
             }
-            sleep(EXTENDED.saturating_sub(begun.elapsed()).min(self.left())).await;
+            sleep(EXTENDED.saturating_sub(now().saturating_sub(begun)).min(self.left())).await;
         }
     }
 
-    /// Says that the job is done: it is deleted.
-    pub async fn acknowledge(&self) -> bool {
-        self.message.double_ack().await.is_ok()
+    /// Waits until the connection is there. Returns false if the claim is lost before: what is sent without a connection would arrive when
+    /// the job is another worker's.
+    pub async fn connected(&self) -> bool {
+        while self.holds() {
+            if self.message.context.client().connection_state() == State::Connected {
+                return true;
+            }
+            sleep(POLL).await;
+        }
+        false
+    }
+
+    /// Says that the job has ended: it is deleted.
+    pub async fn acknowledge(&self) {
+        if self.connected().await {
+            self.tell(AckKind::Ack).await;
+        }
     }
 
     /// Gives the job back, to be handed out again after `delay`.
     pub async fn give_back(&self, delay: Duration) {
         let delay = (!delay.is_zero()).then_some(delay);
-        if let Err(cause) = self.message.double_ack_with(AckKind::Nak(delay)).await {
-            tracing::debug!("a job was not given back, and is handed out again without it: {cause}");
+        if self.connected().await && !self.tell(AckKind::Nak(delay)).await {
+            tracing::debug!("a job was not given back, and is handed out again without it");
         }
+    }
+
+    /// Tells the server what becomes of the job. Returns whether it has heard.
+    async fn tell(&self, kind: AckKind) -> bool {
+        let Some(reply) = self.message.reply.clone() else { return false };
+        let client = self.message.context.client();
+        // A consumer without a leader has nobody who listens, which is an error here.
+        matches!(timeout(REQUEST_TIMEOUT, client.request(reply, kind.into())).await, Ok(Ok(_)))
     }
 }

@@ -55,33 +55,39 @@ async fn options(config: &NatsConfig, name: &str) -> Result<ConnectOptions> {
     };
     let options = match &config.certificates {
         Some(path) => options.add_root_certificates(path.clone()),
-        None if config.servers.iter().any(|server| server.starts_with("tls:")) => {
-            options.tls_client_config(Arc::unwrap_or_clone(tls::client()?))
-        }
+        None if config.encrypted => options.tls_client_config(Arc::unwrap_or_clone(tls::client()?)),
         None => options,
     };
-    let (what, connected) = (config.to_string(), AtomicBool::new(false));
-    let logged = Arc::new(connected);
+    let (what, lost, told) = (config.to_string(), AtomicBool::new(false), AtomicBool::new(false));
+    let logger = Arc::new(move |event: Event| log(&event, &what, &lost, &told));
     Ok(options
+        .require_tls(config.encrypted)
         .name(format!("livelabel {name}"))
         .connection_timeout(CONNECT)
         .request_timeout(Some(ANSWER))
         .ping_interval(PING)
         .reconnect_delay_callback(|attempts| Duration::from_millis((100 << attempts.min(5)).min(LONGEST_DELAY_MS)))
         .event_callback(move |event| {
-            log(&event, &what, &logged);
+            logger(event);
             std::future::ready(())
         }))
 }
 
-/// Logs that the connection was lost or is back, once each.
-fn log(event: &Event, what: &str, lost: &AtomicBool) {
+/// Logs that the connection was lost or is back, and why it cannot be made again, once each.
+fn log(event: &Event, what: &str, lost: &AtomicBool, told: &AtomicBool) {
     match event {
         Event::Disconnected if !lost.swap(true, Ordering::Relaxed) => {
             tracing::warn!("{what}: the connection to NATS is lost; livelabel keeps retrying");
         }
-        Event::Connected if lost.swap(false, Ordering::Relaxed) => tracing::info!("{what}: reconnected to NATS"),
+        Event::Connected if lost.swap(false, Ordering::Relaxed) => {
+            told.store(false, Ordering::Relaxed);
+            tracing::info!("{what}: reconnected to NATS");
+        }
         Event::ServerError(async_nats::ServerError::Other(text)) => tracing::warn!("{what}: NATS: {text}"),
+        // Once an outage: it is tried again and again.
+        Event::ClientError(cause) if lost.load(Ordering::Relaxed) && !told.swap(true, Ordering::Relaxed) => {
+            tracing::warn!("{what}: {cause}");
+        }
         _ => {}
     }
 }

@@ -14,6 +14,19 @@ use crate::system::printable;
 pub const VERSION: u32 = 1;
 /// Most bytes of a message.
 pub const MAX_MESSAGE: i32 = 64 << 10;
+/// The options of a clip that a job can have. The others say where something is, which is the worker's, or are of cameras.
+pub const OPTIONS: [&str; 10] = [
+    "action",
+    "window",
+    "window_align",
+    "threshold",
+    "hysteresis",
+    "overlay",
+    "only",
+    "format",
+    "stride",
+    "max_pixels",
+];
 /// Bytes of the clip's name in an identifier, and of the hash.
 const NAME: usize = 40;
 const HASH: usize = 8;
@@ -103,19 +116,22 @@ impl ClipJob {
         struct Versioned {
             version: u32,
         }
-        let no_job = |cause: serde_json::Error| Unusable::Garbage(format!("is no job ({cause})"));
+        let no_job = |cause: serde_json::Error| Unusable::Garbage(format!("it is no job ({cause})"));
         let Versioned { version } = serde_json::from_slice(bytes).map_err(no_job)?;
         if version > VERSION {
-            return Err(Unusable::Newer(format!("is of version {version}, and this program knows {VERSION}")));
+            return Err(Unusable::Newer(format!("it is of version {version}, and this program knows {VERSION}")));
         }
-        let job: Self = serde_json::from_slice(bytes).map_err(|cause| match cause.to_string() {
-            // A setting that was added later.
-            text if text.starts_with("unknown field") => Unusable::Newer(text),
-            _ => no_job(cause),
+        let job: Self = serde_json::from_slice(bytes).map_err(|cause| match cause.is_data() {
+            // A key, or a value of one, that was added later.
+            true => Unusable::Newer(cause.to_string()),
+            false => no_job(cause),
         })?;
+        if let Some(key) = refused_option(&job.settings) {
+            return Err(Unusable::Garbage(format!("it has {key}, which a job cannot have")));
+        }
         // A worker must not write below another name.
         if job.id != JobId::of(&job.input, &job.settings) {
-            return Err(Unusable::Garbage("has the identifier of another job".into()));
+            return Err(Unusable::Garbage("it has the identifier of another job".into()));
         }
         Ok(job)
     }
@@ -127,6 +143,13 @@ impl ClipJob {
     pub fn subject(&self) -> String {
         format!("{CLIP}{}", self.id)
     }
+}
+
+/// Returns an option that is set, and that a job cannot have.
+pub fn refused_option(settings: &StreamOptions) -> Option<String> {
+    let set = serde_json::to_value(settings).unwrap_or_default();
+    let mut keys = set.as_object().into_iter().flat_map(|keys| keys.keys());
+    keys.find(|key| !OPTIONS.contains(&key.as_str())).cloned()
 }
 
 #[cfg(test)]
@@ -156,11 +179,27 @@ mod tests {
         let bytes = serde_json::to_vec(&sent).unwrap();
         assert_eq!(ClipJob::read(&bytes).unwrap(), sent);
         let text = String::from_utf8(bytes).unwrap();
-        let newer = [text.replace("threshold", "threshold_of_later"), text.replace("\"version\":1", "\"version\":2")];
+        let newer = [
+            text.replace("threshold", "threshold_of_later"),
+            text.replace("0.5", "\"as before\""),
+            text.replace("\"version\":1", "\"version\":2"),
+        ];
         assert!(newer.iter().all(|text| matches!(ClipJob::read(text.as_bytes()), Err(Unusable::Newer(_)))));
         let moved = text.replace("/clips/", "/etc/");
-        for garbage in ["", "{}", "[1]", r#"{"version":1}"#, &text[..40], &moved, &text.replace("0.5", "\"x\"")] {
+        for garbage in ["", "{}", "[1]", &text[..40], &moved] {
             assert!(matches!(ClipJob::read(garbage.as_bytes()), Err(Unusable::Garbage(_))), "{garbage}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_no_option_that_reaches_beyond_its_clip() {
+        for options in [
+            StreamOptions { allow_playlists: Some(true), ..StreamOptions::default() },
+            StreamOptions { output: Some("/etc/passwd.avi".into()), ..StreamOptions::default() },
+            StreamOptions { input: vec!["/etc/passwd".into()], ..StreamOptions::default() },
+        ] {
+            let bytes = serde_json::to_vec(&job(options)).unwrap();
+            assert!(matches!(ClipJob::read(&bytes), Err(Unusable::Garbage(why)) if why.contains("cannot have")));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use serde::Serialize;
 
 use crate::cluster::command::Command;
@@ -15,7 +16,7 @@ use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
 
 /// How long a command may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The state of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -98,10 +99,17 @@ pub async fn list(connection: &Connection) -> Result<JobList> {
 pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
     let clips = &connection.streams.clips;
     let subject = format!("{CLIP}{id}");
-    let Ok(message) = clips.get_last_raw_message_by_subject(&subject).await else { return Ok(false) };
+    let message = match clips.get_last_raw_message_by_subject(&subject).await {
+        Ok(message) => message,
+        Err(cause) if cause.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(false),
+        Err(cause) => return Err(record::unanswered(&cause)),
+    };
     let input = ClipJob::read(&message.payload).map(|job| job.input).unwrap_or_default();
-    // The record first: from then on nobody begins it.
-    if !record::write(connection, &JobRecord::new(id, &input, JobState::Cancelled)).await? {
+    // The record first: from then on nobody begins it. If it was cancelled before, the rest may not have been done.
+    let first = record::write(connection, &JobRecord::new(id, &input, JobState::Cancelled)).await?;
+    let cancelled =
+        first || record::read(connection, id).await?.is_some_and(|(record, _)| record.state == JobState::Cancelled);
+    if !cancelled {
         return Ok(false);
     }
     clips.purge().filter(&subject).await.map_err(|cause| record::unanswered(&cause))?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::cluster::job::ClipJob;
 use crate::config::options::StreamOptions;
 use crate::error::{Error, Result};
+use crate::inference::inference_precision::InferencePrecision;
 use crate::shutdown::Shutdown;
 
 /// Most bytes of a process' messages that are read.
@@ -22,40 +24,55 @@ const MESSAGES: u64 = 1 << 20;
 const POLL: Duration = Duration::from_millis(20);
 const STOP: Duration = Duration::from_secs(4);
 
-/// Labels a clip into `folder`. Blocks. Returns false if it was stopped.
-///
-/// # Errors
-/// Why the clip could not be labelled: the program's error, or the signal that ended it.
-pub fn label(job: &ClipJob, folder: &Path, model: &Path, device: &str, shutdown: &Shutdown) -> Result<bool> {
-    let unavailable = |cause: io::Error| Error::unavailable("a process for a clip cannot be started").because(cause);
-    let program = std::env::current_exe().map_err(unavailable)?;
-    let mut command = Command::new(program);
-    command.arg("run").arg(job.path()).arg("--output-dir").arg(folder).arg("--model").arg(model);
-    command.args(["--device", device, "--quiet"]).args(flags(&job.settings));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    // SAFETY: between fork and exec only a system call is made.
-    unsafe {
-        command.pre_exec(|| {
-            // It must not outlive the worker.
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
-                Err(io::Error::last_os_error())
-            } else {
-                Ok(())
-            }
-        });
-    }
-    let mut child = command.spawn().map_err(unavailable)?;
-    let messages = child.stderr.take().map(read_messages);
-    let status = wait(&mut child, shutdown).map_err(unavailable)?;
-    let messages = messages.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    if shutdown.requested() {
-        return Ok(false);
-    }
-    match status.signal() {
-        _ if status.success() => Ok(true),
-        Some(signal) => Err(Error::failed(format!("{}: ends the program with signal {signal}", job.input))
-            .remedy("report it with the clip; --max-pixels limits the memory of large frames")),
-        None => Err(Error::failed(failure(&messages).unwrap_or_else(|| format!("{}: failed", job.input)))),
+/// How the process labels.
+pub struct OwnProcess<'a> {
+    pub model: &'a Path,
+    pub device: &'a str,
+    pub precision: InferencePrecision,
+    /// Environment variables that it must not see.
+    pub secrets: &'a [String],
+}
+
+impl OwnProcess<'_> {
+    /// Labels a clip into `folder`. Blocks. Returns false if it was stopped.
+    ///
+    /// # Errors
+    /// Why the clip could not be labelled: the program's error, or the signal that ended it.
+    pub fn label(&self, job: &ClipJob, folder: &Path, shutdown: &Shutdown) -> Result<bool> {
+        let unavailable =
+            |cause: io::Error| Error::unavailable("a process for a clip cannot be started").because(cause);
+        let precision = self.precision.to_possible_value().map(|value| value.get_name().to_string());
+        let mut command = Command::new(std::env::current_exe().map_err(unavailable)?);
+        command.arg("run").arg(job.path()).arg("--output-dir").arg(folder).arg("--model").arg(self.model);
+        command.args(["--device", self.device, "--quiet", "--inference-precision"]).args(precision);
+        command.args(flags(&job.settings));
+        for variable in self.secrets {
+            command.env_remove(variable);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // SAFETY: between fork and exec only a system call is made.
+        unsafe {
+            command.pre_exec(|| {
+                // It must not outlive the worker.
+                match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                    0.. => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                }
+            });
+        }
+        let mut child = command.spawn().map_err(unavailable)?;
+        let messages = child.stderr.take().map(read_messages);
+        let status = wait(&mut child, shutdown).map_err(unavailable)?;
+        let messages = messages.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        if shutdown.requested() {
+            return Ok(false);
+        }
+        match status.signal() {
+            _ if status.success() => Ok(true),
+            Some(signal) => Err(Error::failed(format!("{}: ends the program with signal {signal}", job.input))
+                .remedy("report it with the clip; --max-pixels limits the memory of large frames")),
+            None => Err(Error::failed(failure(&messages).unwrap_or_else(|| format!("{}: failed", job.input)))),
+        }
     }
 }
 

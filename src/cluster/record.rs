@@ -1,10 +1,10 @@
-//! How a job ended, kept in JetStream. The first record of a job stays: who is later, changes nothing.
+//! How a job ended, kept in JetStream. The first record of a job stays; a later one changes nothing.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,9 @@ use crate::cluster::job::{JobId, VERSION};
 use crate::cluster::names::{ATTEMPTS, FAILED, RESULT};
 use crate::error::{Error, Result};
 use crate::system::utc;
+
+/// Records that are read at the same time.
+const CONCURRENT: usize = 64;
 
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,11 +100,22 @@ pub async fn read(connection: &Connection, id: &JobId) -> Result<Option<(JobReco
 /// # Errors
 /// `Unavailable` if the server does not confirm it.
 pub async fn write(connection: &Connection, record: &JobRecord) -> Result<bool> {
-    if record.state == JobState::Failed {
-        // A copy, so that failures can be listed without reading all records.
-        publish(&connection.jetstream, format!("{FAILED}{}", record.id), record, None).await?;
+    let first = publish(&connection.jetstream, format!("{RESULT}{}", record.id), record, Some(0)).await?;
+    if first {
+        list_failed(connection, record).await?;
     }
-    publish(&connection.jetstream, format!("{RESULT}{}", record.id), record, Some(0)).await
+    Ok(first)
+}
+
+/// Writes a copy of a record if the job failed, so that failures can be listed without reading all records. Does nothing if there is one.
+///
+/// # Errors
+/// `Unavailable` if the server does not confirm it.
+pub async fn list_failed(connection: &Connection, record: &JobRecord) -> Result<()> {
+    if record.state == JobState::Failed {
+        publish(&connection.jetstream, format!("{FAILED}{}", record.id), record, Some(0)).await?;
+    }
+    Ok(())
 }
 
 /// Returns what came of earlier times.
@@ -175,19 +189,26 @@ pub async fn subjects(stream: &Stream, prefix: &str) -> Result<Vec<String>> {
     Ok(names.iter().filter_map(|(subject, _)| subject.strip_prefix(prefix)).map(String::from).collect())
 }
 
+/// Returns whether a stream has a message with this subject.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
+pub async fn has_message(stream: &Stream, subject: &str) -> Result<bool> {
+    let listed = stream.info_with_subjects(subject).await.map_err(|cause| unanswered(&cause))?;
+    let names: Vec<(String, usize)> = listed.try_collect().await.map_err(|cause| unanswered(&cause))?;
+    Ok(!names.is_empty())
+}
+
 /// Returns the last message of each subject. Those that cannot be read are left out.
 pub async fn values<T: DeserializeOwned>(stream: &Stream, prefix: &str) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    for name in subjects(stream, prefix).await? {
-        match stream.direct_get_last_for_subject(format!("{prefix}{name}")).await {
-            Ok(message) => values.extend(serde_json::from_slice(&message.payload).ok()),
-            Err(cause) if cause.kind() == DirectGetErrorKind::NotFound => {}
-            Err(cause) => return Err(unanswered(&cause)),
-        }
-    }
-    Ok(values)
+    let names = subjects(stream, prefix).await?;
+    let read = names.into_iter().map(|name| last(stream, format!("{prefix}{name}")));
+    let values = futures_util::stream::iter(read).buffered(CONCURRENT);
+    values.try_filter_map(async |value| Ok(value.map(|(value, _)| value))).try_collect().await
 }
 
 pub fn unanswered(cause: &dyn std::error::Error) -> Error {
-    Error::unavailable("NATS did not do it").because(cause.to_string()).remedy("check the servers, and try again")
+    Error::unavailable("a request to NATS failed")
+        .because(cause.to_string())
+        .remedy("check the servers and the permissions of this user, and try again")
 }

@@ -20,8 +20,6 @@ const MAX_WAITING: i64 = 10_000_000;
 /// How long it is remembered how a job ended, and how a worker was.
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 pub const PRESENT: Duration = Duration::from_secs(15);
-/// Within this time the server keeps a job from being queued twice.
-const DUPLICATES: Duration = Duration::from_secs(120);
 /// Jobs that all workers together may have.
 const MAX_CLAIMED: i64 = 100_000;
 
@@ -49,7 +47,7 @@ pub async fn open(jetstream: &Context, config: &NatsConfig) -> Result<Streams> {
 /// Returns the consumer that hands out clips, and makes it if there is none.
 ///
 /// # Errors
-/// `Unavailable` if it cannot be made.
+/// `Unavailable` if it cannot be made; usage if there is one that hands out jobs in another way.
 pub async fn clips(streams: &Streams) -> Result<PullConsumer> {
     let config = pull::Config {
         durable_name: Some(CLIPS_CONSUMER.into()),
@@ -59,11 +57,22 @@ pub async fn clips(streams: &Streams) -> Result<PullConsumer> {
         max_ack_pending: MAX_CLAIMED,
         ..pull::Config::default()
     };
-    streams.clips.get_or_create_consumer(CLIPS_CONSUMER, config).await.map_err(|cause| {
+    let consumer = streams.clips.get_or_create_consumer(CLIPS_CONSUMER, config).await.map_err(|cause| {
         Error::unavailable(format!("the consumer {CLIPS_CONSUMER} of {CLIPS} cannot be used"))
             .because(cause.to_string())
             .remedy("let this NATS user make consumers, or delete the one that there is")
-    })
+    })?;
+    let found = &consumer.cached_info().config;
+    // Less would hand jobs out twice, or lose them.
+    let usable = found.ack_wait >= CLAIM
+        && found.max_deliver <= 0
+        && found.ack_policy == AckPolicy::Explicit
+        && found.filter_subject == CLIPS_V1;
+    if usable {
+        return Ok(consumer);
+    }
+    Err(Error::usage(format!("the consumer {CLIPS_CONSUMER} of {CLIPS} has another configuration"))
+        .remedy(format!("delete it with: nats consumer rm {CLIPS} {CLIPS_CONSUMER}")))
 }
 
 fn configs(replicas: usize) -> [Config; 3] {
@@ -77,7 +86,6 @@ fn configs(replicas: usize) -> [Config; 3] {
         discard: DiscardPolicy::New,
         max_messages: MAX_WAITING,
         max_message_size: MAX_MESSAGE,
-        duplicate_window: DUPLICATES,
         num_replicas: replicas,
         ..Config::default()
     };
@@ -88,7 +96,6 @@ fn configs(replicas: usize) -> [Config; 3] {
         storage: StorageType::File,
         max_messages_per_subject: 1,
         max_age: REMEMBERED,
-        duplicate_window: DUPLICATES,
         allow_direct: true,
         num_replicas: replicas,
         ..Config::default()

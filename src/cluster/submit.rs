@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures_util::{StreamExt, stream};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use crate::cluster::claim::CLAIM;
 use crate::cluster::connection::Connection;
 use crate::cluster::job::{ClipJob, JobId};
 use crate::cluster::names::RESULT;
@@ -20,7 +21,9 @@ use crate::shutdown::Shutdown;
 /// Jobs that are on their way to the server at the same time.
 const CONCURRENT: usize = 64;
 const POLL: Duration = Duration::from_millis(50);
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How long it may take to delete a message that is handed out again.
+const DELETION: Duration = Duration::from_secs(5);
 
 /// What became of a job that was sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +133,7 @@ async fn submit(connection: &Connection, job: &ClipJob) -> Result<Submitted> {
         if !job.again && ended.state == JobState::Done {
             return Ok(Submitted::Ended(Box::new(ended)));
         }
+        until_deleted(connection, job).await?;
         record::forget(connection, &job.id).await?;
     }
     // A subject has one message, as long as the job has not ended.
@@ -137,6 +141,19 @@ async fn submit(connection: &Connection, job: &ClipJob) -> Result<Submitted> {
         true => Ok(Submitted::Queued),
         false => Ok(Submitted::Known),
     }
+}
+
+/// Waits until the message of a job that has ended is deleted: by who recorded it, or at the next time that it is handed out.
+async fn until_deleted(connection: &Connection, job: &ClipJob) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < CLAIM + DELETION {
+        if !record::has_message(&connection.streams.clips, &job.subject()).await? {
+            return Ok(());
+        }
+        sleep(POLL).await;
+    }
+    Err(Error::unavailable(format!("{}: has ended, and its message is still there", job.id))
+        .remedy("start a worker, which deletes it, and submit the clip again"))
 }
 
 /// Waits until all jobs have ended.
@@ -156,7 +173,7 @@ async fn wait(
         };
         let messages = async { connection.streams.records.create_consumer(config).await.ok()?.messages().await.ok() };
         let Some(mut messages) = messages.await else {
-            sleep(AGAIN).await;
+            sleep(RETRY_DELAY).await;
             continue;
         };
         while let Some(Ok(message)) = messages.next().await {

@@ -8,24 +8,24 @@ use async_nats::jetstream::consumer::PullConsumer;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::cluster::attempt::Attempt;
-use crate::cluster::claim::Claim;
+use crate::cluster::claim::{self, Claim};
 use crate::cluster::connection::Connection;
 use crate::cluster::names::{COMMAND, WORKER};
 use crate::cluster::presence::ANNOUNCED;
 use crate::cluster::worker_state::WorkerState;
-use crate::cluster::{record, streams};
+use crate::cluster::{part, record, streams};
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::backoff::Backoff;
 use crate::system::words::count;
 
 /// How long the server waits for a job before it answers that there is none.
-const ASKED: Duration = Duration::from_secs(5);
-/// How often it is looked whether the worker is to stop.
-const POLL: Duration = Duration::from_millis(50);
+const PULL_EXPIRES: Duration = Duration::from_secs(5);
+/// How long giving back all clips may take.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A worker.
 pub struct Worker(Arc<WorkerState>);
@@ -44,23 +44,33 @@ impl Worker {
             .enable_all()
             .build()
             .map_err(|cause| Error::unavailable("the worker's thread cannot be started").because(cause))?;
-        runtime.block_on(self.serve(nats))
+        let served = runtime.block_on(self.serve(nats));
+        // A thread that waits for storage or for names does not keep the worker.
+        runtime.shutdown_background();
+        served
     }
 
     async fn serve(&self, nats: &NatsConfig) -> Result<()> {
         let Some((connection, consumer)) = self.connect(nats).await? else { return Ok(()) };
+        let output = self.0.labelling.output.clone();
+        tokio::task::spawn_blocking(move || part::sweep(&output));
         tracing::info!("{} takes up to {} from {nats}", self.0.name, count(self.0.capacity as u64, "clip"));
         let (free, mut jobs) = (Arc::new(Semaphore::new(self.0.capacity)), JoinSet::new());
         tokio::select! {
             () = self.take_jobs(&connection, &consumer, &free, &mut jobs) => {}
-            () = self.announce(&connection) => {}
-            () = self.obey(&connection) => {}
-            () = self.stopped() => {}
+            () = self.announce(&connection, nats) => {}
+            () = self.follow_commands(&connection) => {}
+            () = self.0.stopped() => {}
         }
-        // What is left gives its claim back.
-        while jobs.join_next().await.is_some() {}
-        let _ = connection.streams.workers.purge().filter(format!("{WORKER}{}", self.0.name)).await;
-        let _ = connection.client.flush().await;
+        let leave = async {
+            // What is left gives its claim back.
+            while jobs.join_next().await.is_some() {}
+            let _ = connection.streams.workers.purge().filter(format!("{WORKER}{}", self.0.name)).await;
+            let _ = connection.client.flush().await;
+        };
+        if timeout(LEAVE_TIMEOUT, leave).await.is_err() {
+            tracing::warn!("NATS does not answer, so this worker's clips are handed out again without it");
+        }
         let (done, failed) = (self.0.done.load(Ordering::Relaxed), self.0.failed.load(Ordering::Relaxed));
         tracing::info!("{}: {} done, {failed} failed", self.0.name, count(done, "clip"));
         Ok(())
@@ -70,12 +80,12 @@ impl Worker {
     async fn connect(&self, nats: &NatsConfig) -> Result<Option<(Connection, PullConsumer)>> {
         let (mut backoff, mut logged) = (Backoff::default(), None);
         while !self.0.shutdown.requested() {
-            let opened: Result<_> = async {
+            let opening = async {
                 let connection = Connection::open(nats, &self.0.name).await?;
                 let consumer = streams::clips(&connection.streams).await?;
                 Ok((connection, consumer))
-            }
-            .await;
+            };
+            let opened: Result<_> = tokio::select! { opened = opening => opened, () = self.0.stopped() => break };
             match opened {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
@@ -84,24 +94,12 @@ impl Worker {
                         tracing::warn!("{text}; livelabel keeps retrying");
                         logged = Some(text);
                     }
-                    tokio::select! { () = sleep(backoff.wait()) => {}, () = self.stopped() => {} }
+                    tokio::select! { () = sleep(backoff.wait()) => {}, () = self.0.stopped() => {} }
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(None)
-    }
-
-    async fn stopped(&self) {
-        while !self.0.shutdown.requested() {
-            sleep(POLL).await;
-        }
-    }
-
-    async fn drained(&self) {
-        while !self.0.draining.load(Ordering::Relaxed) {
-            sleep(POLL).await;
-        }
     }
 
     /// Takes a job whenever there is room for one. Returns when the worker is drained.
@@ -119,7 +117,7 @@ impl Worker {
             while jobs.try_join_next().is_some() {}
             let next = tokio::select! {
                 next = next(consumer) => next,
-                () = self.drained() => {
+                () = self.0.drained() => {
                     while jobs.join_next().await.is_some() {}
                     return;
                 }
@@ -142,8 +140,8 @@ impl Worker {
         }
     }
 
-    /// Says what this worker has, again and again.
-    async fn announce(&self, connection: &Connection) {
+    /// Says what this worker has, again and again. Servers that have lost the streams, as with a new disk, get them again.
+    async fn announce(&self, connection: &Connection, nats: &NatsConfig) {
         let mut ticks = interval(ANNOUNCED);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -151,12 +149,15 @@ impl Worker {
             let subject = format!("{WORKER}{}", self.0.name);
             if let Err(error) = record::publish(&connection.jetstream, subject, &self.0.status(), None).await {
                 tracing::debug!("{error}");
+                if let Ok(streams) = streams::open(&connection.jetstream, nats).await {
+                    let _ = streams::clips(&streams).await;
+                }
             }
         }
     }
 
     /// Does what commands say.
-    async fn obey(&self, connection: &Connection) {
+    async fn follow_commands(&self, connection: &Connection) {
         loop {
             match connection.client.subscribe(COMMAND).await {
                 Ok(mut commands) => {
@@ -176,7 +177,7 @@ impl Worker {
 
 /// Waits for a job for a while.
 async fn next(consumer: &PullConsumer) -> std::result::Result<Option<Claim>, async_nats::Error> {
-    let asked = Instant::now();
-    let mut messages = consumer.batch().max_messages(1).expires(ASKED).messages().await?;
+    let asked = claim::now();
+    let mut messages = consumer.batch().max_messages(1).expires(PULL_EXPIRES).messages().await?;
     Ok(messages.next().await.transpose()?.map(|message| Claim::new(message, asked)))
 }

@@ -1,8 +1,10 @@
 //! What a worker's jobs share.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::cluster::clip::Labelling;
 use crate::cluster::command::Command;
@@ -11,11 +13,23 @@ use crate::cluster::presence::{Held, WorkerStatus};
 use crate::shutdown::Shutdown;
 use crate::telemetry::StreamState;
 
-/// A clip that is being labelled.
+/// How often it is looked whether the worker is to stop.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A clip that the worker has.
 pub struct Clip {
-    pub state: Arc<StreamState>,
+    /// `None` for what is no job.
+    id: Option<JobId>,
+    /// What shows how far it is, once it is being labelled.
+    pub state: OnceLock<Arc<StreamState>>,
     pub shutdown: Shutdown,
-    pub cancelled: Arc<AtomicBool>,
+    pub cancelled: AtomicBool,
+}
+
+impl Clip {
+    pub fn new(id: Option<JobId>, worker: &WorkerState) -> Self {
+        Self { id, state: OnceLock::new(), shutdown: worker.shutdown.child(), cancelled: AtomicBool::new(false) }
+    }
 }
 
 /// A worker's name and settings, and what it has.
@@ -25,7 +39,7 @@ pub struct WorkerState {
     pub capacity: usize,
     pub labelling: Labelling,
     pub shutdown: Shutdown,
-    clips: Mutex<BTreeMap<JobId, Clip>>,
+    clips: Mutex<Vec<Arc<Clip>>>,
     pub done: AtomicU64,
     pub failed: AtomicU64,
     pub draining: AtomicBool,
@@ -45,23 +59,46 @@ impl WorkerState {
         }
     }
 
-    /// Returns the clips that it has.
-    pub fn clips(&self) -> MutexGuard<'_, BTreeMap<JobId, Clip>> {
+    pub fn add(&self, clip: &Arc<Clip>) {
+        self.clips().push(Arc::clone(clip));
+    }
+
+    pub fn remove(&self, clip: &Arc<Clip>) {
+        self.clips().retain(|other| !Arc::ptr_eq(other, clip));
+    }
+
+    fn clips(&self) -> MutexGuard<'_, Vec<Arc<Clip>>> {
         self.clips.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the worker is to stop.
+    pub async fn stopped(&self) {
+        while !self.shutdown.requested() {
+            sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the worker is to take no more jobs.
+    pub async fn drained(&self) {
+        while !self.draining.load(Ordering::Relaxed) {
+            sleep(POLL).await;
+        }
     }
 
     /// Returns what it says of itself.
     pub fn status(&self) -> WorkerStatus {
         let Labelling { model, engine, .. } = &self.labelling;
         let clips = self.clips();
-        let held = clips.iter().map(|(id, clip)| {
-            let progress = &clip.state.progress;
-            let duration = progress.duration.get();
-            Held {
-                id: id.clone(),
-                input: clip.state.info.input.clone(),
-                progress: (duration > 0).then(|| (progress.position.get() as f64 / duration as f64).min(1.0)),
-            }
+        let held = clips.iter().filter_map(|clip| {
+            let state = clip.state.get();
+            let progress = state.map(|state| (state.progress.position.get(), state.progress.duration.get()));
+            Some(Held {
+                id: clip.id.clone()?,
+                input: state.map(|state| state.info.input.clone()).unwrap_or_default(),
+                progress: progress
+                    .filter(|(_, duration)| *duration > 0)
+                    .map(|(position, duration)| (position as f64 / duration as f64).min(1.0)),
+            })
         });
         WorkerStatus {
             name: self.name.clone(),
@@ -80,8 +117,7 @@ impl WorkerState {
     pub fn execute(&self, command: Command) {
         match command {
             Command::Cancel { id } => {
-                let clips = self.clips();
-                if let Some(clip) = clips.get(&id) {
+                for clip in self.clips().iter().filter(|clip| clip.id.as_ref() == Some(&id)) {
                     clip.cancelled.store(true, Ordering::Relaxed);
                     clip.shutdown.request();
                 }

@@ -47,6 +47,8 @@ pub struct NatsOptions {
 pub struct NatsConfig {
     /// `nats://HOST:PORT` or `tls://HOST:PORT`, without credentials.
     pub servers: Vec<String>,
+    /// Whether the connection must be encrypted.
+    pub encrypted: bool,
     pub access: NatsAccess,
     pub certificates: Option<PathBuf>,
     pub replicas: usize,
@@ -82,6 +84,12 @@ impl NatsConfig {
                 password.get_or_insert(named.password);
             }
         }
+        let encrypted = servers.iter().filter(|server| server.starts_with("tls:")).count();
+        if encrypted > 0 && encrypted < servers.len() {
+            return Err(Error::usage("some NATS servers are named with tls:// and some without")
+                .remedy("write tls:// before each, so that no password is sent as plain text"));
+        }
+        let encrypted = encrypted > 0 || options.nats_ca.is_some();
         let access = match (user, password, &options.nats_creds) {
             (None, None, None) => NatsAccess::Anyone,
             (None, None, Some(file)) => NatsAccess::File(file.clone()),
@@ -101,7 +109,7 @@ impl NatsConfig {
             return Err(Error::usage(format!("nats_replicas {} is out of range", options.nats_replicas))
                 .remedy(format!("use a number from 1 to {MAX_REPLICAS}")));
         }
-        Ok(Self { servers, access, certificates: options.nats_ca.clone(), replicas: options.nats_replicas })
+        Ok(Self { servers, encrypted, access, certificates: options.nats_ca.clone(), replicas: options.nats_replicas })
     }
 }
 
@@ -145,8 +153,8 @@ mod tests {
 
     #[test]
     fn the_user_of_an_address_is_not_shown() {
-        let config = resolve(&["nats://ann:p%40ss@a.example", "tls://b.example:5000"]).unwrap();
-        assert_eq!(config.to_string(), "nats://a.example:4222,tls://b.example:5000");
+        let config = resolve(&["tls://ann:p%40ss@a.example", "tls://b.example:5000"]).unwrap();
+        assert_eq!(config.to_string(), "tls://a.example:4222,tls://b.example:5000");
         assert!(config.access == NatsAccess::User(Credentials { user: "ann".into(), password: "p@ss".into() }));
         assert!(!format!("{config:?}").contains("ann"));
         assert_eq!(resolve(&["nats://[::1]"]).unwrap().to_string(), "nats://[::1]:4222");
@@ -159,6 +167,12 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(!error.to_string().contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn all_servers_are_encrypted_or_none() {
+        assert!(resolve(&["tls://a", "nats://b"]).unwrap_err().to_string().contains("some without"));
+        assert_eq!([&["nats://a"], &["tls://a"]].map(|servers| resolve(servers).unwrap().encrypted), [false, true]);
     }
 
     #[test]

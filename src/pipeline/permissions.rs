@@ -91,7 +91,6 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
     }
     read.extend(model.map(Path::to_path_buf).or_else(|| Model::default_path().ok()).map(|model| folder(&model)));
     read.extend(CERTIFICATES.into_iter().filter_map(std::env::var_os).map(PathBuf::from));
-    // They are read again when the connection is made again.
     read.extend(nats.certificates.as_deref().map(folder));
     if let NatsAccess::File(file) = &nats.access {
         read.insert(folder(file));

@@ -74,6 +74,11 @@ impl NatsServer {
         }
     }
 
+    /// Deletes what it kept.
+    pub fn forget(&self) {
+        std::fs::remove_dir_all(self.folder.path().join("store")).expect("a folder");
+    }
+
     fn spawn(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).expect("a file");
         let child =
