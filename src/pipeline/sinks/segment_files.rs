@@ -157,6 +157,10 @@ impl SegmentFiles {
                 }
                 Ok(exists)
             });
+            if finished.is_err() {
+                // What a camera sent may be of no use from the first packet on.
+                remove_empty(&lock, &path);
+            }
             let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
             drop((lock, open));
             let record = SegmentRecord { end: Some(milliseconds(end)), bytes: Some(bytes), ..record };
@@ -251,5 +255,38 @@ impl SegmentFile {
     /// Returns the end of the last frame, in nanoseconds of the stream.
     pub fn end(&self) -> u64 {
         self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::config::options::StreamOptions;
+    use crate::config::settings::Settings;
+    use crate::system::clock::SystemClock;
+
+    /// Returns whether a file is there that was begun with `content` and could not be completed.
+    fn stays(content: &str) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let output_dir = Some(folder.path().to_path_buf());
+        let segment = Some(Duration::from_secs(60));
+        let streams = StreamOptions { input: vec!["test://".into()], output_dir, segment, ..StreamOptions::default() };
+        let config = Config::resolve(Settings { streams, ..Settings::default() }).unwrap();
+        let (recording, clock) = (&config.jobs[0].live.as_ref().unwrap().recording, SystemClock::shared());
+        let (open, records, began) = (OpenFiles::default(), SegmentRecords::default(), clock.instant());
+        let video = RecordedVideo::Original;
+        let mut files = SegmentFiles::new(recording, video, ".mkv".into(), &clock, began, &open, &records);
+        let write = |path: &Path, _| fs::write(path, content).map_err(|cause| Error::unwritable(path, cause));
+        let (file, ()) = files.create(0, clock.utc(), 64 * 48, write).unwrap();
+        let path = file.path.clone();
+        files.close(file, || Err(Error::failed("damaged"))).unwrap();
+        assert!(files.join().is_err());
+        path.exists()
+    }
+
+    #[test]
+    fn a_file_that_failed_before_its_first_packet_is_deleted() {
+        assert_eq!(["", "packets"].map(stays), [false, true]);
     }
 }
