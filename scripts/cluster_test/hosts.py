@@ -1,4 +1,4 @@
-"""The hosts of the test: NATS servers and workers, and what befalls them."""
+"""The hosts of the test: NATS servers and workers, and their faults."""
 import os
 import signal
 import subprocess
@@ -30,7 +30,7 @@ class Machine:
         # The program itself: `ip netns exec` becomes it.
         self.process = self.host.start(self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd=self.folder)
 
-    def suffer(self, chance):
+    def begin_fault(self, chance):
         """Begins a fault. Returns what it is, for how long, and what ends it."""
         names, weights = [kind[0] for kind in self.kinds], [kind[2] for kind in self.kinds]
         what = chance.choices(names, weights)[0]

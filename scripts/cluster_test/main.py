@@ -62,7 +62,7 @@ class Chaos:
             return
         machine = self.chance.choice([machine for machine in machines if not machine.troubled] or [None])
         if machine:
-            what, seconds, over = machine.suffer(self.chance)
+            what, seconds, over = machine.begin_fault(self.chance)
             self.faults[kind, what] += 1
             self.note(f"{machine.name} {what} for {seconds:.1f} s")
             self.later(seconds, over)

@@ -148,7 +148,7 @@ class Soak:
             self.later(soon, act)
 
     def answers(self):
-        """Returns whether the page answers by now. Before that, SIGHUP would end the run."""
+        """Returns whether the page answers by now."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/streams", timeout=5):
                 return True

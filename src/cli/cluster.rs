@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::cluster_args::ClusterCommand;
-use crate::cluster::job::JobId;
-use crate::cluster::overview::{self, ClusterStatus, JobList};
+use crate::cluster::overview::{self, ClusterStatus, JobList, OpenJob};
 use crate::cluster::presence::{Held, WorkerStatus};
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
@@ -66,13 +65,16 @@ fn status_text(status: &ClusterStatus) -> String {
 }
 
 fn worker_text(worker: &WorkerStatus) -> String {
-    let WorkerStatus { name, version, model, device, capacity, draining, clips, done, failed } = worker;
+    let WorkerStatus { name, version, model, device, capacity, draining, clips, trouble, done, failed } = worker;
     let draining = if *draining { ", draining" } else { "" };
     let mut text = format!(
         "{name}{draining}: {} of {}, {done} done, {failed} failed; {version}, {model}, {device}",
         clips.len(),
         count(*capacity as u64, "clip")
     );
+    if let Some(trouble) = trouble {
+        text.push_str(&format!("\n  leaves clips to others: {trouble}"));
+    }
     for Held { input, progress, .. } in clips {
         let progress = progress.map(|part| format!("{:3.0} %", 100.0 * part)).unwrap_or_default();
         text.push_str(&format!("\n  {progress:>5}  {input}"));
@@ -81,7 +83,7 @@ fn worker_text(worker: &WorkerStatus) -> String {
 }
 
 fn list_text(list: &JobList) -> String {
-    let open = |(id, worker): &(JobId, Option<String>)| match worker {
+    let open = |OpenJob { id, worker }: &OpenJob| match worker {
         Some(worker) => format!("{id}  with {worker}"),
         None => format!("{id}  waits"),
     };

@@ -10,7 +10,7 @@ use crate::cluster::submit::{Progress, Submission, Submitted, Totals};
 use crate::config::Config;
 use crate::config::clip_list;
 use crate::config::nats::NatsConfig;
-use crate::config::options::StreamOptions;
+use crate::config::options::{FileKind, StreamOptions};
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
 use crate::media::camera::Camera;
@@ -18,7 +18,7 @@ use crate::media::files::is_picture;
 use crate::shutdown::Shutdown;
 use crate::system::words::count;
 
-/// Sends the clips. Returns the exit code: 1 if one failed that was waited for.
+/// Sends the clips. Returns the exit code: 1 if one failed or was cancelled that was waited for.
 ///
 /// # Errors
 /// Usage or input, if an argument is invalid; those of the connection.
@@ -37,11 +37,20 @@ pub fn submit(args: &SubmitArgs, shutdown: &Shutdown) -> Result<u8> {
     // Ranges and contradictions are found here, and not by a worker.
     let first = StreamOptions { input: inputs.iter().take(1).cloned().collect(), ..settings.clone() };
     Config::resolve(Settings { streams: first, ..Settings::default() })?;
+    if settings.only.as_ref().is_some_and(|only| only.contains(&FileKind::Overview)) {
+        return Err(Error::usage("--only overview is about all clips of a run").remedy("name other kinds of file"));
+    }
+    let missing: Vec<_> = inputs.iter().filter(|input| !input.exists()).collect();
+    if let Some(first) = missing.first() {
+        let others = missing.len() - 1;
+        let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+        tracing::warn!("{}{more}: not here; it is labelled if a worker has it at this path", first.display());
+    }
     let mut report = Report { waiting: args.wait, ..Report::default() };
     let submission = Submission { inputs, settings, again: args.again, wait: args.wait };
     let totals = submission.run(&nats, shutdown, &mut report)?;
-    report.finish(totals);
-    Ok(u8::from(args.wait && totals.failed > 0))
+    report.finish(totals, shutdown.requested());
+    Ok(u8::from(args.wait && totals.failed + totals.cancelled > 0))
 }
 
 /// Returns the absolute path of a clip.
@@ -87,7 +96,7 @@ impl Progress for Report {
 }
 
 impl Report {
-    fn finish(&self, totals: Totals) {
+    fn finish(&self, totals: Totals, stopped: bool) {
         let Self { waiting, queued, known, ended } = self;
         let mut line = format!("{} submitted", count(*queued, "clip"));
         for (number, what) in [(*known, "waiting before"), (*ended, "labelled before")] {
@@ -95,7 +104,9 @@ impl Report {
                 line.push_str(&format!(", {number} {what}"));
             }
         }
-        if *waiting {
+        if stopped {
+            line.push_str("; they are labelled without this command");
+        } else if *waiting {
             line.push_str(&format!(": {} done, {} failed", totals.done, totals.failed));
             if totals.cancelled > 0 {
                 line.push_str(&format!(", {} cancelled", totals.cancelled));

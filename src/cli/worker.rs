@@ -6,6 +6,7 @@ use crate::cli::cluster_args::WorkerArgs;
 use crate::cli::run::{self, Prepared};
 use crate::cluster::clip::Labelling;
 use crate::cluster::names;
+use crate::cluster::part;
 use crate::cluster::worker::Worker;
 use crate::cluster::worker_state::WorkerState;
 use crate::config::clips_at_once;
@@ -81,6 +82,11 @@ pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
         inputs: args.inputs.iter().map(real).collect(),
         secrets: [&args.nats.nats_user_env, &args.nats.nats_password_env].into_iter().flatten().cloned().collect(),
     };
+    if let Err(cause) = part::check_writable(&labelling.output) {
+        return Err(Error::usage(format!("{}: no results can be written there", labelling.output.display()))
+            .because(cause)
+            .remedy("choose a writable folder with --output-dir"));
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let capacity = args.capacity.map_or_else(|| clips_at_once(cores, memory::available()), usize::from);
     let state = WorkerState::new(plan.name.clone(), capacity, labelling, shutdown);

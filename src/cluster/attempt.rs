@@ -115,6 +115,7 @@ impl Attempt {
             Ended::Unreadable(error) => self.leave(&job.id, &job.input, error.to_string()).await,
             Ended::Unable(error) => {
                 tracing::warn!("{}: left to other workers, because {error}", job.id);
+                self.worker.set_trouble(Some(error.to_string()));
                 self.give_back(&job.id, RECOVERY).await;
                 tokio::select! { () = sleep(RECOVERY) => {}, () = self.worker.stopped() => {} }
                 Ok(())
@@ -152,6 +153,7 @@ impl Attempt {
             true => labelled,
             false => self.worker.labelling.earlier(&job.id).unwrap_or_default(),
         };
+        self.worker.set_trouble(None);
         self.end(&self.done(job, labelled)).await
     }
 

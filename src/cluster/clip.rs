@@ -119,7 +119,7 @@ impl Labelling {
             Ok(Some(labelled)) => Ended::Complete(part, labelled),
             Ok(None) => Ended::Interrupted,
             Err(_) if shutdown.requested() => Ended::Interrupted,
-            Err(error) if error.kind() == ErrorKind::Unavailable || !part::is_writable(&self.output) => {
+            Err(error) if error.kind() == ErrorKind::Unavailable || part::check_writable(&self.output).is_err() => {
                 Ended::Unable(error)
             }
             Err(error) => {

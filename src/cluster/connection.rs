@@ -99,6 +99,15 @@ fn refused(config: &NatsConfig, cause: &async_nats::ConnectError) -> Error {
             Error::usage(format!("{config}: the NATS server refuses this user"))
                 .remedy("correct --nats-creds, or --nats-user-env and --nats-password-file")
         }
+        _ if cause.to_string().contains("InvalidContentType") => {
+            Error::unavailable(format!("{config}: this NATS server has no TLS"))
+                .remedy("write nats:// in place of tls://")
+        }
+        _ if cause.to_string().contains("certificate") => {
+            Error::unavailable(format!("{config}: the certificate of the NATS server is not trusted"))
+                .because(cause.to_string())
+                .remedy("name the file of the authority that signed it, not its own, with --nats-ca")
+        }
         ConnectErrorKind::Tls => Error::unavailable(format!("{config}: no TLS connection to NATS"))
             .because(cause.to_string())
             .remedy("name the file of its certificates with --nats-ca"),

@@ -12,7 +12,7 @@ pub mod job;
 pub mod names;
 pub mod overview;
 mod own_process;
-mod part;
+pub mod part;
 pub mod presence;
 pub mod record;
 mod streams;

@@ -31,7 +31,12 @@ pub fn is_token(text: &str) -> bool {
 
 /// Returns a text with what cannot be in a subject replaced, at most `longest` bytes.
 pub fn token(text: &str, longest: usize) -> String {
-    let replaced = text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' });
+    // A dash at the beginning would be taken for an option.
+    let replaced = text.chars().enumerate().map(|(at, c)| match c {
+        '-' if at > 0 => c,
+        c if c.is_ascii_alphanumeric() => c,
+        _ => '_',
+    });
     replaced.take(longest).collect()
 }
 
@@ -43,6 +48,6 @@ mod tests {
     fn tokens_have_neither_dots_nor_wildcards() {
         assert!(["rack3-7", "a_b", "7"].into_iter().all(is_token));
         assert!(["", "a.b", "*", "a b", "ä", "a/b", &"x".repeat(65)].into_iter().all(|text| !is_token(text)));
-        assert_eq!(token("Küche 1.mp4", 8), "K_che_1_");
+        assert_eq!([token("Küche 1.mp4", 8), token("-a-b", 8)], ["K_che_1_", "_a-b"]);
     }
 }

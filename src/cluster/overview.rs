@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 
 use crate::cluster::command::Command;
 use crate::cluster::connection::Connection;
 use crate::cluster::job::{ClipJob, JobId};
 use crate::cluster::names::{CLIP, COMMAND, FAILED, RESULT};
-use crate::cluster::presence::{WorkerStatus, workers};
+use crate::cluster::presence::{self, WorkerStatus, workers};
 use crate::cluster::record::{self, JobRecord, JobState, subjects, values};
 use crate::cluster::streams;
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
 
 /// How long a command may take.
+/// How long a worker may take to say that it drains, and how often that is looked at.
+const OBEYED: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(200);
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The state of the cluster.
@@ -35,8 +39,16 @@ pub struct ClusterStatus {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct JobList {
     /// Those that have not ended, with the worker that has them.
-    pub open: Vec<(JobId, Option<String>)>,
+    pub open: Vec<OpenJob>,
     pub failed: Vec<JobRecord>,
+}
+
+/// A job that has not ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpenJob {
+    pub id: JobId,
+    /// Who has it.
+    pub worker: Option<String>,
 }
 
 /// Runs a request to the cluster. Blocks.
@@ -89,7 +101,7 @@ pub async fn list(connection: &Connection) -> Result<JobList> {
     open.sort_by(|(a, first), (b, second)| b.is_some().cmp(&a.is_some()).then(first.cmp(second)));
     let mut failed: Vec<JobRecord> = values(&connection.streams.records, FAILED).await?;
     failed.sort_by(|a, b| a.ended.cmp(&b.ended));
-    Ok(JobList { open: open.into_iter().map(|(worker, id)| (id, worker)).collect(), failed })
+    Ok(JobList { open: open.into_iter().map(|(worker, id)| OpenJob { id, worker }).collect(), failed })
 }
 
 /// Cancels a job. Returns false if it had ended, or there is none.
@@ -112,7 +124,8 @@ pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
     if !cancelled {
         return Ok(false);
     }
-    clips.purge().filter(&subject).await.map_err(|cause| record::unanswered(&cause))?;
+    // One message: a purge of its subject would move the consumer of 2.9's servers past all others. It may be gone by now.
+    let _ = clips.delete_message(message.sequence).await;
     send(connection, &Command::Cancel { id: id.clone() }).await?;
     Ok(true)
 }
@@ -125,10 +138,22 @@ pub async fn drain(connection: &Connection, worker: &str) -> Result<()> {
     let workers = workers(connection).await?;
     if workers.iter().all(|status| status.name != worker) {
         let names: Vec<&str> = workers.iter().map(|status| status.name.as_str()).collect();
-        return Err(Error::usage(format!("there is no worker {worker}"))
-            .remedy(format!("name one of these: {}", names.join(", "))));
+        let names =
+            if names.is_empty() { "there is none".into() } else { format!("name one of these: {}", names.join(", ")) };
+        return Err(Error::usage(format!("there is no worker {worker}")).remedy(names));
     }
-    send(connection, &Command::Drain { worker: worker.into() }).await
+    send(connection, &Command::Drain { worker: worker.into() }).await?;
+    // A user who may not send it is not told so.
+    let begun = Instant::now();
+    while begun.elapsed() < OBEYED {
+        let workers = presence::workers(connection).await?;
+        if workers.iter().all(|status| status.name != worker || status.draining) {
+            return Ok(());
+        }
+        sleep(POLL).await;
+    }
+    Err(Error::unavailable(format!("the worker {worker} does not drain"))
+        .remedy("let this NATS user publish livelabel.command, and check that the worker is connected"))
 }
 
 async fn send(connection: &Connection, command: &Command) -> Result<()> {

@@ -138,14 +138,15 @@ fn failed(place: &Path) -> PathBuf {
     name.into()
 }
 
-/// Returns whether something can be written to a folder.
-pub fn is_writable(folder: &Path) -> bool {
-    let written = || -> io::Result<()> {
-        let mut file = tempfile::tempfile_in(folder)?;
-        file.write_all(&vec![0; PROBE])?;
-        file.sync_all()
-    };
-    written().is_ok()
+/// Writes something to a folder, which is made if it is missing.
+///
+/// # Errors
+/// Those of the file system.
+pub fn check_writable(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::tempfile_in(folder)?;
+    file.write_all(&vec![0; PROBE])?;
+    file.sync_all()
 }
 
 /// Returns the names of the files in a folder, sorted.

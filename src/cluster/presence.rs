@@ -26,6 +26,9 @@ pub struct WorkerStatus {
     /// Whether it takes no new jobs, and ends when it has none.
     pub draining: bool,
     pub clips: Vec<Held>,
+    /// What its machine lacks, if it could not do its last clip for that reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Clips that it has labelled, and that failed.
     pub done: u64,
     pub failed: u64,

@@ -36,11 +36,11 @@ pub struct Streams {
 /// # Errors
 /// `Unavailable` if the server has no JetStream or does not answer; usage if a stream of that name is of something else.
 pub async fn open(jetstream: &Context, config: &NatsConfig) -> Result<Streams> {
-    let [clips, records, workers] = configs(config.replicas);
+    let [clips, records, workers] = configs(config.replicas.unwrap_or(1));
     Ok(Streams {
-        clips: open_stream(jetstream, clips).await?,
-        records: open_stream(jetstream, records).await?,
-        workers: open_stream(jetstream, workers).await?,
+        clips: open_stream(jetstream, clips, config.replicas).await?,
+        records: open_stream(jetstream, records, config.replicas).await?,
+        workers: open_stream(jetstream, workers, config.replicas).await?,
     })
 }
 
@@ -104,7 +104,8 @@ fn configs(replicas: usize) -> [Config; 3] {
         name: WORKERS.into(),
         description: Some("The workers of livelabel".into()),
         subjects: subjects(&[WORKER]),
-        storage: StorageType::Memory,
+        // A stream in memory would be gone after a restart, and not every user may make it.
+        storage: StorageType::File,
         max_messages_per_subject: 1,
         max_age: PRESENT,
         duplicate_window: PRESENT,
@@ -115,7 +116,7 @@ fn configs(replicas: usize) -> [Config; 3] {
     [clips, records, workers]
 }
 
-async fn open_stream(jetstream: &Context, config: Config) -> Result<Stream> {
+async fn open_stream(jetstream: &Context, config: Config, replicas: Option<usize>) -> Result<Stream> {
     let name = config.name.clone();
     let stream = match jetstream.get_stream(&name).await {
         Ok(stream) => stream,
@@ -128,6 +129,13 @@ async fn open_stream(jetstream: &Context, config: Config) -> Result<Stream> {
             _ => return Err(unusable(&name, &cause.to_string())),
         },
     };
+    let found = stream.cached_info().config.num_replicas;
+    if replicas.is_some_and(|replicas| replicas != found) {
+        tracing::warn!(
+            "{} servers keep the stream {name}, as when it was made; change it with: nats stream edit",
+            found
+        );
+    }
     match difference(&config, &stream.cached_info().config) {
         Some(what) => Err(Error::usage(format!("the NATS stream {name} has {what}"))
             .remedy("it is not livelabel's: use another NATS account, or delete the stream if nobody needs it")),
@@ -150,9 +158,11 @@ async fn create(jetstream: &Context, config: &Config) -> Result<Stream> {
 }
 
 fn unusable(stream: &str, cause: &str) -> Error {
-    Error::unavailable(format!("the NATS stream {stream} cannot be used"))
-        .because(cause.to_string())
-        .remedy("start the server with JetStream (nats-server -js), and let this NATS user use it")
+    let error = Error::unavailable(format!("the NATS stream {stream} cannot be used")).because(cause.to_string());
+    if cause.contains("replicas") {
+        return error.remedy("join as many servers to one cluster, or leave out --nats-replicas");
+    }
+    error.remedy("start the server with JetStream (nats-server -js), and let this NATS user use it")
 }
 
 /// Says in what a stream differs from livelabel's, if it matters. Limits, copies and storage are the administrator's.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::claim::CLAIM;
 use crate::cluster::connection::Connection;
 use crate::cluster::job::{ClipJob, JobId};
 use crate::cluster::names::RESULT;
+use crate::cluster::presence;
 use crate::cluster::record::{self, JobRecord, JobState};
 use crate::config::nats::NatsConfig;
 use crate::config::options::StreamOptions;
@@ -21,6 +22,9 @@ use crate::shutdown::Shutdown;
 /// Jobs that are on their way to the server at the same time.
 const CONCURRENT: usize = 64;
 const POLL: Duration = Duration::from_millis(50);
+/// After this time without a record those of some jobs are looked up.
+const QUIET: Duration = Duration::from_secs(15);
+const LOOKED_UP: usize = 100;
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long it may take to delete a message that is handed out again.
 const DELETION: Duration = Duration::from_secs(5);
@@ -114,6 +118,9 @@ impl Submission {
             }
         }
         if self.wait {
+            if !open.is_empty() && presence::workers(connection).await?.is_empty() {
+                tracing::warn!("no worker is there; the clips wait for one (livelabel worker)");
+            }
             let open = open.into_keys().collect();
             wait(connection, open, since, progress, &mut totals).await;
         }
@@ -176,7 +183,25 @@ async fn wait(
             sleep(RETRY_DELAY).await;
             continue;
         };
-        while let Some(Ok(message)) = messages.next().await {
+        loop {
+            let message = match timeout(QUIET, messages.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(_) => break,
+                // What the consumer may have missed.
+                Err(_) => {
+                    for id in open.iter().take(LOOKED_UP).cloned().collect::<Vec<_>>() {
+                        if let Ok(Some((ended, _))) = record::read(connection, &id).await {
+                            open.remove(&id);
+                            totals.add(ended.state);
+                            progress.ended(&ended);
+                        }
+                    }
+                    if open.is_empty() {
+                        return;
+                    }
+                    continue;
+                }
+            };
             if let Ok(info) = message.info() {
                 next = info.stream_sequence + 1;
             }

@@ -14,7 +14,7 @@ use crate::cluster::attempt::Attempt;
 use crate::cluster::claim::{self, Claim};
 use crate::cluster::connection::Connection;
 use crate::cluster::names::{COMMAND, WORKER};
-use crate::cluster::presence::ANNOUNCED;
+use crate::cluster::presence::{self, ANNOUNCED};
 use crate::cluster::worker_state::WorkerState;
 use crate::cluster::{part, record, streams};
 use crate::config::nats::NatsConfig;
@@ -52,6 +52,10 @@ impl Worker {
 
     async fn serve(&self, nats: &NatsConfig) -> Result<()> {
         let Some((connection, consumer)) = self.connect(nats).await? else { return Ok(()) };
+        if presence::workers(&connection).await.is_ok_and(|workers| workers.iter().any(|one| one.name == self.0.name)) {
+            let name = &self.0.name;
+            tracing::warn!("a worker {name} was there seconds ago; if it still runs, give this one another --name");
+        }
         let output = self.0.labelling.output.clone();
         tokio::task::spawn_blocking(move || part::sweep(&output));
         tracing::info!("{} takes up to {} from {nats}", self.0.name, count(self.0.capacity as u64, "clip"));

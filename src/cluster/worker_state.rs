@@ -43,6 +43,7 @@ pub struct WorkerState {
     pub done: AtomicU64,
     pub failed: AtomicU64,
     pub draining: AtomicBool,
+    trouble: Mutex<Option<String>>,
 }
 
 impl WorkerState {
@@ -56,7 +57,13 @@ impl WorkerState {
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            trouble: Mutex::default(),
         }
+    }
+
+    /// Notes what the machine lacks, or that it lacks nothing.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     pub fn add(&self, clip: &Arc<Clip>) {
@@ -108,6 +115,7 @@ impl WorkerState {
             capacity: self.capacity,
             draining: self.draining.load(Ordering::Relaxed),
             clips: held.collect(),
+            trouble: self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             done: self.done.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
         }

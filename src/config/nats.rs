@@ -37,9 +37,9 @@ pub struct NatsOptions {
     /// File with the certificates that sign the NATS servers' [default: the system's]
     #[arg(long, value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
-    /// Servers that keep each job and result, where the cluster has none yet
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub nats_replicas: usize,
+    /// Servers that keep each job and result, where the cluster has none yet [default: 1]
+    #[arg(long, value_name = "N")]
+    pub nats_replicas: Option<usize>,
 }
 
 /// NATS servers, and who connects to them.
@@ -51,7 +51,8 @@ pub struct NatsConfig {
     pub encrypted: bool,
     pub access: NatsAccess,
     pub certificates: Option<PathBuf>,
-    pub replicas: usize,
+    /// Servers that keep each stream; `None` for one, or as many as there are.
+    pub replicas: Option<usize>,
 }
 
 /// Who connects.
@@ -105,8 +106,8 @@ impl NatsConfig {
                     .remedy("use only one of them"));
             }
         };
-        if !(1..=MAX_REPLICAS).contains(&options.nats_replicas) {
-            return Err(Error::usage(format!("nats_replicas {} is out of range", options.nats_replicas))
+        if let Some(replicas) = options.nats_replicas.filter(|replicas| !(1..=MAX_REPLICAS).contains(replicas)) {
+            return Err(Error::usage(format!("nats_replicas {replicas} is out of range"))
                 .remedy(format!("use a number from 1 to {MAX_REPLICAS}")));
         }
         Ok(Self { servers, encrypted, access, certificates: options.nats_ca.clone(), replicas: options.nats_replicas })
@@ -148,7 +149,7 @@ mod tests {
 
     fn resolve(servers: &[&str]) -> Result<NatsConfig> {
         let nats = servers.iter().map(|server| (*server).into()).collect();
-        NatsConfig::resolve(&NatsOptions { nats, nats_replicas: 1, ..NatsOptions::default() })
+        NatsConfig::resolve(&NatsOptions { nats, ..NatsOptions::default() })
     }
 
     #[test]
@@ -180,11 +181,10 @@ mod tests {
         let both = NatsOptions {
             nats: vec!["nats://ann:x@host".into()],
             nats_creds: Some("me.creds".into()),
-            nats_replicas: 1,
             ..NatsOptions::default()
         };
         assert!(NatsConfig::resolve(&both).unwrap_err().to_string().contains("only one"));
-        let six = NatsOptions { nats: vec!["nats://host".into()], nats_replicas: 6, ..NatsOptions::default() };
+        let six = NatsOptions { nats: vec!["nats://host".into()], nats_replicas: Some(6), ..NatsOptions::default() };
         assert!(NatsConfig::resolve(&six).unwrap_err().to_string().contains("from 1 to 5"));
     }
 }

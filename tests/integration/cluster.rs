@@ -1,4 +1,4 @@
-//! Clips over several workers: each is labelled once, whoever dies.
+//! Clips over several workers: each is labelled once, whichever worker or server fails.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -278,6 +278,42 @@ fn cancelled_clips_are_not_labelled() {
     worker.line("the clip", says("small.mp4: done"));
     cluster.until_ended(2);
     cluster.has_results(&["small.mp4"]);
+}
+
+#[test]
+fn cancelling_a_clip_leaves_the_others() {
+    let cluster = Cluster::start();
+    let clips = ["a.mp4", "b.mp4", "c.mp4"];
+    clips.iter().for_each(|clip| drop(small(cluster.program.folder.path(), clip, 20)));
+    let submitted = cluster.submit(&clips).succeeded();
+    let second = submitted.stdout.lines().nth(1).unwrap();
+    cluster.command(&["cluster", "cancel", second]).succeeded();
+    assert_eq!(cluster.status()["waiting"], 2);
+    let _worker = cluster.worker("worker", &[]);
+    cluster.until_ended(3);
+    cluster.has_results(&["a.mp4", "c.mp4"]);
+}
+
+#[test]
+fn a_worker_stops_without_a_server() {
+    let mut cluster = Cluster::start();
+    long(&cluster.program, "long.mp4");
+    let worker = cluster.worker("worker", &[]);
+    cluster.submit(&["long.mp4"]).succeeded();
+    cluster.until_labelling();
+    cluster.server.kill();
+    let (stopped, _) = worker.stop("TERM");
+    assert_eq!(stopped.code, 143, "{}", stopped.stderr);
+}
+
+#[test]
+fn a_worker_whose_folder_cannot_be_written_does_not_begin() {
+    let cluster = Cluster::start();
+    fs::write(cluster.program.path("out"), "a file").unwrap();
+    let (model, url) = (tiny::model(), cluster.server.url());
+    let given = ["worker", "--nats", &url, "--output-dir", "out", "--model", text(&model)];
+    let refused = cluster.program.start(&given);
+    assert!(refused.refusal(2).contains("no results can be written there"), "{}", refused.stderr);
 }
 
 #[test]
