@@ -1,7 +1,7 @@
 //! A worker's claim to a job: JetStream gives the job to nobody else while the worker says that it goes on.
 //!
 //! The server hands a job out again [`CLAIM`] after it last heard of it. The worker counts from the moment at which it *sent* what the server
-//! confirmed, which is earlier, and gives the job up [`MARGIN`] before. So a worker that is cut off has stopped before another begins,
+//! confirmed, which is earlier, and gives the job up `MARGIN` before. So a worker that is cut off has stopped before another begins,
 //! without a clock that both share.
 
 use std::sync::{Mutex, PoisonError};

@@ -43,7 +43,7 @@ impl NatsServer {
     pub fn three() -> [Self; 3] {
         let [ports, routes] = [(); 2].map(|()| [(); 3].map(|()| free_port()));
         let all = routes.map(|port| format!("nats://127.0.0.1:{port}")).join(", ");
-        let servers = [0, 1, 2].map(|number| {
+        let mut servers = [0, 1, 2].map(|number| {
             let (name, route) = (number + 1, routes[number]);
             let config = format!(
                 "server_name: s{name}\njetstream {{ store_dir: \"STORE\" }}\n\
@@ -53,7 +53,7 @@ impl NatsServer {
             server.spawn();
             server
         });
-        servers.iter().for_each(Self::wait);
+        servers.iter_mut().for_each(Self::wait);
         servers
     }
 
@@ -86,9 +86,13 @@ impl NatsServer {
         self.child = Some(child.expect("nats-server starts"));
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            // Another program's connection may have the port for a moment.
+            if self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
+                self.spawn();
+            }
             assert!(began.elapsed() < Duration::from_secs(20), "nats-server does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
