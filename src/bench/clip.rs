@@ -24,9 +24,8 @@ use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::encoder::Encoder;
 use crate::media::frame::{Frame, RenderedFrame};
 use crate::media::limits::Limits;
-use crate::pipeline::context::StreamContext;
-use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::overlay_renderer::OverlayRenderer;
+use crate::pipeline::single_clip;
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
 use crate::system::clock::SystemClock;
@@ -172,29 +171,10 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
     let config = Config::resolve(settings)?;
     let job = config.jobs.first().ok_or_else(|| Error::internal("no job"))?;
     let engine = Arc::new(Engine::start(model, options, Arc::new(|| false))?);
-    let info = EngineInfo::of(&engine);
     let clock = SystemClock::shared();
     let state = stream::state(job, model, false, &clock);
-    let context = StreamContext {
-        job,
-        model,
-        engine: &info,
-        state: &state,
-        shutdown,
-        event_bus: None,
-        table: None,
-        overview: None,
-        index: None,
-        learning: None,
-        observer: &(),
-        clock: &clock,
-        display: false,
-    };
     let meter = ResourceMeter::start();
-    let outcome = stream::run(&context, engine, None)?;
-    if let Some(error) = outcome.error {
-        return Err(error);
-    }
+    let outcome = single_clip::label(job, model, &engine, &state, &clock, shutdown)?;
     let frames = outcome.frames.analysed + outcome.frames.held;
     let cost = Cost { frames_per_second: outcome.frames_per_second(), ..meter.cost(frames) };
     Ok((cost, frames, peak_memory()))

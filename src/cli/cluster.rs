@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::cluster_args::ClusterCommand;
 use crate::cluster::overview::{self, ClusterStatus, JobList, OpenJob};
-use crate::cluster::presence::{Held, WorkerStatus};
+use crate::cluster::presence::{HeldClip, WorkerStatus};
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
 use crate::system::words::count;
@@ -65,17 +65,17 @@ fn status_text(status: &ClusterStatus) -> String {
 }
 
 fn worker_text(worker: &WorkerStatus) -> String {
-    let WorkerStatus { name, version, model, device, capacity, draining, clips, trouble, done, failed } = worker;
+    let WorkerStatus { name, version, model, device, capacity, draining, clips, problem, done, failed } = worker;
     let draining = if *draining { ", draining" } else { "" };
     let mut text = format!(
         "{name}{draining}: {} of {}, {done} done, {failed} failed; {version}, {model}, {device}",
         clips.len(),
         count(*capacity as u64, "clip")
     );
-    if let Some(trouble) = trouble {
-        text.push_str(&format!("\n  leaves clips to others: {trouble}"));
+    if let Some(problem) = problem {
+        text.push_str(&format!("\n  leaves clips to others: {problem}"));
     }
-    for Held { input, progress, .. } in clips {
+    for HeldClip { input, progress, .. } in clips {
         let progress = progress.map(|part| format!("{:3.0} %", 100.0 * part)).unwrap_or_default();
         text.push_str(&format!("\n  {progress:>5}  {input}"));
     }

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::claim::Claim;
 use crate::cluster::clip::{Ended, Labelled, Process};
-use crate::cluster::connection::Connection;
+use crate::cluster::connection::{Connection, stopped};
 use crate::cluster::job::{ClipJob, JobId, Unusable};
 use crate::cluster::names::CLIP;
 use crate::cluster::part::{self, Part};
@@ -65,7 +65,7 @@ impl Attempt {
 
     async fn work(&self, clip: &Arc<Clip>) {
         let done = match ClipJob::read(self.claim.payload()) {
-            Ok(job) if self.claim.subject() == job.subject() => self.attend(&job, clip).await,
+            Ok(job) if self.claim.subject() == job.subject() => self.label_once(&job, clip).await,
             Ok(_) => self.refuse("it has the subject of another job").await,
             Err(Unusable::Garbage(why)) => self.refuse(&why).await,
             Err(Unusable::Newer(why)) => match self.id() {
@@ -82,8 +82,9 @@ impl Attempt {
         }
     }
 
-    async fn attend(&self, job: &ClipJob, clip: &Arc<Clip>) -> Result<()> {
-        if let Some((record, _)) = record::read(&self.connection, &job.id).await? {
+    /// Labels the clip, unless the job has ended, and says how that ended.
+    async fn label_once(&self, job: &ClipJob, clip: &Arc<Clip>) -> Result<()> {
+        if let Some(record) = record::read(&self.connection, &job.id).await? {
             // It has ended, or was cancelled, before this message was deleted.
             record::list_failed(&self.connection, &record).await?;
             self.claim.acknowledge().await;
@@ -115,9 +116,9 @@ impl Attempt {
             Ended::Unreadable(error) => self.leave(&job.id, &job.input, error.to_string()).await,
             Ended::Unable(error) => {
                 tracing::warn!("{}: left to other workers, because {error}", job.id);
-                self.worker.set_trouble(Some(error.to_string()));
+                self.worker.set_problem(Some(error.to_string()));
                 self.give_back(&job.id, RECOVERY).await;
-                tokio::select! { () = sleep(RECOVERY) => {}, () = self.worker.stopped() => {} }
+                tokio::select! { () = sleep(RECOVERY) => {}, () = stopped(&self.worker.shutdown) => {} }
                 Ok(())
             }
             Ended::Failed(error) => {
@@ -153,7 +154,7 @@ impl Attempt {
             true => labelled,
             false => self.worker.labelling.earlier(&job.id).unwrap_or_default(),
         };
-        self.worker.set_trouble(None);
+        self.worker.set_problem(None);
         self.end(&self.done(job, labelled)).await
     }
 

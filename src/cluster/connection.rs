@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use tokio::time::sleep;
 
 use crate::cluster::streams::{self, Streams};
 use crate::config::nats::{NatsAccess, NatsConfig};
 use crate::error::{Error, Result};
 use crate::net::tls;
+use crate::shutdown::Shutdown;
 
 /// How long a server may take to accept a connection, and to answer.
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(5);
 /// A server that does not answer twice this time is left.
 const PING: Duration = Duration::from_secs(4);
+/// How often it is looked whether the user wants to stop.
+const POLL: Duration = Duration::from_millis(50);
 /// The longest wait between two attempts to reconnect.
 const LONGEST_DELAY_MS: u64 = 2000;
 
@@ -43,6 +47,27 @@ impl Connection {
     }
 }
 
+/// Runs a future to its end. What still waits then, for storage or for the name of a host, keeps nobody.
+///
+/// # Errors
+/// Those of the future; `Unavailable` if no thread can be started.
+pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_background();
+    result
+}
+
+/// Waits until the user wants to stop.
+pub async fn stopped(shutdown: &Shutdown) {
+    while !shutdown.requested() {
+        sleep(POLL).await;
+    }
+}
+
 async fn options(config: &NatsConfig, name: &str) -> Result<ConnectOptions> {
     let options = match &config.access {
         NatsAccess::Anyone => ConnectOptions::new(),
@@ -58,8 +83,8 @@ async fn options(config: &NatsConfig, name: &str) -> Result<ConnectOptions> {
         None if config.encrypted => options.tls_client_config(Arc::unwrap_or_clone(tls::client()?)),
         None => options,
     };
-    let (what, lost, told) = (config.to_string(), AtomicBool::new(false), AtomicBool::new(false));
-    let logger = Arc::new(move |event: Event| log(&event, &what, &lost, &told));
+    let (what, lost, reported) = (config.to_string(), AtomicBool::new(false), AtomicBool::new(false));
+    let logger = Arc::new(move |event: Event| log(&event, &what, &lost, &reported));
     Ok(options
         .require_tls(config.encrypted)
         .name(format!("livelabel {name}"))
@@ -74,18 +99,18 @@ async fn options(config: &NatsConfig, name: &str) -> Result<ConnectOptions> {
 }
 
 /// Logs that the connection was lost or is back, and why it cannot be made again, once each.
-fn log(event: &Event, what: &str, lost: &AtomicBool, told: &AtomicBool) {
+fn log(event: &Event, what: &str, lost: &AtomicBool, reported: &AtomicBool) {
     match event {
         Event::Disconnected if !lost.swap(true, Ordering::Relaxed) => {
             tracing::warn!("{what}: the connection to NATS is lost; livelabel keeps retrying");
         }
         Event::Connected if lost.swap(false, Ordering::Relaxed) => {
-            told.store(false, Ordering::Relaxed);
+            reported.store(false, Ordering::Relaxed);
             tracing::info!("{what}: reconnected to NATS");
         }
         Event::ServerError(async_nats::ServerError::Other(text)) => tracing::warn!("{what}: NATS: {text}"),
         // Once an outage: it is tried again and again.
-        Event::ClientError(cause) if lost.load(Ordering::Relaxed) && !told.swap(true, Ordering::Relaxed) => {
+        Event::ClientError(cause) if lost.load(Ordering::Relaxed) && !reported.swap(true, Ordering::Relaxed) => {
             tracing::warn!("{what}: {cause}");
         }
         _ => {}

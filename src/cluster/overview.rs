@@ -7,20 +7,20 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::command::Command;
-use crate::cluster::connection::Connection;
+use crate::cluster::connection::{Connection, block_on};
 use crate::cluster::job::{ClipJob, JobId};
 use crate::cluster::names::{CLIP, COMMAND, FAILED, RESULT};
-use crate::cluster::presence::{self, WorkerStatus, workers};
+use crate::cluster::presence::{WorkerStatus, workers};
 use crate::cluster::record::{self, JobRecord, JobState, subjects, values};
 use crate::cluster::streams;
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
 
-/// How long a command may take.
-/// How long a worker may take to say that it drains, and how often that is looked at.
-const OBEYED: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(200);
+/// How long a request may take.
 const LIMIT: Duration = Duration::from_secs(120);
+/// How long a worker may take to say that it drains, and how often that is looked at.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(200);
 
 /// The state of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -56,11 +56,7 @@ pub struct OpenJob {
 /// # Errors
 /// Those of the connection and of the request.
 pub fn request<T>(nats: &NatsConfig, ask: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?;
-    runtime.block_on(async {
+    block_on(async {
         let asked = async { ask(&Connection::open(nats, "cluster").await?).await };
         tokio::time::timeout(LIMIT, asked)
             .await
@@ -120,7 +116,7 @@ pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
     // The record first: from then on nobody begins it. If it was cancelled before, the rest may not have been done.
     let first = record::write(connection, &JobRecord::new(id, &input, JobState::Cancelled)).await?;
     let cancelled =
-        first || record::read(connection, id).await?.is_some_and(|(record, _)| record.state == JobState::Cancelled);
+        first || record::read(connection, id).await?.is_some_and(|record| record.state == JobState::Cancelled);
     if !cancelled {
         return Ok(false);
     }
@@ -135,9 +131,9 @@ pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
 /// # Errors
 /// Usage, if there is no such worker; `Unavailable` if the server does not answer.
 pub async fn drain(connection: &Connection, worker: &str) -> Result<()> {
-    let workers = workers(connection).await?;
-    if workers.iter().all(|status| status.name != worker) {
-        let names: Vec<&str> = workers.iter().map(|status| status.name.as_str()).collect();
+    let present = workers(connection).await?;
+    if present.iter().all(|status| status.name != worker) {
+        let names: Vec<&str> = present.iter().map(|status| status.name.as_str()).collect();
         let names =
             if names.is_empty() { "there is none".into() } else { format!("name one of these: {}", names.join(", ")) };
         return Err(Error::usage(format!("there is no worker {worker}")).remedy(names));
@@ -145,9 +141,9 @@ pub async fn drain(connection: &Connection, worker: &str) -> Result<()> {
     send(connection, &Command::Drain { worker: worker.into() }).await?;
     // A user who may not send it is not told so.
     let begun = Instant::now();
-    while begun.elapsed() < OBEYED {
-        let workers = presence::workers(connection).await?;
-        if workers.iter().all(|status| status.name != worker || status.draining) {
+    while begun.elapsed() < DRAIN_TIMEOUT {
+        let present = workers(connection).await?;
+        if present.iter().all(|status| status.name != worker || status.draining) {
             return Ok(());
         }
         sleep(POLL).await;

@@ -25,10 +25,10 @@ pub struct WorkerStatus {
     pub capacity: usize,
     /// Whether it takes no new jobs, and ends when it has none.
     pub draining: bool,
-    pub clips: Vec<Held>,
+    pub clips: Vec<HeldClip>,
     /// What its machine lacks, if it could not do its last clip for that reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<String>,
+    pub problem: Option<String>,
     /// Clips that it has labelled, and that failed.
     pub done: u64,
     pub failed: u64,
@@ -36,7 +36,7 @@ pub struct WorkerStatus {
 
 /// A clip that a worker has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub struct HeldClip {
     pub id: JobId,
     pub input: String,
     /// How much of it is labelled, from 0 to 1; unknown for a clip without a duration.

@@ -1,7 +1,7 @@
 //! How a job ended, kept in JetStream. The first record of a job stays; a later one changes nothing.
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
 use futures_util::{StreamExt, TryStreamExt};
@@ -87,11 +87,11 @@ impl Attempts {
     }
 }
 
-/// Returns the record of a job, and its place; `None` if the job has not ended.
+/// Returns the record of a job; `None` if the job has not ended.
 ///
 /// # Errors
 /// `Unavailable` if the server does not answer.
-pub async fn read(connection: &Connection, id: &JobId) -> Result<Option<(JobRecord, u64)>> {
+pub async fn read(connection: &Connection, id: &JobId) -> Result<Option<JobRecord>> {
     last(&connection.streams.records, format!("{RESULT}{id}")).await
 }
 
@@ -100,7 +100,7 @@ pub async fn read(connection: &Connection, id: &JobId) -> Result<Option<(JobReco
 /// # Errors
 /// `Unavailable` if the server does not confirm it.
 pub async fn write(connection: &Connection, record: &JobRecord) -> Result<bool> {
-    let first = publish(&connection.jetstream, format!("{RESULT}{}", record.id), record, Some(0)).await?;
+    let first = create(&connection.jetstream, format!("{RESULT}{}", record.id), record).await?;
     if first {
         list_failed(connection, record).await?;
     }
@@ -113,7 +113,7 @@ pub async fn write(connection: &Connection, record: &JobRecord) -> Result<bool> 
 /// `Unavailable` if the server does not confirm it.
 pub async fn list_failed(connection: &Connection, record: &JobRecord) -> Result<()> {
     if record.state == JobState::Failed {
-        publish(&connection.jetstream, format!("{FAILED}{}", record.id), record, Some(0)).await?;
+        create(&connection.jetstream, format!("{FAILED}{}", record.id), record).await?;
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ pub async fn list_failed(connection: &Connection, record: &JobRecord) -> Result<
 /// `Unavailable` if the server does not answer.
 pub async fn attempts(connection: &Connection, id: &JobId) -> Result<Attempts> {
     let found = last(&connection.streams.records, format!("{ATTEMPTS}{id}")).await?;
-    Ok(found.map_or_else(Attempts::default, |(attempts, _)| attempts))
+    Ok(found.unwrap_or_default())
 }
 
 /// Notes what came of this time. Only the worker that has the job calls it.
@@ -132,7 +132,7 @@ pub async fn attempts(connection: &Connection, id: &JobId) -> Result<Attempts> {
 /// # Errors
 /// `Unavailable` if the server does not confirm it.
 pub async fn note(connection: &Connection, id: &JobId, attempts: &Attempts) -> Result<()> {
-    publish(&connection.jetstream, format!("{ATTEMPTS}{id}"), attempts, None).await.map(drop)
+    publish(&connection.jetstream, format!("{ATTEMPTS}{id}"), attempts).await
 }
 
 /// Forgets how a job ended, so that it can be done again.
@@ -152,56 +152,66 @@ pub async fn forget(connection: &Connection, id: &JobId) -> Result<()> {
     Ok(())
 }
 
-/// Returns the last message of a subject, and its place in the stream. One that cannot be read counts as none.
-async fn last<T: DeserializeOwned>(stream: &Stream, subject: String) -> Result<Option<(T, u64)>> {
+/// Returns the last message of a subject. One that cannot be read counts as none.
+async fn last<T: DeserializeOwned>(stream: &Stream, subject: String) -> Result<Option<T>> {
     match stream.direct_get_last_for_subject(subject).await {
-        Ok(message) => Ok(serde_json::from_slice(&message.payload).ok().map(|value| (value, message.sequence))),
+        Ok(message) => Ok(serde_json::from_slice(&message.payload).ok()),
         Err(cause) if cause.kind() == DirectGetErrorKind::NotFound => Ok(None),
         Err(cause) => Err(unanswered(&cause)),
     }
 }
 
-/// Publishes a message, and waits until the servers have it. With `after`, only if that is the place of the subject's last message; returns
-/// false if it is not.
-pub async fn publish<T: Serialize>(
-    jetstream: &Context,
-    subject: String,
-    value: &T,
-    after: Option<u64>,
-) -> Result<bool> {
-    let bytes = serde_json::to_vec(value).map_err(|cause| Error::internal("a message").because(cause))?;
-    let message = PublishMessage::build().payload(bytes.into());
-    let message = match after {
-        Some(place) => message.expected_last_subject_sequence(place),
-        None => message,
-    };
-    let sent = jetstream.send_publish(subject, message).await;
-    let confirmed = match sent {
-        Ok(confirmation) => confirmation.await,
-        Err(cause) => Err(cause),
-    };
-    match confirmed {
-        Ok(_) => Ok(true),
+/// Publishes a message, and waits until the servers have it.
+///
+/// # Errors
+/// `Unavailable` if the servers do not confirm it.
+pub async fn publish<T: Serialize>(jetstream: &Context, subject: String, value: &T) -> Result<()> {
+    send(jetstream, subject, message(value)?).await.map_err(|cause| unanswered(&cause))
+}
+
+/// Publishes the first message of a subject, and waits until the servers have it. Returns false if the subject has one.
+///
+/// # Errors
+/// `Unavailable` if the servers do not confirm it.
+pub async fn create<T: Serialize>(jetstream: &Context, subject: String, value: &T) -> Result<bool> {
+    match send(jetstream, subject, message(value)?.expected_last_subject_sequence(0)).await {
+        Ok(()) => Ok(true),
         Err(cause) if cause.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
         Err(cause) => Err(unanswered(&cause)),
     }
 }
 
+fn message<T: Serialize>(value: &T) -> Result<PublishMessage> {
+    let bytes = serde_json::to_vec(value).map_err(|cause| Error::internal("a message").because(cause))?;
+    Ok(PublishMessage::build().payload(bytes.into()))
+}
+
+async fn send(jetstream: &Context, subject: String, message: PublishMessage) -> Result<(), PublishError> {
+    jetstream.send_publish(subject, message).await?.await.map(drop)
+}
+
 /// Returns what follows `prefix` in the subjects of a stream.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
 pub async fn subjects(stream: &Stream, prefix: &str) -> Result<Vec<String>> {
-    let listed = stream.info_with_subjects(format!("{prefix}*")).await.map_err(|cause| unanswered(&cause))?;
-    let names: Vec<(String, usize)> = listed.try_collect().await.map_err(|cause| unanswered(&cause))?;
-    Ok(names.iter().filter_map(|(subject, _)| subject.strip_prefix(prefix)).map(String::from).collect())
+    let names = listed(stream, format!("{prefix}*")).await?;
+    Ok(names.iter().filter_map(|subject| subject.strip_prefix(prefix)).map(String::from).collect())
 }
 
 /// Returns whether a stream has a message with this subject.
 ///
 /// # Errors
 /// `Unavailable` if the server does not answer.
-pub async fn has_message(stream: &Stream, subject: &str) -> Result<bool> {
-    let listed = stream.info_with_subjects(subject).await.map_err(|cause| unanswered(&cause))?;
-    let names: Vec<(String, usize)> = listed.try_collect().await.map_err(|cause| unanswered(&cause))?;
-    Ok(!names.is_empty())
+pub async fn has_message(stream: &Stream, subject: String) -> Result<bool> {
+    Ok(!listed(stream, subject).await?.is_empty())
+}
+
+/// Returns the subjects of a stream that match a filter.
+async fn listed(stream: &Stream, filter: String) -> Result<Vec<String>> {
+    let listed = stream.info_with_subjects(filter).await.map_err(|cause| unanswered(&cause))?;
+    let subjects: Vec<(String, usize)> = listed.try_collect().await.map_err(|cause| unanswered(&cause))?;
+    Ok(subjects.into_iter().map(|(subject, _)| subject).collect())
 }
 
 /// Returns the last message of each subject. Those that cannot be read are left out.
@@ -209,7 +219,7 @@ pub async fn values<T: DeserializeOwned>(stream: &Stream, prefix: &str) -> Resul
     let names = subjects(stream, prefix).await?;
     let read = names.into_iter().map(|name| last(stream, format!("{prefix}{name}")));
     let values = futures_util::stream::iter(read).buffered(CONCURRENT);
-    values.try_filter_map(async |value| Ok(value.map(|(value, _)| value))).try_collect().await
+    values.try_filter_map(async |value| Ok(value)).try_collect().await
 }
 
 pub fn unanswered(cause: &dyn std::error::Error) -> Error {

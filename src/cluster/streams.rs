@@ -76,7 +76,7 @@ pub async fn clips(streams: &Streams) -> Result<PullConsumer> {
 }
 
 fn configs(replicas: usize) -> [Config; 3] {
-    let subjects = |names: &[&str]| names.iter().map(|name| format!("{}*", name.trim_end_matches('>'))).collect();
+    let subjects = |prefixes: &[&str]| prefixes.iter().map(|prefix| format!("{prefix}*")).collect();
     let clips = Config {
         name: CLIPS.into(),
         description: Some("Clips that livelabel is to label".into()),

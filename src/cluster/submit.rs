@@ -1,6 +1,6 @@
 //! Sends jobs, and waits for their end if asked to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::claim::CLAIM;
-use crate::cluster::connection::Connection;
+use crate::cluster::connection::{Connection, block_on, stopped};
 use crate::cluster::job::{ClipJob, JobId};
 use crate::cluster::names::RESULT;
 use crate::cluster::presence;
@@ -80,11 +80,7 @@ impl Submission {
     /// # Errors
     /// Those of the connection, and of a server that does not confirm a job: those before it are sent.
     pub fn run(&self, nats: &NatsConfig, shutdown: &Shutdown, progress: &mut dyn Progress) -> Result<Totals> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|cause| Error::unavailable("a thread cannot be started").because(cause))?;
-        runtime.block_on(async {
+        block_on(async {
             tokio::select! {
                 totals = self.send(nats, progress) => totals,
                 () = stopped(shutdown) => Ok(Totals::default()),
@@ -106,14 +102,14 @@ impl Submission {
         let mut sent = stream::iter(&jobs)
             .map(|job| async move { submit(connection, job).await.map(|submitted| (job, submitted)) })
             .buffered(CONCURRENT);
-        let (mut open, mut totals) = (HashMap::new(), Totals::default());
+        let (mut open, mut totals) = (HashSet::new(), Totals::default());
         while let Some(submitted) = sent.next().await {
             let (job, submitted) = submitted?;
             progress.submitted(job, &submitted);
             match submitted {
                 Submitted::Ended(record) => totals.add(record.state),
                 Submitted::Queued | Submitted::Known => {
-                    open.insert(job.id.clone(), job);
+                    open.insert(job.id.clone());
                 }
             }
         }
@@ -121,22 +117,15 @@ impl Submission {
             if !open.is_empty() && presence::workers(connection).await?.is_empty() {
                 tracing::warn!("no worker is there; the clips wait for one (livelabel worker)");
             }
-            let open = open.into_keys().collect();
             wait(connection, open, since, progress, &mut totals).await;
         }
         Ok(totals)
     }
 }
 
-async fn stopped(shutdown: &Shutdown) {
-    while !shutdown.requested() {
-        sleep(POLL).await;
-    }
-}
-
 /// Sends a job, unless it has ended or waits already.
 async fn submit(connection: &Connection, job: &ClipJob) -> Result<Submitted> {
-    if let Some((ended, _)) = record::read(connection, &job.id).await? {
+    if let Some(ended) = record::read(connection, &job.id).await? {
         if !job.again && ended.state == JobState::Done {
             return Ok(Submitted::Ended(Box::new(ended)));
         }
@@ -144,7 +133,7 @@ async fn submit(connection: &Connection, job: &ClipJob) -> Result<Submitted> {
         record::forget(connection, &job.id).await?;
     }
     // A subject has one message, as long as the job has not ended.
-    match record::publish(&connection.jetstream, job.subject(), job, Some(0)).await? {
+    match record::create(&connection.jetstream, job.subject(), job).await? {
         true => Ok(Submitted::Queued),
         false => Ok(Submitted::Known),
     }
@@ -154,7 +143,7 @@ async fn submit(connection: &Connection, job: &ClipJob) -> Result<Submitted> {
 async fn until_deleted(connection: &Connection, job: &ClipJob) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < CLAIM + DELETION {
-        if !record::has_message(&connection.streams.clips, &job.subject()).await? {
+        if !record::has_message(&connection.streams.clips, job.subject()).await? {
             return Ok(());
         }
         sleep(POLL).await;
@@ -190,7 +179,7 @@ async fn wait(
                 // What the consumer may have missed.
                 Err(_) => {
                     for id in open.iter().take(LOOKED_UP).cloned().collect::<Vec<_>>() {
-                        if let Ok(Some((ended, _))) = record::read(connection, &id).await {
+                        if let Ok(Some(ended)) = record::read(connection, &id).await {
                             open.remove(&id);
                             totals.add(ended.state);
                             progress.ended(&ended);

@@ -12,13 +12,13 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::cluster::attempt::Attempt;
 use crate::cluster::claim::{self, Claim};
-use crate::cluster::connection::Connection;
+use crate::cluster::connection::{Connection, block_on, stopped};
 use crate::cluster::names::{COMMAND, WORKER};
 use crate::cluster::presence::{self, ANNOUNCED};
 use crate::cluster::worker_state::WorkerState;
 use crate::cluster::{part, record, streams};
 use crate::config::nats::NatsConfig;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::net::backoff::Backoff;
 use crate::system::words::count;
 
@@ -40,14 +40,7 @@ impl Worker {
     /// # Errors
     /// Usage, if the server refuses this user or has other streams; a server that cannot be reached is waited for.
     pub fn run(self, nats: &NatsConfig) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|cause| Error::unavailable("the worker's thread cannot be started").because(cause))?;
-        let served = runtime.block_on(self.serve(nats));
-        // A thread that waits for storage or for names does not keep the worker.
-        runtime.shutdown_background();
-        served
+        block_on(self.serve(nats))
     }
 
     async fn serve(&self, nats: &NatsConfig) -> Result<()> {
@@ -64,7 +57,7 @@ impl Worker {
             () = self.take_jobs(&connection, &consumer, &free, &mut jobs) => {}
             () = self.announce(&connection, nats) => {}
             () = self.follow_commands(&connection) => {}
-            () = self.0.stopped() => {}
+            () = stopped(&self.0.shutdown) => {}
         }
         let leave = async {
             // What is left gives its claim back.
@@ -89,7 +82,8 @@ impl Worker {
                 let consumer = streams::clips(&connection.streams).await?;
                 Ok((connection, consumer))
             };
-            let opened: Result<_> = tokio::select! { opened = opening => opened, () = self.0.stopped() => break };
+            let opened: Result<_> =
+                tokio::select! { opened = opening => opened, () = stopped(&self.0.shutdown) => break };
             match opened {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
@@ -98,7 +92,7 @@ impl Worker {
                         tracing::warn!("{text}; livelabel keeps retrying");
                         logged = Some(text);
                     }
-                    tokio::select! { () = sleep(backoff.wait()) => {}, () = self.0.stopped() => {} }
+                    tokio::select! { () = sleep(backoff.wait()) => {}, () = stopped(&self.0.shutdown) => {} }
                 }
                 Err(error) => return Err(error),
             }
@@ -151,7 +145,7 @@ impl Worker {
         loop {
             ticks.tick().await;
             let subject = format!("{WORKER}{}", self.0.name);
-            if let Err(error) = record::publish(&connection.jetstream, subject, &self.0.status(), None).await {
+            if let Err(error) = record::publish(&connection.jetstream, subject, &self.0.status()).await {
                 tracing::debug!("{error}");
                 if let Ok(streams) = streams::open(&connection.jetstream, nats).await {
                     let _ = streams::clips(&streams).await;

@@ -9,11 +9,11 @@ use tokio::time::sleep;
 use crate::cluster::clip::Labelling;
 use crate::cluster::command::Command;
 use crate::cluster::job::JobId;
-use crate::cluster::presence::{Held, WorkerStatus};
+use crate::cluster::presence::{HeldClip, WorkerStatus};
 use crate::shutdown::Shutdown;
 use crate::telemetry::StreamState;
 
-/// How often it is looked whether the worker is to stop.
+/// How often it is looked whether the worker is to take no more jobs.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A clip that the worker has.
@@ -43,7 +43,7 @@ pub struct WorkerState {
     pub done: AtomicU64,
     pub failed: AtomicU64,
     pub draining: AtomicBool,
-    trouble: Mutex<Option<String>>,
+    problem: Mutex<Option<String>>,
 }
 
 impl WorkerState {
@@ -57,13 +57,13 @@ impl WorkerState {
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             draining: AtomicBool::new(false),
-            trouble: Mutex::default(),
+            problem: Mutex::default(),
         }
     }
 
     /// Notes what the machine lacks, or that it lacks nothing.
-    pub fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    pub fn set_problem(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
     pub fn add(&self, clip: &Arc<Clip>) {
@@ -76,13 +76,6 @@ impl WorkerState {
 
     fn clips(&self) -> MutexGuard<'_, Vec<Arc<Clip>>> {
         self.clips.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the worker is to stop.
-    pub async fn stopped(&self) {
-        while !self.shutdown.requested() {
-            sleep(POLL).await;
-        }
     }
 
     /// Waits until the worker is to take no more jobs.
@@ -99,7 +92,7 @@ impl WorkerState {
         let held = clips.iter().filter_map(|clip| {
             let state = clip.state.get();
             let progress = state.map(|state| (state.progress.position.get(), state.progress.duration.get()));
-            Some(Held {
+            Some(HeldClip {
                 id: clip.id.clone()?,
                 input: state.map(|state| state.info.input.clone()).unwrap_or_default(),
                 progress: progress
@@ -115,7 +108,7 @@ impl WorkerState {
             capacity: self.capacity,
             draining: self.draining.load(Ordering::Relaxed),
             clips: held.collect(),
-            trouble: self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            problem: self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             done: self.done.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
         }

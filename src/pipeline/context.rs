@@ -8,7 +8,6 @@ use crate::config::inputs::Job;
 use crate::events::event_bus::EventBus;
 use crate::history::IndexWriter;
 use crate::inference::model::Model;
-use crate::labels::stride::Stride;
 use crate::learning::LearningClient;
 use crate::pipeline::observer::Observer;
 use crate::pipeline::outcome::EngineInfo;
@@ -68,10 +67,7 @@ pub(super) fn header_of(job: &Job, model: &Model, device: String, started: Offse
         window_align: rule.align,
         threshold: rule.threshold,
         hysteresis: rule.hysteresis,
-        stride: match label_config.stride {
-            Stride::Every(stride) => stride.into(),
-            Stride::Auto => "auto".into(),
-        },
+        stride: serde_json::json!(label_config.stride),
         device,
         opened: None,
         opened_ms: None,

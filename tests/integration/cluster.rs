@@ -89,6 +89,16 @@ impl Cluster {
         until("a clip being labelled", || !self.parts().is_empty());
     }
 
+    /// Checks that the first worker labels the next clip, after the second one has labelled `long.mp4`.
+    fn goes_on(&self, first: &mut Watch, second: Watch) {
+        small(self.program.folder.path(), "small.mp4", 20);
+        second.stop("TERM");
+        self.submit(&["small.mp4"]).succeeded();
+        first.line("the next clip", says("small.mp4: done"));
+        self.until_ended(2);
+        self.has_results(&["long.mp4", "small.mp4"]);
+    }
+
     /// Checks that the results are complete, those of these clips, and nothing else.
     fn has_results(&self, clips: &[&str]) {
         let stems: BTreeSet<String> = names(&self.out()).iter().map(|name| stem(name)).collect();
@@ -221,12 +231,7 @@ fn a_frozen_worker_changes_nothing_when_it_comes_back() {
     cluster.until_ended(1);
     signal(first.id(), "CONT");
     // It has lost its claim, and goes on with the next clip.
-    small(cluster.program.folder.path(), "small.mp4", 20);
-    second.stop("TERM");
-    cluster.submit(&["small.mp4"]).succeeded();
-    first.line("the next clip", says("small.mp4: done"));
-    cluster.until_ended(2);
-    cluster.has_results(&["long.mp4", "small.mp4"]);
+    cluster.goes_on(&mut first, second);
     assert!(first.log.iter().all(|line| !says("long.mp4: done")(line)), "{:#?}", first.log);
 }
 
@@ -588,10 +593,5 @@ fn a_worker_that_is_cut_off_stops_before_another_begins() {
     proxy.cut.store(false, Ordering::SeqCst);
     cluster.until_ended(1);
     cluster.has_results(&["long.mp4"]);
-    small(cluster.program.folder.path(), "small.mp4", 20);
-    second.stop("TERM");
-    cluster.submit(&["small.mp4"]).succeeded();
-    first.line("the next clip", says("small.mp4: done"));
-    cluster.until_ended(2);
-    cluster.has_results(&["long.mp4", "small.mp4"]);
+    cluster.goes_on(&mut first, second);
 }
