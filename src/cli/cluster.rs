@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use crate::cli::cluster_args::ClusterCommand;
-use crate::cluster::overview::{self, ClusterStatus, JobList, OpenJob};
+use crate::cluster::cameras::camera::CameraName;
+use crate::cluster::cameras::held::HeldCamera;
+use crate::cluster::cameras;
+use crate::cluster::overview::{self, ClusterStatus, JobList, OpenCamera, OpenJob};
 use crate::cluster::presence::{HeldClip, WorkerStatus};
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
@@ -27,18 +30,28 @@ pub fn run(command: &ClusterCommand) -> Result<(String, u8)> {
         ClusterCommand::Cancel { nats, ids } => overview::request(&NatsConfig::resolve(nats)?, async |connection| {
             let mut lines = Vec::new();
             for id in ids {
-                let cancelled = overview::cancel(connection, id).await?;
-                code = code.max(u8::from(!cancelled));
-                lines.push(format!(
-                    "{id}: {}",
-                    if cancelled { "cancelled" } else { "does not wait, and no worker has it" }
-                ));
+                let camera = id.as_str().parse::<CameraName>().map_err(Error::usage)?;
+                let done = match overview::cancel(connection, id).await? {
+                    true => "cancelled",
+                    false if cameras::submit::remove(connection, &camera).await? => "removed",
+                    false => {
+                        code = 1;
+                        "is no camera, does not wait, and no worker has it"
+                    }
+                };
+                lines.push(format!("{id}: {done}"));
             }
             Ok(lines.join("\n"))
         }),
+        ClusterCommand::Move { nats, camera, worker } => {
+            overview::request(&NatsConfig::resolve(nats)?, async |connection| {
+                overview::move_camera(connection, camera, worker).await?;
+                Ok(format!("{worker} watches {camera}"))
+            })
+        }
         ClusterCommand::Drain { nats, worker } => overview::request(&NatsConfig::resolve(nats)?, async |connection| {
             overview::drain(connection, worker).await?;
-            Ok(format!("{worker} ends after the clips that it has"))
+            Ok(format!("{worker} hands its cameras over, and ends after the clips that it has"))
         }),
     }?;
     Ok((text, code))
@@ -52,11 +65,15 @@ fn format<T: Serialize>(value: &T, json: bool, text: impl Fn(&T) -> String) -> R
 }
 
 fn status_text(status: &ClusterStatus) -> String {
-    let ClusterStatus { workers, waiting, claimed, redelivered, ended, failed } = status;
+    let ClusterStatus { workers, waiting, claimed, redelivered, ended, failed, cameras } = status;
     let mut lines = vec![format!(
         "{}: {waiting} waiting, {claimed} with workers ({redelivered} not for the first time), {ended} ended ({failed} failed)",
         count(waiting + claimed + ended, "clip")
     )];
+    if cameras.waiting + cameras.watched > 0 {
+        let all = count(cameras.waiting + cameras.watched, "camera");
+        lines.push(format!("{all}: {} waiting, {} with workers", cameras.waiting, cameras.watched));
+    }
     if workers.is_empty() {
         lines.push("no workers; start one with livelabel worker".into());
     }
@@ -65,12 +82,15 @@ fn status_text(status: &ClusterStatus) -> String {
 }
 
 fn worker_text(worker: &WorkerStatus) -> String {
-    let WorkerStatus { name, version, model, device, capacity, draining, clips, problem, done, failed } = worker;
+    let WorkerStatus { name, version, model, device, capacity, draining, clips, problem, done, failed, .. } = worker;
+    let WorkerStatus { cameras, camera_capacity, moves, .. } = worker;
     let draining = if *draining { ", draining" } else { "" };
     let mut text = format!(
-        "{name}{draining}: {} of {}, {done} done, {failed} failed; {version}, {model}, {device}",
+        "{name}{draining}: {} of {}, {done} done, {failed} failed; {} of {}, {moves} handed over; {version}, {model}, {device}",
         clips.len(),
-        count(*capacity as u64, "clip")
+        count(*capacity as u64, "clip"),
+        cameras.len(),
+        count(*camera_capacity as u64, "camera"),
     );
     if let Some(problem) = problem {
         text.push_str(&format!("\n  leaves clips to others: {problem}"));
@@ -79,7 +99,17 @@ fn worker_text(worker: &WorkerStatus) -> String {
         let progress = progress.map(|part| format!("{:3.0} %", 100.0 * part)).unwrap_or_default();
         text.push_str(&format!("\n  {progress:>5}  {input}"));
     }
+    for camera in cameras {
+        text.push_str(&format!("\n  {}", camera_text(camera)));
+    }
     text
+}
+
+fn camera_text(HeldCamera { camera, input, state, label, stride, delay_ms }: &HeldCamera) -> String {
+    match label {
+        Some(label) => format!("{camera}: {label}, every {stride}. frame, {delay_ms:.0} ms ({input})"),
+        None => format!("{camera}: {} ({input})", state.name()),
+    }
 }
 
 fn list_text(list: &JobList) -> String {
@@ -91,6 +121,10 @@ fn list_text(list: &JobList) -> String {
         let error = record.error.as_deref().unwrap_or_default();
         format!("{}  failed: {error}", record.id)
     });
-    let lines: Vec<String> = list.open.iter().map(open).chain(failed).collect();
-    if lines.is_empty() { "no clip waits, and none has failed".into() } else { lines.join("\n") }
+    let camera = |OpenCamera { camera, worker }: &OpenCamera| match worker {
+        Some(worker) => format!("{camera}  watched by {worker}"),
+        None => format!("{camera}  waits for a worker"),
+    };
+    let lines: Vec<String> = list.cameras.iter().map(camera).chain(list.open.iter().map(open)).chain(failed).collect();
+    if lines.is_empty() { "there is no camera, no clip waits, and none has failed".into() } else { lines.join("\n") }
 }

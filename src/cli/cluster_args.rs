@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cluster::cameras::camera::CameraName;
 use crate::cluster::job::JobId;
 use crate::config::nats::NatsOptions;
-use crate::config::options::StreamOptions;
+use crate::config::options::{RunOptions, StreamOptions};
 use crate::inference::device::DeviceSelection;
 use crate::inference::inference_precision::InferencePrecision;
 
@@ -27,6 +28,27 @@ pub struct WorkerArgs {
     /// Clips that it labels at the same time [default: the number of cores, or fewer if there is little memory]
     #[arg(long, value_name = "N")]
     pub capacity: Option<NonZeroUsize>,
+    /// Cameras that it watches at the same time; 0 for none [default: as many as its speed and memory are enough for]
+    #[arg(long, value_name = "N")]
+    pub cameras: Option<usize>,
+    /// File with the cameras' users and passwords by host, TOML (docs/cluster.md)
+    #[arg(long, value_name = "FILE")]
+    pub camera_credentials: Option<PathBuf>,
+    /// Address of a page with this worker's cameras, like 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    web: Option<String>,
+    /// Token that clients of the page must present; required if other machines can reach the address
+    #[arg(long, value_name = "TOKEN")]
+    web_token: Option<String>,
+    /// File with the token, which keeps it out of the list of processes
+    #[arg(long, value_name = "FILE")]
+    web_token_file: Option<PathBuf>,
+    /// Certificate for https, a PEM file with the certificates of its issuers after it; needs --web-key
+    #[arg(long, value_name = "FILE")]
+    web_cert: Option<PathBuf>,
+    /// Private key of the certificate, a PEM file without a password
+    #[arg(long, value_name = "FILE")]
+    web_key: Option<PathBuf>,
     /// Model file [default: models/drinking-cooking.int8.onnx]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
@@ -41,13 +63,35 @@ pub struct WorkerArgs {
     pub no_sandbox: bool,
 }
 
+impl WorkerArgs {
+    /// Returns the options of the page: address, token and certificate.
+    pub fn page(&self) -> RunOptions {
+        RunOptions {
+            web: self.web.clone(),
+            web_token: self.web_token.clone(),
+            web_token_file: self.web_token_file.clone(),
+            web_cert: self.web_cert.clone(),
+            web_key: self.web_key.clone(),
+            ..RunOptions::default()
+        }
+    }
+
+    /// Returns the files of the page's certificate.
+    pub fn certificate(&self) -> impl Iterator<Item = &PathBuf> {
+        self.web_cert.iter().chain(&self.web_key)
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
     #[command(flatten)]
     pub nats: NatsOptions,
     #[command(flatten)]
     pub streams: StreamOptions,
-    /// Wait until all have ended; the exit code says whether one failed
+    /// Pipeline file whose clips and cameras are submitted too
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<String>,
+    /// Wait until all clips have ended; the exit code says whether one failed
     #[arg(long)]
     pub wait: bool,
     /// Label clips again that were labelled before
@@ -57,7 +101,7 @@ pub struct SubmitArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
-    /// Show the workers, and how many jobs wait, run and have ended
+    /// Show the workers with their cameras, and how many clips wait, run and have ended
     Status {
         #[command(flatten)]
         nats: NatsOptions,
@@ -65,7 +109,7 @@ pub enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
-    /// List the jobs that have not ended, and those that failed
+    /// List the cameras, the clips that have not ended, and those that failed
     List {
         #[command(flatten)]
         nats: NatsOptions,
@@ -73,15 +117,24 @@ pub enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Cancel jobs, also those that a worker has
+    /// Have another worker watch a camera
+    Move {
+        #[command(flatten)]
+        nats: NatsOptions,
+        #[arg(value_name = "CAMERA")]
+        camera: CameraName,
+        #[arg(value_name = "WORKER")]
+        worker: String,
+    },
+    /// Cancel clips and remove cameras, also those that a worker has
     Cancel {
         #[command(flatten)]
         nats: NatsOptions,
-        /// Identifiers of jobs, as `livelabel submit` prints them
+        /// Identifiers of clips and names of cameras, as `livelabel submit` prints them
         #[arg(value_name = "ID", required = true)]
         ids: Vec<JobId>,
     },
-    /// Have a worker take no more jobs, and end after those that it has
+    /// Have a worker take no more jobs, hand its cameras over, and end after the clips that it has
     Drain {
         #[command(flatten)]
         nats: NatsOptions,

@@ -1,16 +1,19 @@
-//! `livelabel worker`: labels the clips of a cluster.
+//! `livelabel worker`: labels the clips of a cluster, and watches its cameras.
 
 use std::sync::Arc;
 
 use crate::cli::cluster_args::WorkerArgs;
 use crate::cli::run::{self, Prepared};
+use crate::cluster::capacity;
 use crate::cluster::clip::Labelling;
 use crate::cluster::names;
 use crate::cluster::part;
 use crate::cluster::worker::Worker;
-use crate::cluster::worker_state::WorkerState;
+use crate::cluster::worker_state::{Room, WorkerState};
+use crate::config::camera_credentials::CameraCredentials;
 use crate::config::clips_at_once;
 use crate::config::nats::NatsConfig;
+use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
@@ -20,6 +23,8 @@ use crate::pipeline::permissions::{self, WorkerFiles};
 use crate::shutdown::Shutdown;
 use crate::system::clock::SystemClock;
 use crate::system::memory;
+use crate::telemetry::Telemetry;
+use crate::web::{self, Listener, Server, Sources};
 
 /// Bytes of the machine's name in that of a worker.
 const HOST: usize = 40;
@@ -28,6 +33,8 @@ const HOST: usize = 40;
 pub struct Plan {
     nats: NatsConfig,
     name: String,
+    credentials: CameraCredentials,
+    web: Option<WebConfig>,
     _prepared: Option<Prepared>,
 }
 
@@ -49,10 +56,17 @@ pub fn prepare(args: &WorkerArgs) -> Result<Plan> {
             );
         }
     }
-    let files =
-        WorkerFiles { output: &args.output_dir, inputs: &args.inputs, model: args.model.as_deref(), nats: &nats };
+    let credentials = args.camera_credentials.as_deref().map(CameraCredentials::read).transpose()?.unwrap_or_default();
+    let web = WebConfig::resolve(&args.page())?;
+    let files = WorkerFiles {
+        output: &args.output_dir,
+        inputs: &args.inputs,
+        model: args.model.as_deref(),
+        nats: &nats,
+        certificate: args.certificate().cloned().collect(),
+    };
     let prepared = if args.no_sandbox { None } else { Some(run::enter_sandbox(permissions::of_worker(&files))?) };
-    Ok(Plan { nats, name, _prepared: prepared })
+    Ok(Plan { nats, name, credentials, web, _prepared: prepared })
 }
 
 /// Works until it is stopped or drained.
@@ -88,9 +102,22 @@ pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
             .remedy("choose a writable folder with --output-dir"));
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let capacity = args.capacity.map_or_else(|| clips_at_once(cores, memory::available()), usize::from);
-    let state = WorkerState::new(plan.name.clone(), capacity, labelling, shutdown);
-    Worker::new(state).run(&plan.nats)
+    let clips = args.capacity.map_or_else(|| clips_at_once(cores, memory::available()), usize::from);
+    let measured = || capacity::cameras(&labelling.engine, cores, memory::available());
+    let room = Room { clips, cameras: args.cameras.map_or_else(measured, Ok)? };
+    let page = plan.web.as_ref().map(|_| Arc::new(Telemetry::new(Vec::new(), false, &labelling.clock)));
+    // Dropped, and so stopped, at the end.
+    let _server = plan.web.as_ref().zip(page.clone()).map(|(config, telemetry)| serve(config, telemetry)).transpose()?;
+    let Plan { nats, name, credentials, .. } = &plan;
+    let state = WorkerState::new(name.clone(), room, labelling, credentials.clone(), page, shutdown);
+    Worker::new(state).run(nats)
+}
+
+/// Serves the page of this worker's cameras.
+fn serve(config: &WebConfig, telemetry: Arc<Telemetry>) -> Result<Server> {
+    let listener = Listener::new(config)?;
+    let sources = Sources { telemetry, history: None, teaching: None };
+    Server::start(listener, sources, web::install_metrics()?, None)
 }
 
 /// Returns the machine's name with a random part: several workers may run on one machine.

@@ -8,7 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
+use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
+use async_nats::{Client, Subject};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::{sleep, timeout};
 
@@ -20,12 +24,19 @@ const EXTENDED: Duration = Duration::from_millis(2500);
 const MARGIN: Duration = Duration::from_secs(4);
 /// How long an answer may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long the server waits for a job before it answers that there is none.
+const PULL_EXPIRES: Duration = Duration::from_secs(5);
 /// How often it is looked whether the connection is back.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A job that was handed to this worker.
 pub struct Claim {
-    message: Message,
+    client: Client,
+    subject: String,
+    payload: Bytes,
+    /// Where the server hears what becomes of the job.
+    reply: Option<Subject>,
+    deliveries: u64,
     /// When the message was asked for, or what the server confirmed last was sent.
     since: Mutex<Duration>,
 }
@@ -39,20 +50,46 @@ pub fn now() -> Duration {
 impl Claim {
     /// Takes a message that was handed out after `asked`.
     pub fn new(message: Message, asked: Duration) -> Self {
-        Self { message, since: Mutex::new(asked) }
+        let deliveries = message.info().map_or(1, |info| info.delivered.max(1) as u64);
+        let client = message.context.client();
+        let async_nats::Message { subject, payload, reply, .. } = message.message;
+        Self { client, subject: subject.to_string(), payload, reply, deliveries, since: Mutex::new(asked) }
+    }
+
+    /// Waits a while for a job.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn next(consumer: &PullConsumer) -> Result<Option<Self>, async_nats::Error> {
+        let asked = now();
+        let mut messages = consumer.batch().max_messages(1).expires(PULL_EXPIRES).messages().await?;
+        Ok(messages.next().await.transpose()?.map(|message| Self::new(message, asked)))
+    }
+
+    /// Takes over a job that another worker has. It is this worker's when the server has confirmed it: returns `None` if it does not.
+    pub async fn adopt(client: Client, subject: String, reply: String) -> Option<Self> {
+        let begun = now();
+        let (payload, reply) = (Bytes::new(), Some(reply.into()));
+        let claim = Self { client, subject, payload, reply, deliveries: 1, since: Mutex::new(begun) };
+        claim.tell(AckKind::Progress).await.then_some(claim)
+    }
+
+    /// Returns where the server hears what becomes of the job, for a worker that takes it over.
+    pub fn reply(&self) -> Option<&str> {
+        self.reply.as_deref()
     }
 
     pub fn subject(&self) -> &str {
-        self.message.subject.as_str()
+        &self.subject
     }
 
     pub fn payload(&self) -> &[u8] {
-        &self.message.payload
+        &self.payload
     }
 
     /// Returns how often the job was handed out, with this time.
     pub fn deliveries(&self) -> u64 {
-        self.message.info().map_or(1, |info| info.delivered.max(1) as u64)
+        self.deliveries
     }
 
     /// Returns whether the job is certainly this worker's for now.
@@ -83,7 +120,7 @@ impl Claim {
     /// the job is another worker's.
     pub async fn connected(&self) -> bool {
         while self.holds() {
-            if self.message.context.client().connection_state() == State::Connected {
+            if self.client.connection_state() == State::Connected {
                 return true;
             }
             sleep(POLL).await;
@@ -108,9 +145,8 @@ impl Claim {
 
     /// Tells the server what becomes of the job. Returns whether it has heard.
     async fn tell(&self, kind: AckKind) -> bool {
-        let Some(reply) = self.message.reply.clone() else { return false };
-        let client = self.message.context.client();
+        let Some(reply) = self.reply.clone() else { return false };
         // A consumer without a leader has nobody who listens, which is an error here.
-        matches!(timeout(REQUEST_TIMEOUT, client.request(reply, kind.into())).await, Ok(Ok(_)))
+        matches!(timeout(REQUEST_TIMEOUT, self.client.request(reply, kind.into())).await, Ok(Ok(_)))
     }
 }

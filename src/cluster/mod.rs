@@ -4,6 +4,8 @@
 //! a lease of its own. All types of the NATS client stay in this folder.
 
 mod attempt;
+pub mod cameras;
+pub mod capacity;
 pub mod claim;
 pub mod clip;
 pub mod command;

@@ -6,8 +6,17 @@ pub const CLIPS: &str = "LIVELABEL_CLIPS";
 pub const RECORDS: &str = "LIVELABEL_RECORDS";
 /// The workers, one message each, which expires.
 pub const WORKERS: &str = "LIVELABEL_WORKERS";
-/// The consumer that hands out clips of this version of the message.
+/// The cameras, one message each with its settings.
+pub const CAMERAS: &str = "LIVELABEL_CAMERAS";
+/// Cameras that workers are to watch. A message is deleted when nobody is to watch its camera any more.
+pub const LIVE: &str = "LIVELABEL_LIVE";
+/// What was seen by cameras.
+pub const EVENTS: &str = "LIVELABEL_EVENTS";
+/// How each camera is, one message each.
+pub const STATES: &str = "LIVELABEL_STATES";
+/// The consumers that hand out clips and cameras of this version of the message.
 pub const CLIPS_CONSUMER: &str = "clips-v1";
+pub const CAMERAS_CONSUMER: &str = "cameras-v1";
 
 /// Subjects of clips. Another version of the message has other subjects, which this program's consumer does not get.
 pub const CLIP: &str = "livelabel.clip.v1.";
@@ -17,6 +26,18 @@ pub const RESULT: &str = "livelabel.result.";
 pub const FAILED: &str = "livelabel.failed.";
 pub const ATTEMPTS: &str = "livelabel.attempts.";
 pub const WORKER: &str = "livelabel.worker.";
+pub const CAMERA: &str = "livelabel.camera.";
+pub const WATCH: &str = "livelabel.live.v1.";
+pub const ALL_WATCHES: &str = "livelabel.live.>";
+pub const WATCHES_V1: &str = "livelabel.live.v1.*";
+pub const EVENT: &str = "livelabel.event.";
+pub const ALL_EVENTS: &str = "livelabel.event.>";
+pub const STATE: &str = "livelabel.state.";
+/// In place of a label, for the loss and return of a camera.
+pub const NO_LABEL: &str = "_camera";
+/// From worker to worker: to offer a camera, and to say that it is connected there.
+pub const OFFER: &str = "livelabel.offer.";
+pub const READY: &str = "livelabel.ready.";
 /// Commands for all workers, which are not kept.
 pub const COMMAND: &str = "livelabel.command";
 

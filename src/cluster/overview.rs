@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::command::Command;
+use crate::cluster::cameras::camera::CameraName;
+use crate::cluster::command::{self, Command};
 use crate::cluster::connection::{Connection, block_on};
 use crate::cluster::job::{ClipJob, JobId};
-use crate::cluster::names::{CLIP, COMMAND, FAILED, RESULT};
+use crate::cluster::names::{CLIP, FAILED, RESULT, WATCH};
 use crate::cluster::presence::{WorkerStatus, workers};
 use crate::cluster::record::{self, JobRecord, JobState, subjects, values};
 use crate::cluster::streams;
@@ -21,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How long a worker may take to say that it drains, and how often that is looked at.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(200);
+/// How long a camera may take to be moved: to be connected, closed, and told.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The state of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,14 +35,34 @@ pub struct ClusterStatus {
     /// Clips whose end is remembered, and those of them that failed.
     pub ended: u64,
     pub failed: u64,
+    pub cameras: CameraTotals,
+}
+
+/// How many cameras there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CameraTotals {
+    /// Cameras that wait for a worker, that workers have, and that had another worker before.
+    pub waiting: u64,
+    pub watched: u64,
+    pub redelivered: u64,
 }
 
 /// The jobs of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct JobList {
+    /// The cameras, with the worker that has them.
+    pub cameras: Vec<OpenCamera>,
     /// Those that have not ended, with the worker that has them.
     pub open: Vec<OpenJob>,
     pub failed: Vec<JobRecord>,
+}
+
+/// A camera.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpenCamera {
+    pub camera: CameraName,
+    /// Who has it.
+    pub worker: Option<String>,
 }
 
 /// A job that has not ended.
@@ -71,8 +93,15 @@ pub fn request<T>(nats: &NatsConfig, ask: impl AsyncFnOnce(&Connection) -> Resul
 pub async fn status(connection: &Connection) -> Result<ClusterStatus> {
     let mut consumer = streams::clips(&connection.streams).await?;
     let queue = consumer.info().await.map_err(|cause| record::unanswered(&cause))?.clone();
+    let mut watched = streams::cameras(&connection.streams).await?;
+    let watched = watched.info().await.map_err(|cause| record::unanswered(&cause))?;
     let records = &connection.streams.records;
     Ok(ClusterStatus {
+        cameras: CameraTotals {
+            waiting: watched.num_pending,
+            watched: watched.num_ack_pending as u64,
+            redelivered: watched.num_redelivered as u64,
+        },
         workers: workers(connection).await?,
         waiting: queue.num_pending,
         claimed: queue.num_ack_pending as u64,
@@ -97,7 +126,52 @@ pub async fn list(connection: &Connection) -> Result<JobList> {
     open.sort_by(|(a, first), (b, second)| b.is_some().cmp(&a.is_some()).then(first.cmp(second)));
     let mut failed: Vec<JobRecord> = values(&connection.streams.records, FAILED).await?;
     failed.sort_by(|a, b| a.ended.cmp(&b.ended));
-    Ok(JobList { open: open.into_iter().map(|(worker, id)| OpenJob { id, worker }).collect(), failed })
+    let names = subjects(&connection.streams.live, WATCH).await?;
+    let mut cameras: Vec<_> = names.iter().filter_map(|name| name.parse().ok()).map(|camera| open_camera(camera, &workers)).collect();
+    cameras.sort_by(|a, b| a.worker.is_some().cmp(&b.worker.is_some()).then(a.camera.cmp(&b.camera)));
+    Ok(JobList { cameras, open: open.into_iter().map(|(worker, id)| OpenJob { id, worker }).collect(), failed })
+}
+
+fn open_camera(camera: CameraName, workers: &[WorkerStatus]) -> OpenCamera {
+    let holder = workers.iter().find(|worker| worker.cameras.iter().any(|held| held.camera == camera));
+    OpenCamera { worker: holder.map(|worker| worker.name.clone()), camera }
+}
+
+/// Has another worker watch a camera, and waits until it does.
+///
+/// # Errors
+/// Usage, if there is no such worker, or none watches the camera; `Unavailable` if the server does not answer, or the camera is not moved.
+pub async fn move_camera(connection: &Connection, camera: &CameraName, worker: &str) -> Result<()> {
+    check_present(&workers(connection).await?, worker)?;
+    let begun = Instant::now();
+    let mut sent = false;
+    while begun.elapsed() < MOVE_TIMEOUT {
+        let present = workers(connection).await?;
+        match open_camera(camera.clone(), &present).worker {
+            Some(holder) if holder == worker => return Ok(()),
+            None if !sent => {
+                return Err(Error::usage(format!("no worker watches {camera}"))
+                    .remedy("the cameras are listed by livelabel cluster list"));
+            }
+            _ => {}
+        }
+        if !std::mem::replace(&mut sent, true) {
+            command::send(connection, &Command::Move { camera: camera.clone(), worker: worker.into() }).await?;
+        }
+        sleep(POLL).await;
+    }
+    Err(Error::unavailable(format!("{camera} is not moved to {worker}"))
+        .remedy("look at livelabel cluster status: the worker may be full or draining, or this NATS user may not publish livelabel.command"))
+}
+
+fn check_present(present: &[WorkerStatus], worker: &str) -> Result<()> {
+    if present.iter().any(|status| status.name == worker) {
+        return Ok(());
+    }
+    let names: Vec<&str> = present.iter().map(|status| status.name.as_str()).collect();
+    let names =
+        if names.is_empty() { "there is none".into() } else { format!("name one of these: {}", names.join(", ")) };
+    Err(Error::usage(format!("there is no worker {worker}")).remedy(names))
 }
 
 /// Cancels a job. Returns false if it had ended, or there is none.
@@ -107,11 +181,7 @@ pub async fn list(connection: &Connection) -> Result<JobList> {
 pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
     let clips = &connection.streams.clips;
     let subject = format!("{CLIP}{id}");
-    let message = match clips.get_last_raw_message_by_subject(&subject).await {
-        Ok(message) => message,
-        Err(cause) if cause.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(false),
-        Err(cause) => return Err(record::unanswered(&cause)),
-    };
+    let Some(message) = record::leader_last(clips, &subject).await? else { return Ok(false) };
     let input = ClipJob::read(&message.payload).map(|job| job.input).unwrap_or_default();
     // The record first: from then on nobody begins it. If it was cancelled before, the rest may not have been done.
     let first = record::write(connection, &JobRecord::new(id, &input, JobState::Cancelled)).await?;
@@ -122,7 +192,7 @@ pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
     }
     // One message: a purge of its subject would move the consumer of 2.9's servers past all others. It may be gone by now.
     let _ = clips.delete_message(message.sequence).await;
-    send(connection, &Command::Cancel { id: id.clone() }).await?;
+    command::send(connection, &Command::Cancel { id: id.clone() }).await?;
     Ok(true)
 }
 
@@ -131,14 +201,8 @@ pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
 /// # Errors
 /// Usage, if there is no such worker; `Unavailable` if the server does not answer.
 pub async fn drain(connection: &Connection, worker: &str) -> Result<()> {
-    let present = workers(connection).await?;
-    if present.iter().all(|status| status.name != worker) {
-        let names: Vec<&str> = present.iter().map(|status| status.name.as_str()).collect();
-        let names =
-            if names.is_empty() { "there is none".into() } else { format!("name one of these: {}", names.join(", ")) };
-        return Err(Error::usage(format!("there is no worker {worker}")).remedy(names));
-    }
-    send(connection, &Command::Drain { worker: worker.into() }).await?;
+    check_present(&workers(connection).await?, worker)?;
+    command::send(connection, &Command::Drain { worker: worker.into() }).await?;
     // A user who may not send it is not told so.
     let begun = Instant::now();
     while begun.elapsed() < DRAIN_TIMEOUT {
@@ -150,10 +214,4 @@ pub async fn drain(connection: &Connection, worker: &str) -> Result<()> {
     }
     Err(Error::unavailable(format!("the worker {worker} does not drain"))
         .remedy("let this NATS user publish livelabel.command, and check that the worker is connected"))
-}
-
-async fn send(connection: &Connection, command: &Command) -> Result<()> {
-    let bytes = serde_json::to_vec(command).map_err(|cause| Error::internal("a command").because(cause))?;
-    connection.client.publish(COMMAND, bytes.into()).await.map_err(|cause| record::unanswered(&cause))?;
-    connection.client.flush().await.map_err(|cause| record::unanswered(&cause))
 }

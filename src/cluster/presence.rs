@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::cameras::held::HeldCamera;
 use crate::cluster::connection::Connection;
 use crate::cluster::job::JobId;
 use crate::cluster::names::WORKER;
@@ -26,6 +27,13 @@ pub struct WorkerStatus {
     /// Whether it takes no new jobs, and ends when it has none.
     pub draining: bool,
     pub clips: Vec<HeldClip>,
+    /// Cameras that it watches at the same time at most, those that it has, and how many it has handed over.
+    #[serde(default)]
+    pub camera_capacity: usize,
+    #[serde(default)]
+    pub cameras: Vec<HeldCamera>,
+    #[serde(default)]
+    pub moves: u64,
     /// What its machine lacks, if it could not do its last clip for that reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

@@ -3,7 +3,8 @@
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -152,11 +153,26 @@ pub async fn forget(connection: &Connection, id: &JobId) -> Result<()> {
     Ok(())
 }
 
-/// Returns the last message of a subject. One that cannot be read counts as none.
-async fn last<T: DeserializeOwned>(stream: &Stream, subject: String) -> Result<Option<T>> {
+/// Returns the last message of a subject. One that cannot be read counts as none. A server that lags behind the others may answer.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
+pub async fn last<T: DeserializeOwned>(stream: &Stream, subject: String) -> Result<Option<T>> {
     match stream.direct_get_last_for_subject(subject).await {
         Ok(message) => Ok(serde_json::from_slice(&message.payload).ok()),
         Err(cause) if cause.kind() == DirectGetErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(unanswered(&cause)),
+    }
+}
+
+/// Returns the last message of a subject, as the leader of its stream has it.
+///
+/// # Errors
+/// `Unavailable` if the server does not answer.
+pub async fn leader_last(stream: &Stream, subject: &str) -> Result<Option<StreamMessage>> {
+    match stream.get_last_raw_message_by_subject(subject).await {
+        Ok(message) => Ok(Some(message)),
+        Err(cause) if cause.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(cause) => Err(unanswered(&cause)),
     }
 }

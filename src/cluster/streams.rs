@@ -10,7 +10,8 @@ use async_nats::jetstream::{Context, ErrorCode};
 use crate::cluster::claim::CLAIM;
 use crate::cluster::job::MAX_MESSAGE;
 use crate::cluster::names::{
-    ALL_CLIPS, ATTEMPTS, CLIPS, CLIPS_CONSUMER, CLIPS_V1, FAILED, RECORDS, RESULT, WORKER, WORKERS,
+    ALL_CLIPS, ALL_EVENTS, ALL_WATCHES, ATTEMPTS, CAMERA, CAMERAS, CAMERAS_CONSUMER, CLIPS, CLIPS_CONSUMER, CLIPS_V1, EVENTS,
+    FAILED, LIVE, RECORDS, RESULT, STATE, STATES, WATCHES_V1, WORKER, WORKERS,
 };
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
@@ -20,6 +21,9 @@ const MAX_WAITING: i64 = 10_000_000;
 /// How long it is remembered how a job ended, and how a worker was.
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 pub const PRESENT: Duration = Duration::from_secs(15);
+/// How long events are kept, and how many.
+const EVENTS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const MAX_EVENTS: i64 = 10_000_000;
 /// Jobs that all workers together may have.
 const MAX_CLAIMED: i64 = 100_000;
 
@@ -29,6 +33,9 @@ pub struct Streams {
     pub clips: Stream,
     pub records: Stream,
     pub workers: Stream,
+    pub cameras: Stream,
+    pub live: Stream,
+    pub states: Stream,
 }
 
 /// Opens the streams, and makes those that there are not.
@@ -37,10 +44,16 @@ pub struct Streams {
 /// `Unavailable` if the server has no JetStream or does not answer; usage if a stream of that name is of something else.
 pub async fn open(jetstream: &Context, config: &NatsConfig) -> Result<Streams> {
     let [clips, records, workers] = configs(config.replicas.unwrap_or(1));
+    let [cameras, live, events, states] = camera_configs(config.replicas.unwrap_or(1));
+    let open = async |stream| open_stream(jetstream, stream, config.replicas).await;
+    open(events).await?;
     Ok(Streams {
-        clips: open_stream(jetstream, clips, config.replicas).await?,
-        records: open_stream(jetstream, records, config.replicas).await?,
-        workers: open_stream(jetstream, workers, config.replicas).await?,
+        clips: open(clips).await?,
+        records: open(records).await?,
+        workers: open(workers).await?,
+        cameras: open(cameras).await?,
+        live: open(live).await?,
+        states: open(states).await?,
     })
 }
 
@@ -49,16 +62,28 @@ pub async fn open(jetstream: &Context, config: &NatsConfig) -> Result<Streams> {
 /// # Errors
 /// `Unavailable` if it cannot be made; usage if there is one that hands out jobs in another way.
 pub async fn clips(streams: &Streams) -> Result<PullConsumer> {
+    consumer(&streams.clips, CLIPS, CLIPS_CONSUMER, CLIPS_V1).await
+}
+
+/// Returns the consumer that hands out cameras, and makes it if there is none.
+///
+/// # Errors
+/// Those of [`clips`].
+pub async fn cameras(streams: &Streams) -> Result<PullConsumer> {
+    consumer(&streams.live, LIVE, CAMERAS_CONSUMER, WATCHES_V1).await
+}
+
+async fn consumer(queue: &Stream, stream: &str, name: &str, subjects: &str) -> Result<PullConsumer> {
     let config = pull::Config {
-        durable_name: Some(CLIPS_CONSUMER.into()),
-        filter_subject: CLIPS_V1.into(),
+        durable_name: Some(name.into()),
+        filter_subject: subjects.into(),
         ack_policy: AckPolicy::Explicit,
         ack_wait: CLAIM,
         max_ack_pending: MAX_CLAIMED,
         ..pull::Config::default()
     };
-    let consumer = streams.clips.get_or_create_consumer(CLIPS_CONSUMER, config).await.map_err(|cause| {
-        Error::unavailable(format!("the consumer {CLIPS_CONSUMER} of {CLIPS} cannot be used"))
+    let consumer = queue.get_or_create_consumer(name, config).await.map_err(|cause| {
+        Error::unavailable(format!("the consumer {name} of {stream} cannot be used"))
             .because(cause.to_string())
             .remedy("let this NATS user make consumers, or delete the one that there is")
     })?;
@@ -67,16 +92,20 @@ pub async fn clips(streams: &Streams) -> Result<PullConsumer> {
     let usable = found.ack_wait >= CLAIM
         && found.max_deliver <= 0
         && found.ack_policy == AckPolicy::Explicit
-        && found.filter_subject == CLIPS_V1;
+        && found.filter_subject == subjects;
     if usable {
         return Ok(consumer);
     }
-    Err(Error::usage(format!("the consumer {CLIPS_CONSUMER} of {CLIPS} has another configuration"))
-        .remedy(format!("delete it with: nats consumer rm {CLIPS} {CLIPS_CONSUMER}")))
+    Err(Error::usage(format!("the consumer {name} of {stream} has another configuration"))
+        .remedy(format!("delete it with: nats consumer rm {stream} {name}")))
+}
+
+/// Returns all subjects with these beginnings.
+fn subjects(prefixes: &[&str]) -> Vec<String> {
+    prefixes.iter().map(|prefix| format!("{prefix}*")).collect()
 }
 
 fn configs(replicas: usize) -> [Config; 3] {
-    let subjects = |prefixes: &[&str]| prefixes.iter().map(|prefix| format!("{prefix}*")).collect();
     let clips = Config {
         name: CLIPS.into(),
         description: Some("Clips that livelabel is to label".into()),
@@ -114,6 +143,45 @@ fn configs(replicas: usize) -> [Config; 3] {
         ..Config::default()
     };
     [clips, records, workers]
+}
+
+fn camera_configs(replicas: usize) -> [Config; 4] {
+    let last = |name: &str, description: &str, subject: &str| Config {
+        name: name.into(),
+        description: Some(description.into()),
+        subjects: subjects(&[subject]),
+        storage: StorageType::File,
+        max_messages_per_subject: 1,
+        max_message_size: MAX_MESSAGE,
+        allow_direct: true,
+        num_replicas: replicas,
+        ..Config::default()
+    };
+    let live = Config {
+        name: LIVE.into(),
+        description: Some("Cameras that livelabel is to watch".into()),
+        subjects: vec![ALL_WATCHES.into()],
+        retention: RetentionPolicy::WorkQueue,
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        max_messages: MAX_WAITING,
+        max_message_size: MAX_MESSAGE,
+        num_replicas: replicas,
+        ..Config::default()
+    };
+    let events = Config {
+        name: EVENTS.into(),
+        description: Some("What livelabel's cameras saw".into()),
+        subjects: vec![ALL_EVENTS.into()],
+        storage: StorageType::File,
+        max_age: EVENTS_KEPT,
+        max_messages: MAX_EVENTS,
+        max_message_size: MAX_MESSAGE,
+        num_replicas: replicas,
+        ..Config::default()
+    };
+    let states = Config { max_age: REMEMBERED, ..last(STATES, "How livelabel's cameras are", STATE) };
+    [last(CAMERAS, "Settings of livelabel's cameras", CAMERA), live, events, states]
 }
 
 async fn open_stream(jetstream: &Context, config: Config, replicas: Option<usize>) -> Result<Stream> {

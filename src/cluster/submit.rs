@@ -1,13 +1,13 @@
 //! Sends jobs, and waits for their end if asked to.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::cluster::cameras::{self, camera::CameraSettings};
 use crate::cluster::claim::CLAIM;
 use crate::cluster::connection::{Connection, block_on, stopped};
 use crate::cluster::job::{ClipJob, JobId};
@@ -15,7 +15,6 @@ use crate::cluster::names::RESULT;
 use crate::cluster::presence;
 use crate::cluster::record::{self, JobRecord, JobState};
 use crate::config::nats::NatsConfig;
-use crate::config::options::StreamOptions;
 use crate::error::{Error, Result};
 use crate::shutdown::Shutdown;
 
@@ -42,16 +41,15 @@ pub enum Submitted {
 
 /// Receives what happens to the jobs.
 pub trait Progress {
+    fn camera(&mut self, camera: &CameraSettings, submitted: cameras::submit::Submitted);
     fn submitted(&mut self, job: &ClipJob, submitted: &Submitted);
     fn ended(&mut self, record: &JobRecord);
 }
 
 /// Jobs to send.
 pub struct Submission {
-    pub inputs: Vec<PathBuf>,
-    pub settings: StreamOptions,
-    /// Do jobs again that have ended.
-    pub again: bool,
+    pub clips: Vec<ClipJob>,
+    pub cameras: Vec<CameraSettings>,
     /// Wait until all have ended.
     pub wait: bool,
 }
@@ -89,17 +87,15 @@ impl Submission {
     }
 
     async fn send(&self, nats: &NatsConfig, progress: &mut dyn Progress) -> Result<Totals> {
-        let jobs = self
-            .inputs
-            .iter()
-            .map(|input| ClipJob::new(input, self.settings.clone()).map(|job| ClipJob { again: self.again, ..job }));
-        let jobs = jobs.collect::<Result<Vec<_>>>()?;
         let connection = Connection::open(nats, "submit").await?;
         // What ends from now on.
         let since = connection.streams.records.get_info().await.map_err(|cause| record::unanswered(&cause))?;
         let since = since.state.last_sequence + 1;
         let connection = &connection;
-        let mut sent = stream::iter(&jobs)
+        for camera in &self.cameras {
+            progress.camera(camera, cameras::submit::submit(connection, camera).await?);
+        }
+        let mut sent = stream::iter(&self.clips)
             .map(|job| async move { submit(connection, job).await.map(|submitted| (job, submitted)) })
             .buffered(CONCURRENT);
         let (mut open, mut totals) = (HashSet::new(), Totals::default());
@@ -112,6 +108,9 @@ impl Submission {
                     open.insert(job.id.clone());
                 }
             }
+        }
+        if !self.cameras.is_empty() && !presence::workers(connection).await?.iter().any(|worker| worker.camera_capacity > 0) {
+            tracing::warn!("no worker that takes cameras is there; the cameras wait for one (livelabel worker)");
         }
         if self.wait {
             if !open.is_empty() && presence::workers(connection).await?.is_empty() {

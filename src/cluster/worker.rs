@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::cluster::attempt::Attempt;
-use crate::cluster::claim::{self, Claim};
+use crate::cluster::cameras::Taker;
+use crate::cluster::claim::Claim;
 use crate::cluster::connection::{Connection, block_on, stopped};
 use crate::cluster::names::{COMMAND, WORKER};
 use crate::cluster::presence::{self, ANNOUNCED};
@@ -22,8 +23,6 @@ use crate::error::{ErrorKind, Result};
 use crate::net::backoff::Backoff;
 use crate::system::words::count;
 
-/// How long the server waits for a job before it answers that there is none.
-const PULL_EXPIRES: Duration = Duration::from_secs(5);
 /// How long giving back all clips may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -44,17 +43,20 @@ impl Worker {
     }
 
     async fn serve(&self, nats: &NatsConfig) -> Result<()> {
-        let Some((connection, consumer)) = self.connect(nats).await? else { return Ok(()) };
+        let Some((connection, clips, cameras)) = self.connect(nats).await? else { return Ok(()) };
         if presence::workers(&connection).await.is_ok_and(|workers| workers.iter().any(|one| one.name == self.0.name)) {
             let name = &self.0.name;
             tracing::warn!("a worker {name} was there seconds ago; if it still runs, give this one another --name");
         }
         let output = self.0.labelling.output.clone();
         tokio::task::spawn_blocking(move || part::sweep(&output));
-        tracing::info!("{} takes up to {} from {nats}", self.0.name, count(self.0.capacity as u64, "clip"));
+        let room = [count(self.0.capacity as u64, "clip"), count(self.0.camera_capacity as u64, "camera")];
+        tracing::info!("{} takes up to {} from {nats}", self.0.name, room.join(" and "));
         let (free, mut jobs) = (Arc::new(Semaphore::new(self.0.capacity)), JoinSet::new());
+        let taker = Taker::new(&self.0, &connection);
+        let take = async { tokio::join!(self.take_jobs(&connection, &clips, &free, &mut jobs), taker.run(&cameras)) };
         tokio::select! {
-            () = self.take_jobs(&connection, &consumer, &free, &mut jobs) => {}
+            _ = take => {}
             () = self.announce(&connection, nats) => {}
             () = self.follow_commands(&connection) => {}
             () = stopped(&self.0.shutdown) => {}
@@ -62,11 +64,12 @@ impl Worker {
         let leave = async {
             // What is left gives its claim back.
             while jobs.join_next().await.is_some() {}
+            taker.leave().await;
             let _ = connection.streams.workers.purge().filter(format!("{WORKER}{}", self.0.name)).await;
             let _ = connection.client.flush().await;
         };
         if timeout(LEAVE_TIMEOUT, leave).await.is_err() {
-            tracing::warn!("NATS does not answer, so this worker's clips are handed out again without it");
+            tracing::warn!("NATS does not answer, so what this worker has is handed out again without it");
         }
         let (done, failed) = (self.0.done.load(Ordering::Relaxed), self.0.failed.load(Ordering::Relaxed));
         tracing::info!("{}: {} done, {failed} failed", self.0.name, count(done, "clip"));
@@ -74,13 +77,14 @@ impl Worker {
     }
 
     /// Connects, as often as it takes. Returns nothing if the shutdown is requested before.
-    async fn connect(&self, nats: &NatsConfig) -> Result<Option<(Connection, PullConsumer)>> {
+    async fn connect(&self, nats: &NatsConfig) -> Result<Option<(Connection, PullConsumer, PullConsumer)>> {
         let (mut backoff, mut logged) = (Backoff::default(), None);
         while !self.0.shutdown.requested() {
             let opening = async {
                 let connection = Connection::open(nats, &self.0.name).await?;
-                let consumer = streams::clips(&connection.streams).await?;
-                Ok((connection, consumer))
+                let clips = streams::clips(&connection.streams).await?;
+                let cameras = streams::cameras(&connection.streams).await?;
+                Ok((connection, clips, cameras))
             };
             let opened: Result<_> =
                 tokio::select! { opened = opening => opened, () = stopped(&self.0.shutdown) => break };
@@ -114,7 +118,7 @@ impl Worker {
             let Ok(room) = Arc::clone(free).acquire_owned().await else { return };
             while jobs.try_join_next().is_some() {}
             let next = tokio::select! {
-                next = next(consumer) => next,
+                next = Claim::next(consumer) => next,
                 () = self.0.drained() => {
                     while jobs.join_next().await.is_some() {}
                     return;
@@ -149,6 +153,7 @@ impl Worker {
                 tracing::debug!("{error}");
                 if let Ok(streams) = streams::open(&connection.jetstream, nats).await {
                     let _ = streams::clips(&streams).await;
+                    let _ = streams::cameras(&streams).await;
                 }
             }
         }
@@ -171,11 +176,4 @@ impl Worker {
             sleep(ANNOUNCED).await;
         }
     }
-}
-
-/// Waits for a job for a while.
-async fn next(consumer: &PullConsumer) -> std::result::Result<Option<Claim>, async_nats::Error> {
-    let asked = claim::now();
-    let mut messages = consumer.batch().max_messages(1).expires(PULL_EXPIRES).messages().await?;
-    Ok(messages.next().await.transpose()?.map(|message| Claim::new(message, asked)))
 }

@@ -1,20 +1,27 @@
 //! What a worker's jobs share.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
+use crate::cluster::cameras::held::{HeldCameras, Order};
 use crate::cluster::clip::Labelling;
 use crate::cluster::command::Command;
 use crate::cluster::job::JobId;
 use crate::cluster::presence::{HeldClip, WorkerStatus};
+use crate::config::camera_credentials::CameraCredentials;
 use crate::shutdown::Shutdown;
-use crate::telemetry::StreamState;
+use crate::telemetry::{StreamState, Telemetry};
 
 /// How often it is looked whether the worker is to take no more jobs.
 const POLL: Duration = Duration::from_millis(50);
+/// A worker that was not heard of for so long is not there.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+/// Workers that are remembered.
+const MAX_PEERS: usize = 10_000;
 
 /// A clip that the worker has.
 pub struct Clip {
@@ -32,14 +39,31 @@ impl Clip {
     }
 }
 
+/// How much a worker takes at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub clips: usize,
+    pub cameras: usize,
+}
+
 /// A worker's name and settings, and what it has.
 pub struct WorkerState {
     pub name: String,
     /// Clips at the same time.
     pub capacity: usize,
+    /// Cameras at the same time.
+    pub camera_capacity: usize,
     pub labelling: Labelling,
+    pub credentials: CameraCredentials,
+    /// What the worker's page shows, if it has one.
+    pub page: Option<Arc<Telemetry>>,
     pub shutdown: Shutdown,
     clips: Mutex<Vec<Arc<Clip>>>,
+    pub cameras: HeldCameras,
+    /// Cameras that were handed to other workers.
+    pub moves: AtomicU64,
+    /// The workers that said lately that they are there.
+    peers: Mutex<HashMap<String, (WorkerStatus, Instant)>>,
     pub done: AtomicU64,
     pub failed: AtomicU64,
     pub draining: AtomicBool,
@@ -47,13 +71,26 @@ pub struct WorkerState {
 }
 
 impl WorkerState {
-    pub fn new(name: String, capacity: usize, labelling: Labelling, shutdown: &Shutdown) -> Self {
+    pub fn new(
+        name: String,
+        room: Room,
+        labelling: Labelling,
+        credentials: CameraCredentials,
+        page: Option<Arc<Telemetry>>,
+        shutdown: &Shutdown,
+    ) -> Self {
         Self {
             name,
-            capacity,
+            capacity: room.clips,
+            camera_capacity: room.cameras,
             labelling,
+            credentials,
+            page,
             shutdown: shutdown.clone(),
             clips: Mutex::default(),
+            cameras: HeldCameras::default(),
+            moves: AtomicU64::new(0),
+            peers: Mutex::default(),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -76,6 +113,22 @@ impl WorkerState {
 
     fn clips(&self) -> MutexGuard<'_, Vec<Arc<Clip>>> {
         self.clips.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what another worker, or this one, says of itself.
+    pub fn meet(&self, status: WorkerStatus) {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.retain(|_, (_, seen)| seen.elapsed() < FORGOTTEN);
+        if peers.len() < MAX_PEERS || peers.contains_key(&status.name) {
+            peers.insert(status.name.clone(), (status, Instant::now()));
+        }
+    }
+
+    /// Returns the other workers that are there.
+    pub fn peers(&self) -> Vec<WorkerStatus> {
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = peers.values().filter(|(status, seen)| status.name != self.name && seen.elapsed() < FORGOTTEN);
+        present.map(|(status, _)| status.clone()).collect()
     }
 
     /// Waits until the worker is to take no more jobs.
@@ -108,6 +161,9 @@ impl WorkerState {
             capacity: self.capacity,
             draining: self.draining.load(Ordering::Relaxed),
             clips: held.collect(),
+            camera_capacity: self.camera_capacity,
+            cameras: self.cameras.describe(),
+            moves: self.moves.load(Ordering::Relaxed),
             problem: self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             done: self.done.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
@@ -129,6 +185,9 @@ impl WorkerState {
                 }
             }
             Command::Drain { .. } => {}
+            Command::Remove { camera } => self.cameras.order(&camera, Order::Remove),
+            Command::Move { worker, .. } if worker == self.name => {}
+            Command::Move { camera, worker } => self.cameras.order(&camera, Order::Move { worker, reached: false }),
         }
     }
 }

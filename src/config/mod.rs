@@ -1,6 +1,7 @@
 //! The configuration of a run: resolves settings into one consistent [`Config`].
 
 mod bounded;
+pub mod camera_credentials;
 pub mod cameras;
 pub mod certificate;
 pub(crate) mod clip_list;

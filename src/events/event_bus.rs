@@ -15,7 +15,7 @@ use crate::config::events::EventsConfig;
 use crate::error::{Error, Result};
 use crate::events::durable::Durable;
 use crate::events::event::Event;
-use crate::events::sink_context::{CAPACITY, DRAIN_TIMEOUT, EventEnvelope, SinkContext};
+use crate::events::sink_context::{CAPACITY, DRAIN_TIMEOUT, EventEnvelope, EventReceiver, SinkContext};
 use crate::events::{json_lines, mqtt, webhook};
 use crate::system::clock::SharedClock;
 use crate::telemetry::Telemetry;
@@ -56,16 +56,7 @@ impl EventBus {
             return Ok(None);
         }
         let (alive, ended) = bounded(0);
-        let mut event_bus = Self {
-            events: broadcast::Sender::new(CAPACITY),
-            clock: SharedClock::clone(&telemetry.clock),
-            run: format!("{:016x}", fastrand::u64(..)),
-            count: AtomicU64::new(0),
-            lost: Mutex::default(),
-            closing: watch::Sender::new(None),
-            sinks: Vec::new(),
-            ended,
-        };
+        let mut event_bus = Self::new(&telemetry.clock, ended);
         if let Some(lines) = &config.lines {
             let sink = json_lines::JsonLinesSink::open(lines)?;
             event_bus.add(&alive, "events", lines.to_string(), move |context| sink.run(context))?;
@@ -79,6 +70,28 @@ impl EventBus {
             event_bus.add(&alive, "webhook", hook.to_string(), move |context| sink.run(context))?;
         }
         Ok(Some(event_bus))
+    }
+
+    /// Returns a bus without event receivers of its own, and what gets its events. `name` is in the log.
+    pub fn to_one(name: &str, clock: &SharedClock) -> (Self, EventReceiver) {
+        // No thread has to end.
+        let (_, ended) = bounded(0);
+        let event_bus = Self::new(clock, ended);
+        let receiver = EventReceiver::new(event_bus.events.subscribe(), name);
+        (event_bus, receiver)
+    }
+
+    fn new(clock: &SharedClock, ended: Receiver<()>) -> Self {
+        Self {
+            events: broadcast::Sender::new(CAPACITY),
+            clock: SharedClock::clone(clock),
+            run: format!("{:016x}", fastrand::u64(..)),
+            count: AtomicU64::new(0),
+            lost: Mutex::default(),
+            closing: watch::Sender::new(None),
+            sinks: Vec::new(),
+            ended,
+        }
     }
 
     fn add<F: Future<Output = ()>>(

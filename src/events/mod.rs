@@ -14,3 +14,4 @@ mod sink_context;
 mod webhook;
 
 pub use durable::Durable;
+pub use sink_context::EventReceiver;

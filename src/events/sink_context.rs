@@ -16,7 +16,7 @@ pub(super) const CAPACITY: usize = 1024;
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A serialised event with its stream and its idempotency key.
-pub(super) struct EventEnvelope {
+pub struct EventEnvelope {
     pub stream: String,
     pub json: String,
     /// Unique among all events of all runs.
@@ -41,13 +41,13 @@ impl SinkContext {
         delivered: &Arc<AtomicU64>,
         deadline: watch::Receiver<Option<Instant>>,
     ) -> Self {
-        let events = EventReceiver { events, name: name.into(), warned: false, waiting: None };
+        let events = EventReceiver::new(events, name);
         Self { events, delivered: Arc::clone(delivered), deadline: Deadline(deadline) }
     }
 }
 
 /// One receiver's end of the broadcast channel.
-pub(super) struct EventReceiver {
+pub struct EventReceiver {
     events: broadcast::Receiver<Arc<EventEnvelope>>,
     name: String,
     /// A warning about dropped events was logged.
@@ -57,6 +57,10 @@ pub(super) struct EventReceiver {
 }
 
 impl EventReceiver {
+    pub(super) fn new(events: broadcast::Receiver<Arc<EventEnvelope>>, name: &str) -> Self {
+        Self { events, name: name.into(), warned: false, waiting: None }
+    }
+
     /// Returns the next event once it may be sent; `None` at the end of the run. Cancel-safe.
     pub async fn next(&mut self) -> Option<Arc<EventEnvelope>> {
         if self.waiting.is_none() {

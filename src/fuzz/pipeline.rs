@@ -147,6 +147,7 @@ impl Setting {
             observer: &Nobody,
             clock: &clock,
             display: false,
+            standby: None,
         };
         let began = clock.instant();
         state.start();

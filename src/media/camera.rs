@@ -101,6 +101,16 @@ impl Camera {
         Ok(Self { address, credentials: credentials.or(in_address), transport, latency })
     }
 
+    /// Returns whether it logs in.
+    pub fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// Logs in with these credentials.
+    pub fn set_credentials(&mut self, credentials: Credentials) {
+        self.credentials = Some(credentials);
+    }
+
     /// Returns whether it is called over RTSP.
     pub fn is_rtsp(&self) -> bool {
         matches!(self.address, Address::Rtsp(_))

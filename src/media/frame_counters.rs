@@ -11,6 +11,8 @@ pub enum DropReason {
     Overrun,
     /// The run ended or failed while the frame was in flight.
     Failure,
+    /// Another machine still labels the camera, which this one takes over.
+    Standby,
 }
 
 impl DropReason {
@@ -18,6 +20,7 @@ impl DropReason {
         match self {
             DropReason::Overrun => "overrun",
             DropReason::Failure => "failure",
+            DropReason::Standby => "standby",
         }
     }
 }

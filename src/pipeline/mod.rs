@@ -27,8 +27,10 @@ mod schedule;
 pub(crate) mod settings_change;
 #[cfg(test)]
 mod simulation;
+pub(crate) mod single_camera;
 pub(crate) mod single_clip;
 pub(crate) mod sinks;
 pub(crate) mod source;
+pub(crate) mod standby;
 pub(crate) mod stream;
 mod stride;

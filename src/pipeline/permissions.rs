@@ -80,11 +80,13 @@ pub struct WorkerFiles<'a> {
     pub inputs: &'a [PathBuf],
     pub model: Option<&'a Path>,
     pub nats: &'a NatsConfig,
+    /// The files of the page's certificate.
+    pub certificate: Vec<PathBuf>,
 }
 
 /// Returns what a worker needs, and makes the folder of its results. It connects to any server that the cluster names.
 pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
-    let WorkerFiles { output, inputs, model, nats } = files;
+    let WorkerFiles { output, inputs, model, nats, certificate } = files;
     let mut read: BTreeSet<PathBuf> = inputs.iter().cloned().collect();
     if inputs.is_empty() {
         read.insert("/".into());
@@ -92,6 +94,10 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
     read.extend(model.map(Path::to_path_buf).or_else(|| Model::default_path().ok()).map(|model| folder(&model)));
     read.extend(CERTIFICATES.into_iter().filter_map(std::env::var_os).map(PathBuf::from));
     read.extend(nats.certificates.as_deref().map(folder));
+    for file in certificate {
+        read.insert(folder(file));
+        read.extend(file.canonicalize().ok().map(|real| folder(&real)));
+    }
     if let NatsAccess::File(file) = &nats.access {
         read.insert(folder(file));
     }

@@ -42,6 +42,7 @@ pub fn label(
         observer: &(),
         clock,
         display: false,
+        standby: None,
     };
     state.start();
     let mut result = stream::run(&context, Arc::clone(engine), None);

@@ -162,8 +162,13 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
         let began = clock.instant();
         state.begin(began);
         let packets = source::packets(&job.name, live);
+        let (camera, queue) = (&live.camera, packets.clone());
+        let mut source = Box::new(CameraSource::new(&job.name, camera, job.limits, counters, clock, began, queue));
+        if let Some(standby) = context.standby {
+            // No file is touched before, since another program may write it.
+            standby.wait(&mut *source, context)?;
+        }
         let sinks = sinks::camera(context, live, began, packets.as_ref())?;
-        let source = Box::new(CameraSource::new(&job.name, &live.camera, job.limits, counters, clock, began, packets));
         return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_held: 0, frame_rate: 0.0 });
     }
     let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;

@@ -1,0 +1,241 @@
+//! A camera to watch: what submitters send and workers read. It has an address and settings, and no credentials.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::job::Unusable;
+use crate::cluster::names::{self, CAMERA, WATCH};
+use crate::config::Config;
+use crate::config::camera_credentials::CameraCredentials;
+use crate::config::inputs::Job;
+use crate::config::options::StreamOptions;
+use crate::config::settings::Settings;
+use crate::error::{Error, Result};
+
+/// The version of the messages that this program sends and understands.
+pub const VERSION: u32 = 1;
+/// The options that a camera of a cluster can have. The others say where something is, which is the worker's, or are of clips.
+pub const OPTIONS: [&str; 18] = [
+    "action",
+    "window",
+    "threshold",
+    "hysteresis",
+    "overlay",
+    "format",
+    "stride",
+    "paused",
+    "transport",
+    "latency",
+    "max_pixels",
+    "segment",
+    "segment_video",
+    "segment_audio",
+    "keep",
+    "keep_intervals",
+    "only_active",
+    "interval_pictures",
+];
+/// Folder of all cameras in that of a worker's results.
+const FOLDER: &str = "cameras";
+
+/// Identifies a camera of a cluster: letters, digits, - and _.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CameraName(String);
+
+impl CameraName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn settings_subject(&self) -> String {
+        format!("{CAMERA}{self}")
+    }
+
+    pub fn watch_subject(&self) -> String {
+        format!("{WATCH}{self}")
+    }
+}
+
+impl fmt::Display for CameraName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for CameraName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if names::is_token(text) { Ok(Self(text.into())) } else { Err("this is not the name of a camera".into()) }
+    }
+}
+
+impl TryFrom<String> for CameraName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A camera and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CameraSettings {
+    pub version: u32,
+    pub camera: CameraName,
+    /// Its address, without credentials.
+    pub input: String,
+    /// Keys and values of a pipeline file.
+    pub settings: StreamOptions,
+}
+
+impl CameraSettings {
+    /// Returns a camera. `settings` has neither inputs nor a name.
+    ///
+    /// # Errors
+    /// Usage, if the settings contradict each other, or the address is one of a single machine or has credentials.
+    pub fn new(camera: CameraName, input: &str, settings: StreamOptions) -> Result<Self> {
+        let new = Self { version: VERSION, camera, input: input.into(), settings };
+        new.check()?;
+        Ok(new)
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Says why it is of no use to this program.
+    pub fn read(bytes: &[u8]) -> std::result::Result<Self, Unusable> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let no_camera = |cause: serde_json::Error| Unusable::Garbage(format!("it is no camera ({cause})"));
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(no_camera)?;
+        if version > VERSION {
+            return Err(Unusable::Newer(format!("it is of version {version}, and this program knows {VERSION}")));
+        }
+        let camera: Self = serde_json::from_slice(bytes).map_err(|cause| match cause.is_data() {
+            // A key, or a value of one, that was added later.
+            true => Unusable::Newer(cause.to_string()),
+            false => no_camera(cause),
+        })?;
+        camera.check().map_err(|error| Unusable::Garbage(error.to_string()))?;
+        Ok(camera)
+    }
+
+    /// Returns whether a camera that another program sent can be watched.
+    pub fn is_usable(&self) -> bool {
+        self.version <= VERSION && self.check().is_ok()
+    }
+
+    fn check(&self) -> Result<()> {
+        let name = &self.camera;
+        if let Some(key) = refused_option(&self.settings) {
+            return Err(Error::usage(format!("{name}: a camera of a cluster cannot have {key}"))
+                .remedy("leave it out: workers know where files go, and credentials are theirs"));
+        }
+        let job = self.job(Path::new("/"))?;
+        let camera = job.live.as_ref().map(|live| &live.camera);
+        if camera.is_none_or(|camera| camera.is_device()) {
+            return Err(Error::usage(format!("{name}: is a device of one machine"))
+                .remedy("run it there with livelabel run"));
+        }
+        if camera.is_some_and(|camera| camera.has_credentials()) {
+            return Err(Error::usage(format!("{name}: its address has credentials, which must not be in a message"))
+                .remedy("leave them out, and give them to the workers with --camera-credentials FILE"));
+        }
+        Ok(())
+    }
+
+    /// Returns the job of a worker whose results are in `output`.
+    ///
+    /// # Errors
+    /// Usage, if the settings contradict each other.
+    pub fn resolve(&self, output: &Path, credentials: &CameraCredentials) -> Result<Job> {
+        let mut job = self.job(output)?;
+        if let Some(live) = &mut job.live {
+            let host = live.camera.endpoint().map(|(host, _)| host.to_string());
+            let known = host.as_deref().and_then(|host| credentials.of(host)).cloned();
+            known.into_iter().for_each(|known| live.camera.set_credentials(known));
+        }
+        Ok(job)
+    }
+
+    fn job(&self, output: &Path) -> Result<Job> {
+        let streams = StreamOptions {
+            input: vec![self.input.clone().into()],
+            name: Some(self.camera.to_string()),
+            output_dir: Some(folder(output, &self.camera)),
+            ..self.settings.clone()
+        };
+        let config = Config::resolve(Settings { streams, ..Settings::default() })?;
+        let no_camera = || Error::usage(format!("{}: is no camera", self.camera)).remedy("write rtsp://HOST/PATH");
+        config.jobs.into_iter().next().filter(|job| job.live.is_some()).ok_or_else(no_camera)
+    }
+}
+
+/// Returns the folder of a camera's files.
+pub fn folder(output: &Path, camera: &CameraName) -> PathBuf {
+    output.join(FOLDER).join(camera.as_str())
+}
+
+/// Returns an option that is set, and that a camera cannot have.
+pub fn refused_option(settings: &StreamOptions) -> Option<String> {
+    let set = serde_json::to_value(settings).unwrap_or_default();
+    let mut keys = set.as_object().into_iter().flat_map(|keys| keys.keys());
+    keys.find(|key| !OPTIONS.contains(&key.as_str())).map(|key| format!("--{}", key.replace('_', "-")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn camera(input: &str, settings: StreamOptions) -> Result<CameraSettings> {
+        CameraSettings::new("door".parse().unwrap(), input, settings)
+    }
+
+    #[test]
+    fn a_message_is_read_back_and_what_is_newer_is_left() {
+        let sent =
+            camera("rtsp://10.0.0.7/live", StreamOptions { threshold: Some(0.5), ..StreamOptions::default() }).unwrap();
+        let text = serde_json::to_string(&sent).unwrap();
+        assert_eq!(CameraSettings::read(text.as_bytes()).unwrap(), sent);
+        let newer = [text.replace("threshold", "threshold_of_later"), text.replace("\"version\":1", "\"version\":2")];
+        assert!(newer.iter().all(|text| matches!(CameraSettings::read(text.as_bytes()), Err(Unusable::Newer(_)))));
+        let moved = text.replace("{\"threshold\":0.5}", "{\"password_file\":\"/etc/shadow\"}");
+        let clip = text.replace("rtsp://10.0.0.7/live", "/etc/passwd");
+        for garbage in ["", "{}", &text[..40], &moved, &clip] {
+            assert!(matches!(CameraSettings::read(garbage.as_bytes()), Err(Unusable::Garbage(_))), "{garbage}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_the_workers_and_only_for_their_hosts() {
+        let refused = camera("rtsp://me:secret@10.0.0.7/live", StreamOptions::default()).unwrap_err().to_string();
+        assert!(refused.contains("--camera-credentials") && !refused.contains("secret"), "{refused}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cameras.toml");
+        std::fs::write(&file, "[inside]\nhosts = [\"10.0.0.*\"]\nuser = \"viewer\"\npassword = \"p\"\n").unwrap();
+        let credentials = CameraCredentials::read(&file).unwrap();
+        let has = |input: &str| {
+            let camera = camera(input, StreamOptions::default()).unwrap();
+            camera.resolve(Path::new("/out"), &credentials).unwrap().live.unwrap().camera.has_credentials()
+        };
+        assert_eq!(["rtsp://10.0.0.7/live", "rtsp://10.0.1.7/live", "test://"].map(has), [true, false, false]);
+    }
+
+    #[test]
+    fn a_camera_has_a_folder_of_its_own_and_is_of_no_single_machine() {
+        let job = camera("test://", StreamOptions::default())
+            .unwrap()
+            .resolve(Path::new("/out"), &CameraCredentials::default())
+            .unwrap();
+        assert_eq!(job.live.unwrap().recording.folder, Path::new("/out/cameras/door"));
+        assert!(camera("/dev/video0", StreamOptions::default()).unwrap_err().to_string().contains("livelabel run"));
+        assert!(["a/b", "a.b", "", "ü"].iter().all(|name| name.parse::<CameraName>().is_err()));
+    }
+}

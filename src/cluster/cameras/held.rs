@@ -1,0 +1,152 @@
+//! The cameras that a worker has, and what is to become of each.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use async_nats::Subject;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::cluster::cameras::camera::{CameraName, CameraSettings};
+use crate::telemetry::status::StreamPhase;
+use crate::telemetry::{StreamState, Telemetry};
+
+/// Orders that may wait.
+const ORDERS: usize = 8;
+
+/// What is to become of a camera.
+#[derive(Debug)]
+pub enum Order {
+    /// Its settings changed.
+    Change(Box<CameraSettings>),
+    /// It was removed.
+    Remove,
+    /// Any worker may have it.
+    GiveBack,
+    /// Another worker is to have it. With `reached`, only if the camera can be reached from there.
+    Move { worker: String, reached: bool },
+    /// Another worker has connected it, and waits for the answer there.
+    Ready(Subject),
+}
+
+/// What a worker says of a camera that it has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldCamera {
+    pub camera: CameraName,
+    pub input: String,
+    pub state: StreamPhase,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Every n-th frame is analysed.
+    pub stride: u64,
+    /// Delay of the labels at the 95th percentile of the last seconds.
+    pub delay_ms: f64,
+}
+
+/// A camera that a worker has, or connects to take it over.
+pub struct Held {
+    pub camera: CameraName,
+    /// Whether it is another worker's still.
+    pub standby: bool,
+    pub taken: Instant,
+    pub orders: Sender<Order>,
+    stream: Mutex<Option<Arc<StreamState>>>,
+}
+
+impl Held {
+    /// Returns a camera that the worker has from now on, and what receives its orders.
+    pub fn new(camera: &CameraName, standby: bool) -> (Arc<Self>, Receiver<Order>) {
+        let (orders, receiver) = channel(ORDERS);
+        let held = Self { camera: camera.clone(), standby, taken: Instant::now(), orders, stream: Mutex::default() };
+        (Arc::new(held), receiver)
+    }
+
+    pub fn stream(&self) -> Option<Arc<StreamState>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn describe(&self) -> Option<HeldCamera> {
+        let stream = self.stream()?;
+        let status = stream.status();
+        Some(HeldCamera {
+            camera: self.camera.clone(),
+            input: stream.info.input.clone(),
+            state: status.state,
+            label: status.label,
+            stride: status.stride,
+            delay_ms: status.latency.p95,
+        })
+    }
+}
+
+/// The cameras of a worker.
+#[derive(Default)]
+pub struct HeldCameras(Mutex<Vec<Arc<Held>>>);
+
+impl HeldCameras {
+    /// Adds a camera, unless there is one of this name.
+    pub fn add(&self, held: &Arc<Held>) -> bool {
+        let mut all = self.lock();
+        if all.iter().any(|other| other.camera == held.camera) {
+            return false;
+        }
+        all.push(Arc::clone(held));
+        true
+    }
+
+    /// Replaces what was connected to be taken over by what the worker has.
+    pub fn replace(&self, held: &Arc<Held>) {
+        let mut all = self.lock();
+        all.retain(|other| other.camera != held.camera);
+        all.push(Arc::clone(held));
+    }
+
+    pub fn remove(&self, held: &Arc<Held>, page: Option<&Arc<Telemetry>>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, held));
+        self.show(page);
+    }
+
+    /// Says what shows how a camera is.
+    pub fn set_stream(&self, held: &Held, stream: &Arc<StreamState>, page: Option<&Arc<Telemetry>>) {
+        *held.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(stream));
+        self.show(page);
+    }
+
+    pub fn all(&self) -> Vec<Arc<Held>> {
+        self.lock().clone()
+    }
+
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub fn find(&self, camera: &CameraName) -> Option<Arc<Held>> {
+        self.lock().iter().find(|held| held.camera == *camera && !held.standby).cloned()
+    }
+
+    /// Tells the camera of this name what is to become of it, if the worker has it.
+    pub fn order(&self, camera: &CameraName, order: Order) {
+        if let Some(held) = self.find(camera)
+            && held.orders.try_send(order).is_err()
+        {
+            tracing::warn!("{camera}: does not respond");
+        }
+    }
+
+    /// Returns what the worker says of its cameras.
+    pub fn describe(&self) -> Vec<HeldCamera> {
+        self.lock().iter().filter(|held| !held.standby).filter_map(|held| held.describe()).collect()
+    }
+
+    /// Shows the streams on the page.
+    fn show(&self, page: Option<&Arc<Telemetry>>) {
+        let Some(page) = page else { return };
+        let mut streams: Vec<_> = self.lock().iter().filter(|held| !held.standby).filter_map(|held| held.stream()).collect();
+        streams.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+        page.replace(streams);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,221 @@
+//! The time in which a worker has a camera: from the claim to its end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::Subject;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::cluster::cameras::balance::{Load, emptiest};
+use crate::cluster::cameras::camera::CameraSettings;
+use crate::cluster::cameras::held::{Held, Order};
+use crate::cluster::cameras::offer::{self, Handed, Offer};
+use crate::cluster::cameras::publisher::Publisher;
+use crate::cluster::cameras::submit;
+use crate::cluster::cameras::watched::Watched;
+use crate::cluster::claim::Claim;
+use crate::cluster::connection::Connection;
+use crate::cluster::names::OFFER;
+use crate::cluster::worker_state::WorkerState;
+use crate::error::Error;
+use crate::events::EventReceiver;
+use crate::shutdown::Shutdown;
+use crate::telemetry::status::StreamPhase;
+
+/// How long a camera that could not go on waits for a worker.
+const RECOVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether the camera was changed or removed, and whether it can be reached.
+const CHECK: Duration = Duration::from_secs(10);
+/// How long a worker that accepted a camera may take to connect it.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// A camera without a frame for so long is tried by another worker.
+const UNREACHED: Duration = Duration::from_secs(20);
+/// After this time workers that could not reach it may try again.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// A camera that this worker has.
+pub struct Hold {
+    pub worker: Arc<WorkerState>,
+    pub connection: Connection,
+    pub claim: Arc<Claim>,
+    pub camera: CameraSettings,
+    pub held: Arc<Held>,
+}
+
+/// A camera that is connected.
+pub struct Started {
+    pub watched: Watched,
+    pub events: EventReceiver,
+    /// Ends it.
+    pub stop: Shutdown,
+}
+
+/// What follows when its files are closed.
+enum Next {
+    Change(Box<CameraSettings>),
+    Remove,
+    GiveBack(Duration),
+    /// The other worker waits for the answer.
+    HandOver(Subject),
+    /// It may be another worker's.
+    Lost,
+}
+
+impl Started {
+    /// Connects a camera.
+    ///
+    /// # Errors
+    /// Those of [`Watched::start`].
+    pub fn new(worker: &Arc<WorkerState>, camera: &CameraSettings) -> crate::error::Result<Self> {
+        let stop = worker.shutdown.child();
+        let (watched, events) = Watched::start(worker, camera, &stop)?;
+        Ok(Self { watched, events, stop })
+    }
+
+    /// Ends it, and waits until its files are closed.
+    pub async fn end(mut self) {
+        self.stop.request();
+        self.watched.ended().await;
+    }
+}
+
+impl Hold {
+    /// Has the camera watched until it is given back, handed over or lost. `started` is what is connected already.
+    pub async fn run(mut self, mut started: Option<Started>, mut orders: Receiver<Order>) {
+        loop {
+            let next = match started.take().map_or_else(|| Started::new(&self.worker, &self.camera), Ok) {
+                Ok(started) => self.watch(started, &mut orders).await,
+                Err(error) => {
+                    self.report(&error);
+                    Next::GiveBack(RECOVERY)
+                }
+            };
+            match next {
+                Next::Change(camera) if self.claim.holds() => {
+                    self.camera = *camera;
+                    continue;
+                }
+                Next::Change(_) | Next::Lost => {
+                    tracing::warn!("{}: given up, because NATS did not confirm that it is still this worker's", self.held.camera);
+                }
+                Next::Remove => self.claim.acknowledge().await,
+                Next::GiveBack(delay) => self.claim.give_back(delay).await,
+                Next::HandOver(reply) => {
+                    let yours = self.claim.holds();
+                    offer::answer(&self.connection, reply, &Handed { yours }).await;
+                    self.worker.moves.fetch_add(u64::from(yours), Ordering::Relaxed);
+                }
+            }
+            break;
+        }
+        self.worker.cameras.remove(&self.held, self.worker.page.as_ref());
+    }
+
+    /// Watches the camera with these settings. The claim is extended meanwhile.
+    async fn watch(&self, mut started: Started, orders: &mut Receiver<Order>) -> Next {
+        let stop = started.stop.clone();
+        let work = async {
+            let stream = Arc::clone(&started.watched.state);
+            self.worker.cameras.set_stream(&self.held, &stream, self.worker.page.as_ref());
+            let publisher =
+                Publisher::new(&self.connection, &self.claim, &self.held.camera, &self.worker.name, &stream);
+            started.watched.release();
+            let publishing = tokio::spawn(publisher.run(started.events));
+            let (next, ended) = self.follow(&mut started.watched, orders).await;
+            stop.request();
+            if !ended {
+                started.watched.ended().await;
+            }
+            let _ = publishing.await;
+            next
+        };
+        tokio::pin!(work);
+        tokio::select! {
+            next = &mut work => next,
+            () = self.claim.extend() => {
+                stop.request();
+                work.await;
+                Next::Lost
+            }
+        }
+    }
+
+    /// Waits for what becomes of the camera. Returns that, and whether it has ended by itself.
+    async fn follow(&self, watched: &mut Watched, orders: &mut Receiver<Order>) -> (Next, bool) {
+        let mut moving: Option<Instant> = None;
+        let (mut tried, mut begun) = (HashSet::new(), Instant::now());
+        let mut checks = interval(CHECK);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                error = watched.ended() => {
+                    let Some(error) = error.filter(|_| !self.worker.shutdown.requested()) else {
+                        return (Next::GiveBack(Duration::ZERO), true);
+                    };
+                    self.report(&error);
+                    return (Next::GiveBack(RECOVERY), true);
+                }
+                order = orders.recv() => match order {
+                    None | Some(Order::GiveBack) => return (Next::GiveBack(Duration::ZERO), false),
+                    Some(Order::Remove) => return (Next::Remove, false),
+                    Some(Order::Change(camera)) if *camera == self.camera => {}
+                    Some(Order::Change(camera)) => return (Next::Change(camera), false),
+                    Some(Order::Move { worker, reached }) => {
+                        if moving.is_none_or(|since| since.elapsed() > MOVE_TIMEOUT) && self.offer(&worker, reached).await {
+                            moving = Some(Instant::now());
+                        }
+                    }
+                    Some(Order::Ready(reply)) => {
+                        if moving.is_some_and(|since| since.elapsed() < MOVE_TIMEOUT) {
+                            return (Next::HandOver(reply), false);
+                        }
+                        offer::answer(&self.connection, reply, &Handed { yours: false }).await;
+                    }
+                },
+                _ = checks.tick() => {
+                    match submit::settings(&self.connection, &self.held.camera).await {
+                        Ok(None) => return (Next::Remove, false),
+                        Ok(Some(camera)) if camera != self.camera => return (Next::Change(Box::new(camera)), false),
+                        Ok(Some(_)) | Err(_) => {}
+                    }
+                    if watched.state.progress.counters.last_arrival().is_some()
+                        || watched.state.status().state == StreamPhase::Paused
+                    {
+                        (begun, tried) = (Instant::now(), HashSet::new());
+                    } else if begun.elapsed() > FORGOTTEN {
+                        (begun, tried) = (Instant::now(), HashSet::new());
+                    } else if begun.elapsed() > UNREACHED && moving.is_none_or(|since| since.elapsed() > MOVE_TIMEOUT) {
+                        let peers = self.worker.peers();
+                        let loads: Vec<Load> = peers.iter().map(Load::of).filter(|peer| !tried.contains(peer.name)).collect();
+                        if let Some(other) = emptiest(&self.worker.name, &loads) {
+                            tried.insert(other.to_string());
+                            if self.offer(other, true).await {
+                                moving = Some(Instant::now());
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Offers the camera to another worker. Returns whether it connects it.
+    async fn offer(&self, worker: &str, reached: bool) -> bool {
+        let Some(reply) = self.claim.reply() else { return false };
+        let offer =
+            Offer { camera: self.camera.clone(), from: self.worker.name.clone(), reply: reply.into(), reached };
+        let accepted = offer::offer(&self.connection, format!("{OFFER}{worker}"), &offer).await;
+        if accepted {
+            tracing::info!("{}: {worker} connects it, to take it over", self.held.camera);
+        }
+        accepted
+    }
+
+    fn report(&self, error: &Error) {
+        tracing::error!("{}: {error}", self.held.camera);
+        self.worker.set_problem(Some(error.to_string()));
+    }
+}

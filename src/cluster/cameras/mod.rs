@@ -1,0 +1,14 @@
+//! Cameras of a cluster: each is watched by one worker, and goes from one to another when a worker dies, drains or has too many.
+
+pub mod balance;
+pub mod camera;
+pub mod held;
+mod hold;
+mod offer;
+mod publisher;
+pub mod state;
+pub mod submit;
+mod taker;
+mod watched;
+
+pub use taker::Taker;

@@ -1,0 +1,282 @@
+//! Takes cameras as the worker has room for them, takes over what others offer, and offers what it has too much of.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::Message;
+use async_nats::jetstream::consumer::PullConsumer;
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use crate::cluster::cameras::balance::{Load, emptiest, fuller, slower};
+use crate::cluster::cameras::camera::{CameraName, CameraSettings};
+use crate::cluster::cameras::held::{Held, Order};
+use crate::cluster::cameras::hold::{Hold, Started};
+use crate::cluster::cameras::offer::{self, Answer, Handed, Offer, Ready};
+use crate::cluster::cameras::submit;
+use crate::cluster::claim::Claim;
+use crate::cluster::connection::Connection;
+use crate::cluster::names::{CAMERA, OFFER, READY, WATCH, WORKER};
+use crate::cluster::presence::{ANNOUNCED, WorkerStatus};
+use crate::cluster::worker_state::WorkerState;
+use crate::error::ErrorKind;
+use crate::net::backoff::Backoff;
+
+/// How long a worker waits between two cameras for each that it has, so that emptier ones take them.
+const SPREAD: Duration = Duration::from_millis(30);
+const LONGEST_SPREAD: Duration = Duration::from_millis(600);
+/// How often it is looked whether there is room.
+const POLL: Duration = Duration::from_millis(500);
+/// A worker with a camera at this stride takes no more.
+const FULL_STRIDE: u64 = 8;
+/// How long a camera waits for another worker when this one cannot watch it.
+const LEFT: Duration = Duration::from_secs(5);
+/// How long a worker tries to connect a camera that it is offered.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Time between two moves of a worker, because it has more than others or because it is slower.
+const MOVE_GAP: Duration = Duration::from_secs(4);
+const SLOW_MOVE_GAP: Duration = Duration::from_secs(60);
+/// How long a worker that drains offers its cameras to others before it leaves them in the queue.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Cameras that a worker that drains hands over at the same time.
+const MOVED_AT_ONCE: usize = 4;
+
+/// The cameras of a worker.
+pub struct Taker {
+    worker: Arc<WorkerState>,
+    connection: Connection,
+    holds: RefCell<JoinSet<()>>,
+}
+
+impl Taker {
+    pub fn new(worker: &Arc<WorkerState>, connection: &Connection) -> Self {
+        Self { worker: Arc::clone(worker), connection: connection.clone(), holds: RefCell::default() }
+    }
+
+    /// Takes cameras until the worker is drained and has none.
+    pub async fn run(&self, consumer: &PullConsumer) {
+        let name = &self.worker.name;
+        tokio::select! {
+            () = self.take_cameras(consumer) => {}
+            () = self.listen(format!("{OFFER}{name}"), async |message| self.answer(message).await) => {}
+            () = self.listen(format!("{READY}{name}"), async |message| self.pass_on(message).await) => {}
+            () = self.listen(format!("{CAMERA}*"), async |message| self.change(&message)) => {}
+            () = self.listen(format!("{WORKER}*"), async |message| self.meet(&message)) => {}
+            () = self.balance() => {}
+        }
+    }
+
+    /// Waits until all cameras are given back or handed over.
+    pub async fn leave(&self) {
+        let mut holds = self.holds.take();
+        while holds.join_next().await.is_some() {}
+    }
+
+    async fn take_cameras(&self, consumer: &PullConsumer) {
+        let mut backoff = Backoff::default();
+        loop {
+            if self.worker.draining.load(Ordering::Relaxed) {
+                return self.drain().await;
+            }
+            if !self.has_room() {
+                sleep(POLL).await;
+                continue;
+            }
+            let next = tokio::select! {
+                next = Claim::next(consumer) => next,
+                () = self.worker.drained() => continue,
+            };
+            match next {
+                Ok(Some(claim)) => {
+                    backoff.reset();
+                    let (worker, connection) = (Arc::clone(&self.worker), self.connection.clone());
+                    self.spawn(take(worker, connection, Arc::new(claim)));
+                    sleep((SPREAD * self.worker.cameras.len() as u32).min(LONGEST_SPREAD)).await;
+                }
+                Ok(None) => backoff.reset(),
+                Err(cause) => {
+                    tracing::debug!("no camera: {cause}");
+                    sleep(backoff.wait()).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut holds = self.holds.borrow_mut();
+        while holds.try_join_next().is_some() {}
+        holds.spawn(work);
+    }
+
+    fn has_room(&self) -> bool {
+        let cameras = &self.worker.cameras;
+        cameras.len() < self.worker.camera_capacity && cameras.describe().iter().all(|held| held.stride < FULL_STRIDE)
+    }
+
+    /// Gives all cameras to other workers, or back.
+    async fn drain(&self) {
+        let begun = Instant::now();
+        loop {
+            let all = self.worker.cameras.all();
+            if all.is_empty() {
+                return;
+            }
+            let peers = self.worker.peers();
+            let loads: Vec<Load> = peers.iter().map(Load::of).collect();
+            match emptiest(&self.worker.name, &loads) {
+                Some(_) if begun.elapsed() < DRAIN_TIMEOUT => {
+                    let mut others: Vec<&Load> =
+                        loads.iter().filter(|peer| peer.name != self.worker.name && peer.has_room()).collect();
+                    others.sort_by_key(|peer| peer.cameras);
+                    for (held, other) in all.iter().take(MOVED_AT_ONCE).zip(others.iter().cycle()) {
+                        let worker = other.name.to_string();
+                        let _ = held.orders.try_send(Order::Move { worker, reached: false });
+                    }
+                }
+                _ => all.iter().for_each(|held| drop(held.orders.try_send(Order::GiveBack))),
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Gives a camera away when this worker has more than others, or is slower.
+    async fn balance(&self) {
+        let mut ticks = interval(ANNOUNCED);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut moved: Option<Instant> = None;
+        loop {
+            ticks.tick().await;
+            let since = moved.map_or(Duration::MAX, |moved| moved.elapsed());
+            if self.worker.draining.load(Ordering::Relaxed) || since < MOVE_GAP {
+                continue;
+            }
+            let (status, peers) = (self.worker.status(), self.worker.peers());
+            let loads: Vec<Load> = peers.iter().map(Load::of).collect();
+            let own = Load::of(&status);
+            let too_slow = || slower(&own, &loads).filter(|_| since > SLOW_MOVE_GAP);
+            let Some(target) = fuller(&own, &loads).or_else(too_slow) else { continue };
+            let all = self.worker.cameras.all();
+            // The one that it has had for the shortest time has the least to lose.
+            let Some(held) = all.iter().filter(|held| !held.standby).max_by_key(|held| held.taken) else { continue };
+            moved = Some(Instant::now());
+            let _ = held.orders.try_send(Order::Move { worker: target.into(), reached: false });
+        }
+    }
+
+    /// Receives the messages of a subject, again after each loss of the connection.
+    async fn listen(&self, subject: String, mut receive: impl AsyncFnMut(Message)) {
+        loop {
+            match self.connection.client.subscribe(subject.clone()).await {
+                Ok(mut messages) => {
+                    while let Some(message) = messages.next().await {
+                        receive(message).await;
+                    }
+                }
+                Err(cause) => tracing::debug!("{subject}: {cause}"),
+            }
+            sleep(ANNOUNCED).await;
+        }
+    }
+
+    /// Answers a worker that offers a camera.
+    async fn answer(&self, message: Message) {
+        let Some(reply) = message.reply.clone() else { return };
+        let offer: Option<Offer> = read(&message);
+        let offer = offer.filter(|offer| CameraSettings::is_usable(&offer.camera));
+        let standby = offer.as_ref().map(|offer| Held::new(&offer.camera.camera, true).0);
+        let accepted = self.has_room()
+            && !self.worker.draining.load(Ordering::Relaxed)
+            && standby.as_ref().is_some_and(|standby| self.worker.cameras.add(standby));
+        offer::answer(&self.connection, reply, &Answer { accepted }).await;
+        if let (Some(offer), Some(standby), true) = (offer, standby, accepted) {
+            self.spawn(take_over(Arc::clone(&self.worker), self.connection.clone(), offer, standby));
+        }
+    }
+
+    /// Tells the camera that another worker has connected it.
+    async fn pass_on(&self, message: Message) {
+        let (Some(reply), Some(Ready { camera })) = (message.reply.clone(), read(&message)) else { return };
+        let held = self.worker.cameras.find(&camera);
+        if held.is_none_or(|held| held.orders.try_send(Order::Ready(reply.clone())).is_err()) {
+            offer::answer(&self.connection, reply, &Handed { yours: false }).await;
+        }
+    }
+
+    fn change(&self, message: &Message) {
+        if let Ok(camera) = CameraSettings::read(&message.payload)
+            && message.subject.as_str() == camera.camera.settings_subject()
+        {
+            let name = camera.camera.clone();
+            self.worker.cameras.order(&name, Order::Change(Box::new(camera)));
+        }
+    }
+
+    fn meet(&self, message: &Message) {
+        if let Some(status) = read::<WorkerStatus>(message) {
+            self.worker.meet(status);
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(message: &Message) -> Option<T> {
+    serde_json::from_slice(&message.payload).ok()
+}
+
+/// Watches a camera that was handed to this worker.
+async fn take(worker: Arc<WorkerState>, connection: Connection, claim: Arc<Claim>) {
+    let name: Option<CameraName> = claim.subject().strip_prefix(WATCH).and_then(|name| name.parse().ok());
+    let Some(name) = name else {
+        tracing::error!("the message {} is of no camera; add cameras with livelabel submit", claim.subject());
+        return claim.acknowledge().await;
+    };
+    match submit::settings(&connection, &name).await {
+        Ok(Some(camera)) => {
+            let (held, orders) = Held::new(&name, false);
+            if !worker.cameras.add(&held) {
+                // Its files are being closed.
+                return claim.give_back(LEFT).await;
+            }
+            Hold { worker, connection, claim, camera, held }.run(None, orders).await;
+        }
+        Ok(None) => claim.acknowledge().await,
+        Err(error) => {
+            match error.kind() {
+                ErrorKind::Unavailable => tracing::warn!("{error}"),
+                _ => tracing::error!("{error}"),
+            }
+            claim.give_back(LEFT).await;
+        }
+    }
+}
+
+/// Connects a camera of another worker, and takes it over when that one has closed its files.
+async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offer, standby: Arc<Held>) {
+    let name = offer.camera.camera.clone();
+    let started = match Started::new(&worker, &offer.camera) {
+        Ok(started) => started,
+        Err(error) => {
+            tracing::error!("{name}: {error}");
+            return worker.cameras.remove(&standby, None);
+        }
+    };
+    let connected = timeout(CONNECT, started.watched.connected()).await.is_ok();
+    let handed = (connected || !offer.reached)
+        && offer::ready(&connection, format!("{READY}{}", offer.from), &name).await;
+    let claim = match handed {
+        true => Claim::adopt(connection.client.clone(), name.watch_subject(), offer.reply).await,
+        false => None,
+    };
+    let Some(claim) = claim else {
+        started.end().await;
+        return worker.cameras.remove(&standby, None);
+    };
+    tracing::info!("{name}: taken over from {}", offer.from);
+    let (held, orders) = Held::new(&name, false);
+    worker.cameras.replace(&held);
+    let hold = Hold { worker, connection, claim: Arc::new(claim), camera: offer.camera, held };
+    hold.run(Some(started), orders).await;
+}

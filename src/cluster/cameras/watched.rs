@@ -1,0 +1,84 @@
+//! A camera that is being labelled, on a thread of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use crate::cluster::cameras::camera::CameraSettings;
+use crate::cluster::worker_state::WorkerState;
+use crate::error::{Error, Result};
+use crate::events::EventReceiver;
+use crate::events::event_bus::EventBus;
+use crate::pipeline::single_camera::SingleCamera;
+use crate::pipeline::standby::Standby;
+use crate::pipeline::stream;
+use crate::shutdown::Shutdown;
+use crate::telemetry::StreamState;
+
+/// How often it is looked whether the camera has sent a frame.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A camera on its thread. It is connected, and labelled from its release on.
+pub struct Watched {
+    pub state: Arc<StreamState>,
+    standby: Arc<Standby>,
+    ended: oneshot::Receiver<Option<Error>>,
+}
+
+impl Watched {
+    /// Connects a camera. It ends at the request of `stop`.
+    ///
+    /// # Errors
+    /// Those of its settings; `Unavailable` if no thread can be started.
+    pub fn start(worker: &Arc<WorkerState>, camera: &CameraSettings, stop: &Shutdown) -> Result<(Self, EventReceiver)> {
+        let labelling = &worker.labelling;
+        let job = camera.resolve(&labelling.output, &worker.credentials)?;
+        let state = stream::state(&job, &labelling.model, worker.page.is_some(), &labelling.clock);
+        let (event_bus, events) = EventBus::to_one(&job.name, &labelling.clock);
+        let standby = Arc::<Standby>::default();
+        let (sender, ended) = oneshot::channel();
+        let (worker, stop) = (Arc::clone(worker), stop.clone());
+        let (stream, waiting) = (Arc::clone(&state), Arc::clone(&standby));
+        let work = move || {
+            let labelling = &worker.labelling;
+            let camera = SingleCamera {
+                job: &job,
+                model: &labelling.model,
+                engine: &labelling.engine,
+                state: &stream,
+                event_bus: &event_bus,
+                standby: &waiting,
+                clock: &labelling.clock,
+                shutdown: &stop,
+            };
+            let error = camera.label().err();
+            // Its receiver ends with it.
+            drop(event_bus);
+            let _ = sender.send(error);
+        };
+        std::thread::Builder::new()
+            .name("camera".into())
+            .spawn(work)
+            .map_err(|cause| Error::unavailable("a thread for a camera cannot be started").because(cause))?;
+        Ok((Self { state, standby, ended }, events))
+    }
+
+    /// Waits until the camera has sent a frame.
+    pub async fn connected(&self) {
+        while !self.standby.is_connected() {
+            sleep(POLL).await;
+        }
+    }
+
+    /// Lets the camera be labelled.
+    pub fn release(&self) {
+        self.standby.release();
+    }
+
+    /// Waits until its files are complete. Returns why it could not go on. Call it once.
+    pub async fn ended(&mut self) -> Option<Error> {
+        (&mut self.ended).await.unwrap_or_else(|_| Some(Error::internal("a thread panicked")))
+    }
+}

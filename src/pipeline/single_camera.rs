@@ -1,0 +1,67 @@
+//! One camera on an engine that it shares with others, without what belongs to a whole run: page, table, learning.
+
+use std::sync::Arc;
+
+use crate::config::inputs::Job;
+use crate::error::{Error, Result};
+use crate::events::event_bus::EventBus;
+use crate::history::IndexWriter;
+use crate::inference::engine::Engine;
+use crate::inference::model::Model;
+use crate::pipeline::analyzer::check_action;
+use crate::pipeline::context::StreamContext;
+use crate::pipeline::outcome::{EngineInfo, Outcome};
+use crate::pipeline::standby::Standby;
+use crate::pipeline::stream;
+use crate::shutdown::Shutdown;
+use crate::system::clock::SharedClock;
+use crate::telemetry::StreamState;
+
+/// A camera and what it is labelled with.
+pub struct SingleCamera<'a> {
+    pub job: &'a Job,
+    pub model: &'a Model,
+    pub engine: &'a Arc<Engine>,
+    pub state: &'a Arc<StreamState>,
+    pub event_bus: &'a EventBus,
+    /// What it waits for before its first frame; released from the start if it does not.
+    pub standby: &'a Standby,
+    pub clock: &'a SharedClock,
+    pub shutdown: &'a Shutdown,
+}
+
+impl SingleCamera<'_> {
+    /// Labels the camera until it is stopped. Blocks until its files are complete.
+    ///
+    /// # Errors
+    /// Those of its files and of the engine. A camera that is lost is connected again.
+    pub fn label(&self) -> Result<Outcome> {
+        let Self { job, model, engine, state, event_bus, standby, clock, shutdown } = *self;
+        check_action(&job.label_config, model)?;
+        let folders: Vec<_> = job.live.iter().map(|live| live.recording.folder.clone()).collect();
+        let index = IndexWriter::start(folders, clock)?;
+        let info = EngineInfo::of(engine);
+        let context = StreamContext {
+            job,
+            model,
+            engine: &info,
+            state,
+            shutdown,
+            event_bus: Some(event_bus),
+            table: None,
+            overview: None,
+            index: Some(&index),
+            learning: None,
+            observer: &(),
+            clock,
+            display: false,
+            standby: Some(standby),
+        };
+        state.start();
+        let mut result = stream::run(&context, Arc::clone(engine), None);
+        let error = result.as_mut().ok().and_then(|outcome| outcome.error.take());
+        let result = error.map_or(result, Err);
+        state.end(result.as_ref().err().map(Error::to_string));
+        result
+    }
+}
