@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::cli::cluster_args::ClusterCommand;
+use crate::cluster::cameras;
 use crate::cluster::cameras::camera::CameraName;
 use crate::cluster::cameras::held::HeldCamera;
-use crate::cluster::cameras;
 use crate::cluster::overview::{self, ClusterStatus, JobList, OpenCamera, OpenJob};
 use crate::cluster::presence::{HeldClip, WorkerStatus};
 use crate::config::nats::NatsConfig;
@@ -105,10 +105,13 @@ fn worker_text(worker: &WorkerStatus) -> String {
     text
 }
 
-fn camera_text(HeldCamera { camera, input, state, label, stride, delay_ms }: &HeldCamera) -> String {
+fn camera_text(HeldCamera { camera, input, state, reason, label, stride, delay_ms }: &HeldCamera) -> String {
     match label {
-        Some(label) => format!("{camera}: {label}, every {stride}. frame, {delay_ms:.0} ms ({input})"),
-        None => format!("{camera}: {} ({input})", state.name()),
+        Some(label) => format!("{camera}: {label}, stride {stride}, {delay_ms:.0} ms ({input})"),
+        None => {
+            let reason = reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+            format!("{camera}: {}{reason} ({input})", state.name())
+        }
     }
 }
 
@@ -121,9 +124,10 @@ fn list_text(list: &JobList) -> String {
         let error = record.error.as_deref().unwrap_or_default();
         format!("{}  failed: {error}", record.id)
     });
-    let camera = |OpenCamera { camera, worker }: &OpenCamera| match worker {
-        Some(worker) => format!("{camera}  watched by {worker}"),
-        None => format!("{camera}  waits for a worker"),
+    let camera = |OpenCamera { camera, worker, reason }: &OpenCamera| match (worker, reason) {
+        (Some(worker), None) => format!("{camera}  watched by {worker}"),
+        (Some(worker), Some(reason)) => format!("{camera}  with {worker}, no frames: {reason}"),
+        (None, _) => format!("{camera}  waits for a worker"),
     };
     let lines: Vec<String> = list.cameras.iter().map(camera).chain(list.open.iter().map(open)).chain(failed).collect();
     if lines.is_empty() { "there is no camera, no clip waits, and none has failed".into() } else { lines.join("\n") }

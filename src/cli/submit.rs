@@ -81,7 +81,9 @@ fn inputs(args: &SubmitArgs) -> Result<Vec<(PathBuf, StreamOptions)>> {
         inputs.push((input.clone(), StreamOptions { input: Vec::new(), ..stream.clone() }.over(shared.clone())));
     }
     if inputs.is_empty() {
-        return Err(Error::usage("no input").remedy("name a clip, a folder or a camera: livelabel submit --nats URL CLIP"));
+        return Err(
+            Error::usage("no input").remedy("name a clip, a folder or a camera: livelabel submit --nats URL CLIP")
+        );
     }
     Ok(inputs)
 }

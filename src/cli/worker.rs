@@ -63,6 +63,7 @@ pub fn prepare(args: &WorkerArgs) -> Result<Plan> {
         inputs: &args.inputs,
         model: args.model.as_deref(),
         nats: &nats,
+        page: web.as_ref().map(|web| web.address.port()),
         certificate: args.certificate().cloned().collect(),
     };
     let prepared = if args.no_sandbox { None } else { Some(run::enter_sandbox(permissions::of_worker(&files))?) };
@@ -107,7 +108,8 @@ pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
     let room = Room { clips, cameras: args.cameras.map_or_else(measured, Ok)? };
     let page = plan.web.as_ref().map(|_| Arc::new(Telemetry::new(Vec::new(), false, &labelling.clock)));
     // Dropped, and so stopped, at the end.
-    let _server = plan.web.as_ref().zip(page.clone()).map(|(config, telemetry)| serve(config, telemetry)).transpose()?;
+    let _server =
+        plan.web.as_ref().zip(page.clone()).map(|(config, telemetry)| serve(config, telemetry)).transpose()?;
     let Plan { nats, name, credentials, .. } = &plan;
     let state = WorkerState::new(name.clone(), room, labelling, credentials.clone(), page, shutdown);
     Worker::new(state).run(nats)

@@ -63,6 +63,8 @@ pub struct OpenCamera {
     pub camera: CameraName,
     /// Who has it.
     pub worker: Option<String>,
+    /// Why it sends no frames.
+    pub reason: Option<String>,
 }
 
 /// A job that has not ended.
@@ -93,16 +95,16 @@ pub fn request<T>(nats: &NatsConfig, ask: impl AsyncFnOnce(&Connection) -> Resul
 pub async fn status(connection: &Connection) -> Result<ClusterStatus> {
     let mut consumer = streams::clips(&connection.streams).await?;
     let queue = consumer.info().await.map_err(|cause| record::unanswered(&cause))?.clone();
-    let mut watched = streams::cameras(&connection.streams).await?;
-    let watched = watched.info().await.map_err(|cause| record::unanswered(&cause))?;
+    let mut watches = streams::cameras(&connection.streams).await?;
+    let redelivered = watches.info().await.map_err(|cause| record::unanswered(&cause))?.num_redelivered as u64;
+    let live = connection.streams.live.get_info().await.map_err(|cause| record::unanswered(&cause))?;
+    let workers = workers(connection).await?;
+    // A camera that was given back counts as claimed on the server, until another worker takes it.
+    let watched = workers.iter().map(|worker| worker.cameras.len() as u64).sum();
     let records = &connection.streams.records;
     Ok(ClusterStatus {
-        cameras: CameraTotals {
-            waiting: watched.num_pending,
-            watched: watched.num_ack_pending as u64,
-            redelivered: watched.num_redelivered as u64,
-        },
-        workers: workers(connection).await?,
+        cameras: CameraTotals { waiting: live.state.messages.saturating_sub(watched), watched, redelivered },
+        workers,
         waiting: queue.num_pending,
         claimed: queue.num_ack_pending as u64,
         redelivered: queue.num_redelivered as u64,
@@ -127,14 +129,19 @@ pub async fn list(connection: &Connection) -> Result<JobList> {
     let mut failed: Vec<JobRecord> = values(&connection.streams.records, FAILED).await?;
     failed.sort_by(|a, b| a.ended.cmp(&b.ended));
     let names = subjects(&connection.streams.live, WATCH).await?;
-    let mut cameras: Vec<_> = names.iter().filter_map(|name| name.parse().ok()).map(|camera| open_camera(camera, &workers)).collect();
+    let mut cameras: Vec<_> =
+        names.iter().filter_map(|name| name.parse().ok()).map(|camera| open_camera(camera, &workers)).collect();
     cameras.sort_by(|a, b| a.worker.is_some().cmp(&b.worker.is_some()).then(a.camera.cmp(&b.camera)));
     Ok(JobList { cameras, open: open.into_iter().map(|(worker, id)| OpenJob { id, worker }).collect(), failed })
 }
 
 fn open_camera(camera: CameraName, workers: &[WorkerStatus]) -> OpenCamera {
-    let holder = workers.iter().find(|worker| worker.cameras.iter().any(|held| held.camera == camera));
-    OpenCamera { worker: holder.map(|worker| worker.name.clone()), camera }
+    let mut held = workers.iter().flat_map(|worker| worker.cameras.iter().map(move |held| (worker, held)));
+    let (worker, reason) = match held.find(|(_, held)| held.camera == camera) {
+        Some((worker, held)) => (Some(worker.name.clone()), held.reason.clone()),
+        None => (None, None),
+    };
+    OpenCamera { camera, worker, reason }
 }
 
 /// Has another worker watch a camera, and waits until it does.

@@ -10,8 +10,8 @@ use async_nats::jetstream::{Context, ErrorCode};
 use crate::cluster::claim::CLAIM;
 use crate::cluster::job::MAX_MESSAGE;
 use crate::cluster::names::{
-    ALL_CLIPS, ALL_EVENTS, ALL_WATCHES, ATTEMPTS, CAMERA, CAMERAS, CAMERAS_CONSUMER, CLIPS, CLIPS_CONSUMER, CLIPS_V1, EVENTS,
-    FAILED, LIVE, RECORDS, RESULT, STATE, STATES, WATCHES_V1, WORKER, WORKERS,
+    ALL_CLIPS, ALL_EVENTS, ALL_WATCHES, ATTEMPTS, CAMERA, CAMERAS, CAMERAS_CONSUMER, CLIPS, CLIPS_CONSUMER, CLIPS_V1,
+    EVENTS, FAILED, LIVE, RECORDS, RESULT, STATE, STATES, WATCHES_V1, WORKER, WORKERS,
 };
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};

@@ -109,7 +109,9 @@ impl Submission {
                 }
             }
         }
-        if !self.cameras.is_empty() && !presence::workers(connection).await?.iter().any(|worker| worker.camera_capacity > 0) {
+        if !self.cameras.is_empty()
+            && !presence::workers(connection).await?.iter().any(|worker| worker.camera_capacity > 0)
+        {
             tracing::warn!("no worker that takes cameras is there; the cameras wait for one (livelabel worker)");
         }
         if self.wait {

@@ -147,7 +147,6 @@ impl Setting {
             observer: &Nobody,
             clock: &clock,
             display: false,
-            standby: None,
         };
         let began = clock.instant();
         state.start();

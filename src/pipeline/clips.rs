@@ -142,7 +142,6 @@ impl<'env> Clips<'env> {
             observer,
             clock,
             display,
-            standby: None,
         };
         stream::run_observed(&context, Arc::clone(engine), None);
         self.forget_oldest(state);

@@ -12,7 +12,6 @@ use crate::learning::LearningClient;
 use crate::pipeline::observer::Observer;
 use crate::pipeline::outcome::EngineInfo;
 use crate::pipeline::overview::OverviewClip;
-use crate::pipeline::standby::Standby;
 use crate::report::interval_table::IntervalTable;
 use crate::report::journal::{ClipFile, Header, ModelName};
 use crate::shutdown::Shutdown;
@@ -43,8 +42,6 @@ pub struct StreamContext<'a> {
     pub clock: &'a SharedClock,
     /// Whether to open a window.
     pub display: bool,
-    /// What a camera waits for before its first frame, if it waits.
-    pub standby: Option<&'a Standby>,
 }
 
 /// Returns the header of the stream's journal.

@@ -151,7 +151,6 @@ impl<'scope, 'env> LiveStreams<'scope, 'env> {
                 observer: shared.observer,
                 clock: shared.clock,
                 display: shared.display,
-                standby: None,
             };
             stream::run_observed(&context, engine, Some(commands));
         };

@@ -80,13 +80,14 @@ pub struct WorkerFiles<'a> {
     pub inputs: &'a [PathBuf],
     pub model: Option<&'a Path>,
     pub nats: &'a NatsConfig,
-    /// The files of the page's certificate.
+    /// The port of the page, and the files of its certificate.
+    pub page: Option<u16>,
     pub certificate: Vec<PathBuf>,
 }
 
 /// Returns what a worker needs, and makes the folder of its results. It connects to any server that the cluster names.
 pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
-    let WorkerFiles { output, inputs, model, nats, certificate } = files;
+    let WorkerFiles { output, inputs, model, nats, page, certificate } = files;
     let mut read: BTreeSet<PathBuf> = inputs.iter().cloned().collect();
     if inputs.is_empty() {
         read.insert("/".into());
@@ -105,7 +106,9 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
     let mut made = MadeFolders::default();
     made.make(output, DEFAULT);
     let write = caches().chain([output.to_path_buf()]).collect();
-    let permissions = Permissions { read, execute: libraries(), write, ..Permissions::default() };
+    // Cameras are called through a relay, whose port the system chooses.
+    let listen = page.iter().copied().chain([0]).collect();
+    let permissions = Permissions { read, execute: libraries(), write, listen, ..Permissions::default() };
     (Permissions { connect: None, tidy: made.parents().collect(), ..permissions }, made)
 }
 

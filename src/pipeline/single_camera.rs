@@ -38,8 +38,13 @@ impl SingleCamera<'_> {
     pub fn label(&self) -> Result<Outcome> {
         let Self { job, model, engine, state, event_bus, standby, clock, shutdown } = *self;
         check_action(&job.label_config, model)?;
-        let folders: Vec<_> = job.live.iter().map(|live| live.recording.folder.clone()).collect();
-        let index = IndexWriter::start(folders, clock)?;
+        let no_camera = || Error::usage(format!("{}: is no camera", job.name));
+        let live = job.live.as_ref().ok_or_else(no_camera)?;
+        state.start();
+        let mut camera = stream::connect(job, live, state, clock);
+        // Another program may still write the camera's files.
+        standby.wait(&mut *camera.source, state, clock, shutdown)?;
+        let index = IndexWriter::start(vec![live.recording.folder.clone()], clock)?;
         let info = EngineInfo::of(engine);
         let context = StreamContext {
             job,
@@ -55,10 +60,8 @@ impl SingleCamera<'_> {
             observer: &(),
             clock,
             display: false,
-            standby: Some(standby),
         };
-        state.start();
-        let mut result = stream::run(&context, Arc::clone(engine), None);
+        let mut result = stream::run_camera(&context, live, Arc::clone(engine), camera);
         let error = result.as_mut().ok().and_then(|outcome| outcome.error.take());
         let result = error.map_or(result, Err);
         state.end(result.as_ref().err().map(Error::to_string));

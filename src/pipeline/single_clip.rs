@@ -42,7 +42,6 @@ pub fn label(
         observer: &(),
         clock,
         display: false,
-        standby: None,
     };
     state.start();
     let mut result = stream::run(&context, Arc::clone(engine), None);

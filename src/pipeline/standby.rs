@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 use crate::media::frame_counters::DropReason;
-use crate::pipeline::context::StreamContext;
 use crate::pipeline::prepare::POLL;
 use crate::pipeline::source::{FrameSource, SourceEvent};
+use crate::shutdown::Shutdown;
+use crate::system::clock::SharedClock;
+use crate::telemetry::StreamState;
 
 /// Holds a camera back until it is released.
 #[derive(Debug, Default)]
@@ -30,8 +32,13 @@ impl Standby {
     ///
     /// # Errors
     /// `Unavailable` if the stream is stopped before; those of the source.
-    pub(super) fn wait(&self, source: &mut dyn FrameSource, context: &StreamContext) -> Result<()> {
-        let StreamContext { state, shutdown, clock, .. } = context;
+    pub(super) fn wait(
+        &self,
+        source: &mut dyn FrameSource,
+        state: &StreamState,
+        clock: &SharedClock,
+        shutdown: &Shutdown,
+    ) -> Result<()> {
         while !self.released.load(Ordering::SeqCst) {
             if shutdown.requested() {
                 return Err(Error::unavailable(format!("{}: stopped before it was handed over", state.info.name)));

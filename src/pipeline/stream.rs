@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded};
 
+use crate::config::cameras::CameraConfig;
 use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::inference::engine::Engine;
@@ -18,6 +19,7 @@ use crate::inference::preprocess::Preprocessor;
 use crate::labels::sampling::STRICTNESS;
 use crate::labels::stride::Stride;
 use crate::media::decode_errors::DecodeErrors;
+use crate::media::packets::PacketQueue;
 use crate::pipeline::context::{StreamContext, label_settings};
 use crate::pipeline::outcome::Outcome;
 use crate::pipeline::prepare::{End, Preparer};
@@ -155,22 +157,50 @@ pub(crate) fn analyse(
     outcome
 }
 
+/// A camera that is connected, or connects, and has no outputs yet.
+pub(crate) struct ConnectedCamera {
+    pub source: Box<CameraSource>,
+    /// Its own video, if it is recorded.
+    packets: Option<Arc<PacketQueue>>,
+    began: Instant,
+}
+
+/// Begins to connect a camera.
+pub(crate) fn connect(job: &Job, live: &CameraConfig, state: &StreamState, clock: &SharedClock) -> ConnectedCamera {
+    let (began, counters) = (clock.instant(), &state.progress.counters);
+    state.begin(began);
+    let packets = source::packets(&job.name, live);
+    let queue = packets.clone();
+    let source = CameraSource::new(&job.name, &live.camera, job.limits, counters, clock, began, queue);
+    ConnectedCamera { source: Box::new(source), packets, began }
+}
+
+/// Analyses a camera that is connected. Blocks until its files are finalised.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn run_camera(
+    context: &StreamContext,
+    live: &CameraConfig,
+    engine: Arc<Engine>,
+    camera: ConnectedCamera,
+) -> Result<Outcome> {
+    let stream = with_sinks(context, live, camera)?;
+    Ok(analyse(context, engine, None, stream))
+}
+
+fn with_sinks<'a>(context: &StreamContext<'a>, live: &CameraConfig, camera: ConnectedCamera) -> Result<Stream<'a>> {
+    let ConnectedCamera { source, packets, began } = camera;
+    let sinks = sinks::camera(context, live, began, packets.as_ref())?;
+    Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_held: 0, frame_rate: 0.0 })
+}
+
 fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
     let StreamContext { job, state, shutdown, clock, .. } = context;
-    let counters = &state.progress.counters;
     if let Some(live) = &job.live {
-        let began = clock.instant();
-        state.begin(began);
-        let packets = source::packets(&job.name, live);
-        let (camera, queue) = (&live.camera, packets.clone());
-        let mut source = Box::new(CameraSource::new(&job.name, camera, job.limits, counters, clock, began, queue));
-        if let Some(standby) = context.standby {
-            // No file is touched before, since another program may write it.
-            standby.wait(&mut *source, context)?;
-        }
-        let sinks = sinks::camera(context, live, began, packets.as_ref())?;
-        return Ok(Stream { source, sinks, began, decode_errors: None, decoder: None, max_held: 0, frame_rate: 0.0 });
+        return with_sinks(context, live, connect(job, live, state, clock));
     }
+    let counters = &state.progress.counters;
     let source = ClipSource::open(&job.input, job.limits, counters, &|| shutdown.requested())?;
     let began = clock.instant();
     state.begin(began);

@@ -21,52 +21,52 @@ use crate::tiny;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A NATS server, and a folder in which clips and results are.
-struct Cluster {
-    program: Program,
-    server: NatsServer,
+pub struct Cluster {
+    pub program: Program,
+    pub server: NatsServer,
 }
 
 impl Cluster {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self { program: Program::new(), server: NatsServer::start() }
     }
 
-    fn out(&self) -> PathBuf {
+    pub fn out(&self) -> PathBuf {
         self.program.path("out")
     }
 
     /// Starts a worker, and waits until it takes jobs.
-    fn worker(&self, name: &str, flags: &[&str]) -> Watch {
+    pub fn worker(&self, name: &str, flags: &[&str]) -> Watch {
         self.worker_at(&self.server.url(), name, flags)
     }
 
-    fn worker_at(&self, url: &str, name: &str, flags: &[&str]) -> Watch {
+    pub fn worker_at(&self, url: &str, name: &str, flags: &[&str]) -> Watch {
         let mut worker = Watch::spawn(self.worker_command(url, name, flags));
         worker.line("the worker", says("takes up to"));
         worker
     }
 
-    fn worker_command(&self, url: &str, name: &str, flags: &[&str]) -> std::process::Command {
+    pub fn worker_command(&self, url: &str, name: &str, flags: &[&str]) -> std::process::Command {
         let (model, given) = (tiny::model(), ["--log-format", "json", "worker", "--nats", url, "--name", name]);
         let mut command = self.program.command(&given);
         command.args(["--output-dir", "out", "--model", text(&model)]).args(flags);
         command
     }
 
-    fn command(&self, arguments: &[&str]) -> Finished {
+    pub fn command(&self, arguments: &[&str]) -> Finished {
         let url = self.server.url();
         self.program.start(&[arguments, &["--nats", &url]].concat())
     }
 
-    fn submit(&self, clips: &[&str]) -> Finished {
+    pub fn submit(&self, clips: &[&str]) -> Finished {
         self.command(&[&["submit"], clips].concat())
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         serde_json::from_str(&self.command(&["cluster", "status", "--json"]).succeeded().stdout).unwrap()
     }
 
-    fn list(&self) -> Value {
+    pub fn list(&self) -> Value {
         serde_json::from_str(&self.command(&["cluster", "list", "--json"]).succeeded().stdout).unwrap()
     }
 
@@ -126,7 +126,7 @@ fn says(part: &'static str) -> impl Fn(&Value) -> bool {
     move |fields| fields["message"].as_str().is_some_and(|line| line.contains(part))
 }
 
-fn until(what: &str, wanted: impl Fn() -> bool) {
+pub fn until(what: &str, wanted: impl Fn() -> bool) {
     let began = Instant::now();
     while !wanted() {
         assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
@@ -135,7 +135,7 @@ fn until(what: &str, wanted: impl Fn() -> bool) {
 }
 
 /// Returns the names in a folder, sorted.
-fn names(folder: &Path) -> Vec<String> {
+pub fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
@@ -448,7 +448,7 @@ fn what_is_wrong_with_the_server_is_said_in_one_line() {
 }
 
 /// Returns a user for a server's configuration, with the permissions that docs/cluster.md gives to its kind.
-fn documented(kind: &str) -> String {
+pub fn documented(kind: &str) -> String {
     let page = fs::read_to_string(project().join("docs/cluster.md")).unwrap();
     let row = page.lines().find(|line| line.starts_with(&format!("| {kind}"))).expect("a row");
     let columns: Vec<&str> = row.split('|').collect();

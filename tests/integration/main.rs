@@ -10,6 +10,7 @@ mod bad_input;
 mod broker;
 mod camera;
 mod cluster;
+mod cluster_cameras;
 mod device;
 mod dry_run;
 mod events;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::broker::free_port;
@@ -59,6 +60,24 @@ impl NatsServer {
 
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the messages of a stream, as their subjects and JSON.
+    pub fn messages(&self, stream: &str) -> Vec<(String, Value)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let client = async_nats::connect(self.url()).await.expect("a connection");
+            let stream = async_nats::jetstream::new(client).get_stream(stream).await.expect("the stream");
+            let state = stream.get_info().await.expect("its state").state;
+            let mut messages = Vec::new();
+            for sequence in state.first_sequence..=state.last_sequence {
+                if let Ok(message) = stream.get_raw_message(sequence).await {
+                    let json = serde_json::from_slice(&message.payload).expect("JSON");
+                    messages.push((message.subject.to_string(), json));
+                }
+            }
+            messages
+        })
     }
 
     /// Starts the process again, with what it kept.

@@ -141,8 +141,9 @@ impl CameraSettings {
         let job = self.job(Path::new("/"))?;
         let camera = job.live.as_ref().map(|live| &live.camera);
         if camera.is_none_or(|camera| camera.is_device()) {
-            return Err(Error::usage(format!("{name}: is a device of one machine"))
-                .remedy("run it there with livelabel run"));
+            return Err(
+                Error::usage(format!("{name}: is a device of one machine")).remedy("run it there with livelabel run")
+            );
         }
         if camera.is_some_and(|camera| camera.has_credentials()) {
             return Err(Error::usage(format!("{name}: its address has credentials, which must not be in a message"))

@@ -35,6 +35,9 @@ pub struct HeldCamera {
     pub camera: CameraName,
     pub input: String,
     pub state: StreamPhase,
+    /// Why no frames arrive, if none do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Every n-th frame is analysed.
@@ -72,6 +75,7 @@ impl Held {
             camera: self.camera.clone(),
             input: stream.info.input.clone(),
             state: status.state,
+            reason: status.reason.filter(|_| status.state != StreamPhase::Running),
             label: status.label,
             stride: status.stride,
             delay_ms: status.latency.p95,
@@ -141,7 +145,8 @@ impl HeldCameras {
     /// Shows the streams on the page.
     fn show(&self, page: Option<&Arc<Telemetry>>) {
         let Some(page) = page else { return };
-        let mut streams: Vec<_> = self.lock().iter().filter(|held| !held.standby).filter_map(|held| held.stream()).collect();
+        let mut streams: Vec<_> =
+            self.lock().iter().filter(|held| !held.standby).filter_map(|held| held.stream()).collect();
         streams.sort_by(|a, b| a.info.name.cmp(&b.info.name));
         page.replace(streams);
     }

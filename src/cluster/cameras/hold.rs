@@ -99,7 +99,10 @@ impl Hold {
                     continue;
                 }
                 Next::Change(_) | Next::Lost => {
-                    tracing::warn!("{}: given up, because NATS did not confirm that it is still this worker's", self.held.camera);
+                    tracing::warn!(
+                        "{}: given up, because NATS did not confirm that it is still this worker's",
+                        self.held.camera
+                    );
                 }
                 Next::Remove => self.claim.acknowledge().await,
                 Next::GiveBack(delay) => self.claim.give_back(delay).await,
@@ -205,8 +208,7 @@ impl Hold {
     /// Offers the camera to another worker. Returns whether it connects it.
     async fn offer(&self, worker: &str, reached: bool) -> bool {
         let Some(reply) = self.claim.reply() else { return false };
-        let offer =
-            Offer { camera: self.camera.clone(), from: self.worker.name.clone(), reply: reply.into(), reached };
+        let offer = Offer { camera: self.camera.clone(), from: self.worker.name.clone(), reply: reply.into(), reached };
         let accepted = offer::offer(&self.connection, format!("{OFFER}{worker}"), &offer).await;
         if accepted {
             tracing::info!("{}: {worker} connects it, to take it over", self.held.camera);

@@ -94,7 +94,9 @@ impl Publisher {
             match state::read(&self.connection, &self.camera).await {
                 Ok((before, sequence)) => {
                     self.sequence = sequence;
-                    if let Some((before, open)) = before.and_then(|mut before| before.open.take().map(|open| (before, open))) {
+                    if let Some((before, open)) =
+                        before.and_then(|mut before| before.open.take().map(|open| (before, open)))
+                    {
                         let end = json!({
                             "event": "end", "stream": self.camera, "label": open.label, "start_ms": open.start_ms,
                             "time": before.time, "incomplete": true, "worker": before.worker,

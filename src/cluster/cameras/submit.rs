@@ -56,9 +56,11 @@ pub async fn settings(connection: &Connection, camera: &CameraName) -> Result<Op
     match CameraSettings::read(&message.payload) {
         Ok(found) if found.camera == *camera => Ok(Some(found)),
         Ok(_) => Err(Error::usage(format!("{camera}: its settings are those of another camera"))),
-        Err(Unusable::Newer(why)) => Err(Error::unavailable(format!("{camera}: a program of this version cannot watch it"))
-            .because(why)
-            .remedy("update the workers")),
+        Err(Unusable::Newer(why)) => {
+            Err(Error::unavailable(format!("{camera}: a program of this version cannot watch it"))
+                .because(why)
+                .remedy("update the workers"))
+        }
         Err(Unusable::Garbage(why)) => Err(Error::usage(format!("{camera}: its settings cannot be used"))
             .because(why)
             .remedy("submit the camera again with livelabel submit")),

@@ -264,8 +264,8 @@ async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offe
         }
     };
     let connected = timeout(CONNECT, started.watched.connected()).await.is_ok();
-    let handed = (connected || !offer.reached)
-        && offer::ready(&connection, format!("{READY}{}", offer.from), &name).await;
+    let handed =
+        (connected || !offer.reached) && offer::ready(&connection, format!("{READY}{}", offer.from), &name).await;
     let claim = match handed {
         true => Claim::adopt(connection.client.clone(), name.watch_subject(), offer.reply).await,
         false => None,

@@ -204,7 +204,6 @@ impl Progress {
             observer: truth,
             clock: shared,
             display: false,
-            standby: None,
         };
         let contexts: Vec<StreamContext> = jobs.iter().zip(&states).map(context).collect();
         let mut cameras: Vec<Camera> =

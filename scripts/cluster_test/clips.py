@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 """Labels clips with a cluster whose machines fail, and compares the results with those of a single run. Called by scripts/chaos."""
 import argparse
-import collections
-import heapq
-import itertools
 import json
 import random
 import subprocess
@@ -17,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
 import network  # noqa: E402
+from faults import Faults  # noqa: E402
 from hosts import Server, Worker, wait_for  # noqa: E402
 
 # Seconds between two faults of workers, and of servers.
@@ -29,10 +27,10 @@ FREE = ("started", "speed")
 class Chaos:
     def __init__(self, given):
         self.given, self.chance = given, random.Random(given.seed)
+        self.faults = Faults(self.chance)
         self.folder = Path(given.keep or tempfile.mkdtemp(prefix="livelabel-chaos-")).resolve()
         self.clips = self.folder / "clips"
         self.clips.mkdir(parents=True, exist_ok=True)
-        self.faults, self.plan, self.order = collections.Counter(), [], itertools.count()
 
     def make_clips(self):
         """Short pieces of the footage, each another one."""
@@ -52,26 +50,8 @@ class Chaos:
         done = subprocess.run(command, capture_output=True, text=True)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
-    def later(self, seconds, act):
-        heapq.heappush(self.plan, (time.monotonic() + seconds, next(self.order), act))
-
-    def fault(self, machines, every, kind):
-        self.later(self.chance.uniform(*every), lambda: self.fault(machines, every, kind))
-        # Two of three servers are needed.
-        if kind == "server" and any(machine.troubled for machine in machines):
-            return
-        machine = self.chance.choice([machine for machine in machines if not machine.troubled] or [None])
-        if machine:
-            what, seconds, over = machine.begin_fault(self.chance)
-            self.faults[kind, what] += 1
-            self.note(f"{machine.name} {what} for {seconds:.1f} s")
-            self.later(seconds, over)
-
-    def note(self, text):
-        self.log.write(f"{time.monotonic() - self.began:7.1f} {text}\n")
-
     def run(self):
-        self.log, self.began = open(self.folder / "faults.log", "w", buffering=1), time.monotonic()
+        self.faults.begin(self.folder / "faults.log")
         network.make()
         self.servers = [Server(number, self.folder) for number in (1, 2, 3)]
         for server in self.servers:
@@ -84,29 +64,24 @@ class Chaos:
             worker.start()
         submit = [self.given.program, "submit", "--nats", url, "--nats-replicas", "3", self.clips]
         ids = subprocess.run(submit, check=True, capture_output=True, text=True).stdout.split()
-        self.fault(self.workers, WORKER_EVERY, "worker")
-        self.fault(self.servers, SERVER_EVERY, "server")
+        self.faults.every(self.workers, WORKER_EVERY, "worker")
+        self.faults.every(self.servers, SERVER_EVERY, "server")
         began, looked, redelivered = time.monotonic(), 0.0, 0
         while True:
             now = time.monotonic()
-            while self.plan and self.plan[0][0] <= now:
-                heapq.heappop(self.plan)[2]()
+            self.faults.act()
             if now - looked > 1:
                 looked, status = now, self.ask("status")
                 if status:
                     redelivered = max(redelivered, status["redelivered"])
-                    self.note(f"{status['waiting']} wait, {status['claimed']} with workers, {status['ended']} ended, {status['failed']} failed")
+                    self.faults.note(f"{status['waiting']} wait, {status['claimed']} with workers, {status['ended']} ended, {status['failed']} failed")
                     if status["ended"] >= len(ids) and status["claimed"] == 0 and status["waiting"] == 0:
                         break
             if now - began > PATIENCE_S:
                 break
             time.sleep(0.05)
         seconds = time.monotonic() - began
-        # What still waits to end.
-        while self.plan:
-            due, _, act = heapq.heappop(self.plan)
-            if act.__name__ == "over":
-                act()
+        self.faults.finish()
         time.sleep(2)
         for worker in self.workers:
             worker.stop()
@@ -163,7 +138,7 @@ def main():
     finally:
         chaos.end()
     print(f"{len(ids)} clips in {seconds:.0f} s; in {chaos.folder}")
-    for (kind, what), number in sorted(chaos.faults.items()):
+    for (kind, what), number in sorted(chaos.faults.counts.items()):
         print(f"  {kind} {what}: {number}")
     for line in wrong:
         print(f"  wrong: {line}")
