@@ -96,6 +96,7 @@ class CameraChaos:
         for worker in workers:
             worker.stop()
         events = read_stream([(server.host.address, 4222) for server in servers], "LIVELABEL_EVENTS")
+        (self.folder / "events.json").write_text("\n".join(json.dumps(event) for event in events))
         return names, moves, events
 
     def holdings(self, name):

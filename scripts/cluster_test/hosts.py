@@ -94,7 +94,7 @@ class Worker(Machine):
 
     def __init__(self, number, folder, program, servers, flags):
         super().__init__(f"worker{number}", 20 + number, folder)
-        self.arguments = [program, "worker", "--nats", servers, "--name", self.name, "--output-dir", folder / "results", *flags]
+        self.arguments = [program, "--log-format", "json", "worker", "--nats", servers, "--name", self.name, "--output-dir", folder / "results", *flags]
 
     def command(self):
         return self.arguments

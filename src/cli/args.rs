@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::cluster_args::{ClusterCommand, SubmitArgs, WorkerArgs};
+use crate::cli::cluster_args::{ClusterCommand, SubmitArgs, WebArgs, WorkerArgs};
 use crate::cli::frames::{Extraction, FolderLayout};
 use crate::config::options::{RunOptions, StreamOptions, parse_span};
 use crate::config::settings::Settings;
@@ -52,11 +52,13 @@ pub enum Command {
     Index(IndexCommand),
     /// Have a run read its pipeline file again, without a restart
     Reload(ReloadArgs),
-    /// Label the clips that others submit, on one of many machines (docs/cluster.md)
+    /// Label the clips and watch the cameras that others submit, on one of many machines (docs/cluster.md)
     Worker(Box<WorkerArgs>),
-    /// Have workers label clips
+    /// Have workers label clips and watch cameras
     Submit(Box<SubmitArgs>),
-    /// Show what the workers do, cancel clips, drain a worker
+    /// Show all cameras of a cluster on one page
+    Web(Box<WebArgs>),
+    /// Show what the workers do, move a camera, cancel what was submitted, drain a worker
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// Extract pictures from videos and cameras, for training

@@ -34,21 +34,8 @@ pub struct WorkerArgs {
     /// File with the cameras' users and passwords by host, TOML (docs/cluster.md)
     #[arg(long, value_name = "FILE")]
     pub camera_credentials: Option<PathBuf>,
-    /// Address of a page with this worker's cameras, like 127.0.0.1:8080
-    #[arg(long, value_name = "ADDRESS")]
-    web: Option<String>,
-    /// Token that clients of the page must present; required if other machines can reach the address
-    #[arg(long, value_name = "TOKEN")]
-    web_token: Option<String>,
-    /// File with the token, which keeps it out of the list of processes
-    #[arg(long, value_name = "FILE")]
-    web_token_file: Option<PathBuf>,
-    /// Certificate for https, a PEM file with the certificates of its issuers after it; needs --web-key
-    #[arg(long, value_name = "FILE")]
-    web_cert: Option<PathBuf>,
-    /// Private key of the certificate, a PEM file without a password
-    #[arg(long, value_name = "FILE")]
-    web_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Model file [default: models/drinking-cooking.int8.onnx]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
@@ -63,9 +50,30 @@ pub struct WorkerArgs {
     pub no_sandbox: bool,
 }
 
-impl WorkerArgs {
+/// The page of a worker, or of a cluster.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Page")]
+pub struct PageArgs {
+    /// Address of a page with the cameras, like 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    pub web: Option<String>,
+    /// Token that clients of the page must present; required if other machines can reach the address
+    #[arg(long, value_name = "TOKEN")]
+    web_token: Option<String>,
+    /// File with the token, which keeps it out of the list of processes
+    #[arg(long, value_name = "FILE")]
+    web_token_file: Option<PathBuf>,
+    /// Certificate for https, a PEM file with the certificates of its issuers after it; needs --web-key
+    #[arg(long, value_name = "FILE")]
+    web_cert: Option<PathBuf>,
+    /// Private key of the certificate, a PEM file without a password
+    #[arg(long, value_name = "FILE")]
+    web_key: Option<PathBuf>,
+}
+
+impl PageArgs {
     /// Returns the options of the page: address, token and certificate.
-    pub fn page(&self) -> RunOptions {
+    pub fn options(&self) -> RunOptions {
         RunOptions {
             web: self.web.clone(),
             web_token: self.web_token.clone(),
@@ -80,6 +88,20 @@ impl WorkerArgs {
     pub fn certificate(&self) -> impl Iterator<Item = &PathBuf> {
         self.web_cert.iter().chain(&self.web_key)
     }
+}
+
+#[derive(Debug, Args)]
+pub struct WebArgs {
+    #[command(flatten)]
+    pub nats: NatsOptions,
+    #[command(flatten)]
+    pub page: PageArgs,
+    /// The workers' folder for results, for the history of their cameras, if it can be reached from here
+    #[arg(long, value_name = "FOLDER")]
+    pub output_dir: Option<PathBuf>,
+    /// Keep all rights of the user that runs this, instead of those that a page needs (docs/hardening.md)
+    #[arg(long)]
+    pub no_sandbox: bool,
 }
 
 #[derive(Debug, Args)]

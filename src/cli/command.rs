@@ -9,7 +9,9 @@ use clap::FromArgMatches;
 use crate::bench;
 use crate::cli::args::{BenchCommand, Cli, Command, ConfigCommand, IndexCommand, LogFormat, ModelCommand};
 use crate::cli::stdout::print;
-use crate::cli::{cluster, dry_run, frames, help, history, manual, models, reload, run, schema, submit, view, worker};
+use crate::cli::{
+    cluster, dry_run, frames, help, history, manual, models, reload, run, schema, submit, view, web, worker,
+};
 use crate::config::Config;
 use crate::config::web::WebConfig;
 use crate::error::Error;
@@ -84,6 +86,13 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let plan = worker::prepare(&args)?;
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;
             worker::work(&args, plan, &signals.shutdown)?;
+            Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
+        }
+        Command::Web(args) => {
+            // Before the first thread, which would keep its rights.
+            let plan = web::prepare(&args)?;
+            let signals = shutdown::watch().context("signal handlers cannot be installed")?;
+            web::serve(&args, &plan, &signals.shutdown)?;
             Ok(ExitCode::from(signals.exit_code().unwrap_or(0)))
         }
         Command::Submit(args) => {

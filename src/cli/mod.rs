@@ -24,6 +24,7 @@ mod stdout;
 mod submit;
 mod summary;
 mod view;
+mod web;
 mod worker;
 
 pub use command::main;

@@ -35,7 +35,7 @@ pub fn view(
         let history = History::new(vec![history::open(timeline)?], None, limits);
         let bound = Listener::new(web_config)?;
         let telemetry = Arc::new(Telemetry::new(Vec::new(), true, &SystemClock::shared()));
-        let sources = Sources { telemetry, history: Some(history), teaching: None };
+        let sources = Sources { telemetry, history: Some(history), teaching: None, workers: None };
         Server::start(bound, sources, web::install_metrics()?, None)?
     } else {
         let recording = FinishedRun::read(timeline)?;

@@ -57,14 +57,14 @@ pub fn prepare(args: &WorkerArgs) -> Result<Plan> {
         }
     }
     let credentials = args.camera_credentials.as_deref().map(CameraCredentials::read).transpose()?.unwrap_or_default();
-    let web = WebConfig::resolve(&args.page())?;
+    let web = WebConfig::resolve(&args.page.options())?;
     let files = WorkerFiles {
         output: &args.output_dir,
         inputs: &args.inputs,
         model: args.model.as_deref(),
         nats: &nats,
         page: web.as_ref().map(|web| web.address.port()),
-        certificate: args.certificate().cloned().collect(),
+        certificate: args.page.certificate().cloned().collect(),
     };
     let prepared = if args.no_sandbox { None } else { Some(run::enter_sandbox(permissions::of_worker(&files))?) };
     Ok(Plan { nats, name, credentials, web, _prepared: prepared })
@@ -118,7 +118,7 @@ pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
 /// Serves the page of this worker's cameras.
 fn serve(config: &WebConfig, telemetry: Arc<Telemetry>) -> Result<Server> {
     let listener = Listener::new(config)?;
-    let sources = Sources { telemetry, history: None, teaching: None };
+    let sources = Sources { telemetry, history: None, teaching: None, workers: None };
     Server::start(listener, sources, web::install_metrics()?, None)
 }
 

@@ -66,12 +66,15 @@ impl Claim {
         Ok(messages.next().await.transpose()?.map(|message| Self::new(message, asked)))
     }
 
-    /// Takes over a job that another worker has. It is this worker's when the server has confirmed it: returns `None` if it does not.
-    pub async fn adopt(client: Client, subject: String, reply: String) -> Option<Self> {
-        let begun = now();
+    /// Takes over a job that another worker had `age` after the server last heard of it, at some time after `asked`.
+    pub fn adopt(client: Client, subject: String, reply: String, asked: Duration, age: Duration) -> Self {
         let (payload, reply) = (Bytes::new(), Some(reply.into()));
-        let claim = Self { client, subject, payload, reply, deliveries: 1, since: Mutex::new(begun) };
-        claim.tell(AckKind::Progress).await.then_some(claim)
+        Self { client, subject, payload, reply, deliveries: 1, since: Mutex::new(asked.saturating_sub(age)) }
+    }
+
+    /// Returns how long ago what the server confirmed last was sent.
+    pub fn age(&self) -> Duration {
+        now().saturating_sub(*self.since.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns where the server hears what becomes of the job, for a worker that takes it over.
@@ -98,8 +101,7 @@ impl Claim {
     }
 
     fn left(&self) -> Duration {
-        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        (since + CLAIM - MARGIN).saturating_sub(now())
+        (CLAIM - MARGIN).saturating_sub(self.age())
     }
 
     /// Extends the claim until it is lost, which is when this returns. Drop the future to stop.

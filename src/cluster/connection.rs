@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message};
+use futures_util::StreamExt;
 use tokio::time::sleep;
 
 use crate::cluster::streams::{self, Streams};
@@ -21,6 +22,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(4);
 /// How often it is looked whether the user wants to stop.
 const POLL: Duration = Duration::from_millis(50);
+/// Time until a subscription that ended is made again.
+const RESUBSCRIBED: Duration = Duration::from_secs(3);
 /// The longest wait between two attempts to reconnect.
 const LONGEST_DELAY_MS: u64 = 2000;
 
@@ -65,6 +68,21 @@ pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 pub async fn stopped(shutdown: &Shutdown) {
     while !shutdown.requested() {
         sleep(POLL).await;
+    }
+}
+
+/// Receives the messages of a subject until it is dropped.
+pub async fn listen(connection: &Connection, subject: String, mut receive: impl AsyncFnMut(Message)) {
+    loop {
+        match connection.client.subscribe(subject.clone()).await {
+            Ok(mut messages) => {
+                while let Some(message) = messages.next().await {
+                    receive(message).await;
+                }
+            }
+            Err(cause) => tracing::debug!("{subject}: {cause}"),
+        }
+        sleep(RESUBSCRIBED).await;
     }
 }
 

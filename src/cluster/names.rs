@@ -38,6 +38,11 @@ pub const NO_LABEL: &str = "_camera";
 /// From worker to worker: to offer a camera, and to say that it is connected there.
 pub const OFFER: &str = "livelabel.offer.";
 pub const READY: &str = "livelabel.ready.";
+/// From worker to worker: to ask whether it still has a camera.
+pub const HOLDS: &str = "livelabel.holds.";
+/// From a page to a worker: to ask how a camera is, and for its next picture.
+pub const VIEW: &str = "livelabel.view.";
+pub const PICTURE: &str = "livelabel.picture.";
 /// Commands for all workers, which are not kept.
 pub const COMMAND: &str = "livelabel.command";
 

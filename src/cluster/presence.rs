@@ -1,6 +1,8 @@
 //! The workers that there are: each says so every few seconds, and what it has.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,10 @@ use crate::error::Result;
 
 /// How often a worker says that it is there.
 pub const ANNOUNCED: Duration = Duration::from_secs(3);
+/// A worker that was not heard of for so long is not there.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+/// Workers that are remembered.
+const MAX_PEERS: usize = 10_000;
 
 /// What a worker says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,4 +66,28 @@ pub async fn workers(connection: &Connection) -> Result<Vec<WorkerStatus>> {
     let mut workers: Vec<WorkerStatus> = record::values(&connection.streams.workers, WORKER).await?;
     workers.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(workers)
+}
+
+/// The workers that said lately that they are there.
+#[derive(Default)]
+pub struct Peers(Mutex<HashMap<String, (WorkerStatus, Instant)>>);
+
+impl Peers {
+    /// Notes what a worker says of itself.
+    pub fn meet(&self, status: WorkerStatus) {
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.retain(|_, (_, seen)| seen.elapsed() < FORGOTTEN);
+        if peers.len() < MAX_PEERS || peers.contains_key(&status.name) {
+            peers.insert(status.name.clone(), (status, Instant::now()));
+        }
+    }
+
+    /// Returns the workers that are there, by name.
+    pub fn present(&self) -> Vec<WorkerStatus> {
+        let peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = peers.values().filter(|(_, seen)| seen.elapsed() < FORGOTTEN);
+        let mut present: Vec<WorkerStatus> = present.map(|(status, _)| status.clone()).collect();
+        present.sort_by(|a, b| a.name.cmp(&b.name));
+        present
+    }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_nats::Message;
 use async_nats::jetstream::consumer::PullConsumer;
-use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -13,11 +13,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::cluster::attempt::Attempt;
 use crate::cluster::cameras::Taker;
 use crate::cluster::claim::Claim;
-use crate::cluster::connection::{Connection, block_on, stopped};
+use crate::cluster::connection::{Connection, block_on, listen, stopped};
 use crate::cluster::names::{COMMAND, WORKER};
+use crate::cluster::page::answers::Answers;
 use crate::cluster::presence::{self, ANNOUNCED};
 use crate::cluster::worker_state::WorkerState;
-use crate::cluster::{part, record, streams};
+use crate::cluster::{part, queue_metrics, record, streams};
 use crate::config::nats::NatsConfig;
 use crate::error::{ErrorKind, Result};
 use crate::net::backoff::Backoff;
@@ -53,12 +54,14 @@ impl Worker {
         let room = [count(self.0.capacity as u64, "clip"), count(self.0.camera_capacity as u64, "camera")];
         tracing::info!("{} takes up to {} from {nats}", self.0.name, room.join(" and "));
         let (free, mut jobs) = (Arc::new(Semaphore::new(self.0.capacity)), JoinSet::new());
-        let taker = Taker::new(&self.0, &connection);
+        let (taker, answers) = (Taker::new(&self.0, &connection), Answers::new(&self.0, &connection));
         let take = async { tokio::join!(self.take_jobs(&connection, &clips, &free, &mut jobs), taker.run(&cameras)) };
         tokio::select! {
             _ = take => {}
             () = self.announce(&connection, nats) => {}
-            () = self.follow_commands(&connection) => {}
+            () = listen(&connection, COMMAND.into(), async |message| self.obey(&message)) => {}
+            () = answers.run() => {}
+            () = queue_metrics::run(&connection), if self.0.page.is_some() => {}
             () = stopped(&self.0.shutdown) => {}
         }
         let leave = async {
@@ -159,21 +162,11 @@ impl Worker {
         }
     }
 
-    /// Does what commands say.
-    async fn follow_commands(&self, connection: &Connection) {
-        loop {
-            match connection.client.subscribe(COMMAND).await {
-                Ok(mut commands) => {
-                    while let Some(message) = commands.next().await {
-                        // Others may send what they like.
-                        if let Ok(command) = serde_json::from_slice(&message.payload) {
-                            self.0.execute(command);
-                        }
-                    }
-                }
-                Err(cause) => tracing::debug!("no commands: {cause}"),
-            }
-            sleep(ANNOUNCED).await;
+    /// Does what a command says.
+    fn obey(&self, message: &Message) {
+        // Others may send what they like.
+        if let Ok(command) = serde_json::from_slice(&message.payload) {
+            self.0.execute(command);
         }
     }
 }

@@ -1,9 +1,8 @@
 //! What a worker's jobs share.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::sleep;
 
@@ -11,17 +10,13 @@ use crate::cluster::cameras::held::{HeldCameras, Order};
 use crate::cluster::clip::Labelling;
 use crate::cluster::command::Command;
 use crate::cluster::job::JobId;
-use crate::cluster::presence::{HeldClip, WorkerStatus};
+use crate::cluster::presence::{HeldClip, Peers, WorkerStatus};
 use crate::config::camera_credentials::CameraCredentials;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{StreamState, Telemetry};
 
 /// How often it is looked whether the worker is to take no more jobs.
 const POLL: Duration = Duration::from_millis(50);
-/// A worker that was not heard of for so long is not there.
-const FORGOTTEN: Duration = Duration::from_secs(10);
-/// Workers that are remembered.
-const MAX_PEERS: usize = 10_000;
 
 /// A clip that the worker has.
 pub struct Clip {
@@ -62,8 +57,8 @@ pub struct WorkerState {
     pub cameras: HeldCameras,
     /// Cameras that were handed to other workers.
     pub moves: AtomicU64,
-    /// The workers that said lately that they are there.
-    peers: Mutex<HashMap<String, (WorkerStatus, Instant)>>,
+    /// The workers that said lately that they are there, with this one.
+    pub peers: Peers,
     pub done: AtomicU64,
     pub failed: AtomicU64,
     pub draining: AtomicBool,
@@ -90,7 +85,7 @@ impl WorkerState {
             clips: Mutex::default(),
             cameras: HeldCameras::default(),
             moves: AtomicU64::new(0),
-            peers: Mutex::default(),
+            peers: Peers::default(),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -113,22 +108,6 @@ impl WorkerState {
 
     fn clips(&self) -> MutexGuard<'_, Vec<Arc<Clip>>> {
         self.clips.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes what another worker, or this one, says of itself.
-    pub fn meet(&self, status: WorkerStatus) {
-        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        peers.retain(|_, (_, seen)| seen.elapsed() < FORGOTTEN);
-        if peers.len() < MAX_PEERS || peers.contains_key(&status.name) {
-            peers.insert(status.name.clone(), (status, Instant::now()));
-        }
-    }
-
-    /// Returns the other workers that are there.
-    pub fn peers(&self) -> Vec<WorkerStatus> {
-        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = peers.values().filter(|(status, seen)| status.name != self.name && seen.elapsed() < FORGOTTEN);
-        present.map(|(status, _)| status.clone()).collect()
     }
 
     /// Waits until the worker is to take no more jobs.

@@ -2,6 +2,7 @@
 //! being where there is none.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use tempfile::TempPath;
@@ -13,13 +14,14 @@ use crate::report::LockedFile;
 use crate::system::folders;
 
 /// An index that can be read.
+#[derive(Clone)]
 pub struct Place {
     folder: PathBuf,
     path: PathBuf,
     /// Whether its folder cannot be written.
     immutable: bool,
     /// The temporary file that it lies in, if it is one.
-    _temporary: Option<TempPath>,
+    _temporary: Option<Arc<TempPath>>,
 }
 
 impl Place {
@@ -128,5 +130,5 @@ fn temporary(folder: &Path) -> Result<Place> {
     let temporary = file.into_temp_path();
     folder::build(folder, &temporary)?;
     let path = temporary.to_path_buf();
-    Ok(Place { folder: folder.into(), path, immutable: true, _temporary: Some(temporary) })
+    Ok(Place { folder: folder.into(), path, immutable: true, _temporary: Some(Arc::new(temporary)) })
 }

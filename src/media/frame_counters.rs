@@ -101,6 +101,13 @@ impl FrameCounters {
         counts.clone()
     }
 
+    /// Takes over the counts of another process. Unknown reasons are left out.
+    pub fn mirror(&self, decoded: u64, analysed: u64, held: u64, dropped: &BTreeMap<String, u64>, in_flight: u64) {
+        let known = [DropReason::Overrun, DropReason::Failure, DropReason::Standby].map(DropReason::name);
+        let dropped = known.into_iter().filter_map(|name| Some((name, *dropped.get(name)?))).collect();
+        self.lock().counts = Counts { decoded, analysed, held, dropped, in_flight };
+    }
+
     pub fn counts(&self) -> Counts {
         self.lock().counts.clone()
     }

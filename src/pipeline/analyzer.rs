@@ -149,7 +149,7 @@ impl Analyzer {
             .map(|(bound, metrics)| {
                 let history = index.as_ref().map(|index| history_of(index, config));
                 let teaching = teaching(learning, self.models.as_ref(), config);
-                let sources = Sources { telemetry: Arc::clone(&telemetry), history, teaching };
+                let sources = Sources { telemetry: Arc::clone(&telemetry), history, teaching, workers: None };
                 Server::start(bound, sources, metrics, Some(self.control.clone()))
             })
             .transpose()?;

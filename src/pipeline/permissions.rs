@@ -94,15 +94,7 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
     }
     read.extend(model.map(Path::to_path_buf).or_else(|| Model::default_path().ok()).map(|model| folder(&model)));
     read.extend(CERTIFICATES.into_iter().filter_map(std::env::var_os).map(PathBuf::from));
-    read.extend(nats.certificates.as_deref().map(folder));
-    for file in certificate {
-        read.insert(folder(file));
-        read.extend(file.canonicalize().ok().map(|real| folder(&real)));
-    }
-    if let NatsAccess::File(file) = &nats.access {
-        read.insert(folder(file));
-    }
-    read.insert(name_servers());
+    read.extend(of_nats(nats).chain(of_certificate(certificate)));
     let mut made = MadeFolders::default();
     made.make(output, DEFAULT);
     let write = caches().chain([output.to_path_buf()]).collect();
@@ -110,6 +102,35 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
     let listen = page.iter().copied().chain([0]).collect();
     let permissions = Permissions { read, execute: libraries(), write, listen, ..Permissions::default() };
     (Permissions { connect: None, tidy: made.parents().collect(), ..permissions }, made)
+}
+
+/// Returns what the page of a cluster needs. The history of the cameras, if it is shown, is in `output`.
+pub fn of_cluster_page(nats: &NatsConfig, port: u16, certificate: &[PathBuf], output: Option<&Path>) -> Permissions {
+    Permissions {
+        read: of_nats(nats).chain(of_certificate(certificate)).collect(),
+        execute: libraries(),
+        // Who reads an index that is being written writes files beside it.
+        write: caches().chain(output.map(Path::to_path_buf)).collect(),
+        listen: [port].into(),
+        connect: None,
+        ..Permissions::default()
+    }
+}
+
+/// Returns what is read to reach NATS servers.
+fn of_nats(nats: &NatsConfig) -> impl Iterator<Item = PathBuf> {
+    let credentials = match &nats.access {
+        NatsAccess::File(file) => Some(folder(file)),
+        _ => None,
+    };
+    nats.certificates.as_deref().map(folder).into_iter().chain(credentials).chain([name_servers()])
+}
+
+/// Returns the folders of a page's certificate, which may be renewed, and those that links lead to.
+fn of_certificate(files: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    files
+        .iter()
+        .flat_map(|file| std::iter::once(folder(file)).chain(file.canonicalize().ok().map(|real| folder(&real))))
 }
 
 /// Returns the folder of the file that names the servers which know addresses. The file may be replaced.

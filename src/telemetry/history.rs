@@ -1,8 +1,11 @@
 //! The last minutes of a stream: confidences, intervals, gaps. Each change has a revision number, so that a reader can
 //! request only what is new.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::labels::decision::Decision;
 use crate::labels::intervals::Interval;
@@ -28,7 +31,7 @@ pub struct Row {
 }
 
 /// An interval.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// Its number in the stream.
     pub id: u64,
@@ -43,11 +46,11 @@ pub struct Span {
 }
 
 /// A gap; `end` is `None` while it lasts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     pub start: f64,
     pub end: Option<f64>,
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
 }
 
 /// The changes since a revision.
@@ -89,14 +92,7 @@ impl History {
         }
         self.tenth = Some(tenth);
         let smoothed: Arc<[f32]> = smoothed.iter().map(|&confidence| rounded(confidence) as f32).collect();
-        let max_rows = MAX_CONFIDENCES / smoothed.len().max(1);
-        let row = Row { ms: milliseconds(pts), shown: decision.shown.then_some(decision.label), smoothed };
-        self.rows.push_back((self.revision, row));
-        let now = milliseconds(pts);
-        let expired = |row: &Row| row.ms + milliseconds(RETENTION) <= now;
-        while self.rows.front().is_some_and(|(_, row)| expired(row) || self.rows.len() > max_rows) {
-            self.rows.pop_front();
-        }
+        self.add_row(Row { ms: milliseconds(pts), shown: decision.shown.then_some(decision.label), smoothed });
     }
 
     /// Adds a closed interval.
@@ -136,8 +132,7 @@ impl History {
     /// Opens a gap at `start`, when the camera was lost.
     pub fn lost(&mut self, start: u64, reason: &'static str) {
         self.revision += 1;
-        let gap = Gap { start: milliseconds(start), end: None, reason: Some(reason) };
-        push(&mut self.gaps, MAX_GAPS, (self.revision, gap));
+        push(&mut self.gaps, MAX_GAPS, (self.revision, Gap::open(milliseconds(start), reason)));
     }
 
     /// Adds a gap that has ended, or closes the open one.
@@ -146,8 +141,43 @@ impl History {
         if self.gaps.back().is_some_and(|(_, gap)| gap.end.is_none()) {
             self.gaps.pop_back();
         }
+        let reason = reason.map(Cow::Borrowed);
         let gap = Gap { start: milliseconds(start), end: Some(milliseconds(end)), reason };
         push(&mut self.gaps, MAX_GAPS, (self.revision, gap));
+    }
+
+    /// Adds what changed in the history of another process.
+    pub fn mirror(&mut self, update: Update) {
+        self.revision += 1;
+        let at = self.revision;
+        for row in update.rows {
+            self.add_row(row);
+        }
+        for span in update.intervals {
+            if self.open.as_ref().is_some_and(|(_, open)| open.id == span.id) || span.open {
+                self.open = None;
+            }
+            match span.open {
+                true => self.open = Some((at, span)),
+                false => push(&mut self.intervals, MAX_INTERVALS, (at, span)),
+            }
+        }
+        for gap in update.gaps {
+            if self.gaps.back().is_some_and(|(_, last)| last.end.is_none()) {
+                self.gaps.pop_back();
+            }
+            push(&mut self.gaps, MAX_GAPS, (at, gap));
+        }
+    }
+
+    /// Adds confidences at the current revision, and forgets old ones.
+    fn add_row(&mut self, row: Row) {
+        let (now, max_rows) = (row.ms, MAX_CONFIDENCES / row.smoothed.len().max(1));
+        self.rows.push_back((self.revision, row));
+        let expired = |row: &Row| row.ms + milliseconds(RETENTION) <= now;
+        while self.rows.front().is_some_and(|(_, row)| expired(row) || self.rows.len() > max_rows) {
+            self.rows.pop_front();
+        }
     }
 
     /// Forgets the confidences.
@@ -264,7 +294,7 @@ mod tests {
         assert_eq!((third.intervals.len(), third.intervals[0].open, third.gaps[0].end), (1, false, None));
         history.gap(150 * MS, 250 * MS, Some("stalled"));
         let all = history.since(0);
-        assert_eq!(all.gaps, [Gap { start: 150.0, end: Some(250.0), reason: Some("stalled") }]);
+        assert_eq!(all.gaps, [Gap { start: 150.0, end: Some(250.0), reason: Some("stalled".into()) }]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod kept_pictures;
 mod metric_label;
 mod pictures;
 mod progress;
+mod snapshot;
 pub mod status;
 mod stream_state;
 mod totals;
@@ -25,6 +26,7 @@ pub use history::{Gap, Row, Span};
 pub use metric_label::label_value;
 pub use pictures::Picture;
 pub use progress::Progress;
+pub use snapshot::Snapshot;
 pub use stream_state::{LabelSettings, StreamInfo, StreamState};
 pub use totals::Totals;
 

@@ -103,7 +103,7 @@ impl Status {
 }
 
 /// Latency from a frame's arrival to the last output, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub p50: f64,
     pub p95: f64,

@@ -178,6 +178,11 @@ impl StreamState {
         self.record(|history| history.gap(start, end, reason));
     }
 
+    /// Adds what changed in the history of this stream in another process.
+    pub(super) fn mirror(&self, update: Update) {
+        self.record(|history| history.mirror(update));
+    }
+
     /// Records the latency of a frame.
     pub fn record_latency(&self, delay: Duration) {
         self.latency.record(delay.as_secs_f64());

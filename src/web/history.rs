@@ -39,9 +39,12 @@ const BUSY: ApiError = (StatusCode::SERVICE_UNAVAILABLE, "too many questions to 
 const UNREADABLE: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the index cannot be read\n");
 const UNKNOWN: ApiError = (StatusCode::NOT_FOUND, "no stream has this name\n");
 
+/// Returns the indexes that there are. New ones may be made.
+type Places = Box<dyn Fn() -> Vec<Place> + Send + Sync>;
+
 /// The indexes that are served.
 pub struct History {
-    places: Vec<Place>,
+    places: Places,
     /// What writes them, if this program does.
     state: Option<Arc<IndexState>>,
     permits: Arc<Semaphore>,
@@ -52,6 +55,12 @@ pub struct History {
 impl History {
     /// `limits` are those of the recordings that are played.
     pub fn new(places: Vec<Place>, state: Option<Arc<IndexState>>, limits: Limits) -> Self {
+        let places: Arc<[Place]> = places.into();
+        Self::of(Box::new(move || places.to_vec()), state, limits)
+    }
+
+    /// As [`History::new`], for indexes of which there may be more later.
+    pub fn of(places: Places, state: Option<Arc<IndexState>>, limits: Limits) -> Self {
         let permits = Arc::new(Semaphore::new(QUESTIONS));
         Self { places, state, permits, recordings: Recordings::new(limits), exports: Exports::default() }
     }
@@ -82,8 +91,8 @@ pub(super) async fn ask<T: Send + 'static>(
     let history = state.history.as_ref().ok_or(NOT_FOUND)?;
     let asked = Arc::clone(state);
     let answer = blocking::run(&history.permits, BUSY, UNREADABLE, move || {
-        let places = asked.history.as_ref().map_or(&[][..], |history| &history.places);
-        Reader::open(places).and_then(|reader| question(&reader))
+        let places = asked.history.as_ref().map_or_else(Vec::new, |history| (history.places)());
+        Reader::open(&places).and_then(|reader| question(&reader))
     });
     answer.await?.map_err(|error| {
         tracing::warn!("{error}");

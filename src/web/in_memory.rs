@@ -59,7 +59,7 @@ impl InMemoryServer {
         let stream = Arc::new(StreamState::new(info, LabelSettings::default(), true, &clock));
         let history = History::new(vec![Place::of_run(folder)], None, Limits::default());
         let telemetry = Arc::new(Telemetry::new(vec![stream], true, &clock));
-        let sources = Sources { telemetry, history: Some(history), teaching: None };
+        let sources = Sources { telemetry, history: Some(history), teaching: None, workers: None };
         let (closing, closed) = watch::channel(false);
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
         let metrics = PrometheusBuilder::new().build_recorder().handle();

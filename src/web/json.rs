@@ -30,6 +30,8 @@ pub struct Offers {
     pub history: bool,
     /// Whether frames are kept for learning.
     pub teach: bool,
+    /// Whether the page is that of a cluster.
+    pub workers: bool,
 }
 
 #[derive(Serialize)]

@@ -142,6 +142,9 @@ fn describe() {
     describe_histogram!("livelabel_batch_size", "Frames in one inference.");
     describe_gauge!("livelabel_engine_queue_depth", "Frames of all streams that wait for inference.");
     describe_gauge!("livelabel_up", "1 while the stream delivers frames.");
+    describe_gauge!("livelabel_cluster_waiting", "Clips, or cameras, that wait for a worker of the cluster.");
+    describe_gauge!("livelabel_cluster_claimed", "Clips, or cameras, that workers have, or gave back a moment ago.");
+    describe_gauge!("livelabel_cluster_redelivered", "Of those, the ones that were handed out more than once.");
     describe_gauge!("livelabel_paused", "1 while the stream is paused.");
     describe_gauge!("livelabel_stride", "Every n-th frame is analysed.");
     describe_counter!(

@@ -30,9 +30,11 @@ mod state;
 mod teach;
 mod teach_intervals;
 mod teach_models;
+mod workers;
 
 pub use history::History;
 pub use metrics::install as install_metrics;
 pub use recording::Replay;
 pub use server::{Listener, Server, Sources};
 pub use teach::Teaching;
+pub use workers::Workers;

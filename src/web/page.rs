@@ -14,7 +14,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-const FILES: [(&str, &str, &str); 66] = [
+const FILES: [(&str, &str, &str); 67] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page.css", CSS, include_str!("page/page.css")),
     ("/history.css", CSS, include_str!("page/history.css")),
@@ -26,6 +26,7 @@ const FILES: [(&str, &str, &str); 66] = [
     ("/controls.js", JS, include_str!("page/controls.js")),
     ("/keys_dialog.js", JS, include_str!("page/keys_dialog.js")),
     ("/sight.js", JS, include_str!("page/sight.js")),
+    ("/workers.js", JS, include_str!("page/workers.js")),
     ("/wall.js", JS, include_str!("page/wall.js")),
     ("/layout.js", JS, include_str!("page/layout.js")),
     ("/large.js", JS, include_str!("page/large.js")),

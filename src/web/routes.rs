@@ -13,7 +13,7 @@ use axum::routing::get;
 use crate::web::recording::{self, Replay};
 use crate::web::state::{AppState, NOT_FOUND};
 use crate::web::{
-    actions, admin, api, auth, events, history, metrics, page, pictures, teach, teach_intervals, teach_models,
+    actions, admin, api, auth, events, history, metrics, page, pictures, teach, teach_intervals, teach_models, workers,
 };
 
 /// Builds the router: for a finished run the routes of `replay`, otherwise those of the live streams.
@@ -22,6 +22,7 @@ pub(super) fn router(state: Arc<AppState>, replay: Option<Replay>) -> Router {
         Some(replay) => recording::routes(Arc::new(replay)),
         None => {
             let read = live();
+            let read = if state.workers.is_some() { read.merge(workers::routes()) } else { read };
             let teach = state.teaching.is_some();
             let read = if teach { read.merge(teach::routes()).merge(teach_models::routes()) } else { read };
             let write = actions::routes();

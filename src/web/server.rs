@@ -35,6 +35,7 @@ use crate::web::recording::Replay;
 use crate::web::routes;
 use crate::web::state::AppState;
 use crate::web::teach::Teaching;
+use crate::web::workers::Workers;
 
 /// Maximum number of open connections. Further clients get a 503.
 const CONNECTIONS: usize = 128;
@@ -101,6 +102,8 @@ pub struct Sources {
     pub history: Option<History>,
     /// The frames that are kept for learning, and the models, if any are.
     pub teaching: Option<Teaching>,
+    /// The workers, if the page is that of a cluster.
+    pub workers: Option<Workers>,
 }
 
 /// The running server. Dropping it stops it, within half a second.
@@ -129,7 +132,13 @@ impl Server {
     /// The errors of [`Server::start`].
     pub fn replay(bound: Listener, replay: Replay, metrics: PrometheusHandle) -> Result<Self> {
         let telemetry = Arc::new(Telemetry::new(Vec::new(), false, &SystemClock::shared()));
-        Self::begin(bound, Sources { telemetry, history: None, teaching: None }, None, Some(replay), metrics)
+        Self::begin(
+            bound,
+            Sources { telemetry, history: None, teaching: None, workers: None },
+            None,
+            Some(replay),
+            metrics,
+        )
     }
 
     fn begin(

@@ -18,6 +18,7 @@ use crate::web::history::History;
 use crate::web::json::Offers;
 use crate::web::server::Sources;
 use crate::web::teach::Teaching;
+use crate::web::workers::Workers;
 
 /// The shared state.
 pub(super) struct AppState {
@@ -30,6 +31,8 @@ pub(super) struct AppState {
     pub history: Option<History>,
     /// The frames that are kept for learning, if any are.
     pub teaching: Option<Teaching>,
+    /// The workers, if the page is that of a cluster.
+    pub workers: Option<Workers>,
     pub feed: Feed,
     /// Whom to ask for a change; `None` for a finished run.
     pub control: Option<Control>,
@@ -51,9 +54,13 @@ impl AppState {
         control: Option<Control>,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        let Sources { telemetry, history, teaching } = sources;
-        let offers =
-            Offers { admin: web_config.admin_token.is_some(), history: telemetry.history, teach: teaching.is_some() };
+        let Sources { telemetry, history, teaching, workers } = sources;
+        let offers = Offers {
+            admin: web_config.admin_token.is_some(),
+            history: telemetry.history,
+            teach: teaching.is_some(),
+            workers: workers.is_some(),
+        };
         let feed = Feed::new(telemetry.streams().len(), offers);
         Self {
             telemetry,
@@ -62,6 +69,7 @@ impl AppState {
             metrics,
             history,
             teaching,
+            workers,
             feed,
             control,
             attempts: Attempts::default(),

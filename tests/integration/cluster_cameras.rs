@@ -263,3 +263,49 @@ fn the_documented_permissions_suffice_for_cameras() {
         assert!(!stopped.stderr.contains("Permissions Violation"), "{}", stopped.stderr);
     }
 }
+
+#[test]
+fn one_page_shows_the_cameras_of_all_workers() {
+    let cluster = Cluster::start();
+    let [first, second] = ["first", "second"].map(|name| cluster.worker(name, &["--cameras", "2"]));
+    let url = cluster.server.url();
+    let mut web =
+        Watch::spawn(cluster.program.command(&["--log-format", "json", "web", "--nats", &url, "--web", "127.0.0.1:0"]));
+    let page = Site::of(&mut web);
+    let streams = || page.json("/api/streams")["streams"].as_array().unwrap().clone();
+    assert_eq!((streams().len(), &page.json("/api/streams")["workers"]), (0, &true.into()));
+    let cameras = ["door", "garden", "hall"];
+    cameras.iter().for_each(|name| drop(cluster.camera(name, &[])));
+    let running = || streams().iter().filter(|stream| stream["state"] == "running").count();
+    until("the cameras", || running() == 3);
+    let names: Vec<Value> = streams().iter().map(|stream| stream["name"].clone()).collect();
+    assert_eq!(names, cameras);
+    let workers = page.json("/api/workers");
+    let workers: Vec<&Value> = workers["workers"].as_array().unwrap().iter().map(|worker| &worker["name"]).collect();
+    assert_eq!(workers, ["first", "second"]);
+    // Labels, intervals and pictures are those of the workers.
+    let timeline = || page.json("/api/streams/door/timeline");
+    until("its rows", || timeline()["rows"].as_array().unwrap().len() > 5);
+    assert_eq!(timeline()["labels"], streams()[0]["labels"]);
+    until("its interval", || timeline()["intervals"][0]["open"] == true);
+    let picture = page.get("/streams/door/snapshot.jpg");
+    assert_eq!((picture.status, picture.header("content-type")), (200, Some("image/jpeg")));
+    assert!(picture.body.starts_with(&[0xff, 0xd8]), "{} bytes", picture.body.len());
+    // It shows a camera wherever it is.
+    let from = cluster.watcher("door").unwrap();
+    let to = if from == "first" { "second" } else { "first" };
+    let before = timeline()["start_time"].clone();
+    cluster.command(&["cluster", "move", "door", to]).succeeded();
+    until("the move", || timeline()["start_time"] != before && streams()[0]["state"] == "running");
+    for name in &cameras[1..] {
+        cluster.command(&["cluster", "cancel", name]).succeeded();
+    }
+    until("their end", || streams().len() == 1);
+    // Without workers it says so.
+    for worker in [first, second] {
+        assert_eq!(worker.stop("TERM").0.code, 143);
+    }
+    until("the loss", || streams()[0]["state"] == "reconnecting");
+    assert!(page.get("/healthz").text().contains("door: reconnecting"), "{}", page.get("/healthz").text());
+    assert_eq!(web.stop("TERM").0.code, 143);
+}

@@ -102,7 +102,7 @@ mod tests {
     fn a_larger_worker_gets_more_and_a_full_or_draining_one_none() {
         let (own, large) = (load("a", 4, 4), load("b", 4, 16));
         assert_eq!(fuller(&own, &[own.clone(), large.clone()]), Some("b"));
-        assert_eq!(fuller(&large, &[own.clone(), large]), None);
+        assert_eq!(fuller(&large, &[own.clone(), large.clone()]), None);
         let draining = Load { takes: false, ..load("b", 0, 16) };
         assert_eq!(fuller(&own, &[own.clone(), draining.clone(), load("c", 4, 4)]), None);
         assert_eq!(emptiest("a", &[own.clone(), draining]), None);

@@ -184,6 +184,14 @@ pub fn folder(output: &Path, camera: &CameraName) -> PathBuf {
     output.join(FOLDER).join(camera.as_str())
 }
 
+/// Returns the folders of all cameras.
+pub fn folders(output: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(output.join(FOLDER)).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
 /// Returns an option that is set, and that a camera cannot have.
 pub fn refused_option(settings: &StreamOptions) -> Option<String> {
     let set = serde_json::to_value(settings).unwrap_or_default();

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::cluster::cameras::camera::{CameraName, CameraSettings};
+use crate::cluster::claim::Claim;
 use crate::telemetry::status::StreamPhase;
 use crate::telemetry::{StreamState, Telemetry};
 
 /// Orders that may wait.
 const ORDERS: usize = 8;
+/// Numbers that JSON can have exactly everywhere.
+const MAX_IDENTITY: u64 = 1 << 53;
 
 /// What is to become of a camera.
 #[derive(Debug)]
@@ -53,19 +56,38 @@ pub struct Held {
     pub standby: bool,
     pub taken: Instant,
     pub orders: Sender<Order>,
-    stream: Mutex<Option<Arc<StreamState>>>,
+    /// What shows how it is, and an identity that differs after it was connected anew.
+    stream: Mutex<Option<(u64, Arc<StreamState>)>>,
+    /// What differs each time that a worker takes the camera, and the claim to it.
+    holding: Mutex<Option<(String, Arc<Claim>)>>,
 }
 
 impl Held {
     /// Returns a camera that the worker has from now on, and what receives its orders.
     pub fn new(camera: &CameraName, standby: bool) -> (Arc<Self>, Receiver<Order>) {
         let (orders, receiver) = channel(ORDERS);
-        let held = Self { camera: camera.clone(), standby, taken: Instant::now(), orders, stream: Mutex::default() };
+        let (stream, holding) = (Mutex::default(), Mutex::default());
+        let held = Self { camera: camera.clone(), standby, taken: Instant::now(), orders, stream, holding };
         (Arc::new(held), receiver)
     }
 
-    pub fn stream(&self) -> Option<Arc<StreamState>> {
+    /// Returns what shows how it is, and its identity.
+    pub fn identified(&self) -> Option<(u64, Arc<StreamState>)> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn stream(&self) -> Option<Arc<StreamState>> {
+        self.identified().map(|(_, stream)| stream)
+    }
+
+    pub fn set_holding(&self, holding: &str, claim: &Arc<Claim>) {
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = Some((holding.into(), Arc::clone(claim)));
+    }
+
+    /// Returns whether the worker has the camera since this holding.
+    pub fn is_since(&self, holding: &str) -> bool {
+        let held = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().is_some_and(|(since, claim)| since == holding && claim.holds())
     }
 
     fn describe(&self) -> Option<HeldCamera> {
@@ -112,7 +134,8 @@ impl HeldCameras {
 
     /// Says what shows how a camera is.
     pub fn set_stream(&self, held: &Held, stream: &Arc<StreamState>, page: Option<&Arc<Telemetry>>) {
-        *held.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(stream));
+        *held.stream.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((fastrand::u64(..MAX_IDENTITY), Arc::clone(stream)));
         self.show(page);
     }
 

@@ -13,7 +13,7 @@ use crate::cluster::cameras::balance::{Load, emptiest};
 use crate::cluster::cameras::camera::CameraSettings;
 use crate::cluster::cameras::held::{Held, Order};
 use crate::cluster::cameras::offer::{self, Handed, Offer};
-use crate::cluster::cameras::publisher::Publisher;
+use crate::cluster::cameras::publisher::{Published, Publisher};
 use crate::cluster::cameras::submit;
 use crate::cluster::cameras::watched::Watched;
 use crate::cluster::claim::Claim;
@@ -107,8 +107,8 @@ impl Hold {
                 Next::Remove => self.claim.acknowledge().await,
                 Next::GiveBack(delay) => self.claim.give_back(delay).await,
                 Next::HandOver(reply) => {
-                    let yours = self.claim.holds();
-                    offer::answer(&self.connection, reply, &Handed { yours }).await;
+                    let (yours, age_ms) = (self.claim.holds(), self.claim.age().as_millis() as u64);
+                    offer::answer(&self.connection, reply, &Handed { yours, age_ms }).await;
                     self.worker.moves.fetch_add(u64::from(yours), Ordering::Relaxed);
                 }
             }
@@ -126,14 +126,18 @@ impl Hold {
             let publisher =
                 Publisher::new(&self.connection, &self.claim, &self.held.camera, &self.worker.name, &stream);
             started.watched.release();
-            let publishing = tokio::spawn(publisher.run(started.events));
+            self.held.set_holding(publisher.holding(), &self.claim);
+            let publishing = tokio::spawn(publisher.run(started.events, stop.clone()));
             let (next, ended) = self.follow(&mut started.watched, orders).await;
             stop.request();
             if !ended {
                 started.watched.ended().await;
             }
-            let _ = publishing.await;
-            next
+            match publishing.await {
+                Ok(Published::All) => next,
+                // What follows is the other worker's.
+                Ok(Published::Superseded) | Err(_) => Next::Lost,
+            }
         };
         tokio::pin!(work);
         tokio::select! {
@@ -175,7 +179,7 @@ impl Hold {
                         if moving.is_some_and(|since| since.elapsed() < MOVE_TIMEOUT) {
                             return (Next::HandOver(reply), false);
                         }
-                        offer::answer(&self.connection, reply, &Handed { yours: false }).await;
+                        offer::answer(&self.connection, reply, &Handed::default()).await;
                     }
                 },
                 _ = checks.tick() => {
@@ -191,7 +195,7 @@ impl Hold {
                     } else if begun.elapsed() > FORGOTTEN {
                         (begun, tried) = (Instant::now(), HashSet::new());
                     } else if begun.elapsed() > UNREACHED && moving.is_none_or(|since| since.elapsed() > MOVE_TIMEOUT) {
-                        let peers = self.worker.peers();
+                        let peers = self.worker.peers.present();
                         let loads: Vec<Load> = peers.iter().map(Load::of).filter(|peer| !tried.contains(peer.name)).collect();
                         if let Some(other) = emptiest(&self.worker.name, &loads) {
                             tried.insert(other.to_string());

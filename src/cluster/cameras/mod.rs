@@ -4,6 +4,8 @@ pub mod balance;
 pub mod camera;
 pub mod held;
 mod hold;
+#[cfg(test)]
+mod load_test;
 mod offer;
 mod publisher;
 pub mod state;

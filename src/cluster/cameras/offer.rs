@@ -11,6 +11,8 @@ use crate::cluster::connection::Connection;
 
 /// How long a worker may take to answer an offer.
 const ANSWER: Duration = Duration::from_secs(3);
+/// How long the worker that had a camera before may take to say that it still has it.
+const HELD: Duration = Duration::from_secs(1);
 /// How long the old worker may take to close its files.
 const HAND_OVER: Duration = Duration::from_secs(12);
 
@@ -37,10 +39,25 @@ pub struct Ready {
     pub camera: CameraName,
 }
 
-/// Whether the camera is the new worker's from now on.
+/// Asks a worker whether it still has a camera since this holding.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Holder {
+    pub camera: CameraName,
+    pub holding: String,
+}
+
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Holds {
+    pub holds: bool,
+}
+
+/// Whether the camera is the new worker's from now on.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Handed {
     pub yours: bool,
+    /// How long ago the server last heard of the claim.
+    #[serde(default)]
+    pub age_ms: u64,
 }
 
 /// Offers a camera. Returns whether the other worker takes it.
@@ -48,10 +65,16 @@ pub async fn offer(connection: &Connection, subject: String, offer: &Offer) -> b
     ask::<Answer>(connection, subject, offer, ANSWER).await.is_some_and(|answer| answer.accepted)
 }
 
-/// Says that a camera is connected. Returns whether it was handed over.
-pub async fn ready(connection: &Connection, subject: String, camera: &CameraName) -> bool {
+/// Says that a camera is connected. Returns how old the claim was when it was handed over; `None` if it was not.
+pub async fn ready(connection: &Connection, subject: String, camera: &CameraName) -> Option<Duration> {
     let ready = Ready { camera: camera.clone() };
-    ask::<Handed>(connection, subject, &ready, HAND_OVER).await.is_some_and(|handed| handed.yours)
+    let handed: Handed = ask(connection, subject, &ready, HAND_OVER).await?;
+    handed.yours.then(|| Duration::from_millis(handed.age_ms))
+}
+
+/// Asks a worker whether it has a camera. One that is not there, or has no connection, does not.
+pub async fn is_held(connection: &Connection, subject: String, holder: &Holder) -> bool {
+    ask::<Holds>(connection, subject, holder, HELD).await.is_some_and(|held| held.holds)
 }
 
 /// Answers a request. Whoever does not get it asks again or gives up.

@@ -1,5 +1,9 @@
 //! Publishes what a camera sees, and how it is, while the camera is certainly this worker's. An interval that an earlier worker
 //! left open is ended.
+//!
+//! A server that becomes the leader of the queue may hand a camera out that the leader before has handed out, and would confirm both
+//! workers' claims. The states decide then: each is written only after the last one of the same holding, so the first worker finds that
+//! another has taken the camera.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +20,27 @@ use crate::cluster::names::{self, EVENT, NO_LABEL};
 use crate::cluster::record;
 use crate::error::Result;
 use crate::events::EventReceiver;
+use crate::shutdown::Shutdown;
 use crate::system::utc;
 use crate::telemetry::StreamState;
 use crate::telemetry::status::StreamPhase;
 
 /// How often a change of the state is published at most, and how often it is published without one.
 const TICK: Duration = Duration::from_secs(1);
-const REPEATED: Duration = Duration::from_secs(15);
+const REPEATED: Duration = Duration::from_secs(6);
 /// How long it waits after a server did not confirm a message.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Bytes of a label in a subject.
 const LABEL: usize = 64;
+
+/// How publishing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// With the camera's events, or with the claim.
+    All,
+    /// Another worker has taken the camera.
+    Superseded,
+}
 
 /// Publishes for one camera, as long as one worker has it.
 pub struct Publisher {
@@ -45,6 +59,7 @@ pub struct Publisher {
     /// Place of the last state in its stream.
     sequence: u64,
     said: Option<(StreamPhase, Option<String>, Instant)>,
+    superseded: bool,
 }
 
 impl Publisher {
@@ -68,15 +83,21 @@ impl Publisher {
             others: 0,
             sequence: 0,
             said: None,
+            superseded: false,
         }
     }
 
-    /// Publishes until the camera's events end, or the camera is no longer this worker's.
-    pub async fn run(mut self, mut events: EventReceiver) {
+    /// Returns what differs each time that a worker takes the camera.
+    pub fn holding(&self) -> &str {
+        &self.holding
+    }
+
+    /// Publishes until the camera's events end, or the camera is no longer this worker's, which requests `stop`.
+    pub async fn run(mut self, mut events: EventReceiver, stop: Shutdown) -> Published {
         self.take_over().await;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        while !self.superseded {
             tokio::select! {
                 event = events.next() => match event {
                     Some(event) => self.event(&event.json).await,
@@ -86,6 +107,11 @@ impl Publisher {
             }
         }
         self.say(true).await;
+        if self.superseded {
+            stop.request();
+            return Published::Superseded;
+        }
+        Published::All
     }
 
     /// Ends what an earlier worker left open.
@@ -152,7 +178,7 @@ impl Publisher {
         event.insert("id".into(), id.into());
         let bytes = serde_json::to_vec(&event).unwrap_or_default();
         let subject = format!("{EVENT}{}.{}", self.camera, names::token(label, LABEL));
-        while self.claim.holds() {
+        while self.may_publish() {
             // The servers drop a second one with this identifier.
             let message = PublishMessage::build().payload(bytes.clone().into()).message_id(id);
             let sent: Result<()> = async {
@@ -182,8 +208,12 @@ impl Publisher {
         }
     }
 
+    fn may_publish(&self) -> bool {
+        self.claim.holds() && !self.superseded
+    }
+
     async fn say(&mut self, released: bool) {
-        while self.claim.holds() {
+        while self.may_publish() {
             let state = CameraState::of(&self.camera, &self.worker, &self.holding, &self.since, &self.stream);
             self.said = Some((state.state, state.label.clone(), Instant::now()));
             let state = CameraState { released, open: self.open.clone(), ..state };
@@ -192,9 +222,12 @@ impl Publisher {
                     self.sequence = sequence;
                     return;
                 }
-                // This one, whose confirmation was lost, or what an earlier worker sent meanwhile.
                 Ok(None) => match state::read(&self.connection, &self.camera).await {
-                    Ok((_, sequence)) => self.sequence = sequence,
+                    // Its confirmation was lost, or it was deleted.
+                    Ok((last, sequence)) if last.as_ref().is_none_or(|last| last.holding == self.holding) => {
+                        self.sequence = sequence;
+                    }
+                    Ok(_) => self.superseded = true,
                     Err(error) => tracing::debug!("{}: {error}", self.camera),
                 },
                 Err(error) => {

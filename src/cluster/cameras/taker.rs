@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_nats::Message;
 use async_nats::jetstream::consumer::PullConsumer;
-use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -16,11 +15,12 @@ use crate::cluster::cameras::balance::{Load, emptiest, fuller, slower};
 use crate::cluster::cameras::camera::{CameraName, CameraSettings};
 use crate::cluster::cameras::held::{Held, Order};
 use crate::cluster::cameras::hold::{Hold, Started};
-use crate::cluster::cameras::offer::{self, Answer, Handed, Offer, Ready};
+use crate::cluster::cameras::offer::{self, Answer, Handed, Holder, Holds, Offer, Ready};
+use crate::cluster::cameras::state;
 use crate::cluster::cameras::submit;
-use crate::cluster::claim::Claim;
-use crate::cluster::connection::Connection;
-use crate::cluster::names::{CAMERA, OFFER, READY, WATCH, WORKER};
+use crate::cluster::claim::{self, Claim};
+use crate::cluster::connection::{Connection, listen};
+use crate::cluster::names::{CAMERA, HOLDS, OFFER, READY, WATCH, WORKER};
 use crate::cluster::presence::{ANNOUNCED, WorkerStatus};
 use crate::cluster::worker_state::WorkerState;
 use crate::error::ErrorKind;
@@ -62,10 +62,11 @@ impl Taker {
         let name = &self.worker.name;
         tokio::select! {
             () = self.take_cameras(consumer) => {}
-            () = self.listen(format!("{OFFER}{name}"), async |message| self.answer(message).await) => {}
-            () = self.listen(format!("{READY}{name}"), async |message| self.pass_on(message).await) => {}
-            () = self.listen(format!("{CAMERA}*"), async |message| self.change(&message)) => {}
-            () = self.listen(format!("{WORKER}*"), async |message| self.meet(&message)) => {}
+            () = listen(&self.connection, format!("{OFFER}{name}"), async |message| self.answer(message).await) => {}
+            () = listen(&self.connection, format!("{READY}{name}"), async |message| self.pass_on(message).await) => {}
+            () = listen(&self.connection, format!("{HOLDS}{name}"), async |message| self.say_whether_held(message).await) => {}
+            () = listen(&self.connection, format!("{CAMERA}*"), async |message| self.change(&message)) => {}
+            () = listen(&self.connection, format!("{WORKER}*"), async |message| self.meet(&message)) => {}
             () = self.balance() => {}
         }
     }
@@ -125,7 +126,7 @@ impl Taker {
             if all.is_empty() {
                 return;
             }
-            let peers = self.worker.peers();
+            let peers = self.worker.peers.present();
             let loads: Vec<Load> = peers.iter().map(Load::of).collect();
             match emptiest(&self.worker.name, &loads) {
                 Some(_) if begun.elapsed() < DRAIN_TIMEOUT => {
@@ -154,7 +155,7 @@ impl Taker {
             if self.worker.draining.load(Ordering::Relaxed) || since < MOVE_GAP {
                 continue;
             }
-            let (status, peers) = (self.worker.status(), self.worker.peers());
+            let (status, peers) = (self.worker.status(), self.worker.peers.present());
             let loads: Vec<Load> = peers.iter().map(Load::of).collect();
             let own = Load::of(&status);
             let too_slow = || slower(&own, &loads).filter(|_| since > SLOW_MOVE_GAP);
@@ -164,21 +165,6 @@ impl Taker {
             let Some(held) = all.iter().filter(|held| !held.standby).max_by_key(|held| held.taken) else { continue };
             moved = Some(Instant::now());
             let _ = held.orders.try_send(Order::Move { worker: target.into(), reached: false });
-        }
-    }
-
-    /// Receives the messages of a subject, again after each loss of the connection.
-    async fn listen(&self, subject: String, mut receive: impl AsyncFnMut(Message)) {
-        loop {
-            match self.connection.client.subscribe(subject.clone()).await {
-                Ok(mut messages) => {
-                    while let Some(message) = messages.next().await {
-                        receive(message).await;
-                    }
-                }
-                Err(cause) => tracing::debug!("{subject}: {cause}"),
-            }
-            sleep(ANNOUNCED).await;
         }
     }
 
@@ -202,8 +188,14 @@ impl Taker {
         let (Some(reply), Some(Ready { camera })) = (message.reply.clone(), read(&message)) else { return };
         let held = self.worker.cameras.find(&camera);
         if held.is_none_or(|held| held.orders.try_send(Order::Ready(reply.clone())).is_err()) {
-            offer::answer(&self.connection, reply, &Handed { yours: false }).await;
+            offer::answer(&self.connection, reply, &Handed::default()).await;
         }
+    }
+
+    async fn say_whether_held(&self, message: Message) {
+        let (Some(reply), Some(Holder { camera, holding })) = (message.reply.clone(), read(&message)) else { return };
+        let holds = self.worker.cameras.find(&camera).is_some_and(|held| held.is_since(&holding));
+        offer::answer(&self.connection, reply, &Holds { holds }).await;
     }
 
     fn change(&self, message: &Message) {
@@ -217,7 +209,7 @@ impl Taker {
 
     fn meet(&self, message: &Message) {
         if let Some(status) = read::<WorkerStatus>(message) {
-            self.worker.meet(status);
+            self.worker.peers.meet(status);
         }
     }
 }
@@ -234,6 +226,10 @@ async fn take(worker: Arc<WorkerState>, connection: Connection, claim: Arc<Claim
         return claim.acknowledge().await;
     };
     match submit::settings(&connection, &name).await {
+        // A leader of the queue that lost what another one did hands out again what is held. The other worker's claim goes on.
+        Ok(Some(_)) if is_held_elsewhere(&worker, &connection, &name).await => {
+            tracing::info!("{name}: left to the worker that has it");
+        }
         Ok(Some(camera)) => {
             let (held, orders) = Held::new(&name, false);
             if !worker.cameras.add(&held) {
@@ -253,6 +249,16 @@ async fn take(worker: Arc<WorkerState>, connection: Connection, claim: Arc<Claim
     }
 }
 
+/// Returns whether the worker that had the camera last says that it has it.
+async fn is_held_elsewhere(worker: &WorkerState, connection: &Connection, camera: &CameraName) -> bool {
+    let Ok((Some(last), _)) = state::read(connection, camera).await else { return false };
+    if last.released || last.worker == worker.name {
+        return false;
+    }
+    let holder = Holder { camera: camera.clone(), holding: last.holding };
+    offer::is_held(connection, format!("{HOLDS}{}", last.worker), &holder).await
+}
+
 /// Connects a camera of another worker, and takes it over when that one has closed its files.
 async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offer, standby: Arc<Held>) {
     let name = offer.camera.camera.clone();
@@ -264,13 +270,13 @@ async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offe
         }
     };
     let connected = timeout(CONNECT, started.watched.connected()).await.is_ok();
-    let handed =
-        (connected || !offer.reached) && offer::ready(&connection, format!("{READY}{}", offer.from), &name).await;
-    let claim = match handed {
-        true => Claim::adopt(connection.client.clone(), name.watch_subject(), offer.reply).await,
+    let asked = claim::now();
+    let age = match connected || !offer.reached {
+        true => offer::ready(&connection, format!("{READY}{}", offer.from), &name).await,
         false => None,
     };
-    let Some(claim) = claim else {
+    let adopt = |age| Claim::adopt(connection.client.clone(), name.watch_subject(), offer.reply, asked, age);
+    let Some(claim) = age.map(adopt).filter(Claim::holds) else {
         started.end().await;
         return worker.cameras.remove(&standby, None);
     };

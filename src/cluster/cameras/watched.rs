@@ -35,7 +35,7 @@ impl Watched {
     pub fn start(worker: &Arc<WorkerState>, camera: &CameraSettings, stop: &Shutdown) -> Result<(Self, EventReceiver)> {
         let labelling = &worker.labelling;
         let job = camera.resolve(&labelling.output, &worker.credentials)?;
-        let state = stream::state(&job, &labelling.model, worker.page.is_some(), &labelling.clock);
+        let state = stream::state(&job, &labelling.model, true, &labelling.clock);
         let (event_bus, events) = EventBus::to_one(&job.name, &labelling.clock);
         let standby = Arc::<Standby>::default();
         let (sender, ended) = oneshot::channel();

@@ -1,4 +1,5 @@
-// The page's head: the title, the links back, to the streams beside, to the history and to Teach, and how many streams there are.
+// The page's head: the title, the links back, to the streams beside, to the history, to Teach and to a cluster's workers, and how many
+// streams there are.
 
 import { percent, setText } from './words.js';
 
@@ -18,6 +19,7 @@ export function updateHead(app, navigation, place) {
   const known = name !== null && app.past?.streams.some(stream => stream.name === name);
   part('past').hidden = !app.past || place === 'history';
   part('teach').hidden = !app.teach || place === 'frames' || place === 'models';
+  part('workers').hidden = !app.workers || place === 'workers';
   part('past').href = known ? `#/history/${encodeURIComponent(name)}` : '#/history';
   showBeside(navigation);
   showSummary(app, place);

@@ -1,5 +1,6 @@
 // The page: receives all streams' states over server-sent events, shows a banner when the server is unreachable, and
-// shows the wall of all streams, one stream, the history, or what is taught, as the URL says (#/stream/NAME, #/history, #/teach).
+// shows the wall of all streams, one stream, the history, what is taught, or a cluster's workers, as the URL says (#/stream/NAME,
+// #/history, #/teach, #/workers).
 
 import { Admin } from './admin.js';
 import { Connection } from './connection.js';
@@ -14,6 +15,7 @@ import { ModelsView } from './teach/models.js';
 import { FramesView } from './teach/view.js';
 import { clock, element, icon, elapsed, setText, since, streamProblem } from './words.js';
 import { Wall } from './wall.js';
+import { WorkersView, isWorkers } from './workers.js';
 
 /** A camera whose start moved by more was restarted, or the clock was set. */
 const SHIFT = 1500;
@@ -32,6 +34,8 @@ const app = {
   past: null,
   /** What is kept for learning; null if nothing is. */
   teach: null,
+  /** Whether the page is that of a cluster. */
+  workers: false,
   /** The time by the server's clock. */
   now: () => Date.now() + app.ahead,
   stream: name => app.streams.find(stream => stream.name === name),
@@ -105,13 +109,14 @@ async function load(what, address) {
   }
 }
 
-async function updateStreams({ server, mode, admin: offered, history: kept, teach, streams }) {
+async function updateStreams({ server, mode, admin: offered, history: kept, teach, workers, streams }) {
   app.ahead = Date.parse(server.now) - Date.now();
   // The first state waits for the answers: they decide which view the URL means.
   if (kept) await (loading.past ??= app.loadPast());
   if (teach) await (loading.teach ??= app.loadTeach());
   else app.teach = loading.teach = null;
   app.mode = mode;
+  app.workers = workers ?? false;
   restarted(streams);
   app.streams = streams;
   app.known = true;
@@ -139,10 +144,11 @@ function restarted(streams) {
 
 // --- the views ------------------------------------------------------------------------------------------------------
 
-const VIEWS = { history: HistoryView, frames: FramesView, models: ModelsView };
+const VIEWS = { history: HistoryView, frames: FramesView, models: ModelsView, workers: WorkersView };
 
 /** Returns which of VIEWS is shown, as the URL says; null for the live streams. Without these, there is the history. */
 function place() {
+  if (app.workers && isWorkers(location.hash)) return 'workers';
   const taught = app.teach && teachPlace(location.hash);
   return taught || (app.past && (isHistory(location.hash) || app.streams.length === 0) ? 'history' : null);
 }
@@ -223,7 +229,7 @@ function back() {
 
 addEventListener('hashchange', event => {
   const { hash } = new URL(event.oldURL);
-  cameFromWall = !hash.startsWith('#/stream/') && !isHistory(hash) && !teachPlace(hash);
+  cameFromWall = !hash.startsWith('#/stream/') && !isHistory(hash) && !teachPlace(hash) && !isWorkers(hash);
   if (!app.known) return;
   route();
   view?.read?.();
@@ -244,6 +250,7 @@ part('skip').addEventListener('click', event => {
 
 part('past').prepend(icon('M3.5 12a8.5 8.5 0 1 0 2.6-6.1L3.5 8.5M3.5 4v4.5H8M12 7.5V12l3 2'));
 part('teach').prepend(icon('M12 5 2.5 9.5 12 14l9.5-4.5zM6.5 11.7V16c0 1.5 2.5 2.7 5.5 2.7s5.5-1.2 5.5-2.7v-4.3'));
+part('workers').prepend(icon('M4 5h16v6H4zM4 13h16v6H4zM7.5 8h.01M7.5 16h.01'));
 part('back').prepend(icon('M14.5 5.5 8 12l6.5 6.5'));
 part('previous').append(icon('M14.5 5.5 8 12l6.5 6.5'));
 part('next').append(icon('M9.5 5.5 16 12l-6.5 6.5'));
