@@ -23,8 +23,9 @@ from nats import read_stream  # noqa: E402
 # Seconds between two faults of workers, and of servers.
 WORKER_EVERY, SERVER_EVERY = (8, 20), (30, 60)
 PORT, RATE = 8080, 5
-# A worker that comes back from being frozen may finish the frame that it had.
-OVERLAP_S = 1.0
+# A worker that comes back from being frozen may label what it had before it finds that it has lost the camera, and the states decide within
+# this time if two have it.
+OVERLAP_S = 7.0
 GAP_S = 20.0
 # The journal has a frame about every second while nothing changes.
 PAUSE_S = 2.0
@@ -115,9 +116,10 @@ class CameraChaos:
         overlaps, gaps, single, wrong = [], [], [], []
         for name in names:
             holdings = self.holdings(name)
-            for before, after in zip(holdings, holdings[1:]):
-                apart = after[0] - before[-1]
-                overlaps += [-apart] if apart < 0 else []
+            watched = sorted(((part[0], part[-1], number) for number, frames in enumerate(holdings) for part in parts(frames)), key=lambda part: part[0])
+            for number, (begin, end, holder) in enumerate(watched):
+                later = [(max(begin, a), min(end, b)) for a, b, other in watched[number + 1 :] if other != holder]
+                overlaps += [b - a for a, b in later if b > a]
             times = sorted(time for frames in holdings for time in frames)
             pauses = [(a, b) for a, b in zip(times, times[1:]) if b - a > PAUSE_S and self.began <= b <= self.ended]
             gaps += [b - a for a, b in pauses]
@@ -144,6 +146,16 @@ class CameraChaos:
             elif event["event"] == "end":
                 open_intervals.pop(event["stream"], None)
         return wrong
+
+
+def parts(times):
+    """Splits times where a worker was frozen or the camera away."""
+    found = [[times[0]]]
+    for before, time_ in zip(times, times[1:]):
+        if time_ - before > PAUSE_S:
+            found.append([])
+        found[-1].append(time_)
+    return found
 
 
 def seconds(text):

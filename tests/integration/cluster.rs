@@ -438,7 +438,6 @@ fn what_is_wrong_with_the_server_is_said_in_one_line() {
     for (flags, why) in [
         (&["--timeline", "x.json"][..], "--timeline is not for the jobs of a cluster"),
         (&["--threshold", "2"], "threshold 2"),
-        (&["rtsp://camera/1"], "cameras cannot be submitted"),
         (&[text(&fetched("footage/orange.jpg"))], "is a picture"),
         (&["--nats-replicas", "9"], "from 1 to 5"),
     ] {

@@ -143,7 +143,8 @@ impl HeldCameras {
         self.lock().clone()
     }
 
-    pub fn len(&self) -> usize {
+    /// Returns how many there are, with those that are connected to be taken over.
+    pub fn count(&self) -> usize {
         self.lock().len()
     }
 

@@ -188,11 +188,9 @@ impl Hold {
                         Ok(Some(camera)) if camera != self.camera => return (Next::Change(Box::new(camera)), false),
                         Ok(Some(_)) | Err(_) => {}
                     }
-                    if watched.state.progress.counters.last_arrival().is_some()
-                        || watched.state.status().state == StreamPhase::Paused
-                    {
-                        (begun, tried) = (Instant::now(), HashSet::new());
-                    } else if begun.elapsed() > FORGOTTEN {
+                    let seen = watched.state.progress.counters.last_arrival().is_some();
+                    let paused = watched.state.status().state == StreamPhase::Paused;
+                    if seen || paused || begun.elapsed() > FORGOTTEN {
                         (begun, tried) = (Instant::now(), HashSet::new());
                     } else if begun.elapsed() > UNREACHED && moving.is_none_or(|since| since.elapsed() > MOVE_TIMEOUT) {
                         let peers = self.worker.peers.present();

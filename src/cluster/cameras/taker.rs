@@ -96,7 +96,7 @@ impl Taker {
                     backoff.reset();
                     let (worker, connection) = (Arc::clone(&self.worker), self.connection.clone());
                     self.spawn(take(worker, connection, Arc::new(claim)));
-                    sleep((SPREAD * self.worker.cameras.len() as u32).min(LONGEST_SPREAD)).await;
+                    sleep((SPREAD * self.worker.cameras.count() as u32).min(LONGEST_SPREAD)).await;
                 }
                 Ok(None) => backoff.reset(),
                 Err(cause) => {
@@ -115,7 +115,7 @@ impl Taker {
 
     fn has_room(&self) -> bool {
         let cameras = &self.worker.cameras;
-        cameras.len() < self.worker.camera_capacity && cameras.describe().iter().all(|held| held.stride < FULL_STRIDE)
+        cameras.count() < self.worker.camera_capacity && cameras.describe().iter().all(|held| held.stride < FULL_STRIDE)
     }
 
     /// Gives all cameras to other workers, or back.

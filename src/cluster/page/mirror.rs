@@ -1,5 +1,6 @@
 //! The streams of a page that shows a whole cluster: copies of those that the workers have.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -102,17 +103,16 @@ impl Mirror {
                 stays
             });
             for (camera, worker) in held {
-                if !followed.contains_key(&camera) {
-                    let follower = Follower {
-                        camera: camera.clone(),
-                        worker: worker.clone(),
-                        connection: self.connection.clone(),
-                        tiles: Arc::clone(&self.tiles),
-                        clock: Arc::clone(&self.telemetry.clock),
-                    };
-                    let task = tasks.spawn(async move { tokio::join!(follower.view(), follower.show()) });
-                    followed.insert(camera, (worker, task));
-                }
+                let Entry::Vacant(entry) = followed.entry(camera) else { continue };
+                let follower = Follower {
+                    camera: entry.key().clone(),
+                    worker: worker.clone(),
+                    connection: self.connection.clone(),
+                    tiles: Arc::clone(&self.tiles),
+                    clock: Arc::clone(&self.telemetry.clock),
+                };
+                let task = tasks.spawn(async move { tokio::join!(follower.view(), follower.show()) });
+                entry.insert((worker, task));
             }
         }
     }
