@@ -62,10 +62,10 @@ function card(worker) {
   ];
   return element('article', { className: 'worker' },
     element('h2', {}, element('bdi', { textContent: name }), worker.draining ? element('span', { className: 'tag', textContent: 'draining' }) : ''),
-    element('p', { className: 'about', textContent: `${version} · ${model} · ${device}` }),
+    element('p', { className: 'small', textContent: `${version} · ${model} · ${device}` }),
     ...facts.map(([what, text, share]) => element('p', { className: 'load' },
       element('span', { textContent: what }), element('meter', { value: share, min: 0, max: 1, 'aria-label': `${what}: ${text}` }), element('b', { textContent: text }))),
-    element('p', { className: 'about', textContent: rest.filter(Boolean).join(' · ') }),
+    element('p', { className: 'small', textContent: rest.filter(Boolean).join(' · ') }),
     worker.problem ? element('p', { className: 'problem', textContent: worker.problem }) : '',
     element('ul', {}, ...cameras.map(camera => element('li', {},
       element('a', { href: `#/stream/${encodeURIComponent(camera.camera)}` }, element('bdi', { textContent: camera.camera })),
