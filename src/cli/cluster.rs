@@ -105,7 +105,7 @@ fn worker_text(worker: &WorkerStatus) -> String {
     text
 }
 
-fn camera_text(HeldCamera { camera, input, state, reason, label, stride, delay_ms }: &HeldCamera) -> String {
+fn camera_text(HeldCamera { camera, input, state, reason, label, stride, delay_ms, .. }: &HeldCamera) -> String {
     match label {
         Some(label) => format!("{camera}: {label}, stride {stride}, {delay_ms:.0} ms ({input})"),
         None => {

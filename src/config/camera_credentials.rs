@@ -1,6 +1,7 @@
 //! Who a worker is to its cameras: user and password by the camera's host, so that no other host gets them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -67,18 +68,32 @@ impl CameraCredentials {
     }
 }
 
-/// Returns whether a host is that of a pattern, in which `*` stands for any text.
+/// Returns whether a host is that of a pattern, in which `*` stands for any text without a dot; `*` alone stands for any host. A pattern
+/// that begins like an address is for addresses only: anybody can have a name that begins with `10.0.0.`.
 fn matches(pattern: &str, host: &str) -> bool {
     let (pattern, host) = (pattern.to_ascii_lowercase(), host.to_ascii_lowercase());
-    let Some((begin, rest)) = pattern.split_once('*') else { return pattern == host };
-    let Some(mut host) = host.strip_prefix(begin) else { return false };
+    if pattern == "*" {
+        return true;
+    }
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    if pattern.starts_with(|first: char| first.is_ascii_digit() || first == '[') && !is_address {
+        return false;
+    }
+    let (patterns, parts): (Vec<&str>, Vec<&str>) = (pattern.split('.').collect(), host.split('.').collect());
+    patterns.len() == parts.len() && patterns.iter().zip(parts).all(|(pattern, part)| matches_part(pattern, part))
+}
+
+/// Returns whether a text is that of a pattern, in which `*` stands for any text.
+fn matches_part(pattern: &str, text: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(begin) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();
     let end = parts.pop().unwrap_or_default();
     for part in parts {
-        let Some(at) = host.find(part) else { return false };
-        host = &host[at + part.len()..];
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
     }
-    host.ends_with(end)
+    text.ends_with(end)
 }
 
 #[cfg(test)]
@@ -93,10 +108,14 @@ mod tests {
             ("10.0.0.*", "10.0.0.70", true),
             ("cam-*.Example.org", "CAM-3.example.org", true),
             ("cam-*.example.org", "cam-3.example.org.evil.net", false),
+            ("cam-*.example.org", "cam-evil.net.example.org", false),
+            ("10.0.0.*", "10.0.0.evil", false),
+            ("10.0.0.*", "10.0.0.evil.net", false),
+            ("*.0.0.7", "10.0.0.7", true),
             ("*a*b", "xaxxb", true),
             ("*a*b", "xbxxa", false),
             ("a*a", "a", false),
-            ("*", "any", true),
+            ("*", "any.host", true),
         ] {
             assert_eq!(matches(pattern, host), expected, "{pattern} {host}");
         }

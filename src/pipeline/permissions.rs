@@ -93,7 +93,7 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
         read.insert("/".into());
     }
     read.extend(model.map(Path::to_path_buf).or_else(|| Model::default_path().ok()).map(|model| folder(&model)));
-    read.extend(CERTIFICATES.into_iter().filter_map(std::env::var_os).map(PathBuf::from));
+    read.extend(trusted());
     read.extend(of_nats(nats).chain(of_certificate(certificate)));
     let mut made = MadeFolders::default();
     made.make(output, DEFAULT);
@@ -107,7 +107,7 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
 /// Returns what the page of a cluster needs. The history of the cameras, if it is shown, is in `output`.
 pub fn of_cluster_page(nats: &NatsConfig, port: u16, certificate: &[PathBuf], output: Option<&Path>) -> Permissions {
     Permissions {
-        read: of_nats(nats).chain(of_certificate(certificate)).collect(),
+        read: of_nats(nats).chain(of_certificate(certificate)).chain(trusted()).collect(),
         execute: libraries(),
         // Who reads an index that is being written writes files beside it.
         write: caches().chain(output.map(Path::to_path_buf)).collect(),
@@ -115,6 +115,11 @@ pub fn of_cluster_page(nats: &NatsConfig, port: u16, certificate: &[PathBuf], ou
         connect: None,
         ..Permissions::default()
     }
+}
+
+/// Returns the certificates that the user trusts instead of the system's.
+fn trusted() -> impl Iterator<Item = PathBuf> {
+    CERTIFICATES.into_iter().filter_map(std::env::var_os).map(PathBuf::from)
 }
 
 /// Returns what is read to reach NATS servers.
@@ -161,7 +166,7 @@ fn read(config: &Config) -> BTreeSet<PathBuf> {
     read.extend(config.pictures.iter().map(|picture| picture.input.clone()));
     // What lies beside a model belongs to it.
     read.extend(config.model.clone().or_else(|| Model::default_path().ok()).map(|model| folder(&model)));
-    read.extend(CERTIFICATES.into_iter().filter_map(std::env::var_os).map(PathBuf::from));
+    read.extend(trusted());
     // A file that is read again may have been replaced by another of its name. So may one that a link in its place leads to.
     if config.origin.is_some() || config.web.as_ref().is_some_and(|web| web.certificate.is_some()) {
         for file in &config.read {

@@ -1,5 +1,6 @@
 //! Which camera a worker gives to which other one.
 
+use crate::cluster::cameras::held::HeldCamera;
 use crate::cluster::presence::WorkerStatus;
 
 /// Cameras by which workers of the same size may differ. With one, a camera would go to and fro.
@@ -25,7 +26,7 @@ impl<'a> Load<'a> {
             name: &status.name,
             cameras: status.cameras.len(),
             capacity: status.camera_capacity,
-            stride: status.cameras.iter().map(|camera| camera.stride).max().unwrap_or(1),
+            stride: status.cameras.iter().map(HeldCamera::load).max().unwrap_or(1),
             takes: !status.draining && status.problem.is_none(),
         }
     }

@@ -14,11 +14,12 @@ use crate::config::inputs::Job;
 use crate::config::options::StreamOptions;
 use crate::config::settings::Settings;
 use crate::error::{Error, Result};
+use crate::media::camera::Camera;
 
 /// The version of the messages that this program sends and understands.
 pub const VERSION: u32 = 1;
 /// The options that a camera of a cluster can have. The others say where something is, which is the worker's, or are of clips.
-pub const OPTIONS: [&str; 18] = [
+pub const OPTIONS: [&str; 17] = [
     "action",
     "window",
     "threshold",
@@ -26,7 +27,6 @@ pub const OPTIONS: [&str; 18] = [
     "overlay",
     "format",
     "stride",
-    "paused",
     "transport",
     "latency",
     "max_pixels",
@@ -137,6 +137,10 @@ impl CameraSettings {
         if let Some(key) = refused_option(&self.settings) {
             return Err(Error::usage(format!("{name}: a camera of a cluster cannot have {key}"))
                 .remedy("leave it out: workers know where files go, and credentials are theirs"));
+        }
+        // Anything else would be looked for on the disk.
+        if !Camera::is_live(&self.input) {
+            return Err(Error::usage(format!("{name}: is no camera")).remedy("write rtsp://HOST/PATH"));
         }
         let job = self.job(Path::new("/"))?;
         let camera = job.live.as_ref().map(|live| &live.camera);

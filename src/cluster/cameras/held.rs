@@ -1,5 +1,6 @@
 //! The cameras that a worker has, and what is to become of each.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -43,8 +44,10 @@ pub struct HeldCamera {
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Every n-th frame is analysed.
+    /// Every n-th frame is analysed, and whether the user said so.
     pub stride: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed: bool,
     /// Delay of the labels at the 95th percentile of the last seconds.
     pub delay_ms: f64,
 }
@@ -60,14 +63,23 @@ pub struct Held {
     stream: Mutex<Option<(u64, Arc<StreamState>)>>,
     /// What differs each time that a worker takes the camera, and the claim to it.
     holding: Mutex<Option<(String, Arc<Claim>)>>,
+    /// Whether the user set its stride.
+    fixed: AtomicBool,
+}
+
+impl HeldCamera {
+    /// Returns the stride that shows how the worker copes; 1 if the user set it.
+    pub fn load(&self) -> u64 {
+        if self.fixed { 1 } else { self.stride }
+    }
 }
 
 impl Held {
     /// Returns a camera that the worker has from now on, and what receives its orders.
     pub fn new(camera: &CameraName, standby: bool) -> (Arc<Self>, Receiver<Order>) {
         let (orders, receiver) = channel(ORDERS);
-        let (stream, holding) = (Mutex::default(), Mutex::default());
-        let held = Self { camera: camera.clone(), standby, taken: Instant::now(), orders, stream, holding };
+        let (stream, holding, fixed) = (Mutex::default(), Mutex::default(), AtomicBool::default());
+        let held = Self { camera: camera.clone(), standby, taken: Instant::now(), orders, stream, holding, fixed };
         (Arc::new(held), receiver)
     }
 
@@ -78,6 +90,10 @@ impl Held {
 
     pub fn stream(&self) -> Option<Arc<StreamState>> {
         self.identified().map(|(_, stream)| stream)
+    }
+
+    pub fn set_fixed(&self, fixed: bool) {
+        self.fixed.store(fixed, Ordering::Relaxed);
     }
 
     pub fn set_holding(&self, holding: &str, claim: &Arc<Claim>) {
@@ -100,6 +116,7 @@ impl Held {
             reason: status.reason.filter(|_| status.state != StreamPhase::Running),
             label: status.label,
             stride: status.stride,
+            fixed: self.fixed.load(Ordering::Relaxed),
             delay_ms: status.latency.p95,
         })
     }

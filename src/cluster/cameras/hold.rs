@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::Subject;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::cluster::cameras::balance::{Load, emptiest};
 use crate::cluster::cameras::camera::CameraSettings;
@@ -22,11 +22,14 @@ use crate::cluster::names::OFFER;
 use crate::cluster::worker_state::WorkerState;
 use crate::error::Error;
 use crate::events::EventReceiver;
+use crate::labels::stride::Stride;
 use crate::shutdown::Shutdown;
 use crate::telemetry::status::StreamPhase;
 
 /// How long a camera that could not go on waits for a worker.
 const RECOVERY: Duration = Duration::from_secs(10);
+/// How long what a camera saw last may take to be published when its files are closed.
+const PUBLISHED: Duration = Duration::from_secs(5);
 /// How often it is looked whether the camera was changed or removed, and whether it can be reached.
 const CHECK: Duration = Duration::from_secs(10);
 /// How long a worker that accepted a camera may take to connect it.
@@ -122,21 +125,27 @@ impl Hold {
         let stop = started.stop.clone();
         let work = async {
             let stream = Arc::clone(&started.watched.state);
+            self.held.set_fixed(self.camera.settings.stride.is_some_and(|stride| stride != Stride::Auto));
             self.worker.cameras.set_stream(&self.held, &stream, self.worker.page.as_ref());
             let publisher =
                 Publisher::new(&self.connection, &self.claim, &self.held.camera, &self.worker.name, &stream);
             started.watched.release();
             self.held.set_holding(publisher.holding(), &self.claim);
-            let publishing = tokio::spawn(publisher.run(started.events, stop.clone()));
+            let mut publishing = tokio::spawn(publisher.run(started.events, stop.clone()));
             let (next, ended) = self.follow(&mut started.watched, orders).await;
             stop.request();
             if !ended {
                 started.watched.ended().await;
             }
-            match publishing.await {
-                Ok(Published::All) => next,
+            match timeout(PUBLISHED, &mut publishing).await {
+                Ok(Ok(Published::All)) => next,
                 // What follows is the other worker's.
-                Ok(Published::Superseded) | Err(_) => Next::Lost,
+                Ok(Ok(Published::Superseded) | Err(_)) => Next::Lost,
+                // The next worker ends what is open.
+                Err(_) => {
+                    publishing.abort();
+                    next
+                }
             }
         };
         tokio::pin!(work);
@@ -188,7 +197,8 @@ impl Hold {
                         Ok(Some(camera)) if camera != self.camera => return (Next::Change(Box::new(camera)), false),
                         Ok(Some(_)) | Err(_) => {}
                     }
-                    let seen = watched.state.progress.counters.last_arrival().is_some();
+                    let last = watched.state.progress.counters.last_arrival();
+                    let seen = last.is_some_and(|last| last.elapsed() < UNREACHED);
                     let paused = watched.state.status().state == StreamPhase::Paused;
                     if seen || paused || begun.elapsed() > FORGOTTEN {
                         (begun, tried) = (Instant::now(), HashSet::new());
@@ -220,6 +230,5 @@ impl Hold {
 
     fn report(&self, error: &Error) {
         tracing::error!("{}: {error}", self.held.camera);
-        self.worker.set_problem(Some(error.to_string()));
     }
 }

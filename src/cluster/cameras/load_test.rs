@@ -115,6 +115,7 @@ async fn work(nats: NatsConfig, name: String) {
         reason: None,
         label: Some("other".into()),
         stride: 2,
+        fixed: false,
         delay_ms: 40.0,
     };
     let status = WorkerStatus {

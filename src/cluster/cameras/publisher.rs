@@ -6,6 +6,7 @@
 //! another has taken the camera.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
@@ -18,7 +19,7 @@ use crate::cluster::claim::Claim;
 use crate::cluster::connection::Connection;
 use crate::cluster::names::{self, EVENT, NO_LABEL};
 use crate::cluster::record;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::EventReceiver;
 use crate::shutdown::Shutdown;
 use crate::system::utc;
@@ -60,6 +61,7 @@ pub struct Publisher {
     sequence: u64,
     said: Option<(StreamPhase, Option<String>, Instant)>,
     superseded: bool,
+    complained: AtomicBool,
 }
 
 impl Publisher {
@@ -84,6 +86,7 @@ impl Publisher {
             sequence: 0,
             said: None,
             superseded: false,
+            complained: AtomicBool::new(false),
         }
     }
 
@@ -134,7 +137,7 @@ impl Publisher {
                     return;
                 }
                 Err(error) => {
-                    tracing::debug!("{}: {error}", self.camera);
+                    self.complain(&error);
                     sleep(RETRY_DELAY).await;
                 }
             }
@@ -190,7 +193,7 @@ impl Publisher {
             match sent {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::debug!("{}: {error}", self.camera);
+                    self.complain(&error);
                     sleep(RETRY_DELAY).await;
                 }
             }
@@ -205,6 +208,14 @@ impl Publisher {
         };
         if !self.said.as_ref().is_some_and(said) {
             self.say(false).await;
+        }
+    }
+
+    /// Logs why something could not be published, once.
+    fn complain(&self, error: &Error) {
+        match self.complained.swap(true, Ordering::Relaxed) {
+            true => tracing::debug!("{}: {error}", self.camera),
+            false => tracing::warn!("{}: what it sees is not published: {error}", self.camera),
         }
     }
 
@@ -231,7 +242,7 @@ impl Publisher {
                     Err(error) => tracing::debug!("{}: {error}", self.camera),
                 },
                 Err(error) => {
-                    tracing::debug!("{}: {error}", self.camera);
+                    self.complain(&error);
                     sleep(RETRY_DELAY).await;
                 }
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::Message;
 use async_nats::jetstream::consumer::PullConsumer;
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
@@ -35,6 +36,8 @@ const POLL: Duration = Duration::from_millis(500);
 const FULL_STRIDE: u64 = 8;
 /// How long a camera waits for another worker when this one cannot watch it.
 const LEFT: Duration = Duration::from_secs(5);
+/// How long one whose settings nobody can use waits.
+const UNUSABLE: Duration = Duration::from_secs(60);
 /// How long a worker tries to connect a camera that it is offered.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Time between two moves of a worker, because it has more than others or because it is slower.
@@ -94,8 +97,7 @@ impl Taker {
             match next {
                 Ok(Some(claim)) => {
                     backoff.reset();
-                    let (worker, connection) = (Arc::clone(&self.worker), self.connection.clone());
-                    self.spawn(take(worker, connection, Arc::new(claim)));
+                    self.take(Arc::new(claim));
                     sleep((SPREAD * self.worker.cameras.count() as u32).min(LONGEST_SPREAD)).await;
                 }
                 Ok(None) => backoff.reset(),
@@ -107,6 +109,22 @@ impl Taker {
         }
     }
 
+    /// Takes a camera. From now on it counts.
+    fn take(&self, claim: Arc<Claim>) {
+        let name: Option<CameraName> = claim.subject().strip_prefix(WATCH).and_then(|name| name.parse().ok());
+        let Some(name) = name else {
+            tracing::error!("the message {} is of no camera; add cameras with livelabel submit", claim.subject());
+            return self.spawn(async move { claim.acknowledge().await });
+        };
+        let (held, orders) = Held::new(&name, false);
+        if !self.worker.cameras.add(&held) {
+            // Its files are being closed.
+            return self.spawn(async move { claim.give_back(LEFT).await });
+        }
+        let (worker, connection) = (Arc::clone(&self.worker), self.connection.clone());
+        self.spawn(take(Unsettled { worker, connection, claim, held, orders }));
+    }
+
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut holds = self.holds.borrow_mut();
         while holds.try_join_next().is_some() {}
@@ -115,7 +133,7 @@ impl Taker {
 
     fn has_room(&self) -> bool {
         let cameras = &self.worker.cameras;
-        cameras.count() < self.worker.camera_capacity && cameras.describe().iter().all(|held| held.stride < FULL_STRIDE)
+        cameras.count() < self.worker.camera_capacity && cameras.describe().iter().all(|held| held.load() < FULL_STRIDE)
     }
 
     /// Gives all cameras to other workers, or back.
@@ -219,34 +237,37 @@ fn read<T: DeserializeOwned>(message: &Message) -> Option<T> {
 }
 
 /// Watches a camera that was handed to this worker.
-async fn take(worker: Arc<WorkerState>, connection: Connection, claim: Arc<Claim>) {
-    let name: Option<CameraName> = claim.subject().strip_prefix(WATCH).and_then(|name| name.parse().ok());
-    let Some(name) = name else {
-        tracing::error!("the message {} is of no camera; add cameras with livelabel submit", claim.subject());
-        return claim.acknowledge().await;
-    };
-    match submit::settings(&connection, &name).await {
+async fn take(hold: Unsettled) {
+    let Unsettled { worker, connection, claim, held, orders } = hold;
+    let name = held.camera.clone();
+    let settings = submit::settings(&connection, &name).await;
+    match settings {
+        _ if worker.draining.load(Ordering::Relaxed) => claim.give_back(Duration::ZERO).await,
         // A leader of the queue that lost what another one did hands out again what is held. The other worker's claim goes on.
         Ok(Some(_)) if is_held_elsewhere(&worker, &connection, &name).await => {
             tracing::info!("{name}: left to the worker that has it");
         }
-        Ok(Some(camera)) => {
-            let (held, orders) = Held::new(&name, false);
-            if !worker.cameras.add(&held) {
-                // Its files are being closed.
-                return claim.give_back(LEFT).await;
-            }
-            Hold { worker, connection, claim, camera, held }.run(None, orders).await;
-        }
+        Ok(Some(camera)) => return Hold { worker, connection, claim, camera, held }.run(None, orders).await,
         Ok(None) => claim.acknowledge().await,
-        Err(error) => {
-            match error.kind() {
-                ErrorKind::Unavailable => tracing::warn!("{error}"),
-                _ => tracing::error!("{error}"),
-            }
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            tracing::warn!("{error}");
             claim.give_back(LEFT).await;
         }
+        Err(error) => {
+            tracing::error!("{error}");
+            claim.give_back(UNUSABLE).await;
+        }
     }
+    worker.cameras.remove(&held, worker.page.as_ref());
+}
+
+/// A camera that was handed to this worker, whose settings it does not know yet.
+struct Unsettled {
+    worker: Arc<WorkerState>,
+    connection: Connection,
+    claim: Arc<Claim>,
+    held: Arc<Held>,
+    orders: Receiver<Order>,
 }
 
 /// Returns whether the worker that had the camera last says that it has it.
@@ -262,14 +283,22 @@ async fn is_held_elsewhere(worker: &WorkerState, connection: &Connection, camera
 /// Connects a camera of another worker, and takes it over when that one has closed its files.
 async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offer, standby: Arc<Held>) {
     let name = offer.camera.camera.clone();
-    let started = match Started::new(&worker, &offer.camera) {
+    let mut started = match Started::new(&worker, &offer.camera) {
         Ok(started) => started,
         Err(error) => {
             tracing::error!("{name}: {error}");
             return worker.cameras.remove(&standby, None);
         }
     };
-    let connected = timeout(CONNECT, started.watched.connected()).await.is_ok();
+    let connecting = timeout(CONNECT, started.watched.connected());
+    let connected = tokio::select! {
+        connected = connecting => connected.is_ok(),
+        // It cannot be watched here.
+        error = started.watched.ended() => {
+            error.iter().for_each(|error| tracing::error!("{name}: {error}"));
+            return worker.cameras.remove(&standby, None);
+        }
+    };
     let asked = claim::now();
     let age = match connected || !offer.reached {
         true => offer::ready(&connection, format!("{READY}{}", offer.from), &name).await,

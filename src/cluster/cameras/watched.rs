@@ -66,9 +66,12 @@ impl Watched {
     }
 
     /// Waits until the camera has sent a frame.
-    pub async fn connected(&self) {
-        while !self.standby.is_connected() {
-            sleep(POLL).await;
+    pub fn connected(&self) -> impl Future<Output = ()> + use<> {
+        let standby = Arc::clone(&self.standby);
+        async move {
+            while !standby.is_connected() {
+                sleep(POLL).await;
+            }
         }
     }
 

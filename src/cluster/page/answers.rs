@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
@@ -77,7 +78,11 @@ impl<'a> Answers<'a> {
             let is_new =
                 |picture: &Option<Picture>| picture.as_ref().is_some_and(|picture| Some(picture.ms) != look.after_ms);
             let next = timeout(NEXT_PICTURE, pictures.wait_for(is_new)).await;
-            let Ok(Ok(Some(picture))) = next.map(|found| found.map(|picture| picture.clone())) else { return };
+            let Ok(Ok(Some(picture))) = next.map(|found| found.map(|picture| picture.clone())) else {
+                // None yet: the page asks again.
+                let _ = client.publish(reply, Bytes::new()).await;
+                return;
+            };
             if picture.jpeg.len() < client.server_info().max_payload {
                 let mut headers = HeaderMap::new();
                 headers.insert(TIME, picture.ms.to_string());
