@@ -6,18 +6,16 @@ import json
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 
 import network  # noqa: E402
 from faults import Faults  # noqa: E402
-from hosts import Server, Worker, wait_for  # noqa: E402
+from hosts import ROOT, Server, Worker, arguments, folder_of, wait_for  # noqa: E402
 from nats import read_stream  # noqa: E402
 
 # Seconds between two faults of workers, and of servers.
@@ -36,7 +34,7 @@ THRESHOLD = 0.93
 class CameraChaos:
     def __init__(self, given):
         self.given, self.faults = given, Faults(random.Random(given.seed))
-        self.folder = Path(given.keep or tempfile.mkdtemp(prefix="livelabel-chaos-")).resolve()
+        self.folder = folder_of(given)
         self.pictures = self.folder / "pictures"
         self.pictures.mkdir(parents=True, exist_ok=True)
         self.machines = []
@@ -171,10 +169,7 @@ def main():
     parser.add_argument("cameras", nargs="?", type=int, default=12, metavar="CAMERAS", help="[12]")
     parser.add_argument("minutes", nargs="?", type=float, default=20, metavar="MINUTES", help="[20]")
     parser.add_argument("seed", nargs="?", type=int, default=1, metavar="SEED", help="of the faults [1]")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep everything in this folder")
-    parser.add_argument("--program", type=Path, default=ROOT / "target/release/livelabel", help="[target/release/livelabel]")
-    given = parser.parse_args()
-    given.program = given.program.resolve()
+    given = arguments(parser)
     chaos = CameraChaos(given)
     chaos.make_pictures()
     names, moves, events = chaos.run()

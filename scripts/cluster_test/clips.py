@@ -5,17 +5,14 @@ import json
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 
 import network  # noqa: E402
 from faults import Faults  # noqa: E402
-from hosts import Server, Worker, wait_for  # noqa: E402
+from hosts import ROOT, Server, Worker, arguments, folder_of, wait_for  # noqa: E402
 
 # Seconds between two faults of workers, and of servers.
 WORKER_EVERY, SERVER_EVERY = (1, 4), (8, 20)
@@ -28,7 +25,7 @@ class Chaos:
     def __init__(self, given):
         self.given, self.chance = given, random.Random(given.seed)
         self.faults = Faults(self.chance)
-        self.folder = Path(given.keep or tempfile.mkdtemp(prefix="livelabel-chaos-")).resolve()
+        self.folder = folder_of(given)
         self.clips = self.folder / "clips"
         self.clips.mkdir(parents=True, exist_ok=True)
 
@@ -125,10 +122,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("clips", nargs="?", type=int, default=200, metavar="CLIPS", help="number of clips [200]")
     parser.add_argument("seed", nargs="?", type=int, default=1, metavar="SEED", help="of clips and faults [1]")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep everything in this folder")
-    parser.add_argument("--program", type=Path, default=ROOT / "target/release/livelabel", help="[target/release/livelabel]")
-    given = parser.parse_args()
-    given.program = given.program.resolve()
+    given = arguments(parser)
     chaos = Chaos(given)
     chaos.make_clips()
     chaos.run_alone()

@@ -2,9 +2,13 @@
 import os
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 from network import Host
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 NATS_PORT, ROUTE_PORT = 4222, 6222
 # Each fault, how long it lasts in seconds, and how often it is drawn.
@@ -98,6 +102,20 @@ class Worker(Machine):
 
     def command(self):
         return self.arguments
+
+
+def arguments(parser):
+    """Reads the arguments, with those that every test has."""
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep everything in this folder")
+    parser.add_argument("--program", type=Path, default=ROOT / "target/release/livelabel", help="[target/release/livelabel]")
+    given = parser.parse_args()
+    given.program = given.program.resolve()
+    return given
+
+
+def folder_of(given):
+    """Returns the folder in which everything is."""
+    return Path(given.keep or tempfile.mkdtemp(prefix="livelabel-chaos-")).resolve()
 
 
 def wait_for(what, seconds, answered):

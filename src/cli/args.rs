@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::cluster_args::{ClusterCommand, SubmitArgs, WebArgs, WorkerArgs};
 use crate::cli::frames::{Extraction, FolderLayout};
+use crate::cli::page_args::PageArgs;
 use crate::config::options::{RunOptions, StreamOptions, parse_span};
 use crate::config::settings::Settings;
 use crate::inference::device::DeviceSelection;
@@ -171,35 +172,8 @@ pub struct ViewArgs {
     /// Maximum pixels of a frame [default: 35389440, which is 8192x4320]
     #[arg(long, value_name = "N", value_parser = parse_pixels)]
     pub max_pixels: Option<usize>,
-    /// Address of the page
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    web: String,
-    /// Token that clients must present; required if other machines can reach the address
-    #[arg(long, value_name = "TOKEN")]
-    web_token: Option<String>,
-    /// File with the token, which keeps it out of the list of processes
-    #[arg(long, value_name = "FILE")]
-    web_token_file: Option<PathBuf>,
-    /// Certificate for https, a PEM file with the certificates of its issuers after it; needs --web-key
-    #[arg(long, value_name = "FILE")]
-    web_cert: Option<PathBuf>,
-    /// Private key of the certificate, a PEM file without a password
-    #[arg(long, value_name = "FILE")]
-    web_key: Option<PathBuf>,
-}
-
-impl ViewArgs {
-    /// Returns the options of the page: address, token and certificate.
-    pub fn options(&self) -> RunOptions {
-        RunOptions {
-            web: Some(self.web.clone()),
-            web_token: self.web_token.clone(),
-            web_token_file: self.web_token_file.clone(),
-            web_cert: self.web_cert.clone(),
-            web_key: self.web_key.clone(),
-            ..RunOptions::default()
-        }
-    }
+    #[command(flatten)]
+    pub page: PageArgs,
 }
 
 #[derive(Debug, Args)]

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::page_args::PageArgs;
 use crate::cluster::cameras::camera::CameraName;
 use crate::cluster::job::JobId;
 use crate::config::nats::NatsOptions;
-use crate::config::options::{RunOptions, StreamOptions};
+use crate::config::options::StreamOptions;
 use crate::inference::device::DeviceSelection;
 use crate::inference::inference_precision::InferencePrecision;
 
@@ -48,46 +49,6 @@ pub struct WorkerArgs {
     /// Keep all rights of the user that runs this, instead of those that a worker needs (docs/hardening.md)
     #[arg(long)]
     pub no_sandbox: bool,
-}
-
-/// The page of a worker, or of a cluster.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Page")]
-pub struct PageArgs {
-    /// Address of a page with the cameras, like 127.0.0.1:8080
-    #[arg(long, value_name = "ADDRESS")]
-    pub web: Option<String>,
-    /// Token that clients of the page must present; required if other machines can reach the address
-    #[arg(long, value_name = "TOKEN")]
-    web_token: Option<String>,
-    /// File with the token, which keeps it out of the list of processes
-    #[arg(long, value_name = "FILE")]
-    web_token_file: Option<PathBuf>,
-    /// Certificate for https, a PEM file with the certificates of its issuers after it; needs --web-key
-    #[arg(long, value_name = "FILE")]
-    web_cert: Option<PathBuf>,
-    /// Private key of the certificate, a PEM file without a password
-    #[arg(long, value_name = "FILE")]
-    web_key: Option<PathBuf>,
-}
-
-impl PageArgs {
-    /// Returns the options of the page: address, token and certificate.
-    pub fn options(&self) -> RunOptions {
-        RunOptions {
-            web: self.web.clone(),
-            web_token: self.web_token.clone(),
-            web_token_file: self.web_token_file.clone(),
-            web_cert: self.web_cert.clone(),
-            web_key: self.web_key.clone(),
-            ..RunOptions::default()
-        }
-    }
-
-    /// Returns the files of the page's certificate.
-    pub fn certificate(&self) -> impl Iterator<Item = &PathBuf> {
-        self.web_cert.iter().chain(&self.web_key)
-    }
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,6 @@ use crate::cli::{
     cluster, dry_run, frames, help, history, manual, models, reload, run, schema, submit, view, web, worker,
 };
 use crate::config::Config;
-use crate::config::web::WebConfig;
 use crate::error::Error;
 use crate::inference::model::Model;
 use crate::inference::session::SessionOptions;
@@ -63,7 +62,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(signals.exit_code().unwrap_or(code)))
         }
         Command::View(args) => {
-            let access = WebConfig::resolve(&args.options())?.context("no address")?;
+            let access = args.page.resolve_or_default()?;
             let signals = shutdown::watch().context("signal handlers cannot be installed")?;
             let limits = Limits { max_pixels: args.max_pixels.unwrap_or(DEFAULT_MAX_PIXELS), ..Limits::default() };
             view::view(&args.timeline, args.video.as_deref(), limits, &access, &signals.shutdown)?;

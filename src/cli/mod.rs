@@ -12,6 +12,7 @@ mod help;
 mod history;
 mod manual;
 mod models;
+mod page_args;
 mod picture_writer;
 mod progress;
 mod progress_text;

@@ -13,7 +13,7 @@ use crate::cluster::names;
 use crate::cluster::record::{JobRecord, JobState};
 use crate::cluster::submit::{Progress, Submission, Submitted, Totals};
 use crate::config::Config;
-use crate::config::clip_list;
+use crate::config::inputs::listed;
 use crate::config::nats::NatsConfig;
 use crate::config::options::{FileKind, RunOptions, StreamOptions};
 use crate::config::settings::Settings;
@@ -34,7 +34,7 @@ pub fn submit(args: &SubmitArgs, shutdown: &Shutdown) -> Result<u8> {
     let nats = NatsConfig::resolve(&args.nats)?;
     let mut submission = Submission { clips: Vec::new(), cameras: Vec::new(), wait: args.wait };
     let mut missing = Vec::new();
-    for (input, settings) in inputs(args)? {
+    for (settings, input) in inputs(args)? {
         let text = input.to_string_lossy();
         if Camera::is_live(&text) {
             submission.cameras.push(camera(&text, settings)?);
@@ -58,7 +58,7 @@ pub fn submit(args: &SubmitArgs, shutdown: &Shutdown) -> Result<u8> {
 }
 
 /// Returns the inputs of flags and pipeline, each with its settings.
-fn inputs(args: &SubmitArgs) -> Result<Vec<(PathBuf, StreamOptions)>> {
+fn inputs(args: &SubmitArgs) -> Result<Vec<(StreamOptions, PathBuf)>> {
     let flags = Settings { streams: args.streams.clone(), ..Settings::default() };
     let settings = match &args.pipeline {
         Some(pipeline) => flags.over(Settings::read(pipeline)?),
@@ -69,17 +69,7 @@ fn inputs(args: &SubmitArgs) -> Result<Vec<(PathBuf, StreamOptions)>> {
     if !others.is_empty() {
         tracing::warn!("the pipeline's {} are of a run, and left out: workers have their own", others.join(", "));
     }
-    let shared = StreamOptions { input: Vec::new(), ..settings.streams.clone() };
-    let listed = clip_list::expand(&settings.streams.input)?;
-    let mut inputs: Vec<_> = listed.into_iter().map(|input| (input, shared.clone())).collect();
-    for stream in &settings.run.stream {
-        let [input] = stream.input.as_slice() else {
-            return Err(
-                Error::usage("a [[stream]] needs exactly one input").remedy("write input = [\"rtsp://CAMERA/PATH\"]")
-            );
-        };
-        inputs.push((input.clone(), StreamOptions { input: Vec::new(), ..stream.clone() }.over(shared.clone())));
-    }
+    let inputs = listed(&settings)?;
     if inputs.is_empty() {
         return Err(
             Error::usage("no input").remedy("name a clip, a folder or a camera: livelabel submit --nats URL CLIP")

@@ -2,29 +2,24 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::cli::cluster_args::WebArgs;
 use crate::cli::run::{self, Prepared};
 use crate::cluster::cameras::camera;
-use crate::cluster::connection::{Connection, block_on, stopped};
+use crate::cluster::connection::{Connection, block_on, retried, stopped};
 use crate::cluster::page::mirror::Mirror;
 use crate::cluster::presence::Peers;
 use crate::config::nats::NatsConfig;
-use crate::config::options::RunOptions;
 use crate::config::web::WebConfig;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::history::Place;
 use crate::media::{self, limits::Limits};
-use crate::net::backoff::Backoff;
 use crate::pipeline::permissions;
 use crate::shutdown::Shutdown;
 use crate::system::clock::SystemClock;
 use crate::system::made_folders::MadeFolders;
 use crate::telemetry::Telemetry;
 use crate::web::{self, History, Listener, Server, Sources};
-
-const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 
 /// A page before its first thread.
 pub struct Plan {
@@ -39,10 +34,7 @@ pub struct Plan {
 /// Usage, if an argument is invalid; `Unavailable` if the sandbox cannot be made.
 pub fn prepare(args: &WebArgs) -> Result<Plan> {
     let nats = NatsConfig::resolve(&args.nats)?;
-    let options = args.page.options();
-    let web = options.web.clone().unwrap_or_else(|| DEFAULT_ADDRESS.into());
-    let no_address = || Error::usage("no address").remedy("set one with --web ADDRESS");
-    let web = WebConfig::resolve(&RunOptions { web: Some(web), ..options })?.ok_or_else(no_address)?;
+    let web = args.page.resolve_or_default()?;
     let certificate: Vec<_> = args.page.certificate().cloned().collect();
     let rights = permissions::of_cluster_page(&nats, web.address.port(), &certificate, args.output_dir.as_deref());
     let prepared = if args.no_sandbox { None } else { Some(run::enter_sandbox((rights, MadeFolders::default()))?) };
@@ -71,27 +63,12 @@ pub fn serve(args: &WebArgs, plan: &Plan, shutdown: &Shutdown) -> Result<()> {
     })
 }
 
-/// Shows the cluster, as soon as a server can be reached.
+/// Shows the cluster, as soon as a server can be reached. Ends with an error only.
 async fn follow(nats: &NatsConfig, telemetry: &Arc<Telemetry>, peers: &Arc<Peers>) -> Result<()> {
-    let (mut backoff, mut logged) = (Backoff::default(), None);
-    loop {
-        match Connection::open(nats, "web").await {
-            Ok(connection) => {
-                tracing::info!("shows the cameras of {nats}");
-                Mirror::new(&connection, telemetry, peers).run().await;
-            }
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let text = error.to_string();
-                if logged.as_ref() != Some(&text) {
-                    tracing::warn!("{text}; livelabel keeps retrying");
-                    logged = Some(text);
-                }
-            }
-            Err(error) => return Err(error),
-        }
-        let wait: Duration = backoff.wait();
-        tokio::time::sleep(wait).await;
-    }
+    let connection = retried(async || Connection::open(nats, "web").await).await?;
+    tracing::info!("shows the cameras of {nats}");
+    Mirror::new(&connection, telemetry, peers).run().await;
+    Ok(())
 }
 
 /// Returns the indexes of the cameras whose files are in a folder of workers' results.

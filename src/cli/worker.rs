@@ -57,7 +57,7 @@ pub fn prepare(args: &WorkerArgs) -> Result<Plan> {
         }
     }
     let credentials = args.camera_credentials.as_deref().map(CameraCredentials::read).transpose()?.unwrap_or_default();
-    let web = WebConfig::resolve(&args.page.options())?;
+    let web = args.page.resolve()?;
     let files = WorkerFiles {
         output: &args.output_dir,
         inputs: &args.inputs,

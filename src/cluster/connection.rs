@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Request, Subject};
 use futures_util::StreamExt;
-use tokio::time::sleep;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{sleep, timeout};
 
 use crate::cluster::streams::{self, Streams};
 use crate::config::nats::{NatsAccess, NatsConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::backoff::Backoff;
 use crate::net::tls;
 use crate::shutdown::Shutdown;
 
@@ -84,6 +87,55 @@ pub async fn listen(connection: &Connection, subject: String, mut receive: impl 
         }
         sleep(RESUBSCRIBED).await;
     }
+}
+
+/// Tries until it succeeds, as long as what it needs cannot be reached. Why is logged, once.
+///
+/// # Errors
+/// All others of the attempt.
+pub async fn retried<T>(mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let (mut backoff, mut logged) = (Backoff::default(), None);
+    loop {
+        match attempt().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let text = error.to_string();
+                if logged.as_ref() != Some(&text) {
+                    tracing::warn!("{text}; livelabel keeps retrying");
+                    logged = Some(text);
+                }
+                sleep(backoff.wait()).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Asks whoever listens to a subject, with JSON. Returns the answer; `None` if there is none within `limit`.
+pub async fn request(
+    connection: &Connection,
+    subject: String,
+    question: &impl Serialize,
+    limit: Duration,
+) -> Option<Message> {
+    let request = Request::new().payload(serde_json::to_vec(question).ok()?.into()).timeout(Some(limit));
+    timeout(limit, connection.client.send_request(subject, request)).await.ok()?.ok()
+}
+
+/// As [`request`], for an answer in JSON.
+pub async fn ask<T: DeserializeOwned>(
+    connection: &Connection,
+    subject: String,
+    question: &impl Serialize,
+    limit: Duration,
+) -> Option<T> {
+    serde_json::from_slice(&request(connection, subject, question, limit).await?.payload).ok()
+}
+
+/// Answers a request. Whoever does not get it asks again or gives up.
+pub async fn answer(connection: &Connection, reply: Subject, answer: &impl Serialize) {
+    let bytes = serde_json::to_vec(answer).unwrap_or_default();
+    let _ = connection.client.publish(reply, bytes.into()).await;
+    let _ = connection.client.flush().await;
 }
 
 async fn options(config: &NatsConfig, name: &str) -> Result<ConnectOptions> {

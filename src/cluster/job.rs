@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -31,10 +32,11 @@ pub const OPTIONS: [&str; 10] = [
 const NAME: usize = 40;
 const HASH: usize = 8;
 
-/// Identifies a clip with its settings: submitting it again gives the same job.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct JobId(String);
+names::token_type!(
+    /// Identifies a clip with its settings: submitting it again gives the same job.
+    JobId,
+    "this is not the identifier of a job"
+);
 
 impl JobId {
     fn of(input: &str, settings: &StreamOptions) -> Self {
@@ -42,32 +44,6 @@ impl JobId {
         let hash: String = Sha256::digest(text).iter().take(HASH).map(|byte| format!("{byte:02x}")).collect();
         let stem = Path::new(input).file_stem().unwrap_or_default().to_string_lossy();
         Self(format!("{}-{hash}", names::token(&stem, NAME)))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for JobId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::str::FromStr for JobId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if names::is_token(text) { Ok(Self(text.into())) } else { Err("this is not the identifier of a job".into()) }
-    }
-}
-
-impl TryFrom<String> for JobId {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
     }
 }
 
@@ -112,20 +88,7 @@ impl ClipJob {
     /// # Errors
     /// Says why it is of no use to this program.
     pub fn read(bytes: &[u8]) -> std::result::Result<Self, Unusable> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let no_job = |cause: serde_json::Error| Unusable::Garbage(format!("it is no job ({cause})"));
-        let Versioned { version } = serde_json::from_slice(bytes).map_err(no_job)?;
-        if version > VERSION {
-            return Err(Unusable::Newer(format!("it is of version {version}, and this program knows {VERSION}")));
-        }
-        let job: Self = serde_json::from_slice(bytes).map_err(|cause| match cause.is_data() {
-            // A key, or a value of one, that was added later.
-            true => Unusable::Newer(cause.to_string()),
-            false => no_job(cause),
-        })?;
+        let job: Self = read_version(bytes, VERSION, "job")?;
         if let Some(key) = refused_option(&job.settings) {
             return Err(Unusable::Garbage(format!("it has {key}, which a job cannot have")));
         }
@@ -145,11 +108,37 @@ impl ClipJob {
     }
 }
 
+/// Reads a message that has a `version`, of which this program knows those up to `known`.
+///
+/// # Errors
+/// Says why it is of no use to this program. `what` it should be.
+pub fn read_version<T: DeserializeOwned>(bytes: &[u8], known: u32, what: &str) -> std::result::Result<T, Unusable> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let garbage = |cause: serde_json::Error| Unusable::Garbage(format!("it is no {what} ({cause})"));
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(garbage)?;
+    if version > known {
+        return Err(Unusable::Newer(format!("it is of version {version}, and this program knows {known}")));
+    }
+    serde_json::from_slice(bytes).map_err(|cause| match cause.is_data() {
+        // A key, or a value of one, that was added later.
+        true => Unusable::Newer(cause.to_string()),
+        false => garbage(cause),
+    })
+}
+
 /// Returns an option that is set, and that a job cannot have.
 pub fn refused_option(settings: &StreamOptions) -> Option<String> {
+    option_outside(settings, &OPTIONS)
+}
+
+/// Returns an option that is set, and not among those that are `allowed`.
+pub fn option_outside(settings: &StreamOptions, allowed: &[&str]) -> Option<String> {
     let set = serde_json::to_value(settings).unwrap_or_default();
     let mut keys = set.as_object().into_iter().flat_map(|keys| keys.keys());
-    keys.find(|key| !OPTIONS.contains(&key.as_str())).cloned()
+    keys.find(|key| !allowed.contains(&key.as_str())).cloned()
 }
 
 #[cfg(test)]

@@ -66,6 +66,46 @@ pub fn token(text: &str, longest: usize) -> String {
     replaced.take(longest).collect()
 }
 
+/// Declares the type of a name that can be one part of a subject and of a file's name.
+macro_rules! token_type {
+    ($(#[$about:meta])* $name:ident, $what:literal) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                if $crate::cluster::names::is_token(text) { Ok(Self(text.into())) } else { Err($what.into()) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+    };
+}
+
+pub(super) use token_type;
+
 #[cfg(test)]
 mod tests {
     use super::*;

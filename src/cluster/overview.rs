@@ -93,10 +93,9 @@ pub fn request<T>(nats: &NatsConfig, ask: impl AsyncFnOnce(&Connection) -> Resul
 /// # Errors
 /// `Unavailable` if the server does not answer.
 pub async fn status(connection: &Connection) -> Result<ClusterStatus> {
-    let mut consumer = streams::clips(&connection.streams).await?;
-    let queue = consumer.info().await.map_err(|cause| record::unanswered(&cause))?.clone();
-    let mut watches = streams::cameras(&connection.streams).await?;
-    let redelivered = watches.info().await.map_err(|cause| record::unanswered(&cause))?.num_redelivered as u64;
+    // Both were asked for just now.
+    let (clips, cameras) = (streams::clips(&connection.streams).await?, streams::cameras(&connection.streams).await?);
+    let (queue, redelivered) = (clips.cached_info(), cameras.cached_info().num_redelivered as u64);
     let live = connection.streams.live.get_info().await.map_err(|cause| record::unanswered(&cause))?;
     let workers = workers(connection).await?;
     // A camera that was given back counts as claimed on the server, until another worker takes it.

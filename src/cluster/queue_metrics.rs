@@ -19,16 +19,17 @@ pub async fn run(connection: &Connection) {
     loop {
         ticks.tick().await;
         if let Ok(consumer) = streams::clips(&connection.streams).await {
-            update("clips", consumer).await;
+            update("clips", &consumer);
         }
         if let Ok(consumer) = streams::cameras(&connection.streams).await {
-            update("cameras", consumer).await;
+            update("cameras", &consumer);
         }
     }
 }
 
-async fn update(kind: &'static str, mut consumer: PullConsumer) {
-    let Ok(info) = consumer.info().await else { return };
+fn update(kind: &'static str, consumer: &PullConsumer) {
+    // It was asked for a moment ago.
+    let info = consumer.cached_info();
     gauge!("livelabel_cluster_waiting", "kind" => kind).set(info.num_pending as f64);
     gauge!("livelabel_cluster_claimed", "kind" => kind).set(info.num_ack_pending as f64);
     gauge!("livelabel_cluster_redelivered", "kind" => kind).set(info.num_redelivered as f64);

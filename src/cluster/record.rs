@@ -182,7 +182,7 @@ pub async fn leader_last(stream: &Stream, subject: &str) -> Result<Option<Stream
 /// # Errors
 /// `Unavailable` if the servers do not confirm it.
 pub async fn publish<T: Serialize>(jetstream: &Context, subject: String, value: &T) -> Result<()> {
-    send(jetstream, subject, message(value)?).await.map_err(|cause| unanswered(&cause))
+    send(jetstream, subject, message(value)?).await.map(drop).map_err(|cause| unanswered(&cause))
 }
 
 /// Publishes the first message of a subject, and waits until the servers have it. Returns false if the subject has one.
@@ -191,19 +191,27 @@ pub async fn publish<T: Serialize>(jetstream: &Context, subject: String, value: 
 /// `Unavailable` if the servers do not confirm it.
 pub async fn create<T: Serialize>(jetstream: &Context, subject: String, value: &T) -> Result<bool> {
     match send(jetstream, subject, message(value)?.expected_last_subject_sequence(0)).await {
-        Ok(()) => Ok(true),
+        Ok(_) => Ok(true),
         Err(cause) if cause.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
         Err(cause) => Err(unanswered(&cause)),
     }
 }
 
-fn message<T: Serialize>(value: &T) -> Result<PublishMessage> {
+/// Returns a message with a value as JSON.
+///
+/// # Errors
+/// Internal, if it has no JSON.
+pub fn message<T: Serialize>(value: &T) -> Result<PublishMessage> {
     let bytes = serde_json::to_vec(value).map_err(|cause| Error::internal("a message").because(cause))?;
     Ok(PublishMessage::build().payload(bytes.into()))
 }
 
-async fn send(jetstream: &Context, subject: String, message: PublishMessage) -> Result<(), PublishError> {
-    jetstream.send_publish(subject, message).await?.await.map(drop)
+/// Publishes a message, and waits until the servers have it. Returns its place in the stream.
+///
+/// # Errors
+/// Those of the servers.
+pub async fn send(jetstream: &Context, subject: String, message: PublishMessage) -> Result<u64, PublishError> {
+    jetstream.send_publish(subject, message).await?.await.map(|stored| stored.sequence)
 }
 
 /// Returns what follows `prefix` in the subjects of a stream.

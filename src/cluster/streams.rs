@@ -102,16 +102,12 @@ async fn consumer(queue: &Stream, stream: &str, name: &str, subjects: &str) -> R
         .remedy(format!("delete it with: nats consumer rm {stream} {name}")))
 }
 
-/// Returns all subjects with these beginnings.
-fn subjects(prefixes: &[&str]) -> Vec<String> {
-    prefixes.iter().map(|prefix| format!("{prefix}*")).collect()
-}
-
-fn configs(replicas: usize) -> [Config; 3] {
-    let clips = Config {
-        name: CLIPS.into(),
-        description: Some("Clips that livelabel is to label".into()),
-        subjects: vec![ALL_CLIPS.into()],
+/// A stream that keeps jobs until they have ended.
+fn queue(name: &str, description: &str, subjects: &str, replicas: usize) -> Config {
+    Config {
+        name: name.into(),
+        description: Some(description.into()),
+        subjects: vec![subjects.into()],
         retention: RetentionPolicy::WorkQueue,
         storage: StorageType::File,
         discard: DiscardPolicy::New,
@@ -119,57 +115,39 @@ fn configs(replicas: usize) -> [Config; 3] {
         max_message_size: MAX_MESSAGE,
         num_replicas: replicas,
         ..Config::default()
-    };
-    let records = Config {
-        name: RECORDS.into(),
-        description: Some("How livelabel's jobs ended".into()),
-        subjects: subjects(&[RESULT, FAILED, ATTEMPTS]),
-        storage: StorageType::File,
-        max_messages_per_subject: 1,
-        max_age: REMEMBERED,
-        allow_direct: true,
-        num_replicas: replicas,
-        ..Config::default()
-    };
-    let workers = Config {
-        name: WORKERS.into(),
-        description: Some("The workers of livelabel".into()),
-        subjects: subjects(&[WORKER]),
+    }
+}
+
+/// A stream that keeps the last message of each subject with one of these beginnings.
+fn last(name: &str, description: &str, prefixes: &[&str], replicas: usize) -> Config {
+    Config {
+        name: name.into(),
+        description: Some(description.into()),
+        subjects: prefixes.iter().map(|prefix| format!("{prefix}*")).collect(),
         // A stream in memory would be gone after a restart, and not every user may make it.
         storage: StorageType::File,
         max_messages_per_subject: 1,
-        max_age: PRESENT,
-        duplicate_window: PRESENT,
         allow_direct: true,
         num_replicas: replicas,
         ..Config::default()
-    };
-    [clips, records, workers]
+    }
+}
+
+fn configs(replicas: usize) -> [Config; 3] {
+    let last = |name, description, prefixes| last(name, description, prefixes, replicas);
+    let records = last(RECORDS, "How livelabel's jobs ended", &[RESULT, FAILED, ATTEMPTS]);
+    let workers = last(WORKERS, "The workers of livelabel", &[WORKER]);
+    [
+        queue(CLIPS, "Clips that livelabel is to label", ALL_CLIPS, replicas),
+        Config { max_age: REMEMBERED, ..records },
+        Config { max_age: PRESENT, duplicate_window: PRESENT, ..workers },
+    ]
 }
 
 fn camera_configs(replicas: usize) -> [Config; 4] {
-    let last = |name: &str, description: &str, subject: &str| Config {
-        name: name.into(),
-        description: Some(description.into()),
-        subjects: subjects(&[subject]),
-        storage: StorageType::File,
-        max_messages_per_subject: 1,
+    let last = |name, description, prefix| Config {
         max_message_size: MAX_MESSAGE,
-        allow_direct: true,
-        num_replicas: replicas,
-        ..Config::default()
-    };
-    let live = Config {
-        name: LIVE.into(),
-        description: Some("Cameras that livelabel is to watch".into()),
-        subjects: vec![ALL_WATCHES.into()],
-        retention: RetentionPolicy::WorkQueue,
-        storage: StorageType::File,
-        discard: DiscardPolicy::New,
-        max_messages: MAX_WAITING,
-        max_message_size: MAX_MESSAGE,
-        num_replicas: replicas,
-        ..Config::default()
+        ..last(name, description, &[prefix], replicas)
     };
     let events = Config {
         name: EVENTS.into(),
@@ -183,8 +161,12 @@ fn camera_configs(replicas: usize) -> [Config; 4] {
         num_replicas: replicas,
         ..Config::default()
     };
-    let states = Config { max_age: REMEMBERED, ..last(STATES, "How livelabel's cameras are", STATE) };
-    [last(CAMERAS, "Settings of livelabel's cameras", CAMERA), live, events, states]
+    [
+        last(CAMERAS, "Settings of livelabel's cameras", CAMERA),
+        queue(LIVE, "Cameras that livelabel is to watch", ALL_WATCHES, replicas),
+        events,
+        Config { max_age: REMEMBERED, ..last(STATES, "How livelabel's cameras are", STATE) },
+    ]
 }
 
 async fn open_stream(jetstream: &Context, config: Config, replicas: Option<usize>) -> Result<Stream> {

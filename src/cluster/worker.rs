@@ -13,14 +13,14 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::cluster::attempt::Attempt;
 use crate::cluster::cameras::Taker;
 use crate::cluster::claim::Claim;
-use crate::cluster::connection::{Connection, block_on, listen, stopped};
+use crate::cluster::connection::{Connection, block_on, listen, retried, stopped};
 use crate::cluster::names::{COMMAND, WORKER};
 use crate::cluster::page::answers::Answers;
 use crate::cluster::presence::{self, ANNOUNCED};
 use crate::cluster::worker_state::WorkerState;
 use crate::cluster::{part, queue_metrics, record, streams};
 use crate::config::nats::NatsConfig;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::net::backoff::Backoff;
 use crate::system::words::count;
 
@@ -61,7 +61,7 @@ impl Worker {
             () = self.announce(&connection, nats) => {}
             () = listen(&connection, COMMAND.into(), async |message| self.obey(&message)) => {}
             () = answers.run() => {}
-            () = queue_metrics::run(&connection), if self.0.page.is_some() => {}
+            () = queue_metrics::run(&connection), if self.0.cameras.is_shown() => {}
             () = stopped(&self.0.shutdown) => {}
         }
         let leave = async {
@@ -81,30 +81,16 @@ impl Worker {
 
     /// Connects, as often as it takes. Returns nothing if the shutdown is requested before.
     async fn connect(&self, nats: &NatsConfig) -> Result<Option<(Connection, PullConsumer, PullConsumer)>> {
-        let (mut backoff, mut logged) = (Backoff::default(), None);
-        while !self.0.shutdown.requested() {
-            let opening = async {
-                let connection = Connection::open(nats, &self.0.name).await?;
-                let clips = streams::clips(&connection.streams).await?;
-                let cameras = streams::cameras(&connection.streams).await?;
-                Ok((connection, clips, cameras))
-            };
-            let opened: Result<_> =
-                tokio::select! { opened = opening => opened, () = stopped(&self.0.shutdown) => break };
-            match opened {
-                Ok(opened) => return Ok(Some(opened)),
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    let text = error.to_string();
-                    if logged.as_ref() != Some(&text) {
-                        tracing::warn!("{text}; livelabel keeps retrying");
-                        logged = Some(text);
-                    }
-                    tokio::select! { () = sleep(backoff.wait()) => {}, () = stopped(&self.0.shutdown) => {} }
-                }
-                Err(error) => return Err(error),
-            }
+        let open = async || {
+            let connection = Connection::open(nats, &self.0.name).await?;
+            let clips = streams::clips(&connection.streams).await?;
+            let cameras = streams::cameras(&connection.streams).await?;
+            Ok((connection, clips, cameras))
+        };
+        tokio::select! {
+            opened = retried(open) => opened.map(Some),
+            () = stopped(&self.0.shutdown) => Ok(None),
         }
-        Ok(None)
     }
 
     /// Takes a job whenever there is room for one. Returns when the worker is drained.

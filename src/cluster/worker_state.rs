@@ -50,8 +50,6 @@ pub struct WorkerState {
     pub camera_capacity: usize,
     pub labelling: Labelling,
     pub credentials: CameraCredentials,
-    /// What the worker's page shows, if it has one.
-    pub page: Option<Arc<Telemetry>>,
     pub shutdown: Shutdown,
     clips: Mutex<Vec<Arc<Clip>>>,
     pub cameras: HeldCameras,
@@ -80,10 +78,9 @@ impl WorkerState {
             camera_capacity: room.cameras,
             labelling,
             credentials,
-            page,
             shutdown: shutdown.clone(),
             clips: Mutex::default(),
-            cameras: HeldCameras::default(),
+            cameras: HeldCameras::new(page),
             moves: AtomicU64::new(0),
             peers: Peers::default(),
             done: AtomicU64::new(0),
@@ -166,7 +163,7 @@ impl WorkerState {
             Command::Drain { .. } => {}
             Command::Remove { camera } => self.cameras.order(&camera, Order::Remove),
             Command::Move { worker, .. } if worker == self.name => {}
-            Command::Move { camera, worker } => self.cameras.order(&camera, Order::Move { worker, reached: false }),
+            Command::Move { camera, worker } => self.cameras.order(&camera, Order::Move(worker)),
         }
     }
 }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::config::bounded;
+use crate::config::credentials::password;
 use crate::error::{Error, Result};
 use crate::net::credentials::Credentials;
 
 /// Maximum size of the file, in bytes.
 const MAX_FILE: usize = 1 << 20;
-const MAX_PASSWORD: usize = 4096;
 
 /// An entry of the file.
 #[derive(Deserialize)]
@@ -46,14 +46,7 @@ impl CameraCredentials {
         let read = |(name, entry): (String, Entry)| {
             let password = match (entry.password, entry.password_file) {
                 (Some(password), None) => password,
-                (None, Some(file)) => {
-                    let text = bounded::text(&file, MAX_PASSWORD).map_err(|cause| {
-                        Error::usage(format!("{}: the password of {name} cannot be read", file.display()))
-                            .because(cause)
-                            .remedy("check the path")
-                    })?;
-                    text.trim_end_matches(['\r', '\n']).to_string()
-                }
+                (None, Some(file)) => password(&file)?,
                 _ => return Err(cannot().remedy(format!("set either password or password_file of {name}"))),
             };
             Ok((entry.hosts, Credentials { user: entry.user, password }))

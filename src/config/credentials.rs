@@ -46,7 +46,11 @@ fn variable(name: Option<&str>) -> Result<Option<String>> {
     })
 }
 
-fn password(path: &Path) -> Result<String> {
+/// Reads a password from a file.
+///
+/// # Errors
+/// Returns a usage error if it cannot be read.
+pub(super) fn password(path: &Path) -> Result<String> {
     let text = bounded::text(path, MAX_PASSWORD).map_err(|cause| {
         Error::usage(format!("{}: the password cannot be read", path.display()))
             .because(cause)

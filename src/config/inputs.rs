@@ -149,11 +149,14 @@ impl Inputs {
     }
 }
 
-/// Returns a job for each input, with the options in effect for it.
-pub(crate) fn inputs(settings: &Settings) -> Result<Inputs> {
+/// Returns each input with the options in effect for it.
+///
+/// # Errors
+/// Usage or input, if a list or a folder cannot be read, or a stream has not exactly one input.
+pub(crate) fn listed(settings: &Settings) -> Result<Vec<(StreamOptions, PathBuf)>> {
     let shared = StreamOptions { input: Vec::new(), ..settings.streams.clone() };
     let listed = clip_list::expand(&settings.streams.input)?;
-    let mut inputs: Vec<(StreamOptions, &PathBuf)> = listed.iter().map(|input| (shared.clone(), input)).collect();
+    let mut inputs: Vec<_> = listed.into_iter().map(|input| (shared.clone(), input)).collect();
     for stream in &settings.run.stream {
         let [input] = stream.input.as_slice() else {
             return Err(
@@ -161,24 +164,30 @@ pub(crate) fn inputs(settings: &Settings) -> Result<Inputs> {
             );
         };
         let own = StreamOptions { input: Vec::new(), ..stream.clone() }.over(shared.clone());
-        check_ranges(&own)?;
-        inputs.push((own, input));
+        inputs.push((own, input.clone()));
     }
+    Ok(inputs)
+}
+
+/// Returns a job for each input, with the options in effect for it.
+pub(crate) fn inputs(settings: &Settings) -> Result<Inputs> {
+    let inputs = listed(settings)?;
+    inputs.iter().try_for_each(|(own, _)| check_ranges(own))?;
     let several = inputs.len() > 1;
     let mut used = UsedNames::default();
     let Inputs { mut jobs, mut pictures } = Inputs::default();
-    for (options, input) in inputs {
+    for (options, input) in &inputs {
         let text = input.to_string_lossy();
         if Camera::is_live(&text) {
-            jobs.push(live_job(&options, &text, &mut used)?);
+            jobs.push(live_job(options, &text, &mut used)?);
             continue;
         }
-        check_not_live(&options, input)?;
+        check_not_live(options, input)?;
         let (name, stem) = used.file(input);
         if is_picture(input) {
-            pictures.push(PictureJob::resolve(&options, input, several, name, &stem)?);
+            pictures.push(PictureJob::resolve(options, input, several, name, &stem)?);
         } else {
-            jobs.push(file_job(&options, input, several, name, &stem)?);
+            jobs.push(file_job(options, input, several, name, &stem)?);
         }
     }
     let mut inputs = Inputs { jobs, pictures };

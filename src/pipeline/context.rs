@@ -44,6 +44,34 @@ pub struct StreamContext<'a> {
     pub display: bool,
 }
 
+impl<'a> StreamContext<'a> {
+    /// Returns the context of a stream without what belongs to a whole run.
+    pub fn alone(
+        job: &'a Job,
+        model: &'a Model,
+        engine: &'a EngineInfo,
+        state: &'a Arc<StreamState>,
+        clock: &'a SharedClock,
+        shutdown: &'a Shutdown,
+    ) -> Self {
+        Self {
+            job,
+            model,
+            engine,
+            state,
+            shutdown,
+            event_bus: None,
+            table: None,
+            overview: None,
+            index: None,
+            learning: None,
+            observer: &(),
+            clock,
+            display: false,
+        }
+    }
+}
+
 /// Returns the header of the stream's journal.
 pub(super) fn header(context: &StreamContext) -> Header {
     header_of(context.job, context.model, context.engine.device.clone(), context.clock.utc())

@@ -94,7 +94,7 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
     }
     read.extend(model.map(Path::to_path_buf).or_else(|| Model::default_path().ok()).map(|model| folder(&model)));
     read.extend(trusted());
-    read.extend(of_nats(nats).chain(of_certificate(certificate)));
+    read.extend(of_nats(nats).chain(replaceable(certificate)));
     let mut made = MadeFolders::default();
     made.make(output, DEFAULT);
     let write = caches().chain([output.to_path_buf()]).collect();
@@ -107,7 +107,7 @@ pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
 /// Returns what the page of a cluster needs. The history of the cameras, if it is shown, is in `output`.
 pub fn of_cluster_page(nats: &NatsConfig, port: u16, certificate: &[PathBuf], output: Option<&Path>) -> Permissions {
     Permissions {
-        read: of_nats(nats).chain(of_certificate(certificate)).chain(trusted()).collect(),
+        read: of_nats(nats).chain(replaceable(certificate)).chain(trusted()).collect(),
         execute: libraries(),
         // Who reads an index that is being written writes files beside it.
         write: caches().chain(output.map(Path::to_path_buf)).collect(),
@@ -131,8 +131,8 @@ fn of_nats(nats: &NatsConfig) -> impl Iterator<Item = PathBuf> {
     nats.certificates.as_deref().map(folder).into_iter().chain(credentials).chain([name_servers()])
 }
 
-/// Returns the folders of a page's certificate, which may be renewed, and those that links lead to.
-fn of_certificate(files: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+/// Returns the folders of files that may be replaced, and those that links lead to.
+fn replaceable(files: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
     files
         .iter()
         .flat_map(|file| std::iter::once(folder(file)).chain(file.canonicalize().ok().map(|real| folder(&real))))
@@ -169,10 +169,7 @@ fn read(config: &Config) -> BTreeSet<PathBuf> {
     read.extend(trusted());
     // A file that is read again may have been replaced by another of its name. So may one that a link in its place leads to.
     if config.origin.is_some() || config.web.as_ref().is_some_and(|web| web.certificate.is_some()) {
-        for file in &config.read {
-            read.insert(folder(file));
-            read.extend(file.canonicalize().ok().map(|real| folder(&real)));
-        }
+        read.extend(replaceable(&config.read));
     }
     // So may the addresses of the servers that know the cameras' names.
     if needs_names(config) {

@@ -36,6 +36,10 @@ impl SingleCamera<'_> {
     /// # Errors
     /// Those of its files and of the engine. A camera that is lost is connected again.
     pub fn label(&self) -> Result<Outcome> {
+        stream::end(self.state, self.try_label())
+    }
+
+    fn try_label(&self) -> Result<Outcome> {
         let Self { job, model, engine, state, event_bus, standby, clock, shutdown } = *self;
         check_action(&job.label_config, model)?;
         let no_camera = || Error::usage(format!("{}: is no camera", job.name));
@@ -47,24 +51,10 @@ impl SingleCamera<'_> {
         let index = IndexWriter::start(vec![live.recording.folder.clone()], clock)?;
         let info = EngineInfo::of(engine);
         let context = StreamContext {
-            job,
-            model,
-            engine: &info,
-            state,
-            shutdown,
             event_bus: Some(event_bus),
-            table: None,
-            overview: None,
             index: Some(&index),
-            learning: None,
-            observer: &(),
-            clock,
-            display: false,
+            ..StreamContext::alone(job, model, &info, state, clock, shutdown)
         };
-        let mut result = stream::run_camera(&context, live, Arc::clone(engine), camera);
-        let error = result.as_mut().ok().and_then(|outcome| outcome.error.take());
-        let result = error.map_or(result, Err);
-        state.end(result.as_ref().err().map(Error::to_string));
-        result
+        stream::run_camera(&context, live, Arc::clone(engine), camera)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::inputs::Job;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::pipeline::analyzer::check_action;
@@ -28,25 +28,7 @@ pub fn label(
 ) -> Result<Outcome> {
     check_action(&job.label_config, model)?;
     let info = EngineInfo::of(engine);
-    let context = StreamContext {
-        job,
-        model,
-        engine: &info,
-        state,
-        shutdown,
-        event_bus: None,
-        table: None,
-        overview: None,
-        index: None,
-        learning: None,
-        observer: &(),
-        clock,
-        display: false,
-    };
+    let context = StreamContext::alone(job, model, &info, state, clock, shutdown);
     state.start();
-    let mut result = stream::run(&context, Arc::clone(engine), None);
-    let error = result.as_mut().ok().and_then(|outcome| outcome.error.take());
-    let result = error.map_or(result, Err);
-    state.end(result.as_ref().err().map(Error::to_string));
-    result
+    stream::end(state, stream::run(&context, Arc::clone(engine), None))
 }

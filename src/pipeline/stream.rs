@@ -157,6 +157,17 @@ pub(crate) fn analyse(
     outcome
 }
 
+/// Says that a stream has ended. An error while it ran is one of the result from then on.
+///
+/// # Errors
+/// Those of the stream.
+pub(crate) fn end(state: &StreamState, mut result: Result<Outcome>) -> Result<Outcome> {
+    let error = result.as_mut().ok().and_then(|outcome| outcome.error.take());
+    let result = error.map_or(result, Err);
+    state.end(result.as_ref().err().map(Error::to_string));
+    result
+}
+
 /// A camera that is connected, or connects, and has no outputs yet.
 pub(crate) struct ConnectedCamera {
     pub source: Box<CameraSource>,

@@ -40,11 +40,11 @@ const UNREADABLE: ApiError = (StatusCode::INTERNAL_SERVER_ERROR, "the index cann
 const UNKNOWN: ApiError = (StatusCode::NOT_FOUND, "no stream has this name\n");
 
 /// Returns the indexes that there are. New ones may be made.
-type Places = Box<dyn Fn() -> Vec<Place> + Send + Sync>;
+type ListIndexes = Box<dyn Fn() -> Vec<Place> + Send + Sync>;
 
 /// The indexes that are served.
 pub struct History {
-    places: Places,
+    places: ListIndexes,
     /// What writes them, if this program does.
     state: Option<Arc<IndexState>>,
     permits: Arc<Semaphore>,
@@ -60,7 +60,7 @@ impl History {
     }
 
     /// As [`History::new`], for indexes of which there may be more later.
-    pub fn of(places: Places, state: Option<Arc<IndexState>>, limits: Limits) -> Self {
+    pub fn of(places: ListIndexes, state: Option<Arc<IndexState>>, limits: Limits) -> Self {
         let permits = Arc::new(Semaphore::new(QUESTIONS));
         Self { places, state, permits, recordings: Recordings::new(limits), exports: Exports::default() }
     }

@@ -1,12 +1,10 @@
 //! A camera to watch: what submitters send and workers read. It has an address and settings, and no credentials.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::job::Unusable;
+use crate::cluster::job::{self, Unusable};
 use crate::cluster::names::{self, CAMERA, WATCH};
 use crate::config::Config;
 use crate::config::camera_credentials::CameraCredentials;
@@ -41,44 +39,19 @@ pub const OPTIONS: [&str; 17] = [
 /// Folder of all cameras in that of a worker's results.
 const FOLDER: &str = "cameras";
 
-/// Identifies a camera of a cluster: letters, digits, - and _.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct CameraName(String);
+names::token_type!(
+    /// Identifies a camera of a cluster: letters, digits, - and _.
+    CameraName,
+    "this is not the name of a camera"
+);
 
 impl CameraName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub fn settings_subject(&self) -> String {
         format!("{CAMERA}{self}")
     }
 
     pub fn watch_subject(&self) -> String {
         format!("{WATCH}{self}")
-    }
-}
-
-impl fmt::Display for CameraName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for CameraName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if names::is_token(text) { Ok(Self(text.into())) } else { Err("this is not the name of a camera".into()) }
-    }
-}
-
-impl TryFrom<String> for CameraName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
     }
 }
 
@@ -109,20 +82,7 @@ impl CameraSettings {
     /// # Errors
     /// Says why it is of no use to this program.
     pub fn read(bytes: &[u8]) -> std::result::Result<Self, Unusable> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let no_camera = |cause: serde_json::Error| Unusable::Garbage(format!("it is no camera ({cause})"));
-        let Versioned { version } = serde_json::from_slice(bytes).map_err(no_camera)?;
-        if version > VERSION {
-            return Err(Unusable::Newer(format!("it is of version {version}, and this program knows {VERSION}")));
-        }
-        let camera: Self = serde_json::from_slice(bytes).map_err(|cause| match cause.is_data() {
-            // A key, or a value of one, that was added later.
-            true => Unusable::Newer(cause.to_string()),
-            false => no_camera(cause),
-        })?;
+        let camera: Self = job::read_version(bytes, VERSION, "camera")?;
         camera.check().map_err(|error| Unusable::Garbage(error.to_string()))?;
         Ok(camera)
     }
@@ -134,8 +94,8 @@ impl CameraSettings {
 
     fn check(&self) -> Result<()> {
         let name = &self.camera;
-        if let Some(key) = refused_option(&self.settings) {
-            return Err(Error::usage(format!("{name}: a camera of a cluster cannot have {key}"))
+        if let Some(key) = job::option_outside(&self.settings, &OPTIONS) {
+            return Err(Error::usage(format!("{name}: a camera of a cluster cannot have --{}", key.replace('_', "-")))
                 .remedy("leave it out: workers know where files go, and credentials are theirs"));
         }
         // Anything else would be looked for on the disk.
@@ -194,13 +154,6 @@ pub fn folders(output: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
-}
-
-/// Returns an option that is set, and that a camera cannot have.
-pub fn refused_option(settings: &StreamOptions) -> Option<String> {
-    let set = serde_json::to_value(settings).unwrap_or_default();
-    let mut keys = set.as_object().into_iter().flat_map(|keys| keys.keys());
-    keys.find(|key| !OPTIONS.contains(&key.as_str())).map(|key| format!("--{}", key.replace('_', "-")))
 }
 
 #[cfg(test)]

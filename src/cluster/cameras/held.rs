@@ -27,8 +27,8 @@ pub enum Order {
     Remove,
     /// Any worker may have it.
     GiveBack,
-    /// Another worker is to have it. With `reached`, only if the camera can be reached from there.
-    Move { worker: String, reached: bool },
+    /// Another worker is to have it.
+    Move(String),
     /// Another worker has connected it, and waits for the answer there.
     Ready(Subject),
 }
@@ -123,10 +123,22 @@ impl Held {
 }
 
 /// The cameras of a worker.
-#[derive(Default)]
-pub struct HeldCameras(Mutex<Vec<Arc<Held>>>);
+pub struct HeldCameras {
+    all: Mutex<Vec<Arc<Held>>>,
+    /// What the worker's page shows, if it has one.
+    page: Option<Arc<Telemetry>>,
+}
 
 impl HeldCameras {
+    pub fn new(page: Option<Arc<Telemetry>>) -> Self {
+        Self { all: Mutex::default(), page }
+    }
+
+    /// Returns whether a page shows them.
+    pub fn is_shown(&self) -> bool {
+        self.page.is_some()
+    }
+
     /// Adds a camera, unless there is one of this name.
     pub fn add(&self, held: &Arc<Held>) -> bool {
         let mut all = self.lock();
@@ -144,16 +156,16 @@ impl HeldCameras {
         all.push(Arc::clone(held));
     }
 
-    pub fn remove(&self, held: &Arc<Held>, page: Option<&Arc<Telemetry>>) {
+    pub fn remove(&self, held: &Arc<Held>) {
         self.lock().retain(|other| !Arc::ptr_eq(other, held));
-        self.show(page);
+        self.show();
     }
 
     /// Says what shows how a camera is.
-    pub fn set_stream(&self, held: &Held, stream: &Arc<StreamState>, page: Option<&Arc<Telemetry>>) {
+    pub fn set_stream(&self, held: &Held, stream: &Arc<StreamState>) {
         *held.stream.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((fastrand::u64(..MAX_IDENTITY), Arc::clone(stream)));
-        self.show(page);
+        self.show();
     }
 
     pub fn all(&self) -> Vec<Arc<Held>> {
@@ -184,8 +196,8 @@ impl HeldCameras {
     }
 
     /// Shows the streams on the page.
-    fn show(&self, page: Option<&Arc<Telemetry>>) {
-        let Some(page) = page else { return };
+    fn show(&self) {
+        let Some(page) = &self.page else { return };
         let mut streams: Vec<_> =
             self.lock().iter().filter(|held| !held.standby).filter_map(|held| held.stream()).collect();
         streams.sort_by(|a, b| a.info.name.cmp(&b.info.name));
@@ -193,6 +205,6 @@ impl HeldCameras {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,7 +17,7 @@ use crate::cluster::cameras::publisher::{Published, Publisher};
 use crate::cluster::cameras::submit;
 use crate::cluster::cameras::watched::Watched;
 use crate::cluster::claim::Claim;
-use crate::cluster::connection::Connection;
+use crate::cluster::connection::{Connection, answer};
 use crate::cluster::names::OFFER;
 use crate::cluster::worker_state::WorkerState;
 use crate::error::Error;
@@ -111,13 +111,13 @@ impl Hold {
                 Next::GiveBack(delay) => self.claim.give_back(delay).await,
                 Next::HandOver(reply) => {
                     let (yours, age_ms) = (self.claim.holds(), self.claim.age().as_millis() as u64);
-                    offer::answer(&self.connection, reply, &Handed { yours, age_ms }).await;
+                    answer(&self.connection, reply, &Handed { yours, age_ms }).await;
                     self.worker.moves.fetch_add(u64::from(yours), Ordering::Relaxed);
                 }
             }
             break;
         }
-        self.worker.cameras.remove(&self.held, self.worker.page.as_ref());
+        self.worker.cameras.remove(&self.held);
     }
 
     /// Watches the camera with these settings. The claim is extended meanwhile.
@@ -126,7 +126,7 @@ impl Hold {
         let work = async {
             let stream = Arc::clone(&started.watched.state);
             self.held.set_fixed(self.camera.settings.stride.is_some_and(|stride| stride != Stride::Auto));
-            self.worker.cameras.set_stream(&self.held, &stream, self.worker.page.as_ref());
+            self.worker.cameras.set_stream(&self.held, &stream);
             let publisher =
                 Publisher::new(&self.connection, &self.claim, &self.held.camera, &self.worker.name, &stream);
             started.watched.release();
@@ -179,8 +179,8 @@ impl Hold {
                     Some(Order::Remove) => return (Next::Remove, false),
                     Some(Order::Change(camera)) if *camera == self.camera => {}
                     Some(Order::Change(camera)) => return (Next::Change(camera), false),
-                    Some(Order::Move { worker, reached }) => {
-                        if moving.is_none_or(|since| since.elapsed() > MOVE_TIMEOUT) && self.offer(&worker, reached).await {
+                    Some(Order::Move(worker)) => {
+                        if moving.is_none_or(|since| since.elapsed() > MOVE_TIMEOUT) && self.offer(&worker, false).await {
                             moving = Some(Instant::now());
                         }
                     }
@@ -188,7 +188,7 @@ impl Hold {
                         if moving.is_some_and(|since| since.elapsed() < MOVE_TIMEOUT) {
                             return (Next::HandOver(reply), false);
                         }
-                        offer::answer(&self.connection, reply, &Handed::default()).await;
+                        answer(&self.connection, reply, &Handed::default()).await;
                     }
                 },
                 _ = checks.tick() => {

@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod camera;
+mod giver;
 pub mod held;
 mod hold;
 #[cfg(test)]

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
 use crate::cluster::cameras::camera::{CameraName, CameraSettings};
-use crate::cluster::connection::Connection;
+use crate::cluster::connection::{Connection, ask};
 
 /// How long a worker may take to answer an offer.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -75,22 +73,4 @@ pub async fn ready(connection: &Connection, subject: String, camera: &CameraName
 /// Asks a worker whether it has a camera. One that is not there, or has no connection, does not.
 pub async fn is_held(connection: &Connection, subject: String, holder: &Holder) -> bool {
     ask::<Holds>(connection, subject, holder, HELD).await.is_some_and(|held| held.holds)
-}
-
-/// Answers a request. Whoever does not get it asks again or gives up.
-pub async fn answer<T: Serialize>(connection: &Connection, reply: async_nats::Subject, answer: &T) {
-    let bytes = serde_json::to_vec(answer).unwrap_or_default();
-    let _ = connection.client.publish(reply, bytes.into()).await;
-    let _ = connection.client.flush().await;
-}
-
-async fn ask<T: DeserializeOwned>(
-    connection: &Connection,
-    subject: String,
-    question: &impl Serialize,
-    limit: Duration,
-) -> Option<T> {
-    let request = async_nats::Request::new().payload(serde_json::to_vec(question).ok()?.into()).timeout(Some(limit));
-    let answered = timeout(limit, connection.client.send_request(subject, request)).await.ok()?.ok()?;
-    serde_json::from_slice(&answered.payload).ok()
 }

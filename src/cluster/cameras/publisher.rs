@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::jetstream::message::PublishMessage;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -19,7 +18,7 @@ use crate::cluster::claim::Claim;
 use crate::cluster::connection::Connection;
 use crate::cluster::names::{self, EVENT, NO_LABEL};
 use crate::cluster::record;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::events::EventReceiver;
 use crate::shutdown::Shutdown;
 use crate::system::utc;
@@ -179,19 +178,17 @@ impl Publisher {
     /// Publishes an event once, however often it takes. It is dropped if the camera is no longer this worker's.
     async fn publish(&self, mut event: Map<String, Value>, label: &str, id: &str) {
         event.insert("id".into(), id.into());
-        let bytes = serde_json::to_vec(&event).unwrap_or_default();
         let subject = format!("{EVENT}{}.{}", self.camera, names::token(label, LABEL));
         while self.may_publish() {
             // The servers drop a second one with this identifier.
-            let message = PublishMessage::build().payload(bytes.clone().into()).message_id(id);
-            let sent: Result<()> = async {
-                let sent = self.connection.jetstream.send_publish(subject.clone(), message).await;
-                let stored = sent.map_err(|cause| record::unanswered(&cause))?;
-                stored.await.map(drop).map_err(|cause| record::unanswered(&cause))
-            }
-            .await;
-            match sent {
-                Ok(()) => return,
+            let sent = async {
+                let message = record::message(&event)?.message_id(id);
+                record::send(&self.connection.jetstream, subject.clone(), message)
+                    .await
+                    .map_err(|cause| record::unanswered(&cause))
+            };
+            match sent.await {
+                Ok(_) => return,
                 Err(error) => {
                     self.complain(&error);
                     sleep(RETRY_DELAY).await;

@@ -1,7 +1,6 @@
 //! How a camera is: the last message of its subject says so to everybody. The servers refuse one of a worker that had the camera before.
 
 use async_nats::jetstream::context::PublishErrorKind;
-use async_nats::jetstream::message::PublishMessage;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::cameras::camera::{CameraName, VERSION};
@@ -95,15 +94,9 @@ pub async fn read(connection: &Connection, camera: &CameraName) -> Result<(Optio
 /// # Errors
 /// `Unavailable` if the server does not confirm it.
 pub async fn write(connection: &Connection, state: &CameraState, sequence: u64) -> Result<Option<u64>> {
-    let bytes = serde_json::to_vec(state).unwrap_or_default();
-    let message = PublishMessage::build().payload(bytes.into()).expected_last_subject_sequence(sequence);
-    let sent = connection.jetstream.send_publish(subject(&state.camera), message).await;
-    let acknowledged = match sent {
-        Ok(acknowledgement) => acknowledgement.await,
-        Err(cause) => Err(cause),
-    };
-    match acknowledged {
-        Ok(stored) => Ok(Some(stored.sequence)),
+    let message = record::message(state)?.expected_last_subject_sequence(sequence);
+    match record::send(&connection.jetstream, subject(&state.camera), message).await {
+        Ok(sequence) => Ok(Some(sequence)),
         Err(cause) if cause.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
         Err(cause) => Err(record::unanswered(&cause)),
     }

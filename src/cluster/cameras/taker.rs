@@ -1,4 +1,4 @@
-//! Takes cameras as the worker has room for them, takes over what others offer, and offers what it has too much of.
+//! Takes cameras as the worker has room for them, and takes over what others offer.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use async_nats::jetstream::consumer::PullConsumer;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
-use crate::cluster::cameras::balance::{Load, emptiest, fuller, slower};
 use crate::cluster::cameras::camera::{CameraName, CameraSettings};
+use crate::cluster::cameras::giver;
 use crate::cluster::cameras::held::{Held, Order};
 use crate::cluster::cameras::hold::{Hold, Started};
 use crate::cluster::cameras::offer::{self, Answer, Handed, Holder, Holds, Offer, Ready};
 use crate::cluster::cameras::state;
 use crate::cluster::cameras::submit;
 use crate::cluster::claim::{self, Claim};
-use crate::cluster::connection::{Connection, listen};
+use crate::cluster::connection::{Connection, answer, listen};
 use crate::cluster::names::{CAMERA, HOLDS, OFFER, READY, WATCH, WORKER};
-use crate::cluster::presence::{ANNOUNCED, WorkerStatus};
+use crate::cluster::presence::WorkerStatus;
 use crate::cluster::worker_state::WorkerState;
 use crate::error::ErrorKind;
 use crate::net::backoff::Backoff;
@@ -40,13 +40,6 @@ const LEFT: Duration = Duration::from_secs(5);
 const UNUSABLE: Duration = Duration::from_secs(60);
 /// How long a worker tries to connect a camera that it is offered.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Time between two moves of a worker, because it has more than others or because it is slower.
-const MOVE_GAP: Duration = Duration::from_secs(4);
-const SLOW_MOVE_GAP: Duration = Duration::from_secs(60);
-/// How long a worker that drains offers its cameras to others before it leaves them in the queue.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Cameras that a worker that drains hands over at the same time.
-const MOVED_AT_ONCE: usize = 4;
 
 /// The cameras of a worker.
 pub struct Taker {
@@ -70,7 +63,7 @@ impl Taker {
             () = listen(&self.connection, format!("{HOLDS}{name}"), async |message| self.say_whether_held(message).await) => {}
             () = listen(&self.connection, format!("{CAMERA}*"), async |message| self.change(&message)) => {}
             () = listen(&self.connection, format!("{WORKER}*"), async |message| self.meet(&message)) => {}
-            () = self.balance() => {}
+            () = giver::balance(&self.worker) => {}
         }
     }
 
@@ -84,7 +77,7 @@ impl Taker {
         let mut backoff = Backoff::default();
         loop {
             if self.worker.draining.load(Ordering::Relaxed) {
-                return self.drain().await;
+                return giver::drain(&self.worker).await;
             }
             if !self.has_room() {
                 sleep(POLL).await;
@@ -136,56 +129,6 @@ impl Taker {
         cameras.count() < self.worker.camera_capacity && cameras.describe().iter().all(|held| held.load() < FULL_STRIDE)
     }
 
-    /// Gives all cameras to other workers, or back.
-    async fn drain(&self) {
-        let begun = Instant::now();
-        loop {
-            let all = self.worker.cameras.all();
-            if all.is_empty() {
-                return;
-            }
-            let peers = self.worker.peers.present();
-            let loads: Vec<Load> = peers.iter().map(Load::of).collect();
-            match emptiest(&self.worker.name, &loads) {
-                Some(_) if begun.elapsed() < DRAIN_TIMEOUT => {
-                    let mut others: Vec<&Load> =
-                        loads.iter().filter(|peer| peer.name != self.worker.name && peer.has_room()).collect();
-                    others.sort_by_key(|peer| peer.cameras);
-                    for (held, other) in all.iter().take(MOVED_AT_ONCE).zip(others.iter().cycle()) {
-                        let worker = other.name.to_string();
-                        let _ = held.orders.try_send(Order::Move { worker, reached: false });
-                    }
-                }
-                _ => all.iter().for_each(|held| drop(held.orders.try_send(Order::GiveBack))),
-            }
-            sleep(POLL).await;
-        }
-    }
-
-    /// Gives a camera away when this worker has more than others, or is slower.
-    async fn balance(&self) {
-        let mut ticks = interval(ANNOUNCED);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut moved: Option<Instant> = None;
-        loop {
-            ticks.tick().await;
-            let since = moved.map_or(Duration::MAX, |moved| moved.elapsed());
-            if self.worker.draining.load(Ordering::Relaxed) || since < MOVE_GAP {
-                continue;
-            }
-            let (status, peers) = (self.worker.status(), self.worker.peers.present());
-            let loads: Vec<Load> = peers.iter().map(Load::of).collect();
-            let own = Load::of(&status);
-            let too_slow = || slower(&own, &loads).filter(|_| since > SLOW_MOVE_GAP);
-            let Some(target) = fuller(&own, &loads).or_else(too_slow) else { continue };
-            let all = self.worker.cameras.all();
-            // The one that it has had for the shortest time has the least to lose.
-            let Some(held) = all.iter().filter(|held| !held.standby).max_by_key(|held| held.taken) else { continue };
-            moved = Some(Instant::now());
-            let _ = held.orders.try_send(Order::Move { worker: target.into(), reached: false });
-        }
-    }
-
     /// Answers a worker that offers a camera.
     async fn answer(&self, message: Message) {
         let Some(reply) = message.reply.clone() else { return };
@@ -195,7 +138,7 @@ impl Taker {
         let accepted = self.has_room()
             && !self.worker.draining.load(Ordering::Relaxed)
             && standby.as_ref().is_some_and(|standby| self.worker.cameras.add(standby));
-        offer::answer(&self.connection, reply, &Answer { accepted }).await;
+        answer(&self.connection, reply, &Answer { accepted }).await;
         if let (Some(offer), Some(standby), true) = (offer, standby, accepted) {
             self.spawn(take_over(Arc::clone(&self.worker), self.connection.clone(), offer, standby));
         }
@@ -206,14 +149,14 @@ impl Taker {
         let (Some(reply), Some(Ready { camera })) = (message.reply.clone(), read(&message)) else { return };
         let held = self.worker.cameras.find(&camera);
         if held.is_none_or(|held| held.orders.try_send(Order::Ready(reply.clone())).is_err()) {
-            offer::answer(&self.connection, reply, &Handed::default()).await;
+            answer(&self.connection, reply, &Handed::default()).await;
         }
     }
 
     async fn say_whether_held(&self, message: Message) {
         let (Some(reply), Some(Holder { camera, holding })) = (message.reply.clone(), read(&message)) else { return };
         let holds = self.worker.cameras.find(&camera).is_some_and(|held| held.is_since(&holding));
-        offer::answer(&self.connection, reply, &Holds { holds }).await;
+        answer(&self.connection, reply, &Holds { holds }).await;
     }
 
     fn change(&self, message: &Message) {
@@ -258,7 +201,7 @@ async fn take(hold: Unsettled) {
             claim.give_back(UNUSABLE).await;
         }
     }
-    worker.cameras.remove(&held, worker.page.as_ref());
+    worker.cameras.remove(&held);
 }
 
 /// A camera that was handed to this worker, whose settings it does not know yet.
@@ -287,7 +230,7 @@ async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offe
         Ok(started) => started,
         Err(error) => {
             tracing::error!("{name}: {error}");
-            return worker.cameras.remove(&standby, None);
+            return worker.cameras.remove(&standby);
         }
     };
     let connecting = timeout(CONNECT, started.watched.connected());
@@ -296,7 +239,7 @@ async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offe
         // It cannot be watched here.
         error = started.watched.ended() => {
             error.iter().for_each(|error| tracing::error!("{name}: {error}"));
-            return worker.cameras.remove(&standby, None);
+            return worker.cameras.remove(&standby);
         }
     };
     let asked = claim::now();
@@ -307,7 +250,7 @@ async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offe
     let adopt = |age| Claim::adopt(connection.client.clone(), name.watch_subject(), offer.reply, asked, age);
     let Some(claim) = age.map(adopt).filter(Claim::holds) else {
         started.end().await;
-        return worker.cameras.remove(&standby, None);
+        return worker.cameras.remove(&standby);
     };
     tracing::info!("{name}: taken over from {}", offer.from);
     let (held, orders) = Held::new(&name, false);

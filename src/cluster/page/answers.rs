@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 
 use crate::cluster::cameras::camera::CameraName;
-use crate::cluster::connection::{Connection, listen};
+use crate::cluster::connection::{Connection, answer, listen};
 use crate::cluster::names::{PICTURE, VIEW};
 use crate::cluster::page::{Look, LookAtPicture, TIME, View};
 use crate::cluster::worker_state::WorkerState;
@@ -57,9 +57,7 @@ impl<'a> Answers<'a> {
             return;
         };
         let revision = look.seen.filter(|(seen, _)| *seen == identity).map_or(0, |(_, revision)| revision);
-        let view = View { identity, stream: Snapshot::of(&stream, revision) };
-        let bytes = serde_json::to_vec(&view).unwrap_or_default();
-        let _ = self.connection.client.publish(reply, bytes.into()).await;
+        answer(self.connection, reply, &View { identity, stream: Snapshot::of(&stream, revision) }).await;
     }
 
     fn picture(&self, message: &Message) {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::cluster::cameras::camera::CameraName;
-use crate::cluster::connection::{Connection, listen};
+use crate::cluster::connection::{Connection, ask, listen, request};
 use crate::cluster::names::{PICTURE, VIEW, WATCH, WORKER};
 use crate::cluster::page::{Look, LookAtPicture, TIME, View};
 use crate::cluster::presence::Peers;
@@ -143,7 +143,8 @@ impl Follower {
     async fn view(&self) {
         let (mut seen, mut answered) = (None, Instant::now());
         loop {
-            match self.ask(&Look { camera: self.camera.clone(), seen }).await {
+            let look = Look { camera: self.camera.clone(), seen };
+            match ask::<View>(&self.connection, format!("{VIEW}{}", self.worker), &look, ANSWER).await {
                 Some(View { identity, stream: snapshot }) => {
                     let known = seen.filter(|(old, _)| *old == identity).and_then(|_| self.tiles.find(&self.camera));
                     let stream = known.unwrap_or_else(|| self.add(&snapshot.input, &snapshot.labels));
@@ -178,9 +179,7 @@ impl Follower {
             };
             let question = LookAtPicture { camera: self.camera.clone(), after_ms };
             let subject = format!("{PICTURE}{}", self.worker);
-            let bytes = serde_json::to_vec(&question).unwrap_or_default();
-            let answer = timeout(ANSWER, self.connection.client.request(subject, bytes.into())).await;
-            let Ok(Ok(answer)) = answer else {
+            let Some(answer) = request(&self.connection, subject, &question, ANSWER).await else {
                 sleep(POLL).await;
                 continue;
             };
@@ -190,13 +189,6 @@ impl Follower {
                 stream.pictures.put(Picture { jpeg: answer.payload, ms });
             }
         }
-    }
-
-    async fn ask(&self, look: &Look) -> Option<View> {
-        let subject = format!("{VIEW}{}", self.worker);
-        let bytes = serde_json::to_vec(look).ok()?;
-        let answer = timeout(ANSWER, self.connection.client.request(subject, bytes.into())).await.ok()?.ok()?;
-        serde_json::from_slice(&answer.payload).ok()
     }
 }
 
