@@ -1,18 +1,25 @@
 //! `livelabel cluster`: what a cluster does, as text or JSON, and the commands to change it.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::cli::cluster_args::ClusterCommand;
 use crate::cluster::cameras;
 use crate::cluster::cameras::camera::CameraName;
 use crate::cluster::cameras::held::HeldCamera;
+use crate::cluster::connection::{Connection, block_on};
+use crate::cluster::job::JobId;
+use crate::cluster::objects;
 use crate::cluster::overview::{self, ClusterStatus, JobList, OpenCamera, OpenJob};
+use crate::cluster::part;
 use crate::cluster::presence::{HeldClip, WorkerStatus};
+use crate::cluster::record::{self, JobState};
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
 use crate::system::words::count;
 
-/// Does what the command says. Returns what to print, and the exit code: 1 if a job was not cancelled.
+/// Does what the command says. Returns what to print, and the exit code: 1 if a job was not cancelled or fetched.
 ///
 /// # Errors
 /// Those of the connection, and of the command.
@@ -26,6 +33,19 @@ pub fn run(command: &ClusterCommand) -> Result<(String, u8)> {
         ClusterCommand::List { nats, json } => {
             let list = overview::request(&NatsConfig::resolve(nats)?, overview::list)?;
             format(&list, *json, list_text)
+        }
+        ClusterCommand::Fetch { nats, output_dir, ids } => {
+            // Files may take their time.
+            block_on(async {
+                let connection = Connection::open(&NatsConfig::resolve(nats)?, "fetch").await?;
+                let mut lines = Vec::new();
+                for id in ids {
+                    let (line, done) = fetch(&connection, id, output_dir).await?;
+                    code |= u8::from(!done);
+                    lines.push(format!("{id}: {line}"));
+                }
+                Ok(lines.join("\n"))
+            })
         }
         ClusterCommand::Cancel { nats, ids } => overview::request(&NatsConfig::resolve(nats)?, async |connection| {
             let mut lines = Vec::new();
@@ -55,6 +75,24 @@ pub fn run(command: &ClusterCommand) -> Result<(String, u8)> {
         }),
     }?;
     Ok((text, code))
+}
+
+/// Copies the results of a clip. Returns a line about it, and whether they are there.
+async fn fetch(connection: &Connection, id: &JobId, output: &Path) -> Result<(String, bool)> {
+    let Some(record) = record::read(connection, id).await? else {
+        return Ok(("has not ended, or is no clip".into(), false));
+    };
+    let place = part::place(output, id);
+    Ok(match (record.state, &record.objects, &record.folder) {
+        (JobState::Done, Some(prefix), _) => match objects::fetch(connection, &record, prefix, output).await? {
+            true => (format!("in {}", place.display()), true),
+            false => (format!("in {}, as before", place.display()), true),
+        },
+        (JobState::Done, None, Some(folder)) => (format!("in the workers' folder, {folder}"), false),
+        (JobState::Done, None, None) => ("its record names no results".into(), false),
+        (JobState::Failed, ..) => (format!("failed: {}", record.error.as_deref().unwrap_or_default()), false),
+        (JobState::Cancelled, ..) => ("was cancelled".into(), false),
+    })
 }
 
 fn format<T: Serialize>(value: &T, json: bool, text: impl Fn(&T) -> String) -> Result<String> {

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::page_args::PageArgs;
 use crate::cluster::cameras::camera::CameraName;
+use crate::cluster::clip::ResultsPlace;
 use crate::cluster::job::JobId;
 use crate::config::nats::NatsOptions;
 use crate::config::options::StreamOptions;
@@ -20,8 +21,11 @@ pub struct WorkerArgs {
     /// Folder for results, on storage that all workers share: a folder in it for each clip
     #[arg(long, value_name = "FOLDER")]
     pub output_dir: PathBuf,
-    /// Folder that clips may be in, with its folders; may be given several times [default: any]
-    #[arg(long, value_name = "FOLDER")]
+    /// Where the files of clips go: to this folder, or to the object store of the NATS servers (livelabel cluster fetch copies them)
+    #[arg(long, value_name = "PLACE", value_enum, default_value = "folder")]
+    pub results: ResultsPlace,
+    /// Folder or address that clips may be below, like /srv/clips or https://HOST/CLIPS; may be given several times [default: any]
+    #[arg(long, value_name = "PLACE")]
     pub inputs: Vec<PathBuf>,
     /// Name of this worker: letters, digits, - and _ [default: the machine's name and a random part]
     #[arg(long, value_name = "NAME")]
@@ -32,7 +36,7 @@ pub struct WorkerArgs {
     /// Cameras that it watches at the same time; 0 for none [default: as many as its speed and memory are enough for]
     #[arg(long, value_name = "N")]
     pub cameras: Option<usize>,
-    /// File with the cameras' users and passwords by host, TOML (docs/cluster.md)
+    /// File with users and passwords by host, for cameras and for web servers with clips, TOML (docs/cluster.md)
     #[arg(long, value_name = "FILE")]
     pub camera_credentials: Option<PathBuf>,
     #[command(flatten)]
@@ -108,6 +112,17 @@ pub enum ClusterCommand {
         camera: CameraName,
         #[arg(value_name = "WORKER")]
         worker: String,
+    },
+    /// Copy the results of clips from the object store, where workers with --results nats put them
+    Fetch {
+        #[command(flatten)]
+        nats: NatsOptions,
+        /// Folder for results: a folder in it for each clip
+        #[arg(long, value_name = "FOLDER")]
+        output_dir: PathBuf,
+        /// Identifiers of clips, as `livelabel submit` prints them
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<JobId>,
     },
     /// Cancel clips and remove cameras, also those that a worker has
     Cancel {

@@ -8,6 +8,7 @@ use crate::cli::cluster_args::SubmitArgs;
 use crate::cli::stdout::print;
 use crate::cluster::cameras::camera::{CameraName, CameraSettings};
 use crate::cluster::cameras::submit::Submitted as SubmittedCamera;
+use crate::cluster::clip_address::ClipAddress;
 use crate::cluster::job::{ClipJob, refused_option};
 use crate::cluster::names;
 use crate::cluster::record::{JobRecord, JobState};
@@ -23,6 +24,8 @@ use crate::media::files::is_picture;
 use crate::shutdown::Shutdown;
 use crate::system::words::count;
 
+/// A clip that there may not be, to check the settings of another one.
+const NO_CLIP: &str = "/clip.mp4";
 /// Bytes of a camera's name that is made of its address.
 const NAME: usize = 64;
 
@@ -36,7 +39,13 @@ pub fn submit(args: &SubmitArgs, shutdown: &Shutdown) -> Result<u8> {
     let mut missing = Vec::new();
     for (settings, input) in inputs(args)? {
         let text = input.to_string_lossy();
-        if Camera::is_live(&text) {
+        let address = ClipAddress::parse(&text).filter(ClipAddress::is_clip);
+        // What has a name is a camera: clips have none.
+        if let Some(address) = address.filter(|_| settings.name.is_none()) {
+            check_settings(&settings)?;
+            let job = ClipJob::on_web(&address, settings)?;
+            submission.clips.push(ClipJob { again: args.again, ..job });
+        } else if Camera::is_live(&text) {
             submission.cameras.push(camera(&text, settings)?);
         } else {
             let input = clip(&input, &settings)?;
@@ -83,18 +92,26 @@ fn clip(input: &Path, settings: &StreamOptions) -> Result<PathBuf> {
     if is_picture(input) {
         return Err(Error::usage(format!("{}: is a picture", input.display())).remedy("label it with livelabel run"));
     }
-    if let Some(key) = refused_option(settings) {
-        return Err(Error::usage(format!("--{} is not for the jobs of a cluster", key.replace('_', "-")))
-            .remedy("leave it out: workers know where results go"));
-    }
+    check_settings(settings)?;
     let input = std::path::absolute(input)
         .map_err(|cause| Error::input(format!("{}: has no path", input.display())).because(cause))?;
     let streams = StreamOptions { input: vec![input.clone()], ..settings.clone() };
     Config::resolve(Settings { streams, ..Settings::default() })?;
+    Ok(input)
+}
+
+/// Rejects settings that the jobs of a cluster cannot have.
+fn check_settings(settings: &StreamOptions) -> Result<()> {
+    if let Some(key) = refused_option(settings) {
+        return Err(Error::usage(format!("--{} is not for the jobs of a cluster", key.replace('_', "-")))
+            .remedy("leave it out: workers know where results go"));
+    }
     if settings.only.as_ref().is_some_and(|only| only.contains(&FileKind::Overview)) {
         return Err(Error::usage("--only overview is about all clips of a run").remedy("name other kinds of file"));
     }
-    Ok(input)
+    // A range that no clip can have is found here, and not by a worker.
+    let streams = StreamOptions { input: vec![NO_CLIP.into()], ..settings.clone() };
+    Config::resolve(Settings { streams, ..Settings::default() }).map(drop)
 }
 
 fn camera(input: &str, settings: StreamOptions) -> Result<CameraSettings> {
@@ -151,9 +168,10 @@ impl Progress for Report {
     }
 
     fn ended(&mut self, record: &JobRecord) {
-        let JobRecord { id, input, state, error, folder, .. } = record;
+        let JobRecord { id, input, state, error, folder, objects, .. } = record;
         match (state, error, folder) {
             (JobState::Done, _, Some(folder)) => tracing::info!("{input}: done, in {folder}"),
+            (JobState::Done, ..) if objects.is_some() => tracing::info!("{input}: done; livelabel cluster fetch {id}"),
             (JobState::Failed, Some(error), _) => tracing::error!("{error}"),
             (JobState::Cancelled, ..) => tracing::warn!("{id}: cancelled"),
             _ => tracing::info!("{input}: ended"),

@@ -1,11 +1,13 @@
 //! `livelabel worker`: labels the clips of a cluster, and watches its cameras.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cli::cluster_args::WorkerArgs;
 use crate::cli::run::{self, Prepared};
 use crate::cluster::capacity;
-use crate::cluster::clip::Labelling;
+use crate::cluster::clip::{AllowedClips, Labelling};
+use crate::cluster::clip_address::ClipAddress;
 use crate::cluster::names;
 use crate::cluster::part;
 use crate::cluster::worker::Worker;
@@ -33,6 +35,7 @@ const HOST: usize = 40;
 pub struct Plan {
     nats: NatsConfig,
     name: String,
+    allowed: AllowedClips,
     credentials: CameraCredentials,
     web: Option<WebConfig>,
     _prepared: Option<Prepared>,
@@ -49,25 +52,20 @@ pub fn prepare(args: &WorkerArgs) -> Result<Plan> {
         return Err(Error::usage(format!("{name:?} cannot be the name of a worker"))
             .remedy("use up to 64 letters, digits, - and _"));
     }
-    for folder in &args.inputs {
-        if !folder.is_dir() {
-            return Err(
-                Error::usage(format!("{}: is no folder", folder.display())).remedy("name the folder of the clips")
-            );
-        }
-    }
+    let allowed = allowed(&args.inputs)?;
     let credentials = args.camera_credentials.as_deref().map(CameraCredentials::read).transpose()?.unwrap_or_default();
     let web = args.page.resolve()?;
     let files = WorkerFiles {
         output: &args.output_dir,
-        inputs: &args.inputs,
+        inputs: &allowed.folders,
+        limited: !args.inputs.is_empty(),
         model: args.model.as_deref(),
         nats: &nats,
         page: web.as_ref().map(|web| web.address.port()),
         certificate: args.page.certificate().cloned().collect(),
     };
     let prepared = if args.no_sandbox { None } else { Some(run::enter_sandbox(permissions::of_worker(&files))?) };
-    Ok(Plan { nats, name, credentials, web, _prepared: prepared })
+    Ok(Plan { nats, name, allowed, credentials, web, _prepared: prepared })
 }
 
 /// Works until it is stopped or drained.
@@ -94,7 +92,9 @@ pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
         precision: args.inference_precision,
         clock: SystemClock::shared(),
         output: absolute(&args.output_dir),
-        inputs: args.inputs.iter().map(real).collect(),
+        results: args.results,
+        allowed: AllowedClips { folders: plan.allowed.folders.iter().map(real).collect(), ..plan.allowed.clone() },
+        credentials: plan.credentials.clone(),
         secrets: [&args.nats.nats_user_env, &args.nats.nats_password_env].into_iter().flatten().cloned().collect(),
     };
     if let Err(cause) = part::check_writable(&labelling.output) {
@@ -113,6 +113,25 @@ pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
     let Plan { nats, name, credentials, .. } = &plan;
     let state = WorkerState::new(name.clone(), room, labelling, credentials.clone(), page, shutdown);
     Worker::new(state).run(nats)
+}
+
+/// Returns where clips may be.
+fn allowed(inputs: &[PathBuf]) -> Result<AllowedClips> {
+    let mut allowed = AllowedClips::default();
+    for input in inputs {
+        match input.to_str().and_then(ClipAddress::parse) {
+            Some(address) => {
+                address.check()?;
+                allowed.addresses.push(address);
+            }
+            None if input.is_dir() => allowed.folders.push(input.clone()),
+            None => {
+                return Err(Error::usage(format!("{}: is no folder", input.display()))
+                    .remedy("name the folder of the clips, or an address like https://HOST/CLIPS"));
+            }
+        }
+    }
+    Ok(allowed)
 }
 
 /// Serves the page of this worker's cameras.

@@ -8,10 +8,11 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::claim::Claim;
-use crate::cluster::clip::{Ended, Labelled, Process};
+use crate::cluster::clip::{Ended, Labelled, Process, ResultsPlace};
 use crate::cluster::connection::{Connection, stopped};
 use crate::cluster::job::{ClipJob, JobId, Unusable};
 use crate::cluster::names::CLIP;
+use crate::cluster::objects;
 use crate::cluster::part::{self, Part};
 use crate::cluster::presence;
 use crate::cluster::record::{self, JobRecord, JobState};
@@ -84,6 +85,7 @@ impl Attempt {
 
     /// Labels the clip, unless the job has ended, and says how that ended.
     async fn label_once(&self, job: &ClipJob, clip: &Arc<Clip>) -> Result<()> {
+        let _ = clip.input.set(job.shown());
         if let Some(record) = record::read(&self.connection, &job.id).await? {
             // It has ended, or was cancelled, before this message was deleted.
             record::list_failed(&self.connection, &record).await?;
@@ -107,23 +109,17 @@ impl Attempt {
             return Ok(());
         }
         match ended {
-            Ended::Complete(part, labelled) => self.complete(job, part, labelled).await,
-            Ended::Before(labelled) => self.end(&self.done(job, labelled)).await,
+            Ended::Complete(part, labelled) => self.complete(job, clip, part, labelled).await,
+            Ended::Before(labelled) => self.end(&self.done(job, labelled)).await.map(drop),
             Ended::Interrupted => {
                 self.give_back(&job.id, Duration::ZERO).await;
                 Ok(())
             }
-            Ended::Unreadable(error) => self.leave(&job.id, &job.input, error.to_string()).await,
-            Ended::Unable(error) => {
-                tracing::warn!("{}: left to other workers, because {error}", job.id);
-                self.worker.set_problem(Some(error.to_string()));
-                self.give_back(&job.id, RECOVERY).await;
-                tokio::select! { () = sleep(RECOVERY) => {}, () = stopped(&self.worker.shutdown) => {} }
-                Ok(())
-            }
+            Ended::Unreadable(error) => self.leave(&job.id, &job.shown(), error.to_string()).await,
+            Ended::Unable(error) => self.recover(job, &error).await,
             Ended::Failed(error) => {
                 let error = Some(error.to_string());
-                self.end(&JobRecord { error, ..self.record(job, JobState::Failed) }).await
+                self.end(&JobRecord { error, ..self.record(job, JobState::Failed) }).await.map(drop)
             }
         }
     }
@@ -142,11 +138,54 @@ impl Attempt {
     }
 
     /// Gives the results their place, unless the job was cancelled, and records it.
-    async fn complete(&self, job: &ClipJob, part: Part, labelled: Labelled) -> Result<()> {
+    async fn complete(&self, job: &ClipJob, clip: &Clip, part: Part, labelled: Labelled) -> Result<()> {
         if record::read(&self.connection, &job.id).await?.is_some() {
             self.claim.acknowledge().await;
             return Ok(());
         }
+        match self.worker.labelling.results {
+            ResultsPlace::Folder => self.place(job, part, labelled).await,
+            ResultsPlace::Nats => tokio::select! {
+                stored = self.store(job, &part, labelled) => stored,
+                () = stopped(&clip.shutdown) => {
+                    self.give_back(&job.id, Duration::ZERO).await;
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    /// Stores the results in the object store, and records it.
+    async fn store(&self, job: &ClipJob, part: &Part, labelled: Labelled) -> Result<()> {
+        let put = async |prefix: &str| {
+            let store = objects::open(&self.connection).await?;
+            objects::put(&store, prefix, &part.folder, &labelled.files).await.map(|()| store)
+        };
+        let prefix = objects::prefix(&job.id);
+        let store = match put(&prefix).await {
+            Ok(store) => store,
+            Err(error) => return self.recover(job, &error).await,
+        };
+        self.worker.set_problem(None);
+        let files = labelled.files.clone();
+        let record = JobRecord { folder: None, objects: Some(prefix.clone()), ..self.done(job, labelled) };
+        if !self.end(&record).await? {
+            objects::remove(&store, &prefix, &files).await;
+        }
+        Ok(())
+    }
+
+    /// Gives a job back that this machine cannot do now, and takes no other for a while.
+    async fn recover(&self, job: &ClipJob, error: &Error) -> Result<()> {
+        tracing::warn!("{}: left to other workers, because {error}", job.id);
+        self.worker.set_problem(Some(error.to_string()));
+        self.give_back(&job.id, RECOVERY).await;
+        tokio::select! { () = sleep(RECOVERY) => {}, () = stopped(&self.worker.shutdown) => {} }
+        Ok(())
+    }
+
+    /// Gives the results their place in the folder, and records it.
+    async fn place(&self, job: &ClipJob, part: Part, labelled: Labelled) -> Result<()> {
         let (output, id, again) = (self.worker.labelling.output.clone(), job.id.clone(), job.again);
         // Storage may be slow, and the claim is extended meanwhile.
         let placed = tokio::task::spawn_blocking(move || part.complete(&output, &id, again)).await;
@@ -155,11 +194,11 @@ impl Attempt {
             false => self.worker.labelling.earlier(&job.id).unwrap_or_default(),
         };
         self.worker.set_problem(None);
-        self.end(&self.done(job, labelled)).await
+        self.end(&self.done(job, labelled)).await.map(drop)
     }
 
     fn record(&self, job: &ClipJob, state: JobState) -> JobRecord {
-        JobRecord { worker: Some(self.worker.name.clone()), ..JobRecord::new(&job.id, &job.input, state) }
+        JobRecord { worker: Some(self.worker.name.clone()), ..JobRecord::new(&job.id, &job.shown(), state) }
     }
 
     fn done(&self, job: &ClipJob, labelled: Labelled) -> JobRecord {
@@ -172,12 +211,13 @@ impl Attempt {
         }
     }
 
-    /// Records how the job ended, and deletes its message.
-    async fn end(&self, record: &JobRecord) -> Result<()> {
+    /// Records how the job ended, and deletes its message. Returns whether this record is the one that counts, or may be.
+    async fn end(&self, record: &JobRecord) -> Result<bool> {
         if !self.claim.connected().await {
-            return Ok(());
+            return Ok(false);
         }
-        if record::write(&self.connection, record).await? {
+        let first = record::write(&self.connection, record).await?;
+        if first {
             let counter = if record.state == JobState::Done { &self.worker.done } else { &self.worker.failed };
             counter.fetch_add(1, Ordering::Relaxed);
             match &record.error {
@@ -187,7 +227,7 @@ impl Attempt {
         }
         // If this is not heard, the job is handed out again, and the record says that it has ended.
         self.claim.acknowledge().await;
-        Ok(())
+        Ok(first)
     }
 
     /// Ends what is no job.
@@ -199,7 +239,7 @@ impl Attempt {
             self.claim.acknowledge().await;
             return Ok(());
         };
-        self.end(&JobRecord { error: Some(error), ..JobRecord::new(&id, "", JobState::Failed) }).await
+        self.end(&JobRecord { error: Some(error), ..JobRecord::new(&id, "", JobState::Failed) }).await.map(drop)
     }
 
     /// Leaves a job to other workers, or ends it if too many are unable to do it.
@@ -218,7 +258,7 @@ impl Attempt {
         }
         let workers: Vec<&str> = attempts.unable.iter().map(|(worker, _)| worker.as_str()).collect();
         let error = format!("{why}; tried by {}", workers.join(", "));
-        self.end(&JobRecord { error: Some(error), ..JobRecord::new(id, input, JobState::Failed) }).await
+        self.end(&JobRecord { error: Some(error), ..JobRecord::new(id, input, JobState::Failed) }).await.map(drop)
     }
 
     /// Gives the job back, and notes it, so that this time does not count as lost.

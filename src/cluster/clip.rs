@@ -1,15 +1,21 @@
 //! Labels the clip of a job.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::cluster::job::{ClipJob, JobId};
+use clap::ValueEnum;
+
+use crate::cluster::clip_address::ClipAddress;
+use crate::cluster::job::{ClipJob, ClipPlace, JobId};
 use crate::cluster::own_process::OwnProcess;
 use crate::cluster::part::{self, Part};
+use crate::cluster::web_clip::{self, NotCopied};
 use crate::config::Config;
+use crate::config::camera_credentials::CameraCredentials;
 use crate::config::inputs::Job;
 use crate::config::options::StreamOptions;
 use crate::config::settings::Settings;
@@ -20,7 +26,41 @@ use crate::inference::model::Model;
 use crate::pipeline::{single_clip, stream};
 use crate::shutdown::Shutdown;
 use crate::system::clock::SharedClock;
+use crate::system::printable;
 use crate::telemetry::StreamState;
+
+/// Where the files of clips go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ResultsPlace {
+    /// A folder that all workers share
+    #[default]
+    Folder,
+    /// JetStream's object store
+    Nats,
+}
+
+/// Which clips a worker may read; all if both are empty.
+#[derive(Clone, Debug, Default)]
+pub struct AllowedClips {
+    /// Folders that they may be in.
+    pub folders: Vec<PathBuf>,
+    /// Addresses that they may be below.
+    pub addresses: Vec<ClipAddress>,
+}
+
+impl AllowedClips {
+    fn is_limited(&self) -> bool {
+        !self.folders.is_empty() || !self.addresses.is_empty()
+    }
+
+    fn has_file(&self, real: &Path) -> bool {
+        !self.is_limited() || self.folders.iter().any(|folder| real.starts_with(folder))
+    }
+
+    fn has_address(&self, address: &ClipAddress) -> bool {
+        !self.is_limited() || self.addresses.iter().any(|allowed| address.is_within(allowed))
+    }
+}
 
 /// What a worker labels clips with.
 pub struct Labelling {
@@ -28,10 +68,12 @@ pub struct Labelling {
     pub engine: Arc<Engine>,
     pub precision: InferencePrecision,
     pub clock: SharedClock,
-    /// Where results are.
+    /// Where results are, or where they are made for another place.
     pub output: PathBuf,
-    /// Folders that clips may be in; none for all.
-    pub inputs: Vec<PathBuf>,
+    pub results: ResultsPlace,
+    pub allowed: AllowedClips,
+    /// Who the worker is to web servers with clips.
+    pub credentials: CameraCredentials,
     /// Environment variables that no other process needs: those with the user and password of NATS.
     pub secrets: Vec<String>,
 }
@@ -67,16 +109,17 @@ pub enum Ended {
 }
 
 impl Labelling {
-    /// Returns the job as a worker does it: with all files in `folder`.
+    /// Returns the job as a worker does it: the clip is at `path`, and all files are in `folder`.
     ///
     /// # Errors
     /// Usage or input, if the settings contradict each other, or it is no clip.
-    pub fn resolve(job: &ClipJob, folder: &Path) -> Result<Job> {
+    pub fn resolve(job: &ClipJob, path: &Path, folder: &Path) -> Result<Job> {
         let streams =
-            StreamOptions { input: vec![job.path()], output_dir: Some(folder.into()), ..job.settings.clone() };
+            StreamOptions { input: vec![path.into()], output_dir: Some(folder.into()), ..job.settings.clone() };
         let config = Config::resolve(Settings { streams, ..Settings::default() })?;
-        let not_clip = || Error::usage(format!("{}: is not a clip", job.input));
-        let job = config.jobs.into_iter().next().filter(|job| job.live.is_none()).ok_or_else(not_clip)?;
+        let not_clip = || Error::usage(format!("{}: is not a clip", job.shown()));
+        let resolved = config.jobs.into_iter().next().filter(|job| job.live.is_none()).ok_or_else(not_clip)?;
+        let job = Job { origin: Some(job.shown()), ..resolved };
         // A name in a message must not lead out of the folder.
         let within = job.outputs.all().all(|path| path.parent() == Some(folder));
         match within {
@@ -87,6 +130,9 @@ impl Labelling {
 
     /// Returns the files of a job that are in their place, if they are.
     pub fn earlier(&self, id: &JobId) -> Option<Labelled> {
+        if self.results != ResultsPlace::Folder {
+            return None;
+        }
         let files = part::names(&part::place(&self.output, id)).ok()?;
         Some(Labelled { files, ..Labelled::default() })
     }
@@ -102,16 +148,23 @@ impl Labelling {
         if let Some(labelled) = self.earlier(&job.id).filter(|_| !job.again) {
             return Ended::Before(labelled);
         }
-        if let Err(error) = self.check_readable(job) {
+        let place = job.place();
+        if let Err(error) = self.check_readable(&place) {
             return Ended::Unreadable(error);
         }
         let part = match Part::create(&self.output, &job.id) {
             Ok(part) => part,
             Err(error) => return Ended::Unable(error),
         };
+        let path = match self.path(place, &part, shutdown) {
+            Ok(path) => path,
+            Err(NotCopied::Stopped) => return Ended::Interrupted,
+            Err(NotCopied::Unreadable(error)) => return Ended::Unreadable(error),
+            Err(NotCopied::Unable(error)) => return Ended::Unable(error),
+        };
         let labelled = match process {
-            Process::This => self.label_here(job, &part, state, shutdown),
-            Process::Own => self.label_apart(job, &part, shutdown),
+            Process::This => self.label_here(job, &path, &part, state, shutdown),
+            Process::Own => self.label_apart(job, &path, &part, shutdown),
         };
         let labelled =
             labelled.and_then(|done| done.map(|done| Ok(Labelled { files: part.files()?, ..done })).transpose());
@@ -124,23 +177,33 @@ impl Labelling {
             }
             Err(error) => {
                 part.keep_failed(&self.output, &job.id);
-                Ended::Failed(error)
+                // A copy is nothing to anybody.
+                let text = error.to_string().replace(&printable::path(&path), &job.shown());
+                Ended::Failed(Error::new(error.kind(), text))
             }
         }
     }
 
     /// Rejects a clip that this worker cannot, or may not, read.
-    fn check_readable(&self, job: &ClipJob) -> Result<()> {
+    fn check_readable(&self, place: &ClipPlace) -> Result<()> {
+        let denied = |shown: &dyn fmt::Display, what: &str| {
+            Error::input(format!("{shown}: is {what}")).remedy("name where it is with --inputs")
+        };
+        let path = match place {
+            ClipPlace::File(path) => path,
+            ClipPlace::Web(address) if self.allowed.has_address(address) => return Ok(()),
+            ClipPlace::Web(address) => return Err(denied(address, "below none of this worker's addresses")),
+        };
+        let shown = printable::path(path);
         let unreadable = |cause: io::Error| {
-            Error::input(format!("{}: cannot be opened", job.input))
+            Error::input(format!("{shown}: cannot be opened"))
                 .because(cause)
                 .remedy("mount the same storage on each worker")
         };
         // What a link leads to decides.
-        let real = job.path().canonicalize().map_err(unreadable)?;
-        if !self.inputs.is_empty() && !self.inputs.iter().any(|folder| real.starts_with(folder)) {
-            return Err(Error::input(format!("{}: is in none of this worker's folders", job.input))
-                .remedy("name its folder with --inputs"));
+        let real = path.canonicalize().map_err(unreadable)?;
+        if !self.allowed.has_file(&real) {
+            return Err(denied(&shown, "in none of this worker's folders"));
         }
         // A pipe would wait for somebody who writes into it.
         let not_file = || io::Error::other("it is not a regular file");
@@ -151,14 +214,26 @@ impl Labelling {
         checked.map_err(unreadable)
     }
 
+    /// Returns the path of the clip, or of a copy of it.
+    fn path(&self, place: ClipPlace, part: &Part, shutdown: &Shutdown) -> Result<PathBuf, NotCopied> {
+        match place {
+            ClipPlace::File(path) => Ok(path),
+            ClipPlace::Web(address) => {
+                let folder = part.clip_folder().map_err(NotCopied::Unable)?;
+                web_clip::copy(&address, &self.credentials, !self.allowed.is_limited(), folder, shutdown)
+            }
+        }
+    }
+
     fn label_here(
         &self,
         job: &ClipJob,
+        path: &Path,
         part: &Part,
         state: &OnceLock<Arc<StreamState>>,
         shutdown: &Shutdown,
     ) -> Result<Option<Labelled>> {
-        let job = Self::resolve(job, &part.folder)?;
+        let job = Self::resolve(job, path, &part.folder)?;
         let state = state.get_or_init(|| stream::state(&job, &self.model, false, &self.clock));
         let outcome = single_clip::label(&job, &self.model, &self.engine, state, &self.clock, shutdown)?;
         Ok((!outcome.interrupted).then(|| Labelled {
@@ -168,11 +243,11 @@ impl Labelling {
         }))
     }
 
-    fn label_apart(&self, job: &ClipJob, part: &Part, shutdown: &Shutdown) -> Result<Option<Labelled>> {
+    fn label_apart(&self, job: &ClipJob, path: &Path, part: &Part, shutdown: &Shutdown) -> Result<Option<Labelled>> {
         let device = self.engine.device().to_string();
         let (model, precision) = (self.model.path.as_path(), self.precision);
         let process = OwnProcess { model, device: &device, precision, secrets: &self.secrets };
-        let complete = process.label(job, &part.folder, shutdown)?;
+        let complete = process.label(job, path, &part.folder, shutdown)?;
         Ok(complete.then(Labelled::default))
     }
 }

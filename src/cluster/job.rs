@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::cluster::clip_address::ClipAddress;
 use crate::cluster::names::{self, CLIP};
 use crate::config::options::StreamOptions;
 use crate::error::{Error, Result};
@@ -42,7 +43,8 @@ impl JobId {
     fn of(input: &str, settings: &StreamOptions) -> Self {
         let text = serde_json::to_string(&(input, settings)).unwrap_or_default();
         let hash: String = Sha256::digest(text).iter().take(HASH).map(|byte| format!("{byte:02x}")).collect();
-        let stem = Path::new(input).file_stem().unwrap_or_default().to_string_lossy();
+        let name = ClipAddress::parse(input).map_or_else(|| input.into(), |address| address.file_name());
+        let stem = Path::new(&name).file_stem().unwrap_or_default().to_string_lossy();
         Self(format!("{}-{hash}", names::token(&stem, NAME)))
     }
 }
@@ -52,13 +54,20 @@ impl JobId {
 pub struct ClipJob {
     pub version: u32,
     pub id: JobId,
-    /// The clip's path, the same on each worker; bytes that are no text are written like `\xFF`.
+    /// The clip's path, the same on each worker; bytes that are no text are written like `\xFF`. Or its address on a web server.
     pub input: String,
     /// Keys and values of a pipeline file.
     pub settings: StreamOptions,
     /// Whether results that are there already are replaced.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
+}
+
+/// Where a clip is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClipPlace {
+    File(PathBuf),
+    Web(ClipAddress),
 }
 
 /// Why a message cannot be done by this program.
@@ -79,8 +88,20 @@ impl ClipJob {
         if !input.is_absolute() {
             return Err(Error::usage(format!("{}: is not an absolute path", printable::path(input))));
         }
-        let input = printable::path(input);
-        Ok(Self { version: VERSION, id: JobId::of(&input, &settings), input, settings, again: false })
+        Ok(Self::of(printable::path(input), settings))
+    }
+
+    /// Returns the job of a clip on a web server. `settings` has no inputs.
+    ///
+    /// # Errors
+    /// Usage, if the address has a user or password.
+    pub fn on_web(address: &ClipAddress, settings: StreamOptions) -> Result<Self> {
+        address.check()?;
+        Ok(Self::of(address.url().to_string(), settings))
+    }
+
+    fn of(input: String, settings: StreamOptions) -> Self {
+        Self { version: VERSION, id: JobId::of(&input, &settings), input, settings, again: false }
     }
 
     /// Reads a message.
@@ -92,6 +113,9 @@ impl ClipJob {
         if let Some(key) = refused_option(&job.settings) {
             return Err(Unusable::Garbage(format!("it has {key}, which a job cannot have")));
         }
+        if ClipAddress::parse(&job.input).is_some_and(|address| address.check().is_err()) {
+            return Err(Unusable::Garbage("its address has a user or password".into()));
+        }
         // A worker must not write below another name.
         if job.id != JobId::of(&job.input, &job.settings) {
             return Err(Unusable::Garbage("it has the identifier of another job".into()));
@@ -99,8 +123,20 @@ impl ClipJob {
         Ok(job)
     }
 
-    pub fn path(&self) -> PathBuf {
-        printable::parse_path(&self.input)
+    /// Returns where the clip is.
+    pub fn place(&self) -> ClipPlace {
+        match ClipAddress::parse(&self.input) {
+            Some(address) => ClipPlace::Web(address),
+            None => ClipPlace::File(printable::parse_path(&self.input)),
+        }
+    }
+
+    /// Returns the clip's path or address as it is shown.
+    pub fn shown(&self) -> String {
+        match self.place() {
+            ClipPlace::Web(address) => address.to_string(),
+            ClipPlace::File(_) => self.input.clone(),
+        }
     }
 
     pub fn subject(&self) -> String {
@@ -158,7 +194,7 @@ mod tests {
         let window = Some(SmoothingWindow::Predictions(16));
         let other = job(StreamOptions { window, ..StreamOptions::default() });
         assert_ne!(first.id, other.id);
-        assert_eq!(other.path(), Path::new("/clips/Küche 1.mp4"));
+        assert_eq!(other.place(), ClipPlace::File("/clips/Küche 1.mp4".into()));
         assert!(ClipJob::new(Path::new("clip.mp4"), StreamOptions::default()).is_err());
     }
 
@@ -190,6 +226,18 @@ mod tests {
             let bytes = serde_json::to_vec(&job(options)).unwrap();
             assert!(matches!(ClipJob::read(&bytes), Err(Unusable::Garbage(why)) if why.contains("cannot have")));
         }
+    }
+
+    #[test]
+    fn a_clip_on_a_web_server_is_shown_without_its_query() {
+        let address = ClipAddress::parse("https://host/a/K%C3%BCche.mp4?signature=s").unwrap();
+        let sent = ClipJob::on_web(&address, StreamOptions::default()).unwrap();
+        assert_eq!(sent.id.as_str(), "K_che-0b484318e3f46a2d");
+        assert_eq!(sent.shown(), "https://host/a/K%C3%BCche.mp4");
+        let bytes = serde_json::to_vec(&sent).unwrap();
+        assert_eq!(ClipJob::read(&bytes).unwrap().place(), ClipPlace::Web(address));
+        let secret = String::from_utf8(bytes).unwrap().replace("//host", "//me:secret@host");
+        assert!(matches!(ClipJob::read(secret.as_bytes()), Err(Unusable::Garbage(why)) if why.contains("password")));
     }
 
     #[test]

@@ -8,10 +8,12 @@ pub mod cameras;
 pub mod capacity;
 pub mod claim;
 pub mod clip;
+pub mod clip_address;
 pub mod command;
 pub mod connection;
 pub mod job;
 pub mod names;
+pub mod objects;
 pub mod overview;
 mod own_process;
 pub mod page;
@@ -19,7 +21,12 @@ pub mod part;
 pub mod presence;
 pub mod queue_metrics;
 pub mod record;
+#[cfg(test)]
+mod scaling_test;
 mod streams;
 pub mod submit;
+#[cfg(test)]
+mod test_server;
+mod web_clip;
 pub mod worker;
 pub mod worker_state;

@@ -188,7 +188,7 @@ pub async fn cancel(connection: &Connection, id: &JobId) -> Result<bool> {
     let clips = &connection.streams.clips;
     let subject = format!("{CLIP}{id}");
     let Some(message) = record::leader_last(clips, &subject).await? else { return Ok(false) };
-    let input = ClipJob::read(&message.payload).map(|job| job.input).unwrap_or_default();
+    let input = ClipJob::read(&message.payload).map(|job| job.shown()).unwrap_or_default();
     // The record first: from then on nobody begins it. If it was cancelled before, the rest may not have been done.
     let first = record::write(connection, &JobRecord::new(id, &input, JobState::Cancelled)).await?;
     let cancelled =

@@ -34,16 +34,16 @@ pub struct OwnProcess<'a> {
 }
 
 impl OwnProcess<'_> {
-    /// Labels a clip into `folder`. Blocks. Returns false if it was stopped.
+    /// Labels a clip, which is at this path, into `folder`. Blocks. Returns false if it was stopped.
     ///
     /// # Errors
     /// Why the clip could not be labelled: the program's error, or the signal that ended it.
-    pub fn label(&self, job: &ClipJob, folder: &Path, shutdown: &Shutdown) -> Result<bool> {
+    pub fn label(&self, job: &ClipJob, clip: &Path, folder: &Path, shutdown: &Shutdown) -> Result<bool> {
         let unavailable =
             |cause: io::Error| Error::unavailable("a process for a clip cannot be started").because(cause);
         let precision = self.precision.to_possible_value().map(|value| value.get_name().to_string());
         let mut command = Command::new(std::env::current_exe().map_err(unavailable)?);
-        command.arg("run").arg(job.path()).arg("--output-dir").arg(folder).arg("--model").arg(self.model);
+        command.arg("run").arg(clip).arg("--output-dir").arg(folder).arg("--model").arg(self.model);
         command.args(["--device", self.device, "--quiet", "--inference-precision"]).args(precision);
         command.args(flags(&job.settings));
         for variable in self.secrets {
@@ -69,9 +69,9 @@ impl OwnProcess<'_> {
         }
         match status.signal() {
             _ if status.success() => Ok(true),
-            Some(signal) => Err(Error::failed(format!("{}: ends the program with signal {signal}", job.input))
+            Some(signal) => Err(Error::failed(format!("{}: ends the program with signal {signal}", job.shown()))
                 .remedy("report it with the clip; --max-pixels limits the memory of large frames")),
-            None => Err(Error::failed(failure(&messages).unwrap_or_else(|| format!("{}: failed", job.input)))),
+            None => Err(Error::failed(failure(&messages).unwrap_or_else(|| format!("{}: failed", job.shown())))),
         }
     }
 }

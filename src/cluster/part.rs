@@ -23,6 +23,8 @@ const PROBE: usize = 1 << 20;
 /// A folder with results that are not complete. Dropping it deletes them.
 pub struct Part {
     pub folder: PathBuf,
+    /// For a copy of the clip, beside it.
+    clip: PathBuf,
 }
 
 impl Part {
@@ -40,7 +42,18 @@ impl Part {
             fs::create_dir_all(&folder)?;
             Ok(folder)
         };
-        made().map(|folder| Self { folder }).map_err(|cause| Error::unwritable(output, cause))
+        made()
+            .map(|folder| Self { clip: folder.with_extension("clip"), folder })
+            .map_err(|cause| Error::unwritable(output, cause))
+    }
+
+    /// Makes a folder for a copy of the clip, which is deleted with the rest.
+    ///
+    /// # Errors
+    /// Failed, if nothing can be written there.
+    pub fn clip_folder(&self) -> Result<&Path> {
+        fs::create_dir_all(&self.clip).map_err(|cause| Error::unwritable(&self.clip, cause))?;
+        Ok(&self.clip)
     }
 
     /// Returns the names of its files, sorted.
@@ -82,6 +95,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.clip);
         // It is gone if it is complete.
         let _ = fs::remove_dir_all(&self.folder);
         // The job's folder, and that of all jobs, if they are empty.
@@ -147,6 +161,11 @@ pub fn check_writable(folder: &Path) -> io::Result<()> {
     let mut file = tempfile::tempfile_in(folder)?;
     file.write_all(&vec![0; PROBE])?;
     file.sync_all()
+}
+
+/// Returns whether a text is the name of a file, and leads to no other folder.
+pub fn is_name(text: &str) -> bool {
+    Path::new(text).file_name().is_some_and(|name| name == text)
 }
 
 /// Returns the names of the files in a folder, sorted.

@@ -40,9 +40,12 @@ pub struct JobRecord {
     pub worker: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The folder of its files, and their names.
+    /// The folder of its files; or what their names in the object store begin with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<String>,
+    /// The names of its files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
     /// Intervals other than `other`, and duration of what was labelled; unknown if another worker wrote the files and ended then.
@@ -63,6 +66,7 @@ impl JobRecord {
             worker: None,
             error: None,
             folder: None,
+            objects: None,
             files: Vec::new(),
             intervals: None,
             duration_ms: None,

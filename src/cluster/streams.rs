@@ -16,10 +16,12 @@ use crate::cluster::names::{
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
 
+/// The object store of results.
+pub const RESULTS_STORE: &str = "LIVELABEL_RESULTS";
 /// Jobs that may wait: more are refused.
 const MAX_WAITING: i64 = 10_000_000;
 /// How long it is remembered how a job ended, and how a worker was.
-const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+pub const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 pub const PRESENT: Duration = Duration::from_secs(15);
 /// How long events are kept, and how many.
 const EVENTS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -37,6 +39,7 @@ pub struct Streams {
     pub workers: Stream,
     pub cameras: Stream,
     pub live: Stream,
+    pub events: Stream,
     pub states: Stream,
 }
 
@@ -48,13 +51,13 @@ pub async fn open(jetstream: &Context, config: &NatsConfig) -> Result<Streams> {
     let [clips, records, workers] = configs(config.replicas.unwrap_or(1));
     let [cameras, live, events, states] = camera_configs(config.replicas.unwrap_or(1));
     let open = async |stream| open_stream(jetstream, stream, config.replicas).await;
-    open(events).await?;
     Ok(Streams {
         clips: open(clips).await?,
         records: open(records).await?,
         workers: open(workers).await?,
         cameras: open(cameras).await?,
         live: open(live).await?,
+        events: open(events).await?,
         states: open(states).await?,
     })
 }

@@ -12,6 +12,7 @@ use crate::cluster::claim::CLAIM;
 use crate::cluster::connection::{Connection, block_on, stopped};
 use crate::cluster::job::{ClipJob, JobId};
 use crate::cluster::names::RESULT;
+use crate::cluster::objects;
 use crate::cluster::presence;
 use crate::cluster::record::{self, JobRecord, JobState};
 use crate::config::nats::NatsConfig;
@@ -132,6 +133,7 @@ async fn submit(connection: &Connection, job: &ClipJob) -> Result<Submitted> {
         }
         until_deleted(connection, job).await?;
         record::forget(connection, &job.id).await?;
+        objects::forget(connection, &ended).await;
     }
     // A subject has one message, as long as the job has not ended.
     match record::create(&connection.jetstream, job.subject(), job).await? {

@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Clip {
     /// `None` for what is no job.
     id: Option<JobId>,
+    /// Its path or address, as it is shown, once the job is read.
+    pub input: OnceLock<String>,
     /// What shows how far it is, once it is being labelled.
     pub state: OnceLock<Arc<StreamState>>,
     pub shutdown: Shutdown,
@@ -30,7 +32,13 @@ pub struct Clip {
 
 impl Clip {
     pub fn new(id: Option<JobId>, worker: &WorkerState) -> Self {
-        Self { id, state: OnceLock::new(), shutdown: worker.shutdown.child(), cancelled: AtomicBool::new(false) }
+        Self {
+            id,
+            input: OnceLock::new(),
+            state: OnceLock::new(),
+            shutdown: worker.shutdown.child(),
+            cancelled: AtomicBool::new(false),
+        }
     }
 }
 
@@ -123,7 +131,7 @@ impl WorkerState {
             let progress = state.map(|state| (state.progress.position.get(), state.progress.duration.get()));
             Some(HeldClip {
                 id: clip.id.clone()?,
-                input: state.map(|state| state.info.input.clone()).unwrap_or_default(),
+                input: clip.input.get().cloned().unwrap_or_default(),
                 progress: progress
                     .filter(|(_, duration)| *duration > 0)
                     .map(|(position, duration)| (position as f64 / duration as f64).min(1.0)),

@@ -18,6 +18,7 @@ use crate::media::camera::Camera;
 use crate::media::files::is_picture;
 use crate::media::limits::{DEFAULT_MAX_PIXELS, Limits, MAX_PIXELS_LIMIT};
 use crate::media::recorder::Container;
+use crate::system::printable;
 
 const MAX_BATCH: usize = 256;
 /// Most frames a day that are kept of a stream: one each four seconds.
@@ -41,6 +42,8 @@ pub struct LabelConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub input: PathBuf,
+    /// What its input is called in files and messages, if that is not its path: `input` may be a copy.
+    pub origin: Option<String>,
     /// Unique name: set by the user or derived from the input, with a number if it is taken.
     pub name: String,
     pub outputs: Outputs,
@@ -65,6 +68,11 @@ pub struct Outputs {
 }
 
 impl Job {
+    /// Returns what its input is called in files and messages.
+    pub fn shown(&self) -> String {
+        self.origin.clone().unwrap_or_else(|| printable::path(&self.input))
+    }
+
     /// Returns the stem of its files.
     pub fn stem(&self) -> &str {
         self.live.as_ref().map_or(&self.name, |live| &live.recording.stem)
@@ -253,6 +261,7 @@ fn live_job(options: &StreamOptions, input: &str, used: &mut UsedNames) -> Resul
     live.recording.stem = used.stems.distinct(&live.recording.stem);
     Ok(Job {
         input: live.camera.to_string().into(),
+        origin: None,
         name: used.names.distinct(&name),
         outputs: Outputs::default(),
         label_config: LabelConfig::of(options, true),
@@ -303,7 +312,7 @@ fn file_job(options: &StreamOptions, input: &Path, several: bool, name: String, 
     let outputs = Outputs { video, timeline, plot, subtitles, journal, folder };
     let (label_config, limits) = (LabelConfig::of(options, false), limits(options));
     let overlay = options.overlay.unwrap_or_default();
-    Ok(Job { input: input.into(), name, outputs, label_config, overlay, limits, live: None })
+    Ok(Job { input: input.into(), origin: None, name, outputs, label_config, overlay, limits, live: None })
 }
 
 /// Returns the path of a result: the one that its flag names, which with several inputs is a folder. Without a flag it is

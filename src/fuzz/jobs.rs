@@ -28,7 +28,7 @@ pub fn jobs(bytes: &[u8]) {
     let again = ClipJob::read(&sent).unwrap_or_else(|why| unreachable!("{job:?} is not read again: {why:?}"));
     assert_eq!(again, job);
     let folder = Path::new("/results/.part");
-    if let Ok(resolved) = Labelling::resolve(&job, folder) {
+    if let Ok(resolved) = Labelling::resolve(&job, Path::new("/clips/a.mp4"), folder) {
         assert!(resolved.live.is_none());
         assert!(resolved.outputs.all().all(|path| path.parent() == Some(folder)));
     }

@@ -68,16 +68,25 @@ impl Engine {
     /// # Errors
     /// Those of [`Session::load`].
     pub fn start(model: &Model, options: SessionOptions, stopping: Stopping) -> Result<Self> {
-        let sessions = load(model, options, &Arc::new(Watchdog::start(stopping)?))?;
+        Self::serve(load(model, options, &Arc::new(Watchdog::start(stopping)?))?, model, options.live)
+    }
+
+    /// An engine for measurements, whose network takes a fixed time for each picture.
+    #[cfg(test)]
+    pub fn of_fixed_cost(model: &Model, cost: Duration) -> Result<Self> {
+        Self::serve(vec![Session::of_fixed_cost(model, cost)?], model, 0)
+    }
+
+    fn serve(sessions: Vec<Session>, model: &Model, live: usize) -> Result<Self> {
         let first = &sessions[0];
         let (device, batch, effective_precision) =
             (first.device(), first.batch(), first.effective_precision().to_string());
         // One batch waits in each queue, besides those of the workers.
-        let (live_requests, live) = bounded(batch);
+        let (live_requests, cameras) = bounded(batch);
         let (clip_requests, clips) = bounded(batch);
         let (open, closed) = bounded(0);
         let (used, spare) = bounded((sessions.len() + 1) * batch);
-        let queues = Arc::new(Mutex::new(Queues { live, clips, closed, live_batches: 0 }));
+        let queues = Arc::new(Mutex::new(Queues { live: cameras, clips, closed, live_batches: 0 }));
         let mut engine = Self {
             live_requests,
             clip_requests,
@@ -87,7 +96,7 @@ impl Engine {
             device,
             effective_precision,
             batch,
-            live: options.live,
+            live,
             shape: model.input.shape(),
         };
         for (number, session) in sessions.into_iter().enumerate() {

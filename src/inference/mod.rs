@@ -6,6 +6,8 @@ mod batches;
 pub mod cache;
 pub mod device;
 pub mod engine;
+#[cfg(test)]
+mod fixed_cost;
 pub mod inference_precision;
 pub mod model;
 mod onnxruntime;

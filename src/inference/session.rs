@@ -133,6 +133,23 @@ impl Session {
         Ok(session)
     }
 
+    /// A session for measurements, whose network takes a fixed time for each picture.
+    #[cfg(test)]
+    pub fn of_fixed_cost(model: &Model, cost: std::time::Duration) -> Result<Self> {
+        Ok(Self {
+            backends: vec![Box::new(crate::inference::fixed_cost::FixedCost { cost, width: model.width })],
+            sizes: BatchPlan::any(),
+            device: Device::Cpu,
+            batch: 1,
+            effective_precision: "none".into(),
+            size: model.input.size,
+            output: model.output,
+            width: model.width,
+            model: model.name.clone(),
+            watchdog: Arc::new(Watchdog::unstopped()?),
+        })
+    }
+
     /// Returns a session for another thread that shares the loaded model; `None` if the device does not support that.
     ///
     /// # Errors

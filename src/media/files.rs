@@ -19,9 +19,18 @@ pub fn is_picture(path: &Path) -> bool {
     is_file_of(path, &PICTURE)
 }
 
+/// Returns whether a name is that of a video, by its extension.
+pub fn has_video_extension(path: &Path) -> bool {
+    has_extension(path, &VIDEO)
+}
+
 fn is_file_of(path: &Path, extensions: &[&str]) -> bool {
+    path.is_file() && has_extension(path, extensions)
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    path.is_file() && extension.is_some_and(|extension| extensions.contains(&extension.as_str()))
+    extension.is_some_and(|extension| extensions.contains(&extension.as_str()))
 }
 
 /// Returns the paths in a folder, sorted.

@@ -16,7 +16,6 @@ use crate::report::interval_table::IntervalTable;
 use crate::report::journal::{ClipFile, Header, ModelName};
 use crate::shutdown::Shutdown;
 use crate::system::clock::SharedClock;
-use crate::system::printable;
 use crate::system::utc;
 use crate::telemetry::{LabelSettings, StreamState};
 
@@ -86,7 +85,7 @@ pub(super) fn header_of(job: &Job, model: &Model, device: String, started: Offse
         Box::new(ClipFile { bytes: file.len(), modified })
     });
     Header {
-        input: printable::path(&job.input),
+        input: job.shown(),
         file,
         started: utc::exact(started),
         model: ModelName { name: model.name.clone(), sha256: model.sha256.clone(), labels: model.labels.clone() },

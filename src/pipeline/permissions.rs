@@ -76,8 +76,9 @@ pub fn make_folders(config: &Config, permissions: &mut Permissions) -> MadeFolde
 pub struct WorkerFiles<'a> {
     /// Where results are.
     pub output: &'a Path,
-    /// Folders that clips may be in; none for all.
+    /// Folders that clips may be in, and whether they may be elsewhere.
     pub inputs: &'a [PathBuf],
+    pub limited: bool,
     pub model: Option<&'a Path>,
     pub nats: &'a NatsConfig,
     /// The port of the page, and the files of its certificate.
@@ -87,9 +88,9 @@ pub struct WorkerFiles<'a> {
 
 /// Returns what a worker needs, and makes the folder of its results. It connects to any server that the cluster names.
 pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
-    let WorkerFiles { output, inputs, model, nats, page, certificate } = files;
+    let WorkerFiles { output, inputs, limited, model, nats, page, certificate } = files;
     let mut read: BTreeSet<PathBuf> = inputs.iter().cloned().collect();
-    if inputs.is_empty() {
+    if !limited {
         read.insert("/".into());
     }
     read.extend(model.map(Path::to_path_buf).or_else(|| Model::default_path().ok()).map(|model| folder(&model)));

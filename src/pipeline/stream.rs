@@ -229,7 +229,7 @@ fn open<'a>(context: &StreamContext<'a>) -> Result<Stream<'a>> {
 pub fn state(job: &Job, model: &Model, shown: bool, clock: &SharedClock) -> Arc<StreamState> {
     let info = StreamInfo {
         name: job.name.clone(),
-        input: printable::path(&job.input),
+        input: job.shown(),
         live: job.live.is_some(),
         labels: model.labels.clone(),
     };

@@ -71,7 +71,7 @@ impl Cluster {
     }
 
     /// Waits until so many jobs have ended.
-    fn until_ended(&self, number: u64) {
+    pub fn until_ended(&self, number: u64) {
         until("the end", || self.status()["ended"] == number);
     }
 
@@ -122,7 +122,7 @@ fn long(program: &Program, name: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn says(part: &'static str) -> impl Fn(&Value) -> bool {
+pub fn says(part: &'static str) -> impl Fn(&Value) -> bool {
     move |fields| fields["message"].as_str().is_some_and(|line| line.contains(part))
 }
 
@@ -144,12 +144,12 @@ pub fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Returns the clip's name in the identifier of a job.
-fn stem(id: &str) -> String {
+pub fn stem(id: &str) -> String {
     id.rsplit_once('-').map_or(id, |(stem, _)| stem).into()
 }
 
 /// Returns a timeline without what differs between two runs: times of day, and how long it took.
-fn timeless(mut timeline: Value) -> Value {
+pub fn timeless(mut timeline: Value) -> Value {
     for key in ["started", "speed"] {
         timeline.as_object_mut().unwrap().remove(key);
     }

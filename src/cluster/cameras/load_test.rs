@@ -1,12 +1,9 @@
 //! Measures what many cameras cost a NATS server: the real claims, events and states of simulated workers and cameras.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -18,8 +15,9 @@ use crate::cluster::claim::Claim;
 use crate::cluster::connection::{Connection, listen};
 use crate::cluster::names::{WATCH, WORKER};
 use crate::cluster::presence::{ANNOUNCED, WorkerStatus};
+use crate::cluster::test_server::TestServer;
 use crate::cluster::{record, streams};
-use crate::config::nats::{NatsConfig, NatsOptions};
+use crate::config::nats::NatsConfig;
 use crate::config::options::StreamOptions;
 use crate::events::event::Event;
 use crate::events::event_bus::EventBus;
@@ -31,29 +29,9 @@ use crate::telemetry::{LabelSettings, StreamInfo, StreamState};
 
 const WORKERS: usize = 50;
 const CAMERAS: usize = 1000;
-const PORT: u16 = 14_222;
-const MONITOR: u16 = 18_222;
 /// How often a camera's label changes: an interval ends, and another begins.
 const INTERVAL: Duration = Duration::from_secs(20);
 const MEASURED: Duration = Duration::from_secs(60);
-
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Returns what the server says of itself.
-fn counts() -> Value {
-    let mut stream = TcpStream::connect(("127.0.0.1", MONITOR)).unwrap();
-    stream.write_all(b"GET /varz HTTP/1.0\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
-}
 
 /// Holds a camera as a worker does, and sees an interval end every [`INTERVAL`].
 async fn hold(connection: Connection, worker: String, claim: Claim) {
@@ -145,18 +123,10 @@ async fn work(nats: NatsConfig, name: String) {
 #[test]
 #[ignore = "a measurement of two minutes; it needs nats-server"]
 fn a_thousand_cameras() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Command::new("nats-server")
-        .args(["-js", "-a", "127.0.0.1", "-p", &PORT.to_string(), "-m", &MONITOR.to_string(), "-sd"])
-        .arg(folder.path())
-        .stderr(Stdio::null())
-        .spawn();
-    let _server = Server(server.unwrap());
-    std::thread::sleep(Duration::from_secs(1));
+    let server = TestServer::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let options = NatsOptions { nats: vec![format!("nats://127.0.0.1:{PORT}")], ..NatsOptions::default() };
-        let nats = NatsConfig::resolve(&options).unwrap();
+        let nats = server.config();
         let connection = Connection::open(&nats, "load").await.unwrap();
         for number in 0..CAMERAS {
             let name = format!("camera{number:04}").parse().unwrap();
@@ -172,9 +142,9 @@ fn a_thousand_cameras() {
             sleep(Duration::from_millis(500)).await;
         }
         sleep(Duration::from_secs(20)).await;
-        let (before, begun) = (counts(), Instant::now());
+        let (before, begun) = (server.counts(), Instant::now());
         sleep(MEASURED).await;
-        let (after, seconds) = (counts(), begun.elapsed().as_secs_f64());
+        let (after, seconds) = (server.counts(), begun.elapsed().as_secs_f64());
         let rate = |key: &str| (after[key].as_f64().unwrap() - before[key].as_f64().unwrap()) / seconds;
         let events = connection.jetstream.get_stream("LIVELABEL_EVENTS").await.unwrap();
         let state = events.get_info().await.unwrap().state;

@@ -8,6 +8,7 @@ mod hold;
 #[cfg(test)]
 mod load_test;
 mod offer;
+mod publish_once;
 mod publisher;
 pub mod state;
 pub mod submit;

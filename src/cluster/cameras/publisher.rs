@@ -13,11 +13,11 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::cluster::cameras::camera::CameraName;
+use crate::cluster::cameras::publish_once::Publication;
 use crate::cluster::cameras::state::{self, CameraState, OpenInterval};
 use crate::cluster::claim::Claim;
 use crate::cluster::connection::Connection;
 use crate::cluster::names::{self, EVENT, NO_LABEL};
-use crate::cluster::record;
 use crate::error::Error;
 use crate::events::EventReceiver;
 use crate::shutdown::Shutdown;
@@ -178,23 +178,14 @@ impl Publisher {
     /// Publishes an event once, however often it takes. It is dropped if the camera is no longer this worker's.
     async fn publish(&self, mut event: Map<String, Value>, label: &str, id: &str) {
         event.insert("id".into(), id.into());
-        let subject = format!("{EVENT}{}.{}", self.camera, names::token(label, LABEL));
-        while self.may_publish() {
-            // The servers drop a second one with this identifier.
-            let sent = async {
-                let message = record::message(&event)?.message_id(id);
-                record::send(&self.connection.jetstream, subject.clone(), message)
-                    .await
-                    .map_err(|cause| record::unanswered(&cause))
-            };
-            match sent.await {
-                Ok(_) => return,
-                Err(error) => {
-                    self.complain(&error);
-                    sleep(RETRY_DELAY).await;
-                }
-            }
-        }
+        let publication = Publication {
+            subject: format!("{EVENT}{}.{}", self.camera, names::token(label, LABEL)),
+            event: &event,
+            id,
+            may_publish: || self.may_publish(),
+            complain: |error: &Error| self.complain(error),
+        };
+        publication.publish(&self.connection).await;
     }
 
     /// Says how the camera is if that changed, or was not said for long.

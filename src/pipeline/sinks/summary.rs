@@ -8,7 +8,6 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::Sink;
 use crate::report::summary::{self, SUMMARY_SCHEMA, SUMMARY_VERSION, Summary};
 use crate::system::clock::SharedClock;
-use crate::system::printable;
 use crate::system::utc;
 
 /// Writes the summary after all other files are finalised.
@@ -22,7 +21,7 @@ pub struct SummarySink<'a> {
 impl<'a> SummarySink<'a> {
     /// `started` is the start of the run, as in the journals.
     pub fn new(context: &StreamContext<'a>, path: PathBuf, started: String) -> Self {
-        Self { clock: context.clock, path, input: printable::path(&context.job.input), started }
+        Self { clock: context.clock, path, input: context.job.shown(), started }
     }
 }
 

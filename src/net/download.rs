@@ -1,0 +1,299 @@
+//! Downloads a file from a web server in ranges, and goes on where a connection was lost.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ureq::http::{HeaderMap, StatusCode, header};
+use ureq::tls::{RootCerts, TlsConfig};
+use url::Url;
+
+use crate::net::backoff::Backoff;
+use crate::net::credentials::Credentials;
+use crate::shutdown::Shutdown;
+
+/// Bytes that are asked for at once, and read at once.
+const RANGE: u64 = 16 << 20;
+const BUFFER: usize = 256 << 10;
+/// How long a server may take to accept a connection, to answer, and to send a range. What it has sent by then is kept.
+const CONNECT: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(30);
+const RANGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A server that sends less in that time counts as one that does not answer.
+const LEAST: u64 = 64 << 10;
+/// How long a server without ranges may take to send the file.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// Failures in a row after which the download is given up.
+const MAX_FAILURES: u32 = 5;
+const MAX_REDIRECTS: u32 = 3;
+/// How often it is looked whether the user wants to stop.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A file to download.
+pub struct Download<'a> {
+    pub url: &'a Url,
+    pub credentials: Option<&'a Credentials>,
+    /// Whether the server may send it from another address. Credentials are not sent there.
+    pub redirects: bool,
+    /// Returns how many bytes there is room for.
+    pub room: &'a dyn Fn() -> u64,
+    pub shutdown: &'a Shutdown,
+}
+
+/// Why a file was not downloaded.
+#[derive(Debug)]
+pub enum DownloadError {
+    Stopped,
+    /// The server does not have it, refuses it, or cannot be reached.
+    Server(String),
+    /// It cannot be written here.
+    Disk(io::Error),
+}
+
+impl From<io::Error> for DownloadError {
+    fn from(cause: io::Error) -> Self {
+        Self::Disk(cause)
+    }
+}
+
+/// What a request brought.
+enum Answer {
+    /// So many bytes of the file, and how long it is.
+    Range { bytes: u64, total: u64 },
+    /// All of it.
+    Whole,
+    /// The server sends no ranges.
+    NoRanges,
+    /// The file is another one than before.
+    Changed,
+    /// It may work later.
+    Failed(String),
+}
+
+/// What makes two ranges ranges of the same file.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Version {
+    tag: Option<String>,
+    total: u64,
+}
+
+impl Download<'_> {
+    /// Writes the file to an empty one, which gets the time at which the server's was changed. Blocks.
+    ///
+    /// # Errors
+    /// Says why it is not there. What was written is of no use then.
+    pub fn write(&self, file: &mut File) -> Result<(), DownloadError> {
+        let (mut have, mut version, mut ranges) = (0, None, true);
+        let mut changes = 0;
+        let (mut failures, mut backoff) = (0, Backoff::default());
+        loop {
+            let answer = match ranges {
+                true => self.range(file, have, &mut version)?,
+                false => self.whole(file)?,
+            };
+            let why = match answer {
+                Answer::Whole => return Ok(()),
+                Answer::Range { bytes, total } => {
+                    have += bytes;
+                    if have == total {
+                        return Ok(());
+                    }
+                    if bytes >= LEAST.min(total - have) {
+                        (failures, backoff) = (0, Backoff::default());
+                        continue;
+                    }
+                    "it sends too little".to_string()
+                }
+                Answer::NoRanges => {
+                    (have, ranges) = (0, false);
+                    continue;
+                }
+                Answer::Changed => {
+                    changes += 1;
+                    if changes == MAX_FAILURES {
+                        return Err(DownloadError::Server("the file changes while it is read".into()));
+                    }
+                    (have, version) = (0, None);
+                    "the file changes while it is read".into()
+                }
+                Answer::Failed(why) => why,
+            };
+            failures += 1;
+            if failures == MAX_FAILURES {
+                return Err(DownloadError::Server(why));
+            }
+            self.wait(backoff.wait())?;
+        }
+    }
+
+    /// Asks for the bytes from `have` on, and writes them.
+    fn range(&self, file: &mut File, have: u64, version: &mut Option<Version>) -> Result<Answer, DownloadError> {
+        let last = have + RANGE - 1;
+        let mut request =
+            self.agent(RANGE_TIMEOUT).get(self.url.as_str()).header("Range", format!("bytes={have}-{last}"));
+        if let Some(tag) = version.as_ref().and_then(|version| version.tag.as_ref()) {
+            request = request.header("If-Range", tag);
+        }
+        let response = match self.authorized(request).call() {
+            Ok(response) => response,
+            Err(cause) => return failed(&cause),
+        };
+        let (head, body) = response.into_parts();
+        match head.status {
+            StatusCode::PARTIAL_CONTENT => {}
+            StatusCode::OK if have == 0 => return Ok(Answer::NoRanges),
+            StatusCode::OK => return Ok(Answer::Changed),
+            status => return refused(status),
+        }
+        let Some((first, total)) = content_range(&head.headers) else {
+            return Err(DownloadError::Server("it does not say which bytes it sends".into()));
+        };
+        let found = Version { tag: tag(&head.headers), total };
+        if first != have || total <= have || version.as_ref().is_some_and(|version| *version != found) {
+            return Ok(Answer::Changed);
+        }
+        *version = Some(found);
+        self.check_room(total - have)?;
+        let wanted = RANGE.min(total - have);
+        let (bytes, ended) = self.copy(&mut body.into_reader().take(wanted), file, have)?;
+        set_time(file, &head.headers)?;
+        match ended {
+            Err(cause) if bytes == 0 => Ok(Answer::Failed(cause.to_string())),
+            _ => Ok(Answer::Range { bytes, total }),
+        }
+    }
+
+    /// Asks for the whole file, and writes it.
+    fn whole(&self, file: &mut File) -> Result<Answer, DownloadError> {
+        let request = self.authorized(self.agent(WHOLE_TIMEOUT).get(self.url.as_str()));
+        let response = match request.call() {
+            Ok(response) => response,
+            Err(cause) => return failed(&cause),
+        };
+        let (head, body) = response.into_parts();
+        if head.status != StatusCode::OK {
+            return refused(head.status);
+        }
+        let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        self.check_room(length.unwrap_or(RANGE))?;
+        file.set_len(0)?;
+        let (bytes, ended) = self.copy(&mut body.into_reader(), file, 0)?;
+        set_time(file, &head.headers)?;
+        Ok(match ended {
+            Err(cause) => Answer::Failed(cause.to_string()),
+            Ok(()) if length.is_some_and(|length| length != bytes) => Answer::Failed("the connection was lost".into()),
+            Ok(()) => Answer::Whole,
+        })
+    }
+
+    /// Copies a body to its place in the file. Returns how many bytes it had, and how it ended.
+    fn copy(&self, body: &mut impl Read, file: &mut File, at: u64) -> Result<(u64, io::Result<()>), DownloadError> {
+        file.seek(SeekFrom::Start(at))?;
+        let (mut buffer, mut bytes, mut checked) = (vec![0; BUFFER], 0, 0);
+        loop {
+            if self.shutdown.requested() {
+                return Err(DownloadError::Stopped);
+            }
+            match body.read(&mut buffer) {
+                Ok(0) => return Ok((bytes, Ok(()))),
+                Ok(read) => {
+                    file.write_all(&buffer[..read])?;
+                    bytes += read as u64;
+                    // A server may send more than it said.
+                    if bytes - checked >= RANGE {
+                        checked = bytes;
+                        self.check_room(RANGE)?;
+                    }
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Ok((bytes, Err(cause))),
+            }
+        }
+    }
+
+    fn check_room(&self, needed: u64) -> Result<(), DownloadError> {
+        let room = (self.room)();
+        if needed <= room {
+            return Ok(());
+        }
+        let text = format!("{} needed, {} free", bytesize::ByteSize(needed), bytesize::ByteSize(room));
+        Err(io::Error::new(io::ErrorKind::StorageFull, text).into())
+    }
+
+    fn agent(&self, body: Duration) -> ureq::Agent {
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        ureq::Agent::config_builder()
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(ANSWER))
+            .timeout_recv_body(Some(body))
+            .user_agent(concat!("livelabel/", env!("CARGO_PKG_VERSION")))
+            .http_status_as_error(false)
+            .max_redirects(if self.redirects { MAX_REDIRECTS } else { 0 })
+            .max_redirects_will_error(self.redirects)
+            .tls_config(tls)
+            .build()
+            .into()
+    }
+
+    fn authorized<T>(&self, request: ureq::RequestBuilder<T>) -> ureq::RequestBuilder<T> {
+        let Some(Credentials { user, password }) = self.credentials else { return request };
+        request.header("Authorization", format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+    }
+
+    fn wait(&self, delay: Duration) -> Result<(), DownloadError> {
+        let mut left = delay;
+        while !left.is_zero() && !self.shutdown.requested() {
+            let step = left.min(POLL);
+            std::thread::sleep(step);
+            left -= step;
+        }
+        if self.shutdown.requested() { Err(DownloadError::Stopped) } else { Ok(()) }
+    }
+}
+
+/// Says what a request without an answer is.
+fn failed(cause: &ureq::Error) -> Result<Answer, DownloadError> {
+    match cause {
+        ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
+            Err(DownloadError::Server("it redirects too often".into()))
+        }
+        cause => Ok(Answer::Failed(cause.to_string())),
+    }
+}
+
+/// Says what an answer without content is.
+fn refused(status: StatusCode) -> Result<Answer, DownloadError> {
+    let why = format!("it answers {status}");
+    let temporary =
+        status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    match temporary {
+        true => Ok(Answer::Failed(why)),
+        false if status == StatusCode::RANGE_NOT_SATISFIABLE => Err(DownloadError::Server("the file is empty".into())),
+        false if status.is_redirection() => Err(DownloadError::Server(format!("{why}, a redirection"))),
+        false => Err(DownloadError::Server(why)),
+    }
+}
+
+/// Returns the first byte of a range, and the length of the file.
+fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, _) = range.split_once('-')?;
+    Some((first.trim().parse().ok()?, total.trim().parse().ok()?))
+}
+
+/// Gives a file the time at which the server's was changed; the begin of 1970, if it does not say so.
+fn set_time(file: &File, headers: &HeaderMap) -> io::Result<()> {
+    let text = headers.get(header::LAST_MODIFIED).and_then(|time| time.to_str().ok());
+    let time = text.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+    file.set_modified(time.map_or(SystemTime::UNIX_EPOCH, |time| time.timestamp().into()))
+}
+
+/// Returns what tells two versions of a file apart.
+fn tag(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| Some(value.to_str().ok()?.to_string()));
+    // A weak one is the same for files that differ.
+    text(header::ETAG).filter(|tag| !tag.starts_with("W/")).or_else(|| text(header::LAST_MODIFIED))
+}
