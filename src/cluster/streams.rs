@@ -26,8 +26,6 @@ pub const PRESENT: Duration = Duration::from_secs(15);
 /// How long events are kept, and how many.
 const EVENTS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MAX_EVENTS: i64 = 10_000_000;
-/// How long an event with the same identifier is not stored again.
-const EVENTS_COMPARED: Duration = Duration::from_secs(60 * 60);
 /// Jobs that all workers together may have.
 const MAX_CLAIMED: i64 = 100_000;
 
@@ -159,7 +157,6 @@ fn camera_configs(replicas: usize) -> [Config; 4] {
         storage: StorageType::File,
         max_age: EVENTS_KEPT,
         max_messages: MAX_EVENTS,
-        duplicate_window: EVENTS_COMPARED,
         max_message_size: MAX_MESSAGE,
         num_replicas: replicas,
         ..Config::default()

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::camera::{Watch, signal};
+use crate::camera::{Camera, Watch, signal};
 use crate::cluster::{Cluster, documented, names, until};
 use crate::http::Site;
 use crate::nats::NatsServer;
@@ -264,12 +264,38 @@ fn the_documented_permissions_suffice_for_cameras() {
 }
 
 #[test]
+fn a_camera_with_a_password_is_watched_by_the_worker_that_has_it() {
+    let cluster = Cluster::start();
+    let camera = Camera::start(&["--login", "ann:s3cret-word"]);
+    let first = cluster.worker("first", &[]);
+    let refused = cluster.submit(&[&camera.url.replace("//", "//ann:s3cret-word@"), "--name", "door"]);
+    assert!(!refused.refusal(2).contains("s3cret"), "{}", refused.stderr);
+    cluster.submit(&[&camera.url, "--name", "door", "--stride", "1"]).succeeded();
+    let listed = || cluster.command(&["cluster", "list"]).stdout;
+    until("its failure", || listed() == "door  with first, no frames: unauthorised\n");
+    let entry = "[inside]\nhosts = [\"127.0.0.*\"]\nuser = \"ann\"\npassword_file = \"password\"\n";
+    fs::write(cluster.program.path("credentials.toml"), entry).unwrap();
+    fs::write(cluster.program.path("password"), "s3cret-word\n").unwrap();
+    // The first one asks the others after a while.
+    let second = cluster.worker("second", &["--camera-credentials", "credentials.toml"]);
+    cluster.until_watched_by("door", "second");
+    assert_eq!(listed(), "door  watched by second\n");
+    let told =
+        format!("{:?}{:?}", cluster.server.messages("LIVELABEL_CAMERAS"), cluster.server.messages("LIVELABEL_STATES"));
+    assert!(told.contains(&camera.url) && !told.contains("s3cret-word"), "{told}");
+    for worker in [first, second] {
+        let log = format!("{:?}", worker.log);
+        assert!(!format!("{log}{}", worker.stop("TERM").0.stderr).contains("s3cret-word"));
+    }
+}
+
+#[test]
 fn one_page_shows_the_cameras_of_all_workers() {
     let cluster = Cluster::start();
     let [first, second] = ["first", "second"].map(|name| cluster.worker(name, &["--cameras", "4"]));
     let url = cluster.server.url();
-    let mut web =
-        Watch::spawn(cluster.program.command(&["--log-format", "json", "web", "--nats", &url, "--web", "127.0.0.1:0"]));
+    let given = ["--log-format", "json", "web", "--nats", &url, "--web", "127.0.0.1:0", "--output-dir", "out"];
+    let mut web = Watch::spawn(cluster.program.command(&given));
     let page = Site::of(&mut web);
     let streams = || page.json("/api/streams")["streams"].as_array().unwrap().clone();
     assert_eq!((streams().len(), &page.json("/api/streams")["workers"]), (0, &true.into()));
@@ -294,6 +320,11 @@ fn one_page_shows_the_cameras_of_all_workers() {
         page.until("a picture", |page| page.get("/streams/door/snapshot.jpg"), |picture| picture.status == 200);
     assert_eq!(picture.header("content-type"), Some("image/jpeg"));
     assert!(picture.body.starts_with(&[0xff, 0xd8]), "{} bytes", picture.body.len());
+    // The history is that of the folder which the workers share.
+    let past = "/api/history/intervals?from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z&stream=door";
+    let has_intervals = |page: &Value| !page["intervals"].as_array().unwrap().is_empty();
+    let past = page.until("the history", |page| page.json(past), has_intervals);
+    assert_eq!(past["intervals"][0]["stream"], "door", "{past}");
     // It shows a camera wherever it is.
     let from = cluster.watcher("door").unwrap();
     let to = if from == "first" { "second" } else { "first" };

@@ -2,13 +2,13 @@
 
 pub mod balance;
 pub mod camera;
+mod event_writer;
 mod giver;
 pub mod held;
 mod hold;
 #[cfg(test)]
 mod load_test;
 mod offer;
-mod publish_once;
 mod publisher;
 pub mod state;
 pub mod submit;

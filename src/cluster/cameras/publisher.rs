@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::cluster::cameras::camera::CameraName;
-use crate::cluster::cameras::publish_once::Publication;
+use crate::cluster::cameras::event_writer::{Event, EventWriter};
 use crate::cluster::cameras::state::{self, CameraState, OpenInterval};
 use crate::cluster::claim::Claim;
 use crate::cluster::connection::Connection;
@@ -42,6 +42,22 @@ pub enum Published {
     Superseded,
 }
 
+/// What is logged once, and with more detail afterwards.
+struct Complaint {
+    camera: CameraName,
+    made: AtomicBool,
+}
+
+impl Complaint {
+    /// Logs why something could not be published.
+    fn make(&self, error: &Error) {
+        match self.made.swap(true, Ordering::Relaxed) {
+            true => tracing::debug!("{}: {error}", self.camera),
+            false => tracing::warn!("{}: what it sees is not published: {error}", self.camera),
+        }
+    }
+}
+
 /// Publishes for one camera, as long as one worker has it.
 pub struct Publisher {
     connection: Connection,
@@ -60,7 +76,8 @@ pub struct Publisher {
     sequence: u64,
     said: Option<(StreamPhase, Option<String>, Instant)>,
     superseded: bool,
-    complained: AtomicBool,
+    events: EventWriter,
+    complaint: Complaint,
 }
 
 impl Publisher {
@@ -85,7 +102,8 @@ impl Publisher {
             sequence: 0,
             said: None,
             superseded: false,
-            complained: AtomicBool::new(false),
+            events: EventWriter::new(connection),
+            complaint: Complaint { camera: camera.clone(), made: AtomicBool::new(false) },
         }
     }
 
@@ -136,7 +154,7 @@ impl Publisher {
                     return;
                 }
                 Err(error) => {
-                    self.complain(&error);
+                    self.complaint.make(&error);
                     sleep(RETRY_DELAY).await;
                 }
             }
@@ -176,16 +194,12 @@ impl Publisher {
     }
 
     /// Publishes an event once, however often it takes. It is dropped if the camera is no longer this worker's.
-    async fn publish(&self, mut event: Map<String, Value>, label: &str, id: &str) {
+    async fn publish(&mut self, mut event: Map<String, Value>, label: &str, id: &str) {
         event.insert("id".into(), id.into());
-        let publication = Publication {
-            subject: format!("{EVENT}{}.{}", self.camera, names::token(label, LABEL)),
-            event: &event,
-            id,
-            may_publish: || self.may_publish(),
-            complain: |error: &Error| self.complain(error),
-        };
-        publication.publish(&self.connection).await;
+        let subject = format!("{EVENT}{}.{}", self.camera, names::token(label, LABEL));
+        let Self { events, claim, superseded, complaint, .. } = self;
+        let event = Event { subject: &subject, json: &event, id };
+        events.write(&event, || claim.holds() && !*superseded, |error| complaint.make(error)).await;
     }
 
     /// Says how the camera is if that changed, or was not said for long.
@@ -196,14 +210,6 @@ impl Publisher {
         };
         if !self.said.as_ref().is_some_and(said) {
             self.say(false).await;
-        }
-    }
-
-    /// Logs why something could not be published, once.
-    fn complain(&self, error: &Error) {
-        match self.complained.swap(true, Ordering::Relaxed) {
-            true => tracing::debug!("{}: {error}", self.camera),
-            false => tracing::warn!("{}: what it sees is not published: {error}", self.camera),
         }
     }
 
@@ -230,7 +236,7 @@ impl Publisher {
                     Err(error) => tracing::debug!("{}: {error}", self.camera),
                 },
                 Err(error) => {
-                    self.complain(&error);
+                    self.complaint.make(&error);
                     sleep(RETRY_DELAY).await;
                 }
             }
