@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 import network  # noqa: E402
 from faults import Faults  # noqa: E402
 from hosts import ROOT, Server, Worker, arguments, folder_of, wait_for  # noqa: E402
-from nats import read_stream  # noqa: E402
+from nats import read_stream, stored_identifiers  # noqa: E402
 
 # Seconds between two faults of workers, and of servers.
 WORKER_EVERY, SERVER_EVERY = (8, 20), (30, 60)
@@ -126,11 +126,17 @@ class CameraChaos:
             if not times or self.ended - times[-1] > PAUSE_S + 5:
                 wrong.append(f"{name} is not watched at the end")
         wrong += self.check_events(events)
+        # Each server has a copy of its own.
+        copies = [stored_identifiers(self.folder / f"nats{number}", "LIVELABEL_EVENTS") for number in (1, 2, 3)]
+        told = {event["id"] for event in events}
+        wrong += [f"server {number} has other events than were read: {sorted(copy ^ told)}" for number, copy in enumerate(copies, 1) if copy != told]
         return sorted(overlaps), sorted(gaps), sorted(single), wrong
 
-    def check_events(self, events):
-        wrong, ids, open_intervals = [], collections.Counter(event["id"] for event in events), {}
-        wrong += [f"the event {name} was told {number} times" for name, number in ids.items() if number > 1]
+    def check_events(self, told):
+        """Checks events as a consumer sees them, who leaves out those with an identifier that he knows."""
+        wrong, open_intervals = [], {}
+        events = list({event["id"]: event for event in told}.values())
+        self.stored_twice = len(told) - len(events)
         starts = {event["id"].removesuffix("-start") for event in events if event["event"] == "start"}
         ends = {event["id"].removesuffix("-end") for event in events if event["event"] == "end"}
         wrong += [f"the interval {name} has no end" for name in sorted(starts - ends)]
@@ -182,7 +188,7 @@ def main():
         quantiles = ", ".join(f"{quantile(lengths, part):.1f} s ({name})" for name, part in (("median", 0.5), ("95 %", 0.95), ("longest", 1)))
         print(f"  {what}: {len(lengths)}, {quantiles}")
     print(f"  watched twice: {len(overlaps)} times, {quantile(overlaps, 1):.2f} s at most; handed over: {moves}")
-    print(f"  events: {dict(kinds)}; {chaos.only_ended} intervals of which only the end was told")
+    print(f"  events: {dict(kinds)}; {chaos.only_ended} intervals of which only the end was told; {chaos.stored_twice} events stored twice")
     if quantile(single, 0.95) > GAP_S:
         wrong.append(f"gaps of one fault are longer than {GAP_S:g} s")
     if quantile(overlaps, 1) > OVERLAP_S:

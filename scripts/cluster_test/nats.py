@@ -1,6 +1,7 @@
 """Reads a JetStream stream, without a library."""
 import base64
 import json
+import re
 import socket
 
 TIMEOUT_S = 5
@@ -27,6 +28,12 @@ class Connection:
                 return json.loads(self.file.read(int(words[-1]) + 2))
             elif not words:
                 raise OSError("the connection was closed")
+
+
+def stored_identifiers(folder, stream):
+    """Returns the identifiers in a stream, by the files of a server that has ended."""
+    blocks = sorted(folder.glob(f"jetstream/$G/streams/{stream}/msgs/*.blk"))
+    return {name.decode() for block in blocks for name in re.findall(rb'"id":"([^"]+)"', block.read_bytes())}
 
 
 def read_stream(addresses, stream):

@@ -61,7 +61,9 @@ impl ClipAddress {
         let decoded = percent_decode_str(last).decode_utf8_lossy();
         let name: String = decoded.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
         let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
-        format!("{}.{extension}", &stem[..stem.floor_char_boundary(NAME)])
+        let ends = stem.char_indices().map(|(at, c)| at + c.len_utf8());
+        let end = ends.take_while(|end| *end <= NAME).last().unwrap_or_default();
+        format!("{}.{extension}", &stem[..end])
     }
 }
 

@@ -148,7 +148,7 @@ impl Publisher {
                             "time": before.time, "incomplete": true, "worker": before.worker,
                         });
                         if let Value::Object(end) = end {
-                            self.publish(end, &open.label, &open.end_id).await;
+                            self.publish(end, &open.label, &open.end_id, true).await;
                         }
                     }
                     return;
@@ -174,32 +174,32 @@ impl Publisher {
                 self.open = Some(OpenInterval { label: label.clone(), start_ms, end_id: format!("{id}-end") });
                 // Said before, so that the interval is ended by the next worker if this one ends now.
                 self.say(false).await;
-                self.publish(event, &label, &format!("{id}-start")).await;
+                self.publish(event, &label, &format!("{id}-start"), false).await;
             }
             "end" => {
                 let id = match self.open.take() {
                     Some(open) => open.end_id,
                     None => return,
                 };
-                self.publish(event, &label, &id).await;
+                self.publish(event, &label, &id, false).await;
                 self.say(false).await;
             }
             _ => {
                 self.others += 1;
                 let id = format!("{}-{}-{kind}-{}", self.camera, self.holding, self.others);
-                self.publish(event, NO_LABEL, &id).await;
+                self.publish(event, NO_LABEL, &id, false).await;
                 self.say(false).await;
             }
         }
     }
 
     /// Publishes an event once, however often it takes. It is dropped if the camera is no longer this worker's.
-    async fn publish(&mut self, mut event: Map<String, Value>, label: &str, id: &str) {
+    async fn publish(&self, mut event: Map<String, Value>, label: &str, id: &str, maybe_there: bool) {
         event.insert("id".into(), id.into());
         let subject = format!("{EVENT}{}.{}", self.camera, names::token(label, LABEL));
         let Self { events, claim, superseded, complaint, .. } = self;
         let event = Event { subject: &subject, json: &event, id };
-        events.write(&event, || claim.holds() && !*superseded, |error| complaint.make(error)).await;
+        events.write(&event, maybe_there, || claim.holds() && !*superseded, |error| complaint.make(error)).await;
     }
 
     /// Says how the camera is if that changed, or was not said for long.
