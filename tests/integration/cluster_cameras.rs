@@ -172,7 +172,7 @@ fn cameras_are_spread_and_a_worker_that_drains_hands_its_own_over() {
 fn the_settings_of_a_camera_change_while_it_is_watched_and_outlive_its_worker() {
     let cluster = Cluster::start();
     let pipeline = format!(
-        "web = \"127.0.0.1:0\"\nthreshold = 0.25\n[[stream]]\nname = \"door\"\ninput = \"{CAMERA}\"\n\
+        "web = \"127.0.0.1:0\"\nthreshold = 0.25\nstride = 1\n[[stream]]\nname = \"door\"\ninput = \"{CAMERA}\"\n\
          [[stream]]\nname = \"garden\"\ninput = \"{CAMERA}\"\nhysteresis = 0.1\n"
     );
     fs::write(cluster.program.path("cameras.toml"), pipeline).unwrap();
@@ -193,13 +193,20 @@ fn the_settings_of_a_camera_change_while_it_is_watched_and_outlive_its_worker() 
             .map(|first| first["start"]["threshold"].clone())
             .collect()
     };
-    until("the change", || thresholds() == [0.25, 0.75]);
+    // A busy machine may lose its claim, and have the camera again.
+    let different = || {
+        let mut all = thresholds();
+        all.dedup();
+        all
+    };
+    until("the change", || different() == [0.25, 0.75]);
     let (stopped, _) = first.stop("TERM");
     assert_eq!(stopped.code, 143, "{}", stopped.stderr);
-    let second = cluster.worker("second", &[]);
+    let before = thresholds().len();
+    let _second = cluster.worker("second", &[]);
     cluster.until_watched_by("door", "second");
-    assert_eq!(thresholds(), [0.25, 0.75, 0.75]);
-    drop(second);
+    until("its journal", || thresholds().len() > before);
+    assert_eq!(different(), [0.25, 0.75]);
 }
 
 #[test]
