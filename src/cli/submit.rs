@@ -24,8 +24,6 @@ use crate::media::files::is_picture;
 use crate::shutdown::Shutdown;
 use crate::system::words::count;
 
-/// A clip that there may not be, to check the settings of another one.
-const NO_CLIP: &str = "/clip.mp4";
 /// Bytes of a camera's name that is made of its address.
 const NAME: usize = 64;
 
@@ -42,7 +40,7 @@ pub fn submit(args: &SubmitArgs, shutdown: &Shutdown) -> Result<u8> {
         let address = ClipAddress::parse(&text).filter(ClipAddress::is_clip);
         // What has a name is a camera: clips have none.
         if let Some(address) = address.filter(|_| settings.name.is_none()) {
-            check_settings(&settings)?;
+            check_settings(&settings, address.file_name().into())?;
             let job = ClipJob::on_web(&address, settings)?;
             submission.clips.push(ClipJob { again: args.again, ..job });
         } else if Camera::is_live(&text) {
@@ -92,16 +90,14 @@ fn clip(input: &Path, settings: &StreamOptions) -> Result<PathBuf> {
     if is_picture(input) {
         return Err(Error::usage(format!("{}: is a picture", input.display())).remedy("label it with livelabel run"));
     }
-    check_settings(settings)?;
     let input = std::path::absolute(input)
         .map_err(|cause| Error::input(format!("{}: has no path", input.display())).because(cause))?;
-    let streams = StreamOptions { input: vec![input.clone()], ..settings.clone() };
-    Config::resolve(Settings { streams, ..Settings::default() })?;
+    check_settings(settings, input.clone())?;
     Ok(input)
 }
 
-/// Rejects settings that the jobs of a cluster cannot have.
-fn check_settings(settings: &StreamOptions) -> Result<()> {
+/// Rejects settings that the job of a clip cannot have.
+fn check_settings(settings: &StreamOptions, clip: PathBuf) -> Result<()> {
     if let Some(key) = refused_option(settings) {
         return Err(Error::usage(format!("--{} is not for the jobs of a cluster", key.replace('_', "-")))
             .remedy("leave it out: workers know where results go"));
@@ -109,8 +105,7 @@ fn check_settings(settings: &StreamOptions) -> Result<()> {
     if settings.only.as_ref().is_some_and(|only| only.contains(&FileKind::Overview)) {
         return Err(Error::usage("--only overview is about all clips of a run").remedy("name other kinds of file"));
     }
-    // A range that no clip can have is found here, and not by a worker.
-    let streams = StreamOptions { input: vec![NO_CLIP.into()], ..settings.clone() };
+    let streams = StreamOptions { input: vec![clip], ..settings.clone() };
     Config::resolve(Settings { streams, ..Settings::default() }).map(drop)
 }
 

@@ -58,7 +58,7 @@ pub fn prepare(args: &WorkerArgs) -> Result<Plan> {
     let files = WorkerFiles {
         output: &args.output_dir,
         inputs: &allowed.folders,
-        limited: !args.inputs.is_empty(),
+        limited: allowed.is_limited(),
         model: args.model.as_deref(),
         nats: &nats,
         page: web.as_ref().map(|web| web.address.port()),

@@ -49,7 +49,7 @@ pub struct AllowedClips {
 }
 
 impl AllowedClips {
-    fn is_limited(&self) -> bool {
+    pub fn is_limited(&self) -> bool {
         !self.folders.is_empty() || !self.addresses.is_empty()
     }
 

@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
-
 use crate::cluster::clip_address::ClipAddress;
 use crate::config::camera_credentials::CameraCredentials;
 use crate::error::Error;
 use crate::net::download::{Download, DownloadError};
 use crate::shutdown::Shutdown;
+use crate::system::disk;
 
 /// Bytes that a copy leaves free, for results and other clips.
 const RESERVE: u64 = 256 << 20;
@@ -58,6 +57,5 @@ pub fn copy(
 
 /// Returns how many bytes a copy may have. A disk that does not report its space has room.
 fn room(folder: &Path) -> u64 {
-    let disk = statvfs(folder).ok().filter(|disk| disk.blocks() > 0);
-    disk.map_or(u64::MAX, |disk| (disk.blocks_available() * disk.fragment_size()).saturating_sub(RESERVE))
+    disk::free(folder).map_or(u64::MAX, |free| free.saturating_sub(RESERVE))
 }

@@ -4,13 +4,11 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use ureq::tls::{RootCerts, TlsConfig};
-
 use crate::config::events::Webhook;
 use crate::events::sink_context::{EventEnvelope, SinkContext};
 use crate::net::backoff::Backoff;
+use crate::net::credentials::Credentials;
+use crate::net::http;
 use crate::system::clock::SharedClock;
 
 /// Timeout of one request.
@@ -45,18 +43,9 @@ pub(super) struct WebhookSink {
 
 impl WebhookSink {
     pub fn new(hook: &Webhook, clock: &SharedClock) -> Self {
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
-            .user_agent(concat!("livelabel/", env!("CARGO_PKG_VERSION")))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .tls_config(tls)
-            .build();
-        let authorization = hook.credentials.as_ref().map(|credentials| {
-            format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", credentials.user, credentials.password)))
-        });
+        let config =
+            http::client().timeout_global(Some(TIMEOUT)).max_redirects(0).max_redirects_will_error(false).build();
+        let authorization = hook.credentials.as_ref().map(Credentials::basic);
         Self {
             agent: config.into(),
             clock: SharedClock::clone(clock),

@@ -4,15 +4,16 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use ureq::http::{HeaderMap, StatusCode, header};
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, RequestBuilder};
 use url::Url;
 
 use crate::net::backoff::Backoff;
 use crate::net::credentials::Credentials;
+use crate::net::http;
 use crate::shutdown::Shutdown;
+use crate::system::words::bytes;
 
 /// Bytes that are asked for at once, and read at once.
 const RANGE: u64 = 16 << 20;
@@ -73,7 +74,7 @@ enum Answer {
 }
 
 /// What makes two ranges ranges of the same file.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(PartialEq)]
 struct Version {
     tag: Option<String>,
     total: u64,
@@ -85,13 +86,13 @@ impl Download<'_> {
     /// # Errors
     /// Says why it is not there. What was written is of no use then.
     pub fn write(&self, file: &mut File) -> Result<(), DownloadError> {
+        let agent = self.agent();
         let (mut have, mut version, mut ranges) = (0, None, true);
-        let mut changes = 0;
-        let (mut failures, mut backoff) = (0, Backoff::default());
+        let (mut failures, mut changes, mut backoff) = (0, 0, Backoff::default());
         loop {
             let answer = match ranges {
-                true => self.range(file, have, &mut version)?,
-                false => self.whole(file)?,
+                true => self.range(&agent, file, have, &mut version)?,
+                false => self.whole(&agent, file)?,
             };
             let why = match answer {
                 Answer::Whole => return Ok(()),
@@ -112,16 +113,13 @@ impl Download<'_> {
                 }
                 Answer::Changed => {
                     changes += 1;
-                    if changes == MAX_FAILURES {
-                        return Err(DownloadError::Server("the file changes while it is read".into()));
-                    }
                     (have, version) = (0, None);
                     "the file changes while it is read".into()
                 }
                 Answer::Failed(why) => why,
             };
             failures += 1;
-            if failures == MAX_FAILURES {
+            if failures == MAX_FAILURES || changes == MAX_FAILURES {
                 return Err(DownloadError::Server(why));
             }
             self.wait(backoff.wait())?;
@@ -129,14 +127,19 @@ impl Download<'_> {
     }
 
     /// Asks for the bytes from `have` on, and writes them.
-    fn range(&self, file: &mut File, have: u64, version: &mut Option<Version>) -> Result<Answer, DownloadError> {
+    fn range(
+        &self,
+        agent: &Agent,
+        file: &mut File,
+        have: u64,
+        version: &mut Option<Version>,
+    ) -> Result<Answer, DownloadError> {
         let last = have + RANGE - 1;
-        let mut request =
-            self.agent(RANGE_TIMEOUT).get(self.url.as_str()).header("Range", format!("bytes={have}-{last}"));
+        let mut request = self.request(agent, RANGE_TIMEOUT).header("Range", format!("bytes={have}-{last}"));
         if let Some(tag) = version.as_ref().and_then(|version| version.tag.as_ref()) {
             request = request.header("If-Range", tag);
         }
-        let response = match self.authorized(request).call() {
+        let response = match request.call() {
             Ok(response) => response,
             Err(cause) => return failed(&cause),
         };
@@ -166,9 +169,8 @@ impl Download<'_> {
     }
 
     /// Asks for the whole file, and writes it.
-    fn whole(&self, file: &mut File) -> Result<Answer, DownloadError> {
-        let request = self.authorized(self.agent(WHOLE_TIMEOUT).get(self.url.as_str()));
-        let response = match request.call() {
+    fn whole(&self, agent: &Agent, file: &mut File) -> Result<Answer, DownloadError> {
+        let response = match self.request(agent, WHOLE_TIMEOUT).call() {
             Ok(response) => response,
             Err(cause) => return failed(&cause),
         };
@@ -218,28 +220,27 @@ impl Download<'_> {
         if needed <= room {
             return Ok(());
         }
-        let text = format!("{} needed, {} free", bytesize::ByteSize(needed), bytesize::ByteSize(room));
+        let text = format!("{} needed, {} free", bytes(needed), bytes(room));
         Err(io::Error::new(io::ErrorKind::StorageFull, text).into())
     }
 
-    fn agent(&self, body: Duration) -> ureq::Agent {
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        ureq::Agent::config_builder()
+    fn agent(&self) -> Agent {
+        http::client()
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
-            .timeout_recv_body(Some(body))
-            .user_agent(concat!("livelabel/", env!("CARGO_PKG_VERSION")))
-            .http_status_as_error(false)
             .max_redirects(if self.redirects { MAX_REDIRECTS } else { 0 })
             .max_redirects_will_error(self.redirects)
-            .tls_config(tls)
             .build()
             .into()
     }
 
-    fn authorized<T>(&self, request: ureq::RequestBuilder<T>) -> ureq::RequestBuilder<T> {
-        let Some(Credentials { user, password }) = self.credentials else { return request };
-        request.header("Authorization", format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+    /// Returns a request whose answer may take `limit`.
+    fn request(&self, agent: &Agent, limit: Duration) -> RequestBuilder<WithoutBody> {
+        let request = agent.get(self.url.as_str()).config().timeout_recv_body(Some(limit)).build();
+        match self.credentials {
+            Some(credentials) => request.header("Authorization", credentials.basic()),
+            None => request,
+        }
     }
 
     fn wait(&self, delay: Duration) -> Result<(), DownloadError> {

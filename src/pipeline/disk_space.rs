@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::sys::statvfs::statvfs;
-
 use crate::error::{Error, Result};
 use crate::system::clock::SharedClock;
+use crate::system::disk;
 use crate::system::folders;
 
 /// Reserve for the plot, the subtitles and the file system's own data, in bytes.
@@ -52,8 +51,7 @@ impl DiskSpace {
         if !self.is_due(frames * self.frame_bytes + journal, self.clock.instant()) {
             return Ok(());
         }
-        let Some(disk) = statvfs(&self.folder).ok().filter(|disk| disk.blocks() > 0) else { return Ok(()) };
-        let free = disk.blocks_available() * disk.fragment_size();
+        let Some(free) = disk::free(&self.folder) else { return Ok(()) };
         // Until the timeline is complete, its numbers exist three times: in the journal, in the timeline and in its
         // lists.
         let needed = MARGIN + FRAMES_IN_FLIGHT * self.frame_bytes + INDEX_BYTES * frames + 3 * journal;

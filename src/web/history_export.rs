@@ -18,7 +18,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use nix::sys::statvfs::statvfs;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
@@ -27,6 +26,7 @@ use crate::error::Error;
 use crate::history::query::{self, Segment};
 use crate::media::cut::{CutError, Part, cut};
 use crate::media::recorder::Container;
+use crate::system::disk;
 use crate::system::utc;
 use crate::web::history::{Pairs, ask_about, range, stream_name};
 use crate::web::history_json::moment;
@@ -145,8 +145,7 @@ fn make(
     let made = made.or_else(|_| tempfile::tempfile_in(&elsewhere).map(|file| (file, elsewhere.as_path())));
     let (file, folder) = made.map_err(|cause| failed(&Error::unwritable(&elsewhere, cause)))?;
     let needed: u64 = segments.iter().map(|segment| share(segment, range)).sum();
-    let disk = statvfs(folder).ok().filter(|disk| disk.blocks() > 0);
-    if disk.is_some_and(|disk| disk.blocks_available() * disk.fragment_size() < needed + RESERVE) {
+    if disk::free(folder).is_some_and(|free| free < needed + RESERVE) {
         return Err(refused(FULL));
     }
     let part = |segment: &Segment| Part { path: segment.path.clone(), start: segment.start, end: segment.end };

@@ -31,6 +31,24 @@ impl Cluster {
         Self { program: Program::new(), server: NatsServer::start() }
     }
 
+    /// A cluster whose users have the documented permissions, besides `admin`, who has all.
+    pub fn guarded() -> Self {
+        let users = ["worker", "submitter", "viewer"].map(documented).join(", ");
+        let config = format!(
+            "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [{{ user: admin, password: p }}, {users}] }}"
+        );
+        Self { program: Program::new(), server: NatsServer::with(&config) }
+    }
+
+    /// Returns the address of the server for a user of a guarded cluster.
+    pub fn url_of(&self, user: &str) -> String {
+        format!("nats://{user}:p@127.0.0.1:{}", self.server.port)
+    }
+
+    pub fn command_by(&self, user: &str, arguments: &[&str]) -> Finished {
+        self.program.start(&[arguments, &["--nats", &self.url_of(user)]].concat())
+    }
+
     pub fn out(&self) -> PathBuf {
         self.program.path("out")
     }
@@ -447,7 +465,7 @@ fn what_is_wrong_with_the_server_is_said_in_one_line() {
 }
 
 /// Returns a user for a server's configuration, with the permissions that docs/cluster.md gives to its kind.
-pub fn documented(kind: &str) -> String {
+fn documented(kind: &str) -> String {
     let page = fs::read_to_string(project().join("docs/cluster.md")).unwrap();
     let row = page.lines().find(|line| line.starts_with(&format!("| {kind}"))).expect("a row");
     let columns: Vec<&str> = row.split('|').collect();
@@ -461,19 +479,14 @@ pub fn documented(kind: &str) -> String {
 
 #[test]
 fn the_documented_permissions_suffice_and_a_viewer_cannot_submit() {
-    let users = ["worker", "submitter", "viewer"].map(documented).join(", ");
-    let config = format!(
-        "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [{{ user: admin, password: p }}, {users}] }}"
-    );
-    let cluster = Cluster { program: Program::new(), server: NatsServer::with(&config) };
+    let cluster = Cluster::guarded();
     let clips = ["a.mp4", "b.mp4"];
     clips.iter().for_each(|clip| drop(small(cluster.program.folder.path(), clip, 20)));
     fs::write(cluster.program.path("damaged.mp4"), "no clip").unwrap();
-    let url = |user: &str| format!("nats://{user}:p@127.0.0.1:{}", cluster.server.port);
-    let run = |user: &str, arguments: &[&str]| cluster.program.start(&[arguments, &["--nats", &url(user)]].concat());
+    let run = |user: &str, arguments: &[&str]| cluster.command_by(user, arguments);
     // Who may make them makes the streams.
     run("admin", &["cluster", "status"]).succeeded();
-    let worker = cluster.worker_at(&url("worker"), "worker", &[]);
+    let worker = cluster.worker_at(&cluster.url_of("worker"), "worker", &[]);
     let refused = run("viewer", &["submit", "a.mp4"]);
     assert!(refused.refusal(1).contains("a request to NATS failed"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("viewer:p"), "{}", refused.stderr);

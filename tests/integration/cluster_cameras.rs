@@ -6,10 +6,9 @@ use std::fs;
 use serde_json::Value;
 
 use crate::camera::{Camera, Watch, signal};
-use crate::cluster::{Cluster, documented, names, until};
+use crate::cluster::{Cluster, names, until};
 use crate::http::Site;
-use crate::nats::NatsServer;
-use crate::program::{Finished, Program};
+use crate::program::Finished;
 
 const CAMERA: &str = "test://?size=160x120&rate=10";
 
@@ -243,15 +242,10 @@ fn what_cannot_be_a_clusters_camera_is_refused_before_it_is_sent() {
 
 #[test]
 fn the_documented_permissions_suffice_for_cameras() {
-    let users = ["worker", "submitter", "viewer"].map(documented).join(", ");
-    let config = format!(
-        "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [{{ user: admin, password: p }}, {users}] }}"
-    );
-    let cluster = Cluster { program: Program::new(), server: NatsServer::with(&config) };
-    let url = |user: &str| format!("nats://{user}:p@127.0.0.1:{}", cluster.server.port);
-    let run = |user: &str, arguments: &[&str]| cluster.program.start(&[arguments, &["--nats", &url(user)]].concat());
+    let cluster = Cluster::guarded();
+    let run = |user: &str, arguments: &[&str]| cluster.command_by(user, arguments);
     run("admin", &["cluster", "status"]).succeeded();
-    let [first, second] = ["first", "second"].map(|name| cluster.worker_at(&url("worker"), name, &[]));
+    let [first, second] = ["first", "second"].map(|name| cluster.worker_at(&cluster.url_of("worker"), name, &[]));
     let refused = run("viewer", &["submit", CAMERA, "--name", "door"]);
     assert!(refused.refusal(1).contains("a request to NATS failed"), "{}", refused.stderr);
     run("submitter", &["submit", CAMERA, "--name", "door"]).succeeded();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::camera::Watch;
-use crate::cluster::{Cluster, documented, names, says, stem, timeless, until};
+use crate::cluster::{Cluster, names, says, stem, timeless, until};
 use crate::file_server::FileServer;
 use crate::footage::small;
 use crate::nats::NatsServer;
@@ -104,22 +104,17 @@ fn a_worker_reads_only_from_the_addresses_that_it_may() {
 
 #[test]
 fn results_in_the_object_store_are_those_of_a_single_run() {
-    let users = ["worker", "submitter", "viewer"].map(documented).join(", ");
-    let config = format!(
-        "jetstream {{ store_dir: \"STORE\" }}\nauthorization {{ users: [{{ user: admin, password: p }}, {users}] }}"
-    );
-    let cluster = Cluster { program: Program::new(), server: NatsServer::with(&config) };
-    let url = |user: &str| format!("nats://{user}:p@127.0.0.1:{}", cluster.server.port);
-    let run = |user: &str, arguments: &[&str]| cluster.program.start(&[arguments, &["--nats", &url(user)]].concat());
+    let cluster = Cluster::guarded();
+    let run = |user: &str, arguments: &[&str]| cluster.command_by(user, arguments);
     let clips = ["a.mp4", "b.mp4", "c.mp4"];
     clips.iter().for_each(|clip| drop(small(cluster.program.folder.path(), clip, 20)));
     // Who may make the streams makes the store.
-    let maker = cluster.worker_at(&url("admin"), "maker", &["--results", "nats"]);
+    let maker = cluster.worker_at(&cluster.url_of("admin"), "maker", &["--results", "nats"]);
     run("submitter", &["submit", "a.mp4", "--wait", "--stride", "2"]).succeeded();
     maker.stop("TERM");
     // Each has a folder of its own.
     let _workers = ["first", "second"].map(|name| {
-        let (model, url) = (tiny::model(), url("worker"));
+        let (model, url) = (tiny::model(), cluster.url_of("worker"));
         let given = ["--log-format", "json", "worker", "--nats", &url, "--name", name, "--output-dir", name];
         let mut command = cluster.program.command(&given);
         command.args(["--model", text(&model), "--results", "nats", "--capacity", "1"]);

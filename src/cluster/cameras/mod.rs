@@ -2,7 +2,7 @@
 
 pub mod balance;
 pub mod camera;
-mod event_writer;
+mod event;
 mod giver;
 pub mod held;
 mod hold;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::cluster::cameras::camera::CameraName;
-use crate::cluster::cameras::event_writer::{Event, EventWriter};
+use crate::cluster::cameras::event::Event;
 use crate::cluster::cameras::state::{self, CameraState, OpenInterval};
 use crate::cluster::claim::Claim;
 use crate::cluster::connection::Connection;
@@ -42,22 +42,6 @@ pub enum Published {
     Superseded,
 }
 
-/// What is logged once, and with more detail afterwards.
-struct Complaint {
-    camera: CameraName,
-    made: AtomicBool,
-}
-
-impl Complaint {
-    /// Logs why something could not be published.
-    fn make(&self, error: &Error) {
-        match self.made.swap(true, Ordering::Relaxed) {
-            true => tracing::debug!("{}: {error}", self.camera),
-            false => tracing::warn!("{}: what it sees is not published: {error}", self.camera),
-        }
-    }
-}
-
 /// Publishes for one camera, as long as one worker has it.
 pub struct Publisher {
     connection: Connection,
@@ -76,8 +60,7 @@ pub struct Publisher {
     sequence: u64,
     said: Option<(StreamPhase, Option<String>, Instant)>,
     superseded: bool,
-    events: EventWriter,
-    complaint: Complaint,
+    complained: AtomicBool,
 }
 
 impl Publisher {
@@ -102,8 +85,7 @@ impl Publisher {
             sequence: 0,
             said: None,
             superseded: false,
-            events: EventWriter::new(connection),
-            complaint: Complaint { camera: camera.clone(), made: AtomicBool::new(false) },
+            complained: AtomicBool::new(false),
         }
     }
 
@@ -154,7 +136,7 @@ impl Publisher {
                     return;
                 }
                 Err(error) => {
-                    self.complaint.make(&error);
+                    self.complain(&error);
                     sleep(RETRY_DELAY).await;
                 }
             }
@@ -197,9 +179,8 @@ impl Publisher {
     async fn publish(&self, mut event: Map<String, Value>, label: &str, id: &str, maybe_there: bool) {
         event.insert("id".into(), id.into());
         let subject = format!("{EVENT}{}.{}", self.camera, names::token(label, LABEL));
-        let Self { events, claim, superseded, complaint, .. } = self;
         let event = Event { subject: &subject, json: &event, id };
-        events.write(&event, maybe_there, || claim.holds() && !*superseded, |error| complaint.make(error)).await;
+        event.write(&self.connection, maybe_there, || self.may_publish(), |error| self.complain(error)).await;
     }
 
     /// Says how the camera is if that changed, or was not said for long.
@@ -210,6 +191,14 @@ impl Publisher {
         };
         if !self.said.as_ref().is_some_and(said) {
             self.say(false).await;
+        }
+    }
+
+    /// Logs why something could not be published, once.
+    fn complain(&self, error: &Error) {
+        match self.complained.swap(true, Ordering::Relaxed) {
+            true => tracing::debug!("{}: {error}", self.camera),
+            false => tracing::warn!("{}: what it sees is not published: {error}", self.camera),
         }
     }
 
@@ -236,7 +225,7 @@ impl Publisher {
                     Err(error) => tracing::debug!("{}: {error}", self.camera),
                 },
                 Err(error) => {
-                    self.complaint.make(&error);
+                    self.complain(&error);
                     sleep(RETRY_DELAY).await;
                 }
             }

@@ -1,9 +1,9 @@
-//! Writes events, and looks whether one is there before it is written again.
+//! An event of a camera. Before it is written again it is looked for.
 //!
 //! JetStream could refuse the second message with the same `Nats-Msg-Id`, or one that is not the next after a known message. But each server
-//! decides that for its own copy, and those of version 2.9 decide differently after a change of the leader: one of three then lacks events, or has them twice
-//! (<https://github.com/nats-io/nats-server/pull/6486>). So nothing is left to them: in the rare case that an event is stored twice, both have the
-//! same identifier.
+//! decides that for its own copy, and those of version 2.9 decide differently after a change of the leader: one of three then lacks events,
+//! or has them twice (<https://github.com/nats-io/nats-server/pull/6486>). So nothing is left to them: in the rare case that an event is
+//! stored twice, both have the same identifier.
 
 use std::time::Duration;
 
@@ -26,20 +26,19 @@ pub struct Event<'a> {
     pub id: &'a str,
 }
 
-/// Writes events.
-pub struct EventWriter(Connection);
-
-impl EventWriter {
-    pub fn new(connection: &Connection) -> Self {
-        Self(connection.clone())
-    }
-
-    /// Writes an event, however often it takes, as long as it `may`. `complain` receives why an attempt failed. `maybe_there`: another worker
+impl Event<'_> {
+    /// Writes it, however often it takes, as long as it `may`. `complain` receives why an attempt failed. `maybe_there`: another worker
     /// may have written it.
-    pub async fn write(&self, event: &Event<'_>, maybe_there: bool, may: impl Fn() -> bool, complain: impl Fn(&Error)) {
+    pub async fn write(
+        &self,
+        connection: &Connection,
+        maybe_there: bool,
+        may: impl Fn() -> bool,
+        complain: impl Fn(&Error),
+    ) {
         let mut look = maybe_there;
         while may() {
-            match self.attempt(event, look).await {
+            match self.attempt(connection, look).await {
                 Ok(()) => return,
                 Err(error) => complain(&error),
             }
@@ -49,17 +48,15 @@ impl EventWriter {
         }
     }
 
-    /// Writes an event, unless it is the last one of its subject already, where that is to be looked at.
-    async fn attempt(&self, event: &Event<'_>, look: bool) -> Result<()> {
-        let Self(connection) = self;
+    /// Writes it, unless it is the last one of its subject already, where that is to be looked at.
+    async fn attempt(&self, connection: &Connection, look: bool) -> Result<()> {
         if look {
-            let last = record::leader_last(&connection.streams.events, event.subject).await?;
-            if last.is_some_and(|last| is_event(&last, event.id)) {
+            let last = record::leader_last(&connection.streams.events, self.subject).await?;
+            if last.is_some_and(|last| is_event(&last, self.id)) {
                 return Ok(());
             }
         }
-        let sent = record::send(&connection.jetstream, event.subject.into(), record::message(event.json)?).await;
-        sent.map(drop).map_err(|cause| record::unanswered(&cause))
+        record::publish(&connection.jetstream, self.subject.into(), self.json).await
     }
 }
 
@@ -85,12 +82,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let connection = Connection::open(&server.config(), "test").await.unwrap();
-            let writer = EventWriter::new(&connection);
             let write = async |id: &str, maybe_there: bool, may: bool| {
                 let json = json!({"event": "start", "id": id});
                 let (subject, json) = ("livelabel.event.door.drinking", json.as_object().unwrap());
                 let event = Event { subject, json, id };
-                writer.write(&event, maybe_there, || may, |error| assert_eq!(error.to_string(), "")).await;
+                event.write(&connection, maybe_there, || may, |error| assert_eq!(error.to_string(), "")).await;
                 connection.streams.events.get_info().await.unwrap().state.messages
             };
             assert_eq!(write("door-1-start", true, true).await, 1);
