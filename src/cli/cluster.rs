@@ -40,7 +40,8 @@ pub fn run(command: &ClusterCommand) -> Result<(String, u8)> {
                 let connection = Connection::open(&NatsConfig::resolve(nats)?, "fetch").await?;
                 let mut lines = Vec::new();
                 for id in ids {
-                    let (line, done) = fetch(&connection, id, output_dir).await?;
+                    let fetched = fetch(&connection, id, output_dir).await;
+                    let (line, done) = fetched.unwrap_or_else(|error| (error.to_string(), false));
                     code |= u8::from(!done);
                     lines.push(format!("{id}: {line}"));
                 }

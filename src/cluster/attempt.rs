@@ -157,17 +157,16 @@ impl Attempt {
 
     /// Stores the results in the object store, and records it.
     async fn store(&self, job: &ClipJob, part: &Part, labelled: Labelled) -> Result<()> {
-        let put = async |prefix: &str| {
-            let store = objects::open(&self.connection).await?;
-            objects::put(&store, prefix, &part.folder, &labelled.files).await.map(|()| store)
-        };
-        let prefix = objects::prefix(&job.id);
-        let store = match put(&prefix).await {
+        let store = match objects::open(&self.connection).await {
             Ok(store) => store,
             Err(error) => return self.recover(job, &error).await,
         };
+        let (prefix, files) = (objects::prefix(&job.id), labelled.files.clone());
+        if let Err(error) = objects::put(&store, &prefix, &part.folder, &files).await {
+            objects::remove(&store, &prefix, &files).await;
+            return self.recover(job, &error).await;
+        }
         self.worker.set_problem(None);
-        let files = labelled.files.clone();
         let record = JobRecord { folder: None, objects: Some(prefix.clone()), ..self.done(job, labelled) };
         if !self.end(&record).await? {
             objects::remove(&store, &prefix, &files).await;

@@ -48,8 +48,13 @@ impl ClipAddress {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// Returns whether it is within another one: on the same server, below its path.
+    /// Returns whether it is within another one: on the same server, below its path. One with an encoded slash is not: some servers decode
+    /// it before they look where it leads.
     pub fn is_within(&self, other: &Self) -> bool {
+        let path = self.0.path().to_ascii_lowercase();
+        if path.contains("%2f") || path.contains("%5c") {
+            return false;
+        }
         let folder = other.0.path().trim_end_matches('/');
         let below = self.0.path().strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.0.origin() == other.0.origin() && below
@@ -125,6 +130,9 @@ mod tests {
             ("https://host/clips/a.mp4", true),
             ("https://host:443/clips/b/../a.mp4", true),
             ("https://host/clips/../a.mp4", false),
+            ("https://host/clips/%2e%2e/a.mp4", false),
+            ("https://host/clips/..%2Fa.mp4", false),
+            ("https://host/clips/..%5ca.mp4", false),
             ("https://host/clips2/a.mp4", false),
             ("http://host/clips/a.mp4", false),
             ("https://host:8443/clips/a.mp4", false),

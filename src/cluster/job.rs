@@ -113,8 +113,13 @@ impl ClipJob {
         if let Some(key) = refused_option(&job.settings) {
             return Err(Unusable::Garbage(format!("it has {key}, which a job cannot have")));
         }
-        if ClipAddress::parse(&job.input).is_some_and(|address| address.check().is_err()) {
-            return Err(Unusable::Garbage("its address has a user or password".into()));
+        if let ClipPlace::Web(address) = job.place() {
+            if address.check().is_err() {
+                return Err(Unusable::Garbage("its address has a user or password".into()));
+            }
+            if !address.is_clip() {
+                return Err(Unusable::Garbage("its address is not that of a clip".into()));
+            }
         }
         // A worker must not write below another name.
         if job.id != JobId::of(&job.input, &job.settings) {
@@ -238,6 +243,9 @@ mod tests {
         assert_eq!(ClipJob::read(&bytes).unwrap().place(), ClipPlace::Web(address));
         let secret = String::from_utf8(bytes).unwrap().replace("//host", "//me:secret@host");
         assert!(matches!(ClipJob::read(secret.as_bytes()), Err(Unusable::Garbage(why)) if why.contains("password")));
+        let other = ClipAddress::parse(&format!("https://host/a.{}", "x".repeat(300))).unwrap();
+        let other = serde_json::to_vec(&ClipJob::on_web(&other, StreamOptions::default()).unwrap()).unwrap();
+        assert!(matches!(ClipJob::read(&other), Err(Unusable::Garbage(why)) if why.contains("not that of a clip")));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! of their own, and the record of the job says which ones count.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_nats::jetstream::object_store::{Config, ObjectMetadata, ObjectStore};
 use async_nats::jetstream::stream::StorageType;
 use tokio::fs::File;
-use tokio::io::copy;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
 
 use crate::cluster::connection::Connection;
 use crate::cluster::job::JobId;
@@ -15,6 +17,11 @@ use crate::cluster::record::{JobRecord, unanswered};
 use crate::cluster::streams::{REMEMBERED, RESULTS_STORE};
 use crate::error::{Error, Result};
 
+/// How often a file is sent, and how long it waits in between: while the servers agree on a leader, none is taken.
+const ATTEMPTS: u32 = 5;
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// How long the servers may take to send the next part of a file.
+const NEXT: Duration = Duration::from_secs(30);
 /// Bytes of a message, of which a file has many. A server takes 1 MiB unless it is told otherwise.
 const CHUNK: usize = 512 << 10;
 
@@ -57,16 +64,28 @@ pub fn prefix(id: &JobId) -> String {
 /// `Unavailable` if the servers do not take them, or a file cannot be read.
 pub async fn put(store: &ObjectStore, prefix: &str, folder: &Path, files: &[String]) -> Result<()> {
     for name in files {
-        let path = folder.join(name);
-        let mut file = File::open(&path).await.map_err(|cause| Error::unwritable(&path, cause))?;
-        let meta = ObjectMetadata { name: format!("{prefix}{name}"), chunk_size: Some(CHUNK), ..Default::default() };
-        store.put(meta, &mut file).await.map_err(|cause| {
-            Error::unavailable(format!("{name}: cannot be stored in {RESULTS_STORE}"))
-                .because(cause.to_string())
-                .remedy("free some space of the NATS servers, or let this NATS user write there")
-        })?;
+        let mut attempts = 1;
+        while let Err(error) = put_file(store, prefix, folder, name).await {
+            if attempts == ATTEMPTS {
+                return Err(error);
+            }
+            attempts += 1;
+            sleep(RETRY_DELAY).await;
+        }
     }
     Ok(())
+}
+
+async fn put_file(store: &ObjectStore, prefix: &str, folder: &Path, name: &str) -> Result<()> {
+    let path = folder.join(name);
+    let mut file = File::open(&path).await.map_err(|cause| Error::unwritable(&path, cause))?;
+    let meta = ObjectMetadata { name: format!("{prefix}{name}"), chunk_size: Some(CHUNK), ..Default::default() };
+    let stored = store.put(meta, &mut file).await;
+    stored.map(drop).map_err(|cause| {
+        Error::unavailable(format!("{name}: cannot be stored in {RESULTS_STORE}"))
+            .because(cause.to_string())
+            .remedy("free some space of the NATS servers, or let this NATS user write there")
+    })
 }
 
 /// Deletes files that no record names. What cannot be deleted goes when it is too old.
@@ -104,10 +123,20 @@ pub async fn fetch(connection: &Connection, record: &JobRecord, prefix: &str, ou
                 .because(cause.to_string())
                 .remedy("try again; if it is lost, label the clip again: livelabel submit --again")
         };
+        let unwritable = |cause| Error::unwritable(&path, cause);
         let mut object = store.get(format!("{prefix}{name}")).await.map_err(|cause| lost(&cause))?;
-        let mut file = File::create(&path).await.map_err(|cause| Error::unwritable(&path, cause))?;
-        copy(&mut object, &mut file).await.map_err(|cause| lost(&cause))?;
-        file.sync_all().await.map_err(|cause| Error::unwritable(&path, cause))?;
+        let mut file = File::create(&path).await.map_err(unwritable)?;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            // What is gone is waited for without an end.
+            let read = timeout(NEXT, object.read(&mut buffer)).await.map_err(|cause| lost(&cause))?;
+            let read = read.map_err(|cause| lost(&cause))?;
+            if read == 0 {
+                break;
+            }
+            file.write_all(&buffer[..read]).await.map_err(unwritable)?;
+        }
+        file.sync_all().await.map_err(unwritable)?;
     }
     let (output, id) = (output.to_path_buf(), record.id.clone());
     let placed = tokio::task::spawn_blocking(move || part.complete(&output, &id, false)).await;

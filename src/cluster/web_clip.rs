@@ -1,6 +1,7 @@
 //! Copies a clip from a web server: labelling it needs any part of it at any time.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cluster::clip_address::ClipAddress;
@@ -9,6 +10,7 @@ use crate::error::Error;
 use crate::net::download::{Download, DownloadError};
 use crate::shutdown::Shutdown;
 use crate::system::disk;
+use crate::system::words::bytes;
 
 /// Bytes that a copy leaves free, for results and other clips.
 const RESERVE: u64 = 256 << 20;
@@ -46,6 +48,15 @@ pub fn copy(
     download.write(&mut file).map_err(|error| match error {
         DownloadError::Stopped => NotCopied::Stopped,
         DownloadError::Disk(cause) => unwritable(cause),
+        DownloadError::NoRoom { needed } if disk::size(folder).is_some_and(|size| needed > size) => {
+            NotCopied::Unreadable(
+                Error::input(format!("{address}: has {}, more than the disk of this worker", bytes(needed)))
+                    .remedy("start a worker whose --output-dir is on a larger disk"),
+            )
+        }
+        DownloadError::NoRoom { needed } => {
+            unwritable(io::Error::new(io::ErrorKind::StorageFull, format!("{} needed", bytes(needed))))
+        }
         DownloadError::Server(why) => NotCopied::Unreadable(
             Error::input(format!("{address}: cannot be read from the server"))
                 .because(why)

@@ -13,17 +13,19 @@ use crate::net::backoff::Backoff;
 use crate::net::credentials::Credentials;
 use crate::net::http;
 use crate::shutdown::Shutdown;
-use crate::system::words::bytes;
 
 /// Bytes that are asked for at once, and read at once.
 const RANGE: u64 = 16 << 20;
 const BUFFER: usize = 256 << 10;
-/// How long a server may take to accept a connection, to answer, and to send a range. What it has sent by then is kept.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long a server's name may take to be found, and the server to accept a connection, to send anything, to answer, and to send a range. What
+/// it has sent by then is kept.
+const RESOLVE: Duration = Duration::from_secs(8);
+const CONNECT: Duration = Duration::from_secs(8);
+const READ: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(30);
 const RANGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that sends less in that time counts as one that does not answer.
-const LEAST: u64 = 64 << 10;
+const LEAST: u64 = 1 << 20;
 /// How long a server without ranges may take to send the file.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// Failures in a row after which the download is given up.
@@ -51,6 +53,10 @@ pub enum DownloadError {
     Server(String),
     /// It cannot be written here.
     Disk(io::Error),
+    /// There is no room for it.
+    NoRoom {
+        needed: u64,
+    },
 }
 
 impl From<io::Error> for DownloadError {
@@ -179,8 +185,11 @@ impl Download<'_> {
             return refused(head.status);
         }
         let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        // Without either, the end of the connection is that of the file, also if it was lost.
+        if length.is_none() && !is_chunked(&head.headers) {
+            return Err(DownloadError::Server("it does not say how long the file is".into()));
+        }
         self.check_room(length.unwrap_or(RANGE))?;
-        file.set_len(0)?;
         let (bytes, ended) = self.copy(&mut body.into_reader(), file, 0)?;
         set_time(file, &head.headers)?;
         Ok(match ended {
@@ -192,6 +201,8 @@ impl Download<'_> {
 
     /// Copies a body to its place in the file. Returns how many bytes it had, and how it ended.
     fn copy(&self, body: &mut impl Read, file: &mut File, at: u64) -> Result<(u64, io::Result<()>), DownloadError> {
+        // Another version of the file may have been longer.
+        file.set_len(at)?;
         file.seek(SeekFrom::Start(at))?;
         let (mut buffer, mut bytes, mut checked) = (vec![0; BUFFER], 0, 0);
         loop {
@@ -216,17 +227,14 @@ impl Download<'_> {
     }
 
     fn check_room(&self, needed: u64) -> Result<(), DownloadError> {
-        let room = (self.room)();
-        if needed <= room {
-            return Ok(());
-        }
-        let text = format!("{} needed, {} free", bytes(needed), bytes(room));
-        Err(io::Error::new(io::ErrorKind::StorageFull, text).into())
+        if needed <= (self.room)() { Ok(()) } else { Err(DownloadError::NoRoom { needed }) }
     }
 
     fn agent(&self) -> Agent {
         http::client()
+            .timeout_resolve(Some(RESOLVE))
             .timeout_connect(Some(CONNECT))
+            .timeout_per_read(Some(READ))
             .timeout_recv_response(Some(ANSWER))
             .max_redirects(if self.redirects { MAX_REDIRECTS } else { 0 })
             .max_redirects_will_error(self.redirects)
@@ -260,6 +268,10 @@ fn failed(cause: &ureq::Error) -> Result<Answer, DownloadError> {
         ureq::Error::TooManyRedirects | ureq::Error::RedirectFailed => {
             Err(DownloadError::Server("it redirects too often".into()))
         }
+        // The text may have an address with a signature.
+        ureq::Error::BadUri(_) | ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
+            Err(DownloadError::Server("its answer is not valid HTTP".into()))
+        }
         cause => Ok(Answer::Failed(cause.to_string())),
     }
 }
@@ -275,6 +287,11 @@ fn refused(status: StatusCode) -> Result<Answer, DownloadError> {
         false if status.is_redirection() => Err(DownloadError::Server(format!("{why}, a redirection"))),
         false => Err(DownloadError::Server(why)),
     }
+}
+
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let text = headers.get(header::TRANSFER_ENCODING).and_then(|encoding| encoding.to_str().ok());
+    text.is_some_and(|text| text.to_ascii_lowercase().contains("chunked"))
 }
 
 /// Returns the first byte of a range, and the length of the file.
@@ -297,4 +314,76 @@ fn tag(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| Some(value.to_str().ok()?.to_string()));
     // A weak one is the same for files that differ.
     text(header::ETAG).filter(|tag| !tag.starts_with("W/")).or_else(|| text(header::LAST_MODIFIED))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Downloads from a server that gives these answers, one for each connection. Returns the file's content, and the requests.
+    fn download(answers: &[&str]) -> (Result<Vec<u8>, DownloadError>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/a.mp4?signature=s3cret", listener.local_addr().unwrap())).unwrap();
+        let answers: Vec<String> = answers.iter().map(|answer| answer.replace('\n', "\r\n")).collect();
+        let server = std::thread::spawn(move || {
+            let mut requests = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let (mut request, mut reader) = (String::new(), BufReader::new(stream.try_clone().unwrap()));
+                while reader.read_line(&mut request).unwrap() > 2 {}
+                requests.push(request.to_ascii_lowercase());
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+            requests
+        });
+        let mut file = tempfile::tempfile().unwrap();
+        let download = Download {
+            url: &url,
+            credentials: None,
+            redirects: true,
+            room: &|| 1 << 30,
+            shutdown: &Shutdown::default(),
+        };
+        let written = download.write(&mut file).map(|()| {
+            let mut content = Vec::new();
+            file.seek(SeekFrom::Start(0)).unwrap();
+            file.read_to_end(&mut content).unwrap();
+            content
+        });
+        (written, server.join().unwrap())
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_has_nothing_of_the_old_one() {
+        let (content, requests) = download(&[
+            "HTTP/1.1 206 P\nConnection: close\nETag: \"1\"\nContent-Range: bytes 0-11/12\nContent-Length: 12\n\nold old ",
+            "HTTP/1.1 200 OK\nConnection: close\nETag: \"2\"\nContent-Length: 3\n\nnew",
+            "HTTP/1.1 206 P\nConnection: close\nETag: \"2\"\nContent-Range: bytes 0-2/3\nContent-Length: 3\n\nnew",
+        ]);
+        assert_eq!(content.unwrap(), b"new");
+        assert!(requests[1].contains("range: bytes=8-") && requests[1].contains("if-range: \"1\""), "{requests:?}");
+        assert!(requests[2].contains("range: bytes=0-"), "{requests:?}");
+    }
+
+    #[test]
+    fn a_file_whose_end_is_not_known_is_refused() {
+        let endless = "HTTP/1.1 200 OK\nConnection: close\n\nhalf of it";
+        let (content, requests) = download(&[endless, endless]);
+        assert!(matches!(content, Err(DownloadError::Server(why)) if why == "it does not say how long the file is"));
+        assert!(!requests[1].contains("range:"), "{requests:?}");
+        let chunked = "HTTP/1.1 200 OK\nConnection: close\nTransfer-Encoding: chunked\n\n4\nfile\n0\n\n";
+        assert_eq!(download(&[chunked, chunked]).0.unwrap(), b"file");
+        let huge =
+            "HTTP/1.1 206 P\nConnection: close\nContent-Range: bytes 0-1/9000000000000000000\nContent-Length: 2\n\nab";
+        assert!(matches!(download(&[huge]).0, Err(DownloadError::NoRoom { needed: 9_000_000_000_000_000_000 })));
+    }
+
+    #[test]
+    fn no_address_is_in_an_error() {
+        let (content, _) = download(&["HTTP/1.1 302 F\nConnection: close\nLocation: https://host/K che?s=s3cret\n\n"]);
+        assert!(matches!(content, Err(DownloadError::Server(why)) if why == "its answer is not valid HTTP"));
+    }
 }
