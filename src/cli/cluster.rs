@@ -166,7 +166,8 @@ fn list_text(list: &JobList) -> String {
     let camera = |OpenCamera { camera, worker, reason }: &OpenCamera| match (worker, reason) {
         (Some(worker), None) => format!("{camera}  watched by {worker}"),
         (Some(worker), Some(reason)) => format!("{camera}  with {worker}, no frames: {reason}"),
-        (None, _) => format!("{camera}  waits for a worker"),
+        (None, None) => format!("{camera}  waits for a worker"),
+        (None, Some(reason)) => format!("{camera}  waits: {reason}"),
     };
     let lines: Vec<String> = list.cameras.iter().map(camera).chain(list.open.iter().map(open)).chain(failed).collect();
     if lines.is_empty() { "there is no camera, no clip waits, and none has failed".into() } else { lines.join("\n") }

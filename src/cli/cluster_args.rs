@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::page_args::PageArgs;
 use crate::cluster::cameras::camera::CameraName;
+use crate::cluster::cameras::isolation::OwnProcess;
 use crate::cluster::clip::ResultsPlace;
 use crate::cluster::job::JobId;
 use crate::config::nats::NatsOptions;
@@ -53,6 +54,9 @@ pub struct WorkerArgs {
     /// Keep all rights of the user that runs this, instead of those that a worker needs (docs/hardening.md)
     #[arg(long)]
     pub no_sandbox: bool,
+    /// The camera that this process watches alone, and its name: a worker starts it so
+    #[arg(long, value_name = "WORKER/CAMERA", hide = true)]
+    pub own_process: Option<OwnProcess>,
 }
 
 #[derive(Debug, Args)]

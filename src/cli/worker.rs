@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::cluster_args::WorkerArgs;
 use crate::cli::run::{self, Prepared};
+use crate::cluster::cameras::isolation::Isolation;
 use crate::cluster::capacity;
 use crate::cluster::clip::{AllowedClips, Labelling};
 use crate::cluster::clip_address::ClipAddress;
@@ -47,20 +48,22 @@ pub struct Plan {
 /// Usage, if an argument is invalid; `Unavailable` if the sandbox cannot be made.
 pub fn prepare(args: &WorkerArgs) -> Result<Plan> {
     let nats = NatsConfig::resolve(&args.nats)?;
-    let name = args.name.clone().unwrap_or_else(default_name);
+    let own = args.own_process.as_ref();
+    let name = own.map(|own| &own.worker).or(args.name.as_ref()).cloned().unwrap_or_else(default_name);
     if !names::is_token(&name) {
         return Err(Error::usage(format!("{name:?} cannot be the name of a worker"))
             .remedy("use up to 64 letters, digits, - and _"));
     }
     let allowed = allowed(&args.inputs)?;
     let credentials = args.camera_credentials.as_deref().map(CameraCredentials::read).transpose()?.unwrap_or_default();
-    let web = args.page.resolve()?;
+    let web = if own.is_none() { args.page.resolve()? } else { None };
     let files = WorkerFiles {
         output: &args.output_dir,
         inputs: &allowed.folders,
         limited: allowed.is_limited(),
         model: args.model.as_deref(),
         nats: &nats,
+        secrets: args.nats.nats_password_file.iter().chain(&credentials.files).cloned().collect(),
         page: web.as_ref().map(|web| web.address.port()),
         certificate: args.page.certificate().cloned().collect(),
     };
@@ -103,15 +106,21 @@ pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
             .remedy("choose a writable folder with --output-dir"));
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let clips = args.capacity.map_or_else(|| clips_at_once(cores, memory::available()), usize::from);
-    let measured = || capacity::cameras(&labelling.engine, cores, memory::available());
-    let room = Room { clips, cameras: args.cameras.map_or_else(measured, Ok)? };
+    let (room, isolation) = match &args.own_process {
+        Some(own) => (Room { clips: 0, cameras: 0 }, Isolation::Of(own.camera.clone())),
+        None => {
+            let clips = args.capacity.map_or_else(|| clips_at_once(cores, memory::available()), usize::from);
+            let measured = || capacity::cameras(&labelling.engine, cores, memory::available());
+            let room = Room { clips, cameras: args.cameras.map_or_else(measured, Ok)? };
+            (room, Isolation::Starts(std::env::args_os().skip(1).collect()))
+        }
+    };
     let page = plan.web.as_ref().map(|_| Arc::new(Telemetry::new(Vec::new(), false, &labelling.clock)));
     // Dropped, and so stopped, at the end.
     let _server =
         plan.web.as_ref().zip(page.clone()).map(|(config, telemetry)| serve(config, telemetry)).transpose()?;
     let Plan { nats, name, credentials, .. } = &plan;
-    let state = WorkerState::new(name.clone(), room, labelling, credentials.clone(), page, shutdown);
+    let state = WorkerState::new(name.clone(), room, labelling, credentials.clone(), isolation, page, shutdown);
     Worker::new(state).run(nats)
 }
 

@@ -6,15 +6,17 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::cameras::camera::CameraName;
+use crate::cluster::cameras::state::CameraState;
 use crate::cluster::command::{self, Command};
 use crate::cluster::connection::{Connection, block_on};
 use crate::cluster::job::{ClipJob, JobId};
-use crate::cluster::names::{CLIP, FAILED, RESULT, WATCH};
+use crate::cluster::names::{CLIP, FAILED, RESULT, STATE, WATCH};
 use crate::cluster::presence::{WorkerStatus, workers};
 use crate::cluster::record::{self, JobRecord, JobState, subjects, values};
 use crate::cluster::streams;
 use crate::config::nats::NatsConfig;
 use crate::error::{Error, Result};
+use crate::telemetry::status::StreamPhase;
 
 /// How long a request may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -63,7 +65,7 @@ pub struct OpenCamera {
     pub camera: CameraName,
     /// Who has it.
     pub worker: Option<String>,
-    /// Why it sends no frames.
+    /// Why it sends no frames, or waits.
     pub reason: Option<String>,
 }
 
@@ -130,6 +132,13 @@ pub async fn list(connection: &Connection) -> Result<JobList> {
     let names = subjects(&connection.streams.live, WATCH).await?;
     let mut cameras: Vec<_> =
         names.iter().filter_map(|name| name.parse().ok()).map(|camera| open_camera(camera, &workers)).collect();
+    if cameras.iter().any(|camera| camera.worker.is_none()) {
+        let states: Vec<CameraState> = values(&connection.streams.states, STATE).await?;
+        for camera in cameras.iter_mut().filter(|camera| camera.worker.is_none()) {
+            let mut states = states.iter().filter(|state| state.released && state.state == StreamPhase::Failed);
+            camera.reason = states.find(|state| state.camera == camera.camera).and_then(|state| state.reason.clone());
+        }
+    }
     cameras.sort_by(|a, b| a.worker.is_some().cmp(&b.worker.is_some()).then(a.camera.cmp(&b.camera)));
     Ok(JobList { cameras, open: open.into_iter().map(|(worker, id)| OpenJob { id, worker }).collect(), failed })
 }

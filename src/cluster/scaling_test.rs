@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::cluster::cameras::isolation::Isolation;
 use crate::cluster::clip::{AllowedClips, Labelling, ResultsPlace};
 use crate::cluster::connection::{Connection, block_on};
 use crate::cluster::job::ClipJob;
@@ -53,7 +54,15 @@ fn worker(number: usize, model: &Arc<Model>, output: &Path, shutdown: &Shutdown)
     };
     let room = Room { clips: 1, cameras: 0 };
     let credentials = CameraCredentials::default();
-    Worker::new(WorkerState::new(format!("worker{number:02}"), room, labelling, credentials, None, shutdown))
+    Worker::new(WorkerState::new(
+        format!("worker{number:02}"),
+        room,
+        labelling,
+        credentials,
+        Isolation::None,
+        None,
+        shutdown,
+    ))
 }
 
 /// Returns how many clips a second so many workers label.

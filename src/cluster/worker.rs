@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::cluster::attempt::Attempt;
 use crate::cluster::cameras::Taker;
+use crate::cluster::cameras::isolation::Isolation;
 use crate::cluster::claim::Claim;
 use crate::cluster::connection::{Connection, block_on, listen, retried, stopped};
 use crate::cluster::names::{COMMAND, WORKER};
@@ -51,11 +52,24 @@ impl Worker {
         }
         let output = self.0.labelling.output.clone();
         tokio::task::spawn_blocking(move || part::sweep(&output));
+        let own = matches!(self.0.isolation, Isolation::Of(_));
         let room = [count(self.0.capacity as u64, "clip"), count(self.0.camera_capacity as u64, "camera")];
-        tracing::info!("{} takes up to {} from {nats}", self.0.name, room.join(" and "));
+        match &self.0.isolation {
+            Isolation::Of(camera) => tracing::info!("{}: the process of {camera}", self.0.name),
+            Isolation::None | Isolation::Starts(_) => {
+                tracing::info!("{} takes up to {} from {nats}", self.0.name, room.join(" and "));
+            }
+        }
         let (free, mut jobs) = (Arc::new(Semaphore::new(self.0.capacity)), JoinSet::new());
         let (taker, answers) = (Taker::new(&self.0, &connection), Answers::new(&self.0, &connection));
-        let take = async { tokio::join!(self.take_jobs(&connection, &clips, &free, &mut jobs), taker.run(&cameras)) };
+        let take = async {
+            let jobs = async {
+                if !own {
+                    self.take_jobs(&connection, &clips, &free, &mut jobs).await
+                }
+            };
+            tokio::join!(jobs, taker.run(&cameras))
+        };
         tokio::select! {
             _ = take => {}
             () = self.announce(&connection, nats) => {}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::cluster::cameras::held::{HeldCameras, Order};
+use crate::cluster::cameras::isolation::Isolation;
 use crate::cluster::clip::Labelling;
 use crate::cluster::command::Command;
 use crate::cluster::job::JobId;
@@ -58,6 +59,7 @@ pub struct WorkerState {
     pub camera_capacity: usize,
     pub labelling: Labelling,
     pub credentials: CameraCredentials,
+    pub isolation: Isolation,
     pub shutdown: Shutdown,
     clips: Mutex<Vec<Arc<Clip>>>,
     pub cameras: HeldCameras,
@@ -77,6 +79,7 @@ impl WorkerState {
         room: Room,
         labelling: Labelling,
         credentials: CameraCredentials,
+        isolation: Isolation,
         page: Option<Arc<Telemetry>>,
         shutdown: &Shutdown,
     ) -> Self {
@@ -86,6 +89,7 @@ impl WorkerState {
             camera_capacity: room.cameras,
             labelling,
             credentials,
+            isolation,
             shutdown: shutdown.clone(),
             clips: Mutex::default(),
             cameras: HeldCameras::new(page),

@@ -26,7 +26,11 @@ struct Entry {
 
 /// The credentials of a file.
 #[derive(Clone, Default)]
-pub struct CameraCredentials(Vec<(Vec<String>, Credentials)>);
+pub struct CameraCredentials {
+    entries: Vec<(Vec<String>, Credentials)>,
+    /// What was read.
+    pub files: Vec<PathBuf>,
+}
 
 impl CameraCredentials {
     /// Reads a TOML file of tables, each with `hosts`, `user`, and `password` or `password_file`.
@@ -43,20 +47,27 @@ impl CameraCredentials {
                 .because(format!("line {line}"))
                 .remedy("write tables like [name] with hosts = [\"10.0.0.*\"], user = \"…\" and password_file = \"…\"")
         })?;
+        let mut files = vec![path.to_path_buf()];
         let read = |(name, entry): (String, Entry)| {
             let password = match (entry.password, entry.password_file) {
                 (Some(password), None) => password,
-                (None, Some(file)) => password(&file)?,
+                (None, Some(file)) => {
+                    let password = password(&file)?;
+                    files.push(file);
+                    password
+                }
                 _ => return Err(cannot().remedy(format!("set either password or password_file of {name}"))),
             };
             Ok((entry.hosts, Credentials { user: entry.user, password }))
         };
-        Ok(Self(entries.into_iter().map(read).collect::<Result<_>>()?))
+        let entries = entries.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { entries, files })
     }
 
     /// Returns the first credentials that are for a host.
     pub fn of(&self, host: &str) -> Option<&Credentials> {
-        let (_, credentials) = self.0.iter().find(|(hosts, _)| hosts.iter().any(|pattern| matches(pattern, host)))?;
+        let (_, credentials) =
+            self.entries.iter().find(|(hosts, _)| hosts.iter().any(|pattern| matches(pattern, host)))?;
         Some(credentials)
     }
 }

@@ -81,6 +81,8 @@ pub struct WorkerFiles<'a> {
     pub limited: bool,
     pub model: Option<&'a Path>,
     pub nats: &'a NatsConfig,
+    /// Files with passwords, which the process of a camera reads too.
+    pub secrets: Vec<PathBuf>,
     /// The port of the page, and the files of its certificate.
     pub page: Option<u16>,
     pub certificate: Vec<PathBuf>,
@@ -88,14 +90,14 @@ pub struct WorkerFiles<'a> {
 
 /// Returns what a worker needs, and makes the folder of its results. It connects to any server that the cluster names.
 pub fn of_worker(files: &WorkerFiles) -> (Permissions, MadeFolders) {
-    let WorkerFiles { output, inputs, limited, model, nats, page, certificate } = files;
+    let WorkerFiles { output, inputs, limited, model, nats, secrets, page, certificate } = files;
     let mut read: BTreeSet<PathBuf> = inputs.iter().cloned().collect();
     if !limited {
         read.insert("/".into());
     }
     read.extend(model.map(Path::to_path_buf).or_else(|| Model::default_path().ok()).map(|model| folder(&model)));
     read.extend(trusted());
-    read.extend(of_nats(nats).chain(replaceable(certificate)));
+    read.extend(of_nats(nats).chain(replaceable(certificate)).chain(secrets.iter().cloned()));
     let mut made = MadeFolders::default();
     made.make(output, DEFAULT);
     let write = caches().chain([output.to_path_buf()]).collect();

@@ -6,8 +6,9 @@ use std::fs;
 use serde_json::Value;
 
 use crate::camera::{Camera, Watch, signal};
-use crate::cluster::{Cluster, names, until};
+use crate::cluster::{Cluster, names, says, until};
 use crate::http::Site;
+use crate::live::jpeg_camera;
 use crate::program::Finished;
 
 const CAMERA: &str = "test://?size=160x120&rate=10";
@@ -280,7 +281,8 @@ fn a_camera_with_a_password_is_watched_by_the_worker_that_has_it() {
     // The first one asks the others after a while.
     let second = cluster.worker("second", &["--camera-credentials", "credentials.toml"]);
     cluster.until_watched_by("door", "second");
-    assert_eq!(listed(), "door  watched by second\n");
+    // What the first one said last may still count.
+    until("the list", || listed() == "door  watched by second\n");
     let told =
         format!("{:?}{:?}", cluster.server.messages("LIVELABEL_CAMERAS"), cluster.server.messages("LIVELABEL_STATES"));
     assert!(told.contains(&camera.url) && !told.contains("s3cret-word"), "{told}");
@@ -342,4 +344,51 @@ fn one_page_shows_the_cameras_of_all_workers() {
     }
     until("the loss", || page.get("/healthz").text().contains("door: reconnecting"));
     assert_eq!(web.stop("TERM").0.code, 143);
+}
+
+#[test]
+fn a_camera_that_crashes_the_program_gets_a_process_of_its_own() {
+    let cluster = Cluster::start();
+    let (program, plugins) = (&cluster.program, crate::sandbox::plugin(cluster.program.folder.path()));
+    let url = format!("http://127.0.0.1:{}/live", jpeg_camera(program));
+    cluster.camera("hall", &[]);
+    cluster.submit(&[&url, "--name", "door"]).succeeded();
+    // What the worker may read is enough for the process.
+    fs::write(program.path("password"), "p\n").unwrap();
+    fs::write(program.path("cameras.toml"), "").unwrap();
+    fs::create_dir(program.path("clips")).unwrap();
+    let command = |name: &str| {
+        let flags = ["--camera-credentials", "cameras.toml", "--inputs", "clips"];
+        let mut command = cluster.worker_command(&cluster.server.url(), name, &flags);
+        command.args(["--nats-user-env", "NATS_USER", "--nats-password-file", "password"]).env("NATS_USER", "ann");
+        command
+    };
+    let start = |name: &str| {
+        let mut command = command(name);
+        command.env("GST_PLUGIN_PATH", &plugins).env("GST_REGISTRY", program.path("registry.bin"));
+        command.env("GST_PLUGIN_FEATURE_RANK", "compromiseddecoder:4096").env("ATTACK_CRASH", "1");
+        Watch::spawn(command)
+    };
+    for name in ["first", "second"] {
+        assert_eq!(start(name).finish().0.code, -1);
+    }
+    let mut third = start("third");
+    third.line("its crash", says("door: ends the program with signal 6; tried again after 10 s"));
+    let list = || cluster.command(&["cluster", "list"]).succeeded().stdout;
+    assert!(list().contains("door  waits: ends the program with signal 6; tried again after 10 s\n"), "{}", list());
+    third.line("the next crash", says("door: ends the program with signal 6; tried again after 20 s"));
+    // The other camera has one too: both workers ended with it.
+    let watcher = |camera: &str| cluster.watcher(camera).unwrap_or_default();
+    assert!(watcher("hall").starts_with("third-own-"), "{}", watcher("hall"));
+    assert_eq!((cluster.state("door")["lost"].clone(), cluster.state("hall")["lost"].clone()), (4.into(), 2.into()));
+    assert_eq!(third.stop("TERM").0.code, 143);
+    // Without the fault the process watches the camera, and ends with its worker.
+    let mut fourth = Watch::spawn(command("fourth"));
+    fourth.line("the process", says("door: gets a process of its own, because 4 workers ended with it"));
+    until("the camera", || watcher("door").starts_with("fourth-own-"));
+    assert_eq!(cluster.state("door")["lost"], 4);
+    assert_eq!(fourth.stop("TERM").0.code, 143);
+    until("its end", || cluster.state("door")["released"] == true);
+    assert_eq!(cluster.status()["workers"], serde_json::json!([]));
+    check_told_once(&cluster.events("door"));
 }

@@ -302,18 +302,7 @@ fn only_intervals_and_the_seconds_around_them_are_recorded() {
 #[test]
 fn an_http_camera_with_jpegs_is_labelled() {
     let program = Program::new();
-    let clip = colours(program.folder.path(), "clip.mp4", &["blue"], &["-c:v", "libx264"]);
-    let picture = program.path("blue.jpg");
-    assert!(ffmpeg(&["-i", text(&clip), "-frames:v", "1", text(&picture)]).status.success());
-    let jpeg = std::fs::read(picture).unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://ann:w0rd@127.0.0.1:{}/video?key=geheim", listener.local_addr().unwrap().port());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let jpeg = jpeg.clone();
-            std::thread::spawn(move || mjpeg(stream, &jpeg));
-        }
-    });
+    let url = format!("http://ann:w0rd@127.0.0.1:{}/video?key=geheim", jpeg_camera(&program));
     let mut watch = Watch::start(&program, &[&url], &["--output", "door.mkv"]);
     watch.until("running", |status| running(status) && status["label"] == "blue");
     // The server closes the connection after three seconds.
@@ -324,6 +313,23 @@ fn an_http_camera_with_jpegs_is_labelled() {
     assert!(!kept.contains("w0rd") && !kept.contains("geheim"), "{kept}");
     let made = probe(&program.path("door.mkv"));
     assert!(made.frames > 30 && (made.width, made.height) == (160, 120), "{made:?}");
+}
+
+/// Starts a network camera that sends blue pictures. Returns its port.
+pub fn jpeg_camera(program: &Program) -> u16 {
+    let clip = colours(program.folder.path(), "clip.mp4", &["blue"], &["-c:v", "libx264"]);
+    let picture = program.path("blue.jpg");
+    assert!(ffmpeg(&["-i", text(&clip), "-frames:v", "1", text(&picture)]).status.success());
+    let jpeg = std::fs::read(picture).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let jpeg = jpeg.clone();
+            std::thread::spawn(move || mjpeg(stream, &jpeg));
+        }
+    });
+    port
 }
 
 /// Responds like a network camera: ten pictures a second for three seconds.

@@ -27,7 +27,7 @@ impl<'a> Load<'a> {
             cameras: status.cameras.len(),
             capacity: status.camera_capacity,
             stride: status.cameras.iter().map(HeldCamera::load).max().unwrap_or(1),
-            takes: !status.draining && status.problem.is_none(),
+            takes: !status.draining && status.problem.is_none() && status.camera_capacity > 0,
         }
     }
 

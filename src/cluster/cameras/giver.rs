@@ -60,7 +60,10 @@ pub async fn balance(worker: &WorkerState) {
         let Some(target) = fuller(&own, &loads).or_else(too_slow) else { continue };
         let all = worker.cameras.all();
         // The one that it has had for the shortest time has the least to lose.
-        let Some(held) = all.iter().filter(|held| !held.standby).max_by_key(|held| held.taken) else { continue };
+        let Some(held) = all.iter().filter(|held| !held.standby && !held.is_isolated()).max_by_key(|held| held.taken)
+        else {
+            continue;
+        };
         moved = Some(Instant::now());
         let _ = held.orders.try_send(Order::Move(target.into()));
     }

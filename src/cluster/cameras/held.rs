@@ -65,6 +65,8 @@ pub struct Held {
     holding: Mutex<Option<(String, Arc<Claim>)>>,
     /// Whether the user set its stride.
     fixed: AtomicBool,
+    /// Whether it has a process of its own.
+    isolated: AtomicBool,
 }
 
 impl HeldCamera {
@@ -78,14 +80,23 @@ impl Held {
     /// Returns a camera that the worker has from now on, and what receives its orders.
     pub fn new(camera: &CameraName, standby: bool) -> (Arc<Self>, Receiver<Order>) {
         let (orders, receiver) = channel(ORDERS);
-        let (stream, holding, fixed) = (Mutex::default(), Mutex::default(), AtomicBool::default());
-        let held = Self { camera: camera.clone(), standby, taken: Instant::now(), orders, stream, holding, fixed };
+        let (stream, holding, camera) = (Mutex::default(), Mutex::default(), camera.clone());
+        let (fixed, isolated) = (AtomicBool::default(), AtomicBool::default());
+        let held = Self { camera, standby, taken: Instant::now(), orders, stream, holding, fixed, isolated };
         (Arc::new(held), receiver)
     }
 
     /// Returns what shows how it is, and its identity.
     pub fn identified(&self) -> Option<(u64, Arc<StreamState>)> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn is_isolated(&self) -> bool {
+        self.isolated.load(Ordering::Relaxed)
+    }
+
+    pub fn set_isolated(&self, isolated: bool) {
+        self.isolated.store(isolated, Ordering::Relaxed);
     }
 
     pub fn stream(&self) -> Option<Arc<StreamState>> {

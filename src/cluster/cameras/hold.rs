@@ -15,15 +15,16 @@ use crate::cluster::cameras::held::{Held, Order};
 use crate::cluster::cameras::offer::{self, Handed, Offer};
 use crate::cluster::cameras::publisher::{Published, Publisher};
 use crate::cluster::cameras::submit;
-use crate::cluster::cameras::watched::Watched;
+use crate::cluster::cameras::watched::{Prepared, Watched};
 use crate::cluster::claim::Claim;
 use crate::cluster::connection::{Connection, answer};
 use crate::cluster::names::OFFER;
 use crate::cluster::worker_state::WorkerState;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::events::EventReceiver;
 use crate::labels::stride::Stride;
 use crate::shutdown::Shutdown;
+use crate::telemetry::StreamState;
 use crate::telemetry::status::StreamPhase;
 
 /// How long a camera that could not go on waits for a worker.
@@ -46,6 +47,8 @@ pub struct Hold {
     pub claim: Arc<Claim>,
     pub camera: CameraSettings,
     pub held: Arc<Held>,
+    /// Workers in a row that ended while they had the camera.
+    pub lost: u32,
 }
 
 /// A camera that is connected.
@@ -71,11 +74,10 @@ impl Started {
     /// Connects a camera.
     ///
     /// # Errors
-    /// Those of [`Watched::start`].
-    pub fn new(worker: &Arc<WorkerState>, camera: &CameraSettings) -> crate::error::Result<Self> {
-        let stop = worker.shutdown.child();
-        let (watched, events) = Watched::start(worker, camera, &stop)?;
-        Ok(Self { watched, events, stop })
+    /// Those of [`Prepared::start`].
+    pub fn new(prepared: Prepared, stop: &Shutdown) -> Result<Self> {
+        let (watched, events) = prepared.start(stop)?;
+        Ok(Self { watched, events, stop: stop.clone() })
     }
 
     /// Ends it, and waits until its files are closed.
@@ -89,13 +91,7 @@ impl Hold {
     /// Has the camera watched until it is given back, handed over or lost. `started` is what is connected already.
     pub async fn run(mut self, mut started: Option<Started>, mut orders: Receiver<Order>) {
         loop {
-            let next = match started.take().map_or_else(|| Started::new(&self.worker, &self.camera), Ok) {
-                Ok(started) => self.watch(started, &mut orders).await,
-                Err(error) => {
-                    self.report(&error);
-                    Next::GiveBack(RECOVERY)
-                }
-            };
+            let next = self.watch(started.take(), &mut orders).await;
             match next {
                 Next::Change(camera) if self.claim.holds() => {
                     self.camera = *camera;
@@ -121,14 +117,19 @@ impl Hold {
     }
 
     /// Watches the camera with these settings. The claim is extended meanwhile.
-    async fn watch(&self, mut started: Started, orders: &mut Receiver<Order>) -> Next {
-        let stop = started.stop.clone();
+    async fn watch(&self, started: Option<Started>, orders: &mut Receiver<Order>) -> Next {
+        let stop = started.as_ref().map_or_else(|| self.worker.shutdown.child(), |started| started.stop.clone());
         let work = async {
+            let (publisher, mut started) = match started {
+                Some(started) => (self.publisher(&started.watched.state), started),
+                None => match self.start(&stop).await {
+                    Ok(started) => started,
+                    Err(next) => return next,
+                },
+            };
             let stream = Arc::clone(&started.watched.state);
             self.held.set_fixed(self.camera.settings.stride.is_some_and(|stride| stride != Stride::Auto));
             self.worker.cameras.set_stream(&self.held, &stream);
-            let publisher =
-                Publisher::new(&self.connection, &self.claim, &self.held.camera, &self.worker.name, &stream);
             started.watched.release();
             self.held.set_holding(publisher.holding(), &self.claim);
             let mut publishing = tokio::spawn(publisher.run(started.events, stop.clone()));
@@ -157,6 +158,26 @@ impl Hold {
                 Next::Lost
             }
         }
+    }
+
+    /// Says that the camera is this worker's, and connects it. The next worker must know who had it, since the camera may crash the program.
+    async fn start(&self, stop: &Shutdown) -> std::result::Result<(Publisher, Started), Next> {
+        let unable = |error| {
+            self.report(&error);
+            Next::GiveBack(RECOVERY)
+        };
+        let prepared = Prepared::new(&self.worker, &self.camera).map_err(unable)?;
+        let mut publisher = self.publisher(&prepared.state);
+        publisher.take_over().await;
+        match self.claim.holds() {
+            true => Ok((publisher, Started::new(prepared, stop).map_err(unable)?)),
+            false => Err(Next::Lost),
+        }
+    }
+
+    fn publisher(&self, stream: &Arc<StreamState>) -> Publisher {
+        let (camera, worker) = (&self.held.camera, &self.worker.name);
+        Publisher::new(&self.connection, &self.claim, camera, worker, self.lost, stream)
     }
 
     /// Waits for what becomes of the camera. Returns that, and whether it has ended by itself.
@@ -220,7 +241,8 @@ impl Hold {
     /// Offers the camera to another worker. Returns whether it connects it.
     async fn offer(&self, worker: &str, reached: bool) -> bool {
         let Some(reply) = self.claim.reply() else { return false };
-        let offer = Offer { camera: self.camera.clone(), from: self.worker.name.clone(), reply: reply.into(), reached };
+        let (camera, from) = (self.camera.clone(), self.worker.name.clone());
+        let offer = Offer { camera, from, reply: reply.into(), reached, lost: self.lost };
         let accepted = offer::offer(&self.connection, format!("{OFFER}{worker}"), &offer).await;
         if accepted {
             tracing::info!("{}: {worker} connects it, to take it over", self.held.camera);

@@ -6,6 +6,8 @@ mod event;
 mod giver;
 pub mod held;
 mod hold;
+mod isolated;
+pub mod isolation;
 #[cfg(test)]
 mod load_test;
 mod offer;

@@ -23,6 +23,9 @@ pub struct Offer {
     pub reply: String,
     /// Whether to take the camera only if it can be reached.
     pub reached: bool,
+    /// Workers in a row that ended while they had the camera.
+    #[serde(default)]
+    pub lost: u32,
 }
 
 /// Whether the new worker has room for it.
@@ -70,7 +73,7 @@ pub async fn ready(connection: &Connection, subject: String, camera: &CameraName
     handed.yours.then(|| Duration::from_millis(handed.age_ms))
 }
 
-/// Asks a worker whether it has a camera. One that is not there, or has no connection, does not.
-pub async fn is_held(connection: &Connection, subject: String, holder: &Holder) -> bool {
-    ask::<Holds>(connection, subject, holder, HELD).await.is_some_and(|held| held.holds)
+/// Asks a worker whether it has a camera. Returns nothing if it is not there, or has no connection.
+pub async fn holds(connection: &Connection, subject: String, holder: &Holder) -> Option<bool> {
+    ask::<Holds>(connection, subject, holder, HELD).await.map(|held| held.holds)
 }

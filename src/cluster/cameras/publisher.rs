@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::cluster::cameras::camera::CameraName;
 use crate::cluster::cameras::event::Event;
+use crate::cluster::cameras::isolation::SUSPECTED;
 use crate::cluster::cameras::state::{self, CameraState, OpenInterval};
 use crate::cluster::claim::Claim;
 use crate::cluster::connection::Connection;
@@ -48,6 +49,9 @@ pub struct Publisher {
     claim: Arc<Claim>,
     camera: CameraName,
     worker: String,
+    /// Workers in a row that ended while they had the camera, before this one.
+    lost: u32,
+    taken: Instant,
     /// Differs each time that a worker takes the camera.
     holding: String,
     stream: Arc<StreamState>,
@@ -69,6 +73,7 @@ impl Publisher {
         claim: &Arc<Claim>,
         camera: &CameraName,
         worker: &str,
+        lost: u32,
         stream: &Arc<StreamState>,
     ) -> Self {
         Self {
@@ -76,7 +81,9 @@ impl Publisher {
             claim: Arc::clone(claim),
             camera: camera.clone(),
             worker: worker.into(),
-            holding: format!("{:016x}", fastrand::u64(..)),
+            lost,
+            taken: Instant::now(),
+            holding: state::new_holding(),
             stream: Arc::clone(stream),
             since: utc::milliseconds(utc::now()),
             open: None,
@@ -96,7 +103,9 @@ impl Publisher {
 
     /// Publishes until the camera's events end, or the camera is no longer this worker's, which requests `stop`.
     pub async fn run(mut self, mut events: EventReceiver, stop: Shutdown) -> Published {
-        self.take_over().await;
+        if self.sequence == 0 {
+            self.take_over().await;
+        }
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.superseded {
@@ -116,8 +125,13 @@ impl Publisher {
         Published::All
     }
 
-    /// Ends what an earlier worker left open.
-    async fn take_over(&mut self) {
+    /// Ends what an earlier worker left open, and says that the camera is this one's.
+    pub async fn take_over(&mut self) {
+        self.end_before().await;
+        self.say(false).await;
+    }
+
+    async fn end_before(&mut self) {
         while self.claim.holds() {
             match state::read(&self.connection, &self.camera).await {
                 Ok((before, sequence)) => {
@@ -210,7 +224,8 @@ impl Publisher {
         while self.may_publish() {
             let state = CameraState::of(&self.camera, &self.worker, &self.holding, &self.since, &self.stream);
             self.said = Some((state.state, state.label.clone(), Instant::now()));
-            let state = CameraState { released, open: self.open.clone(), ..state };
+            let lost = if self.taken.elapsed() < SUSPECTED { self.lost } else { 0 };
+            let state = CameraState { released, lost, open: self.open.clone(), ..state };
             match state::write(&self.connection, &state, self.sequence).await {
                 Ok(Some(sequence)) => {
                     self.sequence = sequence;

@@ -1,5 +1,7 @@
 //! How a camera is: the last message of its subject says so to everybody. The servers refuse one of a worker that had the camera before.
 
+use std::sync::LazyLock;
+
 use async_nats::jetstream::context::PublishErrorKind;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,9 @@ use crate::system::utc;
 use crate::telemetry::StreamState;
 use crate::telemetry::status::StreamPhase;
 
+/// What the holdings of this process begin with.
+static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{:08x}", fastrand::u32(..)));
+
 /// How a camera is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CameraState {
@@ -23,6 +28,9 @@ pub struct CameraState {
     pub holding: String,
     /// Whether the worker has given the camera back.
     pub released: bool,
+    /// Workers in a row that ended while they had the camera.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u32,
     pub state: StreamPhase,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -63,6 +71,7 @@ impl CameraState {
             worker: worker.into(),
             holding: holding.into(),
             released: false,
+            lost: 0,
             state: status.state,
             reason: status.reason.filter(|_| status.state != StreamPhase::Running),
             label: status.label,
@@ -76,6 +85,20 @@ impl CameraState {
             open: None,
         }
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Returns what differs each time that a worker takes a camera.
+pub fn new_holding() -> String {
+    format!("{}{:08x}", *PROCESS, fastrand::u32(..))
+}
+
+/// Returns whether this process took the camera.
+pub fn is_of_this_process(holding: &str) -> bool {
+    holding.starts_with(PROCESS.as_str())
 }
 
 /// Returns the last state of a camera, and its place in the stream; 0 if there is none.

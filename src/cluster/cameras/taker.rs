@@ -1,24 +1,30 @@
 //! Takes cameras as the worker has room for them, and takes over what others offer.
 
 use std::cell::RefCell;
+use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::Message;
 use async_nats::jetstream::consumer::PullConsumer;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::cameras::camera::{CameraName, CameraSettings};
 use crate::cluster::cameras::giver;
 use crate::cluster::cameras::held::{Held, Order};
 use crate::cluster::cameras::hold::{Hold, Started};
+use crate::cluster::cameras::isolated::{Isolated, MAX_ISOLATED};
+use crate::cluster::cameras::isolation::{Isolation, MAX_LOST};
 use crate::cluster::cameras::offer::{self, Answer, Handed, Holder, Holds, Offer, Ready};
-use crate::cluster::cameras::state;
+use crate::cluster::cameras::state::{self, CameraState};
 use crate::cluster::cameras::submit;
+use crate::cluster::cameras::watched::Prepared;
 use crate::cluster::claim::{self, Claim};
 use crate::cluster::connection::{Connection, answer, listen};
 use crate::cluster::names::{CAMERA, HOLDS, OFFER, READY, WATCH, WORKER};
@@ -38,6 +44,8 @@ const FULL_STRIDE: u64 = 8;
 const LEFT: Duration = Duration::from_secs(5);
 /// How long one whose settings nobody can use waits.
 const UNUSABLE: Duration = Duration::from_secs(60);
+/// How long a process of a camera waits to be offered it.
+const UNOFFERED: Duration = Duration::from_secs(60);
 /// How long a worker tries to connect a camera that it is offered.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -56,14 +64,16 @@ impl Taker {
     /// Takes cameras until the worker is drained and has none.
     pub async fn run(&self, consumer: &PullConsumer) {
         let name = &self.worker.name;
+        let own = matches!(self.worker.isolation, Isolation::Of(_));
+        let take = async { if own { self.watch_one().await } else { self.take_cameras(consumer).await } };
         tokio::select! {
-            () = self.take_cameras(consumer) => {}
+            () = take => {}
             () = listen(&self.connection, format!("{OFFER}{name}"), async |message| self.answer(message).await) => {}
             () = listen(&self.connection, format!("{READY}{name}"), async |message| self.pass_on(message).await) => {}
             () = listen(&self.connection, format!("{HOLDS}{name}"), async |message| self.say_whether_held(message).await) => {}
             () = listen(&self.connection, format!("{CAMERA}*"), async |message| self.change(&message)) => {}
             () = listen(&self.connection, format!("{WORKER}*"), async |message| self.meet(&message)) => {}
-            () = giver::balance(&self.worker) => {}
+            () = giver::balance(&self.worker), if !own => {}
         }
     }
 
@@ -102,6 +112,23 @@ impl Taker {
         }
     }
 
+    /// Waits until the camera of this process is no longer its own, or the worker that started the process wants no more of it.
+    async fn watch_one(&self) {
+        let (begun, mut had) = (Instant::now(), false);
+        loop {
+            if !is_wanted() || self.worker.draining.load(Ordering::Relaxed) {
+                self.worker.draining.store(true, Ordering::Relaxed);
+                return giver::drain(&self.worker).await;
+            }
+            let cameras = self.worker.cameras.all();
+            had |= cameras.iter().any(|held| !held.standby);
+            if cameras.is_empty() && (had || begun.elapsed() > UNOFFERED) {
+                return;
+            }
+            sleep(POLL).await;
+        }
+    }
+
     /// Takes a camera. From now on it counts.
     fn take(&self, claim: Arc<Claim>) {
         let name: Option<CameraName> = claim.subject().strip_prefix(WATCH).and_then(|name| name.parse().ok());
@@ -135,7 +162,11 @@ impl Taker {
         let offer: Option<Offer> = read(&message);
         let offer = offer.filter(|offer| CameraSettings::is_usable(&offer.camera));
         let standby = offer.as_ref().map(|offer| Held::new(&offer.camera.camera, true).0);
-        let accepted = self.has_room()
+        let room = match &self.worker.isolation {
+            Isolation::Of(camera) => offer.as_ref().is_some_and(|offer| offer.camera.camera == *camera),
+            Isolation::None | Isolation::Starts(_) => self.has_room(),
+        };
+        let accepted = room
             && !self.worker.draining.load(Ordering::Relaxed)
             && standby.as_ref().is_some_and(|standby| self.worker.cameras.add(standby));
         answer(&self.connection, reply, &Answer { accepted }).await;
@@ -184,13 +215,25 @@ async fn take(hold: Unsettled) {
     let Unsettled { worker, connection, claim, held, orders } = hold;
     let name = held.camera.clone();
     let settings = submit::settings(&connection, &name).await;
+    let last = state::read(&connection, &name).await.ok().and_then(|(last, _)| last);
+    let before = Before::ask(&connection, &worker, &name, last.as_ref()).await;
     match settings {
         _ if worker.draining.load(Ordering::Relaxed) => claim.give_back(Duration::ZERO).await,
         // A leader of the queue that lost what another one did hands out again what is held. The other worker's claim goes on.
-        Ok(Some(_)) if is_held_elsewhere(&worker, &connection, &name).await => {
+        Ok(Some(_)) if before == Before::Has => {
             tracing::info!("{name}: left to the worker that has it");
         }
-        Ok(Some(camera)) => return Hold { worker, connection, claim, camera, held }.run(None, orders).await,
+        Ok(Some(camera)) => {
+            let lost = last.map_or(0, |last| last.lost) + u32::from(before == Before::Gone);
+            let isolated = worker.cameras.all().iter().filter(|held| held.is_isolated()).count();
+            return match &worker.isolation {
+                Isolation::Starts(arguments) if lost >= MAX_LOST && isolated < MAX_ISOLATED => {
+                    let arguments = arguments.clone();
+                    Isolated { worker, connection, claim, camera, held, lost }.run(&arguments, orders).await;
+                }
+                _ => Hold { worker, connection, claim, camera, held, lost }.run(None, orders).await,
+            };
+        }
         Ok(None) => claim.acknowledge().await,
         Err(error) if error.kind() == ErrorKind::Unavailable => {
             tracing::warn!("{error}");
@@ -213,20 +256,50 @@ struct Unsettled {
     orders: Receiver<Order>,
 }
 
-/// Returns whether the worker that had the camera last says that it has it.
-async fn is_held_elsewhere(worker: &WorkerState, connection: &Connection, camera: &CameraName) -> bool {
-    let Ok((Some(last), _)) = state::read(connection, camera).await else { return false };
-    if last.released || last.worker == worker.name {
-        return false;
+/// What became of the worker that had a camera before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// It has given the camera back, or is there and does not have it any more.
+    Left,
+    /// It has it.
+    Has,
+    /// It is not there.
+    Gone,
+}
+
+impl Before {
+    /// Asks the worker that had the camera last.
+    async fn ask(
+        connection: &Connection,
+        worker: &WorkerState,
+        camera: &CameraName,
+        last: Option<&CameraState>,
+    ) -> Self {
+        let Some(last) = last.filter(|last| !last.released) else { return Self::Left };
+        if last.worker == worker.name {
+            return if state::is_of_this_process(&last.holding) { Self::Left } else { Self::Gone };
+        }
+        let holder = Holder { camera: camera.clone(), holding: last.holding.clone() };
+        match offer::holds(connection, format!("{HOLDS}{}", last.worker), &holder).await {
+            Some(true) => Self::Has,
+            Some(false) => Self::Left,
+            None => Self::Gone,
+        }
     }
-    let holder = Holder { camera: camera.clone(), holding: last.holding };
-    offer::is_held(connection, format!("{HOLDS}{}", last.worker), &holder).await
+}
+
+/// Returns whether the worker that started this process is there, and has not asked it to end: its stdin is open.
+fn is_wanted() -> bool {
+    let stdin = io::stdin();
+    let mut stdin = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    poll(&mut stdin, PollTimeout::ZERO) == Ok(0)
 }
 
 /// Connects a camera of another worker, and takes it over when that one has closed its files.
 async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offer, standby: Arc<Held>) {
     let name = offer.camera.camera.clone();
-    let mut started = match Started::new(&worker, &offer.camera) {
+    let prepared = Prepared::new(&worker, &offer.camera);
+    let mut started = match prepared.and_then(|prepared| Started::new(prepared, &worker.shutdown.child())) {
         Ok(started) => started,
         Err(error) => {
             tracing::error!("{name}: {error}");
@@ -255,6 +328,7 @@ async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offe
     tracing::info!("{name}: taken over from {}", offer.from);
     let (held, orders) = Held::new(&name, false);
     worker.cameras.replace(&held);
-    let hold = Hold { worker, connection, claim: Arc::new(claim), camera: offer.camera, held };
+    let (claim, lost) = (Arc::new(claim), offer.lost);
+    let hold = Hold { worker, connection, claim, camera: offer.camera, held, lost };
     hold.run(Some(started), orders).await;
 }

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use crate::cluster::cameras::camera::CameraSettings;
 use crate::cluster::worker_state::WorkerState;
+use crate::config::inputs::Job;
 use crate::error::{Error, Result};
 use crate::events::EventReceiver;
 use crate::events::event_bus::EventBus;
@@ -20,6 +21,15 @@ use crate::telemetry::StreamState;
 /// How often it is looked whether the camera has sent a frame.
 const POLL: Duration = Duration::from_millis(20);
 
+/// A camera whose thread is not started.
+pub struct Prepared {
+    worker: Arc<WorkerState>,
+    job: Job,
+    pub state: Arc<StreamState>,
+    event_bus: EventBus,
+    events: EventReceiver,
+}
+
 /// A camera on its thread. It is connected, and labelled from its release on.
 pub struct Watched {
     pub state: Arc<StreamState>,
@@ -27,19 +37,28 @@ pub struct Watched {
     ended: oneshot::Receiver<Option<Error>>,
 }
 
-impl Watched {
-    /// Connects a camera. It ends at the request of `stop`.
+impl Prepared {
+    /// Prepares a camera.
     ///
     /// # Errors
-    /// Those of its settings; `Unavailable` if no thread can be started.
-    pub fn start(worker: &Arc<WorkerState>, camera: &CameraSettings, stop: &Shutdown) -> Result<(Self, EventReceiver)> {
+    /// Those of its settings.
+    pub fn new(worker: &Arc<WorkerState>, camera: &CameraSettings) -> Result<Self> {
         let labelling = &worker.labelling;
         let job = camera.resolve(&labelling.output, &worker.credentials)?;
         let state = stream::state(&job, &labelling.model, true, &labelling.clock);
         let (event_bus, events) = EventBus::to_one(&job.name, &labelling.clock);
+        Ok(Self { worker: Arc::clone(worker), job, state, event_bus, events })
+    }
+
+    /// Connects it. It ends at the request of `stop`.
+    ///
+    /// # Errors
+    /// `Unavailable` if no thread can be started.
+    pub fn start(self, stop: &Shutdown) -> Result<(Watched, EventReceiver)> {
+        let Self { worker, job, state, event_bus, events } = self;
         let standby = Arc::<Standby>::default();
         let (sender, ended) = oneshot::channel();
-        let (worker, stop) = (Arc::clone(worker), stop.clone());
+        let stop = stop.clone();
         let (stream, waiting) = (Arc::clone(&state), Arc::clone(&standby));
         let work = move || {
             let labelling = &worker.labelling;
@@ -62,9 +81,11 @@ impl Watched {
             .name("camera".into())
             .spawn(work)
             .map_err(|cause| Error::unavailable("a thread for a camera cannot be started").because(cause))?;
-        Ok((Self { state, standby, ended }, events))
+        Ok((Watched { state, standby, ended }, events))
     }
+}
 
+impl Watched {
     /// Waits until the camera has sent a frame.
     pub fn connected(&self) -> impl Future<Output = ()> + use<> {
         let standby = Arc::clone(&self.standby);
