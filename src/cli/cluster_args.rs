@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::page_args::PageArgs;
 use crate::cluster::cameras::camera::CameraName;
-use crate::cluster::cameras::isolation::OwnProcess;
+use crate::cluster::cameras::isolation::CameraProcess;
 use crate::cluster::clip::ResultsPlace;
 use crate::cluster::job::JobId;
 use crate::config::nats::NatsOptions;
@@ -56,7 +56,7 @@ pub struct WorkerArgs {
     pub no_sandbox: bool,
     /// The camera that this process watches alone, and its name: a worker starts it so
     #[arg(long, value_name = "WORKER/CAMERA", hide = true)]
-    pub own_process: Option<OwnProcess>,
+    pub own_process: Option<CameraProcess>,
 }
 
 #[derive(Debug, Args)]

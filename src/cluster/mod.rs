@@ -9,6 +9,7 @@ pub mod capacity;
 pub mod claim;
 pub mod clip;
 pub mod clip_address;
+mod clock_check;
 pub mod command;
 pub mod connection;
 pub mod job;

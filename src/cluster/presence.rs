@@ -17,11 +17,14 @@ use crate::error::Result;
 pub const ANNOUNCED: Duration = Duration::from_secs(3);
 /// A worker that was not heard of for so long is not there.
 const FORGOTTEN: Duration = Duration::from_secs(10);
+/// A pause of so long means that no server was there, and after it all workers are back within so long.
+const SILENCE: Duration = Duration::from_secs(7);
+const RETURN: Duration = Duration::from_secs(20);
 /// Workers that are remembered.
 const MAX_PEERS: usize = 10_000;
 
 /// What a worker says of itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     pub name: String,
     /// Version of the program.
@@ -70,21 +73,44 @@ pub async fn workers(connection: &Connection) -> Result<Vec<WorkerStatus>> {
 
 /// The workers that said lately that they are there.
 #[derive(Default)]
-pub struct Peers(Mutex<HashMap<String, (WorkerStatus, Instant)>>);
+pub struct Peers {
+    all: Mutex<HashMap<String, (WorkerStatus, Instant)>>,
+    heard: Mutex<Heard>,
+}
+
+/// When a worker was heard of, and when one was after a time without: no server was there.
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    last: Option<Instant>,
+    again: Option<Instant>,
+}
 
 impl Peers {
     /// Notes what a worker says of itself.
     pub fn meet(&self, status: WorkerStatus) {
-        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if heard.last.is_some_and(|last| now - last > SILENCE) {
+            heard.again = Some(now);
+        }
+        heard.last = Some(now);
+        drop(heard);
+        let mut peers = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         peers.retain(|_, (_, seen)| seen.elapsed() < FORGOTTEN);
         if peers.len() < MAX_PEERS || peers.contains_key(&status.name) {
             peers.insert(status.name.clone(), (status, Instant::now()));
         }
     }
 
+    /// Returns whether workers were heard of without a pause, so that one which does not answer has ended. A worker hears itself.
+    pub fn is_steady(&self) -> bool {
+        let Heard { last, again } = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|last| last.elapsed() <= SILENCE) && again.is_none_or(|again| again.elapsed() > RETURN)
+    }
+
     /// Returns the workers that are there, by name.
     pub fn present(&self) -> Vec<WorkerStatus> {
-        let peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let peers = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let present = peers.values().filter(|(_, seen)| seen.elapsed() < FORGOTTEN);
         let mut present: Vec<WorkerStatus> = present.map(|(status, _)| status.clone()).collect();
         present.sort_by(|a, b| a.name.cmp(&b.name));

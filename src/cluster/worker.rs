@@ -8,18 +8,19 @@ use async_nats::Message;
 use async_nats::jetstream::consumer::PullConsumer;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::cluster::attempt::Attempt;
 use crate::cluster::cameras::Taker;
-use crate::cluster::cameras::isolation::Isolation;
+use crate::cluster::cameras::isolation::{Isolation, unwanted};
 use crate::cluster::claim::Claim;
+use crate::cluster::clock_check::COMPARED;
 use crate::cluster::connection::{Connection, block_on, listen, retried, stopped};
 use crate::cluster::names::{COMMAND, WORKER};
 use crate::cluster::page::answers::Answers;
 use crate::cluster::presence::{self, ANNOUNCED};
 use crate::cluster::worker_state::WorkerState;
-use crate::cluster::{part, queue_metrics, record, streams};
+use crate::cluster::{clock_check, part, queue_metrics, record, streams};
 use crate::config::nats::NatsConfig;
 use crate::error::Result;
 use crate::net::backoff::Backoff;
@@ -52,7 +53,7 @@ impl Worker {
         }
         let output = self.0.labelling.output.clone();
         tokio::task::spawn_blocking(move || part::sweep(&output));
-        let own = matches!(self.0.isolation, Isolation::Of(_));
+        let own = self.0.isolation.is_process();
         let room = [count(self.0.capacity as u64, "clip"), count(self.0.camera_capacity as u64, "camera")];
         match &self.0.isolation {
             Isolation::Of(camera) => tracing::info!("{}: the process of {camera}", self.0.name),
@@ -104,6 +105,7 @@ impl Worker {
         tokio::select! {
             opened = retried(open) => opened.map(Some),
             () = stopped(&self.0.shutdown) => Ok(None),
+            () = unwanted(), if self.0.isolation.is_process() => Ok(None),
         }
     }
 
@@ -149,8 +151,17 @@ impl Worker {
     async fn announce(&self, connection: &Connection, nats: &NatsConfig) {
         let mut ticks = interval(ANNOUNCED);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut compared: Option<Instant> = None;
         loop {
             ticks.tick().await;
+            if compared.is_none_or(|compared| compared.elapsed() > COMPARED) {
+                let warning = clock_check::check(connection, &self.0.status(), &self.0.labelling.clock).await;
+                compared = Some(Instant::now());
+                if let Ok(warning) = warning {
+                    warning.iter().for_each(|warning| tracing::warn!("{warning}"));
+                    continue;
+                }
+            }
             let subject = format!("{WORKER}{}", self.0.name);
             if let Err(error) = record::publish(&connection.jetstream, subject, &self.0.status()).await {
                 tracing::debug!("{error}");

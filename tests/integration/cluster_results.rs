@@ -7,6 +7,7 @@ use crate::camera::Watch;
 use crate::cluster::{Cluster, names, says, stem, timeless, until};
 use crate::file_server::FileServer;
 use crate::footage::small;
+use crate::https::Pair;
 use crate::nats::NatsServer;
 use crate::program::{Program, text};
 use crate::tiny;
@@ -36,6 +37,27 @@ fn assert_as_by_run(program: &Program, folder: &Path, clip: &str) {
         let bytes = |folder: &Path| fs::read(folder.join(format!("{stem}{end}"))).unwrap();
         assert!(bytes(folder) == bytes(&alone), "{stem}{end}");
     }
+}
+
+#[test]
+fn a_clip_is_copied_over_tls_from_a_server_that_the_worker_trusts() {
+    let cluster = Cluster::start();
+    let folder = cluster.program.folder.path();
+    ["a.mp4", "b.mp4"].iter().for_each(|clip| drop(small(folder, clip, 20)));
+    let [trusted, other] = [4096, 4096].map(Pair::until);
+    fs::write(cluster.program.path("trusted.pem"), &trusted.certificate).unwrap();
+    let [server, stranger] = [&trusted, &other].map(|pair| FileServer::with(folder, pair));
+    let mut command = cluster.worker_command(&cluster.server.url(), "worker", &[]);
+    command.env("SSL_CERT_FILE", cluster.program.path("trusted.pem"));
+    let _worker = Watch::spawn(command);
+    let (a, b) = (server.url("ranges/a.mp4"), stranger.url("ranges/b.mp4"));
+    assert!(a.starts_with("https://"), "{a}");
+    let submitted = cluster.submit(&[&a, &b, "--wait"]);
+    assert!(submitted.code == 1 && submitted.stderr.ends_with("1 done, 1 failed\n"), "{}", submitted.stderr);
+    assert!(submitted.stderr.contains(&format!("{b}: cannot be read from the server")), "{}", submitted.stderr);
+    assert!(stranger.requests("").is_empty());
+    let id = submitted.stdout.lines().next().unwrap();
+    assert_as_by_run(&cluster.program, &cluster.out().join(id), "a.mp4");
 }
 
 #[test]

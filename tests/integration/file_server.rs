@@ -1,10 +1,14 @@
 //! A web server with clips, which loses connections, asks for passwords and redirects.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::https::Pair;
 
 /// The answer to `Authorization` for `ann` with `s3cret`.
 const ANN: &str = "Basic YW5uOnMzY3JldA==";
@@ -16,27 +20,43 @@ const CHANGED: &str = "Fri, 02 Jan 2026 14:03:05 GMT";
 /// a whole; below `/private/` for `ann` with `s3cret`; below `/elsewhere/` from `/ranges/`, by redirection.
 pub struct FileServer {
     pub port: u16,
+    encrypted: bool,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl FileServer {
     pub fn of(folder: &Path) -> Self {
+        Self::start(folder, None)
+    }
+
+    /// A server over TLS.
+    pub fn with(folder: &Path, certificate: &Pair) -> Self {
+        Self::start(folder, Some(certificate.server()))
+    }
+
+    fn start(folder: &Path, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (folder, requests) = (folder.to_path_buf(), Arc::new(Mutex::new(Vec::new())));
-        let shared = Arc::clone(&requests);
+        let (shared, encrypted) = (Arc::clone(&requests), tls.is_some());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (folder, requests) = (folder.clone(), Arc::clone(&shared));
+                let (folder, requests, tls) = (folder.clone(), Arc::clone(&shared), tls.clone());
                 // A client that goes away ends its connection only.
-                std::thread::spawn(move || drop(serve(stream, folder, &requests)));
+                std::thread::spawn(move || match tls {
+                    None => drop(serve(stream, folder, &requests)),
+                    Some(tls) => {
+                        let connection = ServerConnection::new(tls).expect("a valid configuration");
+                        drop(serve(StreamOwned::new(connection, stream), folder, &requests));
+                    }
+                });
             }
         });
-        Self { port, requests }
+        Self { port, encrypted, requests }
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}/{path}", self.port)
+        format!("http{}://127.0.0.1:{}/{path}", if self.encrypted { "s" } else { "" }, self.port)
     }
 
     /// Returns the heads of the requests whose path begins like this.
@@ -46,9 +66,9 @@ impl FileServer {
     }
 }
 
-fn serve(mut stream: TcpStream, folder: PathBuf, requests: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn serve(mut stream: impl Read + Write, folder: PathBuf, requests: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut head = String::new();
-    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut reader = BufReader::new(&mut stream);
     while reader.read_line(&mut head)? > 2 {}
     let target = head.split_whitespace().nth(1).unwrap_or_default().to_string();
     let path = target.split('?').next().unwrap_or_default();

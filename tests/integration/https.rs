@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
 use crate::camera::Watch;
 use crate::http::Site;
@@ -31,6 +31,15 @@ impl Pair {
     pub fn write(&self, program: &Program) {
         std::fs::write(program.path("page.key"), &self.key).unwrap();
         std::fs::write(program.path("page.pem"), &self.certificate).unwrap();
+    }
+
+    /// Returns what a server with it needs.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        Arc::new(versions.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap())
     }
 
     /// Connects to the page, trusting this certificate only. The handshake is made with the first byte.

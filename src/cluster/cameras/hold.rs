@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::cluster::cameras::balance::{Load, emptiest};
 use crate::cluster::cameras::camera::CameraSettings;
 use crate::cluster::cameras::held::{Held, Order};
+use crate::cluster::cameras::isolation::Lost;
 use crate::cluster::cameras::offer::{self, Handed, Offer};
 use crate::cluster::cameras::publisher::{Published, Publisher};
 use crate::cluster::cameras::submit;
@@ -24,13 +25,14 @@ use crate::error::{Error, Result};
 use crate::events::EventReceiver;
 use crate::labels::stride::Stride;
 use crate::shutdown::Shutdown;
-use crate::telemetry::StreamState;
 use crate::telemetry::status::StreamPhase;
 
 /// How long a camera that could not go on waits for a worker.
 const RECOVERY: Duration = Duration::from_secs(10);
 /// How long what a camera saw last may take to be published when its files are closed.
 const PUBLISHED: Duration = Duration::from_secs(5);
+/// How long a camera waits until the servers know who has it.
+const TOLD: Duration = Duration::from_secs(3);
 /// How often it is looked whether the camera was changed or removed, and whether it can be reached.
 const CHECK: Duration = Duration::from_secs(10);
 /// How long a worker that accepted a camera may take to connect it.
@@ -47,8 +49,7 @@ pub struct Hold {
     pub claim: Arc<Claim>,
     pub camera: CameraSettings,
     pub held: Arc<Held>,
-    /// Workers in a row that ended while they had the camera.
-    pub lost: u32,
+    pub lost: Option<Lost>,
 }
 
 /// A camera that is connected.
@@ -94,7 +95,7 @@ impl Hold {
             let next = self.watch(started.take(), &mut orders).await;
             match next {
                 Next::Change(camera) if self.claim.holds() => {
-                    self.camera = *camera;
+                    (self.camera, self.lost) = (*camera, None);
                     continue;
                 }
                 Next::Change(_) | Next::Lost => {
@@ -120,12 +121,9 @@ impl Hold {
     async fn watch(&self, started: Option<Started>, orders: &mut Receiver<Order>) -> Next {
         let stop = started.as_ref().map_or_else(|| self.worker.shutdown.child(), |started| started.stop.clone());
         let work = async {
-            let (publisher, mut started) = match started {
-                Some(started) => (self.publisher(&started.watched.state), started),
-                None => match self.start(&stop).await {
-                    Ok(started) => started,
-                    Err(next) => return next,
-                },
+            let (publisher, mut started) = match self.take_over(started, &stop).await {
+                Ok(taken) => taken,
+                Err(next) => return next,
             };
             let stream = Arc::clone(&started.watched.state);
             self.held.set_fixed(self.camera.settings.stride.is_some_and(|stride| stride != Stride::Auto));
@@ -160,24 +158,34 @@ impl Hold {
         }
     }
 
-    /// Says that the camera is this worker's, and connects it. The next worker must know who had it, since the camera may crash the program.
-    async fn start(&self, stop: &Shutdown) -> std::result::Result<(Publisher, Started), Next> {
+    /// Says that the camera is this worker's, and connects it. It may crash the program, and then the next worker must know who had it.
+    async fn take_over(
+        &self,
+        started: Option<Started>,
+        stop: &Shutdown,
+    ) -> std::result::Result<(Publisher, Started), Next> {
         let unable = |error| {
             self.report(&error);
             Next::GiveBack(RECOVERY)
         };
-        let prepared = Prepared::new(&self.worker, &self.camera).map_err(unable)?;
-        let mut publisher = self.publisher(&prepared.state);
-        publisher.take_over().await;
-        match self.claim.holds() {
-            true => Ok((publisher, Started::new(prepared, stop).map_err(unable)?)),
-            false => Err(Next::Lost),
+        let (stream, prepared) = match &started {
+            Some(started) => (Arc::clone(&started.watched.state), None),
+            None => {
+                let prepared = Prepared::new(&self.worker, &self.camera).map_err(unable)?;
+                (Arc::clone(&prepared.state), Some(prepared))
+            }
+        };
+        let (camera, worker, lost) = (&self.held.camera, &self.worker.name, self.lost.clone());
+        let mut publisher = Publisher::new(&self.connection, &self.claim, camera, worker, lost, &stream);
+        // Servers that do not answer are told later.
+        let _ = timeout(TOLD, publisher.take_over()).await;
+        if let Some(started) = started {
+            return Ok((publisher, started));
         }
-    }
-
-    fn publisher(&self, stream: &Arc<StreamState>) -> Publisher {
-        let (camera, worker) = (&self.held.camera, &self.worker.name);
-        Publisher::new(&self.connection, &self.claim, camera, worker, self.lost, stream)
+        match prepared {
+            Some(prepared) if self.claim.holds() => Ok((publisher, Started::new(prepared, stop).map_err(unable)?)),
+            _ => Err(Next::Lost),
+        }
     }
 
     /// Waits for what becomes of the camera. Returns that, and whether it has ended by itself.
@@ -238,11 +246,14 @@ impl Hold {
         }
     }
 
-    /// Offers the camera to another worker. Returns whether it connects it.
+    /// Offers the camera to another worker. Returns whether it connects it. The process of a camera does not: it may crash the other worker.
     async fn offer(&self, worker: &str, reached: bool) -> bool {
+        if self.worker.isolation.is_process() {
+            return false;
+        }
         let Some(reply) = self.claim.reply() else { return false };
-        let (camera, from) = (self.camera.clone(), self.worker.name.clone());
-        let offer = Offer { camera, from, reply: reply.into(), reached, lost: self.lost };
+        let (camera, from, lost) = (self.camera.clone(), self.worker.name.clone(), self.lost.clone());
+        let offer = Offer { camera, from, reply: reply.into(), reached, lost };
         let accepted = offer::offer(&self.connection, format!("{OFFER}{worker}"), &offer).await;
         if accepted {
             tracing::info!("{}: {worker} connects it, to take it over", self.held.camera);

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::cameras::camera::CameraSettings;
 use crate::cluster::cameras::held::{Held, Order};
 use crate::cluster::cameras::hold::Hold;
-use crate::cluster::cameras::isolation::{MAX_LOST, OwnProcess, SUSPECTED};
+use crate::cluster::cameras::isolation::{CameraProcess, Lost, MAX_LOST, SUSPECTED};
 use crate::cluster::cameras::offer::{self, Handed, Offer};
 use crate::cluster::cameras::state::{self, CameraState};
 use crate::cluster::claim::{self, Claim};
@@ -30,11 +30,17 @@ use crate::system::utc;
 use crate::system::words::count;
 use crate::telemetry::status::StreamPhase;
 
-/// Cameras of a worker that have a process of their own at the same time.
-pub const MAX_ISOLATED: usize = 4;
-/// How long a process may take until it has the camera, and how long it may take to stop.
+/// How long a process may take until it has the camera, to connect it, to give it back, and to stop.
 const START: Duration = Duration::from_secs(40);
+const CONNECT: Duration = Duration::from_secs(15);
+const GIVE_BACK: Duration = Duration::from_secs(15);
 const STOP: Duration = Duration::from_secs(6);
+/// How long a process may be unheard of.
+const UNHEARD: Duration = Duration::from_secs(20);
+/// How old the claim of a process may be that ends.
+const CLAIM_AGE: Duration = Duration::from_secs(4);
+/// How long a process that was killed may take to end.
+const KILLED: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(100);
 /// How long a camera waits whose process did not get as far as to take it.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -51,8 +57,7 @@ pub struct Isolated {
     pub claim: Arc<Claim>,
     pub camera: CameraSettings,
     pub held: Arc<Held>,
-    /// Workers in a row that ended while they had the camera.
-    pub lost: u32,
+    pub lost: Option<Lost>,
 }
 
 /// What came of the offer to the process.
@@ -85,9 +90,14 @@ impl Isolated {
         Hold { worker, connection, claim, camera, held, lost }.run(None, orders).await;
     }
 
-    /// Has the camera watched by a process. Returns whether it can.
+    /// Returns how many workers ended with the camera, one after the other.
+    fn workers(&self) -> u32 {
+        Lost::count(self.lost.as_ref(), utc::now())
+    }
+
+    /// Has the camera watched by a process. Returns false if it cannot be, and this worker is to watch it.
     async fn watch(&self, mut process: Process, orders: &mut Receiver<Order>) -> bool {
-        let workers = count(u64::from(self.lost), "worker");
+        let workers = count(u64::from(self.workers()), "worker");
         tracing::warn!("{}: gets a process of its own, because {workers} ended with it", self.held.camera);
         let offered = {
             let offering = self.offer(&mut process, orders);
@@ -98,32 +108,41 @@ impl Isolated {
             Offered::Taken => {
                 let ended = self.follow(&mut process, orders).await;
                 if let Some(signal) = ended.and_then(|status| status.signal()) {
-                    self.forget(&process.name).await;
-                    self.tell_crash(signal, Some(&process.name)).await;
+                    self.tell_crash(signal, &process, true).await;
                 }
+                process.stop().await;
             }
             Offered::Ended(status) => {
                 let Some(signal) = status.signal() else {
                     tracing::error!("{}: its own process ended without it: {status}", self.held.camera);
                     return false;
                 };
-                self.forget(&process.name).await;
-                self.tell_crash(signal, None).await;
+                self.tell_crash(signal, &process, false).await;
             }
-            Offered::GiveBack(delay) => self.claim.give_back(delay).await,
-            Offered::Removed => self.claim.acknowledge().await,
-            Offered::Lost => {}
+            Offered::GiveBack(delay) => {
+                self.stop(&mut process).await;
+                self.claim.give_back(delay).await;
+            }
+            Offered::Removed => {
+                self.stop(&mut process).await;
+                self.claim.acknowledge().await;
+            }
+            Offered::Lost => process.stop().await,
         }
-        process.stop().await;
         true
+    }
+
+    /// Ends a process that does not have the camera. The claim is extended meanwhile.
+    async fn stop(&self, process: &mut Process) {
+        tokio::select! { () = process.stop() => {}, () = self.claim.extend() => {} }
     }
 
     /// Offers the camera to the process until it has it.
     async fn offer(&self, process: &mut Process, orders: &mut Receiver<Order>) -> Offered {
         let Some(reply) = self.claim.reply() else { return Offered::Lost };
         let (camera, from) = (self.camera.clone(), self.worker.name.clone());
-        let offer = Offer { camera, from, reply: reply.into(), reached: false, lost: self.lost };
-        let (begun, mut accepted) = (Instant::now(), false);
+        let offer = Offer { camera, from, reply: reply.into(), reached: false, lost: self.lost.clone() };
+        let (begun, mut accepted) = (Instant::now(), None::<Instant>);
         loop {
             if let Some(status) = process.ended() {
                 return Offered::Ended(status);
@@ -134,7 +153,10 @@ impl Isolated {
             if begun.elapsed() > START {
                 return Offered::GiveBack(RECOVERY);
             }
-            accepted = accepted || offer::offer(&self.connection, format!("{OFFER}{}", process.name), &offer).await;
+            if accepted.is_none_or(|accepted| accepted.elapsed() > CONNECT) {
+                let taken = offer::offer(&self.connection, format!("{OFFER}{}", process.name), &offer).await;
+                accepted = taken.then(Instant::now);
+            }
             let order = tokio::select! { order = orders.recv() => order, () = sleep(POLL) => continue };
             match order {
                 Some(Order::Ready(reply)) => {
@@ -150,66 +172,73 @@ impl Isolated {
         }
     }
 
-    /// Waits until the process ends. Returns how, unless that was asked of it.
+    /// Waits until the process ends by itself, and returns how. Returns nothing if it is to end.
     async fn follow(&self, process: &mut Process, orders: &mut Receiver<Order>) -> Option<ExitStatus> {
-        let begun = Instant::now();
-        let mut asked = false;
+        let (begun, mut heard, mut drained) = (Instant::now(), Instant::now(), None::<Instant>);
         loop {
             if let Some(status) = process.ended() {
-                return (!asked).then_some(status);
+                return drained.is_none().then_some(status);
             }
             while let Ok(order) = orders.try_recv() {
                 if matches!(order, Order::GiveBack) {
                     return None;
                 }
             }
-            if self.worker.shutdown.requested() {
+            if self.worker.shutdown.requested() || drained.is_some_and(|drained| drained.elapsed() > GIVE_BACK) {
+                return None;
+            }
+            let peers = self.worker.peers.present();
+            let is_there = |name: &str| peers.iter().any(|peer| peer.name == name);
+            // Without NATS nobody is heard of.
+            if is_there(&process.name) || !is_there(&self.worker.name) {
+                heard = Instant::now();
+            } else if heard.elapsed() > UNHEARD {
+                tracing::error!("{}: its own process does not respond, and is ended", self.held.camera);
                 return None;
             }
             let draining = self.worker.draining.load(Ordering::Relaxed);
-            if !asked && (draining || begun.elapsed() > SUSPECTED) {
+            if drained.is_none() && (draining || begun.elapsed() > SUSPECTED) {
                 if !draining {
-                    // This worker may take the camera over.
+                    // This worker may get it back.
                     self.worker.cameras.remove(&self.held);
                 }
                 process.drain();
-                asked = true;
+                drained = Some(Instant::now());
             }
             sleep(POLL).await;
         }
     }
 
-    /// Says that a worker is not there any more.
-    async fn forget(&self, process: &str) {
-        // It is forgotten without that, later.
-        let _ = self.connection.streams.workers.purge().filter(format!("{WORKER}{process}")).await;
-    }
-
-    /// Says that the process crashed, and has the camera wait, unless another worker has taken it. `process` is the worker that had it, if
-    /// it is not this one's any more.
-    async fn tell_crash(&self, signal: i32, process: Option<&str>) {
-        let wait = FIRST_WAIT.saturating_mul(1 << self.lost.saturating_sub(MAX_LOST).min(16)).min(LONGEST_WAIT);
+    /// Says that the process crashed, and has the camera wait, unless another worker has it. `taken` says whether the process had it.
+    async fn tell_crash(&self, signal: i32, process: &Process, taken: bool) {
+        let again = self.workers().saturating_sub(MAX_LOST).min(16);
+        let wait = FIRST_WAIT.saturating_mul(1 << again).min(LONGEST_WAIT);
         let reason = format!("ends the program with signal {signal}; tried again after {} s", wait.as_secs());
         tracing::error!("{}: {reason}", self.held.camera);
+        // It is not there any more. It is forgotten without this, later.
+        let _ = self.connection.streams.workers.purge().filter(format!("{WORKER}{}", process.name)).await;
+        let (client, subject) = (self.connection.client.clone(), self.claim.subject().into());
+        let reply = self.claim.reply().unwrap_or_default().into();
+        let adopted = Claim::adopt(client, subject, reply, process.alive, CLAIM_AGE);
+        let claim = if taken { &adopted } else { &*self.claim };
         let Ok((Some(last), sequence)) = state::read(&self.connection, &self.held.camera).await else { return };
-        if process.is_some_and(|process| last.worker != process || last.released) {
+        if taken && (last.worker != process.name || last.released) || !claim.holds() {
             return;
         }
+        let now = utc::now();
         let state = CameraState {
             released: true,
-            lost: self.lost + 1,
+            lost: Some(Lost::another(self.lost.as_ref(), now)),
             state: StreamPhase::Failed,
             reason: Some(reason),
             label: None,
             frames_per_second: 0.0,
-            time: utc::milliseconds(utc::now()),
+            // When an open interval was last heard of.
+            time: if last.open.is_some() { last.time.clone() } else { utc::milliseconds(now) },
             ..last
         };
-        if let (Ok(Some(_)), Some(reply)) = (state::write(&self.connection, &state, sequence).await, self.claim.reply())
-        {
-            // The process had the claim.
-            let (client, subject) = (self.connection.client.clone(), self.claim.subject().into());
-            Claim::adopt(client, subject, reply.into(), claim::now(), Duration::ZERO).give_back(wait).await;
+        if let Ok(Some(_)) = state::write(&self.connection, &state, sequence).await {
+            claim.give_back(wait).await;
         }
     }
 }
@@ -218,7 +247,9 @@ impl Isolated {
 struct Process {
     name: String,
     child: Child,
-    /// It drains when this is closed, which it is too when this worker ends.
+    /// When it ran still.
+    alive: Duration,
+    /// It ends when this is closed, which it is too when this worker ends.
     input: Option<ChildStdin>,
 }
 
@@ -226,25 +257,29 @@ impl Process {
     fn start(worker: &str, camera: &CameraSettings, arguments: &[OsString]) -> io::Result<Self> {
         let worker: String = worker.chars().take(NAME).collect();
         let name = format!("{worker}-own-{:04x}", fastrand::u16(..));
-        let own = OwnProcess { worker: name.clone(), camera: camera.camera.clone() };
+        let own = CameraProcess { worker: name.clone(), camera: camera.camera.clone() };
         let mut command = Command::new(std::env::current_exe()?);
         command.args(arguments).arg(format!("--own-process={own}")).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn()?;
         let input = child.stdin.take();
-        Ok(Self { name, child, input })
+        Ok(Self { name, child, alive: claim::now(), input })
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
         // Fails only for a process that was waited for by others.
-        self.child.try_wait().unwrap_or_default()
+        let ended = self.child.try_wait().unwrap_or_default();
+        if ended.is_none() {
+            self.alive = claim::now();
+        }
+        ended
     }
 
-    /// Has it hand the camera over, and end.
+    /// Has it give the camera back, and end.
     fn drain(&mut self) {
         self.input = None;
     }
 
-    /// Has it give the camera back, and waits until it has ended.
+    /// Has it give the camera back, and waits until it has ended, unless that takes too long.
     async fn stop(&mut self) {
         let begun = Instant::now();
         if self.ended().is_none() {
@@ -262,7 +297,10 @@ impl Drop for Process {
         if self.ended().is_none() {
             // It may have ended.
             let _ = self.child.kill();
-            let _ = self.child.wait();
+            let begun = Instant::now();
+            while self.ended().is_none() && begun.elapsed() < KILLED {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ async fn hold(connection: Connection, worker: String, claim: Claim) {
     stream.progress.status_mut().enter(StreamPhase::Running, utc::now());
     let (bus, events) = EventBus::to_one(name.as_str(), &clock);
     let claim = Arc::new(claim);
-    let publisher = Publisher::new(&connection, &claim, &name, &worker, 0, &stream);
+    let publisher = Publisher::new(&connection, &claim, &name, &worker, None, &stream);
     let see = async {
         sleep(INTERVAL.mul_f64(fastrand::f64())).await;
         loop {

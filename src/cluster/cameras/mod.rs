@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod camera;
+mod delivery;
 mod event;
 mod giver;
 pub mod held;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::cameras::camera::{CameraName, CameraSettings};
+use crate::cluster::cameras::isolation::Lost;
 use crate::cluster::connection::{Connection, ask};
 
 /// How long a worker may take to answer an offer.
@@ -23,9 +24,8 @@ pub struct Offer {
     pub reply: String,
     /// Whether to take the camera only if it can be reached.
     pub reached: bool,
-    /// Workers in a row that ended while they had the camera.
-    #[serde(default)]
-    pub lost: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
 }
 
 /// Whether the new worker has room for it.

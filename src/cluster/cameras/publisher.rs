@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::cluster::cameras::camera::CameraName;
 use crate::cluster::cameras::event::Event;
-use crate::cluster::cameras::isolation::SUSPECTED;
+use crate::cluster::cameras::isolation::Lost;
 use crate::cluster::cameras::state::{self, CameraState, OpenInterval};
 use crate::cluster::claim::Claim;
 use crate::cluster::connection::Connection;
@@ -49,9 +49,9 @@ pub struct Publisher {
     claim: Arc<Claim>,
     camera: CameraName,
     worker: String,
-    /// Workers in a row that ended while they had the camera, before this one.
-    lost: u32,
-    taken: Instant,
+    lost: Option<Lost>,
+    /// Whether what an earlier worker left open is ended, and the servers know who has the camera.
+    taken_over: bool,
     /// Differs each time that a worker takes the camera.
     holding: String,
     stream: Arc<StreamState>,
@@ -73,7 +73,7 @@ impl Publisher {
         claim: &Arc<Claim>,
         camera: &CameraName,
         worker: &str,
-        lost: u32,
+        lost: Option<Lost>,
         stream: &Arc<StreamState>,
     ) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Publisher {
             camera: camera.clone(),
             worker: worker.into(),
             lost,
-            taken: Instant::now(),
+            taken_over: false,
             holding: state::new_holding(),
             stream: Arc::clone(stream),
             since: utc::milliseconds(utc::now()),
@@ -103,7 +103,7 @@ impl Publisher {
 
     /// Publishes until the camera's events end, or the camera is no longer this worker's, which requests `stop`.
     pub async fn run(mut self, mut events: EventReceiver, stop: Shutdown) -> Published {
-        if self.sequence == 0 {
+        if !self.taken_over {
             self.take_over().await;
         }
         let mut ticks = interval(TICK);
@@ -129,6 +129,7 @@ impl Publisher {
     pub async fn take_over(&mut self) {
         self.end_before().await;
         self.say(false).await;
+        self.taken_over = true;
     }
 
     async fn end_before(&mut self) {
@@ -224,8 +225,7 @@ impl Publisher {
         while self.may_publish() {
             let state = CameraState::of(&self.camera, &self.worker, &self.holding, &self.since, &self.stream);
             self.said = Some((state.state, state.label.clone(), Instant::now()));
-            let lost = if self.taken.elapsed() < SUSPECTED { self.lost } else { 0 };
-            let state = CameraState { released, lost, open: self.open.clone(), ..state };
+            let state = CameraState { released, lost: self.lost.clone(), open: self.open.clone(), ..state };
             match state::write(&self.connection, &state, self.sequence).await {
                 Ok(Some(sequence)) => {
                     self.sequence = sequence;

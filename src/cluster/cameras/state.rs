@@ -6,6 +6,7 @@ use async_nats::jetstream::context::PublishErrorKind;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::cameras::camera::{CameraName, VERSION};
+use crate::cluster::cameras::isolation::Lost;
 use crate::cluster::connection::Connection;
 use crate::cluster::names::STATE;
 use crate::cluster::record;
@@ -28,9 +29,8 @@ pub struct CameraState {
     pub holding: String,
     /// Whether the worker has given the camera back.
     pub released: bool,
-    /// Workers in a row that ended while they had the camera.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub lost: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
     pub state: StreamPhase,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -71,7 +71,7 @@ impl CameraState {
             worker: worker.into(),
             holding: holding.into(),
             released: false,
-            lost: 0,
+            lost: None,
             state: status.state,
             reason: status.reason.filter(|_| status.state != StreamPhase::Running),
             label: status.label,
@@ -85,10 +85,6 @@ impl CameraState {
             open: None,
         }
     }
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// Returns what differs each time that a worker takes a camera.

@@ -1,36 +1,29 @@
 //! Takes cameras as the worker has room for them, and takes over what others offer.
 
 use std::cell::RefCell;
-use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::Message;
 use async_nats::jetstream::consumer::PullConsumer;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::cameras::camera::{CameraName, CameraSettings};
+use crate::cluster::cameras::delivery::{Delivery, LEFT};
 use crate::cluster::cameras::giver;
 use crate::cluster::cameras::held::{Held, Order};
 use crate::cluster::cameras::hold::{Hold, Started};
-use crate::cluster::cameras::isolated::{Isolated, MAX_ISOLATED};
-use crate::cluster::cameras::isolation::{Isolation, MAX_LOST};
+use crate::cluster::cameras::isolation::{Isolation, unwanted};
 use crate::cluster::cameras::offer::{self, Answer, Handed, Holder, Holds, Offer, Ready};
-use crate::cluster::cameras::state::{self, CameraState};
-use crate::cluster::cameras::submit;
 use crate::cluster::cameras::watched::Prepared;
 use crate::cluster::claim::{self, Claim};
 use crate::cluster::connection::{Connection, answer, listen};
 use crate::cluster::names::{CAMERA, HOLDS, OFFER, READY, WATCH, WORKER};
 use crate::cluster::presence::WorkerStatus;
 use crate::cluster::worker_state::WorkerState;
-use crate::error::ErrorKind;
 use crate::net::backoff::Backoff;
 
 /// How long a worker waits between two cameras for each that it has, so that emptier ones take them.
@@ -40,10 +33,6 @@ const LONGEST_SPREAD: Duration = Duration::from_millis(600);
 const POLL: Duration = Duration::from_millis(500);
 /// A worker with a camera at this stride takes no more.
 const FULL_STRIDE: u64 = 8;
-/// How long a camera waits for another worker when this one cannot watch it.
-const LEFT: Duration = Duration::from_secs(5);
-/// How long one whose settings nobody can use waits.
-const UNUSABLE: Duration = Duration::from_secs(60);
 /// How long a process of a camera waits to be offered it.
 const UNOFFERED: Duration = Duration::from_secs(60);
 /// How long a worker tries to connect a camera that it is offered.
@@ -64,7 +53,7 @@ impl Taker {
     /// Takes cameras until the worker is drained and has none.
     pub async fn run(&self, consumer: &PullConsumer) {
         let name = &self.worker.name;
-        let own = matches!(self.worker.isolation, Isolation::Of(_));
+        let own = self.worker.isolation.is_process();
         let take = async { if own { self.watch_one().await } else { self.take_cameras(consumer).await } };
         tokio::select! {
             () = take => {}
@@ -116,16 +105,21 @@ impl Taker {
     async fn watch_one(&self) {
         let (begun, mut had) = (Instant::now(), false);
         loop {
-            if !is_wanted() || self.worker.draining.load(Ordering::Relaxed) {
-                self.worker.draining.store(true, Ordering::Relaxed);
-                return giver::drain(&self.worker).await;
-            }
-            let cameras = self.worker.cameras.all();
+            let (cameras, draining) = (self.worker.cameras.all(), self.worker.draining.load(Ordering::Relaxed));
             had |= cameras.iter().any(|held| !held.standby);
-            if cameras.is_empty() && (had || begun.elapsed() > UNOFFERED) {
+            if cameras.is_empty() && (had || draining || begun.elapsed() > UNOFFERED) {
                 return;
             }
-            sleep(POLL).await;
+            if draining {
+                // Whoever gets the camera decides whether it needs a process of its own.
+                cameras.iter().for_each(|held| drop(held.orders.try_send(Order::GiveBack)));
+                sleep(POLL).await;
+                continue;
+            }
+            tokio::select! {
+                () = unwanted() => self.worker.draining.store(true, Ordering::Relaxed),
+                () = sleep(POLL) => {}
+            }
         }
     }
 
@@ -142,7 +136,7 @@ impl Taker {
             return self.spawn(async move { claim.give_back(LEFT).await });
         }
         let (worker, connection) = (Arc::clone(&self.worker), self.connection.clone());
-        self.spawn(take(Unsettled { worker, connection, claim, held, orders }));
+        self.spawn(Delivery { worker, connection, claim, held, orders }.watch());
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
@@ -208,91 +202,6 @@ impl Taker {
 
 fn read<T: DeserializeOwned>(message: &Message) -> Option<T> {
     serde_json::from_slice(&message.payload).ok()
-}
-
-/// Watches a camera that was handed to this worker.
-async fn take(hold: Unsettled) {
-    let Unsettled { worker, connection, claim, held, orders } = hold;
-    let name = held.camera.clone();
-    let settings = submit::settings(&connection, &name).await;
-    let last = state::read(&connection, &name).await.ok().and_then(|(last, _)| last);
-    let before = Before::ask(&connection, &worker, &name, last.as_ref()).await;
-    match settings {
-        _ if worker.draining.load(Ordering::Relaxed) => claim.give_back(Duration::ZERO).await,
-        // A leader of the queue that lost what another one did hands out again what is held. The other worker's claim goes on.
-        Ok(Some(_)) if before == Before::Has => {
-            tracing::info!("{name}: left to the worker that has it");
-        }
-        Ok(Some(camera)) => {
-            let lost = last.map_or(0, |last| last.lost) + u32::from(before == Before::Gone);
-            let isolated = worker.cameras.all().iter().filter(|held| held.is_isolated()).count();
-            return match &worker.isolation {
-                Isolation::Starts(arguments) if lost >= MAX_LOST && isolated < MAX_ISOLATED => {
-                    let arguments = arguments.clone();
-                    Isolated { worker, connection, claim, camera, held, lost }.run(&arguments, orders).await;
-                }
-                _ => Hold { worker, connection, claim, camera, held, lost }.run(None, orders).await,
-            };
-        }
-        Ok(None) => claim.acknowledge().await,
-        Err(error) if error.kind() == ErrorKind::Unavailable => {
-            tracing::warn!("{error}");
-            claim.give_back(LEFT).await;
-        }
-        Err(error) => {
-            tracing::error!("{error}");
-            claim.give_back(UNUSABLE).await;
-        }
-    }
-    worker.cameras.remove(&held);
-}
-
-/// A camera that was handed to this worker, whose settings it does not know yet.
-struct Unsettled {
-    worker: Arc<WorkerState>,
-    connection: Connection,
-    claim: Arc<Claim>,
-    held: Arc<Held>,
-    orders: Receiver<Order>,
-}
-
-/// What became of the worker that had a camera before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
-    /// It has given the camera back, or is there and does not have it any more.
-    Left,
-    /// It has it.
-    Has,
-    /// It is not there.
-    Gone,
-}
-
-impl Before {
-    /// Asks the worker that had the camera last.
-    async fn ask(
-        connection: &Connection,
-        worker: &WorkerState,
-        camera: &CameraName,
-        last: Option<&CameraState>,
-    ) -> Self {
-        let Some(last) = last.filter(|last| !last.released) else { return Self::Left };
-        if last.worker == worker.name {
-            return if state::is_of_this_process(&last.holding) { Self::Left } else { Self::Gone };
-        }
-        let holder = Holder { camera: camera.clone(), holding: last.holding.clone() };
-        match offer::holds(connection, format!("{HOLDS}{}", last.worker), &holder).await {
-            Some(true) => Self::Has,
-            Some(false) => Self::Left,
-            None => Self::Gone,
-        }
-    }
-}
-
-/// Returns whether the worker that started this process is there, and has not asked it to end: its stdin is open.
-fn is_wanted() -> bool {
-    let stdin = io::stdin();
-    let mut stdin = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
-    poll(&mut stdin, PollTimeout::ZERO) == Ok(0)
 }
 
 /// Connects a camera of another worker, and takes it over when that one has closed its files.
