@@ -21,6 +21,7 @@ use crate::pipeline::run_files::RunFiles;
 use crate::pipeline::stream;
 use crate::report::interval_table::IntervalTable;
 use crate::report::overview::Clip;
+use crate::system::memory;
 use crate::telemetry::StreamState;
 
 /// Ended clips whose confidences and pictures the page still shows. A run may have any number of clips.
@@ -145,6 +146,9 @@ impl<'env> Clips<'env> {
         };
         stream::run_observed(&context, Arc::clone(engine), None);
         self.forget_oldest(state);
+        if self.all() > 1 {
+            memory::give_back();
+        }
     }
 
     /// Adds a clip that has ended, and forgets what takes memory of the one that ended long before it.

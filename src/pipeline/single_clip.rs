@@ -12,6 +12,7 @@ use crate::pipeline::outcome::{EngineInfo, Outcome};
 use crate::pipeline::stream;
 use crate::shutdown::Shutdown;
 use crate::system::clock::SharedClock;
+use crate::system::memory;
 use crate::telemetry::StreamState;
 
 /// Labels a clip. Blocks until its files are complete. `state` shows how far it is.
@@ -30,5 +31,7 @@ pub fn label(
     let info = EngineInfo::of(engine);
     let context = StreamContext::alone(job, model, &info, state, clock, shutdown);
     state.start();
-    stream::end(state, stream::run(&context, Arc::clone(engine), None))
+    let outcome = stream::end(state, stream::run(&context, Arc::clone(engine), None));
+    memory::give_back();
+    outcome
 }

@@ -89,7 +89,7 @@ impl Cluster {
     }
 
     /// Waits until so many jobs have ended.
-    pub fn until_ended(&self, number: u64) {
+    fn until_ended(&self, number: u64) {
         until("the end", || self.status()["ended"] == number);
     }
 

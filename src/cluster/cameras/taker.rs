@@ -220,7 +220,9 @@ async fn take_over(worker: Arc<WorkerState>, connection: Connection, offer: Offe
         connected = connecting => connected.is_ok(),
         // It cannot be watched here.
         error = started.watched.ended() => {
-            error.iter().for_each(|error| tracing::error!("{name}: {error}"));
+            if let Some(error) = error.filter(|_| !worker.shutdown.requested()) {
+                tracing::error!("{name}: {error}");
+            }
             return worker.cameras.remove(&standby);
         }
     };
