@@ -108,6 +108,12 @@ impl Peers {
         last.is_none_or(|last| last.elapsed() <= SILENCE) && again.is_none_or(|again| again.elapsed() > RETURN)
     }
 
+    /// Returns whether a worker is there.
+    pub fn is_present(&self, name: &str) -> bool {
+        let peers = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.get(name).is_some_and(|(_, seen)| seen.elapsed() < FORGOTTEN)
+    }
+
     /// Returns the workers that are there, by name.
     pub fn present(&self) -> Vec<WorkerStatus> {
         let peers = self.all.lock().unwrap_or_else(PoisonError::into_inner);

@@ -348,8 +348,8 @@ fn a_clip_that_crashes_the_program_is_listed() {
     cluster.submit(&["crash.avi"]).succeeded();
     let start = |name: &str| {
         let mut command = cluster.worker_command(&cluster.server.url(), name, &[]);
-        command.env("GST_PLUGIN_PATH", &plugins).env("GST_REGISTRY", program.path("registry.bin"));
-        command.env("GST_PLUGIN_FEATURE_RANK", "compromiseddecoder:4096").env("ATTACK_CRASH", "1");
+        crate::sandbox::load(&mut command, &plugins, program);
+        command.env("ATTACK_CRASH", "1");
         Watch::spawn(command)
     };
     // It takes two workers with it, and then only a process of its own.

@@ -365,8 +365,8 @@ fn a_camera_that_crashes_the_program_gets_a_process_of_its_own() {
     };
     let start = |name: &str| {
         let mut command = command(name);
-        command.env("GST_PLUGIN_PATH", &plugins).env("GST_REGISTRY", program.path("registry.bin"));
-        command.env("GST_PLUGIN_FEATURE_RANK", "compromiseddecoder:4096").env("ATTACK_CRASH", "1");
+        crate::sandbox::load(&mut command, &plugins, program);
+        command.env("ATTACK_CRASH", "1");
         Watch::spawn(command)
     };
     for name in ["first", "second"] {

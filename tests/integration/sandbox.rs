@@ -1,6 +1,7 @@
 //! What a run may do, and what a decoder that an attacker has taken over may not.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::footage::colours;
 use crate::program::{Finished, Program, skipped, text};
@@ -26,6 +27,12 @@ pub fn plugin(folder: &Path) -> PathBuf {
     plugins
 }
 
+/// Has a command decode JPEGs with the attacker's plugin.
+pub fn load(command: &mut Command, plugins: &Path, program: &Program) {
+    command.env("GST_PLUGIN_PATH", plugins).env("GST_REGISTRY", program.path("registry.bin"));
+    command.env("GST_PLUGIN_FEATURE_RANK", "compromiseddecoder:4096");
+}
+
 /// Runs a clip through the attacker's decoder. Returns what the attacker printed, and whether the secret is still there.
 fn attacked(flags: &[&str]) -> (Finished, bool) {
     let (program, outside) = (Program::new(), tempfile::tempdir().unwrap());
@@ -36,8 +43,7 @@ fn attacked(flags: &[&str]) -> (Finished, bool) {
     let model = tiny::model();
     let mut command = program.command(&["run", text(&clip), "--model", text(&model), "--output-dir", "out"]);
     command.args(flags);
-    command.env("GST_PLUGIN_PATH", plugin(outside.path())).env("GST_REGISTRY", program.path("registry.bin"));
-    command.env("GST_PLUGIN_FEATURE_RANK", "compromiseddecoder:4096");
+    load(&mut command, &plugin(outside.path()), &program);
     command.env("ATTACK_SECRET", &secret).env("ATTACK_OUTSIDE", outside.path().join("taken"));
     command.env("ATTACK_ADDRESS", listener.local_addr().unwrap().to_string());
     command.env("ATTACK_INSIDE", program.path("out/taken"));

@@ -50,14 +50,12 @@ impl Delivery {
                 before => {
                     let (now, last) = (utc::now(), last.and_then(|last| last.lost));
                     let lost = if before == Before::Gone { Some(Lost::another(last.as_ref(), now)) } else { last };
-                    return match &worker.isolation {
-                        Isolation::Starts(arguments)
-                            if Lost::count(lost.as_ref(), now) >= MAX_LOST && may_isolate(&worker) =>
-                        {
-                            let arguments = arguments.clone();
-                            Isolated { worker, connection, claim, camera, held, lost }.run(&arguments, orders).await;
-                        }
-                        _ => Hold { worker, connection, claim, camera, held, lost }.run(None, orders).await,
+                    let isolate = Lost::count(lost.as_ref(), now) >= MAX_LOST && may_isolate(&worker);
+                    let isolation = worker.isolation.clone();
+                    let hold = Hold { worker, connection, claim, camera, held, lost };
+                    return match isolation {
+                        Isolation::Starts(arguments) if isolate => Isolated(hold).run(&arguments, orders).await,
+                        _ => hold.run(None, orders).await,
                     };
                 }
             },
@@ -116,6 +114,6 @@ impl Before {
 
 /// Returns whether there is memory for another process of a camera.
 fn may_isolate(worker: &WorkerState) -> bool {
-    let isolated = worker.cameras.all().iter().filter(|held| held.is_isolated()).count();
-    isolated == 0 || memory::available().is_none_or(|available| available > PROCESS_MEMORY)
+    let is_first = !worker.cameras.all().iter().any(|held| held.is_isolated());
+    is_first || memory::available().is_none_or(|available| available > PROCESS_MEMORY)
 }

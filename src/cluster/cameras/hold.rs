@@ -107,9 +107,8 @@ impl Hold {
                 Next::Remove => self.claim.acknowledge().await,
                 Next::GiveBack(delay) => self.claim.give_back(delay).await,
                 Next::HandOver(reply) => {
-                    let (yours, age_ms) = (self.claim.holds(), self.claim.age().as_millis() as u64);
-                    answer(&self.connection, reply, &Handed { yours, age_ms }).await;
-                    self.worker.moves.fetch_add(u64::from(yours), Ordering::Relaxed);
+                    let handed = self.hand_over(reply).await;
+                    self.worker.moves.fetch_add(u64::from(handed), Ordering::Relaxed);
                 }
             }
             break;
@@ -247,7 +246,7 @@ impl Hold {
     }
 
     /// Offers the camera to another worker. Returns whether it connects it. The process of a camera does not: it may crash the other worker.
-    async fn offer(&self, worker: &str, reached: bool) -> bool {
+    pub async fn offer(&self, worker: &str, reached: bool) -> bool {
         if self.worker.isolation.is_process() {
             return false;
         }
@@ -259,6 +258,13 @@ impl Hold {
             tracing::info!("{}: {worker} connects it, to take it over", self.held.camera);
         }
         accepted
+    }
+
+    /// Hands the claim to the worker that waits for this answer. Returns whether it was this one's.
+    pub async fn hand_over(&self, reply: Subject) -> bool {
+        let (yours, age_ms) = (self.claim.holds(), self.claim.age().as_millis() as u64);
+        answer(&self.connection, reply, &Handed { yours, age_ms }).await;
+        yours
     }
 
     fn report(&self, error: &Error) {

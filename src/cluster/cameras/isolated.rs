@@ -7,7 +7,6 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -17,15 +16,12 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::cameras::camera::CameraSettings;
-use crate::cluster::cameras::held::{Held, Order};
+use crate::cluster::cameras::held::Order;
 use crate::cluster::cameras::hold::Hold;
 use crate::cluster::cameras::isolation::{CameraProcess, Lost, MAX_LOST, SUSPECTED};
-use crate::cluster::cameras::offer::{self, Handed, Offer};
 use crate::cluster::cameras::state::{self, CameraState};
 use crate::cluster::claim::{self, Claim};
-use crate::cluster::connection::{Connection, answer};
-use crate::cluster::names::{OFFER, WORKER};
-use crate::cluster::worker_state::WorkerState;
+use crate::cluster::names::WORKER;
 use crate::system::utc;
 use crate::system::words::count;
 use crate::telemetry::status::StreamPhase;
@@ -51,14 +47,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 const NAME: usize = 40;
 
 /// A camera that gets a process of its own.
-pub struct Isolated {
-    pub worker: Arc<WorkerState>,
-    pub connection: Connection,
-    pub claim: Arc<Claim>,
-    pub camera: CameraSettings,
-    pub held: Arc<Held>,
-    pub lost: Option<Lost>,
-}
+pub struct Isolated(pub Hold);
 
 /// What came of the offer to the process.
 enum Offered {
@@ -74,35 +63,34 @@ enum Offered {
 impl Isolated {
     /// Has the camera watched until its process has ended.
     pub async fn run(self, arguments: &[OsString], mut orders: Receiver<Order>) {
-        self.held.set_isolated(true);
-        let able = match Process::start(&self.worker.name, &self.camera, arguments) {
+        self.0.held.set_isolated(true);
+        let able = match Process::start(&self.0.worker.name, &self.0.camera, arguments) {
             Ok(process) => self.watch(process, &mut orders).await,
             Err(cause) => {
-                tracing::error!("{}: its own process cannot be started: {cause}", self.held.camera);
+                tracing::error!("{}: its own process cannot be started: {cause}", self.0.held.camera);
                 false
             }
         };
         if able {
-            return self.worker.cameras.remove(&self.held);
+            return self.0.worker.cameras.remove(&self.0.held);
         }
-        self.held.set_isolated(false);
-        let Self { worker, connection, claim, camera, held, lost } = self;
-        Hold { worker, connection, claim, camera, held, lost }.run(None, orders).await;
+        self.0.held.set_isolated(false);
+        self.0.run(None, orders).await;
     }
 
     /// Returns how many workers ended with the camera, one after the other.
     fn workers(&self) -> u32 {
-        Lost::count(self.lost.as_ref(), utc::now())
+        Lost::count(self.0.lost.as_ref(), utc::now())
     }
 
     /// Has the camera watched by a process. Returns false if it cannot be, and this worker is to watch it.
     async fn watch(&self, mut process: Process, orders: &mut Receiver<Order>) -> bool {
         let workers = count(u64::from(self.workers()), "worker");
-        tracing::warn!("{}: gets a process of its own, because {workers} ended with it", self.held.camera);
+        tracing::warn!("{}: gets a process of its own, because {workers} ended with it", self.0.held.camera);
         let offered = {
             let offering = self.offer(&mut process, orders);
             tokio::pin!(offering);
-            tokio::select! { offered = &mut offering => offered, () = self.claim.extend() => Offered::Lost }
+            tokio::select! { offered = &mut offering => offered, () = self.0.claim.extend() => Offered::Lost }
         };
         match offered {
             Offered::Taken => {
@@ -114,18 +102,18 @@ impl Isolated {
             }
             Offered::Ended(status) => {
                 let Some(signal) = status.signal() else {
-                    tracing::error!("{}: its own process ended without it: {status}", self.held.camera);
+                    tracing::error!("{}: its own process ended without it: {status}", self.0.held.camera);
                     return false;
                 };
                 self.tell_crash(signal, &process, false).await;
             }
             Offered::GiveBack(delay) => {
                 self.stop(&mut process).await;
-                self.claim.give_back(delay).await;
+                self.0.claim.give_back(delay).await;
             }
             Offered::Removed => {
                 self.stop(&mut process).await;
-                self.claim.acknowledge().await;
+                self.0.claim.acknowledge().await;
             }
             Offered::Lost => process.stop().await,
         }
@@ -134,35 +122,29 @@ impl Isolated {
 
     /// Ends a process that does not have the camera. The claim is extended meanwhile.
     async fn stop(&self, process: &mut Process) {
-        tokio::select! { () = process.stop() => {}, () = self.claim.extend() => {} }
+        tokio::select! { () = process.stop() => {}, () = self.0.claim.extend() => {} }
     }
 
     /// Offers the camera to the process until it has it.
     async fn offer(&self, process: &mut Process, orders: &mut Receiver<Order>) -> Offered {
-        let Some(reply) = self.claim.reply() else { return Offered::Lost };
-        let (camera, from) = (self.camera.clone(), self.worker.name.clone());
-        let offer = Offer { camera, from, reply: reply.into(), reached: false, lost: self.lost.clone() };
         let (begun, mut accepted) = (Instant::now(), None::<Instant>);
         loop {
             if let Some(status) = process.ended() {
                 return Offered::Ended(status);
             }
-            if self.worker.shutdown.requested() || self.worker.draining.load(Ordering::Relaxed) {
+            if self.0.worker.shutdown.requested() || self.0.worker.draining.load(Ordering::Relaxed) {
                 return Offered::GiveBack(Duration::ZERO);
             }
             if begun.elapsed() > START {
                 return Offered::GiveBack(RECOVERY);
             }
             if accepted.is_none_or(|accepted| accepted.elapsed() > CONNECT) {
-                let taken = offer::offer(&self.connection, format!("{OFFER}{}", process.name), &offer).await;
-                accepted = taken.then(Instant::now);
+                accepted = self.0.offer(&process.name, false).await.then(Instant::now);
             }
             let order = tokio::select! { order = orders.recv() => order, () = sleep(POLL) => continue };
             match order {
                 Some(Order::Ready(reply)) => {
-                    let (yours, age_ms) = (self.claim.holds(), self.claim.age().as_millis() as u64);
-                    answer(&self.connection, reply, &Handed { yours, age_ms }).await;
-                    return if yours { Offered::Taken } else { Offered::Lost };
+                    return if self.0.hand_over(reply).await { Offered::Taken } else { Offered::Lost };
                 }
                 Some(Order::Remove) => return Offered::Removed,
                 // Read again with the settings.
@@ -184,23 +166,22 @@ impl Isolated {
                     return None;
                 }
             }
-            if self.worker.shutdown.requested() || drained.is_some_and(|drained| drained.elapsed() > GIVE_BACK) {
+            if self.0.worker.shutdown.requested() || drained.is_some_and(|drained| drained.elapsed() > GIVE_BACK) {
                 return None;
             }
-            let peers = self.worker.peers.present();
-            let is_there = |name: &str| peers.iter().any(|peer| peer.name == name);
+            let peers = &self.0.worker.peers;
             // Without NATS nobody is heard of.
-            if is_there(&process.name) || !is_there(&self.worker.name) {
+            if peers.is_present(&process.name) || !peers.is_present(&self.0.worker.name) {
                 heard = Instant::now();
             } else if heard.elapsed() > UNHEARD {
-                tracing::error!("{}: its own process does not respond, and is ended", self.held.camera);
+                tracing::error!("{}: its own process does not respond, and is ended", self.0.held.camera);
                 return None;
             }
-            let draining = self.worker.draining.load(Ordering::Relaxed);
+            let draining = self.0.worker.draining.load(Ordering::Relaxed);
             if drained.is_none() && (draining || begun.elapsed() > SUSPECTED) {
                 if !draining {
                     // This worker may get it back.
-                    self.worker.cameras.remove(&self.held);
+                    self.0.worker.cameras.remove(&self.0.held);
                 }
                 process.drain();
                 drained = Some(Instant::now());
@@ -214,21 +195,21 @@ impl Isolated {
         let again = self.workers().saturating_sub(MAX_LOST).min(16);
         let wait = FIRST_WAIT.saturating_mul(1 << again).min(LONGEST_WAIT);
         let reason = format!("ends the program with signal {signal}; tried again after {} s", wait.as_secs());
-        tracing::error!("{}: {reason}", self.held.camera);
+        tracing::error!("{}: {reason}", self.0.held.camera);
         // It is not there any more. It is forgotten without this, later.
-        let _ = self.connection.streams.workers.purge().filter(format!("{WORKER}{}", process.name)).await;
-        let (client, subject) = (self.connection.client.clone(), self.claim.subject().into());
-        let reply = self.claim.reply().unwrap_or_default().into();
+        let _ = self.0.connection.streams.workers.purge().filter(format!("{WORKER}{}", process.name)).await;
+        let (client, subject) = (self.0.connection.client.clone(), self.0.claim.subject().into());
+        let reply = self.0.claim.reply().unwrap_or_default().into();
         let adopted = Claim::adopt(client, subject, reply, process.alive, CLAIM_AGE);
-        let claim = if taken { &adopted } else { &*self.claim };
-        let Ok((Some(last), sequence)) = state::read(&self.connection, &self.held.camera).await else { return };
+        let claim = if taken { &adopted } else { &*self.0.claim };
+        let Ok((Some(last), sequence)) = state::read(&self.0.connection, &self.0.held.camera).await else { return };
         if taken && (last.worker != process.name || last.released) || !claim.holds() {
             return;
         }
         let now = utc::now();
         let state = CameraState {
             released: true,
-            lost: Some(Lost::another(self.lost.as_ref(), now)),
+            lost: Some(Lost::another(self.0.lost.as_ref(), now)),
             state: StreamPhase::Failed,
             reason: Some(reason),
             label: None,
@@ -237,7 +218,7 @@ impl Isolated {
             time: if last.open.is_some() { last.time.clone() } else { utc::milliseconds(now) },
             ..last
         };
-        if let Ok(Some(_)) = state::write(&self.connection, &state, sequence).await {
+        if let Ok(Some(_)) = state::write(&self.0.connection, &state, sequence).await {
             claim.give_back(wait).await;
         }
     }
