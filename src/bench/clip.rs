@@ -19,6 +19,7 @@ use crate::inference::preprocess::Preprocessor;
 use crate::inference::session::SessionOptions;
 use crate::labels::decision::Decision;
 use crate::labels::overlay::{Overlay, OverlayFrame, OverlayStyle};
+use crate::labels::stride::Stride;
 use crate::media;
 use crate::media::clip_decoder::{ClipDecoder, ClipEvent};
 use crate::media::encoder::Encoder;
@@ -165,6 +166,8 @@ fn together(clip: &Path, model: &Model, options: SessionOptions, shutdown: &Shut
         input: vec![clip.to_path_buf()],
         only: Some(vec![FileKind::Video]),
         output_dir: Some(PathBuf::from(folder.path())),
+        // As each stage alone.
+        stride: Some(Stride::Every(1)),
         ..StreamOptions::default()
     };
     let settings = Settings { streams, ..Settings::default() };

@@ -23,6 +23,8 @@ pub struct Smoothing {
     max_ahead: usize,
     /// Whether a window would have covered more.
     limited: bool,
+    /// The last frame, at its pts, if its window ended with `max_ahead` predictions, and may cover the next one.
+    ended: Option<u64>,
     /// Oldest first: the predictions in the last window, and all after it.
     recent: VecDeque<Prediction>,
     /// How many of them are in the sums.
@@ -53,6 +55,7 @@ impl Smoothing {
             align,
             max_ahead: max_ahead.min(MAX_PREDICTIONS / 2),
             limited: false,
+            ended: None,
             recent: VecDeque::new(),
             summed: 0,
             next: 0,
@@ -65,6 +68,7 @@ impl Smoothing {
 
     /// Adds the prediction for the frame at `pts`, in nanoseconds.
     pub fn push(&mut self, probabilities: &[f32], pts: u64) {
+        self.limited |= self.ended.take().is_some_and(|frame| self.reaches(frame, pts));
         let mut entry = std::mem::take(&mut self.spare);
         entry.clear();
         entry.extend_from_slice(probabilities);
@@ -83,7 +87,7 @@ impl Smoothing {
             if !self.is_complete() {
                 return None;
             }
-            self.limited |= !self.is_whole();
+            self.ended = (!self.is_whole()).then_some(frame);
         }
         while self.recent.front().is_some_and(|oldest| self.is_over(frame, oldest.pts)) {
             let Some(oldest) = self.recent.pop_front() else { break };
@@ -163,9 +167,16 @@ impl Smoothing {
             (WindowAlign::Trailing, _) => ahead == 0,
             (WindowAlign::Centred, _) if ahead > self.max_ahead => false,
             (WindowAlign::Centred, SmoothingWindow::Predictions(count)) => ahead <= (count - 1) / 2,
-            (WindowAlign::Centred, SmoothingWindow::Time(time)) => {
-                u128::from(pts.saturating_sub(frame)) <= time.as_nanos() / 2
-            }
+            (WindowAlign::Centred, SmoothingWindow::Time(_)) => self.reaches(frame, pts),
+        }
+    }
+
+    /// Returns whether a centred window of the frame at `frame` is long enough for a prediction at `pts`, if that is the
+    /// next one.
+    fn reaches(&self, frame: u64, pts: u64) -> bool {
+        match self.window {
+            SmoothingWindow::Predictions(_) => true,
+            SmoothingWindow::Time(time) => u128::from(pts.saturating_sub(frame)) <= time.as_nanos() / 2,
         }
     }
 
@@ -342,6 +353,22 @@ mod tests {
             assert_eq!(means[1], (1.0 / 3.0, 1));
             assert_eq!(means[5], (4.0 / 6.0, 0));
         }
+    }
+
+    #[test]
+    fn a_window_is_limited_only_if_it_would_cover_more() {
+        let limit = |window, max_ahead| {
+            let mut smoothing = Smoothing::new(window, WindowAlign::Centred, 1, max_ahead);
+            for number in 0..100 {
+                smoothing.push(&[0.0], number * 40_000_000);
+                while smoothing.next(false).is_some() {}
+            }
+            smoothing.ahead_limit()
+        };
+        // At 25 frames a second, half of 1.2 s are 15 frames.
+        let time = SmoothingWindow::Time(Duration::from_millis(1200));
+        assert_eq!([14, 15, 16].map(|max_ahead| limit(time, max_ahead)), [Some(14), None, None]);
+        assert_eq!([14, 15].map(|max_ahead| limit(SmoothingWindow::Predictions(31), max_ahead)), [Some(14), None]);
     }
 
     #[test]

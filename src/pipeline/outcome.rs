@@ -62,7 +62,7 @@ pub struct Outcome {
     pub model: String,
     pub began: Instant,
     pub frames: FrameCounts,
-    /// Time from the start to the finalised video.
+    /// Time from the start to the last sink's end; to a sink that finishes, until then.
     pub wall: Duration,
     /// End of the last labelled frame, in nanoseconds.
     pub position: u64,

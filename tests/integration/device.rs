@@ -118,6 +118,8 @@ fn bench_measures_a_clip_and_a_model() {
     let sum: f64 = stages.values().map(|stage| stage["cpu_ms"].as_f64().unwrap()).sum();
     let (limit, cores) = (report["limit"].as_f64().unwrap(), report["cores"].as_f64().unwrap());
     assert!((limit * sum / (1000.0 * cores) - 1.0).abs() < 1e-9, "{report}");
+    // Without a time this is a billion times the number of frames.
+    assert!(report["together"]["frames_per_second"].as_f64().unwrap() < 1e6, "{report}");
     let network = json(&["bench", "model", "--batches", "1,2", "--time", "1s", "--json"]);
     let sizes: Vec<u64> =
         network["batches"].as_array().unwrap().iter().map(|batch| batch["size"].as_u64().unwrap()).collect();

@@ -25,6 +25,20 @@ fn by_default_four_files_are_written_and_the_journal_is_removed() {
 }
 
 #[test]
+fn a_run_that_writes_only_the_video_tells_its_speed_and_no_limit() {
+    let program = Program::new();
+    let clip = colours(program.folder.path(), "clip.mp4", &["0xC00000", "0x0000C0"], &["-pix_fmt", "yuv420p"]);
+    let given = ["--only", "video", "--verbose", "--window", "1.2s", "--window-align", "centred", "--stride", "auto"];
+    let told = program.run(&clip, &given).succeeded().stdout;
+    let line = told.lines().find_map(|line| line.trim().strip_prefix("speed")).unwrap_or_else(|| panic!("{told}"));
+    let speed: f64 = line.trim().split(' ').next().and_then(|number| number.parse().ok()).unwrap();
+    // Without a time this is a billion times the number of frames.
+    assert!(0.0 < speed && speed < 1e6, "{told}");
+    // The window of 1.2 s fits into memory.
+    assert!(!told.contains("looks at most"), "{told}");
+}
+
+#[test]
 fn the_timeline_is_complete() {
     let program = analysed(&["--device", "cpu"]);
     let timeline = program.json("clip.timeline.json");

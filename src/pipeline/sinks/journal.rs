@@ -169,7 +169,6 @@ impl Sink for JournalSink<'_> {
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
-        outcome.wall = self.clock.since(outcome.began);
         self.append(outcome.record())
     }
 }

@@ -158,6 +158,7 @@ impl<'a> Sinks<'a> {
     pub fn finish(self, outcome: &mut Outcome) {
         let mut rest = VecDeque::from(self.sinks);
         while let Some(sink) = rest.pop_front() {
+            outcome.wall = self.clock.since(outcome.began);
             let finished = sink.finish(outcome);
             // Sinks that are not finished yet get what this one has completed.
             let told = self

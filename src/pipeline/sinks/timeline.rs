@@ -13,13 +13,11 @@ use crate::pipeline::outcome::Outcome;
 use crate::pipeline::sinks::sink::{Gap, LabeledFrame, Sink};
 use crate::report::journal::{self, IntervalRecord, Journal, Record};
 use crate::report::{LockedFile, lock_output, milliseconds, plot, remove_empty, subtitles, timeline};
-use crate::system::clock::SharedClock;
 
 /// Writes a record for each frame.
 pub struct TimelineSink<'a> {
     outputs: &'a Outputs,
     path: &'a Path,
-    clock: &'a SharedClock,
     labels: &'a [String],
     journal: Journal,
     /// Locks that keep other runs from writing the plot and the subtitles. The journal's lock also covers the timeline.
@@ -38,7 +36,7 @@ impl<'a> TimelineSink<'a> {
         let Some(path) = outputs.journal.as_deref() else { return Ok(None) };
         let journal = Journal::create(path, header(context))?;
         let labels = &context.model.labels;
-        let mut sink = Self { outputs, path, clock: context.clock, labels, journal, locks: Vec::new(), written };
+        let mut sink = Self { outputs, path, labels, journal, locks: Vec::new(), written };
         for path in [&outputs.plot, &outputs.subtitles].into_iter().flatten() {
             match lock_output(path) {
                 Ok(file) => sink.locks.push((path, file)),
@@ -78,8 +76,6 @@ impl Sink for TimelineSink<'_> {
     }
 
     fn finish(mut self: Box<Self>, outcome: &mut Outcome) -> Result<()> {
-        // All other files are finalised by now.
-        outcome.wall = self.clock.since(outcome.began);
         let end = outcome.record();
         let mut result = self.journal.append(&end);
         let Outputs { timeline, plot, subtitles, .. } = self.outputs;
