@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -12,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::broker::{Access, Broker, free_port};
 use crate::camera::{Camera, Watch, check_went_on, files, records, running, summary};
 use crate::footage::colours;
-use crate::program::{Program, text};
+use crate::program::{PROMPT, Program, text};
 use crate::receiver::Receiver;
 use crate::tiny;
 
@@ -91,7 +90,7 @@ fn every_receiver_gets_each_interval_once() {
     assert_eq!(configs.iter().map(|config| config["unique_id"].to_string()).collect::<HashSet<_>>().len(), 3);
 
     let (finished, took) = watch.stop("INT");
-    assert!(finished.code == 130 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
+    assert!(finished.code == 130 && took < PROMPT, "{took:?} {}", finished.stderr);
     let events = lines(&program, "events.jsonl");
     let journal = records(&program);
     assert_match(&events, &journal.iter().filter_map(|record| record.get("interval")).collect::<Vec<_>>());
@@ -213,7 +212,7 @@ fn events_survive_a_broker_that_starts_late_and_restarts() {
     second.until("livelabel/door/event", |_| true);
     let log = format!("{:?}", watch.log);
     let (finished, took) = watch.stop("TERM");
-    assert!(finished.code == 143 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
+    assert!(finished.code == 143 && took < PROMPT, "{took:?} {}", finished.stderr);
     let log = format!("{log}{}", finished.stderr);
     assert!(log.matches("not connected to the broker").count() <= 3, "{log}");
     assert_eq!(log.matches("reconnected to the broker").count(), 2, "{log}");
@@ -242,7 +241,7 @@ fn a_frozen_broker_blocks_no_stream() {
     }
     let (finished, took) = watch.stop("TERM");
     broker.signal("CONT");
-    assert!(finished.code == 143 && took < Duration::from_secs(3), "{took:?} {}", finished.stderr);
+    assert!(finished.code == 143 && took < PROMPT, "{took:?} {}", finished.stderr);
     check_went_on(&summary(&program));
     let reported = finished.stdout.lines().find(|line| line.contains("mqtt://")).unwrap();
     assert!(reported.ends_with(" not"), "{reported}");
@@ -263,7 +262,7 @@ fn a_refused_password_is_logged_once_and_never_shown() {
     assert_eq!(log.matches("not connected to the broker").count(), 1, "{log}");
     assert!(log.contains("unauthorised"), "{log}");
     let (finished, took) = watch.stop("INT");
-    assert!(finished.code == 130 && took < Duration::from_secs(2), "{took:?} {}", finished.stderr);
+    assert!(finished.code == 130 && took < PROMPT, "{took:?} {}", finished.stderr);
     let kept = format!("{log}{}{}", finished.stdout, finished.stderr);
     assert!(!kept.contains("w0ng-word") && !kept.contains("ann"), "{kept}");
 
@@ -344,7 +343,7 @@ fn an_unresponsive_webhook_blocks_no_stream() {
         watch.until(label, |status| status["label"] == label);
     }
     let (finished, took) = watch.stop("INT");
-    assert!(finished.code == 130 && took < Duration::from_secs(3), "{took:?} {}", finished.stderr);
+    assert!(finished.code == 130 && took < PROMPT, "{took:?} {}", finished.stderr);
     check_went_on(&summary(&program));
     assert!(finished.stdout.contains(": 0 delivered"), "{}", finished.stdout);
     assert!(lines(&program, "events.jsonl").len() >= 6);

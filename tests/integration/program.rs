@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -77,6 +78,9 @@ impl Program {
         serde_json::from_slice(&bytes).unwrap_or_else(|cause| panic!("{name}: {cause}"))
     }
 }
+
+/// An end that waits for nobody takes less, also on a busy machine. One that waits for a connection's time limit takes longer.
+pub const PROMPT: Duration = Duration::from_secs(6);
 
 /// Reports a skipped test. Bypasses the test runner, which captures the output of passing tests.
 pub fn skipped(why: &str) {
