@@ -48,12 +48,14 @@ def row(frames, wall, usage):
     return {"fps": frames / wall, "cpu_ms": cpu, "mib": usage.ru_maxrss / 1024}
 
 
-def ours(folder, path, stride="1"):
+def ours(folder, path, stride, kind="video"):
     timeline = folder / "timeline.json"
-    files = ["--output", folder / "ours.avi", "--timeline", timeline, "--only", "video", "--stride", stride, "--force", "--quiet"]
-    usage = measured([page.PROGRAM, "run", path, *files])[1]
+    files = ["--output", folder / "ours.avi"] if kind == "video" else []
+    command = [page.PROGRAM, "run", path, "--stride", stride, *files, "--timeline", timeline, "--only", kind, "--force", "--quiet"]
+    usage = measured(command)[1]
     results = json.loads(timeline.read_text())
-    return row(results["frames"]["analysed"] + results["frames"]["held"], results["speed"]["wall_s"], usage)
+    frames = results["frames"]["analysed"] + results["frames"]["held"]
+    return {**row(frames, results["speed"]["wall_s"], usage), "analysed": results["frames"]["analysed"] / frames}
 
 
 def peer(folder, path, python, *more):
@@ -133,7 +135,7 @@ def main():
         openvino = openvino_peer(folder, clips[0][1])
         for name, path in clips:
             programs = {
-                OURS: lambda: ours(folder, path),
+                OURS: lambda: ours(folder, path, "1"),
                 SAMPLED: lambda: ours(folder, path, "auto"),
                 THREADED: lambda: peer(folder, path, *openvino, "--threaded"),
                 LOOP: lambda: peer(folder, path, *openvino),

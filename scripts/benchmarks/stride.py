@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """Measures cost and gain of analysing only some of the frames, on labelled clips. Called by scripts/bench."""
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import page
-from speed import clip, measured, median, openvino_peer, peer, ratio, row
+from speed import clip, measured, median, openvino_peer, ours, peer, ratio
 
 STRIDES = ["1", "4", "8", "auto"]
 SIZES = [(640, 360), (1280, 720)]
@@ -22,16 +21,6 @@ def twice(folder, width, height):
     once, path = clip(folder, width, height, FRAMES), folder / f"{width}.twice.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-stream_loop", "1", "-i", once, "-c", "copy", path], check=True)
     return path
-
-
-def ours(folder, path, stride, kind):
-    timeline = folder / "timeline.json"
-    files = ["--output", folder / "ours.avi"] if kind == "video" else []
-    command = [page.PROGRAM, "run", path, "--stride", stride, *files, "--timeline", timeline, "--only", kind, "--force", "--quiet"]
-    usage = measured(command)[1]
-    results = json.loads(timeline.read_text())
-    frames = results["frames"]["analysed"] + results["frames"]["held"]
-    return {**row(frames, results["speed"]["wall_s"], usage), "analysed": results["frames"]["analysed"] / frames}
 
 
 def speeds(folder):
