@@ -218,7 +218,7 @@ fn scale(sample: &[Frame], model: &Model, frames: u64) -> Result<Cost> {
 /// Also returns rendered frames for the encoder.
 fn draw(sample: &[Frame], frames: u64) -> Result<(Cost, Vec<RenderedFrame>)> {
     let layout = sample[0].format().layout;
-    let mut renderer = OverlayRenderer::new(layout, true);
+    let mut renderer = OverlayRenderer::new(layout, 1, true);
     let mut overlay = Overlay::new(OverlayStyle::default(), &["drinking".to_string()], None);
     let decision = Decision { label: 0, confidence: 0.9, shown: true };
     let mut render = |renderer: &mut OverlayRenderer, target, frame: &Frame| {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::bench::meter::peak_memory;
 use crate::error::{Error, Result};
+use crate::inference::batches::Arrival;
 use crate::inference::device::threads;
 use crate::inference::engine::{Client, Engine};
 use crate::inference::model::Model;
@@ -53,7 +54,7 @@ pub fn measure(model: &Model, options: SessionOptions, sizes: &[usize], time: Du
     let mut batches = Vec::new();
     let mut description = None;
     for &size in sizes {
-        let options = SessionOptions { batch: Some(size), singles: false, ..options };
+        let options = SessionOptions { batch: Some(size), arrival: Arrival::Batches, ..options };
         let mut session = Session::load(model, options)?;
         description = Some((session.device().to_string(), session.effective_precision().to_string()));
         let (latency, frames_per_second) = resident(model, &mut session, size, time)?;

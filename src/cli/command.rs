@@ -14,6 +14,7 @@ use crate::cli::{
 };
 use crate::config::Config;
 use crate::error::Error;
+use crate::inference::batches::Arrival;
 use crate::inference::model::Model;
 use crate::inference::session::SessionOptions;
 use crate::media::limits::{DEFAULT_MAX_PIXELS, Limits};
@@ -172,8 +173,11 @@ fn model(command: ModelCommand) -> Result<String, Error> {
         }
         ModelCommand::Import(args) => models::import(&args),
         ModelCommand::Verify { model, pictures, device, inference_precision, json } => {
-            let options =
-                SessionOptions { singles: true, precision: inference_precision, ..SessionOptions::of(device, 2) };
+            let options = SessionOptions {
+                arrival: Arrival::Both,
+                precision: inference_precision,
+                ..SessionOptions::of(device, 2)
+            };
             models::verify(&Model::open(model.as_deref())?, &pictures, options, json)
         }
     }

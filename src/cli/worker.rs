@@ -18,6 +18,7 @@ use crate::config::clips_at_once;
 use crate::config::nats::NatsConfig;
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
+use crate::inference::batches::Arrival;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::inference::session::SessionOptions;
@@ -78,10 +79,10 @@ pub fn prepare(args: &WorkerArgs) -> Result<Plan> {
 pub fn work(args: &WorkerArgs, plan: Plan, shutdown: &Shutdown) -> Result<()> {
     media::init()?;
     let model = Arc::new(Model::open(args.model.as_deref())?);
-    // Frames with held frames between them arrive one by one.
+    // Clips may be sampled or not, and cameras may come.
     let options = SessionOptions {
         selection: args.device,
-        singles: true,
+        arrival: Arrival::Both,
         precision: args.inference_precision,
         ..SessionOptions::default()
     };

@@ -31,6 +31,7 @@ use crate::config::settings::Settings;
 use crate::config::shard::Shard;
 use crate::config::web::WebConfig;
 use crate::error::{Error, Result};
+use crate::inference::batches::Arrival;
 use crate::inference::session::SessionOptions;
 use crate::labels::stride::Stride;
 use crate::system::memory;
@@ -101,9 +102,7 @@ impl Config {
         let learning = LearningConfig::resolve(&settings.run)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let live = jobs.iter().filter(|job| job.live.is_some()).count();
-        // Pictures, and frames with held frames between them, arrive one by one, not in batches.
-        let singles = !pictures.is_empty()
-            || jobs.iter().any(|job| job.live.is_some() || job.label_config.stride != Stride::Every(1));
+        let arrival = arrival(&jobs, !pictures.is_empty());
         let read = settings.files();
         let run = settings.run;
         Ok(Self {
@@ -116,7 +115,7 @@ impl Config {
             session: SessionOptions {
                 selection: run.device.unwrap_or_default(),
                 batch: run.batch,
-                singles,
+                arrival,
                 live,
                 precision: run.inference_precision.unwrap_or_default(),
                 ..SessionOptions::default()
@@ -163,6 +162,18 @@ impl Config {
         let settings = flags.clone().over(Settings::read(pipeline)?);
         let origin = Origin::of(&flags, pipeline, &settings).map(Box::new);
         Ok(Self { origin, ..Self::resolve(settings)? })
+    }
+}
+
+/// Returns how the frames of `jobs`, and of pictures if there are any, arrive at the model.
+fn arrival(jobs: &[Job], pictures: bool) -> Arrival {
+    let sampled = |job: &Job| job.live.is_none() && job.label_config.stride != Stride::Every(1);
+    if jobs.iter().all(sampled) {
+        Arrival::Singles
+    } else if pictures || jobs.iter().any(|job| job.live.is_some() || sampled(job)) {
+        Arrival::Both
+    } else {
+        Arrival::Batches
     }
 }
 
@@ -294,6 +305,23 @@ mod tests {
         assert_eq!(stride(Some(SmoothingWindow::Predictions(2)), "clip.mp4"), Stride::Auto);
         assert_eq!(stride(Some(SmoothingWindow::Predictions(1)), "clip.mp4"), Stride::Every(1));
         assert_eq!(stride(Some(SmoothingWindow::Predictions(1)), "test://"), Stride::Auto);
+    }
+
+    #[test]
+    fn frames_of_sampled_clips_and_of_pictures_arrive_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = folder.path().join("a.png");
+        std::fs::write(&picture, b"\x89PNG\r\n\x1a\n").unwrap();
+        let picture = picture.to_str().unwrap();
+        let arrival = |stride: Option<Stride>, inputs: &[&str]| {
+            Config::resolve(with(StreamOptions { stride, ..stream(inputs) })).unwrap().session.arrival
+        };
+        assert_eq!(arrival(None, &["a.mp4", "b.mp4"]), Arrival::Singles);
+        assert_eq!(arrival(Some(Stride::Every(1)), &[picture]), Arrival::Singles);
+        assert_eq!(arrival(Some(Stride::Every(1)), &["a.mp4"]), Arrival::Batches);
+        assert_eq!(arrival(Some(Stride::Every(1)), &["a.mp4", picture]), Arrival::Both);
+        assert_eq!(arrival(None, &["test://"]), Arrival::Both);
+        assert_eq!(arrival(None, &["a.mp4", "test://"]), Arrival::Both);
     }
 
     #[test]

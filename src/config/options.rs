@@ -198,7 +198,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "DEVICE")]
     #[schemars(with = "Option<String>")]
     pub device: Option<DeviceSelection>,
-    /// Maximum frames in a batch [default: 4; cuda: 64]
+    /// Maximum frames in a batch [default: 4; for sampled clips alone on up to 4 cores: 1; cuda: 64]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Precision of floating-point computation [default: auto]

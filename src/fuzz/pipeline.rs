@@ -147,6 +147,7 @@ impl Setting {
             observer: &Nobody,
             clock: &clock,
             display: false,
+            encoders: 1,
         };
         let began = clock.instant();
         state.start();

@@ -1,6 +1,16 @@
 //! Splits frames into batches of prepared sizes. Some backends compile a model for one batch size, others tune
 //! themselves for each.
 
+/// How frames arrive at a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrival {
+    #[default]
+    Batches,
+    /// One by one: pictures, and clips with frames held in between.
+    Singles,
+    Both,
+}
+
 /// The batch sizes that a session prepares, in ascending order; empty if the backend runs any size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchPlan {
@@ -22,9 +32,9 @@ impl BatchPlan {
         Self { ready: Vec::new(), flat: false }
     }
 
-    /// For a CPU, where an empty place costs as much as a frame: full batches, and single frames if `singles` is set.
-    pub fn of_cpu(batch: usize, singles: bool) -> Self {
-        let ready = if singles && batch > 1 { vec![1, batch] } else { vec![batch] };
+    /// For a CPU, where an empty place costs as much as a frame: full batches, and single frames if such arrive.
+    pub fn of_cpu(batch: usize, arrival: Arrival) -> Self {
+        let ready = if arrival != Arrival::Batches && batch > 1 { vec![1, batch] } else { vec![batch] };
         Self { ready, flat: false }
     }
 
@@ -80,13 +90,13 @@ mod tests {
 
     #[test]
     fn a_cpu_runs_few_frames_one_by_one_and_many_in_a_batch() {
-        let sizes = BatchPlan::of_cpu(8, true);
+        let sizes = BatchPlan::of_cpu(8, Arrival::Both);
         assert_eq!(sub_batches(&sizes, 1), [(1, 1)]);
         assert_eq!(sub_batches(&sizes, 3), [(1, 1); 3]);
         assert_eq!(sub_batches(&sizes, 5), [(5, 8)]);
         assert_eq!(sub_batches(&sizes, 8), [(8, 8)]);
-        assert_eq!(sub_batches(&BatchPlan::of_cpu(8, false), 3), [(3, 8)]);
-        assert_eq!(sub_batches(&BatchPlan::of_cpu(1, true), 1), [(1, 1)]);
+        assert_eq!(sub_batches(&BatchPlan::of_cpu(8, Arrival::Batches), 3), [(3, 8)]);
+        assert_eq!(sub_batches(&BatchPlan::of_cpu(1, Arrival::Singles), 1), [(1, 1)]);
     }
 
     #[test]
@@ -100,7 +110,8 @@ mod tests {
 
     #[test]
     fn every_frame_runs_once_in_a_prepared_size() {
-        for sizes in [BatchPlan::any(), BatchPlan::of_cpu(6, true), BatchPlan::of_cpu(6, false), BatchPlan::of_gpu(6)] {
+        let [both, batches] = [Arrival::Both, Arrival::Batches].map(|arrival| BatchPlan::of_cpu(6, arrival));
+        for sizes in [BatchPlan::any(), both, batches, BatchPlan::of_gpu(6)] {
             for count in 1..=6 {
                 let sub_batches = sizes.sub_batches(count);
                 assert_eq!(sub_batches.iter().map(|sub_batch| sub_batch.count).sum::<usize>(), count);

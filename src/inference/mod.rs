@@ -2,7 +2,7 @@
 //! share.
 
 mod backend;
-mod batches;
+pub mod batches;
 pub mod cache;
 pub mod device;
 pub mod engine;

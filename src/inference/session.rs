@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3, ArrayView3, ArrayView4};
 
 use crate::error::{Error, Result};
 use crate::inference::backend::{Backend, check_probabilities, unusable};
-use crate::inference::batches::{BatchPlan, SubBatch};
+use crate::inference::batches::{Arrival, BatchPlan, SubBatch};
 use crate::inference::device::{Device, DeviceSelection, threads};
 use crate::inference::inference_precision::InferencePrecision;
 use crate::inference::model::Model;
@@ -16,14 +16,16 @@ use crate::inference::output::Output;
 use crate::inference::probe::candidates;
 use crate::inference::watchdog::Watchdog;
 
+/// With more threads a batch keeps more of them busy than a single frame does.
+const MAX_THREADS_WITHOUT_BATCHES: usize = 4;
+
 /// The options of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SessionOptions {
     pub selection: DeviceSelection,
     /// The largest batch size; `None` uses the device's default.
     pub batch: Option<usize>,
-    /// Whether single frames have to run fast, and not only full batches.
-    pub singles: bool,
+    pub arrival: Arrival,
     /// Number of cameras among the streams.
     pub live: usize,
     pub precision: InferencePrecision,
@@ -37,6 +39,16 @@ impl SessionOptions {
     /// Options for batches of up to `batch` frames.
     pub fn of(selection: DeviceSelection, batch: usize) -> Self {
         Self { selection, batch: Some(batch), ..Self::default() }
+    }
+
+    /// Returns the largest batch size on `device`.
+    ///
+    /// A few threads run single frames as fast as a batch, so where only such arrive no second network is loaded for
+    /// batches: it would take 60 MiB and half a second (measured with two threads).
+    fn batch_on(&self, device: Device) -> usize {
+        let few_threads = self.threads.unwrap_or_else(threads) <= MAX_THREADS_WITHOUT_BATCHES;
+        let without_batches = self.arrival == Arrival::Singles && device == Device::OpenVino && few_threads;
+        self.batch.unwrap_or(if without_batches { 1 } else { device.batch() })
     }
 }
 
@@ -96,15 +108,11 @@ impl Session {
         if !can_be_stopped(model, device) {
             return Err(unusable(device, model, "it holds a loop, which cannot be interrupted there"));
         }
-        // On a CPU single frames run as fast as a batch. So clips with frames held in between need no second network, which
-        // would take 60 MiB and half a second to load. Cameras are on time more often with both.
-        let sampled = options.singles && options.live == 0 && device == Device::OpenVino;
-        let default = if sampled { 1 } else { device.batch() };
-        let batch = model.batch.or(options.batch).unwrap_or(default);
+        let batch = model.batch.unwrap_or(options.batch_on(device));
         let sizes = match (model.batch, device) {
             (Some(fixed), _) => BatchPlan::fixed(fixed),
             (None, Device::Cpu) => BatchPlan::any(),
-            (None, Device::OpenVino) => BatchPlan::of_cpu(batch, options.singles),
+            (None, Device::OpenVino) => BatchPlan::of_cpu(batch, options.arrival),
             (None, Device::Cuda(_)) => BatchPlan::of_gpu(batch),
         };
         let (threads, streams) = (options.threads.unwrap_or_else(threads), options.streams.max(1));
@@ -283,4 +291,22 @@ impl Session {
 /// Returns whether a run can be interrupted. OpenVINO checks for that between layers only, and a loop is one layer.
 fn can_be_stopped(model: &Model, device: Device) -> bool {
     !(model.loops && device == Device::OpenVino)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_threads_need_no_batches_for_frames_that_arrive_one_by_one() {
+        let batch = |threads, arrival, device| {
+            SessionOptions { threads: Some(threads), arrival, ..SessionOptions::default() }.batch_on(device)
+        };
+        assert_eq!(batch(2, Arrival::Singles, Device::OpenVino), 1);
+        assert_eq!(batch(2, Arrival::Both, Device::OpenVino), 4);
+        assert_eq!(batch(16, Arrival::Singles, Device::OpenVino), 4);
+        assert_eq!(batch(2, Arrival::Singles, Device::Cuda(0)), 64);
+        let chosen = SessionOptions { batch: Some(3), arrival: Arrival::Singles, ..SessionOptions::default() };
+        assert_eq!(chosen.batch_on(Device::OpenVino), 3);
+    }
 }

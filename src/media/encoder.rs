@@ -12,7 +12,8 @@ use crate::media::video_format::{VideoFormat, raw_caps};
 /// Encoded frames that may wait to be taken. The caller that puts frames also takes them, so few wait.
 const WAITING: u32 = 64;
 
-/// A JPEG-encoded frame with its pts and duration.
+/// A JPEG-encoded frame with its pts and duration. Clones share its bytes.
+#[derive(Clone)]
 pub struct Encoded(pub(super) gst::Buffer);
 
 impl Encoded {

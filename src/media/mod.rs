@@ -27,6 +27,7 @@ pub mod packet_recorder;
 mod packet_tap;
 mod packet_writer;
 pub mod packets;
+mod parallel_encoder;
 mod pts;
 pub mod recorder;
 mod references;

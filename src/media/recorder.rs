@@ -1,8 +1,8 @@
 //! Writes labelled frames to a video file: MJPG in AVI or Matroska.
 //!
-//! GStreamer's own thread encodes and writes. The frame pool bounds how far drawing can run ahead of it.
+//! GStreamer's threads encode and write. The frame pool bounds how far drawing can run ahead of the encoders, and
+//! [`MAX_WAITING`] how far these can run ahead of the disk.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,16 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
-use crate::media::encoder::{Encoded, Taps, attach};
+use crate::media::encoder::{Encoded, Tap, Taps, attach};
 use crate::media::frame::{FramePool, PooledFrame, RenderedFrame};
+use crate::media::parallel_encoder::ParallelEncoder;
 use crate::media::video_format::{VideoFormat, jpeg_caps, raw_caps};
 use crate::media::{POLL, element, error_text};
 
 /// Longest wait for the encoder to accept a frame, or to close the file.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of encoded frames that may wait for the disk: as many as a camera's pre-roll brings at once.
+const MAX_WAITING: u64 = 64 << 20;
 /// Longest gap, in nanoseconds, that an AVI fills with repeated frames; a longer gap is left out.
 pub const LONGEST_FILL: u64 = 10_000_000_000;
 /// Widths and heights that GStreamer's AVI muxer supports.
@@ -79,7 +82,11 @@ pub struct Recorder {
     failure: Receiver<Error>,
     path: PathBuf,
     /// Frames pushed to the pipeline.
-    frames: Cell<u64>,
+    frames: u64,
+    /// Encodes the frames on several threads, before they get to the pipeline.
+    encoder: Option<ParallelEncoder>,
+    /// Gets the frames of `encoder`.
+    tap: Option<Tap>,
 }
 
 impl Recorder {
@@ -95,6 +102,24 @@ impl Recorder {
         taps: Taps,
     ) -> Result<Self> {
         Self::of(path, container, format, frame_rate, taps, true)
+    }
+
+    /// Like [`Recorder::create`], with frames that are encoded on several `threads`.
+    ///
+    /// # Errors
+    /// Those of [`Recorder::create`], and of [`ParallelEncoder::new`].
+    pub fn parallel(
+        path: &Path,
+        container: Container,
+        format: &VideoFormat,
+        frame_rate: Option<(i32, i32)>,
+        mut taps: Taps,
+        threads: usize,
+    ) -> Result<Self> {
+        let (encoder, tap) = (ParallelEncoder::new(format, threads)?, taps.picture.take());
+        let mut recorder = Self::of(path, container, format, frame_rate, taps, false)?;
+        (recorder.encoder, recorder.tap) = (Some(encoder), tap);
+        Ok(recorder)
     }
 
     /// Like [`Recorder::create`], for frames that are already encoded.
@@ -163,12 +188,18 @@ impl Recorder {
         gst::Element::link_many(&chain).map_err(built)?;
 
         let failure = failures(&pipeline, path)?;
-        let recorder = Self { pipeline, input, rate, failure, path: path.to_path_buf(), frames: Cell::new(0) };
+        let recorder =
+            Self { pipeline, input, rate, failure, path: path.to_path_buf(), frames: 0, encoder: None, tap: None };
         recorder.pipeline.set_state(gst::State::Playing).map_err(|_| recorder.error())?;
         Ok(recorder)
     }
 
-    /// Returns a frame to draw on for the next frame. Blocks while the encoder holds all of them.
+    fn has_room(&self) -> bool {
+        self.input.current_level_bytes() < MAX_WAITING
+    }
+
+    /// Returns a frame to draw on for the next frame. Blocks while the encoders hold all of them, or too many encoded
+    /// frames wait for the disk.
     ///
     /// # Errors
     /// The error of the encoder or the disk.
@@ -178,16 +209,16 @@ impl Recorder {
             if let Ok(error) = self.failure.try_recv() {
                 return Err(error);
             }
-            match pool.acquire(POLL) {
-                Some(target) => return Ok(target),
-                None if began.elapsed() > TIMEOUT => {
-                    return Err(Error::failed(format!(
-                        "{}: the disk has not responded for a minute",
-                        self.path.display()
-                    ))
-                    .remedy("write to another disk"));
+            if self.has_room() {
+                if let Some(target) = pool.acquire(POLL) {
+                    return Ok(target);
                 }
-                None => {}
+            } else {
+                std::thread::sleep(POLL);
+            }
+            if began.elapsed() > TIMEOUT {
+                return Err(Error::failed(format!("{}: the disk has not responded for a minute", self.path.display()))
+                    .remedy("write to another disk"));
             }
         }
     }
@@ -196,31 +227,48 @@ impl Recorder {
     ///
     /// # Errors
     /// The error of the encoder or the disk.
-    pub fn write(&self, frame: &RenderedFrame, pts: u64, duration: u64) -> Result<()> {
+    pub fn write(&mut self, frame: &RenderedFrame, pts: u64, duration: u64) -> Result<()> {
         if let Ok(error) = self.failure.try_recv() {
             return Err(error);
         }
-        self.push(frame.timed(pts, duration))
+        let Some(encoder) = &mut self.encoder else { return self.push(frame.timed(pts, duration)) };
+        encoder.put(frame, pts, duration)?;
+        while let Some(encoded) = self.encoder.as_mut().and_then(ParallelEncoder::take) {
+            self.add(encoded)?;
+        }
+        Ok(())
     }
 
-    /// Pushes an encoded frame at `pts` of the file, in nanoseconds.
+    /// Pushes a frame of the parallel encoder.
+    fn add(&mut self, encoded: Encoded) -> Result<()> {
+        if let Some(tap) = &self.tap {
+            tap(encoded.clone());
+        }
+        self.push(encoded.0)
+    }
+
+    /// Pushes an encoded frame at `pts` of the file, in nanoseconds. Returns whether it is written: not if the disk is too
+    /// slow.
     ///
     /// # Errors
     /// The error of the disk.
-    pub fn write_encoded(&self, frame: Encoded, pts: u64) -> Result<()> {
+    pub fn write_encoded(&mut self, frame: Encoded, pts: u64) -> Result<bool> {
         if let Ok(error) = self.failure.try_recv() {
             return Err(error);
         }
+        if !self.has_room() {
+            return Ok(false);
+        }
         let mut buffer = frame.0;
-        let writable = buffer.make_mut();
-        writable.set_pts(gst::ClockTime::from_nseconds(pts));
-        writable.set_dts(gst::ClockTime::NONE);
-        self.push(buffer)
+        buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(pts));
+        self.push(buffer)?;
+        Ok(true)
     }
 
-    fn push(&self, buffer: gst::Buffer) -> Result<()> {
+    fn push(&mut self, mut buffer: gst::Buffer) -> Result<()> {
+        buffer.make_mut().set_dts(gst::ClockTime::NONE);
         self.input.push_buffer(buffer).map_err(|_| self.error())?;
-        self.frames.set(self.frames.get() + 1);
+        self.frames += 1;
         Ok(())
     }
 
@@ -229,8 +277,11 @@ impl Recorder {
     ///
     /// # Errors
     /// The reason why the file could not be finalised.
-    pub fn finish(self) -> Result<Option<Recorded>> {
-        if self.frames.get() == 0 {
+    pub fn finish(mut self) -> Result<Option<Recorded>> {
+        for encoded in self.encoder.take().map(ParallelEncoder::finish).unwrap_or_default() {
+            self.add(encoded)?;
+        }
+        if self.frames == 0 {
             let _ = self.pipeline.set_state(gst::State::Null);
             let _ = std::fs::remove_file(&self.path);
             return Ok(None);
@@ -302,24 +353,110 @@ pub(super) fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::media::encoder::Encoder;
     use crate::media::video_format::FrameLayout;
+
+    fn format(width: usize, height: usize) -> VideoFormat {
+        VideoFormat {
+            layout: FrameLayout { width, height },
+            frame_rate: Some((25, 1)),
+            pixel_aspect: (1, 1),
+            duration: None,
+            decoder: None,
+        }
+    }
+
+    /// Draws a frame of noise, different for each `number`.
+    fn noise(mut frame: PooledFrame, number: u64) -> RenderedFrame {
+        let mut state = number + 1;
+        for plane in &mut frame.picture_mut().planes {
+            for byte in plane.data.iter_mut() {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *byte = (state >> 56) as u8;
+            }
+        }
+        frame.finish()
+    }
 
     #[test]
     fn a_file_without_frames_is_deleted() {
         crate::media::init().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let format = VideoFormat {
-            layout: FrameLayout { width: 64, height: 32 },
-            frame_rate: None,
-            pixel_aspect: (1, 1),
-            duration: None,
-            decoder: None,
-        };
+        let format = VideoFormat { frame_rate: None, ..format(64, 32) };
         for (name, container) in [("a.mkv", Container::Matroska), ("a.avi", Container::Avi)] {
             let path = folder.path().join(name);
             let recorder = Recorder::create(&path, container, &format, None, Taps::default()).unwrap();
             assert!(recorder.finish().unwrap().is_none() && !path.exists(), "{name}");
+            let recorder = Recorder::parallel(&path, container, &format, None, Taps::default(), 2).unwrap();
+            assert!(recorder.finish().unwrap().is_none() && !path.exists(), "{name}");
         }
+    }
+
+    #[test]
+    fn several_threads_write_the_same_file_as_one() {
+        const FRAMES: u64 = 41;
+        crate::media::init().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let format = format(162, 98);
+        for container in [Container::Matroska, Container::Avi] {
+            let files = [1, 2, 3].map(|threads| {
+                let path = folder.path().join(format!("{threads}.{}", container.extension()));
+                let shown = Arc::new(Mutex::new(Vec::new()));
+                let tapped = Arc::clone(&shown);
+                let tap = move |encoded: Encoded| tapped.lock().unwrap().push((encoded.pts(), encoded.bytes()));
+                let taps = Taps { picture: Some(Box::new(tap)), written: None };
+                let mut recorder = match threads {
+                    1 => Recorder::create(&path, container, &format, format.frame_rate, taps),
+                    _ => Recorder::parallel(&path, container, &format, format.frame_rate, taps, threads),
+                }
+                .unwrap();
+                let pool = FramePool::new(format.layout, 3 + threads);
+                for number in 0..FRAMES {
+                    let frame = noise(recorder.acquire(&pool).unwrap(), number);
+                    recorder.write(&frame, number * 40_000_000, 40_000_000).unwrap();
+                }
+                let recorded = recorder.finish().unwrap().unwrap();
+                assert_eq!((recorded.repeated, recorded.left_out), (0, 0));
+                let shown = std::mem::take(&mut *shown.lock().unwrap());
+                assert!(shown.iter().map(|(pts, _)| *pts).eq((0..FRAMES).map(|number| number * 40_000_000)));
+                let file = std::fs::read(&path).unwrap();
+                // Matroska's header has a random identifier and the time.
+                let header = match container {
+                    Container::Matroska => file.windows(4).position(|bytes| bytes == [0x1f, 0x43, 0xb6, 0x75]).unwrap(),
+                    _ => 0,
+                };
+                (file[header..].to_vec(), shown)
+            });
+            assert!(files[0].0.len() > 41 * 10_000, "{}", files[0].0.len());
+            assert!(files[1] == files[0] && files[2] == files[0], "{container:?}");
+        }
+    }
+
+    #[test]
+    fn encoded_frames_do_not_pile_up_while_the_disk_does_not_respond() {
+        crate::media::init().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mkv");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // A reader that reads nothing.
+        let reader = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        let format = format(1280, 720);
+        let encoder = Encoder::new(&format, None).unwrap();
+        let frame = noise(FramePool::new(format.layout, 1).acquire(POLL).unwrap(), 0);
+        encoder.put(&frame, 0, 40_000_000).unwrap();
+        let encoded = encoder.next(TIMEOUT).unwrap();
+        let bytes = encoded.bytes() as u64;
+
+        let mut recorder =
+            Recorder::for_encoded(&path, Container::Matroska, &format, format.frame_rate, Taps::default()).unwrap();
+        let most = MAX_WAITING / bytes + 20;
+        let written = (0..=most)
+            .take_while(|number| recorder.write_encoded(encoded.clone(), number * 40_000_000).unwrap())
+            .count() as u64;
+        assert!(written * bytes >= MAX_WAITING && written < most, "{written} frames of {bytes} bytes");
+        drop(reader);
     }
 }

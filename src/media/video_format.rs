@@ -62,10 +62,12 @@ pub(super) fn raw_caps(format: &VideoFormat, (numerator, denominator): (i32, i32
         .build()
 }
 
-/// Returns the caps of rendered frames that are encoded as JPEG.
+/// Returns the caps of rendered frames that are encoded as JPEG, with all that the encoder states and a file's header holds.
 pub(super) fn jpeg_caps(format: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
     let (pixel_width, pixel_height) = format.pixel_aspect;
     gst::Caps::builder("image/jpeg")
+        .field("interlace-mode", "progressive")
+        .field("colorimetry", "1:4:0:0")
         .field("width", format.layout.width as i32)
         .field("height", format.layout.height as i32)
         .field("framerate", gst::Fraction::new(numerator, denominator))

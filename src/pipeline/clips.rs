@@ -8,6 +8,7 @@ use std::thread::Scope;
 use crate::config::Config;
 use crate::config::inputs::Job;
 use crate::error::Error;
+use crate::inference::device::threads;
 use crate::inference::engine::Engine;
 use crate::inference::model::Model;
 use crate::pipeline::context::StreamContext;
@@ -26,6 +27,8 @@ use crate::telemetry::StreamState;
 
 /// Ended clips whose confidences and pictures the page still shows. A run may have any number of clips.
 const REMEMBERED: usize = 64;
+/// Most threads that encode one video. With more, drawing takes longer.
+const MAX_ENCODERS: usize = 4;
 
 /// The clips and pictures.
 pub struct Clips<'env> {
@@ -37,6 +40,8 @@ pub struct Clips<'env> {
     /// The states of the run's jobs.
     streams: &'env [Arc<StreamState>],
     files: &'env RunFiles,
+    /// Threads that encode the video of each clip.
+    encoders: usize,
     /// The numbers of the jobs that are clips.
     order: Vec<usize>,
     /// The place of the next one to start; after the clips come the pictures.
@@ -55,7 +60,8 @@ impl<'env> Clips<'env> {
         files: &'env RunFiles,
     ) -> Self {
         let jobs = config.jobs.iter().enumerate();
-        let order = jobs.filter(|(_, job)| job.live.is_none()).map(|(number, _)| number).collect();
+        let order: Vec<usize> = jobs.filter(|(_, job)| job.live.is_none()).map(|(number, _)| number).collect();
+        let encoders = encoders(threads(), config.max_clips.min(order.len()));
         Self {
             config,
             model,
@@ -63,6 +69,7 @@ impl<'env> Clips<'env> {
             shared,
             streams,
             files,
+            encoders,
             order,
             next: AtomicUsize::new(0),
             ended: Mutex::default(),
@@ -143,6 +150,7 @@ impl<'env> Clips<'env> {
             observer,
             clock,
             display,
+            encoders: self.encoders,
         };
         stream::run_observed(&context, Arc::clone(engine), None);
         self.forget_oldest(state);
@@ -161,6 +169,12 @@ impl<'env> Clips<'env> {
             oldest.forget();
         }
     }
+}
+
+/// Returns how many threads encode the video of each of `clips` that run at the same time. Encoding takes up to a third of
+/// a sampled run's CPU time, so one thread keeps up with four cores.
+fn encoders(cores: usize, clips: usize) -> usize {
+    cores.div_ceil(4 * clips.max(1)).min(MAX_ENCODERS)
 }
 
 /// Passes on what an earlier run found in a clip.
@@ -185,5 +199,16 @@ fn skip(
     match passed {
         Ok(()) => observer.skipped(state),
         Err(error) => observer.ended(state, Err(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_clip_on_many_cores_is_encoded_on_several_threads() {
+        assert_eq!([(1, 1), (4, 1), (8, 1), (64, 1)].map(|(cores, clips)| encoders(cores, clips)), [1, 1, 2, 4]);
+        assert_eq!([(8, 2), (16, 2), (16, 16), (2, 0)].map(|(cores, clips)| encoders(cores, clips)), [1, 2, 1, 1]);
     }
 }

@@ -41,6 +41,8 @@ pub struct StreamContext<'a> {
     pub clock: &'a SharedClock,
     /// Whether to open a window.
     pub display: bool,
+    /// Threads that encode the labelled video of a clip.
+    pub encoders: usize,
 }
 
 impl<'a> StreamContext<'a> {
@@ -67,6 +69,7 @@ impl<'a> StreamContext<'a> {
             observer: &(),
             clock,
             display: false,
+            encoders: 1,
         }
     }
 }

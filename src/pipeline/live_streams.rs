@@ -151,6 +151,7 @@ impl<'scope, 'env> LiveStreams<'scope, 'env> {
                 observer: shared.observer,
                 clock: shared.clock,
                 display: shared.display,
+                encoders: 1,
             };
             stream::run_observed(&context, engine, Some(commands));
         };

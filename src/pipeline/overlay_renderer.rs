@@ -8,8 +8,8 @@ use crate::media::frame::{Frame, FramePool, PooledFrame, RenderedFrame};
 use crate::media::video_format::FrameLayout;
 use crate::picture::{Colorimetry, OwnedPicture, convert, scale};
 
-/// Buffers of the pool: one for drawing, one for encoding, two between; and as many again for a window.
-const BUFFERS: usize = 4;
+/// Buffers of the pool: one for drawing and two that wait, besides one for each encoder; and more for a window.
+const BUFFERS: usize = 3;
 const WINDOW_BUFFERS: usize = 4;
 
 /// Draws labels on copies of one stream's frames, in a pool of reused buffers.
@@ -21,8 +21,9 @@ pub struct OverlayRenderer {
 }
 
 impl OverlayRenderer {
-    pub fn new(layout: FrameLayout, in_window: bool) -> Self {
-        let buffers = BUFFERS + if in_window { WINDOW_BUFFERS } else { 0 };
+    /// The frames are encoded on `encoders` threads, and shown in a window if `in_window`.
+    pub fn new(layout: FrameLayout, encoders: usize, in_window: bool) -> Self {
+        let buffers = BUFFERS + encoders + if in_window { WINDOW_BUFFERS } else { 0 };
         Self { pool: FramePool::new(layout, buffers), layout, scaled: None }
     }
 

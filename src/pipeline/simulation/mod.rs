@@ -204,6 +204,7 @@ impl Progress {
             observer: truth,
             clock: shared,
             display: false,
+            encoders: 1,
         };
         let contexts: Vec<StreamContext> = jobs.iter().zip(&states).map(context).collect();
         let mut cameras: Vec<Camera> =

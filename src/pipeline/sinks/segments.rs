@@ -211,7 +211,8 @@ impl SegmentsSink {
             }
             let Some((file, recorder)) = &mut self.current else { return Ok(()) };
             file.add(picture.end())?;
-            recorder.write_encoded(picture, pts.saturating_sub(file.start))?;
+            let written = recorder.write_encoded(picture, pts.saturating_sub(file.start))?;
+            self.skipped += u64::from(!written);
         }
         Ok(())
     }

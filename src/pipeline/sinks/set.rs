@@ -37,6 +37,8 @@ pub struct Sinks<'a> {
     /// Format of a clip, known before its first frame.
     format: Option<VideoFormat>,
     windowed: bool,
+    /// Threads that encode the drawn frames.
+    encoders: usize,
     /// Whether the last frame is kept, to show it again while no frames arrive.
     keeps: bool,
     last: Option<Last>,
@@ -69,6 +71,7 @@ impl<'a> Sinks<'a> {
             overlay: overlay(context.job, context.model),
             format,
             windowed,
+            encoders: context.encoders,
             keeps: live && (windowed || context.state.is_shown()),
             last: None,
             segments,
@@ -211,10 +214,10 @@ impl<'a> Sinks<'a> {
     }
 
     fn renderer(&mut self, frame: &Frame) -> (&mut (VideoFormat, OverlayRenderer), &mut Overlay) {
-        let (format, windowed) = (&self.format, self.windowed);
+        let (format, encoders, windowed) = (&self.format, self.encoders, self.windowed);
         let renderer = self.renderer.get_or_insert_with(|| {
             let format = format.clone().unwrap_or_else(|| frame.format());
-            (format.clone(), OverlayRenderer::new(format.layout, windowed))
+            (format.clone(), OverlayRenderer::new(format.layout, encoders, windowed))
         });
         (renderer, &mut self.overlay)
     }
