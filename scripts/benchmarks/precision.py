@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 import page
-from stride import shifts, shown
 
 TRAINER = page.ROOT / "target/release/livelabel-train"
 # For each: the file's precision, device, inference precision.
@@ -23,6 +22,8 @@ WAYS = {
 }
 REFERENCE = "fp32, ONNX Runtime"
 PICTURES_A_CALL = 500
+# An edge without another one this close has no counterpart.
+NEAR_MS = 5000
 
 
 def output_of(command):
@@ -55,6 +56,22 @@ def timelines(model, device, compute, clips, folder):
         how = ["--model", model, "--device", device, "--inference-precision", compute, "--only", "timeline", "--timeline", out, "--force"]
         done = subprocess.run([page.PROGRAM, "run", clip, "--stride", "1", *how, "--quiet"], stderr=subprocess.DEVNULL)
         yield json.loads(out.read_text()) if done.returncode == 0 else None
+
+
+def shown(timeline):
+    """Returns the label of each frame, in order."""
+    labels = {time: label for label in timeline["model"]["labels"] for time, _ in timeline[label]}
+    return [labels.get(row[0]) for row in timeline["confidences"]["rows"]]
+
+
+def shifts(full, other):
+    """Returns the milliseconds between each edge of an interval and the nearest such edge in the other timeline."""
+    for interval in full["intervals"]:
+        for edge in ("start", "end"):
+            like = [found[edge] for found in other["intervals"] if found["label"] == interval["label"]]
+            nearest = min((abs(time - interval[edge]) for time in like), default=NEAR_MS)
+            if nearest < NEAR_MS:
+                yield nearest
 
 
 def main():
@@ -90,7 +107,7 @@ def main():
             found = list(timelines(files[runs[0], precision], device, compute, clips, folder))
             full = full or found
             pairs = [pair for a, b in zip(full, found) if a and b for pair in zip(shown(a), shown(b))]
-            edges = sorted(shift for a, b in zip(full, found) if a and b for shift in shifts(a, b) if shift is not None)
+            edges = sorted(shift for a, b in zip(full, found) if a and b for shift in shifts(a, b))
             network = ["--device", device, "--inference-precision", compute, "--batches", "4", "--json"]
             speed = output_of([page.PROGRAM, "bench", "model", "--model", files[runs[0], precision], *network])
             rate = speed["batches"][0]["frames_per_second"]
