@@ -79,7 +79,7 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("models", type=Path)
     given = parser.parse_args()
-    runs = [run for run in sorted(given.models.glob("fold*.run")) if (run / "head.safetensors").exists()]
+    runs = [run for run in sorted(given.models.resolve().glob("fold*.run")) if (run / "head.safetensors").exists()]
     if not runs:
         sys.exit(f"bench: error: no complete fold*.run in {given.models}; run scripts/model DATA {given.models} first")
     clips = sorted(path for path in given.data.glob("clips/*/*") if path.suffix in (".mp4", ".avi"))
@@ -90,7 +90,8 @@ def main():
             for precision in ("fp32", "int8"):
                 files[run, precision] = folder / f"{run.stem}.{precision}.onnx"
                 export = ["export", "--run", run, "--model", files[run, precision], "--precision", precision]
-                subprocess.run([TRAINER, *export], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                # The run names its table of pictures as scripts/model does, from its working folder.
+                subprocess.run([TRAINER, *export], cwd=given.models, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             pictures[run], classes[run] = kept(run, given.data)
         lines = [
             "| precision | accuracy on held-out groups | same label as fp32 | drinking, recall | frames with the label of fp32, clips | interval edges, shift in ms: median, 95th percentile, maximum | model, frames/s |",
