@@ -1,7 +1,7 @@
 //! Writes labelled frames to a video file: MJPG in AVI or Matroska.
 //!
 //! GStreamer's threads encode and write. The frame pool bounds how far drawing can run ahead of the encoders, and
-//! [`MAX_WAITING`] how far these can run ahead of the disk.
+//! [`Recorder::acquire`] how far these can run ahead of the disk.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -107,7 +107,7 @@ impl Recorder {
     /// Like [`Recorder::create`], with frames that are encoded on several `threads`.
     ///
     /// # Errors
-    /// Those of [`Recorder::create`], and of [`ParallelEncoder::new`].
+    /// Those of [`Recorder::create`], and of [`Encoder::new`](crate::media::encoder::Encoder::new).
     pub fn parallel(
         path: &Path,
         container: Container,
