@@ -210,9 +210,12 @@ impl SegmentsSink {
                 self.current = Some(self.begin(format, pts, Recorder::for_encoded)?);
             }
             let Some((file, recorder)) = &mut self.current else { return Ok(()) };
-            file.add(picture.end())?;
-            let written = recorder.write_encoded(picture, pts.saturating_sub(file.start))?;
-            self.skipped += u64::from(!written);
+            let end = picture.end();
+            if recorder.write_encoded(picture, pts.saturating_sub(file.start))? {
+                file.add(end)?;
+            } else {
+                self.skipped += 1;
+            }
         }
         Ok(())
     }
