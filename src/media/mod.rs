@@ -12,6 +12,7 @@ pub mod decode_errors;
 mod decoders;
 mod decoding;
 pub mod encoder;
+mod file_sink;
 pub mod files;
 mod first_frame;
 pub mod frame;

@@ -18,8 +18,9 @@ use crate::error::{Error, Result};
 use crate::media::audio_queue::{AudioFormat, AudioPacket};
 use crate::media::caps::is_byte_stream;
 use crate::media::encoder::Taps;
+use crate::media::file_sink::{count, failures};
 use crate::media::packets::{Packet, PacketFormat};
-use crate::media::recorder::{Container, count, failures};
+use crate::media::recorder::Container;
 use crate::media::{element, media_type};
 
 /// Longest wait for the file to be closed.

@@ -13,8 +13,9 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::media::element;
+use crate::media::file_sink::failures;
 use crate::media::packet_recorder::creation_time;
-use crate::media::recorder::{Container, failures};
+use crate::media::recorder::Container;
 
 /// Bytes that may wait for the disk.
 const MAX_WAITING: u64 = 8 << 20;

@@ -6,17 +6,18 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::error::{Error, Result};
 use crate::media::encoder::{Encoded, Tap, Taps, attach};
+use crate::media::file_sink::{count, failures};
 use crate::media::frame::{FramePool, PooledFrame, RenderedFrame};
 use crate::media::parallel_encoder::ParallelEncoder;
 use crate::media::video_format::{VideoFormat, jpeg_caps, raw_caps};
-use crate::media::{POLL, element, error_text};
+use crate::media::{POLL, element};
 
 /// Longest wait for the encoder to accept a frame, or to close the file.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -104,7 +105,7 @@ impl Recorder {
         Self::of(path, container, format, frame_rate, taps, true)
     }
 
-    /// Like [`Recorder::create`], with frames that are encoded on several `threads`.
+    /// Like [`Recorder::create`], with frames that are encoded on `threads`.
     ///
     /// # Errors
     /// Those of [`Recorder::create`], and of [`Encoder::new`](crate::media::encoder::Encoder::new).
@@ -116,6 +117,9 @@ impl Recorder {
         mut taps: Taps,
         threads: usize,
     ) -> Result<Self> {
+        if threads == 1 {
+            return Self::create(path, container, format, frame_rate, taps);
+        }
         let (encoder, tap) = (ParallelEncoder::new(format, threads)?, taps.picture.take());
         let mut recorder = Self::of(path, container, format, frame_rate, taps, false)?;
         (recorder.encoder, recorder.tap) = (Some(encoder), tap);
@@ -209,12 +213,11 @@ impl Recorder {
             if let Ok(error) = self.failure.try_recv() {
                 return Err(error);
             }
-            if self.has_room() {
-                if let Some(target) = pool.acquire(POLL) {
-                    return Ok(target);
-                }
-            } else {
+            // Frames that the pipeline encodes itself wait for the disk in the pool.
+            if self.encoder.is_some() && !self.has_room() {
                 std::thread::sleep(POLL);
+            } else if let Some(target) = pool.acquire(POLL) {
+                return Ok(target);
             }
             if began.elapsed() > TIMEOUT {
                 return Err(Error::failed(format!("{}: the disk has not responded for a minute", self.path.display()))
@@ -313,44 +316,6 @@ impl Drop for Recorder {
     }
 }
 
-/// Calls `written` with the number of bytes of each write to the file.
-pub(super) fn count(file: &gst::Element, written: Option<Box<dyn Fn(u64) + Send + Sync>>) {
-    if let (Some(written), Some(pad)) = (written, file.static_pad("sink")) {
-        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
-            let bytes = match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
-                Some(gst::PadProbeData::BufferList(list)) => list.iter().map(gst::BufferRef::size).sum(),
-                _ => 0,
-            };
-            written(bytes as u64);
-            gst::PadProbeReturn::Ok
-        });
-    }
-}
-
-/// Returns a channel for the first error of the pipeline. The message stays on the bus for [`Recorder::finish`].
-pub(super) fn failures(pipeline: &gst::Pipeline, path: &Path) -> Result<Receiver<Error>> {
-    let (sender, failure) = bounded(1);
-    let origin = path.display().to_string();
-    let bus = pipeline.bus().ok_or_else(|| Error::internal("a pipeline has no bus"))?;
-    bus.set_sync_handler(move |_, message| {
-        if let gst::MessageView::Error(error) = message.view() {
-            let cause = error.error();
-            let error = match cause.kind::<gst::ResourceError>() {
-                Some(gst::ResourceError::NoSpaceLeft) => {
-                    Error::failed(format!("{origin}: the disk is full")).remedy("free some space, or write elsewhere")
-                }
-                _ => Error::failed(format!("{origin}: the video cannot be written"))
-                    .because(error_text(&cause))
-                    .remedy("check the folder and its permissions"),
-            };
-            let _ = sender.try_send(error);
-        }
-        gst::BusSyncReply::Pass
-    });
-    Ok(failure)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -408,11 +373,8 @@ mod tests {
                 let tapped = Arc::clone(&shown);
                 let tap = move |encoded: Encoded| tapped.lock().unwrap().push((encoded.pts(), encoded.bytes()));
                 let taps = Taps { picture: Some(Box::new(tap)), written: None };
-                let mut recorder = match threads {
-                    1 => Recorder::create(&path, container, &format, format.frame_rate, taps),
-                    _ => Recorder::parallel(&path, container, &format, format.frame_rate, taps, threads),
-                }
-                .unwrap();
+                let mut recorder =
+                    Recorder::parallel(&path, container, &format, format.frame_rate, taps, threads).unwrap();
                 let pool = FramePool::new(format.layout, 3 + threads);
                 for number in 0..FRAMES {
                     let frame = noise(recorder.acquire(&pool).unwrap(), number);

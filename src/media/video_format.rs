@@ -50,27 +50,25 @@ pub(super) fn frame_rate(info: &gst_video::VideoInfo) -> Option<(i32, i32)> {
 }
 
 /// Returns the caps of rendered frames.
-pub(super) fn raw_caps(format: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
-    let (pixel_width, pixel_height) = format.pixel_aspect;
-    gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("width", format.layout.width as i32)
-        .field("height", format.layout.height as i32)
-        .field("framerate", gst::Fraction::new(numerator, denominator))
-        .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
-        .field("colorimetry", "1:4:0:0")
-        .build()
+pub(super) fn raw_caps(format: &VideoFormat, frame_rate: (i32, i32)) -> gst::Caps {
+    rendered("video/x-raw", format, frame_rate).field("format", "I420").build()
 }
 
 /// Returns the caps of rendered frames that are encoded as JPEG, with all that the encoder states and a file's header holds.
-pub(super) fn jpeg_caps(format: &VideoFormat, (numerator, denominator): (i32, i32)) -> gst::Caps {
+pub(super) fn jpeg_caps(format: &VideoFormat, frame_rate: (i32, i32)) -> gst::Caps {
+    rendered("image/jpeg", format, frame_rate).field("interlace-mode", "progressive").build()
+}
+
+fn rendered(
+    media_type: &str,
+    format: &VideoFormat,
+    (numerator, denominator): (i32, i32),
+) -> gst::caps::Builder<gst::caps::NoFeature> {
     let (pixel_width, pixel_height) = format.pixel_aspect;
-    gst::Caps::builder("image/jpeg")
-        .field("interlace-mode", "progressive")
-        .field("colorimetry", "1:4:0:0")
+    gst::Caps::builder(media_type)
         .field("width", format.layout.width as i32)
         .field("height", format.layout.height as i32)
         .field("framerate", gst::Fraction::new(numerator, denominator))
         .field("pixel-aspect-ratio", gst::Fraction::new(pixel_width, pixel_height))
-        .build()
+        .field("colorimetry", "1:4:0:0")
 }

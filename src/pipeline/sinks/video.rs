@@ -31,12 +31,8 @@ impl VideoSink {
         let Some((path, container)) = &context.job.outputs.video else { return Ok(None) };
         let lock = lock_output(path)?;
         let rate = constant_rate(&context.job.input, format.frame_rate, &|| context.shutdown.requested());
-        let taps = context.state.taps(0);
-        let recorder = match context.encoders {
-            1 => Recorder::create(path, *container, format, rate, taps),
-            encoders => Recorder::parallel(path, *container, format, rate, taps, encoders),
-        };
-        let recorder = recorder.inspect_err(|_| remove_empty(&lock, path))?;
+        let recorder = Recorder::parallel(path, *container, format, rate, context.state.taps(0), context.encoders)
+            .inspect_err(|_| remove_empty(&lock, path))?;
         Ok(Some(Self { path: path.clone(), recorder, _lock: lock }))
     }
 
