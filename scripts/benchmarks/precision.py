@@ -30,12 +30,13 @@ def output_of(command):
     return json.loads(subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout)
 
 
-def kept(run, data):
+def kept(run):
     """Returns the paths and classes of the pictures that the run held out."""
     groups = set(json.loads((run / "split.json").read_text())["validation"])
-    with open(data / "images.tsv") as table:
+    data = run.parent / json.loads((run / "config.json").read_text())["options"]["data"]
+    with open(data) as table:
         rows = [row for row in csv.DictReader(table, delimiter="\t") if row["split_group"] in groups]
-    return [data / row["path"] for row in rows], [row["class"] for row in rows]
+    return [data.parent / row["path"] for row in rows], [row["class"] for row in rows]
 
 
 def answers(model, device, compute, paths):
@@ -91,8 +92,8 @@ def main():
                 files[run, precision] = folder / f"{run.stem}.{precision}.onnx"
                 export = ["export", "--run", run, "--model", files[run, precision], "--precision", precision]
                 # The run names its table of pictures as scripts/model does, from its working folder.
-                subprocess.run([TRAINER, *export], cwd=given.models, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            pictures[run], classes[run] = kept(run, given.data)
+                subprocess.run([TRAINER, *export], cwd=given.models, check=True, stdout=subprocess.DEVNULL)
+            pictures[run], classes[run] = kept(run)
         lines = [
             "| precision | accuracy on held-out groups | same label as fp32 | drinking, recall | frames with the label of fp32, clips | interval edges, shift in ms: median, 95th percentile, maximum | model, frames/s |",
             "|---|---|---|---|---|---|---|",
@@ -122,7 +123,7 @@ def main():
     count = sum(len(paths) for paths in pictures.values())
     text = "\n".join(lines) + (
         f"\n\n{count} pictures of the groups that {len(runs)} training runs held out, each measured by the run that held out its "
-        f"group; {sum(map(bool, full))} clips by the first run's network."
+        f"group; {sum(map(bool, full))} clips of {len(pairs)} frames and {len(edges)} edges by the first run's network."
     )
     page.put("precision", "scripts/bench precision DATA MODELS", text, numbers)
 
