@@ -121,9 +121,12 @@ def main():
             )
             print(lines[-1], flush=True)
     count = sum(len(paths) for paths in pictures.values())
+    analysed = [timeline for timeline in full if timeline]
+    frames = sum(len(shown(timeline)) for timeline in analysed)
+    edges = 2 * sum(len(timeline["intervals"]) for timeline in analysed)
     text = "\n".join(lines) + (
         f"\n\n{count} pictures of the groups that {len(runs)} training runs held out, each measured by the run that held out its "
-        f"group; {sum(map(bool, full))} clips of {len(pairs)} frames and {len(edges)} edges by the first run's network."
+        f"group; {len(analysed)} clips of {frames} frames and {edges} edges by the first run's network."
     )
     page.put("precision", "scripts/bench precision DATA MODELS", text, numbers)
 
