@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -60,7 +61,8 @@ pub fn signal(process: u32, name: &str) {
 pub struct Watch {
     /// `None` after `finish`. Otherwise dropping kills the process, so that a failing test does not leave it running.
     child: Option<Child>,
-    lines: BufReader<ChildStderr>,
+    /// A thread always reads them: a full pipe would block the process.
+    lines: Receiver<String>,
     pub log: Vec<Value>,
 }
 
@@ -76,7 +78,14 @@ impl Watch {
 
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let lines = BufReader::new(child.stderr.take().expect("a pipe"));
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines() {
+                // Nobody waits for the lines of a run that was dropped.
+                let _ = sender.send(line.expect("the log is text"));
+            }
+        });
         Self { child: Some(child), lines, log: Vec::new() }
     }
 
@@ -91,11 +100,12 @@ impl Watch {
 
     /// Reads the log until a line's fields satisfy `wanted`.
     pub fn line(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let began = Instant::now();
+        let until = Instant::now() + Duration::from_secs(90);
         loop {
-            assert!(began.elapsed() < Duration::from_secs(90), "not within 90 s: {what}; {:#?}", self.log.last());
-            let mut line = String::new();
-            assert!(self.lines.read_line(&mut line).expect("a line") > 0, "it ended before: {what}; {:#?}", self.log);
+            let line =
+                self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).unwrap_or_else(|cause| {
+                    panic!("{cause}; neither within 90 s nor before it ended: {what}; {:#?}", self.log);
+                });
             let fields = serde_json::from_str::<Value>(&line).expect("a line is JSON")["fields"].clone();
             self.log.push(fields.clone());
             if wanted(&fields) {
@@ -113,8 +123,7 @@ impl Watch {
     /// Waits for the run's end.
     pub fn finish(mut self) -> (Finished, Duration) {
         let began = Instant::now();
-        let mut rest = String::new();
-        std::io::Read::read_to_string(&mut self.lines, &mut rest).expect("the log is text");
+        let rest = self.lines.iter().map(|line| line + "\n").collect();
         let output = self.child.take().expect("it runs").wait_with_output().expect("it ends");
         let finished = Finished { stderr: rest, ..Finished::from(output) };
         (finished, began.elapsed())
