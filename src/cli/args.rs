@@ -287,7 +287,7 @@ pub struct BenchArgs {
     /// Device that runs the model: auto, cpu, cuda, cuda:N, openvino
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceSelection,
-    /// WeightPrecision of floating-point computation
+    /// Precision of floating-point computation
     #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
     pub inference_precision: InferencePrecision,
     /// Threads that run the model [default: one for each core]
@@ -397,7 +397,7 @@ pub enum ModelCommand {
         /// File with the names of ImageNet's classes [default: labels.json beside the backbone]
         #[arg(long, value_name = "FILE")]
         labels: Option<PathBuf>,
-        /// WeightPrecision of the weights
+        /// Precision of the weights
         #[arg(long, value_enum, default_value = "fp32")]
         precision: WeightPrecision,
         /// Output file
@@ -419,7 +419,7 @@ pub enum ModelCommand {
         /// Device that runs the model: auto, cpu, cuda, cuda:N, openvino
         #[arg(long, default_value = "auto", value_name = "DEVICE")]
         device: DeviceSelection,
-        /// WeightPrecision of floating-point computation
+        /// Precision of floating-point computation
         #[arg(long, value_name = "KIND", value_enum, default_value = "auto")]
         inference_precision: InferencePrecision,
         /// Print JSON, with all logits
