@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::cluster::claim::Claim;
+use crate::cluster::claim::{Claim, spread};
 use crate::cluster::clip::{Ended, Labelled, Process, ResultsPlace};
 use crate::cluster::connection::{Connection, stopped};
 use crate::cluster::job::{ClipJob, JobId, Unusable};
@@ -24,8 +24,9 @@ use crate::error::{Error, Result};
 const MAX_LOST: u64 = 2;
 /// Workers that may be unable to do a job before it counts as failed.
 const MAX_UNABLE: usize = 3;
-/// How long a job waits for another worker, and before it is tried again after a server did not answer.
+/// How long a job waits for another worker, about.
 const NAK_DELAY: Duration = Duration::from_secs(2);
+/// How long a job waits before it is tried again after a server did not answer.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a worker takes no other job in place of one that its machine could not do: its disk may be full.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -251,7 +252,7 @@ impl Attempt {
         if others && attempts.unable.len() < MAX_UNABLE {
             if self.claim.connected().await {
                 record::note(&self.connection, id, &attempts).await?;
-                self.claim.give_back(NAK_DELAY).await;
+                self.claim.give_back(spread(NAK_DELAY)).await;
             }
             return Ok(());
         }

@@ -47,6 +47,12 @@ pub fn now() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 
+/// Returns a random time from half of `delay` to one and a half. Idle workers take jobs in turn: if two jobs always came back in the same
+/// order, each could go for ever to the worker that cannot do it.
+pub fn spread(delay: Duration) -> Duration {
+    delay.mul_f64(0.5 + fastrand::f64())
+}
+
 impl Claim {
     /// Takes a message that was handed out after `asked`.
     pub fn new(message: Message, asked: Duration) -> Self {
@@ -150,5 +156,19 @@ impl Claim {
         let Some(reply) = self.reply.clone() else { return false };
         // A consumer without a leader has nobody who listens, which is an error here.
         matches!(timeout(REQUEST_TIMEOUT, self.client.request(reply, kind.into())).await, Ok(Ok(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_delays_end_in_either_order() {
+        let delay = Duration::from_secs(2);
+        let pairs: Vec<[Duration; 2]> = (0..100).map(|_| [spread(delay), spread(delay)]).collect();
+        assert!(pairs.iter().flatten().all(|&one| delay / 2 <= one && one <= delay * 3 / 2), "{pairs:?}");
+        assert!(pairs.iter().any(|[first, second]| first < second), "{pairs:?}");
+        assert!(pairs.iter().any(|[first, second]| first > second), "{pairs:?}");
     }
 }

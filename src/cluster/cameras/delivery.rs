@@ -14,7 +14,7 @@ use crate::cluster::cameras::isolation::{Isolation, Lost, MAX_LOST};
 use crate::cluster::cameras::offer::{self, Holder};
 use crate::cluster::cameras::state::{self, CameraState};
 use crate::cluster::cameras::submit;
-use crate::cluster::claim::Claim;
+use crate::cluster::claim::{Claim, spread};
 use crate::cluster::connection::Connection;
 use crate::cluster::names::HOLDS;
 use crate::cluster::worker_state::WorkerState;
@@ -23,7 +23,7 @@ use crate::system::{memory, utc};
 
 /// How long a camera waits for another worker when this one cannot watch it.
 pub const LEFT: Duration = Duration::from_secs(5);
-/// How long one whose settings nobody can use waits.
+/// How long one whose settings this worker cannot use waits, about.
 const UNUSABLE: Duration = Duration::from_secs(60);
 /// Memory that the machine must have for another process of a camera, in bytes.
 const PROCESS_MEMORY: u64 = 1 << 30;
@@ -66,7 +66,7 @@ impl Delivery {
             }
             Err(error) => {
                 tracing::error!("{error}");
-                claim.give_back(UNUSABLE).await;
+                claim.give_back(spread(UNUSABLE)).await;
             }
         }
         worker.cameras.remove(&held);

@@ -17,7 +17,7 @@ use crate::cluster::cameras::offer::{self, Handed, Offer};
 use crate::cluster::cameras::publisher::{Published, Publisher};
 use crate::cluster::cameras::submit;
 use crate::cluster::cameras::watched::{Prepared, Watched};
-use crate::cluster::claim::Claim;
+use crate::cluster::claim::{Claim, spread};
 use crate::cluster::connection::{Connection, answer};
 use crate::cluster::names::OFFER;
 use crate::cluster::worker_state::WorkerState;
@@ -27,7 +27,7 @@ use crate::labels::stride::Stride;
 use crate::shutdown::Shutdown;
 use crate::telemetry::status::StreamPhase;
 
-/// How long a camera that could not go on waits for a worker.
+/// How long a camera that could not go on waits for a worker, about.
 const RECOVERY: Duration = Duration::from_secs(10);
 /// How long what a camera saw last may take to be published when its files are closed.
 const PUBLISHED: Duration = Duration::from_secs(5);
@@ -165,7 +165,7 @@ impl Hold {
     ) -> std::result::Result<(Publisher, Started), Next> {
         let unable = |error| {
             self.report(&error);
-            Next::GiveBack(RECOVERY)
+            Next::GiveBack(spread(RECOVERY))
         };
         let (stream, prepared) = match &started {
             Some(started) => (Arc::clone(&started.watched.state), None),
@@ -200,7 +200,7 @@ impl Hold {
                         return (Next::GiveBack(Duration::ZERO), true);
                     };
                     self.report(&error);
-                    return (Next::GiveBack(RECOVERY), true);
+                    return (Next::GiveBack(spread(RECOVERY)), true);
                 }
                 order = orders.recv() => match order {
                     None | Some(Order::GiveBack) => return (Next::GiveBack(Duration::ZERO), false),
