@@ -96,10 +96,11 @@ impl Display {
         let text = printable::visible(text);
         self.suspend_bars(|| {
             // A closed pipe is not an error.
+            let line = format!("{text}\n");
             let _ = if self.results_to_stderr {
-                writeln!(std::io::stderr(), "{text}")
+                logging::stderr().write_all(line.as_bytes())
             } else {
-                writeln!(std::io::stdout(), "{text}")
+                std::io::stdout().write_all(line.as_bytes())
             };
         });
     }

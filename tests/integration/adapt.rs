@@ -14,12 +14,13 @@ use livelabel::train::kept_features::KeptFeatures;
 
 use crate::footage::{bikes, fetched, project};
 use crate::program::{Finished, Program, ffmpeg, run_with_mounts, text};
-use crate::tiny;
+use crate::{time_limit, tiny};
 
 /// Frames of each visit.
 const FRAMES: usize = 4;
 
 fn command(program: &Program, arguments: &[&str]) -> Command {
+    time_limit::watch();
     let mut command = Command::new(env!("CARGO_BIN_EXE_livelabel-train"));
     command.current_dir(program.folder.path()).env("XDG_CACHE_HOME", program.path("cache")).args(arguments);
     command

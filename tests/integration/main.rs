@@ -48,6 +48,7 @@ mod several;
 mod shared;
 mod sound;
 mod stops;
+mod time_limit;
 mod tiny;
 #[cfg(feature = "train")]
 mod trainer;

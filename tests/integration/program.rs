@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::tiny;
+use crate::{time_limit, tiny};
 
 /// The binary, with a temporary working folder.
 pub struct Program {
@@ -56,6 +56,7 @@ impl Program {
 
     /// Returns a command that runs the binary in the folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        time_limit::watch();
         let mut command = Command::new(env!("CARGO_BIN_EXE_livelabel"));
         command.current_dir(self.folder.path()).args(arguments);
         command

@@ -1,11 +1,15 @@
 //! Stopping: Ctrl-C finalises every file, a second one exits immediately, and a kill leaves the journal.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
+
 use crate::footage::bikes;
 use crate::program::{Finished, Program, decodes_cleanly, probe, text};
+use crate::tiny;
 
 /// Starts a run with the shipped model, which is slow enough to interrupt, and waits until it has labelled some frames.
 fn running(program: &Program) -> Child {
@@ -90,6 +94,54 @@ fn a_second_interrupt_exits_immediately() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
     drop(full);
     filling.join().unwrap();
+}
+
+/// Starts a run with a camera and a log that takes nothing until the first 4096 bytes are read. Waits until it has recorded some frames.
+fn with_full_log(program: &Program) -> (Child, PipeReader) {
+    let (log, mut filler) = std::io::pipe().unwrap();
+    fcntl(&filler, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    filler.write_all(&[b'x'; 4096]).unwrap();
+    let model = tiny::model();
+    let run = ["run", "test://?rate=20", "--model", text(&model), "--output", "out.mkv", "--status-interval", "1s"];
+    let child = program.command(&run).stdout(Stdio::null()).stderr(filler).spawn().unwrap();
+    let (video, began) = (program.path("out.mkv"), Instant::now());
+    while size(&video) < 100_000 {
+        assert!(began.elapsed() < Duration::from_secs(120), "no frame is recorded");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    (child, log)
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
+#[test]
+fn a_log_that_nobody_reads_neither_stops_a_camera_nor_its_end() {
+    let program = Program::new();
+    let (mut child, log) = with_full_log(&program);
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    decodes_cleanly(&program.path("out.mkv"));
+    assert_eq!(std::io::read_to_string(log).unwrap(), "x".repeat(4096));
+}
+
+#[test]
+fn a_log_that_is_read_again_says_what_was_lost() {
+    let program = Program::new();
+    let (mut child, mut log) = with_full_log(&program);
+    // Its first line waits for two seconds, and there is one each second.
+    std::thread::sleep(Duration::from_secs(10));
+    log.read_exact(&mut [0; 4096]).unwrap();
+    let mut lines = BufReader::new(log).lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
+    let lost = first.strip_prefix("livelabel: warning: lost ").and_then(|rest| rest.split_once(" line"));
+    assert!(lost.is_some_and(|(count, _)| count.parse::<u64>().is_ok_and(|count| count > 0)), "{first}");
+    assert!(lines.next().unwrap().starts_with("livelabel: "));
+    signal(&child, "TERM");
+    assert!(lines.any(|line| line.contains("stopping: closing the files")));
+    assert_eq!(lines.filter(|line| line.contains("of this log")).count(), 0);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::footage::{bikes, fetched};
 use crate::program::{Finished, Program, ffmpeg, text};
+use crate::time_limit;
 
 /// Runs the trainer, with the feature cache in the program's folder.
 fn train(program: &Program, arguments: &[&str]) -> Finished {
@@ -23,6 +24,7 @@ fn train(program: &Program, arguments: &[&str]) -> Finished {
 }
 
 fn command(program: &Program, arguments: &[&str]) -> Command {
+    time_limit::watch();
     let mut command = Command::new(env!("CARGO_BIN_EXE_livelabel-train"));
     command.current_dir(program.folder.path()).env("XDG_CACHE_HOME", program.path("cache")).args(arguments);
     command

@@ -1,15 +1,19 @@
 //! Logs to stderr: one line for each message, as text or JSON.
 
+mod stderr;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::json;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::system::printable;
+use crate::logging::stderr::Stderr;
+use crate::system::{printable, utc, words};
 
 /// Environment variable that overrides the filter, in tracing's syntax.
 const VARIABLE: &str = "LIVELABEL_LOG";
@@ -35,9 +39,27 @@ pub fn start(json: bool) {
         Err(_) => filter,
     });
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(self::stderr).log_internal_errors(false);
     // A second start, as in a test, has no effect.
     let _ = if json { builder.json().try_init() } else { builder.event_format(Plain).try_init() };
+}
+
+/// Returns a writer of whole lines, which are lost if nobody reads them.
+pub(crate) fn stderr() -> Stderr {
+    Stderr { report: lost }
+}
+
+/// Says how many lines were lost.
+fn lost(count: u64) -> String {
+    let lines = words::count(count, "line");
+    let message = format!("lost {lines} of this log, which nobody read; read it, or write it to a file");
+    if is_json() {
+        let time = utc::milliseconds(utc::now());
+        let line =
+            json!({"timestamp": time, "level": "WARN", "fields": {"message": message}, "target": module_path!()});
+        return format!("{line}\n");
+    }
+    format!("livelabel: warning: {message}\n")
 }
 
 /// Formats messages like `livelabel: error: message`, as is usual for a command.
