@@ -125,7 +125,9 @@ fn a_camera_is_stopped_by_ctrl_c() {
     let program = Program::new();
     let mut command = program.command(&["frames", "test://?size=64x48&rate=20", "out", "--every", "50ms"]);
     let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let began = std::time::Instant::now();
     while !program.path("out").is_dir() || files(&program.path("out")).len() < 3 {
+        assert!(began.elapsed() < std::time::Duration::from_secs(120), "no picture is written");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     crate::camera::signal(child.id(), "INT");
