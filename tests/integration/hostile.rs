@@ -12,7 +12,7 @@ use prost::Message;
 
 use crate::camera::signal;
 use crate::footage::{bikes, small};
-use crate::program::{Program, decodes_cleanly, probe, text};
+use crate::program::{Program, decodes_cleanly, probe, text, wait_for_size};
 use crate::tiny;
 
 /// Checks that a command is refused in one line that contains `expected`, and leaves `file` unchanged.
@@ -151,10 +151,8 @@ fn a_closed_terminal_finalises_the_files() {
     let model = tiny::model();
     let run = ["run", "test://?rate=20", "--model", text(&model), "--output", "out.mkv", "--window", "1"];
     let mut child = program.command(&run).spawn().unwrap();
-    let (video, began) = (program.path("out.mkv"), Instant::now());
-    while fs::metadata(&video).map_or(0, |file| file.len()) < 100_000 && began.elapsed() < Duration::from_secs(120) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let video = program.path("out.mkv");
+    wait_for_size(&video, 100_000);
     signal(child.id(), "HUP");
     assert_eq!(child.wait().unwrap().code(), Some(129));
     decodes_cleanly(&video);
@@ -262,12 +260,7 @@ fn two_runs_with_the_same_outputs_do_not_mix() {
     // A camera never ends, so the first run is still active when the second starts.
     let live = ["run", "test://?rate=20", "--model", text(&model), "--output", "out.mkv", "--name", "door"];
     let mut first = program.command(&live).stderr(Stdio::null()).spawn().unwrap();
-    let began = Instant::now();
-    while fs::metadata(program.path("out.mkv")).map_or(0, |file| file.len()) < 20_000
-        && began.elapsed() < Duration::from_secs(120)
-    {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for_size(&program.path("out.mkv"), 20_000);
     // The camera's file as the output of a clip.
     let second = ["run", text(&clip), "--model", text(&model), "--output", "out.mkv", "--force"];
     let refused = program.start(&second);

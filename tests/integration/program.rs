@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -123,6 +123,15 @@ pub fn run_on_small_disk(program: &Program, script: &str, arguments: &[&str], fu
     let (before, after) = (lines[..at].iter().filter_map(decoded).max(), lines[at..].iter().filter_map(decoded).max());
     assert!(after > before.map(|count| count + further), "{}", finished.stderr);
     Some(FullDisk { report: lines[at].clone(), finished })
+}
+
+/// Waits until a file that is being written has this many bytes.
+pub fn wait_for_size(path: &Path, bytes: u64) {
+    let began = Instant::now();
+    while std::fs::metadata(path).map_or(0, |file| file.len()) < bytes {
+        assert!(began.elapsed() < Duration::from_secs(120), "{} does not grow", path.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 pub fn text(path: &Path) -> &str {

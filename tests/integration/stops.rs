@@ -1,14 +1,13 @@
 //! Stopping: Ctrl-C finalises every file, a second one exits immediately, and a kill leaves the journal.
 
 use std::io::{BufRead, BufReader, PipeReader, Read, Write};
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::footage::bikes;
-use crate::program::{Finished, Program, decodes_cleanly, probe, text};
+use crate::program::{Finished, Program, decodes_cleanly, probe, text, wait_for_size};
 use crate::tiny;
 
 /// Starts a run with the shipped model, which is slow enough to interrupt, and waits until it has labelled some frames.
@@ -104,16 +103,8 @@ fn with_full_log(program: &Program) -> (Child, PipeReader) {
     let model = tiny::model();
     let run = ["run", "test://?rate=20", "--model", text(&model), "--output", "out.mkv", "--status-interval", "1s"];
     let child = program.command(&run).stdout(Stdio::null()).stderr(filler).spawn().unwrap();
-    let (video, began) = (program.path("out.mkv"), Instant::now());
-    while size(&video) < 100_000 {
-        assert!(began.elapsed() < Duration::from_secs(120), "no frame is recorded");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for_size(&program.path("out.mkv"), 100_000);
     (child, log)
-}
-
-fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |file| file.len())
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::sync::Once;
 use std::time::Duration;
 
+use livelabel::cluster::claim;
 use nix::sys::signal::{Signal, kill};
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 /// No process of a test takes as long, also on a slow and busy machine.
@@ -21,23 +21,22 @@ pub fn watch() {
         std::thread::spawn(|| {
             loop {
                 std::thread::sleep(POLL);
-                end_older_than(LIMIT);
+                let running = running();
+                let old = running.iter().filter(|&(&id, process)| process.age > LIMIT && is_ours(id, &running));
+                old.for_each(|(&id, process)| end(id, process.age));
             }
         });
     });
 }
 
-fn end_older_than(limit: Duration) {
-    let running = running();
-    let old = running.iter().filter(|&(&id, process)| process.age > limit && is_ours(id, &running));
-    for (&id, process) in old {
-        let read = |name: &str| fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default();
-        let (command, status) = (read("cmdline").replace('\0', " "), read("status"));
-        // Past the test runner, which keeps what a test prints until it ends.
-        let _ = std::io::stderr()
-            .write_all(format!("killed after {} s: {command}\n{status}\n", process.age.as_secs()).as_bytes());
-        let _ = kill(Pid::from_raw(id.cast_signed()), Signal::SIGKILL);
-    }
+/// Kills a process, and tells which.
+fn end(id: u32, age: Duration) {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default();
+    let (command, status) = (read("cmdline").replace('\0', " "), read("status"));
+    let state = status.lines().find(|line| line.starts_with("State")).unwrap_or_default();
+    // Past the test runner, which keeps what a test prints until it ends.
+    let _ = std::io::stderr().write_all(format!("killed after {} s: {command}\n{state}\n", age.as_secs()).as_bytes());
+    let _ = kill(Pid::from_raw(id.cast_signed()), Signal::SIGKILL);
 }
 
 struct Process {
@@ -47,7 +46,7 @@ struct Process {
 
 /// Returns the processes of this machine that have not ended, by their identifiers.
 fn running() -> BTreeMap<u32, Process> {
-    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).expect("a time");
+    let now = claim::now();
     let ids =
         fs::read_dir("/proc").expect("processes").flatten().filter_map(|one| one.file_name().to_str()?.parse().ok());
     ids.filter_map(|id| Some((id, process(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?, now)?))).collect()
@@ -68,7 +67,7 @@ fn is_ours(id: u32, running: &BTreeMap<u32, Process>) -> bool {
 }
 
 #[test]
-fn processes_of_tests_have_an_age() {
+fn processes_of_tests_have_an_age_and_are_ended() {
     let mut child = std::process::Command::new("sh").args(["-c", "sleep 60; true"]).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(1));
     let all = running();
@@ -78,7 +77,7 @@ fn processes_of_tests_have_an_age() {
         assert!(is_ours(id, &all) && (Duration::from_millis(500)..LIMIT).contains(&age), "{id}: {age:?}");
     }
     assert!(!is_ours(std::process::id(), &all));
-    kill(Pid::from_raw(sleep.cast_signed()), Signal::SIGKILL).unwrap();
+    end(sleep, all[&sleep].age);
     assert!(child.wait().unwrap().success());
     assert!(!running().contains_key(&child.id()));
 }
